@@ -1,0 +1,45 @@
+# `make demo` and `make test` set everything up by themselves on a machine with Python 3.11 and make.
+PYTHON ?= python3
+CORES ?= all
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs
+DEMO := --configfile workflow/studies/demo.yaml
+
+.PHONY: help demo test lint format lock clean
+
+help: ## List the targets.
+	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+demo: .venv/.ready ## The whole workflow on a phantom; the report is results/demo/report.html.
+	$(SNAKEMAKE) $(DEMO)
+	$(BIN)/snakemake $(DEMO) --report results/demo/report.html
+	@echo "Open results/demo/report.html in a browser."
+
+test: .venv/.ready ## All checks and tests.
+	$(MAKE) lint
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/.ready ## Style, types and workflow checks.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: .venv/.ready ## Bring all code into the project's style.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+lock: ## Choose all versions anew: requirements.lock and the pins of envs/.
+	$(PYTHON) tools/lock.py
+
+clean: ## Remove all results; raw files under resources/ stay.
+	rm -rf results .snakemake

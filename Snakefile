@@ -1,0 +1,33 @@
+# WeakLesion: Chu et al., MIDL 2021, from public data to every table and figure.
+# `snakemake --cores N` is the full reproduction; `--configfile workflow/studies/X.yaml` a study.
+from pathlib import Path
+
+from snakemake.utils import min_version, validate
+
+min_version("9.27")
+
+
+configfile: Path(workflow.basedir) / "config.yaml"
+
+
+validate(config, "workflow/schemas/config.schema.yaml")
+
+
+report: "workflow/report/overview.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/patches.smk"
+include: "workflow/rules/supervision.smk"
+include: "workflow/rules/clusters.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.table1.input,
+        rules.figures.input,

@@ -1,0 +1,120 @@
+"""Clusters of RECIST shapes: the classes of the second task."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.cluster import KMeans
+from sklearn.metrics import silhouette_score
+
+from weaklesion.ellipse import Ellipse
+from weaklesion.files import write_json, written_whole
+from weaklesion.samples import read_samples
+from weaklesion.supervision import read_ellipses
+
+logger = logging.getLogger(__name__)
+
+SILHOUETTE_SAMPLES = 2000
+
+
+def ellipse_features(
+    ellipses: Sequence[Ellipse], *, encoding: Literal["raw", "periodic"]
+) -> np.ndarray:
+    """Return the features that lesions are clustered by.
+
+    - `raw`: centre x and y, width, height (px) and angle (degrees), unscaled, as in the paper
+      (section 4, footnote 1); the angle carries nearly all of the variance.
+    - `periodic`: centre and logarithm of both axes, each standardised over the given ellipses, then
+      cosine and sine of twice the angle times the elongation 1 - height / width, so that angles of
+      179 and 1 degrees are neighbours and a circle has no direction.
+
+    Args:
+        ellipses: N canonical ellipses, in patch pixels.
+        encoding: `raw` or `periodic`.
+
+    Returns:
+        (N, 5) or (N, 6) float64.
+    """
+    raw = np.array([[e.cx, e.cy, e.width, e.height, e.angle_deg] for e in ellipses], dtype=float)
+    raw = raw.reshape(-1, 5)
+    if encoding == "raw":
+        return raw
+    if encoding != "periodic":
+        raise ValueError(f"encoding: 'raw' or 'periodic' is needed, not {encoding!r}")
+    scaled = np.column_stack([raw[:, :2], np.log(raw[:, 2:4])])
+    spread = scaled.std(axis=0)
+    scaled = (scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    elongation = 1.0 - raw[:, 3] / raw[:, 2]
+    double = np.deg2rad(2 * raw[:, 4])
+    return np.column_stack([scaled, elongation * np.cos(double), elongation * np.sin(double)])
+
+
+def fit_clusters(features: np.ndarray, k: int, *, seed: int) -> np.ndarray:
+    """Cluster by K-means; return the label, 0 .. k - 1, of each row of `features` (N, D).
+
+    scikit-learn's K-means with k-means++ and ten starts, as the released code's.
+
+    Raises:
+        ValueError: if k is below 1 or above the number of rows.
+    """
+    return _fit(features, k, seed).labels_.astype(np.int64)
+
+
+def _fit(features: np.ndarray, k: int, seed: int) -> KMeans:
+    if not 1 <= k <= len(features):
+        raise ValueError(f"k: {k} clusters of {len(features)} samples; 1 to {len(features)} can be "
+                         "had. Lower k, or give more samples.")
+    return KMeans(n_clusters=k, n_init=10, random_state=seed).fit(features)
+
+
+def cluster_lesions(
+    *, samples_csv: str | Path, ellipses_csv: str | Path, clusters_csv: str | Path,
+    quality_json: str | Path, k: int, encoding: Literal["raw", "periodic"],
+    fit_on: Literal["train", "all"], seed: int,
+) -> None:
+    """Cluster the samples of a dataset by their ellipses.
+
+    Args:
+        samples_csv: table of the samples, for their splits.
+        ellipses_csv: their ellipses.
+        clusters_csv: written: `id, cluster`, in the samples' order.
+        quality_json: written: inertia, silhouette (of at most 2,000 samples), sizes.
+        k: number of clusters.
+        encoding: see `ellipse_features`.
+        fit_on: samples that the centres are fitted to; the others are assigned to the nearest
+            (discrepancy S4: the released code fits on all splits).
+        seed: seed of K-means.
+    """
+    samples = read_samples(samples_csv)
+    ellipses = read_ellipses(ellipses_csv)
+    features = ellipse_features([ellipses[name] for name in samples.index], encoding=encoding)
+    fitted = (samples["split"] == "train").to_numpy() | (fit_on == "all")
+    model = _fit(features[fitted], k, seed)
+    labels = model.predict(features)
+    with written_whole(clusters_csv) as beside:
+        pd.DataFrame({"id": samples.index, "cluster": labels}).to_csv(beside, index=False)
+    sizes = np.bincount(labels, minlength=k)
+    quality = {
+        "k": k,
+        "encoding": encoding,
+        "fit_on": fit_on,
+        "num_fitted": int(fitted.sum()),
+        "inertia": float(model.inertia_),
+        "silhouette": _silhouette(features, labels, seed),
+        "sizes": sizes.tolist(),
+        "variance_share": (features.var(axis=0) / max(features.var(axis=0).sum(), 1e-12)).tolist(),
+    }
+    write_json(quality_json, quality)
+    logger.info("%d clusters of %d samples: %s", k, len(samples), json.dumps(quality["sizes"]))
+
+
+def _silhouette(features: np.ndarray, labels: np.ndarray, seed: int) -> float | None:
+    """Return the mean silhouette; None where it is undefined (one cluster, or one a sample)."""
+    if not 2 <= len(np.unique(labels)) < min(len(labels), SILHOUETTE_SAMPLES):
+        return None
+    size = min(len(labels), SILHOUETTE_SAMPLES)
+    return float(silhouette_score(features, labels, sample_size=size, random_state=seed))

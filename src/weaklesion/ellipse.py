@@ -1,0 +1,131 @@
+"""Ellipses: fitting one to a mask, and drawing one as a mask.
+
+Pixel centres lie at whole numbers, x to the right and y down; axes are full lengths in pixels;
+`angle_deg` turns the width axis from the x axis towards the y axis (clockwise as displayed), as
+OpenCV does.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """An ellipse in pixels of some image.
+
+    Attributes:
+        cx: x of the centre, px.
+        cy: y of the centre, px.
+        width: full length of the axis that `angle_deg` turns, px, positive.
+        height: full length of the other axis, px, positive.
+        angle_deg: direction of the width axis, degrees, from x towards y.
+
+    Raises:
+        ValueError: if a value is not finite or an axis is not positive.
+    """
+
+    cx: float
+    cy: float
+    width: float
+    height: float
+    angle_deg: float
+
+    def __post_init__(self) -> None:
+        values = (self.cx, self.cy, self.width, self.height, self.angle_deg)
+        if not all(math.isfinite(value) for value in values):
+            raise ValueError(f"an ellipse needs finite numbers, not {self}")
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"an ellipse needs axes longer than 0 px, not {self}")
+
+    def canonical(self) -> "Ellipse":
+        """Return the same ellipse with width the major axis and angle in [0, 180).
+
+        >>> Ellipse(5.0, 5.0, 2.0, 4.0, 100.0).canonical()
+        Ellipse(cx=5.0, cy=5.0, width=4.0, height=2.0, angle_deg=10.0)
+        """
+        width, height, angle = self.width, self.height, self.angle_deg
+        if width < height:
+            width, height, angle = height, width, angle + 90.0
+        angle %= 180.0
+        # a tiny negative angle gives exactly 180.0 in floating point
+        return Ellipse(self.cx, self.cy, width, height, 0.0 if angle == 180.0 else angle)
+
+    def shape_matrix(self) -> np.ndarray:
+        """Return the (2, 2) matrix M of the ellipse {c + d : d' inv(M) d <= 1}, px squared."""
+        theta = math.radians(self.angle_deg)
+        axes = np.array([[math.cos(theta), -math.sin(theta)], [math.sin(theta), math.cos(theta)]])
+        half = axes @ np.diag([self.width / 2, self.height / 2])
+        return half @ half.T
+
+    def resized(self, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> "Ellipse":
+        """Return the ellipse as it appears when its image is resized, aspect ratio kept or not.
+
+        An ellipse stays an ellipse under any affine map. Pixel areas are mapped onto each other, so
+        the centre of pixel 0 goes to `scale / 2 - 1 / 2`, as in `cv2.resize`.
+
+        Args:
+            from_hw: height and width of the image that the ellipse lies in, px.
+            to_hw: height and width of the resized image, px.
+        """
+        scale_y, scale_x = to_hw[0] / from_hw[0], to_hw[1] / from_hw[1]
+        scale = np.diag([scale_x, scale_y])
+        variances, axes = np.linalg.eigh(scale @ self.shape_matrix() @ scale)
+        return Ellipse(
+            cx=(self.cx + 0.5) * scale_x - 0.5,
+            cy=(self.cy + 0.5) * scale_y - 0.5,
+            width=2 * math.sqrt(variances[1]),
+            height=2 * math.sqrt(variances[0]),
+            angle_deg=math.degrees(math.atan2(axes[1, 1], axes[0, 1])),
+        ).canonical()
+
+
+def fit_ellipse(mask: np.ndarray) -> Ellipse:
+    """Fit an ellipse to a mask, by least squares on the vertices of its convex hull.
+
+    Args:
+        mask: (H, W) bool, or integer with foreground above 0.
+
+    Returns:
+        The canonical ellipse (width the major axis, angle in [0, 180)), px.
+
+    Raises:
+        ValueError: if the mask is not two-dimensional, or its hull has fewer than five vertices,
+            as that of an empty mask, of a line or of a rectangle has.
+
+    Source: Chu et al. 2021, section 4; how it is done is the released code's (discrepancy G22).
+    """
+    if mask.ndim != 2:
+        raise ValueError(f"mask: two dimensions are needed, not shape {mask.shape}")
+    points = cv2.findNonZero((mask > 0).astype(np.uint8))
+    hull = cv2.convexHull(points) if points is not None else np.empty((0, 1, 2))
+    if len(hull) < 5:
+        raise ValueError(f"mask: its convex hull has {len(hull)} vertices; an ellipse needs five")
+    (cx, cy), (width, height), angle_deg = cv2.fitEllipse(hull)
+    return Ellipse(cx, cy, width, height, angle_deg).canonical()
+
+
+def draw_ellipse(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
+    """Draw a filled ellipse: every pixel whose centre lies in it.
+
+    Args:
+        ellipse: in pixels of the mask; it may leave the mask partly or wholly.
+        shape_hw: height and width of the mask, px.
+
+    Returns:
+        (H, W) bool.
+    """
+    height, width = shape_hw
+    matrix = ellipse.shape_matrix()
+    (a, b), (_, c) = np.linalg.inv(matrix)
+    reach_x, reach_y = math.sqrt(matrix[0, 0]), math.sqrt(matrix[1, 1])
+    x0, x1 = max(0, math.ceil(ellipse.cx - reach_x)), min(width, int(ellipse.cx + reach_x) + 1)
+    y0, y1 = max(0, math.ceil(ellipse.cy - reach_y)), min(height, int(ellipse.cy + reach_y) + 1)
+    mask = np.zeros(shape_hw, dtype=bool)
+    if x0 < x1 and y0 < y1:
+        dx = np.arange(x0, x1) - ellipse.cx
+        dy = (np.arange(y0, y1) - ellipse.cy)[:, None]
+        mask[y0:y1, x0:x1] = a * dx**2 + 2 * b * dx * dy + c * dy**2 <= 1.0
+    return mask

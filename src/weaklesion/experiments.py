@@ -1,0 +1,117 @@
+"""What the configuration asks for: runs, and the settings of each.
+
+Uses only the standard library, for it is read wherever Snakemake itself runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from weaklesion.errors import DataError
+
+Config = Mapping[str, Any]
+
+
+class Run(NamedTuple):
+    """One arm with one seed on one dataset under one protocol."""
+
+    dataset: str
+    protocol: str
+    arm: str
+    seed: int
+
+
+def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
+    """Return a protocol's switches, with those of its `base` where it has none of its own.
+
+    Raises:
+        DataError: if the protocol, or a base, is not defined, or bases run in a circle.
+    """
+    chain: list[Mapping[str, Any]] = []
+    name: str | None = protocol
+    seen: list[str] = []
+    while name is not None:
+        seen.append(name)
+        if name not in config["protocols"]:
+            raise DataError(f"config: protocol {name!r} is none of "
+                            f"{', '.join(config['protocols'])}.")
+        chain.append(config["protocols"][name])
+        name = chain[-1].get("base")
+        if name in seen:
+            raise DataError(f"config: the bases of protocol {protocol!r} run in a circle: "
+                            f"{' -> '.join([*seen, str(name)])}.")
+    merged: dict[str, Any] = {}
+    for layer in reversed(chain):
+        merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
+    return merged
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings in which `above` overrides `below`; lists are replaced whole.
+
+    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:
+    """Return the settings of `weaklesion.training.TrainingSettings` for the runs of an arm.
+
+    Later layers override earlier ones: `training`, the arm's `training`, the protocol's `training`,
+    then those of the protocol's `exceptions` whose `dataset` and `arm` are these.
+    """
+    definition = config["arms"][arm]
+    switches = protocol_settings(config, protocol)
+    settings = merge(config["training"], definition.get("training", {}))
+    settings = merge(settings, switches.get("training", {}))
+    for exception in switches.get("exceptions", []):
+        published = config["datasets"][dataset].get("like", dataset)
+        if published in exception["datasets"] and arm in exception["arms"]:
+            settings = merge(settings, exception["training"])
+    clusters = num_clusters(config, dataset, arm)
+    return {"model": definition["model"], "num_classes": clusters, **settings}
+
+
+def num_clusters(config: Config, dataset: str, arm: str) -> int | None:
+    """Return K of an arm with a second task; None for the others."""
+    if not config["arms"][arm].get("clusters"):
+        return None
+    return int(config["datasets"][dataset]["num_clusters"])
+
+
+def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
+    """Return the runs that some items of `experiments` need, each once, in a stable order.
+
+    Raises:
+        DataError: if an item names a dataset, protocol or arm that is not defined.
+    """
+    runs: dict[Run, None] = {}
+    for item in items:
+        experiment = config["experiments"][item]
+        for kind in ("datasets", "protocols", "arms"):
+            for name in experiment[kind]:
+                if name not in config[kind]:
+                    raise DataError(f"config: experiments.{item}.{kind} names {name!r}, which is "
+                                    f"none of {', '.join(config[kind])}.")
+        for dataset in experiment["datasets"]:
+            for protocol in experiment["protocols"]:
+                for arm in experiment["arms"]:
+                    for seed in seeds_of(config, arm):
+                        runs[Run(dataset, protocol, arm, seed)] = None
+    return list(runs)
+
+
+def seeds_of(config: Config, arm: str) -> list[int]:
+    """Return an arm's seeds; an arm without a network has nothing to seed, and one run."""
+    return list(config["seeds"]) if is_trained(config, arm) else [0]
+
+
+def is_trained(config: Config, arm: str) -> bool:
+    """Tell whether an arm has a network, or is a target taken as the prediction."""
+    return config["arms"][arm]["model"] is not None

@@ -1,0 +1,87 @@
+"""Predict masks for the test split."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from weaklesion.errors import DataError
+from weaklesion.files import write_array, written_whole
+from weaklesion.inputs import InputFrame
+from weaklesion.models import build_model
+from weaklesion.samples import read_rows, split_ids
+from weaklesion.progress import progress
+from weaklesion.training import EVALUATION_BATCH, TrainingSettings, network_outputs
+
+logger = logging.getLogger(__name__)
+
+
+def predict_arm(
+    *, model_safetensors: str | Path, run_json: str | Path, images_npy: str | Path,
+    samples_csv: str | Path, predictions_npy: str | Path, predictions_csv: str | Path,
+    threads: int = 1,
+) -> None:
+    """Predict the test split with a trained network.
+
+    Args:
+        model_safetensors: its weights.
+        run_json: the run's description, for the settings.
+        images_npy: patches, (N, side, side, 3) uint8.
+        samples_csv: their samples.
+        predictions_npy: written: (T, side, side) uint8 of 0 and 1, for the T test samples.
+        predictions_csv: written: `id` of each prediction.
+        threads: CPU threads.
+
+    Raises:
+        DataError: if the weights are truncated or another network's.
+    """
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
+    model = build_model(settings.model, num_classes=settings.num_classes, encoder=settings.encoder)
+    try:
+        model.load_state_dict(load_file(model_safetensors))
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(f"{model_safetensors}: not the weights of {settings.model} "
+                        f"({str(error)[:300]}). Delete it and train again.") from error
+    model.to(device).eval()
+    ids = split_ids(samples_csv, "test")
+    images = read_rows(images_npy, samples_csv, ids)
+    frame = InputFrame(side_px=images.shape[1], input_px=settings.input_px,
+                       pad_to_hw=settings.pad_to)
+    loaded = frame.load_images(images, device)
+    masks = []
+    batches = loaded.split(EVALUATION_BATCH)
+    with torch.inference_mode():
+        for batch in progress(batches, total=len(batches), what="batches predicted"):
+            logits, _ = network_outputs(model, batch, frame, settings)
+            masks.append(frame.patch_masks(logits).cpu().numpy())
+    write_predictions(np.concatenate(masks), ids, predictions_npy, predictions_csv)
+
+
+def predict_target(
+    *, target_npy: str | Path, target_ids_csv: str | Path, samples_csv: str | Path,
+    predictions_npy: str | Path, predictions_csv: str | Path,
+) -> None:
+    """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
+    ids = split_ids(samples_csv, "test")
+    masks = read_rows(target_npy, target_ids_csv, ids)
+    write_predictions(masks, ids, predictions_npy, predictions_csv)
+
+
+def write_predictions(
+    masks: np.ndarray, ids: Sequence[str], predictions_npy: str | Path,
+    predictions_csv: str | Path,
+) -> None:
+    """Write (T, H, W) masks and the ids that they belong to."""
+    write_array(predictions_npy, masks.astype(np.uint8))
+    with written_whole(predictions_csv) as beside:
+        pd.DataFrame({"id": ids}).to_csv(beside, index=False)
+    logger.info("predicted %d samples, %d of them empty", len(ids),
+                int((~masks.astype(bool).any(axis=(1, 2))).sum()))

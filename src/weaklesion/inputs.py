@@ -1,0 +1,89 @@
+"""From uint8 patches to what a network sees, on the device, and back to the patch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFrame:
+    """The geometry between a patch and a network's input.
+
+    A patch of `side_px` is resized to `input_px`, then padded on all sides to `pad_to_hw` by
+    reflection about the border pixels (reflect-101), as often as that takes.
+
+    Attributes:
+        side_px: height and width of a patch, px.
+        input_px: height and width to which it is resized, px.
+        pad_to_hw: height and width of the input, px; multiples of 16.
+
+    Raises:
+        ValueError: if the padded size is smaller than the resized one, or no multiple of 16.
+    """
+
+    side_px: int
+    input_px: int
+    pad_to_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for size in self.pad_to_hw:
+            if size % 16 or size < self.input_px:
+                raise ValueError(f"pad_to: {list(self.pad_to_hw)} must be multiples of 16, and at "
+                                 f"least input_px, {self.input_px}")
+
+    @property
+    def before_hw(self) -> tuple[int, int]:
+        """Pixels of padding above and to the left."""
+        return (self.pad_to_hw[0] - self.input_px) // 2, (self.pad_to_hw[1] - self.input_px) // 2
+
+    def load_images(self, images: np.ndarray, device: torch.device) -> torch.Tensor:
+        """Resize (N, side, side, 3) uint8 to (N, 3, input, input) uint8 on the device."""
+        tensor = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
+        if self.input_px == self.side_px:
+            return tensor.contiguous()
+        chunks = [F.interpolate(chunk.float(), size=self.input_px, mode="bilinear",
+                                antialias=True).round().to(torch.uint8)
+                  for chunk in tensor.split(1024)]
+        return torch.cat(chunks)
+
+    def load_targets(self, targets: np.ndarray, device: torch.device) -> torch.Tensor:
+        """Resize (N, side, side) of 0 and 1 to (N, 1, input, input) uint8: majority of the area."""
+        tensor = torch.from_numpy(targets).to(device)[:, None]
+        if self.input_px == self.side_px:
+            return tensor.contiguous()
+        chunks = [(F.interpolate(chunk.float(), size=self.input_px, mode="area") >= 0.5)
+                  .to(torch.uint8) for chunk in tensor.split(1024)]
+        return torch.cat(chunks)
+
+    def pad(self, batch: torch.Tensor) -> torch.Tensor:
+        """Pad (N, C, input, input) to (N, C, *pad_to_hw)."""
+        for axis, (size, before) in enumerate(zip(self.pad_to_hw, self.before_hw, strict=True)):
+            if size != self.input_px:
+                after = size - self.input_px - before
+                index = np.pad(np.arange(self.input_px), (before, after), mode="reflect")
+                batch = batch.index_select(axis + 2, torch.from_numpy(index).to(batch.device))
+        return batch
+
+    def crop(self, logits: torch.Tensor) -> torch.Tensor:
+        """Take the part of (N, C, *pad_to_hw) that is the patch: (N, C, input, input)."""
+        top, left = self.before_hw
+        return logits[:, :, top : top + self.input_px, left : left + self.input_px]
+
+    def patch_masks(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn (N, 1, *pad_to_hw) logits to (N, side, side) bool, probability at least 0.5."""
+        cropped = self.crop(logits.float())
+        if self.input_px != self.side_px:
+            cropped = F.interpolate(cropped, size=self.side_px, mode="bilinear")
+        return cropped[:, 0] >= 0.0
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
+    """Scale (N, 3, H, W) uint8 by ImageNet's mean and standard deviation, in channel order."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1) * 255
+    return (images.float() - mean) / std

@@ -1,0 +1,1 @@
+"""Phantoms: made-up data in the native on-disk form of each dataset, decided by a seed."""

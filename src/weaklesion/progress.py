@@ -1,0 +1,33 @@
+"""Progress of long loops as lines of a log, with an estimate of the time left."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class _LoggedBar(tqdm):
+    """A tqdm bar that writes lines to the log, which batch jobs keep, instead of a terminal."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        if self.n:
+            logger.info("%s", msg or self)
+
+    def moveto(self, n: int) -> None:  # no cursor in a log
+        pass
+
+    def clear(self, nolock: bool = False) -> None:
+        pass
+
+
+def progress(items: Iterable[T], *, total: int, what: str, every_s: float = 10.0) -> Iterable[T]:
+    """Iterate over `items`; log how far it has come about every `every_s` seconds."""
+    options: dict[str, Any] = {"mininterval": every_s, "miniters": 1, "maxinterval": every_s}
+    return _LoggedBar(
+        items, total=total, desc=what, bar_format="{desc}: {n_fmt}/{total_fmt}, "
+        "{elapsed} passed, {remaining} left, {rate_fmt}", leave=False, **options
+    )

@@ -1,0 +1,391 @@
+"""Train one arm with one seed: the only training loop.
+
+The split's patches lie on the device as uint8; a batch is indexed, augmented, normalised and padded
+there. The same code runs on a GPU and on a CPU.
+"""
+
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+
+from weaklesion.augmentation import apply_flips, draw_flips
+from weaklesion.errors import DataError
+from weaklesion.files import read_array, write_json, written_whole
+from weaklesion.inputs import InputFrame, normalise
+from weaklesion.models import build_model, num_parameters
+from weaklesion.samples import read_rows, split_ids
+from weaklesion.progress import progress
+from weaklesion.provenance import describe_run, peak_memory_bytes
+from weaklesion.seeding import seed_everything
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Everything that decides a training, besides its seed and its data.
+
+    Attributes:
+        model: name of a network of `weaklesion.models.build_model`.
+        num_classes: number of clusters, for the multi-task networks.
+        encoder: encoder's name.
+        weights: `imagenet`, or `none` to start from scratch.
+        input_px: height and width to which patches are resized, px.
+        pad_to: height and width of the network's input, px.
+        loss_region: `patch`, or `map` for the whole padded map.
+        segmentation_weight: weight of the segmentation loss (alpha_seg).
+        classification_weight: weight of the classification loss (alpha_cls).
+        epochs: number of epochs at most.
+        patience: epochs without a lower validation loss after which to stop; None for never.
+        batch_size: samples a step; a single sample left over joins the last batch, because
+            batch normalisation cannot train on one.
+        learning_rate: Adam's, or the peak of the one-cycle schedule.
+        schedule: `constant` or `one_cycle`.
+        checkpoint: which epoch's weights are kept: `best_loss` (lowest validation segmentation
+            loss), `best_dice` (highest validation Dice), `last`, or `last_if_stopped`
+            (`best_loss`, unless patience ended the training; discrepancy T1).
+        augmentation: `none` or `flips`.
+        precision: `float32` or `bfloat16` (autocast).
+        deterministic: refuse operations that are not.
+
+    Raises:
+        ValueError: naming the setting, its value and what is allowed.
+    """
+
+    model: str
+    num_classes: int | None = None
+    encoder: str
+    weights: Literal["imagenet", "none"]
+    input_px: int
+    pad_to: tuple[int, int]
+    loss_region: Literal["patch", "map"]
+    segmentation_weight: float
+    classification_weight: float
+    epochs: int
+    patience: int | None
+    batch_size: int
+    learning_rate: float
+    schedule: Literal["constant", "one_cycle"]
+    checkpoint: Literal["best_loss", "best_dice", "last", "last_if_stopped"]
+    augmentation: Literal["none", "flips"]
+    precision: Literal["float32", "bfloat16"]
+    deterministic: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pad_to", tuple(self.pad_to))
+        for key, least in (("epochs", 1), ("batch_size", 2), ("input_px", 16)):
+            if getattr(self, key) < least:
+                raise ValueError(f"{key}: at least {least} is needed, not {getattr(self, key)}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience: at least 1, or null, is needed, not {self.patience}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: above 0 is needed, not {self.learning_rate}")
+
+
+@dataclass
+class SplitData:
+    """One split on the device, joined by sample id.
+
+    Attributes:
+        ids: N sample ids, the order of the others.
+        images: (N, 3, input, input) uint8.
+        targets: (N, 1, input, input) uint8 of 0 and 1.
+        labels: (N,) int64 clusters, or None.
+    """
+
+    ids: list[str]
+    images: torch.Tensor
+    targets: torch.Tensor
+    labels: torch.Tensor | None
+
+
+@dataclass
+class Progress:
+    """What the loop has seen so far, and the weights that its checkpoint rule keeps."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = -1
+    best_value: float = math.inf
+    kept_epoch: int = -1
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    stopped: bool = False
+
+
+def train_arm(
+    *,
+    images_npy: str | Path,
+    samples_csv: str | Path,
+    target_npy: str | Path,
+    target_ids_csv: str | Path,
+    clusters_csv: str | Path | None,
+    weights_pth: str | Path | None,
+    run_dir: str | Path,
+    settings: TrainingSettings,
+    seed: int,
+    threads: int = 1,
+) -> None:
+    """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
+
+    Only the train and val splits are read.
+
+    Args:
+        images_npy: patches, (N, side, side, 3) uint8.
+        samples_csv: their samples.
+        target_npy: (M, side, side) uint8 of 0 and 1.
+        target_ids_csv: `id` of each of the M targets.
+        clusters_csv: `id, cluster`; for networks with classes only.
+        weights_pth: verified ImageNet weights, where `settings.weights` is `imagenet`.
+        run_dir: where the three files are written.
+        settings: see `TrainingSettings`.
+        seed: seed of weights, order and augmentation.
+        threads: CPU threads.
+
+    Raises:
+        DataError: if samples, targets and labels do not belong together, or the loss is not finite.
+    """
+    started = time.perf_counter()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(settings.deterministic)
+    torch.backends.cudnn.deterministic = settings.deterministic
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    seed_everything(seed)
+
+    inputs = {"images": images_npy, "samples": samples_csv, "target": target_npy,
+              "target_ids": target_ids_csv, "clusters": clusters_csv, "weights": weights_pth}
+    given = {role: path for role, path in inputs.items() if path is not None}
+    run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
+    frame = InputFrame(side_px=read_array(images_npy).shape[1], input_px=settings.input_px,
+                       pad_to_hw=settings.pad_to)
+    splits = {
+        split: load_split(split, images_npy, samples_csv, target_npy, target_ids_csv, clusters_csv,
+                          frame, settings, device)
+        for split in ("train", "val")
+    }
+    model = build_model(settings.model, num_classes=settings.num_classes, encoder=settings.encoder,
+                        weights=weights_pth).to(device)
+    if device.type == "cuda":
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    logger.info("%s with %d parameters on %s; %d training and %d validation samples",
+                settings.model, num_parameters(model), device, len(splits["train"].ids),
+                len(splits["val"].ids))
+
+    seen = fit(model, splits["train"], splits["val"], frame, settings, seed)
+
+    folder = Path(run_dir)
+    with written_whole(folder / "model.safetensors") as beside:
+        save_file(seen.kept, beside)
+    with written_whole(folder / "history.csv") as beside:
+        pd.DataFrame(seen.history).to_csv(beside, index=False)
+    seconds = sum(epoch["seconds"] for epoch in seen.history)
+    run |= {
+        "num_parameters": num_parameters(model),
+        "num_samples": {split: len(data.ids) for split, data in splits.items()},
+        "epochs_run": len(seen.history),
+        "best_epoch": seen.best_epoch,
+        "kept_epoch": seen.kept_epoch,
+        "stopped_by_patience": seen.stopped,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "threads": threads,
+        "images_per_second": len(seen.history) * len(splits["train"].ids) / seconds,
+        "wall_s": time.perf_counter() - started,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_gpu_memory_bytes":
+            torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+    }
+    write_json(folder / "run.json", run)
+
+
+def load_split(
+    split: str, images_npy: str | Path, samples_csv: str | Path, target_npy: str | Path,
+    target_ids_csv: str | Path, clusters_csv: str | Path | None, frame: InputFrame,
+    settings: TrainingSettings, device: torch.device,
+) -> SplitData:
+    """Load one split to the device; targets and labels are found by sample id."""
+    ids = split_ids(samples_csv, split)
+    if len(ids) < 2:
+        raise DataError(f"{samples_csv}: the split {split} has {len(ids)} samples; two are needed.")
+    images = read_rows(images_npy, samples_csv, ids)
+    targets = read_rows(target_npy, target_ids_csv, ids)
+    if targets.max() > 1:
+        raise DataError(f"{target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
+                        "Make the supervision again.")
+    labels = None
+    if settings.num_classes is not None:
+        if clusters_csv is None:
+            raise DataError(f"{settings.model} needs clusters, and none are given.")
+        clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+        missing = [name for name in ids if name not in clusters.index]
+        if missing:
+            raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
+        labels = torch.tensor(clusters[ids].to_numpy(), device=device)
+        if labels.min() < 0 or labels.max() >= settings.num_classes:
+            raise DataError(f"{clusters_csv}: clusters {int(labels.min())} to {int(labels.max())} "
+                            f"do not fit {settings.num_classes} classes. Cluster again.")
+    return SplitData(ids, frame.load_images(images, device), frame.load_targets(targets, device),
+                     labels)
+
+
+def fit(
+    model: nn.Module, train: SplitData, val: SplitData, frame: InputFrame,
+    settings: TrainingSettings, seed: int,
+) -> Progress:
+    """Run the epochs; return the history and the weights that the checkpoint rule keeps."""
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    steps = len(epoch_batches(len(train.ids), settings.batch_size, torch.Generator()))
+    scheduler = None
+    if settings.schedule == "one_cycle":
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=settings.learning_rate, total_steps=steps * settings.epochs)
+    seen = Progress()
+    for epoch in range(settings.epochs):
+        started = time.perf_counter()
+        model.train()
+        totals = torch.zeros(3, device=train.images.device)
+        batches = epoch_batches(len(train.ids), settings.batch_size, generator)
+        what = f"epoch {epoch + 1}/{settings.epochs}, batches"
+        for index in progress(batches, total=len(batches), what=what):
+            losses = training_step(model, optimizer, train, index, frame, settings, generator)
+            totals += losses * len(index)
+            if scheduler is not None:
+                scheduler.step()
+        loss, segmentation, classification = (totals / len(train.ids)).tolist()
+        if not math.isfinite(loss):
+            raise DataError(f"epoch {epoch + 1}: the training loss is {loss}. Lower learning_rate, "
+                            "or set precision to float32.")
+        seconds = time.perf_counter() - started
+        seen.history.append({
+            "epoch": epoch,
+            "train_loss": loss,
+            "train_segmentation_loss": segmentation,
+            "train_classification_loss": classification,
+            **evaluate(model, val, frame, settings),
+            "learning_rate": optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+        })
+        keep(seen, model, settings)
+        last = seen.history[-1]
+        each = sum(row["seconds"] for row in seen.history) / len(seen.history)
+        logger.info("epoch %d/%d: loss %.4f, validation loss %.4f, Dice against the target %.4f; "
+                    "%.0f s, at most %.0f s left", epoch + 1, settings.epochs, loss,
+                    last["val_segmentation_loss"], last["val_dice"], seconds,
+                    each * (settings.epochs - epoch - 1))
+        if seen.stopped:
+            logger.info("no lower validation loss in %d epochs: stopped", settings.patience)
+            break
+    return seen
+
+
+def epoch_batches(
+    count: int, batch_size: int, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Return a random order of 0 .. count - 1 in batches; a single one left joins the last."""
+    batches = list(torch.randperm(count, generator=generator).split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def training_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, data: SplitData, index: torch.Tensor,
+    frame: InputFrame, settings: TrainingSettings, generator: torch.Generator,
+) -> torch.Tensor:
+    """Take one step; return (3,) total, segmentation and classification loss, detached."""
+    flips = draw_flips(len(index), generator) if settings.augmentation == "flips" else None
+    index = index.to(data.images.device)
+    images, targets = data.images[index], data.targets[index]
+    if flips is not None:
+        images, targets = apply_flips(images, flips), apply_flips(targets, flips)
+    segmentation, _, class_logits = forward(model, images, targets, frame, settings)
+    classification = torch.zeros_like(segmentation)
+    if class_logits is not None:
+        assert data.labels is not None
+        classification = F.cross_entropy(class_logits.float(), data.labels[index])
+    loss = (settings.segmentation_weight * segmentation
+            + settings.classification_weight * classification)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return torch.stack([loss.detach(), segmentation.detach(), classification.detach()])
+
+
+def forward(
+    model: nn.Module, images: torch.Tensor, targets: torch.Tensor, frame: InputFrame,
+    settings: TrainingSettings,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Return mean segmentation loss, logits of the padded map, and class logits if any."""
+    logits, class_logits = network_outputs(model, images, frame, settings)
+    logits = logits.float()  # binary cross entropy is kept out of bfloat16
+    if settings.loss_region == "map":
+        loss = F.binary_cross_entropy_with_logits(logits, frame.pad(targets).float())
+    else:
+        loss = F.binary_cross_entropy_with_logits(frame.crop(logits), targets.float())
+    return loss, logits, class_logits
+
+
+def network_outputs(
+    model: nn.Module, images: torch.Tensor, frame: InputFrame, settings: TrainingSettings
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Run the network on (N, 3, input, input) uint8; return map logits and class logits if any."""
+    batch = frame.pad(normalise(images))
+    if batch.device.type == "cuda":
+        batch = batch.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16,
+                        enabled=settings.precision == "bfloat16"):
+        output = model(batch)
+    return output if isinstance(output, tuple) else (output, None)
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, data: SplitData, frame: InputFrame, settings: TrainingSettings
+) -> dict[str, float]:
+    """Return segmentation loss and mean Dice against the target, and the classes' accuracy."""
+    model.eval()
+    totals = torch.zeros(3, device=data.images.device)
+    for index in torch.arange(len(data.ids), device=data.images.device).split(EVALUATION_BATCH):
+        targets = data.targets[index]
+        loss, logits, class_logits = forward(model, data.images[index], targets, frame, settings)
+        pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0].bool()
+        both = (pred & ref).sum(dim=(1, 2))
+        dice = 2 * both / (pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))).clamp(min=1)
+        totals[0] += loss * len(index)
+        totals[1] += dice.sum()
+        if class_logits is not None and data.labels is not None:
+            totals[2] += (class_logits.argmax(dim=1) == data.labels[index]).sum()
+    loss_mean, dice_mean, accuracy = (totals / len(data.ids)).tolist()
+    return {
+        "val_segmentation_loss": loss_mean,
+        "val_dice": dice_mean,
+        "val_accuracy": accuracy if data.labels is not None else math.nan,
+    }
+
+
+def keep(seen: Progress, model: nn.Module, settings: TrainingSettings) -> None:
+    """Apply patience and the checkpoint rule after an epoch."""
+    epoch = len(seen.history) - 1
+    last = seen.history[-1]
+    value = -last["val_dice"] if settings.checkpoint == "best_dice" else (
+        last["val_segmentation_loss"])
+    improved = value < seen.best_value
+    if improved:
+        seen.best_value, seen.best_epoch = value, epoch
+    seen.stopped = settings.patience is not None and epoch - seen.best_epoch >= settings.patience
+    take_last = settings.checkpoint == "last" or (
+        settings.checkpoint == "last_if_stopped" and seen.stopped)
+    if improved or take_last:
+        seen.kept_epoch = epoch
+        seen.kept = {name: tensor.detach().cpu().clone().contiguous()
+                     for name, tensor in model.state_dict().items()}

@@ -1,0 +1,25 @@
+# Targets made from RECIST marks.
+
+
+rule draw_ellipses:
+    """Draw the ellipse of each sample's RECIST mark."""
+    input:
+        samples=PATCHES + "/samples.csv",
+        images=PATCHES + "/images.npy",
+        code=module_files("supervision"),
+    output:
+        ellipses=TARGETS + "/ellipses.csv",
+        target=TARGETS + "/ellipse.npy",
+    params:
+        center=switch("supervision", "center"),
+    log:
+        LOGS + "/draw_ellipses/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS + "/draw_ellipses/{dataset}-{protocol}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/data.yaml"
+    script:
+        "../scripts/draw_ellipses.py"

@@ -1,0 +1,15 @@
+"""Predict the test split with a trained network."""
+
+from job import logged
+from weaklesion.inference import predict_arm
+
+with logged(snakemake.log[0]):
+    predict_arm(
+        model_safetensors=snakemake.input.model,
+        run_json=snakemake.input.run,
+        images_npy=snakemake.input.images,
+        samples_csv=snakemake.input.samples,
+        predictions_npy=snakemake.output.predictions,
+        predictions_csv=snakemake.output.ids,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,20 @@
+"""Train one arm with one seed."""
+
+from pathlib import Path
+
+from job import logged
+from weaklesion.training import TrainingSettings, train_arm
+
+with logged(snakemake.log[0]):
+    train_arm(
+        images_npy=snakemake.input.images,
+        samples_csv=snakemake.input.samples,
+        target_npy=snakemake.input.target,
+        target_ids_csv=snakemake.input.target_ids,
+        clusters_csv=snakemake.input.clusters or None,
+        weights_pth=snakemake.input.weights or None,
+        run_dir=Path(snakemake.output.model).parent,
+        settings=TrainingSettings(**snakemake.params.settings),
+        seed=int(snakemake.wildcards.seed),
+        threads=snakemake.threads,
+    )
