@@ -1,7 +1,7 @@
 """Write requirements.lock and the pins of envs/*.yaml.
 
-A new virtual environment takes the newest versions that pyproject.toml allows (or an existing one is
-read, with --from); its versions become the lock file. Each conda environment takes Python from
+A new virtual environment takes the newest versions that pyproject.toml allows (or an existing one
+is read, with --from); its versions become the lock file. Each conda environment takes Python from
 conda-forge and the same versions, of its own packages and of all that these need, from pip.
 """
 

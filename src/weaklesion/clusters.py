@@ -66,15 +66,23 @@ def fit_clusters(features: np.ndarray, k: int, *, seed: int) -> np.ndarray:
 
 def _fit(features: np.ndarray, k: int, seed: int) -> KMeans:
     if not 1 <= k <= len(features):
-        raise ValueError(f"k: {k} clusters of {len(features)} samples; 1 to {len(features)} can be "
-                         "had. Lower k, or give more samples.")
+        raise ValueError(
+            f"k: {k} clusters of {len(features)} samples; 1 to {len(features)} can be "
+            "had. Lower k, or give more samples."
+        )
     return KMeans(n_clusters=k, n_init=10, random_state=seed).fit(features)
 
 
 def cluster_lesions(
-    *, samples_csv: str | Path, ellipses_csv: str | Path, clusters_csv: str | Path,
-    quality_json: str | Path, k: int, encoding: Literal["raw", "periodic"],
-    fit_on: Literal["train", "all"], seed: int,
+    *,
+    samples_csv: str | Path,
+    ellipses_csv: str | Path,
+    clusters_csv: str | Path,
+    quality_json: str | Path,
+    k: int,
+    encoding: Literal["raw", "periodic"],
+    fit_on: Literal["train", "all"],
+    seed: int,
 ) -> None:
     """Cluster the samples of a dataset by their ellipses.
 

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST_COLUMNS = ("name", "url", "bytes", "md5", "sha256")
 USER_AGENT = f"WeakLesion/{__version__}"  # Dataverse refuses the default one of python-requests
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16  # what is lost at most when a transfer breaks off
 ATTEMPTS = 5
 PAUSE_S = 2.0
 TIMEOUT_S = 60.0
@@ -43,15 +43,19 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such manifest. Give the path of a CSV file with the columns "
-                        f"{', '.join(MANIFEST_COLUMNS)}.")
+        raise DataError(
+            f"{path}: no such manifest. Give the path of a CSV file with the columns "
+            f"{', '.join(MANIFEST_COLUMNS)}."
+        )
     rows: dict[str, dict[str, str]] = {}
     with path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         missing = [name for name in MANIFEST_COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
-            raise DataError(f"{path}: column {', '.join(missing)} is missing. A manifest has the "
-                            f"columns {', '.join(MANIFEST_COLUMNS)}.")
+            raise DataError(
+                f"{path}: column {', '.join(missing)} is missing. A manifest has the "
+                f"columns {', '.join(MANIFEST_COLUMNS)}."
+            )
         for line, raw in enumerate(reader, start=2):
             row = {key: (raw[key] or "").strip() for key in MANIFEST_COLUMNS}
             name = row["name"]
@@ -63,11 +67,14 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
                 raise DataError(f"{path}, line {line}: {name} has no checksum. Add md5 or sha256.")
             short = [key for key in ("md5", "sha256") if 0 < len(row[key]) < 8]
             if short:
-                raise DataError(f"{path}, line {line}: {short[0]} of {name} has fewer than eight "
-                                "digits. Give more of it.")
+                raise DataError(
+                    f"{path}, line {line}: {short[0]} of {name} has fewer than eight "
+                    "digits. Give more of it."
+                )
             if row["bytes"] and not row["bytes"].isdigit():
-                raise DataError(f"{path}, line {line}: bytes of {name} is {row['bytes']!r}, "
-                                "not a whole number.")
+                raise DataError(
+                    f"{path}, line {line}: bytes of {name} is {row['bytes']!r}, not a whole number."
+                )
             if not urlsplit(row["url"]).scheme:
                 row["url"] = str((path.parent / row["url"]).resolve())
             rows[name] = row
@@ -82,7 +89,9 @@ def fetch_named(manifest_csv: str | Path, name: str, destination: str | Path) ->
     """
     rows = read_manifest(manifest_csv)
     if name not in rows:
-        raise DataError(f"{manifest_csv}: has no row for {name}. Add one with its url and checksum.")
+        raise DataError(
+            f"{manifest_csv}: has no row for {name}. Add one with its url and checksum."
+        )
     return fetch(rows[name], destination)
 
 
@@ -109,16 +118,19 @@ def fetch(manifest_row: Mapping[str, str], destination: str | Path) -> Path:
         return destination
     part = destination.with_name(destination.name + ".part")
     expected_bytes = int(manifest_row["bytes"]) if manifest_row.get("bytes") else None
-    if not (expected_bytes is not None and part.is_file()
-            and part.stat().st_size == expected_bytes):
+    if not (
+        expected_bytes is not None and part.is_file() and part.stat().st_size == expected_bytes
+    ):
         scheme = urlsplit(manifest_row["url"]).scheme
         if scheme in ("http", "https"):
             _fetch_http(manifest_row, part, expected_bytes)
         elif scheme in ("", "file"):
             _copy_local(manifest_row, part)
         else:
-            raise DataError(f"{manifest_row['name']}: addresses of kind {scheme}:// are not "
-                            "known. Use http, https or a file's path.")
+            raise DataError(
+                f"{manifest_row['name']}: addresses of kind {scheme}:// are not "
+                "known. Use http, https or a file's path."
+            )
     cause = _mismatch(manifest_row, part)
     if cause is not None:
         hint = _looks_like_html(part)
@@ -162,8 +174,10 @@ def _copy_local(row: Mapping[str, str], part: Path) -> None:
     address = urlsplit(row["url"])
     source = Path(url2pathname(unquote(address.path)) if address.scheme else row["url"])
     if not source.is_file():
-        raise DataError(f"{row['name']}: {source} does not exist. Correct the manifest's url, or "
-                        f"{_by_hand(part)}")
+        raise DataError(
+            f"{row['name']}: {source} does not exist. Correct the manifest's url, or "
+            f"{_by_hand(part)}"
+        )
     shutil.copyfile(source, part)
 
 
@@ -186,8 +200,9 @@ def _fetch_http(row: Mapping[str, str], part: Path, expected_bytes: int | None) 
             if expected_bytes is None or part.stat().st_size >= expected_bytes:
                 return
             cause = f"the transfer ended after {part.stat().st_size} of {expected_bytes} bytes"
-    raise DataError(f"{row['name']} from {row['url']}: {cause}. Run again to resume, or "
-                    f"{_by_hand(part)}")
+    raise DataError(
+        f"{row['name']} from {row['url']}: {cause}. Run again to resume, or {_by_hand(part)}"
+    )
 
 
 def _fetch_http_once(row: Mapping[str, str], part: Path, expected_bytes: int | None) -> None:
@@ -206,7 +221,9 @@ def _fetch_http_once(row: Mapping[str, str], part: Path, expected_bytes: int | N
         total = expected_bytes or int(response.headers.get("Content-Length", 0))
         blocks = response.iter_content(CHUNK_BYTES)
         with part.open("ab" if resumed else "wb") as stream:
-            for block in progress(blocks, total=-(-total // CHUNK_BYTES), what=f"{row['name']}, MiB"):
+            for block in progress(
+                blocks, total=-(-total // CHUNK_BYTES), what=f"{row['name']}, blocks of 64 KiB"
+            ):
                 stream.write(block)
 
 
@@ -243,8 +260,9 @@ def extract(
     except FileNotFoundError as error:
         raise DataError(f"{archive}: no such archive. Fetch it first.") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise DataError(f"{archive}: not a sound zip archive ({error}). Delete it and fetch it "
-                        "again.") from error
+        raise DataError(
+            f"{archive}: not a sound zip archive ({error}). Delete it and fetch it again."
+        ) from error
     logger.info("unpacked %d files of %s to %s", len(entries), archive, destination)
     return [destination / entry.filename for entry in entries]
 
@@ -262,18 +280,24 @@ def _chosen_entries(
         wanted = list(members)
         missing = [name for name in wanted if name not in by_name]
         if missing:
-            raise DataError(f"{archive}: has no entry {', '.join(missing[:10])}"
-                            f" ({len(missing)} missing). Check that it is the right archive.")
+            raise DataError(
+                f"{archive}: has no entry {', '.join(missing[:10])}"
+                f" ({len(missing)} missing). Check that it is the right archive."
+            )
         chosen = [by_name[name] for name in wanted]
     for entry in chosen:
         path = PurePosixPath(entry.filename.replace("\\", "/"))
         is_link = stat.S_ISLNK(entry.external_attr >> 16)
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or is_link:
-            raise DataError(f"{archive}: entry {entry.filename!r} would leave the folder it is "
-                            "unpacked to. Do not use this archive.")
+            raise DataError(
+                f"{archive}: entry {entry.filename!r} would leave the folder it is "
+                "unpacked to. Do not use this archive."
+            )
         if entry.flag_bits & 0x1:
-            raise DataError(f"{archive}: entry {entry.filename!r} is encrypted. Get the archive "
-                            "without a password.")
+            raise DataError(
+                f"{archive}: entry {entry.filename!r} is encrypted. Get the archive "
+                "without a password."
+            )
     return chosen
 
 
@@ -281,5 +305,7 @@ def _check_space(entries: list[zipfile.ZipInfo], archive: Path, destination: Pat
     needed = sum(entry.file_size for entry in entries)
     free = shutil.disk_usage(destination.parent).free
     if needed > free:
-        raise DataError(f"{archive}: unpacks to {needed} bytes, and {destination.parent} has "
-                        f"{free} left. Free some space.")
+        raise DataError(
+            f"{archive}: unpacks to {needed} bytes, and {destination.parent} has "
+            f"{free} left. Free some space."
+        )

@@ -32,13 +32,16 @@ def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
     while name is not None:
         seen.append(name)
         if name not in config["protocols"]:
-            raise DataError(f"config: protocol {name!r} is none of "
-                            f"{', '.join(config['protocols'])}.")
+            raise DataError(
+                f"config: protocol {name!r} is none of {', '.join(config['protocols'])}."
+            )
         chain.append(config["protocols"][name])
         name = chain[-1].get("base")
         if name in seen:
-            raise DataError(f"config: the bases of protocol {protocol!r} run in a circle: "
-                            f"{' -> '.join([*seen, str(name)])}.")
+            raise DataError(
+                f"config: the bases of protocol {protocol!r} run in a circle: "
+                f"{' -> '.join([*seen, str(name)])}."
+            )
     merged: dict[str, Any] = {}
     for layer in reversed(chain):
         merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
@@ -97,8 +100,10 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
         for kind in ("datasets", "protocols", "arms"):
             for name in experiment[kind]:
                 if name not in config[kind]:
-                    raise DataError(f"config: experiments.{item}.{kind} names {name!r}, which is "
-                                    f"none of {', '.join(config[kind])}.")
+                    raise DataError(
+                        f"config: experiments.{item}.{kind} names {name!r}, which is "
+                        f"none of {', '.join(config[kind])}."
+                    )
         for dataset in experiment["datasets"]:
             for protocol in experiment["protocols"]:
                 for arm in experiment["arms"]:

@@ -1,5 +1,6 @@
 """Figures, all in one style that reads in print and to the colour-blind."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,17 +19,35 @@ from matplotlib.lines import Line2D
 from weaklesion.files import read_array, written_whole
 from weaklesion.samples import read_rows, read_samples
 
-COLORS = sns.color_palette("colorblind")
+logger = logging.getLogger(__name__)
+
+PALETTE = sns.color_palette("colorblind")
 REFERENCE_COLOR = "white"
+
+
+def arm_colors(arms: Sequence[str]) -> dict[str, Any]:
+    """Return one colour an arm; an arm has the same one in every figure of a study.
+
+    Args:
+        arms: all arms of the configuration, in its order.
+    """
+    return {arm: PALETTE[index % len(PALETTE)] for index, arm in enumerate(arms)}
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the project's style; text stays text in SVG, and files do not carry the date."""
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "weaklesion", "figure.dpi": 150,
-                "axes.titlesize": "medium"}
-    with sns.axes_style("whitegrid"), sns.plotting_context("notebook", font_scale=0.9), \
-            plt.rc_context(settings):
+    settings: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "weaklesion",
+        "figure.dpi": 150,
+        "axes.titlesize": "medium",
+    }
+    with (
+        sns.axes_style("whitegrid"),
+        sns.plotting_context("notebook", font_scale=0.9),
+        plt.rc_context(settings),
+    ):
         yield
 
 
@@ -38,31 +57,51 @@ def save(figure: Figure, paths: Sequence[str | Path]) -> None:
         no_date = {"Date": None} if Path(path).suffix == ".svg" else {}
         with written_whole(path) as beside:
             figure.savefig(beside, bbox_inches="tight", metadata=no_date)
+        logger.info("drew %s", path)
     plt.close(figure)
 
 
 def plot_training_curves(
-    *, runs: Sequence[Mapping[str, Any]], title: str, figures: Sequence[str | Path]
+    *,
+    runs: Sequence[Mapping[str, Any]],
+    all_arms: Sequence[str],
+    title: str,
+    figures: Sequence[str | Path],
 ) -> None:
     """Plot losses and Dice over the epochs, a line a seed.
 
     Args:
+        all_arms: all arms of the configuration, for their colours.
         runs: `arm`, `seed` and `history` (path of history.csv) of each run.
         title: the figure's title.
         figures: files to write.
     """
-    histories = pd.concat([pd.read_csv(run["history"]).assign(arm=run["arm"], seed=run["seed"])
-                           for run in runs], ignore_index=True)
+    histories = pd.concat(
+        [pd.read_csv(run["history"]).assign(arm=run["arm"], seed=run["seed"]) for run in runs],
+        ignore_index=True,
+    )
     histories["epoch"] += 1
-    panels = {"train_segmentation_loss": "Training loss (BCE)",
-              "val_segmentation_loss": "Validation loss (BCE)",
-              "val_dice": "Validation Dice against the target"}
+    panels = {
+        "train_segmentation_loss": "Training loss (BCE)",
+        "val_segmentation_loss": "Validation loss (BCE)",
+        "val_dice": "Validation Dice against the target",
+    }
     with style():
         figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
         for axis, (column, label) in zip(axes, panels.items(), strict=True):
-            sns.lineplot(histories, x="epoch", y=column, hue="arm", units="seed", estimator=None,
-                         palette="colorblind", marker="o", markersize=4, ax=axis,
-                         legend=axis is axes[0])
+            sns.lineplot(
+                histories,
+                x="epoch",
+                y=column,
+                hue="arm",
+                units="seed",
+                estimator=None,
+                palette=arm_colors(all_arms),
+                marker="o",
+                markersize=4,
+                ax=axis,
+                legend=axis is axes[0],
+            )
             axis.set(xlabel="Epoch", ylabel=label)
             axis.xaxis.get_major_locator().set_params(integer=True)
         axes[0].legend(title=None)
@@ -72,8 +111,16 @@ def plot_training_curves(
 
 
 def plot_contours(
-    *, images_npy: str | Path, reference_npy: str | Path, samples_csv: str | Path,
-    channel_order: str, arms: Sequence[Mapping[str, Any]], ranked_by: str, num_images: int, title: str,
+    *,
+    images_npy: str | Path,
+    reference_npy: str | Path,
+    samples_csv: str | Path,
+    channel_order: str,
+    all_arms: Sequence[str],
+    arms: Sequence[Mapping[str, Any]],
+    ranked_by: str,
+    num_images: int,
+    title: str,
     figures: Sequence[str | Path],
 ) -> None:
     """Draw test images with the contours of the reference and of each arm.
@@ -85,8 +132,9 @@ def plot_contours(
         reference_npy: (N, H, W) uint8 of 0 and 1.
         samples_csv: the N samples.
         channel_order: `rgb` or `bgr`, of the patches.
-        arms: `arm` (its name), `predictions` (path of predictions.npy), `ids` (path of predictions.csv) and
-            `scores` (path of scores.csv), of one run each.
+        all_arms: all arms of the configuration, for their colours.
+        arms: `arm` (its name), `predictions` (path of predictions.npy), `ids` (path of
+            predictions.csv) and `scores` (path of scores.csv), of one run each.
         ranked_by: name of the arm by whose Dice the images are chosen.
         num_images: number of images.
         title: the figure's title.
@@ -95,14 +143,22 @@ def plot_contours(
     samples = read_samples(samples_csv)
     dice = {arm["arm"]: _dice_by_id(arm["scores"]) for arm in arms}
     order = dice[ranked_by].sort_values(kind="stable").index
-    chosen = [order[i] for i in np.linspace(0, len(order) - 1, min(num_images, len(order))).astype(int)]
+    chosen = [
+        order[i] for i in np.linspace(0, len(order) - 1, min(num_images, len(order))).astype(int)
+    ]
     images, references = read_array(images_npy), read_array(reference_npy)
     masks = {arm["arm"]: read_rows(arm["predictions"], arm["ids"], chosen) for arm in arms}
+    colors = arm_colors(all_arms)
     columns = 5
     rows = -(-len(chosen) // columns)
     with style():
-        figure, axes = plt.subplots(rows, columns, figsize=(2.4 * columns, 2.75 * rows),
-                                    squeeze=False)
+        figure, axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(2.4 * columns, 2.8 * rows + 0.9),
+            squeeze=False,
+            layout="constrained",
+        )
         for axis in axes.flat:
             axis.set_axis_off()
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=False)):
@@ -110,18 +166,15 @@ def plot_contours(
             image = images[row] if channel_order == "rgb" else images[row][:, :, ::-1]
             axis.imshow(image, interpolation="bilinear")
             _outline(axis, references[row], REFERENCE_COLOR, 2.2)
-            for color, arm in zip(COLORS, arms, strict=False):
-                _outline(axis, masks[arm["arm"]][index], color, 1.2)
+            for arm in arms:
+                _outline(axis, masks[arm["arm"]][index], colors[arm["arm"]], 1.2)
             scores = " ".join(f"{dice[arm['arm']][sample_id]:.2f}" for arm in arms)
             axis.set_title(f"{sample_id}\n{scores}", fontsize=7)
-        handles = [Line2D([], [], color="0.6", lw=2.2, label="reference (white)")]
-        handles += [Line2D([], [], color=color, label=arm["arm"])
-                    for color, arm in zip(COLORS, arms, strict=False)]
+        handles = [Line2D([], [], color="0.75", lw=2.2, label="reference (white)")]
+        handles += [Line2D([], [], color=colors[arm["arm"]], label=arm["arm"]) for arm in arms]
+        figure.legend(handles=handles, loc="outside lower center", ncol=len(handles), frameon=False)
         names = ", ".join(arm["arm"] for arm in arms)
-        figure.legend(handles=handles, loc="lower center", ncol=len(handles), frameon=False,
-                      bbox_to_anchor=(0.5, -0.03), title=f"Numbers: Dice of {names}")
-        figure.suptitle(title)
-        figure.tight_layout()
+        figure.suptitle(f"{title}; above each image the Dice of {names}")
         save(figure, figures)
 
 
@@ -135,7 +188,8 @@ def _outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None
     padded = np.pad(mask.astype(float), 1)
     coordinates = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)
     if mask.any():
-        axis.contour(coordinates[1], coordinates[0], padded, levels=[0.5], colors=[color],
-                     linewidths=width)
+        axis.contour(
+            coordinates[1], coordinates[0], padded, levels=[0.5], colors=[color], linewidths=width
+        )
     axis.set_xlim(-0.5, mask.shape[1] - 0.5)
     axis.set_ylim(mask.shape[0] - 0.5, -0.5)

@@ -15,16 +15,21 @@ from weaklesion.errors import DataError
 from weaklesion.files import write_array, written_whole
 from weaklesion.inputs import InputFrame
 from weaklesion.models import build_model
-from weaklesion.samples import read_rows, split_ids
 from weaklesion.progress import progress
+from weaklesion.samples import read_rows, split_ids
 from weaklesion.training import EVALUATION_BATCH, TrainingSettings, network_outputs
 
 logger = logging.getLogger(__name__)
 
 
 def predict_arm(
-    *, model_safetensors: str | Path, run_json: str | Path, images_npy: str | Path,
-    samples_csv: str | Path, predictions_npy: str | Path, predictions_csv: str | Path,
+    *,
+    model_safetensors: str | Path,
+    run_json: str | Path,
+    images_npy: str | Path,
+    samples_csv: str | Path,
+    predictions_npy: str | Path,
+    predictions_csv: str | Path,
     threads: int = 1,
 ) -> None:
     """Predict the test split with a trained network.
@@ -48,13 +53,16 @@ def predict_arm(
     try:
         model.load_state_dict(load_file(model_safetensors))
     except (SafetensorError, RuntimeError) as error:
-        raise DataError(f"{model_safetensors}: not the weights of {settings.model} "
-                        f"({str(error)[:300]}). Delete it and train again.") from error
+        raise DataError(
+            f"{model_safetensors}: not the weights of {settings.model} "
+            f"({str(error)[:300]}). Delete it and train again."
+        ) from error
     model.to(device).eval()
     ids = split_ids(samples_csv, "test")
     images = read_rows(images_npy, samples_csv, ids)
-    frame = InputFrame(side_px=images.shape[1], input_px=settings.input_px,
-                       pad_to_hw=settings.pad_to)
+    frame = InputFrame(
+        side_px=images.shape[1], input_px=settings.input_px, pad_to_hw=settings.pad_to
+    )
     loaded = frame.load_images(images, device)
     masks = []
     batches = loaded.split(EVALUATION_BATCH)
@@ -66,8 +74,12 @@ def predict_arm(
 
 
 def predict_target(
-    *, target_npy: str | Path, target_ids_csv: str | Path, samples_csv: str | Path,
-    predictions_npy: str | Path, predictions_csv: str | Path,
+    *,
+    target_npy: str | Path,
+    target_ids_csv: str | Path,
+    samples_csv: str | Path,
+    predictions_npy: str | Path,
+    predictions_csv: str | Path,
 ) -> None:
     """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
     ids = split_ids(samples_csv, "test")
@@ -76,12 +88,17 @@ def predict_target(
 
 
 def write_predictions(
-    masks: np.ndarray, ids: Sequence[str], predictions_npy: str | Path,
+    masks: np.ndarray,
+    ids: Sequence[str],
+    predictions_npy: str | Path,
     predictions_csv: str | Path,
 ) -> None:
     """Write (T, H, W) masks and the ids that they belong to."""
     write_array(predictions_npy, masks.astype(np.uint8))
     with written_whole(predictions_csv) as beside:
         pd.DataFrame({"id": ids}).to_csv(beside, index=False)
-    logger.info("predicted %d samples, %d of them empty", len(ids),
-                int((~masks.astype(bool).any(axis=(1, 2))).sum()))
+    logger.info(
+        "predicted %d samples, %d of them empty",
+        len(ids),
+        int((~masks.astype(bool).any(axis=(1, 2))).sum()),
+    )

@@ -33,8 +33,10 @@ class InputFrame:
     def __post_init__(self) -> None:
         for size in self.pad_to_hw:
             if size % 16 or size < self.input_px:
-                raise ValueError(f"pad_to: {list(self.pad_to_hw)} must be multiples of 16, and at "
-                                 f"least input_px, {self.input_px}")
+                raise ValueError(
+                    f"pad_to: {list(self.pad_to_hw)} must be multiples of 16, and at "
+                    f"least input_px, {self.input_px}"
+                )
 
     @property
     def before_hw(self) -> tuple[int, int]:
@@ -46,9 +48,12 @@ class InputFrame:
         tensor = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
         if self.input_px == self.side_px:
             return tensor.contiguous()
-        chunks = [F.interpolate(chunk.float(), size=self.input_px, mode="bilinear",
-                                antialias=True).round().to(torch.uint8)
-                  for chunk in tensor.split(1024)]
+        chunks = [
+            F.interpolate(chunk.float(), size=self.input_px, mode="bilinear", antialias=True)
+            .round()
+            .to(torch.uint8)
+            for chunk in tensor.split(1024)
+        ]
         return torch.cat(chunks)
 
     def load_targets(self, targets: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -56,8 +61,10 @@ class InputFrame:
         tensor = torch.from_numpy(targets).to(device)[:, None]
         if self.input_px == self.side_px:
             return tensor.contiguous()
-        chunks = [(F.interpolate(chunk.float(), size=self.input_px, mode="area") >= 0.5)
-                  .to(torch.uint8) for chunk in tensor.split(1024)]
+        chunks = [
+            (F.interpolate(chunk.float(), size=self.input_px, mode="area") >= 0.5).to(torch.uint8)
+            for chunk in tensor.split(1024)
+        ]
         return torch.cat(chunks)
 
     def pad(self, batch: torch.Tensor) -> torch.Tensor:

@@ -24,10 +24,13 @@ def _masks(ref: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError(f"{name}: a mask of two dimensions is needed, not shape {mask.shape}")
         if mask.dtype != bool:
             if not np.issubdtype(mask.dtype, np.integer):
-                raise ValueError(f"{name}: bool or integers of 0 and 1 are needed, not {mask.dtype}")
+                raise ValueError(
+                    f"{name}: bool or integers of 0 and 1 are needed, not {mask.dtype}"
+                )
             if mask.min() < 0 or mask.max() > 1:
-                raise ValueError(f"{name}: values of 0 and 1 are needed, not {mask.min()} to "
-                                 f"{mask.max()}")
+                raise ValueError(
+                    f"{name}: values of 0 and 1 are needed, not {mask.min()} to {mask.max()}"
+                )
             mask = mask.astype(bool)
         checked.append(mask)
     if checked[0].shape != checked[1].shape:
@@ -95,7 +98,9 @@ def border(mask: np.ndarray) -> np.ndarray:
 
 
 def perimeter_error(
-    ref: np.ndarray, pred: np.ndarray, *,
+    ref: np.ndarray,
+    pred: np.ndarray,
+    *,
     method: Literal["boundary", "canny_half"] = "boundary",
 ) -> float:
     """Difference of the two perimeters, as numbers of pixels.
@@ -125,7 +130,10 @@ def _distances(
     """Return each point's distance to the other set, both ways; None where a set is empty."""
     if not (ref.any() and pred.any()):
         return None
-    rows, columns = np.flatnonzero((ref | pred).any(axis=1)), np.flatnonzero((ref | pred).any(axis=0))
+    rows, columns = (
+        np.flatnonzero((ref | pred).any(axis=1)),
+        np.flatnonzero((ref | pred).any(axis=0)),
+    )
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     ref, pred = ref[box], pred[box]  # the nearest point of a set is always inside the box
     to_pred = distance_transform_edt(~pred, sampling=spacing)[ref]
@@ -162,7 +170,10 @@ def hausdorff_percentile(
 
 
 def average_hausdorff(
-    ref: np.ndarray, pred: np.ndarray, spacing: Spacing = (1.0, 1.0), *,
+    ref: np.ndarray,
+    pred: np.ndarray,
+    spacing: Spacing = (1.0, 1.0),
+    *,
     direction: Literal["max", "mean"] = "max",
     points: Literal["foreground", "border"] = "foreground",
 ) -> float:

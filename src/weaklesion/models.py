@@ -43,8 +43,10 @@ def build_model(
     if name not in MODELS:
         raise ValueError(f"name: {name!r} is none of {', '.join(MODELS)}")
     if (num_classes is not None) != (name == "a1l"):
-        raise ValueError(f"num_classes: {num_classes} does not go with {name!r}; a1l needs a number"
-                         " of classes, and no other network takes one")
+        raise ValueError(
+            f"num_classes: {num_classes} does not go with {name!r}; a1l needs a number"
+            " of classes, and no other network takes one"
+        )
     if num_classes is not None and num_classes < 1:
         raise ValueError(f"num_classes: at least 1 is needed, not {num_classes}")
     head = None if num_classes is None else {"classes": num_classes, "dropout": HEAD_DROPOUT}
@@ -61,8 +63,10 @@ def load_encoder_weights(encoder: nn.Module, weights: str | Path) -> None:
         state = {key: value for key, value in state.items() if not key.startswith("fc.")}
         nn.Module.load_state_dict(encoder, state, strict=True)
     except Exception as error:
-        raise DataError(f"{weights}: not the weights of this encoder ({str(error)[:300]}). Check "
-                        "`encoder` and fetch the file again.") from error
+        raise DataError(
+            f"{weights}: not the weights of this encoder ({str(error)[:300]}). Check "
+            "`encoder` and fetch the file again."
+        ) from error
 
 
 def num_parameters(model: nn.Module) -> int:

@@ -96,8 +96,10 @@ def make_patches(
     masks = _in_parallel(measure_mask, list(found["mask_path"]), workers, "masks measured")
     found["ellipse"], found["mask_hw"] = zip(*masks, strict=True)
     usable = found[found["ellipse"].notna()].reset_index(drop=True)
-    reasons = dict.fromkeys(found.loc[found["ellipse"].isna(), "id"],
-                            "the mask's hull has fewer than five vertices: no ellipse (G21)")
+    reasons = dict.fromkeys(
+        found.loc[found["ellipse"].isna(), "id"],
+        "the mask's hull has fewer than five vertices: no ellipse (G21)",
+    )
     split_of, order_sha256 = _assign_splits(usable, settings)
     for sample_id in set(usable["id"]) - set(split_of):
         reasons[sample_id] = "beyond the study's limit for its split"
@@ -105,8 +107,10 @@ def make_patches(
 
     folder, side = Path(patches_dir), settings.side_px
     rows = []
-    with (written_whole(folder / "images.npy") as images_npy,
-          written_whole(folder / "reference.npy") as reference_npy):
+    with (
+        written_whole(folder / "images.npy") as images_npy,
+        written_whole(folder / "reference.npy") as reference_npy,
+    ):
         shape = (len(kept), side, side)
         images = open_memmap(images_npy, "w+", dtype=np.uint8, shape=(*shape, 3))
         references = open_memmap(reference_npy, "w+", dtype=np.uint8, shape=shape)
@@ -115,7 +119,7 @@ def make_patches(
         for index, (sample, patch) in enumerate(zip(kept.itertuples(), patches, strict=True)):
             image, references[index], source_hw = patch
             images[index] = image if settings.channel_order == "rgb" else image[:, :, ::-1]
-            rows.append(_sample_row(sample, source_hw, split_of[sample.id], side))
+            rows.append(_sample_row(sample, source_hw, split_of[str(sample.id)], side))
         images.flush()
         references.flush()
     table = pd.DataFrame(rows)
@@ -123,25 +127,29 @@ def make_patches(
         table.to_csv(beside, index=False)
     names = ("images.npy", "reference.npy", "samples.csv")
     by_split = table.groupby("split")["group"]
-    write_json(folder / "patches.json", {
-        "found": len(found),
-        "kept": {split: int(count) for split, count in by_split.size().items()},
-        "groups": {split: int(count) for split, count in by_split.nunique().items()},
-        "dropped": _count_reasons(reasons),
-        "settings": asdict(settings),
-        "split_order_sha256": order_sha256,
-        "sha256": {name: file_digest(folder / name) for name in names},
-    })
+    write_json(
+        folder / "patches.json",
+        {
+            "found": len(found),
+            "kept": {split: int(count) for split, count in by_split.size().items()},
+            "groups": {split: int(count) for split, count in by_split.nunique().items()},
+            "dropped": _count_reasons(reasons),
+            "settings": asdict(settings),
+            "split_order_sha256": order_sha256,
+            "sha256": {name: file_digest(folder / name) for name in names},
+        },
+    )
     logger.info("kept %d samples; left out %d", len(table), len(reasons))
 
 
 def measure_mask(mask_path: str) -> tuple[Ellipse | None, tuple[int, int]]:
     """Return the ellipse fitted to a mask, None where its hull is too small, and its size."""
     mask = ham10k.read_mask(mask_path)
+    height, width = mask.shape
     try:
-        return fit_ellipse(mask), mask.shape  # type: ignore[return-value]
+        return fit_ellipse(mask), (height, width)
     except ValueError:
-        return None, mask.shape  # type: ignore[return-value]
+        return None, (height, width)
 
 
 def read_patch(
@@ -178,16 +186,19 @@ def _assign_splits(
                 "Check that all archives are whole, or take the grouped split."
             )
     else:
-        split_ids = grouped_split(dict(zip(usable["id"], usable["group"], strict=True)),
-                                  seed=settings.split_seed)
+        split_ids = grouped_split(
+            dict(zip(usable["id"], usable["group"], strict=True)), seed=settings.split_seed
+        )
     split_of = {}
     for split, ids in split_ids.items():
         for sample_id in ids[: settings.limit.get(split)]:
             split_of[sample_id] = split
     empty = set(SPLITS) - set(split_of.values())
     if empty:
-        raise DataError(f"{len(usable)} usable images leave nothing for {', '.join(sorted(empty))}."
-                        " Give more images.")
+        raise DataError(
+            f"{len(usable)} usable images leave nothing for {', '.join(sorted(empty))}."
+            " Give more images."
+        )
     return split_of, order_sha256
 
 

@@ -28,6 +28,10 @@ def progress(items: Iterable[T], *, total: int, what: str, every_s: float = 10.0
     """Iterate over `items`; log how far it has come about every `every_s` seconds."""
     options: dict[str, Any] = {"mininterval": every_s, "miniters": 1, "maxinterval": every_s}
     return _LoggedBar(
-        items, total=total, desc=what, bar_format="{desc}: {n_fmt}/{total_fmt}, "
-        "{elapsed} passed, {remaining} left, {rate_fmt}", leave=False, **options
+        items,
+        total=total,
+        desc=what,
+        bar_format="{desc}: {n_fmt}/{total_fmt}, {elapsed} passed, {remaining} left, {rate_fmt}",
+        leave=False,
+        **options,
     )

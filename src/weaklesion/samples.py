@@ -10,8 +10,9 @@ from weaklesion.errors import DataError
 from weaklesion.files import read_array
 
 SPLITS = ("train", "val", "test")
-RECIST_COLUMNS = [f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b")
-                  for axis in "xy"]
+RECIST_COLUMNS = [
+    f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"
+]
 
 
 def read_samples(samples_csv: str | Path) -> pd.DataFrame:
@@ -25,8 +26,10 @@ def read_samples(samples_csv: str | Path) -> pd.DataFrame:
         doubled = samples.loc[samples["id"].duplicated(), "id"].iloc[0]
         raise DataError(f"{samples_csv}: sample {doubled} is there twice. Make the patches again.")
     if not samples["split"].isin(SPLITS).all():
-        raise DataError(f"{samples_csv}: splits are {', '.join(SPLITS)}, not "
-                        f"{samples['split'].unique().tolist()}. Make the patches again.")
+        raise DataError(
+            f"{samples_csv}: splits are {', '.join(SPLITS)}, not "
+            f"{samples['split'].unique().tolist()}. Make the patches again."
+        )
     return samples.assign(row=np.arange(len(samples))).set_index("id")
 
 
@@ -50,8 +53,10 @@ def read_rows(array_npy: str | Path, ids_csv: str | Path, wanted_ids: Sequence[s
     array = read_array(array_npy)
     ids = pd.Index(pd.read_csv(ids_csv, usecols=["id"], dtype=str)["id"])
     if len(ids) != len(array):
-        raise DataError(f"{array_npy}: has {len(array)} rows and {ids_csv} {len(ids)}. They are not"
-                        " of one run; delete both and run again.")
+        raise DataError(
+            f"{array_npy}: has {len(array)} rows and {ids_csv} {len(ids)}. They are not"
+            " of one run; delete both and run again."
+        )
     if not ids.is_unique:
         raise DataError(f"{ids_csv}: {ids[ids.duplicated()][0]} is there twice.")
     rows = ids.get_indexer(pd.Index(wanted_ids))

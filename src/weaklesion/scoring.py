@@ -10,8 +10,8 @@ import pandas as pd
 from weaklesion import metrics
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, written_whole
-from weaklesion.samples import read_rows, read_samples
 from weaklesion.progress import progress
+from weaklesion.samples import read_rows, read_samples
 
 logger = logging.getLogger(__name__)
 
@@ -23,17 +23,25 @@ METRICS: dict[str, Metric] = {
     "volumetric_similarity": metrics.volumetric_similarity,
     "center_error": metrics.center_error,
     "perimeter_error": metrics.perimeter_error,
-    "perimeter_error_canny_half":
-        lambda ref, pred: metrics.perimeter_error(ref, pred, method="canny_half"),
+    "perimeter_error_canny_half": lambda ref, pred: metrics.perimeter_error(
+        ref, pred, method="canny_half"
+    ),
     "hausdorff": metrics.hausdorff,
     "average_hausdorff": metrics.average_hausdorff,
 }
 
 
 def score_predictions(
-    *, predictions_npy: str | Path, predictions_csv: str | Path, reference_npy: str | Path,
-    samples_csv: str | Path, scores_csv: str | Path, dataset: str, protocol: str,
-    arm: str, seed: int,
+    *,
+    predictions_npy: str | Path,
+    predictions_csv: str | Path,
+    reference_npy: str | Path,
+    samples_csv: str | Path,
+    scores_csv: str | Path,
+    dataset: str,
+    protocol: str,
+    arm: str,
+    seed: int,
 ) -> None:
     """Score every test sample.
 
@@ -43,8 +51,8 @@ def score_predictions(
         reference_npy: (N, H, W) uint8 of 0 and 1.
         samples_csv: the N samples.
         scores_csv: written: `dataset, protocol, arm, seed, id, group, metric, value, status`. The
-            status is `ok`, `empty_prediction`, `empty_reference` or `both_empty`; a value is missing
-            exactly where the metric is undefined.
+            status is `ok`, `empty_prediction`, `empty_reference` or `both_empty`; a value is
+            missing exactly where the metric is undefined.
         dataset: the run's dataset.
         protocol: the run's protocol.
         arm: the run's arm.
@@ -58,25 +66,39 @@ def score_predictions(
     predicted = pd.read_csv(predictions_csv, dtype={"id": str})["id"]
     if sorted(predicted) != sorted(test.index):
         odd = sorted(set(predicted) ^ set(test.index))
-        raise DataError(f"{predictions_csv}: {len(odd)} test samples lack a prediction, or are no "
-                        f"test samples: {', '.join(odd[:10])}. Predict again.")
+        raise DataError(
+            f"{predictions_csv}: {len(odd)} test samples lack a prediction, or are no "
+            f"test samples: {', '.join(odd[:10])}. Predict again."
+        )
     predictions = read_rows(predictions_npy, predictions_csv, list(test.index))
     references = read_array(reference_npy)
     run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
     rows = []
-    pairs = zip(test.itertuples(), predictions, strict=True)
-    for sample, pred in progress(pairs, total=len(test), what="samples scored"):
-        ref = references[sample.row]
+    pairs = zip(test.iterrows(), predictions, strict=True)
+    for (sample_id, sample), pred in progress(pairs, total=len(test), what="samples scored"):
+        ref = references[sample["row"]]
         state = status(ref, pred)
         for name, metric in METRICS.items():
-            rows.append({**run, "id": sample.Index, "group": sample.group, "metric": name,
-                         "value": metric(ref, pred), "status": state})
+            rows.append(
+                {
+                    **run,
+                    "id": sample_id,
+                    "group": sample["group"],
+                    "metric": name,
+                    "value": metric(ref, pred),
+                    "status": state,
+                }
+            )
     scores = pd.DataFrame(rows)
     with written_whole(scores_csv) as beside:
         scores.to_csv(beside, index=False)
     dice = scores.loc[scores["metric"] == "dice", "value"].mean()
-    logger.info("scored %d samples: mean Dice %.4f; %s", len(test), dice,
-                scores.drop_duplicates("id")["status"].value_counts().to_dict())
+    logger.info(
+        "scored %d samples: mean Dice %.4f; %s",
+        len(test),
+        dice,
+        scores.drop_duplicates("id")["status"].value_counts().to_dict(),
+    )
 
 
 def status(ref: np.ndarray, pred: np.ndarray) -> str:

@@ -47,5 +47,6 @@ def _imports(path: Path) -> tuple[str, ...]:
             names.append(node.module)
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     inside = [name.removeprefix("weaklesion.") for name in names if name.startswith("weaklesion.")]
-    return tuple(name for name in inside
-                 if PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file())
+    return tuple(
+        name for name in inside if PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file()
+    )

@@ -9,7 +9,6 @@ import numpy as np
 from weaklesion.samples import SPLITS
 
 
-
 def ham10k_released_split(image_ids: Sequence[str]) -> dict[str, list[str]]:
     """Split HAM10000 by image, by the recipe of the released code (discrepancy S1).
 
@@ -29,8 +28,11 @@ def ham10k_released_split(image_ids: Sequence[str]) -> dict[str, list[str]]:
     ids = _distinct_sorted(image_ids)
     order = released_order(len(ids))
     num_train, num_val = int(0.7 * len(ids)), int(0.2 * len(ids))
-    bounds = {"train": (0, num_train), "val": (num_train, num_train + num_val),
-              "test": (num_train + num_val, len(ids))}
+    bounds = {
+        "train": (0, num_train),
+        "val": (num_train, num_train + num_val),
+        "test": (num_train + num_val, len(ids)),
+    }
     return {split: [ids[i] for i in order[first:last]] for split, (first, last) in bounds.items()}
 
 

@@ -91,10 +91,13 @@ def estimate(values: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
     Raises:
         DataError: if the seeds differ in their samples, or a sample is there twice.
     """
-    table = values.pivot(index="id", columns="seed", values="value")
-    counted = values.groupby(["seed"])["id"].nunique()
-    if counted.nunique() != 1 or len(values) != len(table) * len(counted):
-        raise DataError(f"the seeds have different samples: {counted.to_dict()}. Score again.")
+    if values.duplicated(["seed", "id"]).any():
+        raise DataError("a sample of a seed is there twice. Score again.")
+    ids_of_seed = values.groupby("seed")["id"].agg(frozenset)
+    if len(set(ids_of_seed)) != 1:
+        sizes = ids_of_seed.map(len).to_dict()
+        raise DataError(f"the seeds have different samples: {sizes}. Score again.")
+    table = values.set_index(["id", "seed"])["value"].unstack()  # noqa: PD010 - keeps nan
     seed_means = table.mean(axis=0).to_numpy()
     groups = values.drop_duplicates("id").set_index("id")["group"].reindex(table.index)
     sums = table.groupby(groups.to_numpy()).sum()
@@ -121,8 +124,13 @@ def _bootstrap_interval(
     num_groups = len(sums)
     weights = rng.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=draws)
     drawn_counts = weights @ counts
-    means = np.divide(weights @ sums, drawn_counts, out=np.full(drawn_counts.shape, np.nan),
-                      where=drawn_counts > 0)
+    means = np.divide(
+        weights @ sums,
+        drawn_counts,
+        out=np.full(drawn_counts.shape, np.nan),
+        where=drawn_counts > 0,
+    )
     tail = (1 - level) / 2
-    low, high = np.nanquantile(np.nanmean(means, axis=1), [tail, 1 - tail])
+    defined = means[np.isfinite(means).all(axis=1)]
+    low, high = np.quantile(defined.mean(axis=1), [tail, 1 - tail])
     return float(low), float(high)

@@ -11,16 +11,20 @@ from numpy.lib.format import open_memmap
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, written_whole
-from weaklesion.samples import RECIST_COLUMNS, read_samples
 from weaklesion.progress import progress
 from weaklesion.recist import Center, ellipse_from_recist
+from weaklesion.samples import RECIST_COLUMNS, read_samples
 
 logger = logging.getLogger(__name__)
 
 
 def draw_ellipses(
-    *, samples_csv: str | Path, images_npy: str | Path, ellipses_csv: str | Path,
-    target_npy: str | Path, center: Center,
+    *,
+    samples_csv: str | Path,
+    images_npy: str | Path,
+    ellipses_csv: str | Path,
+    target_npy: str | Path,
+    center: Center,
 ) -> None:
     """Draw the ellipse of every sample's RECIST mark.
 
@@ -46,12 +50,16 @@ def draw_ellipses(
             try:
                 ellipse = ellipse_from_recist(points, center=center)
             except ValueError as error:
-                raise DataError(f"{samples_csv}: sample {sample_id}: {error}. Correct the mark "
-                                "or leave the sample out.") from error
+                raise DataError(
+                    f"{samples_csv}: sample {sample_id}: {error}. Correct the mark "
+                    "or leave the sample out."
+                ) from error
             target[row] = draw_ellipse(ellipse, shape_hw)
             if not target[row].any():
-                raise DataError(f"{samples_csv}: sample {sample_id}: its ellipse {ellipse} covers "
-                                "no pixel of the patch. Correct the mark.")
+                raise DataError(
+                    f"{samples_csv}: sample {sample_id}: its ellipse {ellipse} covers "
+                    "no pixel of the patch. Correct the mark."
+                )
             ellipses.append({"id": sample_id, **asdict(ellipse)})
         target.flush()
     with written_whole(ellipses_csv) as beside:
@@ -61,6 +69,6 @@ def draw_ellipses(
 
 def read_ellipses(ellipses_csv: str | Path) -> dict[str, Ellipse]:
     """Read `ellipses.csv` as sample id to ellipse."""
-    table = pd.read_csv(ellipses_csv, dtype={"id": str})
-    return {row.id: Ellipse(row.cx, row.cy, row.width, row.height, row.angle_deg)
-            for row in table.itertuples(index=False)}
+    table = pd.read_csv(ellipses_csv, dtype={"id": str}).set_index("id")
+    axes = table[["cx", "cy", "width", "height", "angle_deg"]].to_numpy(dtype=float).tolist()
+    return {sample_id: Ellipse(*row) for sample_id, row in zip(table.index, axes, strict=True)}

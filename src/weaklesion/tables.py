@@ -20,8 +20,21 @@ logger = logging.getLogger(__name__)
 
 RUN_KEYS = ["dataset", "protocol", "arm", "seed"]
 TABLE1_COLUMNS = [
-    "dataset", "protocol", "arm", "metric", "mean", "std", "ci_low", "ci_high", "n_seeds",
-    "n_samples", "published_mean", "published_std", "difference", "n_undefined", "undefined_policy",
+    "dataset",
+    "protocol",
+    "arm",
+    "metric",
+    "mean",
+    "std",
+    "ci_low",
+    "ci_high",
+    "n_seeds",
+    "n_samples",
+    "published_mean",
+    "published_std",
+    "difference",
+    "n_undefined",
+    "undefined_policy",
 ]
 DEFINITIONS = {
     "iou": ("IoU", "%", "|R∩P| / |R∪P|"),
@@ -29,12 +42,21 @@ DEFINITIONS = {
     "volumetric_similarity": ("VS", "%", "1 − |FN − FP| / (2 TP + FP + FN)"),
     "center_error": ("Centre error", "px", "distance of the bounding boxes' centres"),
     "perimeter_error": ("Perimeter error", "px", "difference of the numbers of border pixels"),
-    "perimeter_error_canny_half":
-        ("½ Canny difference", "px", "half the difference of Canny pixels, as released (M2)"),
-    "hausdorff": ("Hausdorff", "px", "maximum, both ways, of the 4-connected borders; what the "
-                  "released code prints as AVD (M1)"),
-    "average_hausdorff": ("Average Hausdorff", "px", "larger of the two directed means over all "
-                          "foreground pixels; the paper's formula for AVD"),
+    "perimeter_error_canny_half": (
+        "½ Canny difference",
+        "px",
+        "half the difference of Canny pixels, as released (M2)",
+    ),
+    "hausdorff": (
+        "Hausdorff",
+        "px",
+        "maximum, both ways, of the 4-connected borders; what the released code prints as AVD (M1)",
+    ),
+    "average_hausdorff": (
+        "Average Hausdorff",
+        "px",
+        "larger of the two directed means over all foreground pixels; the paper's formula for AVD",
+    ),
 }
 
 
@@ -48,24 +70,28 @@ def read_scores(paths: Iterable[str | Path], expected: Sequence[Mapping[str, Any
     Raises:
         DataError: if a run is missing, or is there twice, or lacks a metric.
     """
-    scores = pd.concat([pd.read_csv(path, dtype={"id": str, "group": str}) for path in paths],
-                       ignore_index=True)
+    scores = pd.concat(
+        [pd.read_csv(path, dtype={"id": str, "group": str}) for path in paths], ignore_index=True
+    )
     have = {tuple(run) for run in scores[RUN_KEYS].drop_duplicates().itertuples(index=False)}
     want = {tuple(run[key] for key in RUN_KEYS) for run in expected}
     if have != want:
-        raise DataError(f"scores: expected and missing {sorted(want - have)}; there and not "
-                        f"expected {sorted(have - want)}. Run the missing arms.")
+        raise DataError(
+            f"scores: expected and missing {sorted(want - have)}; there and not "
+            f"expected {sorted(have - want)}. Run the missing arms."
+        )
     if scores.duplicated([*RUN_KEYS, "id", "metric"]).any():
         raise DataError("scores: a run is given twice.")
     per_run = scores.groupby(RUN_KEYS)["metric"].agg(set)
     if (per_run != set(METRICS)).any():
-        raise DataError(f"scores: {per_run[per_run != set(METRICS)].index[0]} lacks a metric. "
-                        "Score again.")
+        raise DataError(
+            f"scores: {per_run[per_run != set(METRICS)].index[0]} lacks a metric. Score again."
+        )
     return scores
 
 
 def published_cell(
-    published: Mapping[str, Any], dataset: str | None, arm: str | None, column: str | None
+    published: Mapping[str, Any], dataset: str, arm: str, column: str
 ) -> tuple[float, float]:
     """Return mean and std of a cell of the paper's Table 1; nan where it has none."""
     cell = published.get(dataset, {}).get(arm, {}).get(column, {})
@@ -73,10 +99,17 @@ def published_cell(
 
 
 def tabulate_table1(
-    *, scores_csvs: Sequence[str | Path], expected: Sequence[Mapping[str, Any]],
-    published_yaml: str | Path, published_datasets: Mapping[str, str],
-    published_arms: Mapping[str, str], protocols: Mapping[str, Mapping[str, Any]],
-    draws: int, bootstrap_seed: int, table_csv: str | Path, table_html: str | Path,
+    *,
+    scores_csvs: Sequence[str | Path],
+    expected: Sequence[Mapping[str, Any]],
+    published_yaml: str | Path,
+    published_datasets: Mapping[str, str],
+    published_arms: Mapping[str, str],
+    protocols: Mapping[str, Mapping[str, Any]],
+    draws: int,
+    bootstrap_seed: int,
+    table_csv: str | Path,
+    table_html: str | Path,
 ) -> None:
     """Make Table 1: every arm under every metric, beside what the paper printed.
 
@@ -97,24 +130,37 @@ def tabulate_table1(
     published = yaml.safe_load(Path(published_yaml).read_text())["table1"]
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
-        choice = protocols[protocol]
+        choice = protocols[str(protocol)]
         columns = {metric: column for column, metric in choice["published_as"].items()}
-        resolved = resolve_undefined(block, choice["undefined"], 
-                                     diagonal_px=choice["side_px"] * 2**0.5)
+        resolved = resolve_undefined(
+            block, choice["undefined"], diagonal_px=choice["side_px"] * 2**0.5
+        )
         for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False):
             scale = 100.0 if metric in OVERLAPS else 1.0
             ours = asdict(estimate(cell, draws=draws, seed=bootstrap_seed))
             for key in ("mean", "std", "ci_low", "ci_high"):
                 ours[key] *= scale
-            mean, std = published_cell(published, published_datasets.get(str(dataset)),
-                                       published_arms.get(str(arm)), columns.get(str(metric)))
+            mean, std = published_cell(
+                published,
+                published_datasets.get(str(dataset), ""),
+                published_arms.get(str(arm), ""),
+                columns.get(str(metric), ""),
+            )
             raw_undefined = block[(block["arm"] == arm) & (block["metric"] == metric)]["value"]
-            rows.append({
-                "dataset": dataset, "protocol": protocol, "arm": arm, "metric": metric, **ours,
-                "published_mean": mean, "published_std": std, "difference": ours["mean"] - mean,
-                "n_undefined": int(raw_undefined.isna().sum()),
-                "undefined_policy": choice["undefined"],
-            })
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "protocol": protocol,
+                    "arm": arm,
+                    "metric": metric,
+                    **ours,
+                    "published_mean": mean,
+                    "published_std": std,
+                    "difference": ours["mean"] - mean,
+                    "n_undefined": int(raw_undefined.isna().sum()),
+                    "undefined_policy": choice["undefined"],
+                }
+            )
     table = pd.DataFrame(rows)[TABLE1_COLUMNS]
     with written_whole(table_csv) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
@@ -126,14 +172,25 @@ def tabulate_table1(
 def render_table1(table: pd.DataFrame) -> str:
     """Return Table 1 as one HTML page: a block a dataset and protocol, a row an arm."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("weaklesion", "templates"), autoescape=True,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.PackageLoader("weaklesion", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
-        arms = [{"name": arm, "cells": rows.set_index("metric").to_dict("index")}
-                for arm, rows in block.groupby("arm", sort=False)]
-        blocks.append({"dataset": dataset, "protocol": protocol, "arms": arms,
-                       "policy": block["undefined_policy"].iloc[0]})
+        arms = [
+            {"name": arm, "cells": rows.set_index("metric").to_dict("index")}
+            for arm, rows in block.groupby("arm", sort=False)
+        ]
+        blocks.append(
+            {
+                "dataset": dataset,
+                "protocol": protocol,
+                "arms": arms,
+                "policy": block["undefined_policy"].iloc[0],
+            }
+        )
     return environment.get_template("table1.html").render(
-        blocks=blocks, definitions=DEFINITIONS, isnan=math.isnan)
+        blocks=blocks, definitions=DEFINITIONS, isnan=math.isnan
+    )

@@ -9,7 +9,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -22,9 +22,9 @@ from weaklesion.errors import DataError
 from weaklesion.files import read_array, write_json, written_whole
 from weaklesion.inputs import InputFrame, normalise
 from weaklesion.models import build_model, num_parameters
-from weaklesion.samples import read_rows, split_ids
 from weaklesion.progress import progress
 from weaklesion.provenance import describe_run, peak_memory_bytes
+from weaklesion.samples import read_rows, split_ids
 from weaklesion.seeding import seed_everything
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class TrainingSettings:
         segmentation_weight: weight of the segmentation loss (alpha_seg).
         classification_weight: weight of the classification loss (alpha_cls).
         epochs: number of epochs at most.
-        patience: epochs without a lower validation loss after which to stop; None for never.
+        patience: epochs without improvement after which to stop, of the validation loss or, with
+            `best_dice`, of the validation Dice; None for never.
         batch_size: samples a step; a single sample left over joins the last batch, because
             batch normalisation cannot train on one.
         learning_rate: Adam's, or the peak of the one-cycle schedule.
@@ -162,24 +163,51 @@ def train_arm(
     torch.backends.cudnn.benchmark = not settings.deterministic
     seed_everything(seed)
 
-    inputs = {"images": images_npy, "samples": samples_csv, "target": target_npy,
-              "target_ids": target_ids_csv, "clusters": clusters_csv, "weights": weights_pth}
+    inputs = {
+        "images": images_npy,
+        "samples": samples_csv,
+        "target": target_npy,
+        "target_ids": target_ids_csv,
+        "clusters": clusters_csv,
+        "weights": weights_pth,
+    }
     given = {role: path for role, path in inputs.items() if path is not None}
     run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
-    frame = InputFrame(side_px=read_array(images_npy).shape[1], input_px=settings.input_px,
-                       pad_to_hw=settings.pad_to)
+    frame = InputFrame(
+        side_px=read_array(images_npy).shape[1],
+        input_px=settings.input_px,
+        pad_to_hw=settings.pad_to,
+    )
     splits = {
-        split: load_split(split, images_npy, samples_csv, target_npy, target_ids_csv, clusters_csv,
-                          frame, settings, device)
+        split: load_split(
+            split,
+            images_npy,
+            samples_csv,
+            target_npy,
+            target_ids_csv,
+            clusters_csv,
+            frame,
+            settings,
+            device,
+        )
         for split in ("train", "val")
     }
-    model = build_model(settings.model, num_classes=settings.num_classes, encoder=settings.encoder,
-                        weights=weights_pth).to(device)
+    model = build_model(
+        settings.model,
+        num_classes=settings.num_classes,
+        encoder=settings.encoder,
+        weights=weights_pth,
+    ).to(device)
     if device.type == "cuda":
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    logger.info("%s with %d parameters on %s; %d training and %d validation samples",
-                settings.model, num_parameters(model), device, len(splits["train"].ids),
-                len(splits["val"].ids))
+        model = model.to(memory_format=torch.channels_last)
+    logger.info(
+        "%s with %d parameters on %s; %d training and %d validation samples",
+        settings.model,
+        num_parameters(model),
+        device,
+        len(splits["train"].ids),
+        len(splits["val"].ids),
+    )
 
     seen = fit(model, splits["train"], splits["val"], frame, settings, seed)
 
@@ -201,16 +229,23 @@ def train_arm(
         "images_per_second": len(seen.history) * len(splits["train"].ids) / seconds,
         "wall_s": time.perf_counter() - started,
         "peak_memory_bytes": peak_memory_bytes(),
-        "peak_gpu_memory_bytes":
-            torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated()
+        if device.type == "cuda"
+        else None,
     }
     write_json(folder / "run.json", run)
 
 
 def load_split(
-    split: str, images_npy: str | Path, samples_csv: str | Path, target_npy: str | Path,
-    target_ids_csv: str | Path, clusters_csv: str | Path | None, frame: InputFrame,
-    settings: TrainingSettings, device: torch.device,
+    split: str,
+    images_npy: str | Path,
+    samples_csv: str | Path,
+    target_npy: str | Path,
+    target_ids_csv: str | Path,
+    clusters_csv: str | Path | None,
+    frame: InputFrame,
+    settings: TrainingSettings,
+    device: torch.device,
 ) -> SplitData:
     """Load one split to the device; targets and labels are found by sample id."""
     ids = split_ids(samples_csv, split)
@@ -219,8 +254,10 @@ def load_split(
     images = read_rows(images_npy, samples_csv, ids)
     targets = read_rows(target_npy, target_ids_csv, ids)
     if targets.max() > 1:
-        raise DataError(f"{target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
-                        "Make the supervision again.")
+        raise DataError(
+            f"{target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
+            "Make the supervision again."
+        )
     labels = None
     if settings.num_classes is not None:
         if clusters_csv is None:
@@ -231,15 +268,22 @@ def load_split(
             raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
         labels = torch.tensor(clusters[ids].to_numpy(), device=device)
         if labels.min() < 0 or labels.max() >= settings.num_classes:
-            raise DataError(f"{clusters_csv}: clusters {int(labels.min())} to {int(labels.max())} "
-                            f"do not fit {settings.num_classes} classes. Cluster again.")
-    return SplitData(ids, frame.load_images(images, device), frame.load_targets(targets, device),
-                     labels)
+            raise DataError(
+                f"{clusters_csv}: clusters {int(labels.min())} to {int(labels.max())} "
+                f"do not fit {settings.num_classes} classes. Cluster again."
+            )
+    return SplitData(
+        ids, frame.load_images(images, device), frame.load_targets(targets, device), labels
+    )
 
 
 def fit(
-    model: nn.Module, train: SplitData, val: SplitData, frame: InputFrame,
-    settings: TrainingSettings, seed: int,
+    model: nn.Module,
+    train: SplitData,
+    val: SplitData,
+    frame: InputFrame,
+    settings: TrainingSettings,
+    seed: int,
 ) -> Progress:
     """Run the epochs; return the history and the weights that the checkpoint rule keeps."""
     generator = torch.Generator().manual_seed(seed)
@@ -248,7 +292,8 @@ def fit(
     scheduler = None
     if settings.schedule == "one_cycle":
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=settings.learning_rate, total_steps=steps * settings.epochs)
+            optimizer, max_lr=settings.learning_rate, total_steps=steps * settings.epochs
+        )
     seen = Progress()
     for epoch in range(settings.epochs):
         started = time.perf_counter()
@@ -263,34 +308,43 @@ def fit(
                 scheduler.step()
         loss, segmentation, classification = (totals / len(train.ids)).tolist()
         if not math.isfinite(loss):
-            raise DataError(f"epoch {epoch + 1}: the training loss is {loss}. Lower learning_rate, "
-                            "or set precision to float32.")
+            raise DataError(
+                f"epoch {epoch + 1}: the training loss is {loss}. Lower learning_rate, "
+                "or set precision to float32."
+            )
         seconds = time.perf_counter() - started
-        seen.history.append({
-            "epoch": epoch,
-            "train_loss": loss,
-            "train_segmentation_loss": segmentation,
-            "train_classification_loss": classification,
-            **evaluate(model, val, frame, settings),
-            "learning_rate": optimizer.param_groups[0]["lr"],
-            "seconds": seconds,
-        })
+        seen.history.append(
+            {
+                "epoch": epoch,
+                "train_loss": loss,
+                "train_segmentation_loss": segmentation,
+                "train_classification_loss": classification,
+                **evaluate(model, val, frame, settings),
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                "seconds": seconds,
+            }
+        )
         keep(seen, model, settings)
         last = seen.history[-1]
         each = sum(row["seconds"] for row in seen.history) / len(seen.history)
-        logger.info("epoch %d/%d: loss %.4f, validation loss %.4f, Dice against the target %.4f; "
-                    "%.0f s, at most %.0f s left", epoch + 1, settings.epochs, loss,
-                    last["val_segmentation_loss"], last["val_dice"], seconds,
-                    each * (settings.epochs - epoch - 1))
+        logger.info(
+            "epoch %d/%d: loss %.4f, validation loss %.4f, Dice against the target %.4f; "
+            "%.0f s, at most %.0f s left",
+            epoch + 1,
+            settings.epochs,
+            loss,
+            last["val_segmentation_loss"],
+            last["val_dice"],
+            seconds,
+            each * (settings.epochs - epoch - 1),
+        )
         if seen.stopped:
-            logger.info("no lower validation loss in %d epochs: stopped", settings.patience)
+            logger.info("no improvement in %d epochs: stopped", settings.patience)
             break
     return seen
 
 
-def epoch_batches(
-    count: int, batch_size: int, generator: torch.Generator
-) -> list[torch.Tensor]:
+def epoch_batches(count: int, batch_size: int, generator: torch.Generator) -> list[torch.Tensor]:
     """Return a random order of 0 .. count - 1 in batches; a single one left joins the last."""
     batches = list(torch.randperm(count, generator=generator).split(batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
@@ -299,8 +353,13 @@ def epoch_batches(
 
 
 def training_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, data: SplitData, index: torch.Tensor,
-    frame: InputFrame, settings: TrainingSettings, generator: torch.Generator,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: SplitData,
+    index: torch.Tensor,
+    frame: InputFrame,
+    settings: TrainingSettings,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Take one step; return (3,) total, segmentation and classification loss, detached."""
     flips = draw_flips(len(index), generator) if settings.augmentation == "flips" else None
@@ -313,8 +372,10 @@ def training_step(
     if class_logits is not None:
         assert data.labels is not None
         classification = F.cross_entropy(class_logits.float(), data.labels[index])
-    loss = (settings.segmentation_weight * segmentation
-            + settings.classification_weight * classification)
+    loss = (
+        settings.segmentation_weight * segmentation
+        + settings.classification_weight * classification
+    )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -322,7 +383,10 @@ def training_step(
 
 
 def forward(
-    model: nn.Module, images: torch.Tensor, targets: torch.Tensor, frame: InputFrame,
+    model: nn.Module,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    frame: InputFrame,
     settings: TrainingSettings,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Return mean segmentation loss, logits of the padded map, and class logits if any."""
@@ -342,8 +406,9 @@ def network_outputs(
     batch = frame.pad(normalise(images))
     if batch.device.type == "cuda":
         batch = batch.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16,
-                        enabled=settings.precision == "bfloat16"):
+    with torch.autocast(
+        batch.device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
+    ):
         output = model(batch)
     return output if isinstance(output, tuple) else (output, None)
 
@@ -377,15 +442,19 @@ def keep(seen: Progress, model: nn.Module, settings: TrainingSettings) -> None:
     """Apply patience and the checkpoint rule after an epoch."""
     epoch = len(seen.history) - 1
     last = seen.history[-1]
-    value = -last["val_dice"] if settings.checkpoint == "best_dice" else (
-        last["val_segmentation_loss"])
+    value = (
+        -last["val_dice"] if settings.checkpoint == "best_dice" else (last["val_segmentation_loss"])
+    )
     improved = value < seen.best_value
     if improved:
         seen.best_value, seen.best_epoch = value, epoch
     seen.stopped = settings.patience is not None and epoch - seen.best_epoch >= settings.patience
     take_last = settings.checkpoint == "last" or (
-        settings.checkpoint == "last_if_stopped" and seen.stopped)
+        settings.checkpoint == "last_if_stopped" and seen.stopped
+    )
     if improved or take_last:
         seen.kept_epoch = epoch
-        seen.kept = {name: tensor.detach().cpu().clone().contiguous()
-                     for name, tensor in model.state_dict().items()}
+        seen.kept = {
+            name: tensor.detach().cpu().clone().contiguous()
+            for name, tensor in model.state_dict().items()
+        }

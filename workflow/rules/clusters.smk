@@ -4,24 +4,24 @@
 rule cluster_lesions:
     """Cluster the lesions of one dataset by their ellipses."""
     input:
-        samples=PATCHES + "/samples.csv",
-        ellipses=TARGETS + "/ellipses.csv",
+        samples=PATCHES / "samples.csv",
+        ellipses=TARGETS / "ellipses.csv",
         code=module_files("clusters"),
     output:
-        clusters=CLUSTERS + "/k{k}.csv",
-        quality=CLUSTERS + "/k{k}.json",
+        clusters=CLUSTERS / "k{k}.csv",
+        quality=CLUSTERS / "k{k}.json",
+    log:
+        LOGS / "cluster_lesions/{dataset}-{protocol}-k{k}.log",
+    benchmark:
+        BENCHMARKS / "cluster_lesions/{dataset}-{protocol}-k{k}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         encoding=switch("clusters", "encoding"),
         fit_on=switch("clusters", "fit_on"),
         seed=switch("clusters", "seed"),
-    log:
-        LOGS + "/cluster_lesions/{dataset}-{protocol}-k{k}.log",
-    benchmark:
-        BENCHMARKS + "/cluster_lesions/{dataset}-{protocol}-k{k}.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/cluster_lesions.py"

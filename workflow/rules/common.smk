@@ -6,21 +6,18 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from weaklesion import experiments
 from weaklesion.sources import module_files
 
+RESULTS = Path("results") / config["study"]
+STAGE = RESULTS / "{dataset}/{protocol}"
+PATCHES = STAGE / "patches"
+TARGETS = STAGE / "targets"
+CLUSTERS = STAGE / "clusters"
+RUN = STAGE / "runs/{arm}/seed-{seed}"
+SOURCE = Path("resources/{dataset}/{source}")
+LOGS = RESULTS / "logs"
+BENCHMARKS = RESULTS / "benchmarks"
 
-RESULTS = f"results/{config['study']}"
-STAGE = RESULTS + "/{dataset}/{protocol}"
-PATCHES = STAGE + "/patches"
-TARGETS = STAGE + "/targets"
-CLUSTERS = STAGE + "/clusters"
-RUN = STAGE + "/runs/{arm}/seed-{seed}"
-SOURCE = "resources/{dataset}/{source}"
-LOGS = RESULTS + "/logs"
-BENCHMARKS = RESULTS + "/benchmarks"
 
-
-PUBLISHED_NUMBERS = str(
-    Path(workflow.basedir) / "workflow/resources/published_numbers.yaml"
-)
+PUBLISHED_NUMBERS = Path(workflow.basedir) / "workflow/resources/published_numbers.yaml"
 
 
 wildcard_constraints:
@@ -42,7 +39,7 @@ def in_workflow(path):
 def dataset_source(wildcards):
     """Folder of a dataset's raw files."""
     source = config["datasets"][wildcards.dataset]["source"]
-    return f"resources/{wildcards.dataset}/{source}"
+    return Path("resources") / wildcards.dataset / source
 
 
 def manifest_of(wildcards):
@@ -51,7 +48,7 @@ def manifest_of(wildcards):
         return in_workflow(config["imagenet_weights"]["manifest"])
     dataset = config["datasets"][wildcards.dataset]
     if "phantom" in dataset:
-        return f"resources/{wildcards.dataset}/{dataset['source']}/phantom/manifest.csv"
+        return dataset_source(wildcards) / "phantom/manifest.csv"
     return in_workflow(dataset["manifest"])
 
 
@@ -70,14 +67,14 @@ def switch(stage, key):
 def clusters_of(wildcards):
     """Clusters that an arm's second task needs; nothing for the other arms."""
     k = experiments.num_clusters(config, wildcards.dataset, wildcards.arm)
-    stage = CLUSTERS.format(**wildcards)
-    return [] if k is None else f"{stage}/k{k}.csv"
+    clusters = str(CLUSTERS / "k{k}.csv").format(k=k, **wildcards)
+    return [] if k is None else clusters
 
 
 def target_of(wildcards):
     """Target that an arm is trained on, or that is taken as its prediction."""
     target = config["arms"][wildcards.arm]["target"]
-    return f"{TARGETS.format(**wildcards)}/{target}.npy"
+    return str(TARGETS / "{target}.npy").format(target=target, **wildcards)
 
 
 def training_settings(wildcards):
@@ -93,23 +90,19 @@ def weights_of(wildcards):
     weights = config["imagenet_weights"]
     if settings["weights"] == "none":
         return []
-    return (
-        f"resources/imagenet_weights/{weights['source']}/archives/"
-        + weights["files"][settings["encoder"]]
-    )
+    folder = Path("resources/imagenet_weights") / weights["source"] / "archives"
+    return folder / weights["files"][settings["encoder"]]
 
 
 def arms_matching(trained):
     """Wildcard pattern of the arms with a network, or without one."""
-    names = [
-        a for a in config["arms"] if experiments.is_trained(config, a) == trained
-    ]
+    names = [a for a in config["arms"] if experiments.is_trained(config, a) == trained]
     return "|".join(names) or "none"
 
 
 def run_files(name, runs):
     """One file of each of some runs."""
-    return [f"{RUN}/{name}".format(**run._asdict()) for run in runs]
+    return [str(RUN / name).format(**run._asdict()) for run in runs]
 
 
 TABLE1_RUNS = experiments.runs_of(config, ["table1"])
@@ -131,7 +124,7 @@ def described_runs(runs, **files):
     """Runs as plain settings of a script, each with some of its files."""
     return [
         run._asdict()
-        | {key: f"{RUN}/{name}".format(**run._asdict()) for key, name in files.items()}
+        | {key: str(RUN / name).format(**run._asdict()) for key, name in files.items()}
         for run in runs
     ]
 
@@ -139,9 +132,7 @@ def described_runs(runs, **files):
 def published_names(kind):
     """Our datasets or arms to their names in the paper's tables."""
     entries = config[kind].items()
-    return {
-        name: entry["published"] for name, entry in entries if "published" in entry
-    }
+    return {name: entry["published"] for name, entry in entries if "published" in entry}
 
 
 def scoring_choices(runs):

@@ -2,25 +2,25 @@
 
 
 rule make_phantom:
-    """Make a phantom of HAM10000 in its native form."""
-    output:
-        manifest=SOURCE + "/phantom/manifest.csv",
     input:
         code=module_files("phantoms.ham10k"),
+    """Make a phantom of HAM10000 in its native form."""
+    output:
+        manifest=SOURCE / "phantom/manifest.csv",
+    log:
+        LOGS / "make_phantom/{dataset}-{source}.log",
+    benchmark:
+        BENCHMARKS / "make_phantom/{dataset}-{source}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         num_images=phantom("num_images"),
         seed=phantom("seed"),
         width_px=phantom("width_px"),
         height_px=phantom("height_px"),
-    log:
-        LOGS + "/make_phantom/{dataset}-{source}.log",
-    benchmark:
-        BENCHMARKS + "/make_phantom/{dataset}-{source}.tsv"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/make_phantom.py"
 
@@ -30,18 +30,18 @@ rule download_file:
     input:
         manifest=manifest_of,
     output:
-        SOURCE + "/archives/{file}",
+        SOURCE / "archives/{file}",
     log:
-        LOGS + "/download_file/{dataset}-{source}-{file}.log",
+        LOGS / "download_file/{dataset}-{source}-{file}.log",
     benchmark:
-        BENCHMARKS + "/download_file/{dataset}-{source}-{file}.tsv"
+        BENCHMARKS / "download_file/{dataset}-{source}-{file}.tsv"
     retries: 2
+    conda:
+        "../../envs/data.yaml"
     resources:
         downloads=1,
         mem_mb=500,
         runtime=240,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/download_file.py"
 
@@ -49,17 +49,17 @@ rule download_file:
 rule extract_archive:
     """Unpack one archive."""
     input:
-        SOURCE + "/archives/{file}.zip",
+        SOURCE / "archives/{file}.zip",
     output:
-        directory(SOURCE + "/extracted/{file}"),
+        directory(SOURCE / "extracted/{file}"),
     log:
-        LOGS + "/extract_archive/{dataset}-{source}-{file}.log",
+        LOGS / "extract_archive/{dataset}-{source}-{file}.log",
     benchmark:
-        BENCHMARKS + "/extract_archive/{dataset}-{source}-{file}.tsv"
+        BENCHMARKS / "extract_archive/{dataset}-{source}-{file}.tsv"
+    conda:
+        "../../envs/data.yaml"
     resources:
         mem_mb=500,
         runtime=60,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/extract_archive.py"

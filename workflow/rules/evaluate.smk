@@ -4,22 +4,22 @@
 rule score_predictions:
     """Score every test sample of one run."""
     input:
-        predictions=RUN + "/predictions.npy",
-        ids=RUN + "/predictions.csv",
-        reference=PATCHES + "/reference.npy",
-        samples=PATCHES + "/samples.csv",
+        predictions=RUN / "predictions.npy",
+        ids=RUN / "predictions.csv",
+        reference=PATCHES / "reference.npy",
+        samples=PATCHES / "samples.csv",
         code=module_files("scoring"),
     output:
-        scores=RUN + "/scores.csv",
+        scores=RUN / "scores.csv",
     log:
-        LOGS + "/score_predictions/{dataset}-{protocol}-{arm}-{seed}.log",
+        LOGS / "score_predictions/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
-        BENCHMARKS + "/score_predictions/{dataset}-{protocol}-{arm}-{seed}.tsv"
+        BENCHMARKS / "score_predictions/{dataset}-{protocol}-{arm}-{seed}.tsv"
+    conda:
+        "../../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/score_predictions.py"
 
@@ -33,17 +33,26 @@ rule tabulate_table1:
         code=module_files("tables"),
     output:
         csv=report(
-            RESULTS + "/tables/table1.csv",
+            RESULTS / "tables/table1.csv",
             caption="../report/table1.rst",
             category="Tables",
             labels={"item": "Table 1", "format": "CSV"},
         ),
         html=report(
-            RESULTS + "/tables/table1.html",
+            RESULTS / "tables/table1.html",
             caption="../report/table1.rst",
             category="Tables",
             labels={"item": "Table 1", "format": "page"},
         ),
+    log:
+        LOGS / "tabulate_table1.log",
+    benchmark:
+        BENCHMARKS / "tabulate_table1.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         expected=described_runs(TABLE1_RUNS),
         published_datasets=published_names("datasets"),
@@ -51,15 +60,6 @@ rule tabulate_table1:
         protocols=scoring_choices(TABLE1_RUNS),
         draws=config["statistics"]["bootstrap_draws"],
         bootstrap_seed=config["statistics"]["bootstrap_seed"],
-    log:
-        LOGS + "/tabulate_table1.log",
-    benchmark:
-        BENCHMARKS + "/tabulate_table1.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/tabulate_table1.py"
 

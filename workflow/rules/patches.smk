@@ -5,7 +5,7 @@ rule make_patches:
     """Make the patches of one dataset under one protocol."""
     input:
         archives=lambda wildcards: expand(
-            dataset_source(wildcards) + "/extracted/{archive}",
+            dataset_source(wildcards) / "extracted/{archive}",
             archive=[
                 "HAM10000_images_part_1",
                 "HAM10000_images_part_2",
@@ -13,14 +13,14 @@ rule make_patches:
             ],
         ),
         metadata=lambda wildcards: dataset_source(wildcards)
-        + "/archives/HAM10000_metadata.csv",
+        / "archives/HAM10000_metadata.csv",
         code=module_files("patches"),
     output:
-        images=PATCHES + "/images.npy",
-        reference=PATCHES + "/reference.npy",
-        samples=PATCHES + "/samples.csv",
+        images=PATCHES / "images.npy",
+        reference=PATCHES / "reference.npy",
+        samples=PATCHES / "samples.csv",
         patches=report(
-            PATCHES + "/patches.json",
+            PATCHES / "patches.json",
             caption="../report/patches.rst",
             category="Data",
             labels={
@@ -29,6 +29,16 @@ rule make_patches:
                 "item": "samples kept and left out",
             },
         ),
+    log:
+        LOGS / "make_patches/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "make_patches/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=3000,
+        runtime=60,
     params:
         side_px=switch("patches", "side_px"),
         image_resize=switch("patches", "image_resize"),
@@ -39,15 +49,5 @@ rule make_patches:
         released_order_sha256=lambda wildcards: config["datasets"][
             wildcards.dataset
         ].get("released_order_sha256"),
-    log:
-        LOGS + "/make_patches/{dataset}-{protocol}.log",
-    benchmark:
-        BENCHMARKS + "/make_patches/{dataset}-{protocol}.tsv"
-    threads: 4
-    resources:
-        mem_mb=3000,
-        runtime=60,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/make_patches.py"

@@ -10,7 +10,7 @@ rule plot_training_curves:
         code=module_files("figures"),
     output:
         svg=report(
-            RESULTS + "/figures/training_curves.{dataset}.{protocol}.svg",
+            RESULTS / "figures/training_curves.{dataset}.{protocol}.svg",
             caption="../report/training_curves.rst",
             category="Training",
             labels={
@@ -19,20 +19,21 @@ rule plot_training_curves:
                 "item": "training curves",
             },
         ),
-        png=RESULTS + "/figures/training_curves.{dataset}.{protocol}.png",
-    params:
-        runs=lambda wildcards: described_runs(
-            runs_of_block(wildcards, trained=True), history="history.csv"
-        ),
+        png=RESULTS / "figures/training_curves.{dataset}.{protocol}.png",
     log:
-        LOGS + "/plot_training_curves/{dataset}-{protocol}.log",
+        LOGS / "plot_training_curves/{dataset}-{protocol}.log",
     benchmark:
-        BENCHMARKS + "/plot_training_curves/{dataset}-{protocol}.tsv"
+        BENCHMARKS / "plot_training_curves/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/report.yaml"
+    params:
+        all_arms=list(config["arms"]),
+        runs=lambda wildcards: described_runs(
+            runs_of_block(wildcards, trained=True), history="history.csv"
+        ),
     script:
         "../scripts/plot_training_curves.py"
 
@@ -40,9 +41,9 @@ rule plot_training_curves:
 rule plot_contours:
     """Draw reference, ellipse and every arm's contour over test images."""
     input:
-        images=PATCHES + "/images.npy",
-        reference=PATCHES + "/reference.npy",
-        samples=PATCHES + "/samples.csv",
+        images=PATCHES / "images.npy",
+        reference=PATCHES / "reference.npy",
+        samples=PATCHES / "samples.csv",
         predictions=lambda wildcards: run_files(
             "predictions.npy", runs_of_block(wildcards, first_seed=True)
         ),
@@ -52,7 +53,7 @@ rule plot_contours:
         code=module_files("figures"),
     output:
         png=report(
-            RESULTS + "/figures/contours.{dataset}.{protocol}.png",
+            RESULTS / "figures/contours.{dataset}.{protocol}.png",
             caption="../report/contours.rst",
             category="Predictions",
             labels={
@@ -61,7 +62,17 @@ rule plot_contours:
                 "item": "contours on test images",
             },
         ),
+    log:
+        LOGS / "plot_contours/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_contours/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
+        all_arms=list(config["arms"]),
         channel_order=switch("patches", "channel_order"),
         num_images=config["figures"]["contour_images"],
         ranked_by=config["figures"]["ranked_by"],
@@ -71,15 +82,6 @@ rule plot_contours:
             ids="predictions.csv",
             scores="scores.csv",
         ),
-    log:
-        LOGS + "/plot_contours/{dataset}-{protocol}.log",
-    benchmark:
-        BENCHMARKS + "/plot_contours/{dataset}-{protocol}.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../../envs/report.yaml"
     script:
         "../scripts/plot_contours.py"
 
@@ -88,7 +90,7 @@ rule figures:
     """All figures."""
     input:
         [
-            f"{RESULTS}/figures/{figure}.{dataset}.{protocol}.{suffix}"
+            RESULTS / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
             for dataset, protocol in TABLE1_BLOCKS
             for figure, suffix in [
                 ("training_curves", "svg"),

@@ -4,32 +4,32 @@
 rule train_arm:
     """Train one arm with one seed."""
     input:
-        images=PATCHES + "/images.npy",
-        samples=PATCHES + "/samples.csv",
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
         target=target_of,
-        target_ids=TARGETS + "/ellipses.csv",
+        target_ids=TARGETS / "ellipses.csv",
         clusters=clusters_of,
         weights=weights_of,
         code=module_files("training"),
     output:
-        model=RUN + "/model.safetensors",
-        history=RUN + "/history.csv",
-        run=RUN + "/run.json",
-    params:
-        settings=training_settings,
+        model=RUN / "model.safetensors",
+        history=RUN / "history.csv",
+        run=RUN / "run.json",
     log:
-        LOGS + "/train_arm/{dataset}-{protocol}-{arm}-{seed}.log",
+        LOGS / "train_arm/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
-        BENCHMARKS + "/train_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
+        BENCHMARKS / "train_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
         arm=arms_matching(trained=True),
+    conda:
+        "../../envs/train.yaml"
     threads: 1  # two runs with one thread each train more images a second than one with two
     resources:
         gpu=1,
         mem_mb=8000,
         runtime=720,
-    conda:
-        "../../envs/train.yaml"
+    params:
+        settings=training_settings,
     script:
         "../scripts/train_arm.py"
 
@@ -37,26 +37,26 @@ rule train_arm:
 rule predict_arm:
     """Predict the test split with a trained network."""
     input:
-        model=RUN + "/model.safetensors",
-        run=RUN + "/run.json",
-        images=PATCHES + "/images.npy",
-        samples=PATCHES + "/samples.csv",
+        model=RUN / "model.safetensors",
+        run=RUN / "run.json",
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
         code=module_files("inference"),
     output:
-        predictions=RUN + "/predictions.npy",
-        ids=RUN + "/predictions.csv",
+        predictions=RUN / "predictions.npy",
+        ids=RUN / "predictions.csv",
     log:
-        LOGS + "/predict_arm/{dataset}-{protocol}-{arm}-{seed}.log",
+        LOGS / "predict_arm/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
-        BENCHMARKS + "/predict_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
+        BENCHMARKS / "predict_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
         arm=arms_matching(trained=True),
+    conda:
+        "../../envs/train.yaml"
     resources:
         gpu=1,
         mem_mb=6000,
         runtime=60,
-    conda:
-        "../../envs/train.yaml"
     script:
         "../scripts/predict_arm.py"
 
@@ -65,22 +65,22 @@ rule predict_target:
     """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
     input:
         target=target_of,
-        target_ids=TARGETS + "/ellipses.csv",
-        samples=PATCHES + "/samples.csv",
+        target_ids=TARGETS / "ellipses.csv",
+        samples=PATCHES / "samples.csv",
         code=module_files("inference"),
     output:
-        predictions=RUN + "/predictions.npy",
-        ids=RUN + "/predictions.csv",
+        predictions=RUN / "predictions.npy",
+        ids=RUN / "predictions.csv",
     log:
-        LOGS + "/predict_target/{dataset}-{protocol}-{arm}-{seed}.log",
+        LOGS / "predict_target/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
-        BENCHMARKS + "/predict_target/{dataset}-{protocol}-{arm}-{seed}.tsv"
+        BENCHMARKS / "predict_target/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
         arm=arms_matching(trained=False),
+    conda:
+        "../../envs/train.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/train.yaml"
     script:
         "../scripts/predict_target.py"

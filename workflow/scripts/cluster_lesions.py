@@ -1,6 +1,7 @@
 """Cluster the lesions of one dataset by their ellipses."""
 
 from job import logged
+
 from weaklesion.clusters import cluster_lesions
 
 with logged(snakemake.log[0]):

@@ -1,6 +1,7 @@
 """Fetch one file of a manifest and verify it."""
 
 from job import logged
+
 from weaklesion.download import fetch_named
 
 with logged(snakemake.log[0]):

@@ -1,6 +1,7 @@
 """Draw the ellipse of each sample's RECIST mark."""
 
 from job import logged
+
 from weaklesion.supervision import draw_ellipses
 
 with logged(snakemake.log[0]):

@@ -1,6 +1,7 @@
 """Unpack one archive."""
 
 from job import logged
+
 from weaklesion.download import extract
 
 with logged(snakemake.log[0]):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from job import logged
+
 from weaklesion.patches import PatchSettings, make_patches
 
 with logged(snakemake.log[0]):

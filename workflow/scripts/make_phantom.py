@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from job import logged
+
 from weaklesion.phantoms.ham10k import make_phantom
 
 with logged(snakemake.log[0]):

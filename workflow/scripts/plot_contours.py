@@ -1,6 +1,7 @@
 """Draw reference, ellipse and every arm's contour over test images."""
 
 from job import logged
+
 from weaklesion.figures import plot_contours
 
 with logged(snakemake.log[0]):
@@ -12,6 +13,7 @@ with logged(snakemake.log[0]):
         arms=snakemake.params.arms,
         ranked_by=snakemake.params.ranked_by,
         num_images=snakemake.params.num_images,
+        all_arms=snakemake.params.all_arms,
         title=f"{snakemake.wildcards.dataset}, protocol {snakemake.wildcards.protocol}",
         figures=snakemake.output,
     )

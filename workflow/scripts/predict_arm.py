@@ -1,6 +1,7 @@
 """Predict the test split with a trained network."""
 
 from job import logged
+
 from weaklesion.inference import predict_arm
 
 with logged(snakemake.log[0]):

@@ -1,6 +1,7 @@
 """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
 
 from job import logged
+
 from weaklesion.inference import predict_target
 
 with logged(snakemake.log[0]):

@@ -1,6 +1,7 @@
 """Score every test sample of one run."""
 
 from job import logged
+
 from weaklesion.scoring import score_predictions
 
 with logged(snakemake.log[0]):

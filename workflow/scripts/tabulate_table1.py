@@ -1,6 +1,7 @@
 """Make Table 1 beside the published numbers."""
 
 from job import logged
+
 from weaklesion.tables import tabulate_table1
 
 with logged(snakemake.log[0]):

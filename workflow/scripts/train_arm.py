@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from job import logged
+
 from weaklesion.training import TrainingSettings, train_arm
 
 with logged(snakemake.log[0]):

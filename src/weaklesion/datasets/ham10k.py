@@ -17,9 +17,7 @@ from weaklesion.errors import DataError
 MASK_SUFFIX = "_segmentation"
 
 
-def find_samples(
-    roots: Sequence[str | Path], metadata_csv: str | Path
-) -> pd.DataFrame:
+def find_samples(roots: Sequence[str | Path], metadata_csv: str | Path) -> pd.DataFrame:
     """List the images under some folders with their masks and lesions.
 
     Args:
@@ -43,24 +41,40 @@ def find_samples(
     metadata = pd.read_csv(metadata_csv, dtype=str)
     missing_columns = {"image_id", "lesion_id"} - set(metadata.columns)
     if missing_columns:
-        raise DataError(f"{metadata_csv}: column {', '.join(sorted(missing_columns))} is missing. "
-                        "Use HAM10000_metadata.csv as published.")
+        raise DataError(
+            f"{metadata_csv}: column {', '.join(sorted(missing_columns))} is missing. "
+            "Use HAM10000_metadata.csv as published."
+        )
     doubled = metadata["image_id"][metadata["image_id"].duplicated()]
     _refuse(list(doubled), metadata_csv, "more than one row for", "Keep one row an image.")
     lesions = metadata.set_index("image_id")["lesion_id"].dropna()
-    _refuse(sorted(set(images) - set(masks)), where, "no mask for",
-            "Unpack the segmentations' archive, or remove the image.")
-    _refuse(sorted(set(masks) - set(images)), where, "a mask without an image:",
-            "Unpack both image archives, or remove the mask.")
-    _refuse(sorted(set(images) - set(lesions.index)), metadata_csv, "no lesion_id for",
-            "Use the metadata that belongs to the images.")
+    _refuse(
+        sorted(set(images) - set(masks)),
+        where,
+        "no mask for",
+        "Unpack the segmentations' archive, or remove the image.",
+    )
+    _refuse(
+        sorted(set(masks) - set(images)),
+        where,
+        "a mask without an image:",
+        "Unpack both image archives, or remove the mask.",
+    )
+    _refuse(
+        sorted(set(images) - set(lesions.index)),
+        metadata_csv,
+        "no lesion_id for",
+        "Use the metadata that belongs to the images.",
+    )
     ids = sorted(images)
-    return pd.DataFrame({
-        "id": ids,
-        "group": [lesions[name] for name in ids],
-        "image_path": [str(images[name]) for name in ids],
-        "mask_path": [str(masks[name]) for name in ids],
-    })
+    return pd.DataFrame(
+        {
+            "id": ids,
+            "group": [lesions[name] for name in ids],
+            "image_path": [str(images[name]) for name in ids],
+            "mask_path": [str(masks[name]) for name in ids],
+        }
+    )
 
 
 def _by_id(roots: Sequence[str | Path], suffix: str, ending: str) -> dict[str, Path]:
@@ -110,12 +124,16 @@ def read_mask(path: str | Path, image_hw: tuple[int, int] | None = None) -> np.n
         raise DataError(f"{path}: cannot be read as an image. Unpack its archive again.")
     levels = np.unique(mask)
     if not set(levels.tolist()) <= {0, 255}:
-        raise DataError(f"{path}: has the grey levels {levels[:5].tolist()}..., not 0 and 255 "
-                        "alone. Get the mask as published.")
+        raise DataError(
+            f"{path}: has the grey levels {levels[:5].tolist()}..., not 0 and 255 "
+            "alone. Get the mask as published."
+        )
     height, width = mask.shape
     if image_hw is not None and abs(height * image_hw[1] - width * image_hw[0]) > max(
         height, width
     ):
-        raise DataError(f"{path}: is {width}x{height} px and its image {image_hw[1]}x{image_hw[0]}:"
-                        " not the same picture. Check the mask's name.")
+        raise DataError(
+            f"{path}: is {width}x{height} px and its image {image_hw[1]}x{image_hw[0]}:"
+            " not the same picture. Check the mask's name."
+        )
     return mask > 0

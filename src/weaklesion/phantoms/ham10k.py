@@ -27,8 +27,12 @@ FIRST_NUMBER = 24306  # as in HAM10000
 IMAGES_A_LESION = (1, 1, 1, 2, 3)  # drawn from: most lesions have one image
 ZIP_DATE = (2018, 8, 1, 0, 0, 0)
 INVERTED_PALETTE_EVERY = 25
-ARCHIVES = ("HAM10000_images_part_1.zip", "HAM10000_images_part_2.zip",
-            "HAM10000_segmentations_lesion_tschandl.zip", "HAM10000_metadata.csv")
+ARCHIVES = (
+    "HAM10000_images_part_1.zip",
+    "HAM10000_images_part_2.zip",
+    "HAM10000_segmentations_lesion_tschandl.zip",
+    "HAM10000_metadata.csv",
+)
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ class Lesion:
     blur: float  # width of the edge, fraction of the radius
 
 
-def make_phantom(*, folder: str | Path, num_images: int, seed: int, width_px: int,
-                 height_px: int) -> None:
+def make_phantom(
+    *, folder: str | Path, num_images: int, seed: int, width_px: int, height_px: int
+) -> None:
     """Write the archives, the metadata and `manifest.csv` of a phantom to `folder`.
 
     Args:
@@ -59,8 +64,10 @@ def make_phantom(*, folder: str | Path, num_images: int, seed: int, width_px: in
         ValueError: if there are fewer than ten images, or they are smaller than 32 px.
     """
     if num_images < 10 or min(width_px, height_px) < 32:
-        raise ValueError(f"num_images, width_px, height_px: at least 10, 32 and 32 are needed, not "
-                         f"{num_images}, {width_px} and {height_px}")
+        raise ValueError(
+            f"num_images, width_px, height_px: at least 10, 32 and 32 are needed, not "
+            f"{num_images}, {width_px} and {height_px}"
+        )
     rng = np.random.default_rng(seed)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +88,8 @@ def make_phantom(*, folder: str | Path, num_images: int, seed: int, width_px: in
         images[f"{image_id}.jpg"] = _jpg(image)
         inverted = index % INVERTED_PALETTE_EVERY == 0
         masks[f"HAM10000_segmentations_lesion_tschandl/{image_id}_segmentation.png"] = (
-            _palette_png(mask) if inverted else _grey_png(mask))
+            _palette_png(mask) if inverted else _grey_png(mask)
+        )
         metadata.append([lesion.name, image_id, "nv", "phantom", "", "", ""])
     first_mask = next(iter(masks)).rpartition("/")[2]
     masks[f"__MACOSX/HAM10000_segmentations_lesion_tschandl/._{first_mask}"] = b"\0\5\26\7"
@@ -93,8 +101,16 @@ def make_phantom(*, folder: str | Path, num_images: int, seed: int, width_px: in
     order = rng.permutation(len(metadata))  # the real table is not in the images' order either
     header = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]
     _write_csv(folder / ARCHIVES[3], header, [metadata[i] for i in order])
-    rows = [[name, name, (folder / name).stat().st_size, file_digest(folder / name, "md5"),
-             file_digest(folder / name, "sha256")] for name in ARCHIVES]
+    rows = [
+        [
+            name,
+            name,
+            (folder / name).stat().st_size,
+            file_digest(folder / name, "md5"),
+            file_digest(folder / name, "sha256"),
+        ]
+        for name in ARCHIVES
+    ]
     _write_csv(folder / "manifest.csv", list(MANIFEST_COLUMNS), rows)
     logger.info("%d phantom images of %d lesions in %s", num_images, num_lesions, folder)
 
@@ -180,7 +196,10 @@ def _palette_png(mask: np.ndarray) -> bytes:
 
 
 def _write_zip(path: Path, members: dict[str, bytes]) -> None:
-    with written_whole(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as bundle:
+    with (
+        written_whole(path) as beside,
+        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as bundle,
+    ):
         for name, content in members.items():
             bundle.writestr(zipfile.ZipInfo(name, ZIP_DATE), content)
 

@@ -1,0 +1,97 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weaklesion.clusters import cluster_lesions, ellipse_features, fit_clusters
+from weaklesion.ellipse import Ellipse
+from weaklesion.samples import read_samples
+from weaklesion.supervision import draw_ellipses
+
+
+def test_raw_features_are_the_numbers_themselves():
+    features = ellipse_features([Ellipse(1, 2, 4, 3, 5)], encoding="raw")
+    assert features.tolist() == [[1, 2, 4, 3, 5]]
+
+
+def test_periodic_features_know_that_179_and_1_degrees_are_neighbours():
+    def distance(encoding, *ellipses):
+        a, b, *_ = ellipse_features(
+            [*ellipses, Ellipse(9, 9, 30, 10, 0), Ellipse(0, 1, 9, 8, 0)], encoding=encoding
+        )
+        return np.linalg.norm(a - b)
+
+    near = Ellipse(5, 5, 20, 10, 179), Ellipse(5, 5, 20, 10, 1)
+    assert distance("raw", *near) > 100
+    assert distance("periodic", *near) < 0.05
+    circles = Ellipse(5, 5, 10, 10, 90), Ellipse(5, 5, 10, 10, 0)
+    assert distance("periodic", *circles) == 0
+
+
+def test_clusters_of_clear_groups():
+    features = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]])
+    labels = fit_clusters(features, 3, seed=0)
+    assert labels[0] == labels[1] != labels[2] == labels[3] != labels[4]
+    assert (labels == fit_clusters(features, 3, seed=0)).all()
+
+
+@pytest.mark.parametrize("k", [0, 6])
+def test_k_outside_the_number_of_samples(k):
+    with pytest.raises(ValueError, match="k: "):
+        fit_clusters(np.zeros((5, 1)), k, seed=0)
+
+
+def test_unknown_encoding():
+    with pytest.raises(ValueError, match="encoding"):
+        ellipse_features([], encoding="polar")
+
+
+@pytest.fixture
+def cluster(patches, tmp_path):
+    draw_ellipses(
+        samples_csv=patches / "samples.csv",
+        images_npy=patches / "images.npy",
+        ellipses_csv=tmp_path / "ellipses.csv",
+        target_npy=tmp_path / "ellipse.npy",
+        center="midpoint",
+    )
+
+    def run(samples_csv=patches / "samples.csv", ellipses_csv=tmp_path / "ellipses.csv", **changes):
+        options = {"k": 4, "encoding": "raw", "fit_on": "train", "seed": 0} | changes
+        cluster_lesions(
+            samples_csv=samples_csv,
+            ellipses_csv=ellipses_csv,
+            clusters_csv=tmp_path / "c.csv",
+            quality_json=tmp_path / "q.json",
+            **options,
+        )
+        quality = json.loads((tmp_path / "q.json").read_text())
+        return pd.read_csv(tmp_path / "c.csv").set_index("id")["cluster"], quality
+
+    return run
+
+
+def test_labels_follow_the_id_whatever_the_order_of_the_ellipses(cluster, tmp_path):
+    labels, quality = cluster()
+    table = pd.read_csv(tmp_path / "ellipses.csv")
+    table.sample(frac=1, random_state=0).to_csv(tmp_path / "shuffled.csv", index=False)
+    again, _ = cluster(ellipses_csv=tmp_path / "shuffled.csv")
+    assert labels.equals(again)
+    assert sum(quality["sizes"]) == len(labels) == 59
+
+
+def test_centres_are_fitted_to_the_training_split_only(cluster, patches, tmp_path):
+    labels, quality = cluster()
+    samples = read_samples(patches / "samples.csv")
+    assert quality["num_fitted"] == (samples["split"] == "train").sum()
+    # moving the test samples far away changes no label of the others
+    table = pd.read_csv(tmp_path / "ellipses.csv").set_index("id")
+    test = samples.index[samples["split"] == "test"]
+    table.loc[test, "cx"] += 1e4
+    table.reset_index().to_csv(tmp_path / "moved.csv", index=False)
+    moved, _ = cluster(ellipses_csv=tmp_path / "moved.csv")
+    others = samples.index[samples["split"] != "test"]
+    assert labels[others].equals(moved[others])
+    every, quality = cluster(fit_on="all")
+    assert quality["num_fitted"] == len(every)

@@ -1,0 +1,242 @@
+import hashlib
+import http.server
+import stat
+import threading
+import zipfile
+from typing import ClassVar
+
+import pytest
+
+from weaklesion import download
+from weaklesion.download import extract, fetch, fetch_named, read_manifest
+from weaklesion.errors import DataError
+
+CONTENT = bytes(range(256)) * 5000
+
+
+def row(url, content=CONTENT, **changes):
+    return {
+        "name": "data.bin",
+        "url": str(url),
+        "bytes": str(len(content)),
+        "md5": hashlib.md5(content).hexdigest(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    } | changes
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT with ranges; the path says how it misbehaves."""
+
+    requests: ClassVar[list] = []
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        self.requests.append((self.path, wanted, self.headers["User-Agent"]))
+        if self.path in ("/403", "/404"):
+            self.send_error(int(self.path[1:]))
+            return
+        start = int(wanted[6:-1]) if wanted and self.path != "/no-ranges" else 0
+        body = CONTENT[start:]
+        if self.path == "/html":
+            body = b"<!DOCTYPE html><html>Forbidden</html>"
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        first = sum(path == self.path for path, _, _ in self.requests) == 1
+        breaks_off = self.path == "/breaks-off" and first
+        self.wfile.write(body[: len(body) // 2] if breaks_off else body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(download, "PAUSE_S", 0.0)
+    Handler.requests = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
+        httpd.shutdown()
+
+
+def test_http_with_own_user_agent(server, tmp_path):
+    assert fetch(row(f"{server}/data"), tmp_path / "data.bin").read_bytes() == CONTENT
+    assert Handler.requests[0][2].startswith("WeakLesion/")
+    assert [p.name for p in tmp_path.iterdir()] == ["data.bin"]
+
+
+def test_transfer_that_breaks_off_is_resumed(server, tmp_path):
+    fetch(row(f"{server}/breaks-off"), tmp_path / "data.bin")
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+    assert len(Handler.requests) == 2
+    start = int(Handler.requests[1][1].removeprefix("bytes=").removesuffix("-"))
+    assert 0 < start <= len(CONTENT) // 2
+
+
+def test_part_of_an_earlier_call_is_resumed(server, tmp_path):
+    (tmp_path / "data.bin.part").write_bytes(CONTENT[:1000])
+    fetch(row(f"{server}/data"), tmp_path / "data.bin")
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+    assert Handler.requests[0][1] == "bytes=1000-"
+
+
+def test_server_without_ranges_starts_over(server, tmp_path):
+    (tmp_path / "data.bin.part").write_bytes(CONTENT[:1000])
+    fetch(row(f"{server}/no-ranges"), tmp_path / "data.bin")
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("code", ["403", "404"])
+def test_refusal_names_file_cause_and_cure(server, tmp_path, code):
+    with pytest.raises(DataError, match=rf"data\.bin.*{code}.*data\.bin\.part"):
+        fetch(row(f"{server}/{code}"), tmp_path / "data.bin")
+    assert len(Handler.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_error_page_with_status_200_is_never_taken_for_data(server, tmp_path):
+    unknown_size = row(f"{server}/html", bytes="")
+    with pytest.raises(DataError, match="HTML page"):
+        fetch(unknown_size, tmp_path / "data.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["md5", "sha256"])
+def test_wrong_checksum_leaves_nothing(server, tmp_path, key):
+    wrong = row(f"{server}/data", **{key: "0" * 32})
+    with pytest.raises(DataError, match=f"its {key} is"):
+        fetch(wrong, tmp_path / "data.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_first_digits_of_a_checksum_suffice(server, tmp_path):
+    digits = hashlib.sha256(CONTENT).hexdigest()[:8]
+    fetch(row(f"{server}/data", md5="", sha256=digits), tmp_path / "data.bin")
+
+
+def test_whole_part_put_there_by_hand_is_verified_and_used(tmp_path):
+    (tmp_path / "data.bin.part").write_bytes(CONTENT)
+    nowhere = row("http://127.0.0.1:9/nothing-there")
+    assert fetch(nowhere, tmp_path / "data.bin").read_bytes() == CONTENT
+
+
+def test_verified_destination_is_not_fetched_again(tmp_path):
+    (tmp_path / "data.bin").write_bytes(CONTENT)
+    fetch(row("http://127.0.0.1:9/nothing-there"), tmp_path / "data.bin")
+
+
+def test_relative_and_file_addresses(tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "data.bin").write_bytes(CONTENT)
+    manifest = tmp_path / "source" / "manifest.csv"
+    digest = hashlib.md5(CONTENT).hexdigest()
+    address = (tmp_path / "source" / "data.bin").as_uri()
+    manifest.write_text(
+        f"name,url,bytes,md5,sha256\nrelative.bin,data.bin,,{digest},\nuri.bin,{address},,{digest},\n"
+    )
+    for name in ("relative.bin", "uri.bin"):
+        assert fetch_named(manifest, name, tmp_path / name).read_bytes() == CONTENT
+    with pytest.raises(DataError, match=r"no row for other\.bin"):
+        fetch_named(manifest, "other.bin", tmp_path / "other.bin")
+
+
+def test_missing_local_file(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        fetch(row(tmp_path / "nothing"), tmp_path / "data.bin")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,url\n", "md5, sha256 is missing"),
+        ("name,url,bytes,md5,sha256\na,b,,,\n", "line 2: a has no checksum"),
+        ("name,url,bytes,md5,sha256\na,b,,12345678,\na,b,,12345678,\n", "line 3: a is there twice"),
+        ("name,url,bytes,md5,sha256\n../a,b,,12345678,\n", "no plain file name"),
+        ("name,url,bytes,md5,sha256\na,b,x,12345678,\n", "not a whole number"),
+        ("name,url,bytes,md5,sha256\na,b,,1234,\n", "fewer than eight"),
+    ],
+)
+def test_bad_manifest(tmp_path, text, message):
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+def test_missing_manifest(tmp_path):
+    with pytest.raises(DataError, match="no such manifest"):
+        read_manifest(tmp_path / "manifest.csv")
+
+
+def make_zip(path, entries):
+    with zipfile.ZipFile(path, "w") as bundle:
+        for name, content in entries.items():
+            bundle.writestr(name, content)
+    return path
+
+
+def test_extract_leaves_out_macosx(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", {"x/a.txt": "A", "__MACOSX/x/._a.txt": "no"})
+    assert extract(archive, tmp_path / "out") == [tmp_path / "out" / "x" / "a.txt"]
+    assert [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()] == ["a.txt"]
+
+
+def test_extract_chosen_members(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", {"a": "A", "b": "B"})
+    assert extract(archive, tmp_path / "out", ["b"]) == [tmp_path / "out" / "b"]
+    with pytest.raises(DataError, match="has no entry c"):
+        extract(archive, tmp_path / "out", ["c"])
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "C:/evil"])
+def test_extract_refuses_entries_that_leave_the_folder(tmp_path, name):
+    archive = make_zip(tmp_path / "a.zip", {"good": "g", name: "e"})
+    with pytest.raises(DataError, match="would leave"):
+        extract(archive, tmp_path / "in" / "out")
+    assert not (tmp_path / "evil").exists()
+    assert not (tmp_path / "in" / "out").exists()
+
+
+def test_extract_refuses_links(tmp_path):
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    archive = make_zip(tmp_path / "a.zip", {})
+    with zipfile.ZipFile(archive, "a") as bundle:
+        bundle.writestr(info, "/etc/passwd")
+    with pytest.raises(DataError, match="would leave"):
+        extract(archive, tmp_path / "out")
+
+
+def test_extract_refuses_encrypted(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", {"a": "A"})
+    content = bytearray(archive.read_bytes())
+    content[6] |= 1
+    central = content.index(b"PK\x01\x02")
+    content[central + 8] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="encrypted"):
+        extract(archive, tmp_path / "out")
+
+
+def test_extract_truncated_corrupt_and_missing(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", {"a": "A" * 10000})
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="not a sound zip"):
+        extract(archive, tmp_path / "out")
+    corrupt = bytearray(whole)
+    corrupt[200] ^= 1
+    archive.write_bytes(corrupt)
+    with pytest.raises(DataError, match="not a sound zip"):
+        extract(archive, tmp_path / "out")
+    with pytest.raises(DataError, match="no such archive"):
+        extract(tmp_path / "none.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_extract_checks_the_free_space(tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "a.zip", {"a": "A" * 1000})
+    usage = type("Usage", (), {"free": 999})
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match="unpacks to 1000 bytes"):
+        extract(archive, tmp_path / "out")

@@ -1,0 +1,93 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.metrics import dice
+
+SHAPE = (120, 120)
+ellipses = st.builds(
+    Ellipse,
+    cx=st.floats(45, 75),
+    cy=st.floats(45, 75),
+    width=st.floats(10, 70),
+    height=st.floats(10, 70),
+    angle_deg=st.floats(-360, 360),
+)
+
+
+@given(ellipses)
+def test_area_is_that_of_the_ellipse(ellipse):
+    area = math.pi * ellipse.width * ellipse.height / 4
+    # the number of lattice points is off by a part of the boundary's length
+    assert abs(draw_ellipse(ellipse, SHAPE).sum() - area) < 0.5 * (ellipse.width + ellipse.height)
+
+
+@given(ellipses)
+def test_fitting_a_drawn_ellipse_returns_it(ellipse):
+    mask = draw_ellipse(ellipse, SHAPE)
+    assert dice(mask, draw_ellipse(fit_ellipse(mask), SHAPE)) > 0.9
+
+
+@given(ellipses)
+def test_canonical_form_is_the_same_ellipse(ellipse):
+    canonical = ellipse.canonical()
+    assert canonical.width >= canonical.height
+    assert 0 <= canonical.angle_deg < 180
+    np.testing.assert_allclose(canonical.shape_matrix(), ellipse.shape_matrix(), atol=1e-6)
+
+
+@given(ellipses)
+def test_resizing_is_resizing_the_image(ellipse):
+    big = draw_ellipse(ellipse.resized((120, 120), (960, 480)), (960, 480))
+    # every pixel of the small image is a block of 8 x 4 pixels of the big one
+    shrunk = big.reshape(120, 8, 120, 4).mean(axis=(1, 3)) >= 0.5
+    assert dice(draw_ellipse(ellipse, SHAPE), shrunk) > 0.95
+
+
+def test_drawing_by_hand():
+    # width 4, height 2 about (3, 2): row 2 has x = 1..5, rows 1 and 3 only x = 3
+    mask = draw_ellipse(Ellipse(3, 2, 4, 2, 0), (5, 7))
+    assert np.argwhere(mask).tolist() == [[1, 3], [2, 1], [2, 2], [2, 3], [2, 4], [2, 5], [3, 3]]
+
+
+def test_angle_turns_x_towards_y():
+    mask = draw_ellipse(Ellipse(20, 20, 30, 6, 45), (41, 41))
+    assert mask[28, 28]
+    assert not mask[12, 28]
+
+
+def test_ellipse_outside_the_patch_is_empty():
+    assert not draw_ellipse(Ellipse(500, 500, 10, 10, 0), SHAPE).any()
+
+
+def test_ellipse_that_leaves_the_patch_is_cut():
+    mask = draw_ellipse(Ellipse(0, 60, 40, 40, 0), SHAPE)
+    assert mask[60, 0]
+    assert mask[:, 21:].sum() == 0
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [np.zeros((9, 9), bool), np.eye(9, dtype=bool), np.ones((9, 9), bool)],
+    ids=["empty", "line", "square"],
+)
+def test_hull_with_fewer_than_five_vertices(mask):
+    with pytest.raises(ValueError, match="vertices"):
+        fit_ellipse(mask)
+
+
+def test_one_pixel_has_no_ellipse():
+    mask = np.zeros((9, 9), np.uint8)
+    mask[4, 4] = 1
+    with pytest.raises(ValueError, match="1 vertices"):
+        fit_ellipse(mask)
+
+
+@pytest.mark.parametrize("values", [(0, 0, 0, 1, 0), (0, 0, 1, -1, 0), (math.nan, 0, 1, 1, 0)])
+def test_impossible_ellipses(values):
+    with pytest.raises(ValueError, match="ellipse needs"):
+        Ellipse(*values)

@@ -1,0 +1,106 @@
+"""The conda environments, the lock file and the rules fit together."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from weaklesion.sources import module_files
+
+# names under which packages are imported, where they differ from their own
+IMPORTED_AS = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+}
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(lines):
+    return {canonical(line.split("==")[0]): line for line in lines if "==" in line}
+
+
+def environment(root, name):
+    content = yaml.safe_load((root / "envs" / f"{name}.yaml").read_text())
+    return pins(content["dependencies"][-1]["pip"])
+
+
+def rules(root):
+    """Rule, environment and script of every rule with a script."""
+    for path in sorted((root / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"\n(?=rule )", path.read_text()):
+            name, script = re.match(r"rule (\w+)", block), re.search(r"scripts/(\w+)\.py", block)
+            if name and script:
+                yield name[1], re.search(r"envs/(\w+)\.yaml", block), script[1], block
+
+
+def test_environment_pins_are_those_of_the_lock_file(root):
+    locked = pins((root / "requirements.lock").read_text().splitlines())
+    found = sorted((root / "envs").glob("*.yaml"))
+    assert len(found) == 3
+    for path in found:
+        for name, pin in environment(root, path.stem).items():
+            assert locked[name] == pin
+
+
+def test_every_rule_names_its_environment_log_script_and_benchmark(root):
+    found = list(rules(root))
+    assert len(found) == 13
+    for name, env, script, block in found:
+        assert env, name
+        assert script == name
+        assert (root / "workflow/scripts" / f"{name}.py").is_file()
+        for directive in ("log:", "benchmark:", "resources:", '    """'):
+            assert directive in block, (name, directive)
+
+
+@pytest.mark.parametrize("name", ["data", "train", "report"])
+def test_no_rule_imports_what_its_environment_lacks(root, name):
+    have = set(environment(root, name))
+    for rule, env, script, _ in rules(root):
+        if env[1] != name:
+            continue
+        tree = ast.parse((root / "workflow/scripts" / f"{script}.py").read_text())
+        modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        package = [module for module in modules if module.startswith("weaklesion.")]
+        assert package, rule
+        files = {
+            path for module in package for path in module_files(module.removeprefix("weaklesion."))
+        }
+        untracked = ("files", "progress", "provenance")
+        files |= {str(root / f"src/weaklesion/{module}.py") for module in untracked}
+        for path in files:
+            for node in ast.walk(ast.parse(Path(path).read_text())):
+                names = (
+                    [alias.name for alias in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                    if isinstance(node, ast.ImportFrom)
+                    else []
+                )
+                for imported in (module.split(".")[0] for module in names):
+                    if imported in sys.stdlib_module_names or imported == "weaklesion":
+                        continue
+                    assert canonical(IMPORTED_AS.get(imported, imported)) in have, (rule, imported)
+
+
+def test_scripts_are_thin(root):
+    for path in (root / "workflow/scripts").glob("*.py"):
+        if path.stem != "job":
+            text = path.read_text()
+            assert len(text.splitlines()) <= 35, path
+            assert not re.search(r"^\s*(if|for|while) ", text, re.MULTILINE), path
+
+
+def test_package_never_imports_snakemake(root):
+    for path in (root / "src").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.MULTILINE), path

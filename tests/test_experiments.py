@@ -1,0 +1,81 @@
+import copy
+
+import pytest
+import yaml
+
+from weaklesion.errors import DataError
+from weaklesion.experiments import (
+    merge,
+    num_clusters,
+    protocol_settings,
+    runs_of,
+    training_settings,
+)
+from weaklesion.training import TrainingSettings
+
+
+@pytest.fixture
+def config(root):
+    return yaml.safe_load((root / "config.yaml").read_text())
+
+
+def study(config, root, name):
+    return merge(config, yaml.safe_load((root / f"workflow/studies/{name}.yaml").read_text()))
+
+
+def test_full_reproduction_of_table1(config):
+    runs = runs_of(config, ["table1"])
+    assert len(runs) == len(set(runs)) == 3 * (2 * 5 + 1)
+    assert [run.seed for run in runs if run.arm == "ellipse"] == [0, 0, 0]
+
+
+def test_paper_hyperparameters(config, root):
+    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    stated = published["hyperparameters_as_stated"]
+    settings = training_settings(config, "ham10k", "stated", "a1l")
+    assert settings["segmentation_weight"] == stated["alpha_seg"]
+    assert settings["classification_weight"] == stated["alpha_cls"]
+    assert settings["epochs"] == stated["epochs_max"]
+    assert settings["learning_rate"] == stated["A1_and_A1_L"]["lr"]
+    assert settings["batch_size"] == stated["A1_and_A1_L"]["batch_size"]
+    assert num_clusters(config, "ham10k", "a1l") == published["K_opt"]["HAM10K"]
+    assert num_clusters(config, "ham10k", "a1") is None
+
+
+def test_protocols_differ_by_their_switches_only(config):
+    released = training_settings(config, "ham10k", "released", "a1l")
+    corrected = training_settings(config, "ham10k", "corrected", "a1l")
+    differing = {key for key in released if released[key] != corrected[key]}
+    assert differing == {"pad_to", "loss_region", "checkpoint"}
+    assert released["checkpoint"] == "last_if_stopped"
+    assert training_settings(config, "ham10k", "released", "a1")["checkpoint"] == "best_loss"
+    assert protocol_settings(config, "stated")["patches"]["split"] == "image"
+    assert protocol_settings(config, "stated")["scoring"]["published_as"]["Dice"] == "dice"
+
+
+def test_exceptions_hold_for_the_datasets_that_are_like_it(config, root):
+    demo = study(config, root, "demo")
+    assert training_settings(demo, "phantom_ham10k", "released", "a1l")["checkpoint"] == (
+        "last_if_stopped"
+    )
+
+
+def test_settings_of_every_run_of_every_study_are_valid(config, root):
+    for path in [None, *(root / "workflow/studies").glob("*.yaml")]:
+        merged = config if path is None else study(config, root, path.stem)
+        for run in runs_of(merged, merged["experiments"]):
+            if merged["arms"][run.arm]["model"] is not None:
+                TrainingSettings(**training_settings(merged, run.dataset, run.protocol, run.arm))
+
+
+def test_unknown_names_and_circles_are_named(config):
+    with pytest.raises(DataError, match="protocol 'releasd' is none of corrected"):
+        protocol_settings(config, "releasd")
+    bad = copy.deepcopy(config)
+    bad["protocols"]["corrected"]["base"] = "released"
+    with pytest.raises(DataError, match="run in a circle"):
+        protocol_settings(bad, "released")
+    bad = copy.deepcopy(config)
+    bad["experiments"]["table1"]["arms"] = ["a9"]
+    with pytest.raises(DataError, match=r"experiments\.table1\.arms names 'a9'"):
+        runs_of(bad, ["table1"])

@@ -1,0 +1,152 @@
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from conftest import unpack
+from PIL import Image
+
+from weaklesion.datasets.ham10k import find_samples, read_image, read_mask
+from weaklesion.errors import DataError
+from weaklesion.phantoms.ham10k import ARCHIVES, make_phantom
+
+
+@pytest.fixture
+def few(tmp_path):
+    """Three images with masks and metadata, in a folder of its own."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    rows = [["image_id", "lesion_id"]]
+    for number in range(3):
+        name = f"ISIC_{number:07d}"
+        cv2.imwrite(str(folder / f"{name}.jpg"), np.full((30, 40, 3), 9 * number, np.uint8))
+        cv2.imwrite(str(folder / f"{name}_segmentation.png"), np.zeros((30, 40), np.uint8))
+        rows.append([name, f"HAM_{number // 2}"])
+    with (tmp_path / "metadata.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    return folder, tmp_path / "metadata.csv"
+
+
+def test_images_masks_and_lesions_are_joined_by_id(few):
+    folder, metadata = few
+    found = find_samples([folder], metadata)
+    assert list(found["id"]) == ["ISIC_0000000", "ISIC_0000001", "ISIC_0000002"]
+    assert list(found["group"]) == ["HAM_0", "HAM_0", "HAM_1"]
+    for row in found.itertuples():
+        assert row.id in row.image_path
+        assert row.id in row.mask_path
+
+
+def test_macosx_entries_do_no_harm(few):
+    folder, metadata = few
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "ISIC_0000000_segmentation.png").write_bytes(b"no image")
+    (folder / "._ISIC_0000000_segmentation.png").write_bytes(b"no image")
+    assert len(find_samples([folder], metadata)) == 3
+
+
+def test_image_without_mask(few):
+    folder, metadata = few
+    (folder / "ISIC_0000001_segmentation.png").unlink()
+    with pytest.raises(DataError, match=r"no mask for ISIC_0000001\. Unpack"):
+        find_samples([folder], metadata)
+
+
+def test_mask_without_image(few):
+    folder, metadata = few
+    (folder / "ISIC_0000001.jpg").unlink()
+    with pytest.raises(DataError, match=r"a mask without an image: ISIC_0000001\. Unpack"):
+        find_samples([folder], metadata)
+
+
+def test_image_without_metadata_and_doubled_metadata(few):
+    folder, metadata = few
+    text = metadata.read_text()
+    metadata.write_text(text.replace("ISIC_0000002,HAM_1", ""))
+    with pytest.raises(DataError, match="no lesion_id for ISIC_0000002"):
+        find_samples([folder], metadata)
+    metadata.write_text(text + "ISIC_0000002,HAM_1\n")
+    with pytest.raises(DataError, match="more than one row for ISIC_0000002"):
+        find_samples([folder], metadata)
+    metadata.write_text("image_id\n")
+    with pytest.raises(DataError, match="column lesion_id is missing"):
+        find_samples([folder], metadata)
+
+
+def test_doubled_image_and_no_image(few, tmp_path):
+    folder, metadata = few
+    (folder / "again").mkdir()
+    (folder / "again" / "ISIC_0000001.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="ISIC_0000001 is also at"):
+        find_samples([folder], metadata)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no ISIC"):
+        find_samples([tmp_path / "empty"], metadata)
+
+
+def test_unreadable_jpg(few):
+    folder, _ = few
+    path = folder / "ISIC_0000001.jpg"
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DataError, match=r"ISIC_0000001\.jpg: cannot be read"):
+        read_image(path)
+
+
+def test_red_is_first(tmp_path):
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:, :, 0] = 200
+    Image.fromarray(image).save(tmp_path / "red.jpg", quality=95)
+    assert read_image(tmp_path / "red.jpg").mean(axis=(0, 1))[0] > 150
+
+
+def test_inverted_palette_is_read_by_grey_level(tmp_path):
+    # index 0 is shown white, so the lesion is where the indices are 0
+    indices = np.ones((8, 10), np.uint8)
+    indices[2:5, 3:7] = 0
+    image = Image.fromarray(indices).convert("P")
+    image.putdata(indices.ravel().tolist())
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    image.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "mask.png")), indices)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), indices == 0)
+
+
+def test_bad_masks(tmp_path):
+    path = tmp_path / "mask.png"
+    cv2.imwrite(str(path), np.array([[0, 128]], np.uint8))
+    with pytest.raises(DataError, match="grey levels"):
+        read_mask(path)
+    cv2.imwrite(str(path), np.zeros((30, 40), np.uint8))
+    assert read_mask(path, (15, 20)).shape == (30, 40)
+    with pytest.raises(DataError, match="not the same picture"):
+        read_mask(path, (40, 30))
+    path.write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_mask(path)
+
+
+def test_phantom_is_decided_by_its_seed(tmp_path):
+    def made(folder, seed):
+        make_phantom(folder=folder, num_images=12, seed=seed, width_px=64, height_px=48)
+        return [(folder / name).read_bytes() for name in (*ARCHIVES, "manifest.csv")]
+
+    assert made(tmp_path / "a", 1) == made(tmp_path / "b", 1)
+    assert made(tmp_path / "a", 1) != made(tmp_path / "c", 2)
+
+
+def test_phantom_has_the_traps_of_the_real_archives(tmp_path):
+    make_phantom(folder=tmp_path, num_images=60, seed=1, width_px=64, height_px=48)
+    dirs, metadata = unpack(tmp_path / "manifest.csv", tmp_path)
+    found = find_samples(dirs, metadata)
+    modes = [Image.open(path).mode for path in found["mask_path"]]
+    masks = [read_mask(path) for path in found["mask_path"]]
+    assert modes.count("P") == 3
+    assert sum(mask.all() for mask in masks) == 1
+    assert found["group"].nunique() < len(found)
+    # a mask read by raw index would cover most of its image
+    assert max(mask.mean() for mask in masks if not mask.all()) < 0.75
+
+
+def test_phantom_refuses_to_be_tiny(tmp_path):
+    with pytest.raises(ValueError, match="num_images"):
+        make_phantom(folder=tmp_path, num_images=9, seed=1, width_px=64, height_px=48)

@@ -1,0 +1,79 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from weaklesion.augmentation import apply_flips, draw_flips
+from weaklesion.inputs import InputFrame, normalise
+
+CPU = torch.device("cpu")
+
+
+def random_patches(count=3, side=120):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def test_released_padding_is_opencv_reflect_101():
+    frame = InputFrame(side_px=120, input_px=120, pad_to_hw=(384, 480))
+    images = random_patches(1)
+    padded = frame.pad(frame.load_images(images, CPU))
+    expected = cv2.copyMakeBorder(images[0], 132, 132, 180, 180, cv2.BORDER_REFLECT_101)
+    np.testing.assert_array_equal(padded[0].permute(1, 2, 0).numpy(), expected)
+
+
+@pytest.mark.parametrize("pad_to", [(128, 128), (384, 480), (128, 144)])
+def test_crop_undoes_the_padding(pad_to):
+    frame = InputFrame(side_px=120, input_px=120, pad_to_hw=pad_to)
+    images = frame.load_images(random_patches(), CPU)
+    assert frame.pad(images).shape[2:] == pad_to
+    assert torch.equal(frame.crop(frame.pad(images)), images)
+
+
+def test_images_and_targets_keep_their_place_when_resized():
+    frame = InputFrame(side_px=120, input_px=64, pad_to_hw=(64, 64))
+    target = np.zeros((1, 120, 120), np.uint8)
+    target[0, 30:90, 15:60] = 1
+    image = np.repeat(target[..., None] * 255, 3, axis=3)
+    small = frame.load_targets(target, CPU)
+    assert set(small.unique().tolist()) == {0, 1}
+    assert torch.equal(frame.load_images(image, CPU)[:, :1] >= 128, small.bool())
+    back = frame.patch_masks((small.float() - 0.5) * 10)
+    assert back.shape == (1, 120, 120)
+    overlap = 2 * (back.numpy() & (target == 1)).sum() / (back.sum() + target.sum())
+    assert overlap > 0.97
+
+
+def test_probability_of_one_half_is_foreground():
+    frame = InputFrame(side_px=16, input_px=16, pad_to_hw=(16, 16))
+    logits = torch.full((1, 1, 16, 16), -1e-6)
+    logits[0, 0, 3, 4] = 0.0
+    assert frame.patch_masks(logits).nonzero().tolist() == [[0, 3, 4]]
+
+
+@pytest.mark.parametrize("pad_to", [(130, 128), (112, 128)])
+def test_impossible_frames(pad_to):
+    with pytest.raises(ValueError, match="pad_to"):
+        InputFrame(side_px=120, input_px=120, pad_to_hw=pad_to)
+
+
+def test_normalise_is_imagenets():
+    from torchvision.transforms.functional import normalize, to_tensor
+
+    image = random_patches(1, 16)[0]
+    expected = normalize(to_tensor(image), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    ours = normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
+    torch.testing.assert_close(ours[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_flips_move_image_and_target_alike_and_can_be_replayed():
+    images = torch.arange(4 * 3 * 2 * 2).reshape(4, 3, 2, 2)
+    flips = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
+    flipped = apply_flips(images, flips)
+    assert torch.equal(flipped[0], images[0])
+    assert torch.equal(flipped[1], images[1].flip(1))
+    assert torch.equal(flipped[2], images[2].flip(2))
+    assert torch.equal(flipped[3], images[3].flip(1, 2))
+    draws = [draw_flips(50, torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(*draws)
+    assert 10 < draws[0][:, 0].sum() < 40

@@ -1,0 +1,215 @@
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import cdist
+
+from weaklesion import metrics
+from weaklesion.metrics import (
+    average_hausdorff,
+    border,
+    center_error,
+    dice,
+    hausdorff,
+    hausdorff_percentile,
+    iou,
+    perimeter_error,
+    volumetric_similarity,
+)
+
+PAIRWISE = [
+    iou,
+    dice,
+    volumetric_similarity,
+    center_error,
+    perimeter_error,
+    hausdorff,
+    average_hausdorff,
+]
+masks = arrays(bool, (9, 12))
+
+
+def drawn(*lines):
+    """A mask from a drawing: # is foreground."""
+    return np.array([[mark == "#" for mark in line] for line in lines])
+
+
+# Reference: 2 rows of 4. Prediction: one column less on the left, one more row.
+REF = drawn(
+    "......",
+    ".####.",
+    ".####.",
+    "......",
+)
+PRED = drawn(
+    "......",
+    "..###.",
+    "..###.",
+    "..###.",
+)
+
+
+def test_overlaps_by_hand():
+    # |R| 8, |P| 9, |R and P| 6, |R or P| 11
+    assert iou(REF, PRED) == pytest.approx(6 / 11)
+    assert dice(REF, PRED) == pytest.approx(12 / 17)
+    assert volumetric_similarity(REF, PRED) == pytest.approx(1 - 1 / 17)
+
+
+def test_center_error_by_hand():
+    # centres of the boxes: rows 1.5 and 2, columns 2.5 and 3
+    assert center_error(REF, PRED) == pytest.approx(math.sqrt(0.5))
+
+
+def test_perimeter_error_by_hand():
+    # all 8 pixels of R are border; of P's 9 the middle one is not
+    assert perimeter_error(REF, PRED) == 0
+    assert perimeter_error(REF, np.zeros_like(PRED)) == 8
+
+
+def test_border_touches_the_frame():
+    np.testing.assert_array_equal(border(np.ones((3, 4), bool)), drawn("####", "#..#", "####"))
+
+
+def test_hausdorff_by_hand_with_anisotropic_spacing():
+    # from P's bottom row to R: one row up; from R's left column to P: one column right
+    assert hausdorff(REF, PRED) == 1
+    assert hausdorff(REF, PRED, spacing=(3.0, 0.5)) == 3
+    assert hausdorff(PRED, REF, spacing=(0.5, 2.0)) == 2
+
+
+def test_average_hausdorff_by_hand():
+    # foreground: R's 2 left pixels are 1 away from P: 2/8; P's bottom 3 are 1 away from R: 3/9
+    assert average_hausdorff(REF, PRED) == pytest.approx(1 / 3)
+    assert average_hausdorff(REF, PRED, direction="mean") == pytest.approx((1 / 4 + 1 / 3) / 2)
+    # border: the same for R; P's middle pixel (2, 3) is no border, so R's pixel there is 1 away
+    # too: 3/8; P's bottom row is 1 away: 3/8
+    assert average_hausdorff(REF, PRED, points="border") == pytest.approx(3 / 8)
+
+
+def test_average_hausdorff_with_spacing():
+    assert average_hausdorff(REF, PRED, spacing=(3.0, 0.5)) == pytest.approx(3 * 3 / 9)
+
+
+def test_canny_half_misses_the_frame():
+    inside = np.zeros((40, 40), bool)
+    inside[10:30, 10:30] = True
+    at_frame = np.zeros((40, 40), bool)
+    at_frame[:20, 10:30] = True
+    empty = np.zeros((40, 40), bool)
+    whole = perimeter_error(empty, inside, method="canny_half")
+    assert 0.4 * 80 <= whole <= 0.6 * 80
+    assert perimeter_error(empty, at_frame, method="canny_half") < 0.8 * whole
+
+
+@given(masks, masks)
+def test_distances_agree_with_brute_force(ref, pred):
+    spacing = (1.5, 0.7)
+    for points, choose in (("foreground", lambda mask: mask), ("border", border)):
+        a, b = (np.argwhere(choose(mask)) * spacing for mask in (ref, pred))
+        ours = [
+            average_hausdorff(ref, pred, spacing, direction=d, points=points)
+            for d in ("max", "mean")
+        ]
+        if len(a) == 0 or len(b) == 0:
+            assert np.isnan(ours).all()
+            continue
+        between = cdist(a, b)
+        directed = between.min(axis=1).mean(), between.min(axis=0).mean()
+        assert ours == pytest.approx([max(directed), sum(directed) / 2])
+        if points == "border":
+            nearest = np.hstack([between.min(axis=1), between.min(axis=0)])
+            assert hausdorff(ref, pred, spacing) == pytest.approx(nearest.max())
+            assert hausdorff_percentile(ref, pred, 95, spacing) == pytest.approx(
+                np.percentile(nearest, 95)
+            )
+
+
+@given(masks, masks)
+def test_symmetry_translation_rotation_and_dice_from_iou(ref, pred):
+    for metric in PAIRWISE:
+        value = metric(ref, pred)
+        assert metric(pred, ref) == pytest.approx(value, nan_ok=True)
+        assert metric(np.rot90(ref), np.rot90(pred)) == pytest.approx(value, nan_ok=True)
+        moved = [np.pad(mask, ((3, 1), (0, 5))) for mask in (ref, pred)]
+        # a border along the frame stays a border: what is beyond the frame counts as background
+        assert metric(*moved) == pytest.approx(value, nan_ok=True)
+    overlap = iou(ref, pred)
+    assert dice(ref, pred) == pytest.approx(2 * overlap / (1 + overlap), nan_ok=True)
+
+
+@given(masks, masks)
+def test_hausdorff_is_zero_only_for_equal_masks_without_holes(ref, pred):
+    if not (ref.any() and pred.any()):
+        return
+    assert hausdorff(ref, ref) == 0
+    if hausdorff(ref, pred) == 0:
+        np.testing.assert_array_equal(border(ref), border(pred))
+
+
+EMPTY = np.zeros((5, 5), bool)
+FULL = np.ones((5, 5), bool)
+
+
+@pytest.mark.parametrize("metric", PAIRWISE)
+def test_both_empty_is_undefined(metric):
+    assert math.isnan(metric(EMPTY, EMPTY))
+
+
+@pytest.mark.parametrize("pair", [(EMPTY, FULL), (FULL, EMPTY)], ids=["reference", "prediction"])
+def test_one_empty_mask(pair):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [iou(*pair), dice(*pair), volumetric_similarity(*pair)] == [0, 0, 0]
+        assert perimeter_error(*pair) == 16
+        for metric in (center_error, hausdorff, average_hausdorff):
+            assert math.isnan(metric(*pair))
+        assert math.isnan(hausdorff_percentile(*pair, 95))
+
+
+def test_one_pixel_masks():
+    a, b = np.zeros((5, 5), bool), np.zeros((5, 5), bool)
+    a[0, 0], b[3, 4] = True, True
+    assert [hausdorff(a, b), average_hausdorff(a, b), center_error(a, b)] == [5, 5, 5]
+
+
+def test_integers_of_0_and_1_are_masks():
+    assert dice(REF.astype(np.uint8), PRED.astype(np.int64)) == dice(REF, PRED)
+
+
+@pytest.mark.parametrize(
+    ("ref", "pred", "message"),
+    [
+        (REF.astype(float), PRED, "ref: bool"),
+        (REF, PRED.astype(np.uint8) * 255, "pred: values"),
+        (REF, -PRED.astype(int), "pred: values"),
+        (REF, PRED[:2], "pred: has shape"),
+        (REF[None], PRED[None], "ref: a mask of two"),
+        (np.zeros((0, 3), bool), np.zeros((0, 3), bool), "ref: a mask of two"),
+    ],
+)
+@pytest.mark.parametrize("metric", PAIRWISE)
+def test_what_is_no_mask_is_refused_by_name(metric, ref, pred, message):
+    with pytest.raises(ValueError, match=message):
+        metric(ref, pred)
+
+
+@pytest.mark.parametrize("spacing", [(0, 1), (1, -1), (1,), (1, float("nan"))])
+def test_impossible_spacing(spacing):
+    for metric in (hausdorff, average_hausdorff):
+        with pytest.raises(ValueError, match="spacing"):
+            metric(REF, PRED, spacing)
+
+
+def test_unknown_choices():
+    with pytest.raises(ValueError, match="method"):
+        perimeter_error(REF, PRED, method="canny")
+    with pytest.raises(ValueError, match="direction"):
+        average_hausdorff(REF, PRED, direction="min")
+    with pytest.raises(ValueError, match="points"):
+        average_hausdorff(REF, PRED, points="all")
+    with pytest.raises(ValueError, match="q: "):
+        metrics.hausdorff_percentile(REF, PRED, 101)

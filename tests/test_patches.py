@@ -1,0 +1,201 @@
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PATCH_SETTINGS, unpack
+
+from weaklesion.datasets.ham10k import read_image, read_mask
+from weaklesion.ellipse import draw_ellipse
+from weaklesion.errors import DataError
+from weaklesion.files import file_digest, read_array
+from weaklesion.metrics import dice
+from weaklesion.patches import PatchSettings, make_patches
+from weaklesion.recist import ellipse_from_recist
+from weaklesion.samples import RECIST_COLUMNS, read_rows, read_samples
+
+
+def make(phantom, folder, **changes):
+    dirs, metadata = phantom
+    make_patches(
+        source_dirs=dirs,
+        metadata_csv=metadata,
+        patches_dir=folder,
+        settings=PatchSettings(**PATCH_SETTINGS | changes),
+    )
+    return json.loads((folder / "patches.json").read_text())
+
+
+def by_id(dirs, pattern):
+    return {
+        path.name.split(".")[0].removesuffix("_segmentation"): path
+        for folder in dirs
+        for path in folder.rglob(pattern)
+    }
+
+
+def test_every_patch_is_its_own_image_and_mask(phantom, patches):
+    dirs, _ = phantom
+    images, masks = by_id(dirs, "*.jpg"), by_id(dirs, "*_segmentation.png")
+    samples = read_samples(patches / "samples.csv")
+    arrays = read_array(patches / "images.npy"), read_array(patches / "reference.npy")
+    assert len(arrays[0]) == len(arrays[1]) == len(samples) == 59
+    for sample in samples.itertuples():
+        image = cv2.resize(read_image(images[sample.Index]), (64, 64), interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(arrays[0][sample.row], image)
+        mask = read_mask(masks[sample.Index]).astype(np.uint8)
+        small = cv2.resize(mask, (64, 64), interpolation=cv2.INTER_NEAREST_EXACT)
+        np.testing.assert_array_equal(arrays[1][sample.row], small)
+
+
+def test_marks_are_those_of_the_reference(patches):
+    samples = read_samples(patches / "samples.csv")
+    reference = read_array(patches / "reference.npy")
+    for sample_id, row in samples.iterrows():
+        points = row[RECIST_COLUMNS].to_numpy(dtype=float).reshape(4, 2)
+        mask = draw_ellipse(ellipse_from_recist(points), (64, 64))
+        assert dice(reference[row["row"]].astype(bool), mask) > 0.75, sample_id
+
+
+def test_what_is_left_out_is_counted_with_its_reason(patches):
+    report = json.loads((patches / "patches.json").read_text())
+    assert report["found"] == 60
+    assert sum(report["kept"].values()) == 59
+    (dropped,) = report["dropped"]
+    assert dropped["count"] == len(dropped["ids"]) == 1
+    assert "hull" in dropped["reason"]
+    for name, digest in report["sha256"].items():
+        assert file_digest(patches / name) == digest
+
+
+def test_no_lesion_is_in_two_splits(patches):
+    samples = read_samples(patches / "samples.csv")
+    assert (samples.groupby("group")["split"].agg(set).map(len) == 1).all()
+    assert set(samples["split"]) == {"train", "val", "test"}
+
+
+def test_switches(phantom, tmp_path):
+    make(phantom, tmp_path / "rgb", side_px=32)
+    make(phantom, tmp_path / "bgr", side_px=32, channel_order="bgr")
+    make(phantom, tmp_path / "bilinear", side_px=32, image_resize="bilinear")
+    rgb, bgr, bilinear = (
+        read_array(tmp_path / name / "images.npy") for name in ("rgb", "bgr", "bilinear")
+    )
+    np.testing.assert_array_equal(rgb, bgr[..., ::-1])
+    assert not np.array_equal(rgb, bilinear)
+    report = make(phantom, tmp_path / "image", side_px=32, split="image")
+    assert report["kept"] == {"test": 7, "train": 41, "val": 11}
+    assert report["split_order_sha256"] is not None
+
+
+def test_result_does_not_depend_on_the_number_of_workers(phantom, patches, tmp_path):
+    dirs, metadata = phantom
+    make_patches(
+        source_dirs=dirs,
+        metadata_csv=metadata,
+        patches_dir=tmp_path,
+        workers=2,
+        settings=PatchSettings(**PATCH_SETTINGS | {"side_px": 64}),
+    )
+    for name in ("images.npy", "reference.npy", "samples.csv", "patches.json"):
+        assert (tmp_path / name).read_bytes() == (patches / name).read_bytes()
+
+
+def test_limit_keeps_the_first_and_counts_the_others(phantom, patches, tmp_path):
+    report = make(phantom, tmp_path, side_px=32, limit={"train": 10})
+    assert report["kept"]["train"] == 10
+    reasons = {entry["reason"]: entry["count"] for entry in report["dropped"]}
+    assert reasons["beyond the study's limit for its split"] == 31
+    full = read_samples(patches / "samples.csv")
+    few = read_samples(tmp_path / "samples.csv")
+    assert (full.loc[few.index, "split"] == few["split"]).all()
+
+
+def test_released_split_stops_on_other_images(phantom, tmp_path):
+    with pytest.raises(DataError, match="needs the very images"):
+        make(phantom, tmp_path, split="image", expected_order_sha256="2" * 64)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreadable_image_stops_and_leaves_nothing(phantom, tmp_path):
+    dirs, metadata = phantom
+    shutil.copytree(dirs[0].parent, tmp_path / "copy")
+    broken = sorted((tmp_path / "copy").rglob("*.jpg"))[7]
+    broken.write_bytes(broken.read_bytes()[:50])
+    with pytest.raises(DataError, match=rf"{broken.name}: cannot be read"):
+        make_patches(
+            source_dirs=[tmp_path / "copy"],
+            metadata_csv=metadata,
+            patches_dir=tmp_path / "out",
+            settings=PatchSettings(**PATCH_SETTINGS),
+        )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("change", [{"side_px": 8}, {"limit": {"training": 3}}])
+def test_impossible_settings(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        PatchSettings(**PATCH_SETTINGS | change)
+
+
+def test_rows_are_found_by_id_in_any_order(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[0], [1], [2]]))
+    pd.DataFrame({"id": ["c", "a", "b"]}).to_csv(tmp_path / "ids.csv", index=False)
+    rows = read_rows(tmp_path / "a.npy", tmp_path / "ids.csv", ["a", "b", "c"])
+    assert rows.ravel().tolist() == [1, 2, 0]
+    with pytest.raises(DataError, match="sample z is not in it"):
+        read_rows(tmp_path / "a.npy", tmp_path / "ids.csv", ["a", "z"])
+    pd.DataFrame({"id": ["c", "a"]}).to_csv(tmp_path / "ids.csv", index=False)
+    with pytest.raises(DataError, match="has 3 rows"):
+        read_rows(tmp_path / "a.npy", tmp_path / "ids.csv", ["a"])
+    pd.DataFrame({"id": ["c", "a", "a"]}).to_csv(tmp_path / "ids.csv", index=False)
+    with pytest.raises(DataError, match="a is there twice"):
+        read_rows(tmp_path / "a.npy", tmp_path / "ids.csv", ["a"])
+
+
+def test_bad_sample_tables(tmp_path):
+    path = tmp_path / "samples.csv"
+    path.write_text("id,group,split\na,g,train\na,g,train\n")
+    with pytest.raises(DataError, match="sample a is there twice"):
+        read_samples(path)
+    path.write_text("id,group,split\na,g,training\n")
+    with pytest.raises(DataError, match="splits are"):
+        read_samples(path)
+
+
+def test_real_ham10k_as_a_whole(real_ham10k, tmp_path):
+    dirs, metadata = unpack(real_ham10k / "manifest.csv", tmp_path)
+    make_patches(
+        source_dirs=dirs,
+        metadata_csv=metadata,
+        patches_dir=tmp_path / "patches",
+        workers=2,
+        settings=PatchSettings(
+            **PATCH_SETTINGS | {"split": "image"},
+            expected_order_sha256=(
+                "22faa57888e2d96e656bda849273876025727c05171827313a5b31ae83f1b312"
+            ),
+        ),
+    )
+    report = json.loads((tmp_path / "patches" / "patches.json").read_text())
+    assert report["kept"] == {"test": 1002, "train": 7008, "val": 2002}
+    (dropped,) = report["dropped"]
+    assert dropped["ids"] == ["ISIC_0026042", "ISIC_0028231", "ISIC_0029819"]
+
+    samples = read_samples(tmp_path / "patches" / "samples.csv")
+    reference = read_array(tmp_path / "patches" / "reference.npy")
+    scores = []
+    for row, points in enumerate(samples[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)):
+        mask = draw_ellipse(ellipse_from_recist(points), (120, 120))
+        scores.append(dice(reference[row].astype(bool), mask))
+    # an inverted or a foreign mask would show as an ellipse that misses its reference
+    assert min(scores) > 0.3
+    assert np.mean(scores) == pytest.approx(0.9305, abs=0.003)
+
+    masks = by_id(dirs, "*_segmentation.png")
+    for sample_id in samples.index[::100]:
+        mask = read_mask(masks[sample_id]).astype(np.uint8)
+        small = cv2.resize(mask, (120, 120), interpolation=cv2.INTER_NEAREST_EXACT)
+        np.testing.assert_array_equal(reference[samples.loc[sample_id, "row"]], small)

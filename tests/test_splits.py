@@ -1,0 +1,47 @@
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weaklesion.splits import grouped_split, ham10k_released_split, order_digest
+
+
+def test_released_order_is_the_published_one():
+    assert order_digest(10012) == "22faa57888e2d96e656bda849273876025727c05171827313a5b31ae83f1b312"
+
+
+def test_released_sizes_and_independence_of_the_input_order():
+    ids = [f"ISIC_{number:07d}" for number in range(10012)]
+    split = ham10k_released_split(ids)
+    assert {name: len(part) for name, part in split.items()} == {
+        "train": 7008,
+        "val": 2002,
+        "test": 1002,
+    }
+    assert split == ham10k_released_split(ids[::-1])
+    assert sorted(chain(*split.values())) == ids
+
+
+def test_released_split_refuses_doubled_ids():
+    with pytest.raises(ValueError, match="b is there more than once"):
+        ham10k_released_split(["a", "b", "b"])
+
+
+@given(st.lists(st.integers(0, 30), min_size=10, max_size=200), st.integers(0, 5))
+def test_no_group_is_in_two_splits(lesions, seed):
+    groups = {f"s{i}": f"g{lesion}" for i, lesion in enumerate(lesions)}
+    split = grouped_split(groups, seed=seed)
+    seen = {name: {groups[sample] for sample in part} for name, part in split.items()}
+    assert not seen["train"] & seen["val"]
+    assert not seen["train"] & seen["test"]
+    assert not seen["val"] & seen["test"]
+    assert sorted(chain(*split.values())) == sorted(groups)
+
+
+def test_grouped_sizes_are_exact_where_most_groups_are_single():
+    groups = {f"s{i:05d}": f"g{i // 2 if i < 3000 else i}" for i in range(10012)}
+    split = grouped_split(groups, seed=1)
+    assert [len(split[name]) for name in ("train", "val", "test")] == [7008, 2002, 1002]
+    assert split == grouped_split(dict(reversed(groups.items())), seed=1)
+    assert split != grouped_split(groups, seed=2)

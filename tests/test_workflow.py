@@ -1,0 +1,246 @@
+"""The whole Snakefile, run as a user runs it, on a tiny phantom."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+from weaklesion.tables import TABLE1_COLUMNS
+
+TINY = ("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
+RUNS = "results/tiny/phantom_ham10k/demo/runs"
+
+
+def snakemake(folder, *arguments, expect=0):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        ROOT / "Snakefile",
+        "--directory",
+        folder,
+        "--cores",
+        "2",
+        *arguments,
+    ]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        timeout=540,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == expect, output[-6000:]
+    return output
+
+
+def planned(folder, *arguments):
+    """Number of jobs by rule that a run would have."""
+    output = snakemake(folder, "-n", *arguments)
+    if "Nothing to be done" in output:
+        return {}
+    table = output[output.index("Job stats:") :].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder in which the tiny study has run; tests must not change it."""
+    folder = tmp_path_factory.mktemp("finished")
+    snakemake(folder, *TINY)
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of that folder, with its times, to change things in."""
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_table_and_figures_are_made(finished):
+    table = pd.read_csv(finished / "results/tiny/tables/table1.csv")
+    assert list(table) == TABLE1_COLUMNS
+    assert set(table["arm"]) == {"ellipse", "a1", "a1l"}
+    assert table[table["arm"] == "a1"]["n_seeds"].eq(2).all()
+    assert table["mean"].notna().all()
+    ellipse = table[(table["arm"] == "ellipse") & (table["metric"] == "dice")]
+    assert 85 < ellipse["mean"].item() < 98
+    figures = {path.name for path in (finished / "results/tiny/figures").iterdir()}
+    assert figures == {
+        "training_curves.phantom_ham10k.demo.svg",
+        "training_curves.phantom_ham10k.demo.png",
+        "contours.phantom_ham10k.demo.png",
+    }
+
+
+def test_every_job_leaves_a_log_that_says_something(finished):
+    logs = [path for path in (finished / "results/tiny/logs").rglob("*.log")]
+    assert len(logs) == 28
+    for path in logs:
+        assert path.read_text().strip(), path
+    assert not list(finished.rglob("*.part")) + list(finished.rglob(".part*"))
+
+
+def test_second_run_has_nothing_to_do(finished):
+    assert planned(finished, *TINY) == {}
+
+
+def test_same_seed_gives_the_same_bytes_of_scores(finished, tmp_path):
+    again = snakemake(tmp_path, *TINY, "--until", "score_predictions")
+    assert "score_predictions" in again
+    scores = sorted((finished / RUNS).rglob("scores.csv"))
+    assert len(scores) == 5
+    for path in scores:
+        assert path.read_bytes() == (tmp_path / path.relative_to(finished)).read_bytes()
+    seeds = [(finished / RUNS / f"a1/seed-{seed}/predictions.npy").read_bytes() for seed in (1, 2)]
+    assert seeds[0] != seeds[1]
+
+
+AGGREGATES = {"tabulate_table1": 1, "plot_contours": 1, "all": 1}
+RETRAINED = {
+    "train_arm": 2,
+    "predict_arm": 2,
+    "score_predictions": 2,
+    "plot_training_curves": 1,
+    **AGGREGATES,
+}
+
+
+def overlay(folder, content):
+    """One more configuration file, with what a test changes."""
+    (folder / "change.yaml").write_text(yaml.safe_dump(content))
+    return (*TINY, folder / "change.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        ({"arms": {"a1l": {"training": {"learning_rate": 0.002}}}}, RETRAINED),
+        (
+            {"seeds": [1, 2, 3]},
+            {name: count for name, count in RETRAINED.items() if name != "plot_contours"},
+        ),
+        (
+            {"datasets": {"phantom_ham10k": {"num_clusters": 4}}},
+            {"cluster_lesions": 1, **RETRAINED},
+        ),
+        ({"statistics": {"bootstrap_seed": 1}}, {"tabulate_table1": 1, "all": 1}),
+        ({"figures": {"contour_images": 3}}, {"plot_contours": 1, "all": 1}),
+    ],
+    ids=["learning rate", "new seed", "K", "bootstrap seed", "figure"],
+)
+def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jobs):
+    assert planned(finished, *overlay(tmp_path, change)) == jobs
+
+
+def test_a_changed_module_re_runs_what_imports_it(copied, tmp_path):
+    # the same workflow with another copy of its code
+    code = tmp_path / "code"
+    code.mkdir()
+    for name in ("Snakefile", "config.yaml", "workflow", "src", "envs"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, code / name)
+    metrics = code / "src/weaklesion/metrics.py"
+    metrics.write_text(metrics.read_text() + "\n# changed\n")
+    errors = code / "src/weaklesion/errors.py"
+    errors.write_text(errors.read_text() + "\n# changed\n")
+    snakefile = ("--snakefile", code / "Snakefile")
+    # paths of code differ between the copies, so that only their content is compared here
+    triggers = ("--rerun-triggers", "mtime", "params", "code")
+    jobs = planned(copied, *snakefile, *TINY, *triggers)
+    assert "train_arm" not in jobs
+    assert jobs["score_predictions"] == 5
+
+
+def test_report_holds_every_category(finished, tmp_path):
+    page = tmp_path / "report.html"
+    snakemake(finished, *TINY, "--report", page)
+    text = page.read_text()
+    for word in ("Tables", "Training", "Predictions", "Data", "RECIST ellipse"):
+        assert word in text
+    assert page.stat().st_size < 25e6
+
+
+def test_learning_rate_change_leaves_other_arms_bytes(copied, tmp_path):
+    files = {path: path.stat().st_mtime_ns for path in (copied / RUNS / "a1").rglob("*.*")}
+    change = {"arms": {"a1l": {"training": {"learning_rate": 0.002}}}}
+    snakemake(copied, *overlay(tmp_path, change), "--until", "train_arm")
+    assert files == {path: path.stat().st_mtime_ns for path in files}
+    run = json.loads((copied / RUNS / "a1l/seed-1/run.json").read_text())
+    assert run["settings"]["learning_rate"] == 0.002
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"statistcs": {"bootstrap_seed": 1}}, "statistcs"),
+        ({"training": {"learning_rat": 0.1}}, "learning_rat"),
+        ({"training": {"epochs": 0}}, "0 is less than the minimum of 1"),
+        ({"study": "a; rm -rf b"}, "does not match"),
+        ({"experiments": {"table1": {"arms": ["a9"]}}}, "names 'a9'"),
+    ],
+)
+def test_bad_configuration_stops_before_any_job(tmp_path, change, message):
+    output = snakemake(tmp_path, "-n", *overlay(tmp_path, change), expect=1)
+    assert message in output
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def own_archives(finished, tmp_path):
+    """A study on archives of one's own: those of the phantom, in another place."""
+    source = finished / "resources/phantom_ham10k/tiny/phantom"
+    archives = shutil.copytree(source, tmp_path / "archives")
+    content = {
+        "study": "own",
+        "datasets": {
+            "own": {
+                "loader": "ham10k",
+                "source": "mine",
+                "manifest": str(archives / "manifest.csv"),
+                "num_clusters": 3,
+                "limit": {},
+            }
+        },
+        "experiments": {"table1": {"datasets": ["own"]}},
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    return archives, (*TINY, tmp_path / "own.yaml")
+
+
+PATCHES = "results/own/own/demo/patches/patches.json"
+
+
+def test_archives_of_ones_own(own_archives, tmp_path):
+    _, study = own_archives
+    snakemake(tmp_path, *study, "--until", "make_patches")
+    assert json.loads((tmp_path / PATCHES).read_text())["found"] == 60
+
+
+def test_missing_archive_names_file_cause_and_cure(own_archives, tmp_path):
+    archives, study = own_archives
+    (archives / "HAM10000_images_part_2.zip").unlink()
+    output = snakemake(tmp_path, *study, "--until", "make_patches", "--retries", "0", expect=1)
+    assert re.search(r"HAM10000_images_part_2\.zip: \S+ does not exist\. Correct", output)
+    assert "Traceback" not in output
+
+
+def test_wrong_checksum_names_file_cause_and_cure(own_archives, tmp_path):
+    archives, study = own_archives
+    with (archives / "HAM10000_metadata.csv").open("a") as stream:
+        stream.write("one more line\n")
+    output = snakemake(tmp_path, *study, "--until", "make_patches", "--retries", "0", expect=1)
+    assert re.search(r"HAM10000_metadata\.csv from .*bytes, not .*deleted\. Try again", output)
+    assert "Traceback" not in output
+    assert not list((tmp_path / "resources").rglob("*metadata*"))
