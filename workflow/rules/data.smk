@@ -2,9 +2,9 @@
 
 
 rule make_phantom:
+    """Make a phantom of HAM10000 in its native form."""
     input:
         code=module_files("phantoms.ham10k"),
-    """Make a phantom of HAM10000 in its native form."""
     output:
         manifest=SOURCE / "phantom/manifest.csv",
     log:
