@@ -24,7 +24,7 @@ demo: .venv/.ready ## The whole workflow on a phantom; the report is results/dem
 
 test: .venv/.ready ## All checks and tests.
 	$(MAKE) lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.ready ## Style, types and workflow checks.
 	$(BIN)/ruff check .

@@ -1,23 +1,46 @@
-"""Shared fixtures: a phantom and its patches, made once; and real data where they are at hand."""
+"""Shared fixtures: phantoms and their patches, made once; and real data where they are at hand."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from weaklesion.download import extract, fetch, read_manifest
-from weaklesion.patches import PatchSettings, make_patches
-from weaklesion.phantoms.ham10k import ARCHIVES, make_phantom
+from weaklesion.datasets import deeplesion, ham10k, lits
+from weaklesion.download import extract, fetch
+from weaklesion.manifest import is_archive, read_manifest
+from weaklesion.phantoms import deeplesion as deeplesion_phantom
+from weaklesion.phantoms import ham10k as ham10k_phantom
+from weaklesion.phantoms import lits as lits_phantom
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("WEAKLESION_REAL_DATA", ROOT.parent / "shared" / "data"))
 
-PATCH_SETTINGS = {
-    "side_px": 120,
+HAM10K = {
+    "side_px": 64,
+    "on_bad_sample": "error",
     "channel_order": "rgb",
     "image_resize": "area",
     "split": "group",
     "split_seed": 1,
+    "limit": {},
+}
+LITS = {
+    "side_px": 120,
+    "on_bad_sample": "error",
+    "split_seed": 1,
+    "window_hu": (-160, 240),
+    "margin_px": 20,
+    "border": "replicate",
+    "min_ellipse_iou": 0.0,
+    "split": "group",
+    "limit": {},
+}
+DEEPLESION = {
+    "side_px": 120,
+    "on_bad_sample": "error",
+    "scale_marks": True,
+    "dropped_rows": (),
+    "complete": True,
     "limit": {},
 }
 
@@ -27,42 +50,75 @@ def root():
     return ROOT
 
 
-@pytest.fixture(scope="session")
-def real_ham10k():
-    folder = REAL_DATA / "ham10000"
+def real(name):
+    folder = REAL_DATA / name
     if not (folder / "manifest.csv").is_file():
-        pytest.skip("real HAM10000 archives are not at hand (WEAKLESION_REAL_DATA)")
+        pytest.skip(f"real {name} files are not at hand (WEAKLESION_REAL_DATA)")
     return folder
 
 
 def unpack(manifest, folder):
-    """Fetch and unpack the files of a manifest as the workflow does; return folders, metadata."""
-    rows = read_manifest(manifest)
-    for name in ARCHIVES:
-        fetch(rows[name], folder / "archives" / name)
-    zips = [name for name in ARCHIVES if name.endswith(".zip")]
-    for name in zips:
-        extract(folder / "archives" / name, folder / "extracted" / name)
-    return [folder / "extracted" / name for name in zips], folder / "archives" / ARCHIVES[3]
+    """Fetch and unpack the files of a manifest as the workflow does; return folders and table."""
+    table = None
+    folders = []
+    for name, row in read_manifest(manifest).items():
+        fetch(row, folder / "archives" / name)
+        if is_archive(name):
+            extract(folder / "archives" / name, folder / "extracted" / name)
+            folders.append(folder / "extracted" / name)
+        else:
+            table = folder / "archives" / name
+    return folders, table
 
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory):
-    """Unpacked folders and metadata of a small phantom."""
-    folder = tmp_path_factory.mktemp("phantom")
-    make_phantom(folder=folder / "made", num_images=60, seed=3, width_px=120, height_px=90)
+    """Unpacked folders and metadata of a small phantom of HAM10000."""
+    folder = tmp_path_factory.mktemp("ham10k")
+    ham10k_phantom.make_phantom(
+        folder=folder / "made", num_images=60, seed=3, width_px=120, height_px=90
+    )
     return unpack(folder / "made" / "manifest.csv", folder)
 
 
 @pytest.fixture(scope="session")
-def patches(phantom, tmp_path_factory):
-    """Folder of the phantom's patches."""
-    folder = tmp_path_factory.mktemp("patches")
-    dirs, metadata = phantom
-    make_patches(
-        source_dirs=dirs,
-        metadata_csv=metadata,
-        patches_dir=folder,
-        settings=PatchSettings(**PATCH_SETTINGS | {"side_px": 64}),
+def lits_files(tmp_path_factory):
+    """Unpacked folders of a small phantom of LiTS."""
+    folder = tmp_path_factory.mktemp("lits")
+    lits_phantom.make_phantom(
+        folder=folder / "made", num_volumes=6, num_slices=5, side_px=96, seed=3
     )
+    return unpack(folder / "made" / "manifest.csv", folder)[0]
+
+
+@pytest.fixture(scope="session")
+def deeplesion_files(tmp_path_factory):
+    """Unpacked folders and table of a small phantom of DeepLesion."""
+    folder = tmp_path_factory.mktemp("deeplesion")
+    deeplesion_phantom.make_phantom(folder=folder / "made", num_series=10, seed=3)
+    return unpack(folder / "made" / "manifest.csv", folder)
+
+
+def make_ham10k(files, folder, **changes):
+    settings = ham10k.Settings(**HAM10K | changes)
+    ham10k.make_patches(folders=files[0], table_csv=files[1], patches_dir=folder, settings=settings)
+
+
+def make_lits(folders, folder, **changes):
+    settings = lits.Settings(**LITS | changes)
+    lits.make_patches(folders=folders, table_csv=None, patches_dir=folder, settings=settings)
+
+
+def make_deeplesion(files, folder, **changes):
+    settings = deeplesion.Settings(**DEEPLESION | changes)
+    deeplesion.make_patches(
+        folders=files[0], table_csv=files[1], patches_dir=folder, settings=settings
+    )
+
+
+@pytest.fixture(scope="session")
+def patches(phantom, tmp_path_factory):
+    """Folder of the patches of the phantom of HAM10000."""
+    folder = tmp_path_factory.mktemp("patches")
+    make_ham10k(phantom, folder)
     return folder

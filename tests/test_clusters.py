@@ -1,5 +1,6 @@
 import json
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,15 @@ from weaklesion.supervision import draw_ellipses
 def test_raw_features_are_the_numbers_themselves():
     features = ellipse_features([Ellipse(1, 2, 4, 3, 5)], encoding="raw")
     assert features.tolist() == [[1, 2, 4, 3, 5]]
+
+
+def test_opencv_features_are_those_of_fit_ellipse():
+    points = np.array([[10, 20], [14, 8], [25, 5], [37, 18], [30, 30], [15, 29]], np.int32)
+    (cx, cy), (width, height), angle = cv2.fitEllipse(points)
+    ellipse = Ellipse(cx, cy, width, height, angle).canonical()
+    (features,) = ellipse_features([ellipse], encoding="opencv")
+    assert width <= height
+    assert features == pytest.approx([cx, cy, width, height, angle % 180])
 
 
 def test_periodic_features_know_that_179_and_1_degrees_are_neighbours():
@@ -81,8 +91,9 @@ def test_labels_follow_the_id_whatever_the_order_of_the_ellipses(cluster, tmp_pa
     assert sum(quality["sizes"]) == len(labels) == 59
 
 
-def test_centres_are_fitted_to_the_training_split_only(cluster, patches, tmp_path):
-    labels, quality = cluster()
+@pytest.mark.parametrize("encoding", ["raw", "opencv", "periodic"])
+def test_centres_are_fitted_to_the_training_split_only(cluster, patches, tmp_path, encoding):
+    labels, quality = cluster(encoding=encoding)
     samples = read_samples(patches / "samples.csv")
     assert quality["num_fitted"] == (samples["split"] == "train").sum()
     # moving the test samples far away changes no label of the others
@@ -90,7 +101,7 @@ def test_centres_are_fitted_to_the_training_split_only(cluster, patches, tmp_pat
     test = samples.index[samples["split"] == "test"]
     table.loc[test, "cx"] += 1e4
     table.reset_index().to_csv(tmp_path / "moved.csv", index=False)
-    moved, _ = cluster(ellipses_csv=tmp_path / "moved.csv")
+    moved, _ = cluster(ellipses_csv=tmp_path / "moved.csv", encoding=encoding)
     others = samples.index[samples["split"] != "test"]
     assert labels[others].equals(moved[others])
     every, quality = cluster(fit_on="all")

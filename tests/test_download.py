@@ -1,15 +1,19 @@
 import hashlib
 import http.server
+import io
 import stat
+import tarfile
 import threading
+import warnings
 import zipfile
 from typing import ClassVar
 
 import pytest
 
-from weaklesion import download
-from weaklesion.download import extract, fetch, fetch_named, read_manifest
+from weaklesion import archives, download
+from weaklesion.download import extract, fetch, fetch_members, row_of
 from weaklesion.errors import DataError
+from weaklesion.manifest import read_manifest, write_manifest
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -115,9 +119,10 @@ def test_first_digits_of_a_checksum_suffice(server, tmp_path):
     fetch(row(f"{server}/data", md5="", sha256=digits), tmp_path / "data.bin")
 
 
-def test_whole_part_put_there_by_hand_is_verified_and_used(tmp_path):
+@pytest.mark.parametrize("size", ["", str(len(CONTENT))])
+def test_whole_part_put_there_by_hand_is_verified_and_used(tmp_path, size):
     (tmp_path / "data.bin.part").write_bytes(CONTENT)
-    nowhere = row("http://127.0.0.1:9/nothing-there")
+    nowhere = row("http://127.0.0.1:9/nothing-there", bytes=size)
     assert fetch(nowhere, tmp_path / "data.bin").read_bytes() == CONTENT
 
 
@@ -136,9 +141,53 @@ def test_relative_and_file_addresses(tmp_path):
         f"name,url,bytes,md5,sha256\nrelative.bin,data.bin,,{digest},\nuri.bin,{address},,{digest},\n"
     )
     for name in ("relative.bin", "uri.bin"):
-        assert fetch_named(manifest, name, tmp_path / name).read_bytes() == CONTENT
+        assert fetch(row_of(manifest, name), tmp_path / name).read_bytes() == CONTENT
     with pytest.raises(DataError, match=r"no row for other\.bin"):
-        fetch_named(manifest, "other.bin", tmp_path / "other.bin")
+        row_of(manifest, "other.bin")
+
+
+def test_mirrors_are_tried_in_turn(server, tmp_path):
+    fetch(
+        row(f"{server}/404 {tmp_path}/nothing {server}/html {server}/data"), tmp_path / "data.bin"
+    )
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+    with pytest.raises(DataError, match=r"404.*403"):
+        fetch(row(f"{server}/404 {server}/403"), tmp_path / "other.bin")
+
+
+def test_part_that_is_no_beginning_is_fetched_anew(server, tmp_path):
+    (tmp_path / "data.bin.part").write_bytes(CONTENT + b"too long")
+    fetch(row(f"{server}/data"), tmp_path / "data.bin")
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+
+
+def test_row_without_checksum_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no checksum"):
+        fetch(row(tmp_path / "x", md5="", sha256=""), tmp_path / "data.bin")
+
+
+def test_manifest_of_a_folder_is_read_back(tmp_path):
+    (tmp_path / "data.bin").write_bytes(CONTENT)
+    (tmp_path / ".hidden").write_bytes(b"")
+    assert write_manifest(tmp_path, tmp_path / "manifest.csv") == ["data.bin"]
+    expected = row((tmp_path / "data.bin").resolve())
+    assert read_manifest(tmp_path / "manifest.csv") == {"data.bin": expected}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no files in it"):
+        write_manifest(tmp_path / "empty", tmp_path / "m.csv")
+
+
+def test_members_are_kept_and_the_archive_is_deleted(tmp_path):
+    source = make_zip(tmp_path / "a.zip", {"x/1.png": "1", "x/2.png": "2"})
+    content = source.read_bytes()
+    fetch_members(
+        row(source, content, name="a.zip"),
+        tmp_path / "fetching" / "a.zip",
+        tmp_path / "out",
+        lambda names: [name for name in names if "2" in name],
+    )
+    assert [path.name for path in (tmp_path / "out").rglob("*.png")] == ["2.png"]
+    assert list((tmp_path / "fetching").iterdir()) == []
 
 
 def test_missing_local_file(tmp_path):
@@ -222,12 +271,12 @@ def test_extract_truncated_corrupt_and_missing(tmp_path):
     archive = make_zip(tmp_path / "a.zip", {"a": "A" * 10000})
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="not a sound zip"):
+    with pytest.raises(DataError, match="not a sound archive"):
         extract(archive, tmp_path / "out")
     corrupt = bytearray(whole)
     corrupt[200] ^= 1
     archive.write_bytes(corrupt)
-    with pytest.raises(DataError, match="not a sound zip"):
+    with pytest.raises(DataError, match="not a sound archive"):
         extract(archive, tmp_path / "out")
     with pytest.raises(DataError, match="no such archive"):
         extract(tmp_path / "none.zip", tmp_path / "out")
@@ -237,6 +286,70 @@ def test_extract_truncated_corrupt_and_missing(tmp_path):
 def test_extract_checks_the_free_space(tmp_path, monkeypatch):
     archive = make_zip(tmp_path / "a.zip", {"a": "A" * 1000})
     usage = type("Usage", (), {"free": 999})
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DataError, match="unpacks to 1000 bytes"):
+        extract(archive, tmp_path / "out")
+
+
+def make_tar(path, entries):
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as bundle:
+        for name, content in entries.items():
+            info = tarfile.TarInfo(name)
+            if content is None:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            else:
+                info.size = len(content)
+            bundle.addfile(info, io.BytesIO(content or b""))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_tar(tmp_path, name):
+    archive = make_tar(tmp_path / name, {"x/a": b"A" * 5000, "x/b": b"B"})
+    extract(archive, tmp_path / "out", ["x/a"])
+    assert (tmp_path / "out" / "x" / "a").read_bytes() == b"A" * 5000
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 3])
+    with pytest.raises(DataError, match="not a sound archive"):
+        extract(archive, tmp_path / "out2")
+
+
+@pytest.mark.parametrize("entries", [{"../evil": b"e"}, {"/evil": b"e"}, {"link": None}])
+def test_tar_that_leaves_its_folder(tmp_path, entries):
+    with pytest.raises(DataError, match="would leave"):
+        extract(make_tar(tmp_path / "a.tar", entries), tmp_path / "out")
+
+
+def test_damaged_deflate_stream(tmp_path):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("a", bytes(range(256)) * 100)
+    damaged = bytearray(archive.read_bytes())
+    damaged[40:60] = b"\xff" * 20
+    archive.write_bytes(damaged)
+    with pytest.raises(DataError, match="not a sound archive"):
+        extract(archive, tmp_path / "out")
+
+
+def test_entry_larger_than_the_archive_says(tmp_path):
+    archive = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as bundle:
+        bundle.writestr("a", b"0" * 100_000)
+    content = bytearray(archive.read_bytes())
+    for start in (content.index(b"PK\x01\x02") + 24, 22):
+        content[start : start + 4] = (10).to_bytes(4, "little")
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=r"not a sound archive|the archive says"):
+        extract(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a", "a/b"), (".",)])
+def test_names_that_clash_or_are_none(tmp_path, names):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as bundle, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            bundle.writestr(name, "x")
+    with pytest.raises(DataError, match=r"there twice|would leave"):
         extract(archive, tmp_path / "out")

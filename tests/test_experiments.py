@@ -5,8 +5,10 @@ import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
+    check_config,
     merge,
     num_clusters,
+    patch_settings,
     protocol_settings,
     runs_of,
     training_settings,
@@ -25,8 +27,8 @@ def study(config, root, name):
 
 def test_full_reproduction_of_table1(config):
     runs = runs_of(config, ["table1"])
-    assert len(runs) == len(set(runs)) == 3 * (2 * 5 + 1)
-    assert [run.seed for run in runs if run.arm == "ellipse"] == [0, 0, 0]
+    assert len(runs) == len(set(runs)) == 3 * 3 * (2 * 5 + 1)
+    assert [run.seed for run in runs if run.arm == "ellipse"] == [0] * 9
 
 
 def test_paper_hyperparameters(config, root):
@@ -49,7 +51,7 @@ def test_protocols_differ_by_their_switches_only(config):
     assert differing == {"pad_to", "loss_region", "checkpoint"}
     assert released["checkpoint"] == "last_if_stopped"
     assert training_settings(config, "ham10k", "released", "a1")["checkpoint"] == "best_loss"
-    assert protocol_settings(config, "stated")["patches"]["split"] == "image"
+    assert protocol_settings(config, "stated")["patches"]["ham10k"]["split"] == "image"
     assert protocol_settings(config, "stated")["scoring"]["published_as"]["Dice"] == "dice"
 
 
@@ -77,5 +79,41 @@ def test_unknown_names_and_circles_are_named(config):
         protocol_settings(bad, "released")
     bad = copy.deepcopy(config)
     bad["experiments"]["table1"]["arms"] = ["a9"]
-    with pytest.raises(DataError, match=r"experiments\.table1\.arms names 'a9'"):
+    with pytest.raises(DataError, match=r"experiments\.table1\.arms is 'a9'"):
         runs_of(bad, ["table1"])
+
+
+def test_patch_settings_of_every_loader_are_valid(config, root):
+    from weaklesion.datasets import deeplesion, ham10k, lits
+
+    for dataset, loader in (("ham10k", ham10k), ("lits", lits), ("deeplesion", deeplesion)):
+        for protocol in config["protocols"]:
+            loader.Settings(**patch_settings(config, dataset, protocol))
+    assert patch_settings(config, "deeplesion", "released")["complete"] is True
+    config["datasets"]["deeplesion"]["parts"] = ["Images_png_01.zip"]
+    assert patch_settings(config, "deeplesion", "released")["complete"] is False
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"figures": {"ranked_by": "a9"}}, r"figures\.ranked_by is 'a9'"),
+        ({"experiments": {"table1": {"arms": ["ellipse"]}}}, "ranked_by is 'a1'"),
+        ({"datasets": {"lits": {"like": "list"}}}, r"datasets\.lits\.like is 'list'"),
+        ({"training": {"encoder": "resnet50"}}, "encoder .* is 'resnet50'"),
+        (
+            {
+                "protocols": {
+                    "released": {
+                        "exceptions": [{"datasets": ["ham10k"], "arms": ["a1+l"], "training": {}}]
+                    }
+                }
+            },
+            r"exceptions\.arms is 'a1\+l'",
+        ),
+    ],
+)
+def test_names_that_stand_for_nothing(config, change, message):
+    check_config(config)
+    with pytest.raises(DataError, match=message):
+        check_config(merge(config, change))

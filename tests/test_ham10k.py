@@ -8,7 +8,8 @@ from PIL import Image
 
 from weaklesion.datasets.ham10k import find_samples, read_image, read_mask
 from weaklesion.errors import DataError
-from weaklesion.phantoms.ham10k import ARCHIVES, make_phantom
+from weaklesion.phantoms import FILES
+from weaklesion.phantoms.ham10k import make_phantom
 
 
 @pytest.fixture
@@ -84,10 +85,13 @@ def test_doubled_image_and_no_image(few, tmp_path):
         find_samples([tmp_path / "empty"], metadata)
 
 
-def test_unreadable_jpg(few):
+@pytest.mark.parametrize("part", [0.05, 0.5, 0.98])
+def test_truncated_jpg_is_never_filled_up(few, part):
     folder, _ = few
     path = folder / "ISIC_0000001.jpg"
-    path.write_bytes(path.read_bytes()[:20])
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), noise)
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
     with pytest.raises(DataError, match=r"ISIC_0000001\.jpg: cannot be read"):
         read_image(path)
 
@@ -128,7 +132,7 @@ def test_bad_masks(tmp_path):
 def test_phantom_is_decided_by_its_seed(tmp_path):
     def made(folder, seed):
         make_phantom(folder=folder, num_images=12, seed=seed, width_px=64, height_px=48)
-        return [(folder / name).read_bytes() for name in (*ARCHIVES, "manifest.csv")]
+        return [(folder / name).read_bytes() for name in (*FILES["ham10k"], "manifest.csv")]
 
     assert made(tmp_path / "a", 1) == made(tmp_path / "b", 1)
     assert made(tmp_path / "a", 1) != made(tmp_path / "c", 2)

@@ -5,26 +5,21 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PATCH_SETTINGS, unpack
+import yaml
+from conftest import HAM10K, make_ham10k, real, unpack
 
-from weaklesion.datasets.ham10k import read_image, read_mask
+from weaklesion.datasets.ham10k import Settings, make_patches, read_image, read_mask
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import file_digest, read_array
 from weaklesion.metrics import dice
-from weaklesion.patches import PatchSettings, make_patches
+from weaklesion.patches import LeftOut, Sample, write_patches
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.samples import RECIST_COLUMNS, read_rows, read_samples
 
 
 def make(phantom, folder, **changes):
-    dirs, metadata = phantom
-    make_patches(
-        source_dirs=dirs,
-        metadata_csv=metadata,
-        patches_dir=folder,
-        settings=PatchSettings(**PATCH_SETTINGS | changes),
-    )
+    make_ham10k(phantom, folder, **changes)
     return json.loads((folder / "patches.json").read_text())
 
 
@@ -93,11 +88,11 @@ def test_switches(phantom, tmp_path):
 def test_result_does_not_depend_on_the_number_of_workers(phantom, patches, tmp_path):
     dirs, metadata = phantom
     make_patches(
-        source_dirs=dirs,
-        metadata_csv=metadata,
+        folders=dirs,
+        table_csv=metadata,
         patches_dir=tmp_path,
         workers=2,
-        settings=PatchSettings(**PATCH_SETTINGS | {"side_px": 64}),
+        settings=Settings(**HAM10K),
     )
     for name in ("images.npy", "reference.npy", "samples.csv", "patches.json"):
         assert (tmp_path / name).read_bytes() == (patches / name).read_bytes()
@@ -115,7 +110,7 @@ def test_limit_keeps_the_first_and_counts_the_others(phantom, patches, tmp_path)
 
 def test_released_split_stops_on_other_images(phantom, tmp_path):
     with pytest.raises(DataError, match="needs the very images"):
-        make(phantom, tmp_path, split="image", expected_order_sha256="2" * 64)
+        make(phantom, tmp_path, split="image", released_ids_sha256="2" * 64)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,18 +121,75 @@ def test_unreadable_image_stops_and_leaves_nothing(phantom, tmp_path):
     broken.write_bytes(broken.read_bytes()[:50])
     with pytest.raises(DataError, match=rf"{broken.name}: cannot be read"):
         make_patches(
-            source_dirs=[tmp_path / "copy"],
-            metadata_csv=metadata,
+            folders=[tmp_path / "copy"],
+            table_csv=metadata,
             patches_dir=tmp_path / "out",
-            settings=PatchSettings(**PATCH_SETTINGS),
+            settings=Settings(**HAM10K),
         )
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("change", [{"side_px": 8}, {"limit": {"training": 3}}])
-def test_impossible_settings(change):
-    with pytest.raises(ValueError, match=next(iter(change))):
-        PatchSettings(**PATCH_SETTINGS | change)
+def test_bad_images_are_left_out_when_asked_and_counted(phantom, tmp_path):
+    dirs, metadata = phantom
+    shutil.copytree(dirs[0].parent, tmp_path / "copy")
+    image, mask = (sorted((tmp_path / "copy").rglob(name))[7] for name in ("*.jpg", "*.png"))
+    image.write_bytes(image.read_bytes()[:500])
+    broken = sorted((tmp_path / "copy").rglob("*.png"))[9]
+    broken.write_bytes(b"no image")
+    make_ham10k(([tmp_path / "copy"], metadata), tmp_path / "out", on_bad_sample="drop")
+    report = json.loads((tmp_path / "out" / "patches.json").read_text())
+    reasons = {entry["reason"]: entry["ids"] for entry in report["dropped"]}
+    assert reasons["its image or mask cannot be used"] == [image.stem]
+    assert reasons["its mask cannot be used"] == [broken.stem.removesuffix("_segmentation")]
+    assert report["found"] == 60 == sum(report["kept"].values()) + 3
+    assert mask.exists()
+
+
+def made_up(name, group="g"):
+    return Sample(
+        id=name,
+        group=group,
+        image=np.full((16, 16, 3), 7, np.uint8),
+        reference=None,
+        recist=np.arange(8.0).reshape(4, 2),
+        source="s",
+        crop=(0, 0, 16, 16),
+        mm_per_px=(0.5, 0.7),
+    )
+
+
+def write(folder, found, split, **changes):
+    options = {"side_px": 16, "groups_apart": True, "limit": {}, "report": {}} | changes
+    write_patches(folder, found, assign_splits=lambda _: split, **options)
+
+
+THREE = [made_up("a", "1"), made_up("b", "2"), made_up("c", "3")]
+APART = {"train": ["c"], "val": ["b"], "test": ["a"]}
+
+
+def test_physical_scale_and_missing_reference_are_kept(tmp_path):
+    write(tmp_path, [*THREE, LeftOut("d", "too dark")], APART)
+    samples = read_samples(tmp_path / "samples.csv")
+    assert samples.loc["b", ["mm_per_px_x", "mm_per_px_y"]].tolist() == [0.5, 0.7]
+    report = json.loads((tmp_path / "patches.json").read_text())
+    assert report["dense_reference"] is False
+    assert report["dropped"] == [{"reason": "too dark", "count": 1, "ids": ["d"]}]
+    assert not read_array(tmp_path / "reference.npy").any()
+
+
+@pytest.mark.parametrize(
+    ("found", "split", "message"),
+    [
+        ([*THREE, made_up("a", "4")], APART, "sample a is there twice"),
+        ([*THREE, made_up("d", "1")], {**APART, "train": ["c", "d"]}, "group 1 is in the splits"),
+        (THREE, {**APART, "val": []}, "leave nothing for val"),
+        ([LeftOut("a", "too dark")], APART, "no sample is left; 1 x too dark"),
+    ],
+)
+def test_bad_sets_of_samples_leave_nothing(tmp_path, found, split, message):
+    with pytest.raises(DataError, match=message):
+        write(tmp_path, found, split)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_are_found_by_id_in_any_order(tmp_path):
@@ -165,21 +217,24 @@ def test_bad_sample_tables(tmp_path):
         read_samples(path)
 
 
-def test_real_ham10k_as_a_whole(real_ham10k, tmp_path):
-    dirs, metadata = unpack(real_ham10k / "manifest.csv", tmp_path)
+def test_real_ham10k_as_a_whole(root, tmp_path):
+    dirs, metadata = unpack(real("ham10000") / "manifest.csv", tmp_path)
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    settings = Settings(
+        **HAM10K | {"side_px": 120, "split": "image"},
+        released_ids_sha256=config["datasets"]["ham10k"]["released_ids_sha256"],
+    )
     make_patches(
-        source_dirs=dirs,
-        metadata_csv=metadata,
+        folders=dirs,
+        table_csv=metadata,
         patches_dir=tmp_path / "patches",
         workers=2,
-        settings=PatchSettings(
-            **PATCH_SETTINGS | {"split": "image"},
-            expected_order_sha256=(
-                "22faa57888e2d96e656bda849273876025727c05171827313a5b31ae83f1b312"
-            ),
-        ),
+        settings=settings,
     )
     report = json.loads((tmp_path / "patches" / "patches.json").read_text())
+    assert report["split_order_sha256"] == (
+        "22faa57888e2d96e656bda849273876025727c05171827313a5b31ae83f1b312"
+    )
     assert report["kept"] == {"test": 1002, "train": 7008, "val": 2002}
     (dropped,) = report["dropped"]
     assert dropped["ids"] == ["ISIC_0026042", "ISIC_0028231", "ISIC_0029819"]

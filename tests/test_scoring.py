@@ -18,6 +18,7 @@ def score(patches, folder, ids, masks):
         predictions_npy=folder / "p.npy",
         predictions_csv=folder / "p.csv",
         reference_npy=patches / "reference.npy",
+        reference_ids_csv=patches / "samples.csv",
         samples_csv=patches / "samples.csv",
         scores_csv=folder / "scores.csv",
         **RUN,

@@ -8,7 +8,12 @@ def names(module):
 
 
 def test_a_stage_depends_on_what_it_imports_however_far():
-    assert {"patches.py", "datasets/ham10k.py", "ellipse.py", "splits.py"} <= names("patches")
+    assert {"patches.py", "samples.py", "ellipse.py", "splits.py"} <= names("datasets.ham10k")
+
+
+def test_loaders_do_not_depend_on_each_other():
+    assert not names("datasets.ham10k") & {"datasets/lits.py", "datasets/deeplesion.py"}
+    assert not names("datasets.lits") & {"datasets/ham10k.py", "datasets/deeplesion.py"}
 
 
 def test_stages_do_not_depend_on_each_others_code():

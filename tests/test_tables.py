@@ -38,7 +38,7 @@ def write_scores(folder, arm, seed, dice, hausdorff):
                     "group": f"g{i}",
                     "metric": metric,
                     "value": value,
-                    "status": "ok" if value == value else "empty_prediction",
+                    "status": "ok" if hausdorff[i] == hausdorff[i] else "empty_prediction",
                 }
             )
     path = folder / f"{arm}-{seed}.csv"
@@ -65,6 +65,7 @@ def tabulate(scored, folder, expected=None):
         published_datasets={"ham10k": "HAM10K"},
         published_arms={"a1": "A1"},
         protocols=PROTOCOLS,
+        references={"ham10k": "dense"},
         draws=200,
         bootstrap_seed=0,
         table_csv=folder / "table1.csv",
@@ -86,7 +87,8 @@ def test_cells_with_known_answers(scored, tmp_path):
     hausdorff = table.loc[("a1", "hausdorff")]
     # the undefined one counts as the diagonal, 120 sqrt 2
     assert hausdorff["mean"] == pytest.approx((4 + (18 + 120 * math.sqrt(2)) / 4) / 2, rel=1e-4)
-    assert hausdorff["n_undefined"] == 1
+    assert (hausdorff["n_undefined"], hausdorff["n_empty"]) == (1, 1)
+    assert (dice["n_empty"], table["n_empty"].max()) == (1, 1)
     assert (hausdorff["published_mean"], hausdorff["published_std"]) == (10.23, 0.17)
 
 
@@ -104,7 +106,8 @@ def test_page_states_every_definition_and_published_value(scored, tmp_path):
     for label, unit, _ in DEFINITIONS.values():
         assert f"<th>{label}, {unit}</th>" in page
     assert "paper 90.01 ± 0.09" in page
-    assert "1 undefined" in page
+    assert "1 empty" in page
+    assert "the dense reference" in page
     assert "worst_possible" in page
 
 

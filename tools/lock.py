@@ -18,8 +18,8 @@ LINUX_ONLY = ("cuda-", "nvidia-", "triton")
 # One environment per kind of work, with the packages that its rules import.
 ENVIRONMENTS = {
     "data": [
-        "jinja2", "numpy", "opencv-python-headless", "pandas", "pillow", "pyyaml", "requests",
-        "scikit-image", "scikit-learn", "scipy", "tqdm",
+        "jinja2", "joblib", "nibabel", "numpy", "opencv-python-headless", "pandas", "pillow",
+        "pyyaml", "requests", "scikit-image", "scikit-learn", "scipy", "tqdm",
     ],
     "train": [
         "numpy", "pandas", "safetensors", "segmentation-models-pytorch", "torch", "torchvision",

@@ -18,23 +18,31 @@ from weaklesion.supervision import read_ellipses
 
 logger = logging.getLogger(__name__)
 
+Encoding = Literal["raw", "opencv", "periodic"]
+
 SILHOUETTE_SAMPLES = 2000
 
 
 def ellipse_features(
-    ellipses: Sequence[Ellipse], *, encoding: Literal["raw", "periodic"]
+    ellipses: Sequence[Ellipse],
+    *,
+    encoding: Encoding,
+    fitted: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the features that lesions are clustered by.
 
     - `raw`: centre x and y, width, height (px) and angle (degrees), unscaled, as in the paper
       (section 4, footnote 1); the angle carries nearly all of the variance.
-    - `periodic`: centre and logarithm of both axes, each standardised over the given ellipses, then
-      cosine and sine of twice the angle times the elongation 1 - height / width, so that angles of
-      179 and 1 degrees are neighbours and a circle has no direction.
+    - `opencv`: the same with the minor axis first and its direction, as `cv2.fitEllipse` gives them
+      and the released code clusters them (K1): angles wrap where the major axis is vertical;
+    - `periodic`: centre and logarithm of both axes, each standardised, then cosine and sine
+      of twice the angle times the elongation 1 - height / width, so that 179 and 1 degrees are
+      neighbours and a circle has no direction.
 
     Args:
         ellipses: N canonical ellipses, in patch pixels.
-        encoding: `raw` or `periodic`.
+        encoding: `raw`, `opencv` or `periodic`.
+        fitted: (N,) bool, which of them `periodic` takes mean and deviation from; all by default.
 
     Returns:
         (N, 5) or (N, 6) float64.
@@ -43,11 +51,15 @@ def ellipse_features(
     raw = raw.reshape(-1, 5)
     if encoding == "raw":
         return raw
+    if encoding == "opencv":
+        angle = (raw[:, 4] + 90.0) % 180.0
+        return np.column_stack([raw[:, :2], raw[:, 3], raw[:, 2], angle])
     if encoding != "periodic":
-        raise ValueError(f"encoding: 'raw' or 'periodic' is needed, not {encoding!r}")
+        raise ValueError(f"encoding: 'raw', 'opencv' or 'periodic' is needed, not {encoding!r}")
     scaled = np.column_stack([raw[:, :2], np.log(raw[:, 2:4])])
-    spread = scaled.std(axis=0)
-    scaled = (scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    basis = scaled if fitted is None else scaled[fitted]
+    spread = basis.std(axis=0)
+    scaled = (scaled - basis.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     elongation = 1.0 - raw[:, 3] / raw[:, 2]
     double = np.deg2rad(2 * raw[:, 4])
     return np.column_stack([scaled, elongation * np.cos(double), elongation * np.sin(double)])
@@ -80,7 +92,7 @@ def cluster_lesions(
     clusters_csv: str | Path,
     quality_json: str | Path,
     k: int,
-    encoding: Literal["raw", "periodic"],
+    encoding: Encoding,
     fit_on: Literal["train", "all"],
     seed: int,
 ) -> None:
@@ -99,8 +111,9 @@ def cluster_lesions(
     """
     samples = read_samples(samples_csv)
     ellipses = read_ellipses(ellipses_csv)
-    features = ellipse_features([ellipses[name] for name in samples.index], encoding=encoding)
     fitted = (samples["split"] == "train").to_numpy() | (fit_on == "all")
+    chosen = [ellipses[name] for name in samples.index]
+    features = ellipse_features(chosen, encoding=encoding, fitted=fitted)
     model = _fit(features[fitted], k, seed)
     labels = model.predict(features)
     with written_whole(clusters_csv) as beside:

@@ -3,7 +3,7 @@
 Uses only the standard library, for it is read wherever Snakemake itself runs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from weaklesion.errors import DataError
@@ -63,6 +63,54 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any]:
+    """Return the settings of `make_patches` of a dataset's loader."""
+    definition = config["datasets"][dataset]
+    loader = definition["loader"]
+    switches = protocol_settings(config, protocol)["patches"]
+    settings = {key: switches[key] for key in ("side_px", "on_bad_sample")} | switches[loader]
+    settings["limit"] = definition["limit"]
+    if loader == "ham10k":
+        settings["released_ids_sha256"] = definition.get("released_ids_sha256")
+    elif loader == "lits":
+        settings["published_split"] = definition.get("published_split")
+    elif loader == "deeplesion":
+        settings["complete"] = "parts" not in definition
+    return settings
+
+
+def check_config(config: Config) -> None:
+    """Check what a schema cannot: that every name stands for something.
+
+    Raises:
+        DataError: naming the key, the value and what is allowed.
+    """
+    for name, definition in config["datasets"].items():
+        _known(f"datasets.{name}.like", definition.get("like", name), config["datasets"])
+    for name in config["protocols"]:
+        for exception in protocol_settings(config, name).get("exceptions", []):
+            for kind in ("datasets", "arms"):
+                for value in exception[kind]:
+                    _known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
+    for item, experiment in config["experiments"].items():
+        runs = runs_of(config, [item])
+        ranked_by = config["figures"]["ranked_by"]
+        _known("figures.ranked_by", ranked_by, experiment["arms"])
+        if not any(is_trained(config, arm) for arm in experiment["arms"]):
+            raise DataError(f"config: experiments.{item}.arms: at least one needs a network.")
+        for run in runs:
+            if is_trained(config, run.arm):
+                settings = training_settings(config, run.dataset, run.protocol, run.arm)
+                if settings["weights"] == "imagenet":
+                    files = config["imagenet_weights"]["files"]
+                    _known("encoder (with weights: imagenet)", settings["encoder"], files)
+
+
+def _known(key: str, value: str, names: Iterable[str]) -> None:
+    if value not in names:
+        raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.")
+
+
 def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:
     """Return the settings of `weaklesion.training.TrainingSettings` for the runs of an arm.
 
@@ -99,11 +147,7 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
         experiment = config["experiments"][item]
         for kind in ("datasets", "protocols", "arms"):
             for name in experiment[kind]:
-                if name not in config[kind]:
-                    raise DataError(
-                        f"config: experiments.{item}.{kind} names {name!r}, which is "
-                        f"none of {', '.join(config[kind])}."
-                    )
+                _known(f"experiments.{item}.{kind}", name, config[kind])
         for dataset in experiment["datasets"]:
             for protocol in experiment["protocols"]:
                 for arm in experiment["arms"]:

@@ -16,8 +16,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from weaklesion.files import read_array, written_whole
-from weaklesion.samples import read_rows, read_samples
+from weaklesion.files import written_whole
+from weaklesion.samples import read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ def plot_contours(
     *,
     images_npy: str | Path,
     reference_npy: str | Path,
+    reference_ids_csv: str | Path,
     samples_csv: str | Path,
     channel_order: str,
     all_arms: Sequence[str],
@@ -130,6 +131,7 @@ def plot_contours(
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         reference_npy: (N, H, W) uint8 of 0 and 1.
+        reference_ids_csv: `id` of each reference.
         samples_csv: the N samples.
         channel_order: `rgb` or `bgr`, of the patches.
         all_arms: all arms of the configuration, for their colours.
@@ -140,13 +142,13 @@ def plot_contours(
         title: the figure's title.
         figures: files to write.
     """
-    samples = read_samples(samples_csv)
     dice = {arm["arm"]: _dice_by_id(arm["scores"]) for arm in arms}
     order = dice[ranked_by].sort_values(kind="stable").index
     chosen = [
         order[i] for i in np.linspace(0, len(order) - 1, min(num_images, len(order))).astype(int)
     ]
-    images, references = read_array(images_npy), read_array(reference_npy)
+    images = read_rows(images_npy, samples_csv, chosen)
+    references = read_rows(reference_npy, reference_ids_csv, chosen)
     masks = {arm["arm"]: read_rows(arm["predictions"], arm["ids"], chosen) for arm in arms}
     colors = arm_colors(all_arms)
     columns = 5
@@ -162,10 +164,9 @@ def plot_contours(
         for axis in axes.flat:
             axis.set_axis_off()
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=False)):
-            row = samples.loc[sample_id, "row"]
-            image = images[row] if channel_order == "rgb" else images[row][:, :, ::-1]
+            image = images[index] if channel_order == "rgb" else images[index][:, :, ::-1]
             axis.imshow(image, interpolation="bilinear")
-            _outline(axis, references[row], REFERENCE_COLOR, 2.2)
+            _outline(axis, references[index], REFERENCE_COLOR, 2.2)
             for arm in arms:
                 _outline(axis, masks[arm["arm"]][index], colors[arm["arm"]], 1.2)
             scores = " ".join(f"{dice[arm['arm']][sample_id]:.2f}" for arm in arms)

@@ -1,240 +1,282 @@
 """Patches: every lesion sample of a dataset as a square image of one size, with its reference.
 
-The files of a patches folder:
+The loaders in `weaklesion.datasets` give samples one by one; here they are written, split and
+counted. The files of a patches folder:
 
 - `images.npy` (N, side, side, 3) uint8;
-- `reference.npy` (N, side, side) uint8 of 0 and 1;
+- `reference.npy` (N, side, side) uint8 of 0 and 1; all 0 where a dataset has no dense reference;
 - `samples.csv`, one row a sample, in the arrays' order;
 - `patches.json`, counts, what was left out and why, digests.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
-import cv2
 import numpy as np
 import pandas as pd
-from numpy.lib.format import open_memmap
+from joblib import Parallel, delayed
+from numpy.lib.format import write_array_header_1_0
 
-from weaklesion.datasets import ham10k
-from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import file_digest, write_json, written_whole
 from weaklesion.progress import progress
-from weaklesion.recist import recist_from_ellipse
 from weaklesion.samples import RECIST_COLUMNS, SPLITS
-from weaklesion.splits import grouped_split, ham10k_released_split, order_digest
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+S = TypeVar("S")
 
+OnBadSample = Literal["error", "drop"]
 IDS_LISTED = 10
+BEYOND_LIMIT = "beyond the study's limit for its split"
+
+
+class BadSampleError(DataError):
+    """A sample that cannot be used.
+
+    Attributes:
+        sample_id: its id.
+        reason: the cause in words that many samples share, for counting.
+    """
+
+    def __init__(self, sample_id: str, reason: str, message: str) -> None:
+        """Keep id and reason beside the message, which names file, cause and cure."""
+        super().__init__(sample_id, reason, message)
+        self.sample_id, self.reason, self.message = sample_id, reason, message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchSettings:
-    """How patches are made from HAM10000's images.
+class Sample:
+    """One lesion sample as a patch.
 
     Attributes:
-        side_px: height and width of a patch, px.
-        channel_order: `rgb`, or `bgr` as the released code loads images (discrepancy G19).
-        image_resize: `area` (antialiased), or `bilinear` as released (G18).
-        split: `image` (by the released recipe, S1) or `group` (no lesion in two splits).
-        split_seed: seed of the grouped split.
-        limit: at most so many samples of a split, the first in the split's random order.
-        expected_order_sha256: digest that the released recipe's order must have, if any.
+        id: unique in its dataset.
+        group: patient, volume or lesion; samples of a group must not be in two splits.
+        image: (side, side, 3) uint8.
+        reference: (side, side) uint8 of 0 and 1, or None where there is none.
+        recist: (4, 2) mark in patch pixels.
+        source: name of the file that it comes from.
+        slice: index of its slice in a volume or series, or None.
+        crop: x0, y0, x1, y1 of the patch in the source, px; may leave it.
+        mm_per_px: of the patch's x and y, or None where unknown.
+        note: what was unusual about it, if anything.
     """
 
-    side_px: int
-    channel_order: Literal["rgb", "bgr"]
-    image_resize: Literal["area", "bilinear"]
-    split: Literal["image", "group"]
-    split_seed: int
-    limit: dict[str, int]
-    expected_order_sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.side_px < 16:
-            raise ValueError(f"side_px: at least 16 is needed, not {self.side_px}")
-        unknown = set(self.limit) - set(SPLITS)
-        if unknown:
-            raise ValueError(f"limit: {', '.join(sorted(unknown))} is none of {', '.join(SPLITS)}")
+    id: str
+    group: str
+    image: np.ndarray
+    reference: np.ndarray | None
+    recist: np.ndarray
+    source: str
+    slice: int | None = None
+    crop: tuple[float, float, float, float]
+    mm_per_px: tuple[float, float] | None
+    note: str = ""
 
 
-def make_patches(
-    *,
-    source_dirs: Sequence[str | Path],
-    metadata_csv: str | Path,
-    patches_dir: str | Path,
-    settings: PatchSettings,
-    workers: int = 1,
-) -> None:
-    """Make the patches of HAM10000 or of its phantom.
+@dataclass(frozen=True)
+class LeftOut:
+    """A sample that is left out, and why."""
 
-    An image is squeezed to a square, whatever its aspect ratio (G18). Its RECIST mark is simulated,
-    as in the paper: the axes of the ellipse fitted to the whole reference mask (G22), mapped to the
-    patch. Images whose mask has a hull of fewer than five vertices are left out, and counted; in
-    HAM10000 these are the three images that the released code removes (G21).
+    sample_id: str
+    reason: str
 
-    Args:
-        source_dirs: folders of the unpacked archives.
-        metadata_csv: HAM10000_metadata.csv.
-        patches_dir: where the four files are written.
-        settings: see `PatchSettings`.
-        workers: number of processes.
+
+def guard(read: Callable[[], Sample], on_bad_sample: OnBadSample) -> Sample | LeftOut:
+    """Read a sample; a bad one stops the run, or is left out with its reason.
 
     Raises:
-        DataError: if the data are not as they must be; nothing is written then.
+        BadSampleError: if the sample is bad and `on_bad_sample` is `error`.
     """
-    found = ham10k.find_samples(source_dirs, metadata_csv)
-    logger.info("%d images with masks, of %d lesions", len(found), found["group"].nunique())
-    masks = _in_parallel(measure_mask, list(found["mask_path"]), workers, "masks measured")
-    found["ellipse"], found["mask_hw"] = zip(*masks, strict=True)
-    usable = found[found["ellipse"].notna()].reset_index(drop=True)
-    reasons = dict.fromkeys(
-        found.loc[found["ellipse"].isna(), "id"],
-        "the mask's hull has fewer than five vertices: no ellipse (G21)",
-    )
-    split_of, order_sha256 = _assign_splits(usable, settings)
-    for sample_id in set(usable["id"]) - set(split_of):
-        reasons[sample_id] = "beyond the study's limit for its split"
-    kept = usable[usable["id"].isin(split_of)]
+    try:
+        return read()
+    except BadSampleError as bad:
+        if on_bad_sample == "error":
+            raise
+        logger.warning("left out: %s", bad)
+        return LeftOut(bad.sample_id, bad.reason)
 
-    folder, side = Path(patches_dir), settings.side_px
-    rows = []
-    with (
-        written_whole(folder / "images.npy") as images_npy,
-        written_whole(folder / "reference.npy") as reference_npy,
-    ):
-        shape = (len(kept), side, side)
-        images = open_memmap(images_npy, "w+", dtype=np.uint8, shape=(*shape, 3))
-        references = open_memmap(reference_npy, "w+", dtype=np.uint8, shape=shape)
-        paths = list(zip(kept["image_path"], kept["mask_path"], strict=True))
-        patches = _in_parallel(partial(read_patch, settings=settings), paths, workers, "patches")
-        for index, (sample, patch) in enumerate(zip(kept.itertuples(), patches, strict=True)):
-            image, references[index], source_hw = patch
-            images[index] = image if settings.channel_order == "rgb" else image[:, :, ::-1]
-            rows.append(_sample_row(sample, source_hw, split_of[str(sample.id)], side))
-        images.flush()
-        references.flush()
-    table = pd.DataFrame(rows)
+
+def in_parallel(
+    work: Callable[[S], T], items: Sequence[S], workers: int, what: str, *, chunk: int = 16
+) -> Iterator[T]:
+    """Map `work` over `items` in processes; results come in the items' order."""
+    pool = Parallel(n_jobs=workers, batch_size=chunk, return_as="generator")
+    results = pool(delayed(work)(item) for item in items)
+    yield from progress(results, total=len(items), what=what)
+
+
+def write_patches(
+    patches_dir: str | Path,
+    found: Iterable[Sample | LeftOut],
+    *,
+    side_px: int,
+    assign_splits: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]],
+    groups_apart: bool,
+    limit: Mapping[str, int],
+    report: dict[str, Any],
+) -> None:
+    """Write samples as they come, then split them.
+
+    Args:
+        patches_dir: folder of the four files.
+        found: samples and what is left out.
+        side_px: height and width of a patch, px.
+        assign_splits: from sample id to group, gives the ids of `train`, `val` and `test`.
+        groups_apart: whether a group in two splits is an error.
+        limit: at most so many samples of a split, the first that `assign_splits` gives.
+        report: what `patches.json` says besides.
+
+    Raises:
+        DataError: if an id is there twice, a group is in two splits, or a split is empty. Nothing
+            is left behind then.
+    """
+    folder = Path(patches_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    stream_path = folder / ".part.stream"
+    rows: list[dict[str, Any]] = []
+    reasons: dict[str, str] = {}
+    seen: set[str] = set()
+    num_referenced = 0
+    try:
+        with stream_path.open("wb") as stream:
+            for item in found:
+                name = item.id if isinstance(item, Sample) else item.sample_id
+                if name in seen:
+                    raise DataError(f"sample {name} is there twice. Remove one of its sources.")
+                seen.add(name)
+                if isinstance(item, LeftOut):
+                    reasons[name] = item.reason
+                    continue
+                reference = item.reference
+                num_referenced += reference is not None
+                if reference is None:
+                    reference = np.zeros((side_px, side_px), dtype=np.uint8)
+                stream.write(np.concatenate([item.image, reference[..., None]], axis=2).tobytes())
+                rows.append(_row(item))
+        kept, split_of = _choose(rows, reasons, assign_splits, limit)
+        table = pd.DataFrame([rows[index] for index in kept])
+        if len(table) == 0:
+            raise DataError(f"no sample is left; {_summary(reasons)}. Check the source files.")
+        table.insert(2, "split", table["id"].map(split_of))
+        _check_splits(table, groups_apart)
+        _copy_rows(stream_path, folder, kept, len(rows), side_px)
+    finally:
+        stream_path.unlink(missing_ok=True)
     with written_whole(folder / "samples.csv") as beside:
         table.to_csv(beside, index=False)
     names = ("images.npy", "reference.npy", "samples.csv")
     by_split = table.groupby("split")["group"]
-    write_json(
-        folder / "patches.json",
-        {
-            "found": len(found),
-            "kept": {split: int(count) for split, count in by_split.size().items()},
-            "groups": {split: int(count) for split, count in by_split.nunique().items()},
-            "dropped": _count_reasons(reasons),
-            "settings": asdict(settings),
-            "split_order_sha256": order_sha256,
-            "sha256": {name: file_digest(folder / name) for name in names},
-        },
-    )
-    logger.info("kept %d samples; left out %d", len(table), len(reasons))
+    content = {
+        "found": len(seen),
+        "kept": {split: int(by_split.size().get(split, 0)) for split in SPLITS},
+        "groups": {split: int(by_split.nunique().get(split, 0)) for split in SPLITS},
+        "dropped": count_reasons(reasons),
+        "notes": count_reasons(dict(table.loc[table["note"] != "", ["id", "note"]].to_numpy())),
+        "dense_reference": num_referenced > 0,
+        **report,
+        "sha256": {name: file_digest(folder / name) for name in names},
+    }
+    write_json(folder / "patches.json", content)
+    logger.info("kept %s; left out %d of %d", content["kept"], len(reasons), len(seen))
 
 
-def measure_mask(mask_path: str) -> tuple[Ellipse | None, tuple[int, int]]:
-    """Return the ellipse fitted to a mask, None where its hull is too small, and its size."""
-    mask = ham10k.read_mask(mask_path)
-    height, width = mask.shape
-    try:
-        return fit_ellipse(mask), (height, width)
-    except ValueError:
-        return None, (height, width)
-
-
-def read_patch(
-    paths: tuple[str, str], *, settings: PatchSettings
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Read the image and the mask of one sample, and squeeze them to a patch.
-
-    Returns:
-        (side, side, 3) uint8 image, red first; (side, side) uint8 reference of 0 and 1; height and
-        width of the source image.
-    """
-    image = ham10k.read_image(paths[0])
-    mask = ham10k.read_mask(paths[1], image.shape[:2]).astype(np.uint8)
-    size = (settings.side_px, settings.side_px)
-    filters = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR}
-    patch = cv2.resize(image, size, interpolation=filters[settings.image_resize])
-    reference = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return patch, reference, (image.shape[0], image.shape[1])
-
-
-def _assign_splits(
-    usable: pd.DataFrame, settings: PatchSettings
-) -> tuple[dict[str, str], str | None]:
-    """Return the split of each sample that is kept, and the digest of a released order."""
-    order_sha256 = None
-    if settings.split == "image":
-        split_ids = ham10k_released_split(list(usable["id"]))
-        order_sha256 = order_digest(len(usable))
-        expected = settings.expected_order_sha256
-        if expected is not None and order_sha256 != expected:
-            raise DataError(
-                f"the released split needs the very images that it was made for: {len(usable)} "
-                f"usable images give the order {order_sha256[:12]}..., not {expected[:12]}.... "
-                "Check that all archives are whole, or take the grouped split."
-            )
-    else:
-        split_ids = grouped_split(
-            dict(zip(usable["id"], usable["group"], strict=True)), seed=settings.split_seed
-        )
-    split_of = {}
-    for split, ids in split_ids.items():
-        for sample_id in ids[: settings.limit.get(split)]:
-            split_of[sample_id] = split
-    empty = set(SPLITS) - set(split_of.values())
-    if empty:
-        raise DataError(
-            f"{len(usable)} usable images leave nothing for {', '.join(sorted(empty))}."
-            " Give more images."
-        )
-    return split_of, order_sha256
-
-
-def _sample_row(
-    sample: Any, source_hw: tuple[int, int], split: str, side_px: int
-) -> dict[str, Any]:
-    source_h, source_w = source_hw
-    recist = recist_from_ellipse(sample.ellipse.resized(sample.mask_hw, (side_px, side_px)))
+def _row(sample: Sample) -> dict[str, Any]:
+    mm_x, mm_y = sample.mm_per_px or ("", "")
+    crop = dict(zip(("crop_x0", "crop_y0", "crop_x1", "crop_y1"), sample.crop, strict=True))
     return {
         "id": sample.id,
         "group": sample.group,
-        "split": split,
-        "source": Path(sample.image_path).name,
-        "slice": "",  # of a volume
-        "crop_x0": 0,
-        "crop_y0": 0,
-        "crop_x1": source_w,
-        "crop_y1": source_h,
-        "mm_per_px_x": "",  # dermatoscopes record no scale
-        "mm_per_px_y": "",
-        **dict(zip(RECIST_COLUMNS, recist.ravel().round(6).tolist(), strict=True)),
+        "source": sample.source,
+        "slice": "" if sample.slice is None else sample.slice,
+        **crop,
+        "mm_per_px_x": mm_x,
+        "mm_per_px_y": mm_y,
+        **dict(zip(RECIST_COLUMNS, sample.recist.ravel().round(6).tolist(), strict=True)),
+        "note": sample.note,
     }
 
 
-def _count_reasons(reasons: dict[str, str]) -> list[dict[str, Any]]:
+def _choose(
+    rows: list[dict[str, Any]],
+    reasons: dict[str, str],
+    assign_splits: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]],
+    limit: Mapping[str, int],
+) -> tuple[list[int], dict[str, str]]:
+    """Return the places of the rows to keep and their splits; add the reasons of the others."""
+    ids_of_split = assign_splits({row["id"]: row["group"] for row in rows}) if rows else {}
+    split_of = {
+        name: split for split, ids in ids_of_split.items() for name in ids[: limit.get(split)]
+    }
+    kept = [index for index, row in enumerate(rows) if row["id"] in split_of]
+    for row in rows:
+        if row["id"] not in split_of:
+            reasons[row["id"]] = BEYOND_LIMIT
+    return kept, split_of
+
+
+def _check_splits(table: pd.DataFrame, groups_apart: bool) -> None:
+    empty = set(SPLITS) - set(table["split"])
+    if empty:
+        raise DataError(
+            f"{len(table)} samples leave nothing for {', '.join(sorted(empty))}. Give more of the "
+            "dataset."
+        )
+    if groups_apart:
+        splits = table.groupby("group")["split"].agg(set)
+        torn = splits[splits.map(len) > 1]
+        if len(torn):
+            raise DataError(
+                f"group {torn.index[0]} is in the splits {', '.join(sorted(torn.iloc[0]))}, and "
+                f"{len(torn) - 1} others are in several. Correct the split."
+            )
+
+
+def _copy_rows(
+    stream_path: Path, folder: Path, kept: Sequence[int], count: int, side_px: int
+) -> None:
+    """Copy the chosen rows of the stream to the two arrays, one by one to save memory."""
+    shape = (side_px, side_px)
+    with (
+        stream_path.open("rb") as stream,
+        _array_file(folder / "images.npy", (len(kept), *shape, 3)) as images,
+        _array_file(folder / "reference.npy", (len(kept), *shape)) as references,
+    ):
+        size = side_px * side_px * 4
+        for index in kept:
+            stream.seek(index * size)
+            row = np.frombuffer(stream.read(size), dtype=np.uint8).reshape(*shape, 4)
+            images.write(row[..., :3].tobytes())
+            references.write(row[..., 3].tobytes())
+
+
+@contextmanager
+def _array_file(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """Open a uint8 .npy file for writing its rows in order."""
+    with written_whole(path) as beside, beside.open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        write_array_header_1_0(stream, header)
+        yield stream
+
+
+def count_reasons(reasons: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return each reason with its number of samples and its first ids."""
+    ids_of: dict[str, list[str]] = {}
+    for name, reason in sorted(reasons.items()):
+        ids_of.setdefault(reason, []).append(name)
     return [
-        {"reason": reason, "count": len(ids), "ids": sorted(ids)[:IDS_LISTED]}
-        for reason in sorted(set(reasons.values()))
-        for ids in [[name for name, why in reasons.items() if why == reason]]
+        {"reason": reason, "count": len(ids), "ids": ids[:IDS_LISTED]}
+        for reason, ids in sorted(ids_of.items())
     ]
 
 
-def _in_parallel(
-    work: Callable[[Any], T], items: Sequence[Any], workers: int, what: str
-) -> Iterator[T]:
-    """Map `work` over `items` in their order, in processes where there are several."""
-    with ProcessPoolExecutor(workers) as pool:
-        results = pool.map(work, items, chunksize=32)
-        yield from progress(results, total=len(items), what=what)
+def _summary(reasons: Mapping[str, str]) -> str:
+    counted = [f"{entry['count']} x {entry['reason']}" for entry in count_reasons(reasons)]
+    return "; ".join(counted) or "nothing was found"

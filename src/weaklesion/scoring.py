@@ -9,7 +9,7 @@ import pandas as pd
 
 from weaklesion import metrics
 from weaklesion.errors import DataError
-from weaklesion.files import read_array, written_whole
+from weaklesion.files import written_whole
 from weaklesion.progress import progress
 from weaklesion.samples import read_rows, read_samples
 
@@ -36,6 +36,7 @@ def score_predictions(
     predictions_npy: str | Path,
     predictions_csv: str | Path,
     reference_npy: str | Path,
+    reference_ids_csv: str | Path,
     samples_csv: str | Path,
     scores_csv: str | Path,
     dataset: str,
@@ -49,6 +50,7 @@ def score_predictions(
         predictions_npy: (T, H, W) uint8 of 0 and 1.
         predictions_csv: `id` of each prediction.
         reference_npy: (N, H, W) uint8 of 0 and 1.
+        reference_ids_csv: `id` of each reference.
         samples_csv: the N samples.
         scores_csv: written: `dataset, protocol, arm, seed, id, group, metric, value, status`. The
             status is `ok`, `empty_prediction`, `empty_reference` or `both_empty`; a value is
@@ -71,19 +73,18 @@ def score_predictions(
             f"test samples: {', '.join(odd[:10])}. Predict again."
         )
     predictions = read_rows(predictions_npy, predictions_csv, list(test.index))
-    references = read_array(reference_npy)
+    references = read_rows(reference_npy, reference_ids_csv, list(test.index))
     run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
     rows = []
-    pairs = zip(test.iterrows(), predictions, strict=True)
-    for (sample_id, sample), pred in progress(pairs, total=len(test), what="samples scored"):
-        ref = references[sample["row"]]
+    pairs = zip(test["group"].items(), references, predictions, strict=True)
+    for (sample_id, group), ref, pred in progress(pairs, total=len(test), what="samples scored"):
         state = status(ref, pred)
         for name, metric in METRICS.items():
             rows.append(
                 {
                     **run,
                     "id": sample_id,
-                    "group": sample["group"],
+                    "group": group,
                     "metric": name,
                     "value": metric(ref, pred),
                     "status": state,

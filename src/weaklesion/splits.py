@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from weaklesion.errors import DataError
+from weaklesion.files import read_array
 from weaklesion.samples import SPLITS
 
 
@@ -48,6 +50,12 @@ def order_digest(count: int) -> str:
     return hashlib.sha256(released_order(count).tobytes()).hexdigest()
 
 
+def ids_digest(split_ids: Mapping[str, Sequence[str]]) -> str:
+    """Return the SHA-256 of the ids of train, val and test in their order, a line each."""
+    lines = "\n".join(name for split in SPLITS for name in split_ids[split])
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]]:
     """Split samples so that no group (lesion, volume, patient) is in two splits.
 
@@ -85,3 +93,59 @@ def _distinct_sorted(ids: Sequence[str]) -> list[str]:
         doubled = sorted({name for name in ids if list(ids).count(name) > 1})
         raise ValueError(f"image_ids: {', '.join(doubled[:10])} is there more than once")
     return distinct
+
+
+def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]]:
+    """Split samples by volume, in the paper's proportions of volumes: 48, 44 and 20 of 112.
+
+    Args:
+        groups: sample id to volume.
+        seed: decides the order of the volumes.
+
+    Returns:
+        `train`, `val` and `test`: sample ids, in the random order of their volumes. With three
+        volumes or more no split is empty.
+    """
+    volumes = sorted(set(groups.values()))
+    random.Random(seed).shuffle(volumes)
+    num_test = max(1, round(len(volumes) * 20 / 112))
+    num_val = max(1, round(len(volumes) * 44 / 112))
+    place = {volume: index for index, volume in enumerate(volumes)}
+    ids: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for sample, volume in sorted(groups.items(), key=lambda item: (place[item[1]], item[0])):
+        split = (
+            "test"
+            if place[volume] < num_test
+            else ("val" if place[volume] < num_test + num_val else "train")
+        )
+        ids[split].append(sample)
+    return ids
+
+
+def published_split(
+    ids: Sequence[str], index_files: Mapping[str, str], expected: int
+) -> dict[str, list[str]]:
+    """Split a sorted list of samples by published files of positions (discrepancy S2).
+
+    Args:
+        ids: samples in the order that the files count.
+        index_files: `train`, `val` and `test` to a .npy file of integers.
+        expected: number of samples that the files were made for.
+
+    Raises:
+        DataError: if there are not exactly so many samples, or the files are no split of them: one
+            sample more or less would shift every split silently.
+    """
+    if len(ids) != expected:
+        raise DataError(
+            f"the published index files are for exactly {expected} samples, and {len(ids)} were "
+            "found. Check the source, or take the split by volume."
+        )
+    places = {split: read_array(path, memory_map=False) for split, path in index_files.items()}
+    together = np.concatenate([places[split].ravel() for split in SPLITS])
+    if not np.array_equal(np.sort(together), np.arange(expected)):
+        raise DataError(
+            f"{', '.join(index_files.values())}: are no split of 0 to {expected - 1}. Get the "
+            "files again."
+        )
+    return {split: [ids[int(place)] for place in places[split].ravel()] for split in SPLITS}

@@ -29,7 +29,6 @@ class Estimate:
         ci_high: upper end.
         n_seeds: number of seeds.
         n_samples: number of samples of a run.
-        n_undefined: samples of all seeds in which the metric is undefined.
     """
 
     mean: float
@@ -38,7 +37,6 @@ class Estimate:
     ci_high: float
     n_seeds: int
     n_samples: int
-    n_undefined: int
 
 
 def resolve_undefined(
@@ -110,7 +108,6 @@ def estimate(values: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
         ci_high=high,
         n_seeds=table.shape[1],
         n_samples=table.shape[0],
-        n_undefined=int(table.isna().to_numpy().sum()),
     )
 
 

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.files import written_whole
+from weaklesion.pages import render
 from weaklesion.scoring import METRICS
 from weaklesion.statistics import OVERLAPS, estimate, resolve_undefined
 
@@ -33,8 +33,10 @@ TABLE1_COLUMNS = [
     "published_mean",
     "published_std",
     "difference",
+    "n_empty",
     "n_undefined",
     "undefined_policy",
+    "reference",
 ]
 DEFINITIONS = {
     "iou": ("IoU", "%", "|R∩P| / |R∪P|"),
@@ -106,6 +108,7 @@ def tabulate_table1(
     published_datasets: Mapping[str, str],
     published_arms: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
+    references: Mapping[str, str],
     draws: int,
     bootstrap_seed: int,
     table_csv: str | Path,
@@ -121,6 +124,7 @@ def tabulate_table1(
         published_arms: our arm's name to the paper's.
         protocols: protocol to `undefined` (see `weaklesion.statistics.resolve_undefined`),
             `published_as` (from the paper's column to our metric) and `side_px` of a patch.
+        references: dataset to what its predictions are scored against.
         draws: bootstrap draws.
         bootstrap_seed: their seed.
         table_csv: written: one row a cell; overlaps in percent, distances in px.
@@ -128,6 +132,12 @@ def tabulate_table1(
     """
     scores = read_scores(scores_csvs, expected)
     published = yaml.safe_load(Path(published_yaml).read_text())["table1"]
+    unknown = sorted(set(published_datasets.values()) - set(published))
+    if unknown:
+        raise DataError(
+            f"{published_yaml}: has no dataset {', '.join(unknown)}; `published` in the "
+            f"configuration is one of {', '.join(published)}."
+        )
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
@@ -146,7 +156,7 @@ def tabulate_table1(
                 published_arms.get(str(arm), ""),
                 columns.get(str(metric), ""),
             )
-            raw_undefined = block[(block["arm"] == arm) & (block["metric"] == metric)]["value"]
+            raw = block[(block["arm"] == arm) & (block["metric"] == metric)]
             rows.append(
                 {
                     "dataset": dataset,
@@ -157,8 +167,10 @@ def tabulate_table1(
                     "published_mean": mean,
                     "published_std": std,
                     "difference": ours["mean"] - mean,
-                    "n_undefined": int(raw_undefined.isna().sum()),
+                    "n_empty": int((raw["status"] != "ok").sum()),
+                    "n_undefined": int(raw["value"].isna().sum()),
                     "undefined_policy": choice["undefined"],
+                    "reference": references[str(dataset)],
                 }
             )
     table = pd.DataFrame(rows)[TABLE1_COLUMNS]
@@ -171,12 +183,6 @@ def tabulate_table1(
 
 def render_table1(table: pd.DataFrame) -> str:
     """Return Table 1 as one HTML page: a block a dataset and protocol, a row an arm."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("weaklesion", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
         arms = [
@@ -189,8 +195,7 @@ def render_table1(table: pd.DataFrame) -> str:
                 "protocol": protocol,
                 "arms": arms,
                 "policy": block["undefined_policy"].iloc[0],
+                "reference": block["reference"].iloc[0],
             }
         )
-    return environment.get_template("table1.html").render(
-        blocks=blocks, definitions=DEFINITIONS, isnan=math.isnan
-    )
+    return render("table1.html", blocks=blocks, definitions=DEFINITIONS)

@@ -307,11 +307,6 @@ def fit(
             if scheduler is not None:
                 scheduler.step()
         loss, segmentation, classification = (totals / len(train.ids)).tolist()
-        if not math.isfinite(loss):
-            raise DataError(
-                f"epoch {epoch + 1}: the training loss is {loss}. Lower learning_rate, "
-                "or set precision to float32."
-            )
         seconds = time.perf_counter() - started
         seen.history.append(
             {
@@ -324,8 +319,14 @@ def fit(
                 "seconds": seconds,
             }
         )
-        keep(seen, model, settings)
         last = seen.history[-1]
+        if not (math.isfinite(loss) and math.isfinite(last["val_segmentation_loss"])):
+            raise DataError(
+                f"epoch {epoch + 1}: the training loss is {loss} and the validation loss "
+                f"{last['val_segmentation_loss']}. Lower learning_rate, or set precision to "
+                "float32."
+            )
+        keep(seen, model, settings)
         each = sum(row["seconds"] for row in seen.history) / len(seen.history)
         logger.info(
             "epoch %d/%d: loss %.4f, validation loss %.4f, Dice against the target %.4f; "

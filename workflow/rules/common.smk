@@ -1,10 +1,16 @@
 # Where things lie, and which settings a job gets. All logic is in the package.
+import functools
+import re
 import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from weaklesion import experiments
+from weaklesion.manifest import is_archive, read_manifest
+from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
+
+experiments.check_config(config)
 
 RESULTS = Path("results") / config["study"]
 STAGE = RESULTS / "{dataset}/{protocol}"
@@ -42,19 +48,86 @@ def dataset_source(wildcards):
     return Path("resources") / wildcards.dataset / source
 
 
-def manifest_of(wildcards):
-    """Manifest of a dataset, of a phantom, or of the ImageNet weights."""
-    if wildcards.dataset == "imagenet_weights":
-        return in_workflow(config["imagenet_weights"]["manifest"])
+@functools.cache
+def manifest_rows(dataset):
+    """Rows of the manifest of a dataset, or of the ImageNet weights, by file name."""
+    holder = config["datasets"].get(dataset, config["imagenet_weights"])
+    return read_manifest(in_workflow(holder["manifest"]))
+
+
+def is_phantom(dataset):
+    """Whether a dataset is made by the workflow."""
+    return "phantom" in config["datasets"].get(dataset, {})
+
+
+def phantom_manifest(wildcards):
+    """Manifest of a phantom, which exists only once it is made; nothing for other datasets."""
+    source = dataset_source(wildcards) if is_phantom(wildcards.dataset) else None
+    return source / "phantom/manifest.csv" if source else []
+
+
+def manifest_row(wildcards):
+    """A file's row, so that only what a row says of it re-runs its download; none of a phantom."""
+    if is_phantom(wildcards.dataset):
+        return {}
+    return manifest_rows(wildcards.dataset)[wildcards.file]
+
+
+def source_files(wildcards):
+    """Raw files of a dataset: (archives, tables, other files), as paths below `archives/`."""
     dataset = config["datasets"][wildcards.dataset]
-    if "phantom" in dataset:
-        return dataset_source(wildcards) / "phantom/manifest.csv"
-    return in_workflow(dataset["manifest"])
+    if is_phantom(wildcards.dataset):
+        names = PHANTOM_FILES[dataset["loader"]]
+    else:
+        names = manifest_rows(wildcards.dataset)
+    archives = [name for name in names if is_archive(name)]
+    tables = [name for name in names if name.endswith(".csv")]
+    others = [name for name in names if name not in [*archives, *tables]]
+    return dataset.get("parts", archives), tables, others
 
 
-def phantom(key):
-    """A setting of a phantom, for the rule that makes it."""
-    return lambda wildcards: config["datasets"][wildcards.dataset]["phantom"][key]
+def unpacked_sources(wildcards):
+    """Folders of a dataset's unpacked archives, and files that need no unpacking."""
+    archives, _, others = source_files(wildcards)
+    source = dataset_source(wildcards)
+    return [source / "extracted" / name for name in archives] + [
+        source / "archives" / name for name in others
+    ]
+
+
+def source_table(wildcards):
+    """Table of a dataset, if it has one."""
+    _, tables, _ = source_files(wildcards)
+    return [dataset_source(wildcards) / "archives" / name for name in tables[:1]]
+
+
+def loader_of(wildcards):
+    """Name of the module that loads a dataset."""
+    return config["datasets"][wildcards.dataset]["loader"]
+
+
+def loaded_by(loader, negate=False):
+    """Wildcard pattern of the datasets of one loader, or of all others."""
+    names = [
+        name
+        for name, dataset in config["datasets"].items()
+        if (dataset["loader"] == loader) != negate
+    ]
+    return "|".join(map(re.escape, names)) or "none"
+
+
+def reference_of(wildcards):
+    """What a dataset's predictions are scored against."""
+    name = config["datasets"][wildcards.dataset]["reference"]
+    path = PATCHES / "reference.npy" if name == "dense" else TARGETS / f"{name}.npy"
+    return str(path).format(**wildcards)
+
+
+def reference_ids_of(wildcards):
+    """Table with the ids of those references."""
+    name = config["datasets"][wildcards.dataset]["reference"]
+    path = PATCHES / "samples.csv" if name == "dense" else TARGETS / "ellipses.csv"
+    return str(path).format(**wildcards)
 
 
 def switch(stage, key):
@@ -97,7 +170,7 @@ def weights_of(wildcards):
 def arms_matching(trained):
     """Wildcard pattern of the arms with a network, or without one."""
     names = [a for a in config["arms"] if experiments.is_trained(config, a) == trained]
-    return "|".join(names) or "none"
+    return "|".join(map(re.escape, names)) or "none"
 
 
 def run_files(name, runs):
@@ -145,3 +218,8 @@ def scoring_choices(runs):
             "side_px": switches["patches"]["side_px"]
         }
     return choices
+
+
+def templates(*names):
+    """Templates of the package's pages."""
+    return [in_workflow(f"src/weaklesion/templates/{name}.html") for name in names]

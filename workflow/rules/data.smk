@@ -2,9 +2,9 @@
 
 
 rule make_phantom:
-    """Make a phantom of HAM10000 in its native form."""
+    """Make a phantom in the native form of a dataset."""
     input:
-        code=module_files("phantoms.ham10k"),
+        code=lambda wildcards: module_files(f"phantoms.{loader_of(wildcards)}"),
     output:
         manifest=SOURCE / "phantom/manifest.csv",
     log:
@@ -17,10 +17,8 @@ rule make_phantom:
         mem_mb=1000,
         runtime=10,
     params:
-        num_images=phantom("num_images"),
-        seed=phantom("seed"),
-        width_px=phantom("width_px"),
-        height_px=phantom("height_px"),
+        loader=loader_of,
+        settings=lambda wildcards: config["datasets"][wildcards.dataset]["phantom"],
     script:
         "../scripts/make_phantom.py"
 
@@ -28,34 +26,64 @@ rule make_phantom:
 rule download_file:
     """Fetch one file of a manifest and verify it."""
     input:
-        manifest=manifest_of,
+        manifest=phantom_manifest,
     output:
         SOURCE / "archives/{file}",
     log:
         LOGS / "download_file/{dataset}-{source}-{file}.log",
     benchmark:
         BENCHMARKS / "download_file/{dataset}-{source}-{file}.tsv"
-    retries: 2
     conda:
         "../../envs/data.yaml"
     resources:
         downloads=1,
         mem_mb=500,
         runtime=240,
+    params:
+        row=manifest_row,
     script:
         "../scripts/download_file.py"
+
+
+rule fetch_slices:
+    """Fetch one archive of DeepLesion, keep the slices that its lesions need, and delete it."""
+    input:
+        manifest=phantom_manifest,
+        table=SOURCE / "archives/DL_info.csv",
+        code=module_files("datasets.deeplesion"),
+    output:
+        directory(SOURCE / "extracted/{file}"),
+    log:
+        LOGS / "fetch_slices/{dataset}-{source}-{file}.log",
+    benchmark:
+        BENCHMARKS / "fetch_slices/{dataset}-{source}-{file}.tsv"
+    wildcard_constraints:
+        dataset=loaded_by("deeplesion"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        downloads=1,
+        mem_mb=1000,
+        disk_mb=5500,
+        runtime=480,
+    params:
+        row=manifest_row,
+    script:
+        "../scripts/fetch_slices.py"
 
 
 rule extract_archive:
     """Unpack one archive."""
     input:
-        SOURCE / "archives/{file}.zip",
+        SOURCE / "archives/{file}",
     output:
         directory(SOURCE / "extracted/{file}"),
     log:
         LOGS / "extract_archive/{dataset}-{source}-{file}.log",
     benchmark:
         BENCHMARKS / "extract_archive/{dataset}-{source}-{file}.tsv"
+    wildcard_constraints:
+        dataset=loaded_by("deeplesion", negate=True),
     conda:
         "../../envs/data.yaml"
     resources:

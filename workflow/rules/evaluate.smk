@@ -6,7 +6,8 @@ rule score_predictions:
     input:
         predictions=RUN / "predictions.npy",
         ids=RUN / "predictions.csv",
-        reference=PATCHES / "reference.npy",
+        reference=reference_of,
+        reference_ids=reference_ids_of,
         samples=PATCHES / "samples.csv",
         code=module_files("scoring"),
     output:
@@ -29,7 +30,7 @@ rule tabulate_table1:
     input:
         scores=run_files("scores.csv", TABLE1_RUNS),
         published=PUBLISHED_NUMBERS,
-        template=in_workflow("src/weaklesion/templates/table1.html"),
+        templates=templates("base", "table1"),
         code=module_files("tables"),
     output:
         csv=report(
@@ -58,6 +59,9 @@ rule tabulate_table1:
         published_datasets=published_names("datasets"),
         published_arms=published_names("arms"),
         protocols=scoring_choices(TABLE1_RUNS),
+        references={
+            name: dataset["reference"] for name, dataset in config["datasets"].items()
+        },
         draws=config["statistics"]["bootstrap_draws"],
         bootstrap_seed=config["statistics"]["bootstrap_seed"],
     script:

@@ -1,4 +1,45 @@
-# Figures for the report.
+# Figures and pages for the report.
+
+
+rule tabulate_samples:
+    """Say what became of each dataset's samples under each protocol."""
+    input:
+        patches=[
+            str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
+            for dataset, protocol in TABLE1_BLOCKS
+        ],
+        templates=templates("base", "samples"),
+        code=module_files("accounting"),
+    output:
+        html=report(
+            RESULTS / "tables/samples.html",
+            caption="../report/samples.rst",
+            category="Data",
+            labels={"item": "Samples kept and left out"},
+        ),
+    log:
+        LOGS / "tabulate_samples.log",
+    benchmark:
+        BENCHMARKS / "tabulate_samples.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        blocks=[
+            {
+                "dataset": dataset,
+                "protocol": protocol,
+                "source": config["datasets"][dataset]["source"],
+                "patches": str(PATCHES / "patches.json").format(
+                    dataset=dataset, protocol=protocol
+                ),
+            }
+            for dataset, protocol in TABLE1_BLOCKS
+        ],
+    script:
+        "../scripts/tabulate_samples.py"
 
 
 rule plot_training_curves:
@@ -42,7 +83,8 @@ rule plot_contours:
     """Draw reference, ellipse and every arm's contour over test images."""
     input:
         images=PATCHES / "images.npy",
-        reference=PATCHES / "reference.npy",
+        reference=reference_of,
+        reference_ids=reference_ids_of,
         samples=PATCHES / "samples.csv",
         predictions=lambda wildcards: run_files(
             "predictions.npy", runs_of_block(wildcards, first_seed=True)
@@ -73,7 +115,9 @@ rule plot_contours:
         runtime=30,
     params:
         all_arms=list(config["arms"]),
-        channel_order=switch("patches", "channel_order"),
+        channel_order=lambda wildcards: experiments.patch_settings(
+            config, wildcards.dataset, wildcards.protocol
+        ).get("channel_order", "rgb"),
         num_images=config["figures"]["contour_images"],
         ranked_by=config["figures"]["ranked_by"],
         arms=lambda wildcards: described_runs(
@@ -87,8 +131,9 @@ rule plot_contours:
 
 
 rule figures:
-    """All figures."""
+    """All figures, and the accounts of the samples."""
     input:
+        rules.tabulate_samples.output,
         [
             RESULTS / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
             for dataset, protocol in TABLE1_BLOCKS

@@ -23,3 +23,28 @@ rule draw_ellipses:
         center=switch("supervision", "center"),
     script:
         "../scripts/draw_ellipses.py"
+
+
+rule draw_grabcut:
+    """Segment each sample by GrabCut, starting from its ellipse."""
+    input:
+        samples=PATCHES / "samples.csv",
+        images=PATCHES / "images.npy",
+        ellipses=TARGETS / "ellipses.csv",
+        code=module_files("grabcut"),
+    output:
+        target=TARGETS / "grabcut.npy",
+    log:
+        LOGS / "draw_grabcut/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "draw_grabcut/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        init=switch("supervision", "grabcut_init"),
+    script:
+        "../scripts/draw_grabcut.py"

@@ -2,7 +2,8 @@
 
 from job import logged
 
-from weaklesion.download import fetch_named
+from weaklesion.download import fetch, row_of
 
 with logged(snakemake.log[0]):
-    fetch_named(snakemake.input.manifest, snakemake.wildcards.file, snakemake.output[0])
+    row = snakemake.params.row or row_of(snakemake.input.manifest, snakemake.wildcards.file)
+    fetch(row, snakemake.output[0])

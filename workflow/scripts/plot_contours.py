@@ -8,6 +8,7 @@ with logged(snakemake.log[0]):
     plot_contours(
         images_npy=snakemake.input.images,
         reference_npy=snakemake.input.reference,
+        reference_ids_csv=snakemake.input.reference_ids,
         samples_csv=snakemake.input.samples,
         channel_order=snakemake.params.channel_order,
         arms=snakemake.params.arms,

@@ -9,6 +9,7 @@ with logged(snakemake.log[0]):
         predictions_npy=snakemake.input.predictions,
         predictions_csv=snakemake.input.ids,
         reference_npy=snakemake.input.reference,
+        reference_ids_csv=snakemake.input.reference_ids,
         samples_csv=snakemake.input.samples,
         scores_csv=snakemake.output.scores,
         dataset=snakemake.wildcards.dataset,

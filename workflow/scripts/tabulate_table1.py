@@ -12,6 +12,7 @@ with logged(snakemake.log[0]):
         published_datasets=snakemake.params.published_datasets,
         published_arms=snakemake.params.published_arms,
         protocols=snakemake.params.protocols,
+        references=snakemake.params.references,
         draws=snakemake.params.draws,
         bootstrap_seed=snakemake.params.bootstrap_seed,
         table_csv=snakemake.output.csv,

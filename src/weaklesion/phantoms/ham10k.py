@@ -6,10 +6,8 @@ lesion. The traps of the real archives are there: masks with an inverted palette
 entry, and one mask that covers its whole image.
 """
 
-import csv
 import io
 import logging
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,22 +15,22 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from weaklesion.download import MANIFEST_COLUMNS
-from weaklesion.files import file_digest, written_whole
+from weaklesion.phantoms import FILES
+from weaklesion.phantoms.shapes import (
+    draw_harmonics,
+    lesion_depth,
+    smooth_noise,
+    write_csv,
+    write_manifest_of,
+    write_zip,
+)
 from weaklesion.progress import progress
 
 logger = logging.getLogger(__name__)
 
 FIRST_NUMBER = 24306  # as in HAM10000
 IMAGES_A_LESION = (1, 1, 1, 2, 3)  # drawn from: most lesions have one image
-ZIP_DATE = (2018, 8, 1, 0, 0, 0)
 INVERTED_PALETTE_EVERY = 25
-ARCHIVES = (
-    "HAM10000_images_part_1.zip",
-    "HAM10000_images_part_2.zip",
-    "HAM10000_segmentations_lesion_tschandl.zip",
-    "HAM10000_metadata.csv",
-)
 
 
 @dataclass(frozen=True)
@@ -95,36 +93,25 @@ def make_phantom(
     masks[f"__MACOSX/HAM10000_segmentations_lesion_tschandl/._{first_mask}"] = b"\0\5\26\7"
     names = sorted(images)
     half = len(names) // 2
-    _write_zip(folder / ARCHIVES[0], {name: images[name] for name in names[:half]})
-    _write_zip(folder / ARCHIVES[1], {name: images[name] for name in names[half:]})
-    _write_zip(folder / ARCHIVES[2], masks)
+    write_zip(folder / FILES["ham10k"][0], {name: images[name] for name in names[:half]})
+    write_zip(folder / FILES["ham10k"][1], {name: images[name] for name in names[half:]})
+    write_zip(folder / FILES["ham10k"][2], masks)
     order = rng.permutation(len(metadata))  # the real table is not in the images' order either
     header = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]
-    _write_csv(folder / ARCHIVES[3], header, [metadata[i] for i in order])
-    rows = [
-        [
-            name,
-            name,
-            (folder / name).stat().st_size,
-            file_digest(folder / name, "md5"),
-            file_digest(folder / name, "sha256"),
-        ]
-        for name in ARCHIVES
-    ]
-    _write_csv(folder / "manifest.csv", list(MANIFEST_COLUMNS), rows)
+    write_csv(folder / FILES["ham10k"][3], header, [metadata[i] for i in order])
+    write_manifest_of(folder, FILES["ham10k"])
     logger.info("%d phantom images of %d lesions in %s", num_images, num_lesions, folder)
 
 
 def draw_lesion(rng: np.random.Generator, number: int) -> Lesion:
     """Draw the shape and the colours of a lesion."""
-    orders = np.arange(2, 8)
     skin = np.array([225.0, 178.0, 160.0]) + rng.normal(0, 12, 3)
     darkness = rng.uniform(0.30, 0.62)
     return Lesion(
         name=f"HAM_{number:07d}",
         radius=rng.uniform(0.16, 0.36),
         elongation=rng.uniform(0.55, 0.95),
-        harmonics=rng.normal(0, 0.16, (6, 2)) / (orders[:, None] - 0.5),
+        harmonics=draw_harmonics(rng),
         lesion_rgb=skin * (1 - darkness) + rng.normal(0, 10, 3),
         skin_rgb=skin,
         blur=rng.uniform(0.05, 0.16),
@@ -139,20 +126,14 @@ def draw_image(
     cy, cx = rng.normal(0.5, 0.05, 2) * (height, width)
     turn = rng.uniform(0, 2 * np.pi)
     radius_px = lesion.radius * height * rng.uniform(0.9, 1.1)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    u = ((x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)) / radius_px
-    v = (-(x - cx) * np.sin(turn) + (y - cy) * np.cos(turn)) / (radius_px * lesion.elongation)
-    theta = np.arctan2(v, u)
-    outline = np.ones(shape_hw, dtype=np.float32)
-    for order, (cosine, sine) in enumerate(lesion.harmonics, start=2):
-        outline += cosine * np.cos(order * theta) + sine * np.sin(order * theta)
-    depth = np.maximum(outline, 0.3) - np.hypot(u, v)  # above 0 inside, in units of the radius
+    depth = lesion_depth(shape_hw, (cx, cy), radius_px, lesion.elongation, turn, lesion.harmonics)
     mask = depth > 0
 
     inside = 1 / (1 + np.exp(-depth / lesion.blur))
-    mottled = inside * (1 + 0.25 * _smooth_noise(rng, shape_hw, 24))
-    skin = lesion.skin_rgb * (1 + 0.05 * _smooth_noise(rng, shape_hw, 5))[..., None]
+    mottled = inside * (1 + 0.25 * smooth_noise(rng, shape_hw, 24))
+    skin = lesion.skin_rgb * (1 + 0.05 * smooth_noise(rng, shape_hw, 5))[..., None]
     image = skin + np.clip(mottled, 0, 1.2)[..., None] * (lesion.lesion_rgb - lesion.skin_rgb)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
     off_centre = np.hypot((x / width - 0.5), (y / height - 0.5))
     image *= (1 - 0.5 * np.clip(off_centre - 0.35, 0, None) * rng.uniform(0, 2))[..., None]
     image = np.clip(image, 0, 255).astype(np.uint8)
@@ -160,11 +141,6 @@ def draw_image(
         _draw_hair(image, rng)
     grain = rng.normal(0, 4, (*shape_hw, 1)) + rng.normal(0, 2, (*shape_hw, 3))
     return np.clip(image + grain, 0, 255).astype(np.uint8), mask
-
-
-def _smooth_noise(rng: np.random.Generator, shape_hw: tuple[int, int], cells: int) -> np.ndarray:
-    grid = rng.normal(0, 1, (cells, cells)).astype(np.float32)
-    return cv2.resize(grid, shape_hw[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def _draw_hair(image: np.ndarray, rng: np.random.Generator) -> None:
@@ -193,19 +169,3 @@ def _palette_png(mask: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _write_zip(path: Path, members: dict[str, bytes]) -> None:
-    with (
-        written_whole(path) as beside,
-        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as bundle,
-    ):
-        for name, content in members.items():
-            bundle.writestr(zipfile.ZipInfo(name, ZIP_DATE), content)
-
-
-def _write_csv(path: Path, header: list[str], rows: list[list]) -> None:
-    with written_whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -1,0 +1,365 @@
+"""LiTS: abdominal CT volumes as NIfTI with segmentations (1 liver, 2 tumour).
+
+As published by the challenge (`volume-N.nii`, `segmentation-N.nii`) and as Task03_Liver of the
+Medical Segmentation Decathlon (`imagesTr/liver_N.nii.gz`, `labelsTr/liver_N.nii.gz`). Each
+connected part of tumour in an axial slice is a sample.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import nibabel
+import numpy as np
+
+from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.errors import DataError
+from weaklesion.metrics import iou
+from weaklesion.patches import (
+    BadSampleError,
+    LeftOut,
+    OnBadSample,
+    Sample,
+    in_parallel,
+    write_patches,
+)
+from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
+from weaklesion.splits import published_split, volume_split
+
+logger = logging.getLogger(__name__)
+
+TUMOUR = 2
+LABELS = (0, 1, 2)
+PUBLISHED_SAMPLES = 16462
+VOLUME = re.compile(r"^(?:volume-|imagesTr/liver_)(\d+)\.nii(?:\.gz)?$")
+SEGMENTATION = re.compile(r"^(?:segmentation-|labelsTr/liver_)(\d+)\.nii(?:\.gz)?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How patches are made from LiTS's volumes.
+
+    Attributes:
+        side_px: height and width of a patch, px.
+        on_bad_sample: `error`, or `drop` to leave bad volumes and samples out and count them.
+        split_seed: seed of the split by volume.
+        window_hu: Hounsfield units that become 0 and 255 (G17).
+        margin_px: margin on each side of the lesion's longest extent, px of the slice (G16).
+        border: `replicate` the slice's border where a window leaves it, or `clip` the window, which
+            then is no square and is squeezed, as released.
+        min_ellipse_iou: samples whose ellipse overlaps their reference less are left out of every
+            split, as released (G11); 0 leaves none out.
+        split: `group` by volume, or `published`, by the released index files.
+        published_split: those files (.npy of positions) by split; None without.
+        limit: at most so many samples of a split.
+    """
+
+    side_px: int
+    on_bad_sample: OnBadSample
+    split_seed: int
+    window_hu: tuple[float, float]
+    margin_px: int
+    border: Literal["replicate", "clip"]
+    min_ellipse_iou: float
+    split: Literal["group", "published"]
+    published_split: dict[str, str] | None = None
+    limit: dict[str, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window_hu", tuple(self.window_hu))
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise ValueError(f"window_hu: from low to high is needed, not {self.window_hu}")
+        if self.split == "published" and not self.published_split:
+            raise ValueError("split: 'published' needs the index files in published_split")
+
+
+def make_patches(
+    *,
+    folders: Sequence[str | Path],
+    table_csv: str | Path | None,
+    patches_dir: str | Path,
+    settings: Settings,
+    workers: int = 1,
+) -> None:
+    """Make the patches of LiTS or of its phantom; each volume is decoded once.
+
+    Args:
+        folders: the unpacked archives.
+        table_csv: None; LiTS has no table.
+        patches_dir: where the files of `weaklesion.patches` are written.
+        settings: see `Settings`.
+        workers: number of processes, each of which holds one volume.
+
+    Raises:
+        DataError: if the data are not as they must be; nothing is written then.
+    """
+    pairs = find_volumes(folders)
+    logger.info("%d volumes with segmentations", len(pairs))
+    work = partial(read_volume, settings=settings)
+    by_volume = in_parallel(work, pairs, workers, "volumes", chunk=1)
+
+    def assign(groups: Mapping[str, str]) -> dict[str, list[str]]:
+        if settings.split == "published":
+            assert settings.published_split is not None
+            return published_split(list(groups), settings.published_split, PUBLISHED_SAMPLES)
+        return volume_split(groups, seed=settings.split_seed)
+
+    write_patches(
+        patches_dir,
+        chain.from_iterable(by_volume),
+        side_px=settings.side_px,
+        assign_splits=assign,
+        groups_apart=settings.split == "group",
+        limit=settings.limit,
+        report={"volumes": len(pairs), "settings": asdict(settings)},
+    )
+
+
+def find_volumes(folders: Sequence[str | Path]) -> list[tuple[int, str, str]]:
+    """Pair volumes and segmentations by their number.
+
+    Args:
+        folders: searched at any depth; files stand for themselves.
+
+    Returns:
+        Number, path of the volume, path of the segmentation; sorted by number.
+
+    Raises:
+        DataError: if there is none, a number is there twice, or one of a pair is missing.
+    """
+    volumes, segmentations = _by_number(folders, VOLUME), _by_number(folders, SEGMENTATION)
+    where = ", ".join(str(folder) for folder in folders)
+    if not volumes:
+        raise DataError(
+            f"{where}: no volume-N.nii or imagesTr/liver_N.nii.gz in it. Unpack the archives."
+        )
+    for have, lack, what in (
+        (volumes, segmentations, "segmentation"),
+        (segmentations, volumes, "volume"),
+    ):
+        missing = sorted(set(have) - set(lack))
+        if missing:
+            raise DataError(
+                f"{where}: no {what} for {', '.join(map(str, missing[:10]))} ({len(missing)} in "
+                "all). Unpack its archive, or remove the other file."
+            )
+    return [
+        (number, str(volumes[number]), str(segmentations[number])) for number in sorted(volumes)
+    ]
+
+
+def _by_number(folders: Sequence[str | Path], pattern: re.Pattern[str]) -> dict[int, Path]:
+    found: dict[int, Path] = {}
+    paths = [Path(folder) for folder in folders]
+    inside = [path for folder in paths for path in folder.rglob("*.nii*")]
+    for path in sorted([*inside, *(path for path in paths if path.is_file())]):
+        match = pattern.match(path.name) or pattern.match(f"{path.parent.name}/{path.name}")
+        if match is None or "__MACOSX" in path.parts:
+            continue
+        number = int(match[1])
+        if number in found:
+            raise DataError(
+                f"{path}: case {number} is also at {found[number]}. Remove one of them."
+            )
+        found[number] = path
+    return found
+
+
+def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sample | LeftOut]:
+    """Read one volume; return the samples of all its slices."""
+    number, volume_path, segmentation_path = item
+    name = f"volume-{number}"
+    try:
+        segmentation = _read_labels(segmentation_path, name)
+        slices = [z for z in range(segmentation.shape[2]) if (segmentation[..., z] == TUMOUR).any()]
+        if not slices:
+            return [LeftOut(name, "volume without tumour")]
+        volume, spacing = _read_hounsfield(volume_path, name)
+        if volume.shape != segmentation.shape:
+            raise BadSampleError(
+                name,
+                "volume and segmentation differ in shape",
+                f"{segmentation_path}: has the shape {segmentation.shape}, and its volume "
+                f"{volume.shape}. Get both from the same source.",
+            )
+    except BadSampleError as bad:
+        if settings.on_bad_sample == "error":
+            raise
+        return [LeftOut(bad.sample_id, bad.reason)]
+    found: list[Sample | LeftOut] = []
+    for z in slices:
+        # NIfTI's first axis is x: transposed, rows are y
+        tumour = np.ascontiguousarray((segmentation[..., z] == TUMOUR).T)
+        hounsfield = np.asarray(volume[..., z].T, dtype=np.float32)
+        if not np.isfinite(hounsfield).all():
+            found.append(_refuse_slice(number, z, volume_path, settings.on_bad_sample))
+            continue
+        found += read_slice(number, z, hounsfield, tumour, spacing, settings)
+    return found
+
+
+def _refuse_slice(number: int, z: int, path: str, on_bad_sample: OnBadSample) -> LeftOut:
+    name, reason = f"{number:03d}_{z:04d}", "slice with values that are not finite"
+    if on_bad_sample == "error":
+        raise BadSampleError(
+            name,
+            reason,
+            f"{path}: slice {z} has values that are not finite numbers. "
+            "Get the volume again, or leave it out.",
+        )
+    return LeftOut(name, reason)
+
+
+def _open(path: str, name: str) -> Any:
+    try:
+        image: Any = nibabel.load(path)
+        if len(image.shape) != 3:
+            raise BadSampleError(
+                name,
+                "volume without three dimensions",
+                f"{path}: has {len(image.shape)} dimensions, not 3.",
+            )
+        return image
+    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError) as error:
+        raise BadSampleError(
+            name,
+            "file that cannot be read",
+            f"{path}: cannot be read as NIfTI ({error}). Unpack it again.",
+        ) from error
+
+
+def _read_data(image: Any, path: str, name: str) -> np.ndarray:
+    try:
+        return np.asanyarray(image.dataobj)
+    except (OSError, EOFError, ValueError) as error:
+        raise BadSampleError(
+            name, "file that cannot be read", f"{path}: is truncated ({error}). Unpack it again."
+        ) from error
+
+
+def _read_labels(path: str, name: str) -> np.ndarray:
+    labels = _read_data(_open(path, name), path, name)
+    values = np.unique(labels)
+    if not set(values.tolist()) <= set(LABELS):
+        odd = sorted(set(values.tolist()) - set(LABELS))
+        raise BadSampleError(
+            name,
+            "segmentation with other labels",
+            f"{path}: has the labels {odd[:5]}; 0, 1 and 2 are known. Check the file.",
+        )
+    return labels.astype(np.uint8)
+
+
+def _read_hounsfield(path: str, name: str) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """Return the volume, x first, and mm per pixel of x and y; None where the file has no scale."""
+    image = _open(path, name)
+    zooms = tuple(float(zoom) for zoom in image.header.get_zooms()[:2])
+    unknown = np.array_equal(image.affine, np.eye(4))  # so in the official cases 28 to 47
+    return _read_data(image, path, name), None if unknown else (zooms[0], zooms[1])
+
+
+def read_slice(
+    number: int,
+    z: int,
+    hounsfield: np.ndarray,
+    tumour: np.ndarray,
+    spacing: tuple[float, float] | None,
+    settings: Settings,
+) -> Iterator[Sample | LeftOut]:
+    """Give the samples of one slice: its 8-connected parts of tumour.
+
+    Args:
+        number: the volume's number.
+        z: index of the slice.
+        hounsfield: (H, W) float32 HU.
+        tumour: (H, W) bool.
+        spacing: mm per pixel of x and y, or None.
+        settings: see `Settings`.
+    """
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(
+        tumour.astype(np.uint8), connectivity=8
+    )
+    low, high = settings.window_hu
+    grey = np.clip((hounsfield - low) / (high - low), 0, 1) * 255
+    for part in range(1, count):
+        name = f"{number:03d}_{z:04d}_{part:02d}"
+        mask = labels == part
+        try:
+            ellipse = fit_ellipse(mask)
+        except ValueError:
+            yield LeftOut(name, "hull with fewer than five vertices: no ellipse")
+            continue
+        window = _window(boxes[part], tumour.shape, settings)
+        sample = _cut(name, number, z, grey, mask, ellipse, window, spacing, settings)
+        side = settings.side_px
+        drawn = draw_ellipse(ellipse_from_recist(sample.recist), (side, side))
+        assert sample.reference is not None
+        if settings.min_ellipse_iou and not (
+            iou(sample.reference, drawn) >= settings.min_ellipse_iou
+        ):
+            yield LeftOut(
+                name, f"ellipse and reference overlap by less than {settings.min_ellipse_iou} (G11)"
+            )
+            continue
+        yield sample
+
+
+def _window(
+    box: np.ndarray, shape_hw: tuple[int, ...], settings: Settings
+) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of the window about a component's bounding box."""
+    x, y, width, height = (int(value) for value in box[:4])
+    side = max(width, height) + 2 * settings.margin_px
+    x0, y0 = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
+    x1, y1 = x0 + side, y0 + side
+    if settings.border == "clip":
+        return max(0, x0), max(0, y0), min(shape_hw[1], x1), min(shape_hw[0], y1)
+    return x0, y0, x1, y1
+
+
+def _cut(
+    name: str,
+    number: int,
+    z: int,
+    grey: np.ndarray,
+    mask: np.ndarray,
+    ellipse: Ellipse,
+    window: tuple[int, int, int, int],
+    spacing: tuple[float, float] | None,
+    settings: Settings,
+) -> Sample:
+    """Cut a window out of a slice and resize it to a patch."""
+    x0, y0, x1, y1 = window
+    side = settings.side_px
+    rows = np.clip(np.arange(y0, y1), 0, grey.shape[0] - 1)
+    columns = np.clip(np.arange(x0, x1), 0, grey.shape[1] - 1)
+    inside = ((np.arange(y0, y1) == rows)[:, None]) & (np.arange(x0, x1) == columns)
+    image = grey[np.ix_(rows, columns)]
+    reference = (mask[np.ix_(rows, columns)] & inside).astype(np.uint8)
+    shrinks = image.shape[0] > side
+    image = cv2.resize(
+        image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    moved = Ellipse(
+        ellipse.cx - x0, ellipse.cy - y0, ellipse.width, ellipse.height, ellipse.angle_deg
+    )
+    scale = None
+    if spacing is not None:
+        scale = spacing[0] * (x1 - x0) / side, spacing[1] * (y1 - y0) / side
+    return Sample(
+        id=name,
+        group=f"volume-{number}",
+        image=np.repeat(image.round().astype(np.uint8)[..., None], 3, axis=2),
+        reference=cv2.resize(reference, (side, side), interpolation=cv2.INTER_NEAREST_EXACT),
+        recist=recist_from_ellipse(moved.resized((y1 - y0, x1 - x0), (side, side))),
+        source=f"volume-{number}",
+        slice=z,
+        crop=window,
+        mm_per_px=scale,
+    )

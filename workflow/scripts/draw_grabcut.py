@@ -1,0 +1,15 @@
+"""Segment each sample by GrabCut, starting from its ellipse."""
+
+from job import logged
+
+from weaklesion.grabcut import draw_grabcut
+
+with logged(snakemake.log[0]):
+    draw_grabcut(
+        samples_csv=snakemake.input.samples,
+        images_npy=snakemake.input.images,
+        ellipses_csv=snakemake.input.ellipses,
+        target_npy=snakemake.output.target,
+        init=snakemake.params.init,
+        workers=snakemake.threads,
+    )
