@@ -98,7 +98,7 @@ def unpacked_sources(wildcards):
 def source_table(wildcards):
     """Table of a dataset, if it has one."""
     _, tables, _ = source_files(wildcards)
-    return [dataset_source(wildcards) / "archives" / name for name in tables[:1]]
+    return dataset_source(wildcards) / "archives" / tables[0] if tables else []
 
 
 def loader_of(wildcards):

@@ -20,7 +20,6 @@ import numpy as np
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
-from weaklesion.metrics import iou
 from weaklesion.patches import (
     BadSampleError,
     LeftOut,
@@ -297,17 +296,22 @@ def read_slice(
             continue
         window = _window(boxes[part], tumour.shape, settings)
         sample = _cut(name, number, z, grey, mask, ellipse, window, spacing, settings)
-        side = settings.side_px
-        drawn = draw_ellipse(ellipse_from_recist(sample.recist), (side, side))
-        assert sample.reference is not None
-        if settings.min_ellipse_iou and not (
-            iou(sample.reference, drawn) >= settings.min_ellipse_iou
-        ):
+        if settings.min_ellipse_iou and not _ellipse_iou(sample) >= settings.min_ellipse_iou:
             yield LeftOut(
                 name, f"ellipse and reference overlap by less than {settings.min_ellipse_iou} (G11)"
             )
             continue
         yield sample
+
+
+def _ellipse_iou(sample: Sample) -> float:
+    """Return the overlap of a sample's ellipse with its reference; nan where both are empty."""
+    assert sample.reference is not None
+    reference = sample.reference.astype(bool)
+    height, width = reference.shape
+    drawn = draw_ellipse(ellipse_from_recist(sample.recist), (height, width))
+    union = (reference | drawn).sum()
+    return float((reference & drawn).sum() / union) if union else float("nan")
 
 
 def _window(
