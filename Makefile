@@ -5,7 +5,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs
 DEMO := --configfile workflow/studies/demo.yaml
 
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test bench lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -32,6 +32,9 @@ lint: .venv/.ready ## Style, types and workflow checks.
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+bench: .venv/.ready ## Measure speed and memory against bounds; writes docs/BENCHMARKS.md.
+	$(BIN)/python benchmarks/bench_patches.py | tee docs/BENCHMARKS.md
 
 format: .venv/.ready ## Bring all code into the project's style.
 	$(BIN)/ruff check --fix .

@@ -24,6 +24,7 @@ from weaklesion.errors import DataError
 from weaklesion.files import read_array
 from weaklesion.metrics import dice
 from weaklesion.patches import Sample
+from weaklesion.phantoms.deeplesion import make_phantom
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.samples import RECIST_COLUMNS, read_samples
 
@@ -309,3 +310,13 @@ def test_archives_are_not_unpacked_whole(deeplesion_files, tmp_path):
     with zipfile.ZipFile(archive) as bundle:
         names = bundle.namelist()
     assert needed_members(names, table) == names
+
+
+def test_phantom_is_decided_by_its_seed(tmp_path):
+    def made(name, seed):
+        make_phantom(folder=tmp_path / name, num_series=10, seed=seed)
+        return [path.read_bytes() for path in sorted((tmp_path / name).iterdir())]
+
+    assert made("a", 1) == made("b", 1) != made("c", 2)
+    with pytest.raises(ValueError, match="num_series"):
+        make_phantom(folder=tmp_path, num_series=9, seed=1)

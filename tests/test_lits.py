@@ -8,12 +8,14 @@ import pytest
 from conftest import LITS, make_lits, real, unpack
 from skimage.measure import label, regionprops
 
+from weaklesion.datasets import lits
 from weaklesion.datasets.lits import Settings, find_volumes, read_slice, read_volume
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import read_array
 from weaklesion.metrics import dice
 from weaklesion.patches import LeftOut, Sample
+from weaklesion.phantoms.lits import make_phantom
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.samples import RECIST_COLUMNS, read_samples
 
@@ -301,3 +303,34 @@ def test_real_volumes_against_an_independent_count(tmp_path):
             if isinstance(item, Sample)
         ]
         assert np.mean(ellipses) > 0.88
+
+
+def test_each_volume_is_decoded_once(lits_files, monkeypatch):
+    decoded = []
+    original = lits._read_data
+
+    def counted(image, path, name):
+        decoded.append(path)
+        return original(image, path, name)
+
+    monkeypatch.setattr(lits, "_read_data", counted)
+    for item in find_volumes(lits_files):
+        read_volume(item, settings=Settings(**LITS))
+    # the volume without tumour is not decoded at all
+    assert len(decoded) == len(set(decoded)) == 11
+
+
+def test_phantom_is_decided_by_its_seed_and_has_its_traps(tmp_path):
+    def made(name, seed):
+        folder = tmp_path / name
+        make_phantom(folder=folder, num_volumes=4, num_slices=4, side_px=64, seed=seed)
+        return (folder / "lits_phantom.zip").read_bytes()
+
+    assert made("a", 1) == made("b", 1) != made("c", 2)
+    folders, _ = unpack(tmp_path / "a" / "manifest.csv", tmp_path / "unpacked")
+    images = [nibabel.load(path) for _, path, _ in find_volumes(folders)]
+    assert len({image.get_data_dtype() for image in images}) == 3
+    assert [np.array_equal(image.affine, np.eye(4)) for image in images] == [
+        False, True, False, False]  # fmt: skip
+    with pytest.raises(ValueError, match="num_volumes"):
+        make_phantom(folder=tmp_path, num_volumes=3, num_slices=4, side_px=64, seed=1)

@@ -133,7 +133,7 @@ def plot_contours(
         reference_npy: (N, H, W) uint8 of 0 and 1.
         reference_ids_csv: `id` of each reference.
         samples_csv: the N samples.
-        channel_order: `rgb` or `bgr`, of the patches.
+        channel_order: `rgb` or `bgr`, of the patches; `center` shows the middle channel in grey.
         all_arms: all arms of the configuration, for their colours.
         arms: `arm` (its name), `predictions` (path of predictions.npy), `ids` (path of
             predictions.csv) and `scores` (path of scores.csv), of one run each.
@@ -164,8 +164,7 @@ def plot_contours(
         for axis in axes.flat:
             axis.set_axis_off()
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=False)):
-            image = images[index] if channel_order == "rgb" else images[index][:, :, ::-1]
-            axis.imshow(image, interpolation="bilinear")
+            axis.imshow(_shown(images[index], channel_order), cmap="gray", interpolation="bilinear")
             _outline(axis, references[index], REFERENCE_COLOR, 2.2)
             for arm in arms:
                 _outline(axis, masks[arm["arm"]][index], colors[arm["arm"]], 1.2)
@@ -177,6 +176,12 @@ def plot_contours(
         names = ", ".join(arm["arm"] for arm in arms)
         figure.suptitle(f"{title}; above each image the Dice of {names}")
         save(figure, figures)
+
+
+def _shown(image: np.ndarray, channel_order: str) -> np.ndarray:
+    if channel_order == "center":
+        return image[:, :, 1]
+    return image if channel_order == "rgb" else image[:, :, ::-1]
 
 
 def _dice_by_id(scores_csv: str | Path) -> pd.Series:

@@ -114,3 +114,13 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
 def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+if __name__ == "__main__":
+    import argparse
+
+    parser = argparse.ArgumentParser(description="Write a manifest of the files in a folder.")
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    written = write_manifest(arguments.folder, arguments.folder / "manifest.csv")
+    print(f"{arguments.folder / 'manifest.csv'}: {len(written)} files")

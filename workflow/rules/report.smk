@@ -117,7 +117,7 @@ rule plot_contours:
         all_arms=list(config["arms"]),
         channel_order=lambda wildcards: experiments.patch_settings(
             config, wildcards.dataset, wildcards.protocol
-        ).get("channel_order", "rgb"),
+        ).get("channel_order", "center"),
         num_images=config["figures"]["contour_images"],
         ranked_by=config["figures"]["ranked_by"],
         arms=lambda wildcards: described_runs(
