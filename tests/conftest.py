@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from weaklesion.datasets import deeplesion, ham10k, lits
 from weaklesion.download import extract, fetch
@@ -11,6 +12,10 @@ from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import deeplesion as deeplesion_phantom
 from weaklesion.phantoms import ham10k as ham10k_phantom
 from weaklesion.phantoms import lits as lits_phantom
+
+# The same examples in every run: a test that fails, fails for everybody.
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.load_profile("reproducible")
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("WEAKLESION_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -100,19 +105,19 @@ def deeplesion_files(tmp_path_factory):
 
 
 def make_ham10k(files, folder, **changes):
-    settings = ham10k.Settings(**HAM10K | changes)
-    ham10k.make_patches(folders=files[0], table_csv=files[1], patches_dir=folder, settings=settings)
+    chosen = ham10k.Settings(**HAM10K | changes)
+    ham10k.make_patches(folders=files[0], table_csv=files[1], patches_dir=folder, settings=chosen)
 
 
 def make_lits(folders, folder, **changes):
-    settings = lits.Settings(**LITS | changes)
-    lits.make_patches(folders=folders, table_csv=None, patches_dir=folder, settings=settings)
+    chosen = lits.Settings(**LITS | changes)
+    lits.make_patches(folders=folders, table_csv=None, patches_dir=folder, settings=chosen)
 
 
 def make_deeplesion(files, folder, **changes):
-    settings = deeplesion.Settings(**DEEPLESION | changes)
+    chosen = deeplesion.Settings(**DEEPLESION | changes)
     deeplesion.make_patches(
-        folders=files[0], table_csv=files[1], patches_dir=folder, settings=settings
+        folders=files[0], table_csv=files[1], patches_dir=folder, settings=chosen
     )
 
 

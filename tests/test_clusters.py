@@ -4,9 +4,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import real
 
 from weaklesion.clusters import cluster_lesions, ellipse_features, fit_clusters
+from weaklesion.datasets.deeplesion import parse_row, read_table
 from weaklesion.ellipse import Ellipse
+from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
 from weaklesion.samples import read_samples
 from weaklesion.supervision import draw_ellipses
 
@@ -23,6 +26,15 @@ def test_opencv_features_are_those_of_fit_ellipse():
     (features,) = ellipse_features([ellipse], encoding="opencv")
     assert width <= height
     assert features == pytest.approx([cx, cy, width, height, angle % 180])
+
+
+def test_clicked_features_take_the_clicked_angle():
+    features = ellipse_features(
+        [Ellipse(1, 2, 4, 3, 5)], encoding="clicked", clicked_angles_deg=[-80.0]
+    )
+    assert features.tolist() == [[1, 2, 3, 4, -80]]
+    with pytest.raises(ValueError, match="clicked_angles_deg"):
+        ellipse_features([Ellipse(1, 2, 4, 3, 5)], encoding="clicked")
 
 
 def test_periodic_features_know_that_179_and_1_degrees_are_neighbours():
@@ -65,6 +77,7 @@ def cluster(patches, tmp_path):
         ellipses_csv=tmp_path / "ellipses.csv",
         target_npy=tmp_path / "ellipse.npy",
         center="midpoint",
+        outline_px=0.0,
     )
 
     def run(samples_csv=patches / "samples.csv", ellipses_csv=tmp_path / "ellipses.csv", **changes):
@@ -89,9 +102,11 @@ def test_labels_follow_the_id_whatever_the_order_of_the_ellipses(cluster, tmp_pa
     again, _ = cluster(ellipses_csv=tmp_path / "shuffled.csv")
     assert labels.equals(again)
     assert sum(quality["sizes"]) == len(labels) == 59
+    assert 0 < quality["stability"] <= 1
+    assert -1 <= quality["silhouette"] <= 1
 
 
-@pytest.mark.parametrize("encoding", ["raw", "opencv", "periodic"])
+@pytest.mark.parametrize("encoding", ["raw", "opencv", "clicked", "periodic"])
 def test_centres_are_fitted_to_the_training_split_only(cluster, patches, tmp_path, encoding):
     labels, quality = cluster(encoding=encoding)
     samples = read_samples(patches / "samples.csv")
@@ -106,3 +121,19 @@ def test_centres_are_fitted_to_the_training_split_only(cluster, patches, tmp_pat
     assert labels[others].equals(moved[others])
     every, quality = cluster(fit_on="all")
     assert quality["num_fitted"] == len(every)
+
+
+def test_angle_outweighs_the_rest_on_real_marks_unless_periodic():
+    table = real("deeplesion") / "DL_info_9921_rows.csv"
+    lesions = [parse_row(row, table) for row in read_table(table)]
+    ellipses = [ellipse_from_recist(lesion.recist - lesion.recist.mean(axis=0) + 60)
+                for lesion in lesions]  # fmt: skip
+    clicked = [clicked_angle_deg(lesion.recist) for lesion in lesions]
+    released = ellipse_features(ellipses, encoding="clicked", clicked_angles_deg=clicked).var(
+        axis=0
+    )
+    assert released[4] / released.sum() > 0.9
+    periodic = ellipse_features(ellipses, encoding="periodic").var(axis=0)
+    assert periodic[4:].sum() / periodic.sum() < 0.5
+    # the order of the clicks splits the lesions
+    assert 0.2 < np.mean(np.array(clicked) > 90) < 0.8

@@ -3,7 +3,7 @@ import pytest
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.files import read_array
-from weaklesion.grabcut import draw_grabcut, grabcut_mask
+from weaklesion.grabcut import Settings, draw_grabcut, grabcut_mask
 from weaklesion.metrics import dice
 from weaklesion.samples import read_samples
 from weaklesion.supervision import draw_ellipses
@@ -77,10 +77,13 @@ def test_masks_follow_the_rows_of_the_ellipses_whatever_the_workers(patches, tmp
         "images_npy": patches / "images.npy",
         "ellipses_csv": tmp_path / "ellipses.csv",
     }
-    draw_ellipses(**files, target_npy=tmp_path / "ellipse.npy", center="midpoint")
+    draw_ellipses(**files, target_npy=tmp_path / "ellipse.npy", center="midpoint", outline_px=0.0)
     for workers in (1, 2):
         draw_grabcut(
-            **files, target_npy=tmp_path / f"{workers}.npy", init="trimap", workers=workers
+            **files,
+            target_npy=tmp_path / f"{workers}.npy",
+            settings=Settings(init="trimap"),
+            workers=workers,
         )
     one, two = (read_array(tmp_path / f"{workers}.npy") for workers in (1, 2))
     np.testing.assert_array_equal(one, two)
@@ -88,3 +91,50 @@ def test_masks_follow_the_rows_of_the_ellipses_whatever_the_workers(patches, tmp
     samples = read_samples(patches / "samples.csv")
     overlap = [dice(reference[row].astype(bool), one[row].astype(bool)) for row in samples["row"]]
     assert np.mean(overlap) > 0.8
+
+
+RELEASED = {"init": "rect", "zero_outside": True}
+
+
+def test_released_variants_never_leave_the_ellipse():
+    """Where the image is black outside the ellipse, GrabCut cannot find more (G3)."""
+    image, _, ellipse = scene()
+    for variant in ({}, {"shrink_px": 2, "min_px": 10}, {"shrink_px": 2, "cast_to_01": True}):
+        found = grabcut_mask(image, ellipse, **RELEASED | variant)
+        assert not (found & ~ellipse).any()
+
+
+def test_shrunk_rectangle_trims_left_and_top():
+    box = np.zeros(SHAPE, bool)
+    box[20:40, 30:60] = True
+    lesion = np.zeros(SHAPE, bool)
+    lesion[21:38, 34:58] = True
+    noise = np.random.default_rng(0).normal(0, 12, (*SHAPE, 3))
+    image = (np.where(lesion, 170, 80)[..., None] + noise).clip(0, 255).astype(np.uint8)
+    assert grabcut_mask(image, box, init="rect")[:22].any()
+    found = grabcut_mask(image, box, init="rect", shrink_px=2)
+    assert not found[:22].any()
+    assert found[30, 40]
+    assert not found[:, :32].any()
+    assert not found[40:].any()
+
+
+def test_levels_cut_to_0_and_1_leave_the_ellipse():
+    """No level of this image is 255, so that nothing is left to see (G2)."""
+    image, _, ellipse = scene()
+    dark = np.minimum(image, 254)
+    found = grabcut_mask(dark, ellipse, **RELEASED, shrink_px=2, cast_to_01=True)
+    np.testing.assert_array_equal(
+        found, grabcut_mask(np.zeros_like(dark), ellipse, **RELEASED, shrink_px=2)
+    )
+
+
+def test_results_that_are_too_small_fall_back_to_the_ellipse():
+    image, _, ellipse = scene()
+    np.testing.assert_array_equal(grabcut_mask(image, ellipse, init="rect", min_px=10_000), ellipse)
+
+
+def test_rectangle_shrunk_to_nothing_falls_back_to_the_ellipse():
+    image = scene()[0]
+    tiny = draw_ellipse(Ellipse(40, 40, 2, 2, 0), SHAPE)
+    np.testing.assert_array_equal(grabcut_mask(image, tiny, init="rect", shrink_px=4), tiny)

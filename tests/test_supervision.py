@@ -15,6 +15,7 @@ def draw(samples_csv, images_npy, folder):
         ellipses_csv=folder / "ellipses.csv",
         target_npy=folder / "ellipse.npy",
         center="midpoint",
+        outline_px=0.0,
     )
 
 

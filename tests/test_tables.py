@@ -66,6 +66,7 @@ def tabulate(scored, folder, expected=None):
         published_arms={"a1": "A1"},
         protocols=PROTOCOLS,
         references={"ham10k": "dense"},
+        sources={"ham10k": "dataverse"},
         draws=200,
         bootstrap_seed=0,
         table_csv=folder / "table1.csv",
@@ -108,6 +109,7 @@ def test_page_states_every_definition_and_published_value(scored, tmp_path):
     assert "paper 90.01 ± 0.09" in page
     assert "1 empty" in page
     assert "the dense reference" in page
+    assert "source: dataverse" in page
     assert "worst_possible" in page
 
 

@@ -53,6 +53,7 @@ def supervised(patches, tmp_path_factory):
         ellipses_csv=folder / "ellipses.csv",
         target_npy=folder / "ellipse.npy",
         center="midpoint",
+        outline_px=0.0,
     )
     cluster_lesions(
         samples_csv=patches / "samples.csv",

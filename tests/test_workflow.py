@@ -84,11 +84,16 @@ def test_table_and_figures_are_made(finished):
     assert figures == {
         f"{figure}.{dataset}.demo.{suffix}"
         for dataset in datasets
-        for figure, suffix in (
-            ("training_curves", "svg"),
-            ("training_curves", "png"),
-            ("contours", "png"),
+        for figure in (
+            "training_curves",
+            "contours",
+            "supervision",
+            "clusters",
+            "k_sweep",
+            "angles",
         )
+        for suffix in ("svg", "png")
+        if (figure, suffix) != ("contours", "svg")
     }
     page = (finished / "results/tiny/tables/samples.html").read_text()
     for dataset in datasets:
@@ -99,7 +104,7 @@ def test_table_and_figures_are_made(finished):
 
 def test_every_job_leaves_a_log_that_says_something(finished):
     logs = [path for path in (finished / "results/tiny/logs").rglob("*.log")]
-    assert len(logs) == 75
+    assert len(logs) == 107 - 3 * 3  # K of the sweep
     for path in logs:
         assert path.read_text().strip(), path
     assert not list(finished.rglob("*.part")) + list(finished.rglob(".part*"))
@@ -154,13 +159,17 @@ def overlay(folder, content):
             {name: count for name, count in THREE_DATASETS.items() if name != "plot_contours"},
         ),
         (
-            {"datasets": {"phantom_ham10k": {"num_clusters": 4}}},
-            {"cluster_lesions": 1, **RETRAINED},
+            {"datasets": {"phantom_ham10k": {"num_clusters": 5}}},
+            {"cluster_lesions": 1, "plot_clusters": 1, "plot_k_sweep": 1, **RETRAINED},
+        ),
+        (
+            {"datasets": {"phantom_lits": {"k_sweep": [2, 3, 4]}}},
+            {"cluster_lesions": 1, "plot_k_sweep": 1, "all": 1},
         ),
         ({"statistics": {"bootstrap_seed": 1}}, {"tabulate_table1": 1, "all": 1}),
         ({"figures": {"contour_images": 3}}, {"plot_contours": 3, "all": 1}),
     ],
-    ids=["learning rate", "new seed", "K", "bootstrap seed", "figure"],
+    ids=["learning rate", "new seed", "K", "K of the sweep", "bootstrap seed", "figure"],
 )
 def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jobs):
     assert planned(finished, *overlay(tmp_path, change)) == jobs
@@ -188,7 +197,7 @@ def test_report_holds_every_category(finished, tmp_path):
     page = tmp_path / "report.html"
     snakemake(finished, *TINY, "--report", page)
     text = page.read_text()
-    for word in ("Tables", "Training", "Predictions", "Data", "RECIST ellipse"):
+    for word in ("Tables", "Training", "Predictions", "Supervision", "Data", "RECIST ellipse"):
         assert word in text
     assert page.stat().st_size < 25e6
 
@@ -231,6 +240,7 @@ def own_archives(finished, tmp_path):
                 "source": "mine",
                 "manifest": str(archives / "manifest.csv"),
                 "num_clusters": 3,
+                "k_sweep": [3],
                 "limit": {},
                 "reference": "dense",
             }

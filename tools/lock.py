@@ -25,7 +25,10 @@ ENVIRONMENTS = {
         "numpy", "pandas", "safetensors", "segmentation-models-pytorch", "torch", "torchvision",
         "tqdm",
     ],
-    "report": ["matplotlib", "numpy", "pandas", "seaborn", "tqdm"],
+    "report": [
+        "matplotlib", "numpy", "opencv-python-headless", "pandas", "scikit-learn", "seaborn",
+        "tqdm",
+    ],
 }  # fmt: skip
 
 # Run inside the environment: prints every package's version, and what each of ENVIRONMENTS needs.

@@ -3,13 +3,14 @@
 import json
 import logging
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.files import write_json, written_whole
@@ -18,9 +19,10 @@ from weaklesion.supervision import read_ellipses
 
 logger = logging.getLogger(__name__)
 
-Encoding = Literal["raw", "opencv", "periodic"]
+Encoding = Literal["raw", "opencv", "clicked", "periodic"]
 
 SILHOUETTE_SAMPLES = 2000
+STABILITY_SEEDS = 3
 
 
 def ellipse_features(
@@ -28,6 +30,7 @@ def ellipse_features(
     *,
     encoding: Encoding,
     fitted: np.ndarray | None = None,
+    clicked_angles_deg: Sequence[float] | None = None,
 ) -> np.ndarray:
     """Return the features that lesions are clustered by.
 
@@ -35,14 +38,17 @@ def ellipse_features(
       (section 4, footnote 1); the angle carries nearly all of the variance.
     - `opencv`: the same with the minor axis first and its direction, as `cv2.fitEllipse` gives them
       and the released code clusters them (K1): angles wrap where the major axis is vertical;
+    - `clicked`: the same with the direction in which the short diameter was clicked, in [-90, 270):
+      what the released code clusters DeepLesion by (K1); the order of two clicks moves a lesion;
     - `periodic`: centre and logarithm of both axes, each standardised, then cosine and sine
       of twice the angle times the elongation 1 - height / width, so that 179 and 1 degrees are
       neighbours and a circle has no direction.
 
     Args:
         ellipses: N canonical ellipses, in patch pixels.
-        encoding: `raw`, `opencv` or `periodic`.
+        encoding: `raw`, `opencv`, `clicked` or `periodic`.
         fitted: (N,) bool, which of them `periodic` takes mean and deviation from; all by default.
+        clicked_angles_deg: N angles, for `clicked`.
 
     Returns:
         (N, 5) or (N, 6) float64.
@@ -54,8 +60,14 @@ def ellipse_features(
     if encoding == "opencv":
         angle = (raw[:, 4] + 90.0) % 180.0
         return np.column_stack([raw[:, :2], raw[:, 3], raw[:, 2], angle])
+    if encoding == "clicked":
+        if clicked_angles_deg is None or len(clicked_angles_deg) != len(raw):
+            raise ValueError("clicked_angles_deg: one angle an ellipse is needed")
+        return np.column_stack([raw[:, :2], raw[:, 3], raw[:, 2], clicked_angles_deg])
     if encoding != "periodic":
-        raise ValueError(f"encoding: 'raw', 'opencv' or 'periodic' is needed, not {encoding!r}")
+        raise ValueError(
+            f"encoding: 'raw', 'opencv', 'clicked' or 'periodic' is needed, not {encoding!r}"
+        )
     scaled = np.column_stack([raw[:, :2], np.log(raw[:, 2:4])])
     basis = scaled if fitted is None else scaled[fitted]
     spread = basis.std(axis=0)
@@ -102,7 +114,8 @@ def cluster_lesions(
         samples_csv: table of the samples, for their splits.
         ellipses_csv: their ellipses.
         clusters_csv: written: `id, cluster`, in the samples' order.
-        quality_json: written: inertia, silhouette (of at most 2,000 samples), sizes.
+        quality_json: written: inertia, silhouette (of at most 2,000 samples), stability
+            (mean adjusted Rand index between three seeds), sizes, each feature's share of variance.
         k: number of clusters.
         encoding: see `ellipse_features`.
         fit_on: samples that the centres are fitted to; the others are assigned to the nearest
@@ -113,7 +126,13 @@ def cluster_lesions(
     ellipses = read_ellipses(ellipses_csv)
     fitted = (samples["split"] == "train").to_numpy() | (fit_on == "all")
     chosen = [ellipses[name] for name in samples.index]
-    features = ellipse_features(chosen, encoding=encoding, fitted=fitted)
+    clicked = pd.read_csv(ellipses_csv, dtype={"id": str}).set_index("id")["clicked_angle_deg"]
+    features = ellipse_features(
+        chosen,
+        encoding=encoding,
+        fitted=fitted,
+        clicked_angles_deg=clicked[samples.index].to_list(),
+    )
     model = _fit(features[fitted], k, seed)
     labels = model.predict(features)
     with written_whole(clusters_csv) as beside:
@@ -126,11 +145,19 @@ def cluster_lesions(
         "num_fitted": int(fitted.sum()),
         "inertia": float(model.inertia_),
         "silhouette": _silhouette(features, labels, seed),
+        "stability": _stability(features[fitted], model.labels_, k, seed),
         "sizes": sizes.tolist(),
         "variance_share": (features.var(axis=0) / max(features.var(axis=0).sum(), 1e-12)).tolist(),
     }
     write_json(quality_json, quality)
     logger.info("%d clusters of %d samples: %s", k, len(samples), json.dumps(quality["sizes"]))
+
+
+def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> float:
+    """Return the mean adjusted Rand index between the clusters of three seeds, two by two."""
+    steps = range(1, STABILITY_SEEDS)
+    labels = [first, *(_fit(features, k, seed + step).labels_ for step in steps)]
+    return float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(labels, 2)]))
 
 
 def _silhouette(features: np.ndarray, labels: np.ndarray, seed: int) -> float | None:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+# How far the vertices of a drawn ellipse's hull lie inside it, on average: measured on random
+# ellipses of 10 to 70 px (tests/test_ellipse.py).
+HULL_INSET_PX = 0.15
+
 
 @dataclass(frozen=True)
 class Ellipse:
@@ -88,6 +92,9 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
     Args:
         mask: (H, W) bool, or integer with foreground above 0.
 
+    The hull's vertices are pixel centres, and lie inside the outline by about 0.15 px; both axes
+    are lengthened by twice that, without which small ellipses come out too small.
+
     Returns:
         The canonical ellipse (width the major axis, angle in [0, 180)), px.
 
@@ -104,28 +111,45 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
     if len(hull) < 5:
         raise ValueError(f"mask: its convex hull has {len(hull)} vertices; an ellipse needs five")
     (cx, cy), (width, height), angle_deg = cv2.fitEllipse(hull)
-    return Ellipse(cx, cy, width, height, angle_deg).canonical()
+    longer = 2 * HULL_INSET_PX
+    return Ellipse(cx, cy, width + longer, height + longer, angle_deg).canonical()
 
 
-def draw_ellipse(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
+def draw_ellipse(
+    ellipse: Ellipse, shape_hw: tuple[int, int], *, outline_px: float = 0.0
+) -> np.ndarray:
     """Draw a filled ellipse: every pixel whose centre lies in it.
+
+    The number of pixels is the ellipse's area, on average over its sub-pixel positions.
 
     Args:
         ellipse: in pixels of the mask; it may leave the mask partly or wholly.
         shape_hw: height and width of the mask, px.
+        outline_px: width by which an outline enlarges it on every side, px; about 2.1 in the
+            released code for DeepLesion (discrepancy G5).
 
     Returns:
         (H, W) bool.
     """
+    # Plain numbers, for a few thousand small ellipses a second cost more in calls than in pixels.
     height, width = shape_hw
-    matrix = ellipse.shape_matrix()
-    (a, b), (_, c) = np.linalg.inv(matrix)
-    reach_x, reach_y = math.sqrt(matrix[0, 0]), math.sqrt(matrix[1, 1])
+    half_w, half_h = ellipse.width / 2 + outline_px, ellipse.height / 2 + outline_px
+    theta = math.radians(ellipse.angle_deg)
+    cos, sin = math.cos(theta), math.sin(theta)
+    reach_x, reach_y = (
+        math.hypot(half_w * cos, half_h * sin),
+        math.hypot(half_w * sin, half_h * cos),
+    )
     x0, x1 = max(0, math.ceil(ellipse.cx - reach_x)), min(width, int(ellipse.cx + reach_x) + 1)
     y0, y1 = max(0, math.ceil(ellipse.cy - reach_y)), min(height, int(ellipse.cy + reach_y) + 1)
     mask = np.zeros(shape_hw, dtype=bool)
     if x0 < x1 and y0 < y1:
         dx = np.arange(x0, x1) - ellipse.cx
         dy = (np.arange(y0, y1) - ellipse.cy)[:, None]
-        mask[y0:y1, x0:x1] = a * dx**2 + 2 * b * dx * dy + c * dy**2 <= 1.0
+        along = dx * (cos / half_w) + dy * (sin / half_w)
+        across = dy * (cos / half_h) - dx * (sin / half_h)
+        along *= along
+        across *= across
+        along += across
+        np.less_equal(along, 1.0, out=mask[y0:y1, x0:x1])
     return mask

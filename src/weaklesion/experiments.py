@@ -90,7 +90,7 @@ def check_config(config: Config) -> None:
     for name in config["protocols"]:
         for exception in protocol_settings(config, name).get("exceptions", []):
             for kind in ("datasets", "arms"):
-                for value in exception[kind]:
+                for value in exception.get(kind, []):
                     _known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
     for item, experiment in config["experiments"].items():
         runs = runs_of(config, [item])
@@ -111,6 +111,24 @@ def _known(key: str, value: str, names: Iterable[str]) -> None:
         raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.")
 
 
+def stage_settings(
+    config: Config, dataset: str, protocol: str, stage: str, arm: str | None = None
+) -> dict[str, Any]:
+    """Return a protocol's switches of one stage for one dataset (and arm).
+
+    Those of the protocol's `exceptions` that name the dataset, or the one that it is `like`, and
+    the arm, override the others.
+    """
+    switches = protocol_settings(config, protocol)
+    settings: dict[str, Any] = dict(switches.get(stage, {}))
+    published = config["datasets"][dataset].get("like", dataset)
+    for exception in switches.get("exceptions", []):
+        arms = exception.get("arms")
+        if published in exception["datasets"] and (arms is None or arm in arms):
+            settings = merge(settings, exception.get(stage, {}))
+    return settings
+
+
 def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:
     """Return the settings of `weaklesion.training.TrainingSettings` for the runs of an arm.
 
@@ -118,13 +136,8 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     then those of the protocol's `exceptions` whose `dataset` and `arm` are these.
     """
     definition = config["arms"][arm]
-    switches = protocol_settings(config, protocol)
     settings = merge(config["training"], definition.get("training", {}))
-    settings = merge(settings, switches.get("training", {}))
-    for exception in switches.get("exceptions", []):
-        published = config["datasets"][dataset].get("like", dataset)
-        if published in exception["datasets"] and arm in exception["arms"]:
-            settings = merge(settings, exception["training"])
+    settings = merge(settings, stage_settings(config, dataset, protocol, "training", arm))
     clusters = num_clusters(config, dataset, arm)
     return {"model": definition["model"], "num_classes": clusters, **settings}
 

@@ -164,10 +164,10 @@ def plot_contours(
         for axis in axes.flat:
             axis.set_axis_off()
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=False)):
-            axis.imshow(_shown(images[index], channel_order), cmap="gray", interpolation="bilinear")
-            _outline(axis, references[index], REFERENCE_COLOR, 2.2)
+            show(axis, images[index], channel_order)
+            outline(axis, references[index], REFERENCE_COLOR, 2.2)
             for arm in arms:
-                _outline(axis, masks[arm["arm"]][index], colors[arm["arm"]], 1.2)
+                outline(axis, masks[arm["arm"]][index], colors[arm["arm"]], 1.2)
             scores = " ".join(f"{dice[arm['arm']][sample_id]:.2f}" for arm in arms)
             axis.set_title(f"{sample_id}\n{scores}", fontsize=7)
         handles = [Line2D([], [], color="0.75", lw=2.2, label="reference (white)")]
@@ -178,10 +178,13 @@ def plot_contours(
         save(figure, figures)
 
 
-def _shown(image: np.ndarray, channel_order: str) -> np.ndarray:
+def show(axis: plt.Axes, image: np.ndarray, channel_order: str) -> None:
+    """Draw a patch: in its colours, or its middle channel in grey for `center`."""
     if channel_order == "center":
-        return image[:, :, 1]
-    return image if channel_order == "rgb" else image[:, :, ::-1]
+        image = image[:, :, 1]
+    elif channel_order == "bgr":
+        image = image[:, :, ::-1]
+    axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="bilinear")
 
 
 def _dice_by_id(scores_csv: str | Path) -> pd.Series:
@@ -189,7 +192,7 @@ def _dice_by_id(scores_csv: str | Path) -> pd.Series:
     return scores[scores["metric"] == "dice"].set_index("id")["value"]
 
 
-def _outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
+def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
     """Draw a mask's contour; padded, so that it closes along the image's frame."""
     padded = np.pad(mask.astype(float), 1)
     coordinates = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)

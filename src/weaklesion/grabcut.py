@@ -1,6 +1,7 @@
 """GrabCut pseudo-masks from RECIST ellipses, on OpenCV's implementation."""
 
 import logging
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,30 +17,66 @@ from weaklesion.supervision import read_ellipses
 logger = logging.getLogger(__name__)
 
 Init = Literal["rect", "trimap"]
-CORE = 0.5  # part of the ellipse, in radii, that is surely foreground
 REACH = 1.5  # beyond this many radii is surely background
+CROSS_LENGTH, CROSS_WIDTH = 0.8, 0.15  # of the diameters, surely foreground; in radii
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How GrabCut is run.
+
+    Attributes:
+        init: `rect` or `trimap`, see `grabcut_mask`.
+        iterations: of GrabCut.
+        zero_outside: whether the image is blackened outside the ellipse first (discrepancy G3).
+        shrink_px: px by which the rectangle is moved right and down and made smaller (G4).
+        cast_to_01: whether the image's levels are cut to 0 and 1 first (G2).
+        min_px: results with fewer pixels are replaced by the ellipse.
+    """
+
+    init: Init
+    iterations: int = 5
+    zero_outside: bool = False
+    shrink_px: int = 0
+    cast_to_01: bool = False
+    min_px: int = 1
 
 
 def grabcut_mask(
-    image: np.ndarray, ellipse_mask: np.ndarray, *, init: Init, iterations: int = 5
+    image: np.ndarray,
+    ellipse_mask: np.ndarray,
+    *,
+    init: Init,
+    iterations: int = 5,
+    zero_outside: bool = False,
+    shrink_px: int = 0,
+    cast_to_01: bool = False,
+    min_px: int = 1,
 ) -> np.ndarray:
     """Segment a lesion by GrabCut, starting from its ellipse.
 
     - `rect`: background outside the ellipse's bounding box, and either inside;
-    - `trimap`: after Cai et al. 2018, the ellipse's core is surely foreground, the rest of the
-      ellipse probably, a ring about it is probably background and what is beyond surely.
+    - `trimap`: after Cai et al. 2018, a cross along the two diameters is surely foreground, the
+      rest of the ellipse probably, a ring about it is probably background, and what is beyond 1.5
+      radii surely.
 
     Args:
         image: (H, W, 3) uint8.
         ellipse_mask: (H, W) bool.
         init: `rect` or `trimap`.
         iterations: of GrabCut.
+        zero_outside: see `Settings`, as for the following.
+        shrink_px: of the rectangle.
+        cast_to_01: levels of 255 become 1 and all others 0, as where an image in [0, 1] is cast to
+            whole numbers.
+        min_px: of a result.
 
     Returns:
-        (H, W) bool; the ellipse itself where GrabCut finds nothing.
+        (H, W) bool; the ellipse itself where GrabCut finds fewer than `min_px` pixels, or where
+        nothing could be background.
 
     Raises:
-        ValueError: if the ellipse is empty or the shapes differ.
+        ValueError: if the ellipse is empty, the shapes differ, or `init` is not known.
     """
     ellipse_mask = np.asarray(ellipse_mask).astype(bool)
     if image.shape[:2] != ellipse_mask.shape or not ellipse_mask.any():
@@ -47,23 +84,34 @@ def grabcut_mask(
             f"ellipse_mask: must be of the image's size, {image.shape[:2]}, and not empty"
         )
     labels = np.full(ellipse_mask.shape, cv2.GC_BGD, dtype=np.uint8)
-    x, y, width, height = cv2.boundingRect(ellipse_mask.astype(np.uint8))
     if init == "rect":
-        labels[y : y + height, x : x + width] = cv2.GC_PR_FGD
+        x, y, width, height = cv2.boundingRect(ellipse_mask.astype(np.uint8))
+        x, y = x + shrink_px, y + shrink_px
+        labels[y : y + height - shrink_px, x : x + width - shrink_px] = cv2.GC_PR_FGD
     elif init == "trimap":
         _draw_trimap(labels, ellipse_mask)
     else:
         raise ValueError(f"init: 'rect' or 'trimap' is needed, not {init!r}")
-    if not ((labels == cv2.GC_BGD) | (labels == cv2.GC_PR_BGD)).any():
-        return ellipse_mask  # nothing to tell the lesion from
+    foreground = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    if foreground.all() or not foreground.any():
+        return ellipse_mask  # nothing to tell the lesion from, or nothing to start with
+    if zero_outside:
+        image = image * ellipse_mask[..., None]
+    if cast_to_01:
+        image = image // 255
     cv2.setRNGSeed(0)  # the same result whatever was segmented before
-    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+    background_model, foreground_model = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(
-        np.ascontiguousarray(image), labels, (0, 0, 1, 1), background, foreground, iterations,
+        np.ascontiguousarray(image),
+        labels,
+        (0, 0, 1, 1),  # not read with a mask
+        background_model,
+        foreground_model,
+        iterations,
         cv2.GC_INIT_WITH_MASK,
-    )  # fmt: skip
+    )
     result = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    return result if result.any() else ellipse_mask
+    return result if result.sum() >= min_px else ellipse_mask
 
 
 def _draw_trimap(labels: np.ndarray, ellipse_mask: np.ndarray) -> None:
@@ -77,15 +125,14 @@ def _draw_trimap(labels: np.ndarray, ellipse_mask: np.ndarray) -> None:
     )
     variances, axes = np.linalg.eigh(covariance)
     half = 2 * np.sqrt(np.maximum(variances, 1 / 12))
-    angle = float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1])))
-
-    def scaled(factor: float) -> np.ndarray:
-        size = 2 * half * factor
-        return draw_ellipse(Ellipse(cx, cy, size[1], size[0], angle), labels.shape)
-
-    labels[scaled(REACH)] = cv2.GC_PR_BGD
+    y, x = np.indices(labels.shape)
+    major = ((x - cx) * axes[0, 1] + (y - cy) * axes[1, 1]) / half[1]
+    minor = ((x - cx) * axes[0, 0] + (y - cy) * axes[1, 0]) / half[0]
+    cross = (abs(major) < CROSS_LENGTH) & (abs(minor) < CROSS_WIDTH)
+    cross |= (abs(minor) < CROSS_LENGTH) & (abs(major) < CROSS_WIDTH)
+    labels[np.hypot(major, minor) < REACH] = cv2.GC_PR_BGD
     labels[ellipse_mask] = cv2.GC_PR_FGD
-    labels[scaled(CORE)] = cv2.GC_FGD
+    labels[cross & ellipse_mask] = cv2.GC_FGD
 
 
 def draw_grabcut(
@@ -94,7 +141,7 @@ def draw_grabcut(
     images_npy: str | Path,
     ellipses_csv: str | Path,
     target_npy: str | Path,
-    init: Init,
+    settings: Settings,
     workers: int = 1,
 ) -> None:
     """Make the GrabCut mask of every sample.
@@ -104,20 +151,22 @@ def draw_grabcut(
         images_npy: the patches, (N, H, W, 3) uint8.
         ellipses_csv: their ellipses; its rows' order is that of the target.
         target_npy: written: (N, H, W) uint8 of 0 and 1.
-        init: see `grabcut_mask`.
+        settings: see `Settings`.
         workers: number of processes; the result does not depend on it.
     """  # fmt: skip
     rows = read_samples(samples_csv)["row"]
     ellipses = read_ellipses(ellipses_csv)
     images = read_array(images_npy)
-    items = [(np.asarray(images[rows[name]]), ellipse, init) for name, ellipse in ellipses.items()]
+    items = [
+        (np.asarray(images[rows[name]]), ellipse, settings) for name, ellipse in ellipses.items()
+    ]
     masks = np.empty((len(items), *images.shape[1:3]), dtype=np.uint8)
     for row, mask in enumerate(in_parallel(_mask_of, items, workers, "GrabCut masks")):
         masks[row] = mask
     write_array(target_npy, masks)
-    logger.info("segmented %d samples by GrabCut (%s)", len(items), init)
+    logger.info("segmented %d samples by GrabCut (%s)", len(items), settings.init)
 
 
-def _mask_of(item: tuple[np.ndarray, Ellipse, Init]) -> np.ndarray:
-    image, ellipse, init = item
-    return grabcut_mask(image, draw_ellipse(ellipse, image.shape[:2]), init=init)
+def _mask_of(item: tuple[np.ndarray, Ellipse, Settings]) -> np.ndarray:
+    image, ellipse, settings = item
+    return grabcut_mask(image, draw_ellipse(ellipse, image.shape[:2]), **asdict(settings))

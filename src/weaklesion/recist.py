@@ -5,8 +5,10 @@ the short one, in pixels with pixel centres at whole numbers.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from weaklesion.ellipse import Ellipse
@@ -53,11 +55,11 @@ def recist_from_ellipse(ellipse: Ellipse) -> np.ndarray:
 def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> Ellipse:
     """Return the ellipse of a RECIST mark.
 
-    Its axes are as long as the diameters. With `midpoint` it is the least-squares ellipse with the
-    axes along the diameters: its directions are the orthogonal pair nearest to the two measured
-    ones, weighted by their lengths, and its centre the mean of the four end points. With
-    `intersection` the width axis lies along the longer diameter and the centre where the two
-    diameters, taken as lines, cross (as the released code has it, discrepancy G6).
+    With `midpoint` it is the least-squares ellipse: the one whose axes' end points have the least
+    squared distance from the four marked ones. Its centre is their mean; its directions are
+    orthogonal, between the two measured ones and nearer to the longer. With `intersection` the axes
+    are as long as the diameters, the major one lies along the longer diameter, and the centre is
+    where the two, taken as lines, cross (as the released code has it, discrepancy G6).
 
     Args:
         points: (4, 2) long a, long b, short a, short b; each (x, y), px.
@@ -82,25 +84,115 @@ def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> E
         raise ValueError(f"points: the diameters are parallel: {points.tolist()}")
     if center == "midpoint":
         cx, cy = points.mean(axis=0)
-        # Turning the short diameter by 90 degrees must give the long one's direction; an axis has
-        # no sign, so directions are averaged at twice their angle.
-        double_angle = long_px * _double_angle(long) - short_px * _double_angle(short)
-        angle = math.degrees(math.atan2(double_angle[1], double_angle[0])) / 2
-    elif center == "intersection":
+        # An axis has no sign, so directions are averaged at twice their angle; the short one's,
+        # turned by 90 degrees, has the opposite sign there. Squared lengths are the weights of the
+        # least-squares solution, whose axes are the diameters' projections.
+        double = long_px**2 * _double_angle(long) - short_px**2 * _double_angle(short)
+        theta = math.atan2(double[1], double[0]) / 2
+        along = np.array([math.cos(theta), math.sin(theta)])
+        across = np.array([-along[1], along[0]])
+        axes = abs(float(long @ along)), abs(float(short @ across))
+        return Ellipse(float(cx), float(cy), *axes, math.degrees(theta)).canonical()
+    if center == "intersection":
         between = points[2] - points[0]
         fraction = float(between[0] * short[1] - between[1] * short[0]) / cross
         cx, cy = points[0] + fraction * long
         longest = long if long_px >= short_px else short
         angle = math.degrees(math.atan2(longest[1], longest[0]))
-    else:
-        raise ValueError(f"center: 'midpoint' or 'intersection' is needed, not {center!r}")
-    if center == "midpoint" and long_px < short_px:
-        angle += 90.0
-    width, height = max(long_px, short_px), min(long_px, short_px)
-    return Ellipse(float(cx), float(cy), width, height, angle).canonical()
+        width, height = max(long_px, short_px), min(long_px, short_px)
+        return Ellipse(float(cx), float(cy), width, height, angle).canonical()
+    raise ValueError(f"center: 'midpoint' or 'intersection' is needed, not {center!r}")
 
 
 def _double_angle(vector: np.ndarray) -> np.ndarray:
     """Return the unit vector at twice the angle of `vector`, the same for both of its signs."""
     angle = 2 * math.atan2(vector[1], vector[0])
     return np.array([math.cos(angle), math.sin(angle)])
+
+
+def clicked_angle_deg(points: np.ndarray) -> float:
+    """Return the direction of the short diameter as it was clicked, degrees in [-90, 270).
+
+    The order of the two clicks turns it by 180 degrees: the released code clusters DeepLesion by
+    this angle (discrepancy K1).
+    """
+    dx, dy = points[3] - points[2]
+    angle = math.degrees(math.atan2(dy, dx))
+    return angle + 360.0 if angle < -90.0 else angle
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """RECIST diameters measured on a mask.
+
+    Attributes:
+        points: (4, 2) mark, px: long a, long b, short a, short b; each (x, y).
+        long_px: length of the long diameter, px.
+        short_px: length of the short one, px.
+        long_mm: length of the long diameter, mm; of equal value for a spacing of 1.
+        short_mm: length of the short one, mm.
+    """
+
+    points: np.ndarray
+    long_px: float
+    short_px: float
+    long_mm: float
+    short_mm: float
+
+
+def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) -> Measurement:
+    """Measure a mask's longest diameter, and the longest one perpendicular to it.
+
+    Both are taken on the convex hull of the pixel centres, in mm, so that they are longest and
+    perpendicular in the patient and not in the image. A single pixel has diameters of 0.
+
+    Args:
+        mask: (H, W) bool, or integer with foreground above 0.
+        spacing: mm per pixel of rows and columns.
+
+    Raises:
+        ValueError: if the mask is empty or not two-dimensional, or a spacing is not positive.
+    """
+    if mask.ndim != 2 or not (np.asarray(mask) > 0).any():
+        raise ValueError("mask: a mask of two dimensions that is not empty is needed")
+    if not all(math.isfinite(step) and step > 0 for step in spacing):
+        raise ValueError(f"spacing: two positive numbers are needed, not {spacing!r}")
+    scale = np.array([spacing[1], spacing[0]])
+    found = cv2.findNonZero((np.asarray(mask) > 0).astype(np.uint8))
+    hull = cv2.convexHull(found)[:, 0].astype(float) * scale
+    apart = np.linalg.norm(hull[:, None] - hull[None], axis=2)
+    i, j = np.unravel_index(apart.argmax(), apart.shape)
+    long_mm = float(apart[i, j])
+    along = (hull[j] - hull[i]) / long_mm if long_mm > 0 else np.array([1.0, 0.0])
+    across = np.array([-along[1], along[0]])
+    ends = _longest_chord(hull @ along, hull @ across)
+    short = np.array([u * along + v * across for u, v in ends])
+    points = np.vstack([hull[[i, j]], short]) / scale
+    return Measurement(
+        points=points,
+        long_px=float(np.hypot(*(points[1] - points[0]))),
+        short_px=float(np.hypot(*(points[3] - points[2]))),
+        long_mm=long_mm,
+        short_mm=float(np.hypot(*(short[1] - short[0]))),
+    )
+
+
+def _longest_chord(u: np.ndarray, v: np.ndarray) -> list[tuple[float, float]]:
+    """Return both ends of the longest chord of a convex polygon at constant u.
+
+    Chords change linearly between vertices, so that the longest one is at a vertex.
+    """
+    best, length = [(float(u[0]), float(v[0]))] * 2, -1.0
+    for at in u:
+        reached = []
+        for k in range(len(u)):
+            u0, v0, u1, v1 = u[k - 1], v[k - 1], u[k], v[k]
+            if min(u0, u1) <= at <= max(u0, u1):
+                part = (at - u0) / (u1 - u0) if u1 != u0 else 1.0
+                reached.append(v0 + part * (v1 - v0))
+                if u1 == u0:
+                    reached.append(v0)
+        if reached and max(reached) - min(reached) > length:
+            length = max(reached) - min(reached)
+            best = [(float(at), float(min(reached))), (float(at), float(max(reached)))]
+    return best

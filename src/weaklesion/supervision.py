@@ -12,7 +12,7 @@ from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, written_whole
 from weaklesion.progress import progress
-from weaklesion.recist import Center, ellipse_from_recist
+from weaklesion.recist import Center, clicked_angle_deg, ellipse_from_recist
 from weaklesion.samples import RECIST_COLUMNS, read_samples
 
 logger = logging.getLogger(__name__)
@@ -25,15 +25,18 @@ def draw_ellipses(
     ellipses_csv: str | Path,
     target_npy: str | Path,
     center: Center,
+    outline_px: float,
 ) -> None:
     """Draw the ellipse of every sample's RECIST mark.
 
     Args:
         samples_csv: table of the samples, with the marks in patch pixels.
         images_npy: the patches, (N, H, W, 3); only their size is read.
-        ellipses_csv: written: `id, cx, cy, width, height, angle_deg`, px of the patch.
+        ellipses_csv: written: `id, cx, cy, width, height, angle_deg`, px of the patch, and
+            `clicked_angle_deg` of the mark.
         target_npy: written: (N, H, W) uint8 of 0 and 1, in the rows' order of `ellipses_csv`.
         center: see `weaklesion.recist.ellipse_from_recist`.
+        outline_px: see `weaklesion.ellipse.draw_ellipse`.
 
     Raises:
         DataError: if a mark is no ellipse, or its ellipse covers no pixel of the patch.
@@ -54,13 +57,14 @@ def draw_ellipses(
                     f"{samples_csv}: sample {sample_id}: {error}. Correct the mark "
                     "or leave the sample out."
                 ) from error
-            target[row] = draw_ellipse(ellipse, shape_hw)
+            target[row] = draw_ellipse(ellipse, shape_hw, outline_px=outline_px)
             if not target[row].any():
                 raise DataError(
                     f"{samples_csv}: sample {sample_id}: its ellipse {ellipse} covers "
                     "no pixel of the patch. Correct the mark."
                 )
-            ellipses.append({"id": sample_id, **asdict(ellipse)})
+            clicked = clicked_angle_deg(points)
+            ellipses.append({"id": sample_id, **asdict(ellipse), "clicked_angle_deg": clicked})
         target.flush()
     with written_whole(ellipses_csv) as beside:
         pd.DataFrame(ellipses).to_csv(beside, index=False)

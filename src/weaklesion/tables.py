@@ -37,6 +37,7 @@ TABLE1_COLUMNS = [
     "n_undefined",
     "undefined_policy",
     "reference",
+    "source",
 ]
 DEFINITIONS = {
     "iou": ("IoU", "%", "|R∩P| / |R∪P|"),
@@ -109,6 +110,7 @@ def tabulate_table1(
     published_arms: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
     references: Mapping[str, str],
+    sources: Mapping[str, str],
     draws: int,
     bootstrap_seed: int,
     table_csv: str | Path,
@@ -125,6 +127,7 @@ def tabulate_table1(
         protocols: protocol to `undefined` (see `weaklesion.statistics.resolve_undefined`),
             `published_as` (from the paper's column to our metric) and `side_px` of a patch.
         references: dataset to what its predictions are scored against.
+        sources: dataset to the label of where its files are from.
         draws: bootstrap draws.
         bootstrap_seed: their seed.
         table_csv: written: one row a cell; overlaps in percent, distances in px.
@@ -171,6 +174,7 @@ def tabulate_table1(
                     "n_undefined": int(raw["value"].isna().sum()),
                     "undefined_policy": choice["undefined"],
                     "reference": references[str(dataset)],
+                    "source": sources[str(dataset)],
                 }
             )
     table = pd.DataFrame(rows)[TABLE1_COLUMNS]
@@ -196,6 +200,7 @@ def render_table1(table: pd.DataFrame) -> str:
                 "arms": arms,
                 "policy": block["undefined_policy"].iloc[0],
                 "reference": block["reference"].iloc[0],
+                "source": block["source"].iloc[0],
             }
         )
     return render("table1.html", blocks=blocks, definitions=DEFINITIONS)

@@ -34,6 +34,7 @@ wildcard_constraints:
     file="[^/]+",
     seed="[0-9]+",
     k="[0-9]+",
+    init="rect|trimap",
 
 
 def in_workflow(path):
@@ -116,25 +117,45 @@ def loaded_by(loader, negate=False):
     return "|".join(map(re.escape, names)) or "none"
 
 
+def is_dense(dataset):
+    """Whether a dataset has a dense reference."""
+    return config["datasets"][dataset]["reference"] == "dense"
+
+
 def reference_of(wildcards):
     """What a dataset's predictions are scored against."""
-    name = config["datasets"][wildcards.dataset]["reference"]
-    path = PATCHES / "reference.npy" if name == "dense" else TARGETS / f"{name}.npy"
+    if is_dense(wildcards.dataset):
+        path = PATCHES / "reference.npy"
+    else:
+        init = switch("supervision", "grabcut")(wildcards)["init"]
+        path = TARGETS / f"grabcut_{init}.npy"
     return str(path).format(**wildcards)
 
 
 def reference_ids_of(wildcards):
     """Table with the ids of those references."""
-    name = config["datasets"][wildcards.dataset]["reference"]
-    path = PATCHES / "samples.csv" if name == "dense" else TARGETS / "ellipses.csv"
+    dense = is_dense(wildcards.dataset)
+    path = PATCHES / "samples.csv" if dense else TARGETS / "ellipses.csv"
     return str(path).format(**wildcards)
 
 
+def dense_reference_of(wildcards):
+    """The dense reference of a dataset that has one."""
+    path = str(PATCHES / "reference.npy").format(**wildcards)
+    return path if is_dense(wildcards.dataset) else []
+
+
+def channel_order_of(wildcards):
+    """How a dataset's patches are shown: colours, or the middle channel in grey."""
+    settings = experiments.patch_settings(config, wildcards.dataset, wildcards.protocol)
+    return settings.get("channel_order", "center")
+
+
 def switch(stage, key):
-    """A switch of the job's protocol."""
-    return lambda wildcards: experiments.protocol_settings(config, wildcards.protocol)[
-        stage
-    ][key]
+    """A switch of the job's protocol, for its dataset."""
+    return lambda wildcards: experiments.stage_settings(
+        config, wildcards.dataset, wildcards.protocol, stage
+    )[key]
 
 
 def clusters_of(wildcards):
@@ -223,3 +244,18 @@ def scoring_choices(runs):
 def templates(*names):
     """Templates of the package's pages."""
     return [in_workflow(f"src/weaklesion/templates/{name}.html") for name in names]
+
+
+FIGURES = [
+    "training_curves",
+    "contours",
+    "supervision",
+    "clusters",
+    "k_sweep",
+    "angles",
+]
+
+
+def chosen_k(wildcards):
+    """Number of clusters that the arms of a dataset use."""
+    return config["datasets"][wildcards.dataset]["num_clusters"]

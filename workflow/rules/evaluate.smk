@@ -62,6 +62,9 @@ rule tabulate_table1:
         references={
             name: dataset["reference"] for name, dataset in config["datasets"].items()
         },
+        sources={
+            name: dataset["source"] for name, dataset in config["datasets"].items()
+        },
         draws=config["statistics"]["bootstrap_draws"],
         bootstrap_seed=config["statistics"]["bootstrap_seed"],
     script:

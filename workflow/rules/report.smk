@@ -115,9 +115,7 @@ rule plot_contours:
         runtime=30,
     params:
         all_arms=list(config["arms"]),
-        channel_order=lambda wildcards: experiments.patch_settings(
-            config, wildcards.dataset, wildcards.protocol
-        ).get("channel_order", "center"),
+        channel_order=channel_order_of,
         num_images=config["figures"]["contour_images"],
         ranked_by=config["figures"]["ranked_by"],
         arms=lambda wildcards: described_runs(
@@ -130,16 +128,197 @@ rule plot_contours:
         "../scripts/plot_contours.py"
 
 
+rule plot_supervision:
+    """Draw samples with their mark, each target and the reference."""
+    input:
+        images=PATCHES / "images.npy",
+        reference=dense_reference_of,
+        samples=PATCHES / "samples.csv",
+        ellipse=TARGETS / "ellipse.npy",
+        rect=TARGETS / "grabcut_rect.npy",
+        trimap=TARGETS / "grabcut_trimap.npy",
+        target_ids=TARGETS / "ellipses.csv",
+        code=module_files("supervision_figures"),
+    output:
+        report(
+            RESULTS / "figures/supervision.{dataset}.{protocol}.png",
+            caption="../report/supervision.rst",
+            category="Supervision",
+            labels={
+                "dataset": "{dataset}",
+                "protocol": "{protocol}",
+                "item": "targets side by side",
+            },
+        ),
+        RESULTS / "figures/supervision.{dataset}.{protocol}.svg",
+    log:
+        LOGS / "plot_supervision/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_supervision/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        channel_order=channel_order_of,
+        num_images=config["figures"]["supervision_images"],
+    script:
+        "../scripts/plot_supervision.py"
+
+
+rule plot_clusters:
+    """Draw the largest clusters with their ellipses."""
+    input:
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
+        ellipses=TARGETS / "ellipses.csv",
+        clusters=lambda wildcards: CLUSTERS / f"k{chosen_k(wildcards)}.csv",
+        code=module_files("supervision_figures"),
+    output:
+        report(
+            RESULTS / "figures/clusters.{dataset}.{protocol}.png",
+            caption="../report/clusters.rst",
+            category="Supervision",
+            labels={
+                "dataset": "{dataset}",
+                "protocol": "{protocol}",
+                "item": "clusters (Figure 3)",
+            },
+        ),
+        RESULTS / "figures/clusters.{dataset}.{protocol}.svg",
+    log:
+        LOGS / "plot_clusters/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_clusters/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        channel_order=channel_order_of,
+        num_rows=config["figures"]["cluster_rows"],
+    script:
+        "../scripts/plot_clusters.py"
+
+
+rule plot_k_sweep:
+    """Plot the quality of the clusters against K."""
+    input:
+        quality=lambda wildcards: [
+            CLUSTERS / f"k{k}.json"
+            for k in config["datasets"][wildcards.dataset]["k_sweep"]
+        ],
+        code=module_files("supervision_figures"),
+    output:
+        report(
+            RESULTS / "figures/k_sweep.{dataset}.{protocol}.png",
+            caption="../report/k_sweep.rst",
+            category="Supervision",
+            labels={
+                "dataset": "{dataset}",
+                "protocol": "{protocol}",
+                "item": "sweep over K",
+            },
+        ),
+        RESULTS / "figures/k_sweep.{dataset}.{protocol}.svg",
+    log:
+        LOGS / "plot_k_sweep/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_k_sweep/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        chosen_k=lambda wildcards: chosen_k(wildcards),
+    script:
+        "../scripts/plot_k_sweep.py"
+
+
+rule plot_angles:
+    """Plot the angles of the marks, and what each feature of the clusters weighs."""
+    input:
+        ellipses=TARGETS / "ellipses.csv",
+        code=module_files("supervision_figures"),
+    output:
+        report(
+            RESULTS / "figures/angles.{dataset}.{protocol}.png",
+            caption="../report/angles.rst",
+            category="Supervision",
+            labels={
+                "dataset": "{dataset}",
+                "protocol": "{protocol}",
+                "item": "angles of the marks",
+            },
+        ),
+        RESULTS / "figures/angles.{dataset}.{protocol}.svg",
+    log:
+        LOGS / "plot_angles/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_angles/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/plot_angles.py"
+
+
+rule tabulate_agreement:
+    """Say how well each supervision agrees with the dense references."""
+    input:
+        agreements=[
+            str(TARGETS / "agreement.csv").format(dataset=dataset, protocol=protocol)
+            for dataset, protocol in TABLE1_BLOCKS
+            if is_dense(dataset)
+        ],
+        templates=templates("base", "agreement"),
+        code=module_files("agreement"),
+    output:
+        csv=RESULTS / "tables/agreement.csv",
+        html=report(
+            RESULTS / "tables/agreement.html",
+            caption="../report/agreement.rst",
+            category="Supervision",
+            labels={"item": "Targets against the dense reference"},
+        ),
+    log:
+        LOGS / "tabulate_agreement.log",
+    benchmark:
+        BENCHMARKS / "tabulate_agreement.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        without_reference=[
+            dataset
+            for dataset in dict.fromkeys(dataset for dataset, _ in TABLE1_BLOCKS)
+            if not is_dense(dataset)
+        ],
+    script:
+        "../scripts/tabulate_agreement.py"
+
+
+rule agreement:
+    """Every supervision against the dense reference."""
+    input:
+        rules.tabulate_agreement.output,
+
+
 rule figures:
     """All figures, and the accounts of the samples."""
     input:
         rules.tabulate_samples.output,
+        rules.tabulate_agreement.output,
         [
             RESULTS / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
             for dataset, protocol in TABLE1_BLOCKS
-            for figure, suffix in [
-                ("training_curves", "svg"),
-                ("training_curves", "png"),
-                ("contours", "png"),
-            ]
+            for figure in FIGURES
+            for suffix in (["png"] if figure == "contours" else ["svg", "png"])
         ],

@@ -21,6 +21,7 @@ rule draw_ellipses:
         runtime=30,
     params:
         center=switch("supervision", "center"),
+        outline_px=switch("supervision", "outline_px"),
     script:
         "../scripts/draw_ellipses.py"
 
@@ -33,11 +34,11 @@ rule draw_grabcut:
         ellipses=TARGETS / "ellipses.csv",
         code=module_files("grabcut"),
     output:
-        target=TARGETS / "grabcut.npy",
+        target=TARGETS / "grabcut_{init}.npy",
     log:
-        LOGS / "draw_grabcut/{dataset}-{protocol}.log",
+        LOGS / "draw_grabcut/{dataset}-{protocol}-{init}.log",
     benchmark:
-        BENCHMARKS / "draw_grabcut/{dataset}-{protocol}.tsv"
+        BENCHMARKS / "draw_grabcut/{dataset}-{protocol}-{init}.tsv"
     conda:
         "../../envs/data.yaml"
     threads: 4
@@ -45,6 +46,32 @@ rule draw_grabcut:
         mem_mb=4000,
         runtime=60,
     params:
-        init=switch("supervision", "grabcut_init"),
+        settings=lambda wildcards: switch("supervision", "grabcut")(wildcards)
+        | {"init": wildcards.init},
     script:
         "../scripts/draw_grabcut.py"
+
+
+rule measure_agreement:
+    """Compare the targets of a dataset with its dense reference."""
+    input:
+        reference=PATCHES / "reference.npy",
+        samples=PATCHES / "samples.csv",
+        ellipse=TARGETS / "ellipse.npy",
+        rect=TARGETS / "grabcut_rect.npy",
+        trimap=TARGETS / "grabcut_trimap.npy",
+        target_ids=TARGETS / "ellipses.csv",
+        code=module_files("agreement"),
+    output:
+        TARGETS / "agreement.csv",
+    log:
+        LOGS / "measure_agreement/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "measure_agreement/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../scripts/measure_agreement.py"

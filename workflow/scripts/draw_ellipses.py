@@ -11,4 +11,5 @@ with logged(snakemake.log[0]):
         ellipses_csv=snakemake.output.ellipses,
         target_npy=snakemake.output.target,
         center=snakemake.params.center,
+        outline_px=snakemake.params.outline_px,
     )

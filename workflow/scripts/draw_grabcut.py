@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.grabcut import draw_grabcut
+from weaklesion.grabcut import Settings, draw_grabcut
 
 with logged(snakemake.log[0]):
     draw_grabcut(
@@ -10,6 +10,6 @@ with logged(snakemake.log[0]):
         images_npy=snakemake.input.images,
         ellipses_csv=snakemake.input.ellipses,
         target_npy=snakemake.output.target,
-        init=snakemake.params.init,
+        settings=Settings(**snakemake.params.settings),
         workers=snakemake.threads,
     )

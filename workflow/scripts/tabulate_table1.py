@@ -13,6 +13,7 @@ with logged(snakemake.log[0]):
         published_arms=snakemake.params.published_arms,
         protocols=snakemake.params.protocols,
         references=snakemake.params.references,
+        sources=snakemake.params.sources,
         draws=snakemake.params.draws,
         bootstrap_seed=snakemake.params.bootstrap_seed,
         table_csv=snakemake.output.csv,
