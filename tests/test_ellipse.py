@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.ellipse import Ellipse, draw_ellipse, draw_soft_ellipse, fit_ellipse
 from weaklesion.metrics import dice
 
 SHAPE = (120, 120)
@@ -123,3 +123,13 @@ def test_one_pixel_has_no_ellipse():
 def test_impossible_ellipses(values):
     with pytest.raises(ValueError, match="ellipse needs"):
         Ellipse(*values)
+
+
+def test_soft_edges_cover_what_the_ellipse_covers():
+    ellipse = Ellipse(30.3, 29.8, 21.5, 13.2, 35)
+    soft = draw_soft_ellipse(ellipse, (60, 60))
+    assert soft.dtype == np.uint8
+    assert soft.sum() / 255 == pytest.approx(math.pi * 21.5 * 13.2 / 4, rel=0.005)
+    hard = draw_ellipse(ellipse, (60, 60))
+    assert (soft[hard] > 0).all()
+    assert (soft[~hard] < 255).all()

@@ -11,6 +11,7 @@ from weaklesion.experiments import (
     patch_settings,
     protocol_settings,
     runs_of,
+    stage_settings,
     training_settings,
 )
 from weaklesion.training import TrainingSettings
@@ -49,6 +50,11 @@ def test_protocols_differ_by_their_switches_only(config):
     corrected = training_settings(config, "ham10k", "corrected", "a1l")
     differing = {key for key in released if released[key] != corrected[key]}
     assert differing == {"pad_to", "loss_region", "checkpoint"}
+    assert training_settings(config, "lits", "released", "a1")["soft_targets"] is True
+    assert training_settings(config, "lits", "corrected", "a1")["soft_targets"] is False
+    assert stage_settings(config, "deeplesion", "released", "supervision")["outline_px"] == 2.1
+    assert stage_settings(config, "ham10k", "released", "clusters")["encoding"] == "opencv"
+    assert stage_settings(config, "deeplesion", "released", "clusters")["encoding"] == "clicked"
     assert released["checkpoint"] == "last_if_stopped"
     assert training_settings(config, "ham10k", "released", "a1")["checkpoint"] == "best_loss"
     assert protocol_settings(config, "stated")["patches"]["ham10k"]["split"] == "image"

@@ -12,7 +12,7 @@ from weaklesion.errors import DataError
 from weaklesion.files import read_array
 from weaklesion.inference import predict_arm, predict_target
 from weaklesion.samples import read_samples, split_ids
-from weaklesion.supervision import draw_ellipses
+from weaklesion.supervision import draw_ellipses, draw_soft_ellipses
 from weaklesion.training import (
     Progress,
     TrainingSettings,
@@ -28,6 +28,7 @@ SETTINGS = {
     "input_px": 32,
     "pad_to": (32, 32),
     "loss_region": "patch",
+    "soft_targets": False,
     "segmentation_weight": 1.0,
     "classification_weight": 0.0,
     "epochs": 2,
@@ -102,7 +103,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(train, arm):
 # Losses of the first epochs as this code computed them; a change that moves them says so.
 GOLDEN = {
     "a1": [0.5446, 0.3461],
-    "a1l": [28.576, 18.539],
+    "a1l": [28.668, 19.005],
 }
 
 
@@ -226,6 +227,29 @@ def test_target_with_other_values_is_refused(train, supervised, tmp_path):
     np.save(tmp_path / "target.npy", read_array(supervised / "ellipse.npy") * 255)
     with pytest.raises(DataError, match=r"target\.npy: has values up to 255"):
         train(files={"target_npy": tmp_path / "target.npy"})
+
+
+def test_soft_targets_are_levels_and_are_floored_where_a_mask_is_needed(
+    train, patches, supervised, tmp_path
+):
+    hard = read_array(supervised / "ellipse.npy")
+    np.save(tmp_path / "hard.npy", hard * 255)
+    native = {"input_px": 64, "pad_to": (64, 64)}
+    files = {"target_npy": tmp_path / "hard.npy"}
+    full = train("full", files=files, soft_targets=True, **native)
+    plain = train("plain", **native)
+    pd.testing.assert_frame_equal(history(full), history(plain), check_exact=True)
+    draw_soft_ellipses(
+        images_npy=patches / "images.npy",
+        ellipses_csv=supervised / "ellipses.csv",
+        target_npy=tmp_path / "soft.npy",
+    )
+    soft = read_array(tmp_path / "soft.npy")
+    assert len(np.unique(soft)) > 10
+    assert (np.abs(soft / 255.0 - hard) <= 1).all()
+    assert soft.sum() / 255 == pytest.approx(hard.sum(), rel=0.02)
+    losses = history(train("soft", files={"target_npy": tmp_path / "soft.npy"}, soft_targets=True))
+    assert np.isfinite(losses["train_loss"]).all()
 
 
 def test_labels_out_of_range_or_missing_are_refused(train, supervised, tmp_path):

@@ -121,7 +121,9 @@ def test_same_seed_gives_the_same_bytes_of_scores(finished, tmp_path):
     assert len(scores) == 5
     for path in scores:
         assert path.read_bytes() == (tmp_path / path.relative_to(finished)).read_bytes()
-    seeds = [(finished / RUNS / f"a1/seed-{seed}/predictions.npy").read_bytes() for seed in (1, 2)]
+    seeds = [
+        (finished / RUNS / f"a1/seed-{seed}/model.safetensors").read_bytes() for seed in (1, 2)
+    ]
     assert seeds[0] != seeds[1]
 
 

@@ -139,7 +139,20 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     settings = merge(config["training"], definition.get("training", {}))
     settings = merge(settings, stage_settings(config, dataset, protocol, "training", arm))
     clusters = num_clusters(config, dataset, arm)
-    return {"model": definition["model"], "num_classes": clusters, **settings}
+    soft = is_soft(config, dataset, protocol, arm)
+    return {
+        "model": definition["model"],
+        "num_classes": clusters,
+        "soft_targets": soft,
+        **settings,
+    }
+
+
+def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
+    """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14)."""
+    supervision = stage_settings(config, dataset, protocol, "supervision")
+    trained_on_ellipses = config["arms"][arm]["target"] == "ellipse" and is_trained(config, arm)
+    return bool(supervision["soft_edges"]) and trained_on_ellipses
 
 
 def num_clusters(config: Config, dataset: str, arm: str) -> int | None:

@@ -56,15 +56,20 @@ class InputFrame:
         ]
         return torch.cat(chunks)
 
-    def load_targets(self, targets: np.ndarray, device: torch.device) -> torch.Tensor:
-        """Resize (N, side, side) of 0 and 1 to (N, 1, input, input) uint8: majority of the area."""
+    def load_targets(
+        self, targets: np.ndarray, device: torch.device, *, soft: bool = False
+    ) -> torch.Tensor:
+        """Resize (N, side, side) uint8 to (N, 1, input, input) uint8.
+
+        Targets of 0 and 1 go by the majority of the area, `soft` ones of 0 to 255 by its mean.
+        """
         tensor = torch.from_numpy(targets).to(device)[:, None]
         if self.input_px == self.side_px:
             return tensor.contiguous()
-        chunks = [
-            (F.interpolate(chunk.float(), size=self.input_px, mode="area") >= 0.5).to(torch.uint8)
-            for chunk in tensor.split(1024)
-        ]
+        chunks = []
+        for chunk in tensor.split(1024):
+            mean = F.interpolate(chunk.float(), size=self.input_px, mode="area")
+            chunks.append((mean.round() if soft else mean >= 0.5).to(torch.uint8))
         return torch.cat(chunks)
 
     def pad(self, batch: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
 
-from weaklesion.ellipse import Ellipse, draw_ellipse
+from weaklesion.ellipse import Ellipse, draw_ellipse, draw_soft_ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, written_whole
 from weaklesion.progress import progress
@@ -69,6 +69,28 @@ def draw_ellipses(
     with written_whole(ellipses_csv) as beside:
         pd.DataFrame(ellipses).to_csv(beside, index=False)
     logger.info("drew %d ellipses, centre by %s", len(ellipses), center)
+
+
+def draw_soft_ellipses(
+    *, images_npy: str | Path, ellipses_csv: str | Path, target_npy: str | Path
+) -> None:
+    """Draw every ellipse with soft edges (discrepancy G14).
+
+    Args:
+        images_npy: the patches, (N, H, W, 3); only their size is read.
+        ellipses_csv: M ellipses, px of the patch.
+        target_npy: written: (M, H, W) uint8 of 0 to 255, in the rows' order of `ellipses_csv`.
+    """
+    ellipses = read_ellipses(ellipses_csv)
+    height, width = read_array(images_npy).shape[1:3]
+    with written_whole(target_npy) as beside:
+        shape = (len(ellipses), height, width)
+        target = open_memmap(beside, "w+", dtype=np.uint8, shape=shape)
+        drawn = progress(ellipses.values(), total=len(ellipses), what="soft ellipses")
+        for row, ellipse in enumerate(drawn):
+            target[row] = draw_soft_ellipse(ellipse, (height, width))
+        target.flush()
+    logger.info("drew %d ellipses with soft edges", len(ellipses))
 
 
 def read_ellipses(ellipses_csv: str | Path) -> dict[str, Ellipse]:

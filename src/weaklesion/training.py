@@ -44,6 +44,8 @@ class TrainingSettings:
         input_px: height and width to which patches are resized, px.
         pad_to: height and width of the network's input, px.
         loss_region: `patch`, or `map` for the whole padded map.
+        soft_targets: whether targets have levels of 0 to 255 instead of 0 and 1; where a mask is
+            needed they are floored (discrepancy G14).
         segmentation_weight: weight of the segmentation loss (alpha_seg).
         classification_weight: weight of the classification loss (alpha_cls).
         epochs: number of epochs at most.
@@ -71,6 +73,7 @@ class TrainingSettings:
     input_px: int
     pad_to: tuple[int, int]
     loss_region: Literal["patch", "map"]
+    soft_targets: bool
     segmentation_weight: float
     classification_weight: float
     epochs: int
@@ -93,6 +96,11 @@ class TrainingSettings:
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate: above 0 is needed, not {self.learning_rate}")
 
+    @property
+    def full_target(self) -> int:
+        """Value of a target's pixel that is wholly foreground."""
+        return 255 if self.soft_targets else 1
+
 
 @dataclass
 class SplitData:
@@ -101,7 +109,7 @@ class SplitData:
     Attributes:
         ids: N sample ids, the order of the others.
         images: (N, 3, input, input) uint8.
-        targets: (N, 1, input, input) uint8 of 0 and 1.
+        targets: (N, 1, input, input) uint8 of 0 and 1, or of 0 to 255 where they are soft.
         labels: (N,) int64 clusters, or None.
     """
 
@@ -253,7 +261,7 @@ def load_split(
         raise DataError(f"{samples_csv}: the split {split} has {len(ids)} samples; two are needed.")
     images = read_rows(images_npy, samples_csv, ids)
     targets = read_rows(target_npy, target_ids_csv, ids)
-    if targets.max() > 1:
+    if targets.max() > settings.full_target:
         raise DataError(
             f"{target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
             "Make the supervision again."
@@ -273,7 +281,10 @@ def load_split(
                 f"do not fit {settings.num_classes} classes. Cluster again."
             )
     return SplitData(
-        ids, frame.load_images(images, device), frame.load_targets(targets, device), labels
+        ids,
+        frame.load_images(images, device),
+        frame.load_targets(targets, device, soft=settings.soft_targets),
+        labels,
     )
 
 
@@ -393,10 +404,9 @@ def forward(
     """Return mean segmentation loss, logits of the padded map, and class logits if any."""
     logits, class_logits = network_outputs(model, images, frame, settings)
     logits = logits.float()  # binary cross entropy is kept out of bfloat16
-    if settings.loss_region == "map":
-        loss = F.binary_cross_entropy_with_logits(logits, frame.pad(targets).float())
-    else:
-        loss = F.binary_cross_entropy_with_logits(frame.crop(logits), targets.float())
+    compared = logits if settings.loss_region == "map" else frame.crop(logits)
+    wanted = frame.pad(targets) if settings.loss_region == "map" else targets
+    loss = F.binary_cross_entropy_with_logits(compared, wanted.float() / settings.full_target)
     return loss, logits, class_logits
 
 
@@ -424,7 +434,7 @@ def evaluate(
     for index in torch.arange(len(data.ids), device=data.images.device).split(EVALUATION_BATCH):
         targets = data.targets[index]
         loss, logits, class_logits = forward(model, data.images[index], targets, frame, settings)
-        pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0].bool()
+        pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0] == settings.full_target
         both = (pred & ref).sum(dim=(1, 2))
         dice = 2 * both / (pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))).clamp(min=1)
         totals[0] += loss * len(index)

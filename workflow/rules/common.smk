@@ -168,6 +168,9 @@ def clusters_of(wildcards):
 def target_of(wildcards):
     """Target that an arm is trained on, or that is taken as its prediction."""
     target = config["arms"][wildcards.arm]["target"]
+    run = wildcards.dataset, wildcards.protocol, wildcards.arm
+    if experiments.is_soft(config, *run):
+        target += "_soft"
     return str(TARGETS / "{target}.npy").format(target=target, **wildcards)
 
 

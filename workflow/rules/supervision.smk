@@ -26,6 +26,27 @@ rule draw_ellipses:
         "../scripts/draw_ellipses.py"
 
 
+rule draw_soft_ellipses:
+    """Draw the ellipses with soft edges."""
+    input:
+        images=PATCHES / "images.npy",
+        ellipses=TARGETS / "ellipses.csv",
+        code=module_files("supervision"),
+    output:
+        target=TARGETS / "ellipse_soft.npy",
+    log:
+        LOGS / "draw_soft_ellipses/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "draw_soft_ellipses/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/draw_soft_ellipses.py"
+
+
 rule draw_grabcut:
     """Segment each sample by GrabCut, starting from its ellipse."""
     input:
