@@ -7,7 +7,7 @@ import pytest
 from conftest import real
 
 from weaklesion.clusters import cluster_lesions, ellipse_features, fit_clusters
-from weaklesion.datasets.deeplesion import parse_row, read_table
+from weaklesion.datasets.deeplesion_table import parse_row, read_table
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
 from weaklesion.samples import read_samples

@@ -13,9 +13,11 @@ from weaklesion.datasets.deeplesion import (
     Settings,
     find_series,
     nearest_slice,
+    read_key_slice,
+)
+from weaklesion.datasets.deeplesion_table import (
     needed_members,
     parse_row,
-    read_key_slice,
     read_table,
     slice_weights,
 )

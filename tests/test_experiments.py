@@ -14,7 +14,7 @@ from weaklesion.experiments import (
     stage_settings,
     training_settings,
 )
-from weaklesion.training import TrainingSettings
+from weaklesion.training_settings import TrainingSettings
 
 
 @pytest.fixture

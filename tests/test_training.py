@@ -13,13 +13,9 @@ from weaklesion.files import read_array
 from weaklesion.inference import predict_arm, predict_target
 from weaklesion.samples import read_samples, split_ids
 from weaklesion.supervision import draw_ellipses, draw_soft_ellipses
-from weaklesion.training import (
-    Progress,
-    TrainingSettings,
-    epoch_batches,
-    keep,
-    train_arm,
-)
+from weaklesion.training import Progress, keep, train_arm
+from weaklesion.training_data import epoch_batches
+from weaklesion.training_settings import TrainingSettings
 
 SETTINGS = {
     "model": "a1",

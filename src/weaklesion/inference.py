@@ -17,7 +17,8 @@ from weaklesion.inputs import InputFrame
 from weaklesion.models import build_model
 from weaklesion.progress import progress
 from weaklesion.samples import read_rows, split_ids
-from weaklesion.training import EVALUATION_BATCH, TrainingSettings, network_outputs
+from weaklesion.training import EVALUATION_BATCH, network_outputs
+from weaklesion.training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 

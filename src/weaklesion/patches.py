@@ -89,21 +89,6 @@ class LeftOut:
     reason: str
 
 
-def guard(read: Callable[[], Sample], on_bad_sample: OnBadSample) -> Sample | LeftOut:
-    """Read a sample; a bad one stops the run, or is left out with its reason.
-
-    Raises:
-        BadSampleError: if the sample is bad and `on_bad_sample` is `error`.
-    """
-    try:
-        return read()
-    except BadSampleError as bad:
-        if on_bad_sample == "error":
-            raise
-        logger.warning("left out: %s", bad)
-        return LeftOut(bad.sample_id, bad.reason)
-
-
 def in_parallel(
     work: Callable[[S], T], items: Sequence[S], workers: int, what: str, *, chunk: int = 16
 ) -> Iterator[T]:

@@ -9,7 +9,6 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import torch
@@ -24,99 +23,13 @@ from weaklesion.inputs import InputFrame, normalise
 from weaklesion.models import build_model, num_parameters
 from weaklesion.progress import progress
 from weaklesion.provenance import describe_run, peak_memory_bytes
-from weaklesion.samples import read_rows, split_ids
 from weaklesion.seeding import seed_everything
+from weaklesion.training_data import SplitData, epoch_batches, load_split
+from weaklesion.training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """Everything that decides a training, besides its seed and its data.
-
-    Attributes:
-        model: name of a network of `weaklesion.models.build_model`.
-        num_classes: number of clusters, for the multi-task networks.
-        encoder: encoder's name.
-        weights: `imagenet`, or `none` to start from scratch.
-        input_px: height and width to which patches are resized, px.
-        pad_to: height and width of the network's input, px.
-        loss_region: `patch`, or `map` for the whole padded map.
-        soft_targets: whether targets have levels of 0 to 255 instead of 0 and 1; where a mask is
-            needed they are floored (discrepancy G14).
-        segmentation_weight: weight of the segmentation loss (alpha_seg).
-        classification_weight: weight of the classification loss (alpha_cls).
-        epochs: number of epochs at most.
-        patience: epochs without improvement after which to stop, of the validation loss or, with
-            `best_dice`, of the validation Dice; None for never.
-        batch_size: samples a step; a single sample left over joins the last batch, because
-            batch normalisation cannot train on one.
-        learning_rate: Adam's, or the peak of the one-cycle schedule.
-        schedule: `constant` or `one_cycle`.
-        checkpoint: which epoch's weights are kept: `best_loss` (lowest validation segmentation
-            loss), `best_dice` (highest validation Dice), `last`, or `last_if_stopped`
-            (`best_loss`, unless patience ended the training; discrepancy T1).
-        augmentation: `none` or `flips`.
-        precision: `float32` or `bfloat16` (autocast).
-        deterministic: refuse operations that are not.
-
-    Raises:
-        ValueError: naming the setting, its value and what is allowed.
-    """
-
-    model: str
-    num_classes: int | None = None
-    encoder: str
-    weights: Literal["imagenet", "none"]
-    input_px: int
-    pad_to: tuple[int, int]
-    loss_region: Literal["patch", "map"]
-    soft_targets: bool
-    segmentation_weight: float
-    classification_weight: float
-    epochs: int
-    patience: int | None
-    batch_size: int
-    learning_rate: float
-    schedule: Literal["constant", "one_cycle"]
-    checkpoint: Literal["best_loss", "best_dice", "last", "last_if_stopped"]
-    augmentation: Literal["none", "flips"]
-    precision: Literal["float32", "bfloat16"]
-    deterministic: bool
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pad_to", tuple(self.pad_to))
-        for key, least in (("epochs", 1), ("batch_size", 2), ("input_px", 16)):
-            if getattr(self, key) < least:
-                raise ValueError(f"{key}: at least {least} is needed, not {getattr(self, key)}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience: at least 1, or null, is needed, not {self.patience}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate: above 0 is needed, not {self.learning_rate}")
-
-    @property
-    def full_target(self) -> int:
-        """Value of a target's pixel that is wholly foreground."""
-        return 255 if self.soft_targets else 1
-
-
-@dataclass
-class SplitData:
-    """One split on the device, joined by sample id.
-
-    Attributes:
-        ids: N sample ids, the order of the others.
-        images: (N, 3, input, input) uint8.
-        targets: (N, 1, input, input) uint8 of 0 and 1, or of 0 to 255 where they are soft.
-        labels: (N,) int64 clusters, or None.
-    """
-
-    ids: list[str]
-    images: torch.Tensor
-    targets: torch.Tensor
-    labels: torch.Tensor | None
 
 
 @dataclass
@@ -244,50 +157,6 @@ def train_arm(
     write_json(folder / "run.json", run)
 
 
-def load_split(
-    split: str,
-    images_npy: str | Path,
-    samples_csv: str | Path,
-    target_npy: str | Path,
-    target_ids_csv: str | Path,
-    clusters_csv: str | Path | None,
-    frame: InputFrame,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> SplitData:
-    """Load one split to the device; targets and labels are found by sample id."""
-    ids = split_ids(samples_csv, split)
-    if len(ids) < 2:
-        raise DataError(f"{samples_csv}: the split {split} has {len(ids)} samples; two are needed.")
-    images = read_rows(images_npy, samples_csv, ids)
-    targets = read_rows(target_npy, target_ids_csv, ids)
-    if targets.max() > settings.full_target:
-        raise DataError(
-            f"{target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
-            "Make the supervision again."
-        )
-    labels = None
-    if settings.num_classes is not None:
-        if clusters_csv is None:
-            raise DataError(f"{settings.model} needs clusters, and none are given.")
-        clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
-        missing = [name for name in ids if name not in clusters.index]
-        if missing:
-            raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
-        labels = torch.tensor(clusters[ids].to_numpy(), device=device)
-        if labels.min() < 0 or labels.max() >= settings.num_classes:
-            raise DataError(
-                f"{clusters_csv}: clusters {int(labels.min())} to {int(labels.max())} "
-                f"do not fit {settings.num_classes} classes. Cluster again."
-            )
-    return SplitData(
-        ids,
-        frame.load_images(images, device),
-        frame.load_targets(targets, device, soft=settings.soft_targets),
-        labels,
-    )
-
-
 def fit(
     model: nn.Module,
     train: SplitData,
@@ -354,14 +223,6 @@ def fit(
             logger.info("no improvement in %d epochs: stopped", settings.patience)
             break
     return seen
-
-
-def epoch_batches(count: int, batch_size: int, generator: torch.Generator) -> list[torch.Tensor]:
-    """Return a random order of 0 .. count - 1 in batches; a single one left joins the last."""
-    batches = list(torch.randperm(count, generator=generator).split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
 
 
 def training_step(

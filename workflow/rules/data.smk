@@ -50,7 +50,7 @@ rule fetch_slices:
     input:
         manifest=phantom_manifest,
         table=SOURCE / "archives/DL_info.csv",
-        code=module_files("datasets.deeplesion"),
+        code=module_files("datasets.deeplesion_table"),
     output:
         directory(SOURCE / "extracted/{file}"),
     log:

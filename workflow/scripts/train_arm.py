@@ -4,7 +4,8 @@ from pathlib import Path
 
 from job import logged
 
-from weaklesion.training import TrainingSettings, train_arm
+from weaklesion.training import train_arm
+from weaklesion.training_settings import TrainingSettings
 
 with logged(snakemake.log[0]):
     train_arm(

@@ -1,0 +1,74 @@
+"""Everything that decides a training, besides its seed and its data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Everything that decides a training, besides its seed and its data.
+
+    Attributes:
+        model: name of a network of `weaklesion.models.build_model`.
+        num_classes: number of clusters, for the multi-task networks.
+        encoder: encoder's name.
+        weights: `imagenet`, or `none` to start from scratch.
+        input_px: height and width to which patches are resized, px.
+        pad_to: height and width of the network's input, px.
+        loss_region: `patch`, or `map` for the whole padded map.
+        soft_targets: whether targets have levels of 0 to 255 instead of 0 and 1; where a mask is
+            needed they are floored (discrepancy G14).
+        segmentation_weight: weight of the segmentation loss (alpha_seg).
+        classification_weight: weight of the classification loss (alpha_cls).
+        epochs: number of epochs at most.
+        patience: epochs without improvement after which to stop, of the validation loss or, with
+            `best_dice`, of the validation Dice; None for never.
+        batch_size: samples a step; a single sample left over joins the last batch, because
+            batch normalisation cannot train on one.
+        learning_rate: Adam's, or the peak of the one-cycle schedule.
+        schedule: `constant` or `one_cycle`.
+        checkpoint: which epoch's weights are kept: `best_loss` (lowest validation segmentation
+            loss), `best_dice` (highest validation Dice), `last`, or `last_if_stopped`
+            (`best_loss`, unless patience ended the training; discrepancy T1).
+        augmentation: `none` or `flips`.
+        precision: `float32` or `bfloat16` (autocast).
+        deterministic: refuse operations that are not.
+
+    Raises:
+        ValueError: naming the setting, its value and what is allowed.
+    """
+
+    model: str
+    num_classes: int | None = None
+    encoder: str
+    weights: Literal["imagenet", "none"]
+    input_px: int
+    pad_to: tuple[int, int]
+    loss_region: Literal["patch", "map"]
+    soft_targets: bool
+    segmentation_weight: float
+    classification_weight: float
+    epochs: int
+    patience: int | None
+    batch_size: int
+    learning_rate: float
+    schedule: Literal["constant", "one_cycle"]
+    checkpoint: Literal["best_loss", "best_dice", "last", "last_if_stopped"]
+    augmentation: Literal["none", "flips"]
+    precision: Literal["float32", "bfloat16"]
+    deterministic: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pad_to", tuple(self.pad_to))
+        for key, least in (("epochs", 1), ("batch_size", 2), ("input_px", 16)):
+            if getattr(self, key) < least:
+                raise ValueError(f"{key}: at least {least} is needed, not {getattr(self, key)}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience: at least 1, or null, is needed, not {self.patience}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate: above 0 is needed, not {self.learning_rate}")
+
+    @property
+    def full_target(self) -> int:
+        """Value of a target's pixel that is wholly foreground."""
+        return 255 if self.soft_targets else 1
