@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 from conftest import real
 
-from weaklesion.clusters import cluster_lesions, ellipse_features, fit_clusters
+from weaklesion.clusters import (
+    cluster_lesions,
+    ellipse_features,
+    fit_clusters,
+    shuffle_clusters,
+    shuffle_labels,
+)
 from weaklesion.datasets.deeplesion_table import parse_row, read_table
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
@@ -137,3 +143,22 @@ def test_angle_outweighs_the_rest_on_real_marks_unless_periodic():
     assert periodic[4:].sum() / periodic.sum() < 0.5
     # the order of the clicks splits the lesions
     assert 0.2 < np.mean(np.array(clicked) > 90) < 0.8
+
+
+def test_shuffled_labels_keep_every_splits_counts(cluster, patches, tmp_path):
+    labels, _ = cluster()
+    splits = read_samples(patches / "samples.csv")["split"]
+    shuffle_clusters(
+        samples_csv=patches / "samples.csv",
+        clusters_csv=tmp_path / "c.csv",
+        shuffled_csv=tmp_path / "s.csv",
+        seed=0,
+    )
+    shuffled = pd.read_csv(tmp_path / "s.csv").set_index("id")["cluster"]
+    assert list(shuffled.index) == list(splits.index)
+    assert not shuffled.equals(labels)
+    for split in ("train", "val", "test"):
+        ids = splits.index[splits == split]
+        assert sorted(shuffled[ids]) == sorted(labels[ids])
+    assert shuffle_labels(labels, splits, seed=0).equals(shuffled.rename("cluster"))
+    assert not shuffle_labels(labels, splits, seed=1).equals(shuffled)

@@ -45,6 +45,13 @@ def test_paper_hyperparameters(config, root):
     assert num_clusters(config, "ham10k", "a1") is None
 
 
+def test_the_sweep_over_k_contains_the_papers(config, root):
+    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    for dataset in config["datasets"].values():
+        assert dataset["num_clusters"] == published["K_opt"][dataset["published"]]
+        assert dataset["num_clusters"] in dataset["k_sweep"]
+
+
 def test_protocols_differ_by_their_switches_only(config):
     released = training_settings(config, "ham10k", "released", "a1l")
     corrected = training_settings(config, "ham10k", "corrected", "a1l")

@@ -65,6 +65,18 @@ def test_turning_and_mirroring_the_mark_turns_and_mirrors_the_ellipse(points):
 
 
 @given(marks)
+def test_turning_and_mirroring_the_mark_turns_and_mirrors_the_mask(points):
+    points = usable(points) / 4 + 60  # within a patch of 121 px
+    mask = draw_ellipse(ellipse_from_recist(points), (121, 121))
+    mirrored = np.column_stack([120 - points[:, 0], points[:, 1]])
+    turned = np.column_stack([points[:, 1], 120 - points[:, 0]])
+    for moved, expected in ((mirrored, mask[:, ::-1]), (turned, np.rot90(mask))):
+        drawn = draw_ellipse(ellipse_from_recist(moved), (121, 121))
+        # a pixel centre on the very outline may fall to either side
+        assert (drawn ^ expected).sum() <= 4
+
+
+@given(marks)
 def test_midpoint_is_the_least_squares_ellipse(points):
     """No small change of centre, axes or direction brings the end points nearer."""
     points = usable(points)

@@ -177,6 +177,12 @@ def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jo
     assert planned(finished, *overlay(tmp_path, change)) == jobs
 
 
+def test_an_arm_more_trains_that_arm_only(finished, tmp_path):
+    arms = ["ellipse", "a1", "a1l", "a1l_shuffled"]
+    jobs = planned(finished, *overlay(tmp_path, {"experiments": {"table1": {"arms": arms}}}))
+    assert jobs == {"shuffle_clusters": 3, **THREE_DATASETS}
+
+
 def test_a_changed_module_re_runs_what_imports_it(copied, tmp_path):
     # the same workflow with another copy of its code
     code = tmp_path / "code"

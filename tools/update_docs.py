@@ -2,7 +2,7 @@
 
     python tools/update_docs.py ham10k-small
 
-copies the study's tables to docs/results/ and writes Table 1 between its markers in
+copies the study's tables to docs/results/ and writes them between the study's markers in
 docs/REPRODUCTION.md. Running it again changes nothing.
 """
 
@@ -56,6 +56,20 @@ def table1(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def agreement(table: pd.DataFrame) -> str:
+    """Return the agreement of targets with the dense reference as Markdown."""
+    lines = [
+        "| Dataset | Protocol | Target | Samples | Dice, % | HD95, px | Area ratio, median |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in table.itertuples():
+        lines.append(
+            f"| {row.dataset} | `{row.protocol}` | {row.target} | {row.n_samples} "
+            f"| {row.dice:.2f} | {row.hd95_px:.2f} | {row.area_ratio_median:.3f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
 def runs_line(study: Path) -> str:
     """Return what the runs were made with, from their run.json."""
     runs = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
@@ -74,12 +88,18 @@ def main() -> None:
     """Update."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study")
-    name = parser.parse_args().study
-    study = ROOT / "results" / name
+    parser.add_argument("--results", type=Path, default=ROOT / "results")
+    arguments = parser.parse_args()
+    name, study = arguments.study, arguments.results / arguments.study
     kept = ROOT / "docs" / "results" / name
     kept.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(study / "tables" / "table1.csv", kept / "table1.csv")
-    text = table1(pd.read_csv(kept / "table1.csv")) + "\n" + runs_line(study)
+    text = ""
+    for table, render in (("table1", table1), ("agreement", agreement)):
+        if (study / "tables" / f"{table}.csv").is_file():
+            shutil.copyfile(study / "tables" / f"{table}.csv", kept / f"{table}.csv")
+            text += render(pd.read_csv(kept / f"{table}.csv")) + "\n"
+    if list(study.rglob("run.json")):
+        text += runs_line(study)
     page = ROOT / "docs" / "REPRODUCTION.md"
     before, after = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
     pattern = re.compile(re.escape(before) + ".*?" + re.escape(after), re.DOTALL)

@@ -153,6 +153,45 @@ def cluster_lesions(
     logger.info("%d clusters of %d samples: %s", k, len(samples), json.dumps(quality["sizes"]))
 
 
+def shuffle_labels(labels: pd.Series, splits: pd.Series, *, seed: int) -> pd.Series:
+    """Shuffle labels within each split: the control whose classes say nothing of a lesion.
+
+    Args:
+        labels: cluster of each sample, indexed by sample id.
+        splits: split of each sample, indexed by sample id.
+        seed: decides the order.
+
+    Returns:
+        Labels indexed as before; every split has as many of each as before.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = labels.copy()
+    for split in sorted(splits.unique()):
+        ids = splits.index[splits == split]
+        shuffled[ids] = rng.permutation(labels[ids].to_numpy())
+    return shuffled
+
+
+def shuffle_clusters(
+    *, samples_csv: str | Path, clusters_csv: str | Path, shuffled_csv: str | Path, seed: int
+) -> None:
+    """Write the clusters of a dataset, shuffled within each split.
+
+    Args:
+        samples_csv: table of the samples, for their splits.
+        clusters_csv: `id, cluster`.
+        shuffled_csv: written: `id, cluster`, in the samples' order.
+        seed: see `shuffle_labels`.
+    """
+    splits = read_samples(samples_csv)["split"]
+    labels = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    shuffled = shuffle_labels(labels[splits.index], splits, seed=seed)
+    with written_whole(shuffled_csv) as beside:
+        shuffled.rename_axis("id").reset_index().to_csv(beside, index=False)
+    same = (shuffled == labels[splits.index]).mean()
+    logger.info("shuffled %d labels; %.1f %% stayed by chance", len(shuffled), 100 * same)
+
+
 def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> float:
     """Return the mean adjusted Rand index between the clusters of three seeds, two by two."""
     steps = range(1, STABILITY_SEEDS)

@@ -25,3 +25,26 @@ rule cluster_lesions:
         seed=switch("clusters", "seed"),
     script:
         "../scripts/cluster_lesions.py"
+
+
+rule shuffle_clusters:
+    """Shuffle the clusters within each split: the control of the second task."""
+    input:
+        samples=PATCHES / "samples.csv",
+        clusters=CLUSTERS / "k{k}.csv",
+        code=module_files("clusters"),
+    output:
+        CLUSTERS / "k{k}_shuffled.csv",
+    log:
+        LOGS / "shuffle_clusters/{dataset}-{protocol}-k{k}.log",
+    benchmark:
+        BENCHMARKS / "shuffle_clusters/{dataset}-{protocol}-k{k}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        seed=switch("clusters", "seed"),
+    script:
+        "../scripts/shuffle_clusters.py"

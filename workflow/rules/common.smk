@@ -161,7 +161,9 @@ def switch(stage, key):
 def clusters_of(wildcards):
     """Clusters that an arm's second task needs; nothing for the other arms."""
     k = experiments.num_clusters(config, wildcards.dataset, wildcards.arm)
-    clusters = str(CLUSTERS / "k{k}.csv").format(k=k, **wildcards)
+    ending = {"shape": "", "shuffled": "_shuffled"}
+    kind = ending.get(config["arms"][wildcards.arm].get("clusters"))
+    clusters = str(CLUSTERS / "k{k}{kind}.csv").format(k=k, kind=kind, **wildcards)
     return [] if k is None else clusters
 
 
