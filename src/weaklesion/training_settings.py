@@ -32,7 +32,7 @@ class TrainingSettings:
             (`best_loss`, unless patience ended the training; discrepancy T1).
         augmentation: `none` or `flips`.
         precision: `float32` or `bfloat16` (autocast).
-        deterministic: refuse operations that are not.
+        deterministic: take deterministic operations; a GPU's that have no such form are logged.
 
     Raises:
         ValueError: naming the setting, its value and what is allowed.
