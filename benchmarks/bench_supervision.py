@@ -99,8 +99,13 @@ def main() -> None:
         draw_ellipses(**files, target_npy=folder / "e.npy", center="midpoint", outline_px=0.0)
 
         def grabcut(workers: int) -> None:
-            draw_grabcut(**files, target_npy=folder / "g.npy", settings=Settings(init="trimap"),
-                         workers=workers)  # fmt: skip
+            draw_grabcut(
+                **files,
+                ellipse_npy=folder / "e.npy",
+                target_npy=folder / "g.npy",
+                settings=Settings(init="trimap"),
+                workers=workers,
+            )
 
         grabcut(2)  # starts the workers
         two = min(timed(lambda: grabcut(2)) for _ in range(2))

@@ -81,6 +81,7 @@ def test_masks_follow_the_rows_of_the_ellipses_whatever_the_workers(patches, tmp
     for workers in (1, 2):
         draw_grabcut(
             **files,
+            ellipse_npy=tmp_path / "ellipse.npy",
             target_npy=tmp_path / f"{workers}.npy",
             settings=Settings(init="trimap"),
             workers=workers,
@@ -138,3 +139,17 @@ def test_rectangle_shrunk_to_nothing_falls_back_to_the_ellipse():
     image = scene()[0]
     tiny = draw_ellipse(Ellipse(40, 40, 2, 2, 0), SHAPE)
     np.testing.assert_array_equal(grabcut_mask(image, tiny, init="rect", shrink_px=4), tiny)
+
+
+def test_starts_from_the_ellipse_as_it_was_drawn(patches, tmp_path):
+    """With its outline (G5), and in its own row."""
+    files = {
+        "samples_csv": patches / "samples.csv",
+        "images_npy": patches / "images.npy",
+        "ellipses_csv": tmp_path / "ellipses.csv",
+    }
+    drawn = tmp_path / "ellipse.npy"
+    draw_ellipses(**files, target_npy=drawn, center="midpoint", outline_px=2.1)
+    kept = Settings(init="rect", min_px=10_000)  # nothing found is enough: the ellipse is taken
+    draw_grabcut(**files, ellipse_npy=drawn, target_npy=tmp_path / "g.npy", settings=kept)
+    np.testing.assert_array_equal(read_array(tmp_path / "g.npy"), read_array(drawn))

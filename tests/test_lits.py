@@ -8,8 +8,9 @@ import pytest
 from conftest import LITS, make_lits, real, unpack
 from skimage.measure import label, regionprops
 
-from weaklesion.datasets import lits
-from weaklesion.datasets.lits import Settings, find_volumes, read_slice, read_volume
+from weaklesion.datasets import lits_files as reading
+from weaklesion.datasets.lits import Settings, read_slice, read_volume
+from weaklesion.datasets.lits_files import find_volumes
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import read_array
@@ -307,13 +308,13 @@ def test_real_volumes_against_an_independent_count(tmp_path):
 
 def test_each_volume_is_decoded_once(lits_files, monkeypatch):
     decoded = []
-    original = lits._read_data
+    original = reading._read_data
 
     def counted(image, path, name):
         decoded.append(path)
         return original(image, path, name)
 
-    monkeypatch.setattr(lits, "_read_data", counted)
+    monkeypatch.setattr(reading, "_read_data", counted)
     for item in find_volumes(lits_files):
         read_volume(item, settings=Settings(**LITS))
     # the volume without tumour is not decoded at all

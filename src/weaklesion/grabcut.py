@@ -7,12 +7,11 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import pandas as pd
 
-from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.files import read_array, write_array
 from weaklesion.patches import in_parallel
-from weaklesion.samples import read_samples
-from weaklesion.supervision import read_ellipses
+from weaklesion.samples import read_rows, read_samples
 
 logger = logging.getLogger(__name__)
 
@@ -140,33 +139,43 @@ def draw_grabcut(
     samples_csv: str | Path,
     images_npy: str | Path,
     ellipses_csv: str | Path,
+    ellipse_npy: str | Path,
     target_npy: str | Path,
     settings: Settings,
     workers: int = 1,
 ) -> None:
-    """Make the GrabCut mask of every sample.
+    """Make the GrabCut mask of every sample, starting from its ellipse as it was drawn.
 
     Args:
         samples_csv: table of the samples.
         images_npy: the patches, (N, H, W, 3) uint8.
-        ellipses_csv: their ellipses; its rows' order is that of the target.
-        target_npy: written: (N, H, W) uint8 of 0 and 1.
+        ellipses_csv: `id` of each of the M ellipses.
+        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outline if any.
+        target_npy: written: (M, H, W) uint8 of 0 and 1, in the same order.
         settings: see `Settings`.
         workers: number of processes; the result does not depend on it.
-    """  # fmt: skip
+    """
     rows = read_samples(samples_csv)["row"]
-    ellipses = read_ellipses(ellipses_csv)
+    ids = list(pd.read_csv(ellipses_csv, usecols=["id"], dtype=str)["id"])
+    ellipses = read_rows(ellipse_npy, ellipses_csv, ids)
     images = read_array(images_npy)
     items = [
-        (np.asarray(images[rows[name]]), ellipse, settings) for name, ellipse in ellipses.items()
+        (np.asarray(images[rows[name]]), ellipse, settings)
+        for name, ellipse in zip(ids, ellipses, strict=True)
     ]
-    masks = np.empty((len(items), *images.shape[1:3]), dtype=np.uint8)
+    masks = np.empty(ellipses.shape, dtype=np.uint8)
     for row, mask in enumerate(in_parallel(_mask_of, items, workers, "GrabCut masks")):
         masks[row] = mask
     write_array(target_npy, masks)
-    logger.info("segmented %d samples by GrabCut (%s)", len(items), settings.init)
+    unchanged = int((masks == ellipses).all(axis=(1, 2)).sum())
+    logger.info(
+        "segmented %d samples by GrabCut (%s); %d are the ellipse itself",
+        len(items),
+        settings.init,
+        unchanged,
+    )
 
 
-def _mask_of(item: tuple[np.ndarray, Ellipse, Settings]) -> np.ndarray:
+def _mask_of(item: tuple[np.ndarray, np.ndarray, Settings]) -> np.ndarray:
     image, ellipse, settings = item
-    return grabcut_mask(image, draw_ellipse(ellipse, image.shape[:2]), **asdict(settings))
+    return grabcut_mask(image, ellipse.astype(bool), **asdict(settings))

@@ -6,6 +6,7 @@ import sys
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from weaklesion import experiments
+from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
@@ -99,6 +100,9 @@ def unpacked_sources(wildcards):
 def source_table(wildcards):
     """Table of a dataset, if it has one."""
     _, tables, _ = source_files(wildcards)
+    if len(tables) > 1:
+        names = ", ".join(tables)
+        raise DataError(f"{wildcards.dataset}: one table is needed, not {names}.")
     return dataset_source(wildcards) / "archives" / tables[0] if tables else []
 
 

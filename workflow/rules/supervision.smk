@@ -53,6 +53,7 @@ rule draw_grabcut:
         samples=PATCHES / "samples.csv",
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
+        ellipse=TARGETS / "ellipse.npy",
         code=module_files("grabcut"),
     output:
         target=TARGETS / "grabcut_{init}.npy",

@@ -9,6 +9,7 @@ with logged(snakemake.log[0]):
         samples_csv=snakemake.input.samples,
         images_npy=snakemake.input.images,
         ellipses_csv=snakemake.input.ellipses,
+        ellipse_npy=snakemake.input.ellipse,
         target_npy=snakemake.output.target,
         settings=Settings(**snakemake.params.settings),
         workers=snakemake.threads,

@@ -6,20 +6,18 @@ connected part of tumour in an axial slice is a sample.
 """
 
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
-import nibabel
 import numpy as np
 
+from weaklesion.datasets.lits_files import find_volumes, read_hounsfield, read_labels
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
-from weaklesion.errors import DataError
 from weaklesion.patches import (
     BadSampleError,
     LeftOut,
@@ -34,10 +32,7 @@ from weaklesion.splits import published_split, volume_split
 logger = logging.getLogger(__name__)
 
 TUMOUR = 2
-LABELS = (0, 1, 2)
 PUBLISHED_SAMPLES = 16462
-VOLUME = re.compile(r"^(?:volume-|imagesTr/liver_)(\d+)\.nii(?:\.gz)?$")
-SEGMENTATION = re.compile(r"^(?:segmentation-|labelsTr/liver_)(\d+)\.nii(?:\.gz)?$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,66 +115,16 @@ def make_patches(
     )
 
 
-def find_volumes(folders: Sequence[str | Path]) -> list[tuple[int, str, str]]:
-    """Pair volumes and segmentations by their number.
-
-    Args:
-        folders: searched at any depth; files stand for themselves.
-
-    Returns:
-        Number, path of the volume, path of the segmentation; sorted by number.
-
-    Raises:
-        DataError: if there is none, a number is there twice, or one of a pair is missing.
-    """
-    volumes, segmentations = _by_number(folders, VOLUME), _by_number(folders, SEGMENTATION)
-    where = ", ".join(str(folder) for folder in folders)
-    if not volumes:
-        raise DataError(
-            f"{where}: no volume-N.nii or imagesTr/liver_N.nii.gz in it. Unpack the archives."
-        )
-    for have, lack, what in (
-        (volumes, segmentations, "segmentation"),
-        (segmentations, volumes, "volume"),
-    ):
-        missing = sorted(set(have) - set(lack))
-        if missing:
-            raise DataError(
-                f"{where}: no {what} for {', '.join(map(str, missing[:10]))} ({len(missing)} in "
-                "all). Unpack its archive, or remove the other file."
-            )
-    return [
-        (number, str(volumes[number]), str(segmentations[number])) for number in sorted(volumes)
-    ]
-
-
-def _by_number(folders: Sequence[str | Path], pattern: re.Pattern[str]) -> dict[int, Path]:
-    found: dict[int, Path] = {}
-    paths = [Path(folder) for folder in folders]
-    inside = [path for folder in paths for path in folder.rglob("*.nii*")]
-    for path in sorted([*inside, *(path for path in paths if path.is_file())]):
-        match = pattern.match(path.name) or pattern.match(f"{path.parent.name}/{path.name}")
-        if match is None or "__MACOSX" in path.parts:
-            continue
-        number = int(match[1])
-        if number in found:
-            raise DataError(
-                f"{path}: case {number} is also at {found[number]}. Remove one of them."
-            )
-        found[number] = path
-    return found
-
-
 def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sample | LeftOut]:
     """Read one volume; return the samples of all its slices."""
     number, volume_path, segmentation_path = item
     name = f"volume-{number}"
     try:
-        segmentation = _read_labels(segmentation_path, name)
+        segmentation = read_labels(segmentation_path, name)
         slices = [z for z in range(segmentation.shape[2]) if (segmentation[..., z] == TUMOUR).any()]
         if not slices:
             return [LeftOut(name, "volume without tumour")]
-        volume, spacing = _read_hounsfield(volume_path, name)
+        volume, spacing = read_hounsfield(volume_path, name)
         if volume.shape != segmentation.shape:
             raise BadSampleError(
                 name,
@@ -213,54 +158,6 @@ def _refuse_slice(number: int, z: int, path: str, on_bad_sample: OnBadSample) ->
             "Get the volume again, or leave it out.",
         )
     return LeftOut(name, reason)
-
-
-def _open(path: str, name: str) -> Any:
-    try:
-        image: Any = nibabel.load(path)
-        if len(image.shape) != 3:
-            raise BadSampleError(
-                name,
-                "volume without three dimensions",
-                f"{path}: has {len(image.shape)} dimensions, not 3.",
-            )
-        return image
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError) as error:
-        raise BadSampleError(
-            name,
-            "file that cannot be read",
-            f"{path}: cannot be read as NIfTI ({error}). Unpack it again.",
-        ) from error
-
-
-def _read_data(image: Any, path: str, name: str) -> np.ndarray:
-    try:
-        return np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError) as error:
-        raise BadSampleError(
-            name, "file that cannot be read", f"{path}: is truncated ({error}). Unpack it again."
-        ) from error
-
-
-def _read_labels(path: str, name: str) -> np.ndarray:
-    labels = _read_data(_open(path, name), path, name)
-    values = np.unique(labels)
-    if not set(values.tolist()) <= set(LABELS):
-        odd = sorted(set(values.tolist()) - set(LABELS))
-        raise BadSampleError(
-            name,
-            "segmentation with other labels",
-            f"{path}: has the labels {odd[:5]}; 0, 1 and 2 are known. Check the file.",
-        )
-    return labels.astype(np.uint8)
-
-
-def _read_hounsfield(path: str, name: str) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """Return the volume, x first, and mm per pixel of x and y; None where the file has no scale."""
-    image = _open(path, name)
-    zooms = tuple(float(zoom) for zoom in image.header.get_zooms()[:2])
-    unknown = np.array_equal(image.affine, np.eye(4))  # so in the official cases 28 to 47
-    return _read_data(image, path, name), None if unknown else (zooms[0], zooms[1])
 
 
 def read_slice(
