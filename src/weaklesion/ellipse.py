@@ -10,10 +10,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.optimize import linprog
 
 # How far the vertices of a drawn ellipse's hull lie inside it, on average: measured on random
 # ellipses of 10 to 70 px (tests/test_ellipse.py).
 HULL_INSET_PX = 0.15
+
+# Short axes below which whole pixels decide: there the hull's vertices alone can miss a drawn
+# ellipse by more than a hundredth of Dice.
+SMALL_PX = 16.0
 
 SUBPIXELS = 4  # in each direction, for soft edges
 
@@ -95,7 +100,9 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
         mask: (H, W) bool, or integer with foreground above 0.
 
     The hull's vertices are pixel centres, and lie inside the outline by about 0.15 px; both axes
-    are lengthened by twice that, without which small ellipses come out too small.
+    are lengthened by twice that, without which small ellipses come out too small. A small mask
+    (short axis below 16 px) that is exactly some drawn ellipse gives an ellipse that draws it
+    again, pixel for pixel.
 
     Returns:
         The canonical ellipse (width the major axis, angle in [0, 180)), px.
@@ -114,7 +121,54 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
         raise ValueError(f"mask: its convex hull has {len(hull)} vertices; an ellipse needs five")
     (cx, cy), (width, height), angle_deg = cv2.fitEllipse(hull)
     longer = 2 * HULL_INSET_PX
-    return Ellipse(cx, cy, width + longer, height + longer, angle_deg).canonical()
+    fitted = Ellipse(cx, cy, width + longer, height + longer, angle_deg).canonical()
+    if fitted.height < SMALL_PX:
+        return _separating_ellipse(mask, hull[:, 0]) or fitted
+    return fitted
+
+
+def _separating_ellipse(mask: np.ndarray, hull: np.ndarray) -> Ellipse | None:
+    """Return the ellipse that parts the pixels of a mask from those around it, if there is one.
+
+    In the coefficients of a conic both conditions are linear; a linear program finds those with
+    the widest margin.
+
+    Args:
+        mask: (H, W), foreground above 0.
+        hull: (P, 2) x and y of the vertices of its convex hull.
+    """
+    inside = np.pad(mask > 0, 1).astype(np.uint8)
+    around = cv2.dilate(inside, np.ones((3, 3), np.uint8)) - inside
+    center = hull.mean(axis=0)
+    scale = np.ptp(hull, axis=0).max() / 2
+
+    def conic(points_xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The terms of x^2 + y^2 + k (x^2 - y^2) + b x y + d x + e y + f, and the fixed part."""
+        x, y = ((points_xy - center) / scale).T
+        return np.column_stack([x * x - y * y, x * y, x, y, np.ones(len(x))]), x * x + y * y
+
+    inner, inner_fixed = conic(hull)
+    outer, outer_fixed = conic(np.argwhere(around)[:, ::-1] - 1)
+    margin = np.ones((len(inner) + len(outer), 1))
+    solution = linprog(
+        [0, 0, 0, 0, 0, -1],
+        A_ub=np.hstack([np.vstack([inner, -outer]), margin]),
+        b_ub=np.concatenate([-inner_fixed, outer_fixed]),
+        bounds=(None, None),
+    )
+    if not solution.success or solution.x[5] <= 0:
+        return None
+    k, b, d, e, f, _ = solution.x
+    quadratic = np.array([[1 + k, b / 2], [b / 2, 1 - k]])
+    curvatures, axes = np.linalg.eigh(quadratic)
+    if curvatures[0] <= 0:  # a parabola or a hyperbola
+        return None
+    offset = -np.linalg.solve(quadratic, [d, e]) / 2
+    lengths = 2 * scale * np.sqrt((offset @ quadratic @ offset - f) / curvatures)
+    cx, cy = offset * scale + center
+    angle_deg = math.degrees(math.atan2(axes[1, 0], axes[0, 0]))
+    values = (cx, cy, lengths[0], lengths[1], angle_deg)
+    return Ellipse(*map(float, values)).canonical()
 
 
 def draw_ellipse(
