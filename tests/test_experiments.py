@@ -1,11 +1,14 @@
 import copy
+import itertools
 
 import pytest
 import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
+    arm_definition,
     check_config,
+    is_trained,
     merge,
     num_clusters,
     patch_settings,
@@ -28,7 +31,7 @@ def study(config, root, name):
 
 def test_full_reproduction_of_table1(config):
     runs = runs_of(config, ["table1"])
-    assert len(runs) == len(set(runs)) == 3 * 3 * (2 * 5 + 1)
+    assert len(runs) == len(set(runs)) == 3 * 3 * (4 * 5 + 1)
     assert [run.seed for run in runs if run.arm == "ellipse"] == [0] * 9
 
 
@@ -50,6 +53,46 @@ def test_the_sweep_over_k_contains_the_papers(config, root):
     for dataset in config["datasets"].values():
         assert dataset["num_clusters"] == published["K_opt"][dataset["published"]]
         assert dataset["num_clusters"] in dataset["k_sweep"]
+
+
+def test_arms_take_what_they_do_not_say_from_their_base(config):
+    plain, shuffled = (arm_definition(config, arm) for arm in ("a1l", "a1l_shuffled"))
+    assert plain.pop("published") == "A1_L"  # which is no other arm's
+    assert shuffled == plain | {"clusters": "shuffled"}
+    released = training_settings(config, "lits", "corrected", "acoseg_released")
+    assert (released["batch_size"], released["clip_norm"]) == (8, 0.05)
+    assert num_clusters(config, "lits", "acoseg_released") is None
+
+
+def test_exceptions_for_an_arm_hold_for_those_based_on_it(config):
+    for arm in ("a1", "a1_dense", "unet", "a1_long"):
+        settings = training_settings(config, "ham10k", "released", arm)
+        assert settings["segmentation_weight"] == 100
+    for arm in ("acoseg", "acoseg_released"):
+        settings = training_settings(config, "lits", "released", arm)
+        assert (settings["patience"], settings["checkpoint"]) == (4, "best_dice")
+
+
+def test_only_networks_with_a_second_task_have_classes(config):
+    k = config["datasets"]["lits"]["num_clusters"]
+    for arm, classes in (("a1", None), ("acoseg", None), ("a1l_periodic", k), ("unetl", k)):
+        assert training_settings(config, "lits", "stated", arm)["num_classes"] == classes
+
+
+def test_recipe_of_co_segmentation_is_the_papers(config, root):
+    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    stated = published["hyperparameters_as_stated"]["ACoseg"]
+    for arm in ("acoseg", "acoseg_released"):
+        settings = training_settings(config, "deeplesion", "stated", arm)
+        assert settings["learning_rate"] == stated["lr"]
+        assert settings["batch_size"] == stated["batch_size"]
+
+
+def test_settings_of_every_arm_are_valid(config):
+    for dataset, protocol in itertools.product(config["datasets"], config["protocols"]):
+        for arm in config["arms"]:
+            if is_trained(config, arm):
+                TrainingSettings(**training_settings(config, dataset, protocol, arm))
 
 
 def test_protocols_differ_by_their_switches_only(config):
@@ -84,7 +127,7 @@ def test_settings_of_every_run_of_every_study_are_valid(config, root):
 
 
 def test_unknown_names_and_circles_are_named(config):
-    with pytest.raises(DataError, match="protocol 'releasd' is none of corrected"):
+    with pytest.raises(DataError, match="protocols is 'releasd', which is none of corrected"):
         protocol_settings(config, "releasd")
     bad = copy.deepcopy(config)
     bad["protocols"]["corrected"]["base"] = "released"
@@ -114,6 +157,9 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
         ({"experiments": {"table1": {"arms": ["ellipse"]}}}, "ranked_by is 'a1'"),
         ({"datasets": {"lits": {"like": "list"}}}, r"datasets\.lits\.like is 'list'"),
         ({"training": {"encoder": "resnet50"}}, "encoder .* is 'resnet50'"),
+        ({"arms": {"a1_long": {"epochs_of": "a9"}}}, r"arms\.a1_long\.epochs_of is 'a9'"),
+        ({"arms": {"unet": {"base": "a9"}}}, r"arms\.unet\.base is 'a9'"),
+        ({"arms": {"a1": {"base": "unet"}}}, r"arms\.\w+ run in a circle"),
         (
             {
                 "protocols": {

@@ -1,7 +1,11 @@
+import copy
+
 import pytest
 import torch
 import yaml
+from torch import nn
 
+from weaklesion.cpu_convolutions import CenteredConv2d, UnfoldedConv2d, speed_up_on_cpu
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, num_parameters
 
@@ -22,6 +26,76 @@ def test_a1_has_the_published_number_of_parameters(root):
 def test_a1l_has_the_published_number_of_parameters(root, dataset, k, count):
     model = build_model("a1l", num_classes=k)
     assert num_parameters(model) == published_counts(root)["A1_L"][dataset] == count
+
+
+@pytest.mark.parametrize("name", ["acoseg", "acoseg_released"])
+def test_acoseg_has_the_published_number_of_parameters(root, name):
+    assert num_parameters(build_model(name)) == published_counts(root)["ACoseg"] == 64_554_577
+
+
+@pytest.fixture
+def pair():
+    return torch.rand(3, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def strengthened(name):
+    """A network whose gates do not all stand near one half, as at the start."""
+    torch.manual_seed(0)
+    model = build_model(name, encoder="resnet18").eval()
+    for gate in model.gates.values():
+        nn.init.normal_(gate[4].weight, std=0.5)
+    return model
+
+
+@torch.no_grad()
+def test_another_partner_changes_acoseg(pair):
+    model, (x, y, z) = strengthened("acoseg"), pair
+    assert (model(x, y)[0] - model(x, z)[0]).abs().max() > 1e-5
+    # both images are treated alike
+    torch.testing.assert_close(model(x, y)[0], model(y, x)[1])
+
+
+@torch.no_grad()
+def test_another_partner_does_not_change_acoseg_released(pair):
+    model, (x, y, z) = strengthened("acoseg_released"), pair
+    assert torch.equal(model(x, y)[0], model(x, z)[0])
+    assert torch.equal(model(x, y)[0], model(y, x)[1])
+
+
+@torch.no_grad()
+def test_channels_are_gated_by_the_partner_and_places_by_the_image_itself():
+    model = build_model("acoseg", encoder="resnet18")
+    features = torch.rand(2, 8, 3, 3)
+    gated = model.gated(features, lambda maps: maps.mean(dim=(2, 3)))
+    for own, other in ((0, 1), (1, 0)):
+        channels = features[other].mean(dim=(1, 2))[:, None, None]
+        places = torch.sigmoid(features[own].mean(dim=0))
+        torch.testing.assert_close(gated[own], features[own] * channels * places)
+
+
+def test_unet_outputs():
+    batch = torch.rand(2, 3, 32, 64)
+    assert build_model("unet", encoder="resnet18").eval()(batch).shape == (2, 1, 32, 64)
+    logits, classes = build_model("unetl", num_classes=7, encoder="resnet18").eval()(batch)
+    assert (logits.shape, classes.shape) == ((2, 1, 32, 64), (2, 7))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 80), (96, 128)])
+def test_fast_convolutions_are_the_same_function(size):
+    torch.manual_seed(0)
+    model = build_model("a1", encoder="resnet18").double().eval()
+    fast = speed_up_on_cpu(copy.deepcopy(model))
+    kinds = [type(module) for module in fast.modules()]
+    assert kinds.count(UnfoldedConv2d) == 4
+    assert kinds.count(CenteredConv2d) == 3
+    assert fast.state_dict().keys() == model.state_dict().keys()
+    batch = torch.rand(2, 3, *size, dtype=torch.float64)
+    outputs = [net(batch) for net in (model, fast)]
+    torch.testing.assert_close(*outputs)
+    for output in outputs:
+        output.square().sum().backward()
+    gradients = [[p.grad for p in net.parameters()] for net in (model, fast)]
+    torch.testing.assert_close(*gradients)
 
 
 def test_outputs():

@@ -1,5 +1,10 @@
+import errno
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,10 +16,12 @@ from weaklesion.clusters import cluster_lesions
 from weaklesion.errors import DataError
 from weaklesion.files import read_array
 from weaklesion.inference import predict_arm, predict_target
+from weaklesion.loop import Progress, keep
 from weaklesion.samples import read_samples, split_ids
+from weaklesion.steps import training_step
 from weaklesion.supervision import draw_ellipses, draw_soft_ellipses
-from weaklesion.training import Progress, keep, train_arm
-from weaklesion.training_data import epoch_batches
+from weaklesion.training import train_arm
+from weaklesion.training_data import TrainingFiles, epoch_batches
 from weaklesion.training_settings import TrainingSettings
 
 SETTINGS = {
@@ -30,6 +37,11 @@ SETTINGS = {
     "epochs": 2,
     "patience": None,
     "batch_size": 10,
+    "drop_last": False,
+    "clip_norm": None,
+    "zero_gradients": True,
+    "steps_per_batch": 1,
+    "pairs": "cluster",
     "learning_rate": 0.001,
     "schedule": "constant",
     "checkpoint": "last",
@@ -38,6 +50,23 @@ SETTINGS = {
     "deterministic": True,
 }
 A1L = {"model": "a1l", "num_classes": 4, "segmentation_weight": 50.0, "classification_weight": 1.0}
+ACOSEG = {"model": "acoseg", "batch_size": 8, "segmentation_weight": 2.0, "learning_rate": 1e-4}
+ACOSEG_RELEASED = ACOSEG | {
+    "model": "acoseg_released",
+    "pairs": "random",
+    "steps_per_batch": 2,
+    "zero_gradients": False,
+    "clip_norm": 0.05,
+    "drop_last": True,
+}
+ARMS = {
+    "a1": {},
+    "a1l": A1L,
+    "unet": {"model": "unet"},
+    "unetl": A1L | {"model": "unetl"},
+    "acoseg": ACOSEG,
+    "acoseg_released": ACOSEG_RELEASED,
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,29 +94,38 @@ def supervised(patches, tmp_path_factory):
     return folder
 
 
+def training_files(patches, supervised, settings):
+    return {
+        "images_npy": patches / "images.npy",
+        "samples_csv": patches / "samples.csv",
+        "target_npy": supervised / "ellipse.npy",
+        "target_ids_csv": supervised / "ellipses.csv",
+        "clusters_csv": supervised / "clusters.csv" if settings.needs_clusters else None,
+    }
+
+
 @pytest.fixture
 def train(patches, supervised, tmp_path):
-    def run(name="run", seed=1, files=None, **changes):
+    def run(name="run", seed=1, files=None, options=None, **changes):
         settings = TrainingSettings(**SETTINGS | changes)
-        given = {
-            "images_npy": patches / "images.npy",
-            "samples_csv": patches / "samples.csv",
-            "target_npy": supervised / "ellipse.npy",
-            "target_ids_csv": supervised / "ellipses.csv",
-            "clusters_csv": supervised / "clusters.csv" if settings.num_classes else None,
-            "weights_pth": None,
-        }
-        train_arm(**given | (files or {}), run_dir=tmp_path / name, settings=settings, seed=seed)
+        given = training_files(patches, supervised, settings) | (files or {})
+        train_arm(
+            files=TrainingFiles(**given),
+            run_dir=tmp_path / name,
+            settings=settings,
+            seed=seed,
+            **options or {},
+        )
         return tmp_path / name
 
     return run
 
 
 def history(folder):
-    return pd.read_csv(folder / "history.csv").drop(columns="seconds")
+    return pd.read_csv(folder / "history.csv")
 
 
-@pytest.mark.parametrize("arm", [{}, A1L], ids=["a1", "a1l"])
+@pytest.mark.parametrize("arm", [A1L, ACOSEG], ids=["a1l", "acoseg"])
 def test_same_seed_same_bytes_other_seed_other_bytes(train, arm):
     first, again, other = train("first", **arm), train("again", **arm), train("o", seed=2, **arm)
     weights = [(run / "model.safetensors").read_bytes() for run in (first, again, other)]
@@ -100,13 +138,187 @@ def test_same_seed_same_bytes_other_seed_other_bytes(train, arm):
 GOLDEN = {
     "a1": [0.5446, 0.3461],
     "a1l": [28.668, 19.005],
+    "unet": [0.5166, 0.2939],
+    "unetl": [28.200, 18.594],
+    "acoseg": [1.2258, 1.1162],
+    "acoseg_released": [1.1908, 1.0301],
 }
 
 
-@pytest.mark.parametrize(("name", "arm"), [("a1", {}), ("a1l", A1L)])
-def test_golden_loss_curve(train, name, arm):
-    losses = history(train(**arm))["train_loss"]
+@pytest.mark.parametrize("name", list(ARMS))
+def test_golden_loss_curve(train, name):
+    losses = history(train(**ARMS[name]))["train_loss"]
     assert losses.tolist() == pytest.approx(GOLDEN[name], rel=0.02)
+
+
+def test_gradients_that_are_never_cleared_add_up(train):
+    changes = ACOSEG_RELEASED | {"clip_norm": None, "epochs": 1}
+    cleared, added = (
+        history(train(str(zero), **changes | {"zero_gradients": zero})) for zero in (True, False)
+    )
+    assert cleared["train_loss"].iloc[0] != added["train_loss"].iloc[0]
+
+
+def test_second_step_on_a_batch_has_its_halves_swapped(train, monkeypatch):
+    step, seen = training_step, []
+
+    def noted(model, optimizer, data, index, *rest):
+        seen.append(index.tolist())
+        return step(model, optimizer, data, index, *rest)
+
+    monkeypatch.setattr("weaklesion.loop.training_step", noted)
+    train(**ACOSEG_RELEASED | {"epochs": 1})
+    assert len(seen) % 2 == 0
+    for first, second in zip(seen[::2], seen[1::2], strict=True):
+        assert len(first) == 8
+        assert second == first[4:] + first[:4]
+
+
+TRAIN_IN_A_PROCESS = """
+import json, logging, sys
+from weaklesion.training import train_arm
+from weaklesion.training_data import TrainingFiles
+from weaklesion.training_settings import TrainingSettings
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+given = json.loads(sys.argv[1])
+train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=1, save_every_s=0,
+          settings=TrainingSettings(**given["settings"]))
+"""
+
+
+@pytest.mark.parametrize("name", ["a1l", "acoseg_released"])
+def test_a_killed_training_goes_on_bit_for_bit(name, train, patches, supervised, tmp_path):
+    changes = ARMS[name] | {"epochs": 4, "schedule": "one_cycle", "checkpoint": "best_loss"}
+    straight = train("straight", **changes)
+    settings = TrainingSettings(**SETTINGS | changes)
+    files = training_files(patches, supervised, settings)
+    given = {
+        "files": {role: path and str(path) for role, path in files.items()},
+        "run_dir": str(tmp_path / "killed"),
+        "settings": SETTINGS | changes,
+    }
+    command = [sys.executable, "-c", TRAIN_IN_A_PROCESS, json.dumps(given)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("epoch 2/4: loss"):
+                process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert os.listdir(tmp_path / "killed") == ["last.pt"]
+    done = len(torch.load(tmp_path / "killed" / "last.pt", weights_only=True)["seen"]["history"])
+    assert 2 <= done < 4
+    killed = train("killed", **changes)
+    pd.testing.assert_frame_equal(history(killed), history(straight), check_exact=True)
+    weights = [(run / "model.safetensors").read_bytes() for run in (killed, straight)]
+    assert weights[0] == weights[1]
+    assert not (killed / "last.pt").exists()
+
+
+def leave_last_pt(train, monkeypatch, name, **changes):
+    """Train one epoch of two, as if killed then."""
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("weaklesion.loop._report", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(name, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"learning_rate": 0.002}, A1L])
+def test_a_training_of_other_settings_starts_afresh(train, monkeypatch, caplog, changes):
+    leave_last_pt(train, monkeypatch, "run")
+    with caplog.at_level("WARNING"):
+        resumed = train("run", **changes)
+    assert "is of other settings or data: starting afresh" in caplog.text
+    pd.testing.assert_frame_equal(history(resumed), history(train("new", **changes)))
+
+
+def test_a_broken_last_pt_is_left_aside(train, monkeypatch, tmp_path, caplog):
+    leave_last_pt(train, monkeypatch, "run")
+    whole = (tmp_path / "run" / "last.pt").read_bytes()
+    (tmp_path / "run" / "last.pt").write_bytes(whole[: len(whole) // 2])
+    with caplog.at_level("WARNING"):
+        train("run")
+    assert "last.pt cannot be read" in caplog.text
+
+
+def test_a_pickle_in_place_of_last_pt_is_not_run(train, tmp_path, caplog):
+    class Trap:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "sprung"),))
+
+    (tmp_path / "run").mkdir()
+    torch.save({"digest": Trap()}, tmp_path / "run" / "last.pt")
+    with caplog.at_level("WARNING"):
+        train("run")
+    assert "last.pt cannot be read" in caplog.text
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_as_many_epochs_as_another_run_took(train, tmp_path):
+    (tmp_path / "other.json").write_text('{"epochs_run": 3}')
+    run = train(options={"epochs_of_json": tmp_path / "other.json"}, patience=1, epochs=1)
+    assert len(history(run)) == 3
+    assert json.loads((run / "run.json").read_text())["settings"]["patience"] is None
+
+
+def test_history_for_tensorboard(train):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train(options={"tensorboard": True})
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    values = [event.value for event in events.Scalars("val_dice")]
+    assert values == pytest.approx(history(run)["val_dice"].tolist())
+
+
+def test_too_little_memory_says_what_to_lower(train, monkeypatch):
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr("weaklesion.loop.training_step", full)
+    with pytest.raises(DataError, match=r"memory does not suffice .* Lower batch_size \(10\)"):
+        train()
+
+
+def test_output_folder_that_cannot_be_written(train, tmp_path):
+    (tmp_path / "run").write_text("a file where the folder should be")
+    with pytest.raises(DataError, match="run: cannot be written"):
+        train()
+
+
+def test_full_disk_says_so_and_keeps_the_last_state(train, monkeypatch, tmp_path):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("weaklesion.training.save", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        train()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["last.pt"]
+
+
+def test_batch_larger_than_the_split(train):
+    with pytest.raises(DataError, match=r"fewer than one batch. Lower batch_size, 1000"):
+        train(batch_size=1000)
+
+
+def test_co_segmentation_records_its_partners(train, patches, supervised, tmp_path):
+    run = train(**ACOSEG)
+    masks, ids = predict(
+        run,
+        patches,
+        tmp_path,
+        ellipses_csv=supervised / "ellipses.csv",
+        clusters_csv=supervised / "clusters.csv",
+    )
+    assert len(masks) == len(ids)
+    table = pd.read_csv(tmp_path / "p.csv")
+    clusters = pd.read_csv(supervised / "clusters.csv").set_index("id")["cluster"]
+    assert set(table["partner"]) <= set(split_ids(patches / "samples.csv", "train"))
+    assert (clusters[table["partner"]].to_numpy() == table["partner_cluster"]).all()
+    with pytest.raises(DataError, match="needs ellipses and clusters"):
+        predict(run, patches, tmp_path)
 
 
 def test_what_a_run_leaves(train, patches):
@@ -258,10 +470,21 @@ def test_labels_out_of_range_or_missing_are_refused(train, supervised, tmp_path)
         train(files={"clusters_csv": tmp_path / "c.csv"}, **A1L)
 
 
-def test_diverging_loss_stops_and_leaves_no_weights(train, tmp_path):
-    with pytest.raises(DataError, match="epoch 1: the training loss is"):
-        train("nan", segmentation_weight=math.inf)
-    assert not (tmp_path / "nan").exists()
+def test_diverging_loss_names_the_step_and_leaves_the_last_good_state(train, monkeypatch, tmp_path):
+    step, calls = training_step, iter(range(1000))
+
+    def breaks(*args):
+        losses = step(*args)
+        return losses * math.nan if next(calls) == 5 else losses
+
+    monkeypatch.setattr("weaklesion.loop.training_step", breaks)
+    with pytest.raises(DataError, match=r"epoch 2/2, step 2 of 4: the .* loss is nan, after 0\."):
+        train("nan")
+    assert [path.name for path in (tmp_path / "nan").iterdir()] == ["last.pt"]
+    state = torch.load(tmp_path / "nan" / "last.pt", weights_only=True)
+    assert [row["epoch"] for row in state["seen"]["history"]] == [0]
+    with pytest.raises(DataError, match="from the first step on"):
+        train("inf", segmentation_weight=math.inf)
 
 
 def test_empty_split_is_refused(train, patches, tmp_path):
@@ -273,14 +496,24 @@ def test_empty_split_is_refused(train, patches, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 0}, {"batch_size": 1}, {"patience": 0}, {"learning_rate": 0.0}]
+    "change",
+    [
+        {"epochs": 0},
+        {"batch_size": 1},
+        {"batch_size": 9, "model": "acoseg"},
+        {"patience": 0},
+        {"learning_rate": 0.0},
+        {"clip_norm": -1.0},
+        {"steps_per_batch": 0},
+        {"pad_to": (48, 64), "model": "unet"},
+    ],
 )
 def test_impossible_settings(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         TrainingSettings(**SETTINGS | change)
 
 
-def predict(run, patches, folder):
+def predict(run, patches, folder, **changes):
     predict_arm(
         model_safetensors=run / "model.safetensors",
         run_json=run / "run.json",
@@ -288,6 +521,7 @@ def predict(run, patches, folder):
         samples_csv=patches / "samples.csv",
         predictions_npy=folder / "p.npy",
         predictions_csv=folder / "p.csv",
+        **changes,
     )
     return read_array(folder / "p.npy"), list(pd.read_csv(folder / "p.csv")["id"])
 

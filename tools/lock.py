@@ -22,8 +22,8 @@ ENVIRONMENTS = {
         "pyyaml", "requests", "scikit-image", "scikit-learn", "scipy", "tqdm",
     ],
     "train": [
-        "numpy", "pandas", "safetensors", "segmentation-models-pytorch", "torch", "torchvision",
-        "tqdm",
+        "joblib", "numpy", "opencv-python-headless", "pandas", "safetensors", "scikit-learn",
+        "scipy", "segmentation-models-pytorch", "tensorboard", "torch", "torchvision", "tqdm",
     ],
     "report": [
         "matplotlib", "numpy", "opencv-python-headless", "pandas", "scikit-learn", "seaborn",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from weaklesion.errors import DataError
+from weaklesion.training_settings import MULTI_TASK_MODELS
 
 Config = Mapping[str, Any]
 
@@ -26,26 +27,43 @@ def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
     Raises:
         DataError: if the protocol, or a base, is not defined, or bases run in a circle.
     """
-    chain: list[Mapping[str, Any]] = []
-    name: str | None = protocol
-    seen: list[str] = []
-    while name is not None:
-        seen.append(name)
-        if name not in config["protocols"]:
-            raise DataError(
-                f"config: protocol {name!r} is none of {', '.join(config['protocols'])}."
-            )
-        chain.append(config["protocols"][name])
-        name = chain[-1].get("base")
-        if name in seen:
-            raise DataError(
-                f"config: the bases of protocol {protocol!r} run in a circle: "
-                f"{' -> '.join([*seen, str(name)])}."
-            )
     merged: dict[str, Any] = {}
-    for layer in reversed(chain):
+    for name in reversed(_chain(config, "protocols", protocol)):
+        layer = config["protocols"][name]
         merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
     return merged
+
+
+def arm_definition(config: Config, arm: str) -> dict[str, Any]:
+    """Return an arm's definition, with what its `base` says where it says nothing itself.
+
+    Published numbers are those of an arm itself only.
+
+    Raises:
+        DataError: if the arm, or a base, is not defined, or bases run in a circle.
+    """
+    merged: dict[str, Any] = {}
+    for name in reversed(_chain(config, "arms", arm)):
+        merged.pop("published", None)
+        layer = config["arms"][name]
+        merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
+    return merged
+
+
+def _chain(config: Config, kind: str, name: str) -> list[str]:
+    """Return the name of a protocol or arm, of its base, and so on."""
+    chain: list[str] = []
+    following: str | None = name
+    while following is not None:
+        if following in chain:
+            raise DataError(
+                f"config: the bases of {kind}.{name} run in a circle: "
+                f"{' -> '.join([*chain, following])}."
+            )
+        _known(f"{kind}.{chain[-1]}.base" if chain else kind, following, config[kind])
+        chain.append(following)
+        following = config[kind][following].get("base")
+    return chain
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +110,10 @@ def check_config(config: Config) -> None:
             for kind in ("datasets", "arms"):
                 for value in exception.get(kind, []):
                     _known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
+    for name in config["arms"]:
+        epochs_of = arm_definition(config, name).get("epochs_of")
+        if epochs_of is not None:
+            _known(f"arms.{name}.epochs_of", epochs_of, config["arms"])
     for item, experiment in config["experiments"].items():
         runs = runs_of(config, [item])
         ranked_by = config["figures"]["ranked_by"]
@@ -117,14 +139,15 @@ def stage_settings(
     """Return a protocol's switches of one stage for one dataset (and arm).
 
     Those of the protocol's `exceptions` that name the dataset, or the one that it is `like`, and
-    the arm, override the others.
+    the arm or one of its bases, override the others.
     """
     switches = protocol_settings(config, protocol)
     settings: dict[str, Any] = dict(switches.get(stage, {}))
     published = config["datasets"][dataset].get("like", dataset)
     for exception in switches.get("exceptions", []):
         arms = exception.get("arms")
-        if published in exception["datasets"] and (arms is None or arm in arms):
+        of_arm = arms is None or (arm is not None and set(arms) & set(_chain(config, "arms", arm)))
+        if published in exception["datasets"] and of_arm:
             settings = merge(settings, exception.get(stage, {}))
     return settings
 
@@ -135,14 +158,14 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     Later layers override earlier ones: `training`, the arm's `training`, the protocol's `training`,
     then those of the protocol's `exceptions` whose `dataset` and `arm` are these.
     """
-    definition = config["arms"][arm]
+    definition = arm_definition(config, arm)
     settings = merge(config["training"], definition.get("training", {}))
     settings = merge(settings, stage_settings(config, dataset, protocol, "training", arm))
-    clusters = num_clusters(config, dataset, arm)
+    multi_task = definition["model"] in MULTI_TASK_MODELS
     soft = is_soft(config, dataset, protocol, arm)
     return {
         "model": definition["model"],
-        "num_classes": clusters,
+        "num_classes": num_clusters(config, dataset, arm) if multi_task else None,
         "soft_targets": soft,
         **settings,
     }
@@ -151,13 +174,14 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
 def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
     """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14)."""
     supervision = stage_settings(config, dataset, protocol, "supervision")
-    trained_on_ellipses = config["arms"][arm]["target"] == "ellipse" and is_trained(config, arm)
+    target = arm_definition(config, arm)["target"]
+    trained_on_ellipses = target == "ellipse" and is_trained(config, arm)
     return bool(supervision["soft_edges"]) and trained_on_ellipses
 
 
 def num_clusters(config: Config, dataset: str, arm: str) -> int | None:
-    """Return K of an arm with a second task; None for the others."""
-    if not config["arms"][arm].get("clusters"):
+    """Return K of an arm that needs clusters; None for the others."""
+    if not arm_definition(config, arm).get("clusters"):
         return None
     return int(config["datasets"][dataset]["num_clusters"])
 
@@ -189,4 +213,4 @@ def seeds_of(config: Config, arm: str) -> list[int]:
 
 def is_trained(config: Config, arm: str) -> bool:
     """Tell whether an arm has a network, or is a target taken as the prediction."""
-    return config["arms"][arm]["model"] is not None
+    return arm_definition(config, arm)["model"] is not None

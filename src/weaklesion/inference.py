@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,17 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
+from weaklesion.clusters import Encoding
 from weaklesion.errors import DataError
 from weaklesion.files import write_array, written_whole
 from weaklesion.inputs import InputFrame
 from weaklesion.models import build_model
+from weaklesion.partners import choose_partners
 from weaklesion.progress import progress
 from weaklesion.samples import read_rows, split_ids
-from weaklesion.training import EVALUATION_BATCH, network_outputs
+from weaklesion.steps import EVALUATION_BATCH, network_outputs
 from weaklesion.training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -31,9 +33,16 @@ def predict_arm(
     samples_csv: str | Path,
     predictions_npy: str | Path,
     predictions_csv: str | Path,
+    ellipses_csv: str | Path | None = None,
+    clusters_csv: str | Path | None = None,
+    encoding: Encoding = "raw",
     threads: int = 1,
 ) -> None:
     """Predict the test split with a trained network.
+
+    Co-segmentation predicts twice: first each image with itself as partner, then with a training
+    sample of the cluster that the first prediction belongs to (`weaklesion.partners`). No
+    reference is asked.
 
     Args:
         model_safetensors: its weights.
@@ -41,7 +50,11 @@ def predict_arm(
         images_npy: patches, (N, side, side, 3) uint8.
         samples_csv: their samples.
         predictions_npy: written: (T, side, side) uint8 of 0 and 1, for the T test samples.
-        predictions_csv: written: `id` of each prediction.
+        predictions_csv: written: `id` of each prediction, and of co-segmentation its `partner` and
+            the partner's cluster, `partner_cluster`.
+        ellipses_csv: ellipses of the samples, for co-segmentation; those of training are read.
+        clusters_csv: their clusters, for co-segmentation; those of training are read.
+        encoding: of the clusters.
         threads: CPU threads.
 
     Raises:
@@ -65,13 +78,36 @@ def predict_arm(
         side_px=images.shape[1], input_px=settings.input_px, pad_to_hw=settings.pad_to
     )
     loaded = frame.load_images(images, device)
+    partners = loaded if settings.is_paired else None
+    masks = predict_masks(model, loaded, partners, frame, settings)
+    table = pd.DataFrame({"id": ids})
+    if settings.model == "acoseg":  # the released network's partner changes nothing (T9)
+        if ellipses_csv is None or clusters_csv is None:
+            raise DataError(f"{settings.model} needs ellipses and clusters to choose partners.")
+        chosen = choose_partners(masks, samples_csv, ellipses_csv, clusters_csv, encoding)
+        table = table.assign(**chosen)
+        partner_images = read_rows(images_npy, samples_csv, list(chosen["partner"]))
+        partners = frame.load_images(partner_images, device)
+        masks = predict_masks(model, loaded, partners, frame, settings)
+    write_predictions(masks, table, predictions_npy, predictions_csv)
+
+
+@torch.inference_mode()
+def predict_masks(
+    model: nn.Module,
+    images: torch.Tensor,
+    partners: torch.Tensor | None,
+    frame: InputFrame,
+    settings: TrainingSettings,
+) -> np.ndarray:
+    """Segment (N, 3, input, input) uint8 images; return (N, side, side) bool."""
     masks = []
-    batches = loaded.split(EVALUATION_BATCH)
-    with torch.inference_mode():
-        for batch in progress(batches, total=len(batches), what="batches predicted"):
-            logits, _ = network_outputs(model, batch, frame, settings)
-            masks.append(frame.patch_masks(logits).cpu().numpy())
-    write_predictions(np.concatenate(masks), ids, predictions_npy, predictions_csv)
+    batches = torch.arange(len(images), device=images.device).split(EVALUATION_BATCH)
+    for index in progress(batches, total=len(batches), what="batches predicted"):
+        beside = None if partners is None else partners[index]
+        logits, _ = network_outputs(model, images[index], frame, settings, beside)
+        masks.append(frame.patch_masks(logits).cpu().numpy())
+    return np.concatenate(masks)
 
 
 def predict_target(
@@ -85,21 +121,21 @@ def predict_target(
     """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
     ids = split_ids(samples_csv, "test")
     masks = read_rows(target_npy, target_ids_csv, ids)
-    write_predictions(masks, ids, predictions_npy, predictions_csv)
+    write_predictions(masks, pd.DataFrame({"id": ids}), predictions_npy, predictions_csv)
 
 
 def write_predictions(
     masks: np.ndarray,
-    ids: Sequence[str],
+    table: pd.DataFrame,
     predictions_npy: str | Path,
     predictions_csv: str | Path,
 ) -> None:
-    """Write (T, H, W) masks and the ids that they belong to."""
+    """Write (T, H, W) masks and the table of ids that they belong to."""
     write_array(predictions_npy, masks.astype(np.uint8))
     with written_whole(predictions_csv) as beside:
-        pd.DataFrame({"id": ids}).to_csv(beside, index=False)
+        table.to_csv(beside, index=False)
     logger.info(
         "predicted %d samples, %d of them empty",
-        len(ids),
+        len(table),
         int((~masks.astype(bool).any(axis=(1, 2))).sum()),
     )

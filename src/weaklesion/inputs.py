@@ -1,5 +1,6 @@
 """From uint8 patches to what a network sees, on the device, and back to the patch."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,9 +77,8 @@ class InputFrame:
         """Pad (N, C, input, input) to (N, C, *pad_to_hw)."""
         for axis, (size, before) in enumerate(zip(self.pad_to_hw, self.before_hw, strict=True)):
             if size != self.input_px:
-                after = size - self.input_px - before
-                index = np.pad(np.arange(self.input_px), (before, after), mode="reflect")
-                batch = batch.index_select(axis + 2, torch.from_numpy(index).to(batch.device))
+                index = _reflected(self.input_px, before, size, batch.device)
+                batch = batch.index_select(axis + 2, index)
         return batch
 
     def crop(self, logits: torch.Tensor) -> torch.Tensor:
@@ -94,8 +94,21 @@ class InputFrame:
         return cropped[:, 0] >= 0.0
 
 
+@functools.cache
+def _reflected(count: int, before: int, size: int, device: torch.device) -> torch.Tensor:
+    """Return the (size,) numbers, 0 to count - 1, of the pixels that reflect-101 padding takes."""
+    index = np.pad(np.arange(count), (before, size - count - before), mode="reflect")
+    return torch.from_numpy(index).to(device)
+
+
+@functools.cache
+def _imagenet_levels(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation of levels 0 to 255, (1, 3, 1, 1) each."""
+    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1) * 255
+    return mean, torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1) * 255
+
+
 def normalise(images: torch.Tensor) -> torch.Tensor:
     """Scale (N, 3, H, W) uint8 by ImageNet's mean and standard deviation, in channel order."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(1, 3, 1, 1) * 255
+    mean, std = _imagenet_levels(images.device)
     return (images.float() - mean) / std

@@ -1,332 +1,197 @@
-"""Train one arm with one seed: the only training loop.
+"""Train one arm with one seed, from files to files."""
 
-The split's patches lie on the device as uint8; a batch is indexed, augmented, normalised and padded
-there. The same code runs on a GPU and on a CPU.
-"""
-
+import json
 import logging
-import math
+import os
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from safetensors.torch import save_file
-from torch import nn
+from safetensors.torch import save
 
-from weaklesion.augmentation import apply_flips, draw_flips
+from weaklesion.cpu_convolutions import speed_up_on_cpu
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, write_json, written_whole
-from weaklesion.inputs import InputFrame, normalise
+from weaklesion.inputs import InputFrame
+from weaklesion.loop import Progress, fit
 from weaklesion.models import build_model, num_parameters
-from weaklesion.progress import progress
-from weaklesion.provenance import describe_run, peak_memory_bytes
+from weaklesion.provenance import describe_run, peak_memory_bytes, settings_digest
 from weaklesion.seeding import seed_everything
-from weaklesion.training_data import SplitData, epoch_batches, load_split
+from weaklesion.training_data import TrainingFiles, load_split
 from weaklesion.training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
-EVALUATION_BATCH = 64
-
-
-@dataclass
-class Progress:
-    """What the loop has seen so far, and the weights that its checkpoint rule keeps."""
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = -1
-    best_value: float = math.inf
-    kept_epoch: int = -1
-    kept: dict[str, torch.Tensor] = field(default_factory=dict)
-    stopped: bool = False
-
 
 def train_arm(
     *,
-    images_npy: str | Path,
-    samples_csv: str | Path,
-    target_npy: str | Path,
-    target_ids_csv: str | Path,
-    clusters_csv: str | Path | None,
-    weights_pth: str | Path | None,
+    files: TrainingFiles,
     run_dir: str | Path,
     settings: TrainingSettings,
     seed: int,
+    epochs_of_json: str | Path | None = None,
     threads: int = 1,
+    save_every_s: float = 60.0,
+    tensorboard: bool = False,
 ) -> None:
     """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
 
-    Only the train and val splits are read.
+    Only the train and val splits are read. A training that was killed goes on from `last.pt` in
+    `run_dir`, bit for bit on a CPU; the file is removed at the end.
 
     Args:
-        images_npy: patches, (N, side, side, 3) uint8.
-        samples_csv: their samples.
-        target_npy: (M, side, side) uint8 of 0 and 1.
-        target_ids_csv: `id` of each of the M targets.
-        clusters_csv: `id, cluster`; for networks with classes only.
-        weights_pth: verified ImageNet weights, where `settings.weights` is `imagenet`.
+        files: what is read.
         run_dir: where the three files are written.
         settings: see `TrainingSettings`.
         seed: seed of weights, order and augmentation.
+        epochs_of_json: `run.json` of another run, whose number of epochs is trained, with no
+            patience.
         threads: CPU threads.
+        save_every_s: `last.pt` is written at the end of the first epoch, then of the first one
+            after so many seconds.
+        tensorboard: also write the history for TensorBoard, to `run_dir/tensorboard`.
 
     Raises:
-        DataError: if samples, targets and labels do not belong together, or the loss is not finite.
+        DataError: if samples, targets and labels do not belong together, the loss is not finite,
+            memory does not suffice, or `run_dir` cannot be written.
     """
     started = time.perf_counter()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = prepare_device(settings, threads)
+    if epochs_of_json is not None:
+        epochs = json.loads(Path(epochs_of_json).read_text())["epochs_run"]
+        settings = replace(settings, epochs=epochs, patience=None)
+    given = {
+        role.rsplit("_", 1)[0]: path for role, path in asdict(files).items() if path is not None
+    }
+    run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
+    seen = Progress()
+    frame = InputFrame(
+        side_px=read_array(files.images_npy).shape[1],
+        input_px=settings.input_px,
+        pad_to_hw=settings.pad_to,
+    )
+    with _clear_errors(settings, run_dir):
+        Path(run_dir).mkdir(parents=True, exist_ok=True)
+        with seen.timed("data"):
+            train, val = (
+                load_split(name, files, frame, settings, device) for name in ("train", "val")
+            )
+        seed_everything(seed)
+        model = build_model(
+            settings.model,
+            num_classes=settings.num_classes,
+            encoder=settings.encoder,
+            weights=files.weights_pth,
+        ).to(device)
+        if device.type == "cuda":
+            model = model.to(memory_format=torch.channels_last)
+        else:
+            speed_up_on_cpu(model)
+        logger.info(
+            "%s with %d parameters on %s; %d training and %d validation samples",
+            settings.model,
+            num_parameters(model),
+            device,
+            len(train.ids),
+            len(val.ids),
+        )
+        last_pt = Path(run_dir) / "last.pt"
+        digest = settings_digest(
+            {key: run[key] for key in ("settings", "seed", "inputs_sha256")} | {"on": device.type}
+        )
+        fit(
+            model,
+            train,
+            val,
+            frame,
+            settings,
+            seed,
+            seen,
+            last_pt=last_pt,
+            digest=digest,
+            save_every_s=save_every_s,
+            on_epoch=tensorboard_writer(run_dir) if tensorboard else lambda row: None,
+        )
+        run |= {
+            "num_parameters": num_parameters(model),
+            "num_samples": {"train": len(train.ids), "val": len(val.ids)},
+            "epochs_run": len(seen.history),
+            "best_epoch": seen.best_epoch,
+            "kept_epoch": seen.kept_epoch,
+            "stopped_by_patience": seen.stopped,
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+            "threads": threads,
+            "images_per_second": len(seen.history) * len(train.ids) / seen.seconds["steps"],
+            "seconds": seen.seconds,
+            "wall_s": time.perf_counter() - started,
+            "peak_memory_bytes": peak_memory_bytes(),
+            "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated()
+            if device.type == "cuda"
+            else None,
+        }
+        write_run(Path(run_dir), seen, run)
+        last_pt.unlink(missing_ok=True)
+
+
+def prepare_device(settings: TrainingSettings, threads: int) -> torch.device:
+    """Choose GPU or CPU, and how torch computes on it."""
+    if settings.deterministic:  # read when CUDA starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
     torch.backends.cudnn.deterministic = settings.deterministic
     torch.backends.cudnn.benchmark = not settings.deterministic
-    seed_everything(seed)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    inputs = {
-        "images": images_npy,
-        "samples": samples_csv,
-        "target": target_npy,
-        "target_ids": target_ids_csv,
-        "clusters": clusters_csv,
-        "weights": weights_pth,
-    }
-    given = {role: path for role, path in inputs.items() if path is not None}
-    run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
-    frame = InputFrame(
-        side_px=read_array(images_npy).shape[1],
-        input_px=settings.input_px,
-        pad_to_hw=settings.pad_to,
-    )
-    splits = {
-        split: load_split(
-            split,
-            images_npy,
-            samples_csv,
-            target_npy,
-            target_ids_csv,
-            clusters_csv,
-            frame,
-            settings,
-            device,
-        )
-        for split in ("train", "val")
-    }
-    model = build_model(
-        settings.model,
-        num_classes=settings.num_classes,
-        encoder=settings.encoder,
-        weights=weights_pth,
-    ).to(device)
-    if device.type == "cuda":
-        model = model.to(memory_format=torch.channels_last)
-    logger.info(
-        "%s with %d parameters on %s; %d training and %d validation samples",
-        settings.model,
-        num_parameters(model),
-        device,
-        len(splits["train"].ids),
-        len(splits["val"].ids),
-    )
 
-    seen = fit(model, splits["train"], splits["val"], frame, settings, seed)
+@contextmanager
+def _clear_errors(settings: TrainingSettings, run_dir: str | Path) -> Iterator[None]:
+    """Turn errors of memory and disk into messages that say what to change."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and (
+            "not enough memory" not in str(error)
+        ):
+            raise
+        raise DataError(
+            f"{run_dir}: memory does not suffice ({str(error)[:200]}). Lower batch_size "
+            f"({settings.batch_size}), or pad_to ({list(settings.pad_to)})."
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or run_dir}: cannot be written or read ({error.strerror or error}). "
+            "Check permissions and space, and run again; the training goes on from its last.pt."
+        ) from error
 
-    folder = Path(run_dir)
+
+def write_run(folder: Path, seen: Progress, run: dict[str, Any]) -> None:
+    """Write weights, history and description of a finished training."""
     with written_whole(folder / "model.safetensors") as beside:
-        save_file(seen.kept, beside)
+        beside.write_bytes(save(seen.kept))
     with written_whole(folder / "history.csv") as beside:
-        pd.DataFrame(seen.history).to_csv(beside, index=False)
-    seconds = sum(epoch["seconds"] for epoch in seen.history)
-    run |= {
-        "num_parameters": num_parameters(model),
-        "num_samples": {split: len(data.ids) for split, data in splits.items()},
-        "epochs_run": len(seen.history),
-        "best_epoch": seen.best_epoch,
-        "kept_epoch": seen.kept_epoch,
-        "stopped_by_patience": seen.stopped,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "threads": threads,
-        "images_per_second": len(seen.history) * len(splits["train"].ids) / seconds,
-        "wall_s": time.perf_counter() - started,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated()
-        if device.type == "cuda"
-        else None,
-    }
+        pd.DataFrame(seen.history).set_index("epoch").to_csv(beside)
     write_json(folder / "run.json", run)
 
 
-def fit(
-    model: nn.Module,
-    train: SplitData,
-    val: SplitData,
-    frame: InputFrame,
-    settings: TrainingSettings,
-    seed: int,
-) -> Progress:
-    """Run the epochs; return the history and the weights that the checkpoint rule keeps."""
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    steps = len(epoch_batches(len(train.ids), settings.batch_size, torch.Generator()))
-    scheduler = None
-    if settings.schedule == "one_cycle":
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=settings.learning_rate, total_steps=steps * settings.epochs
-        )
-    seen = Progress()
-    for epoch in range(settings.epochs):
-        started = time.perf_counter()
-        model.train()
-        totals = torch.zeros(3, device=train.images.device)
-        batches = epoch_batches(len(train.ids), settings.batch_size, generator)
-        what = f"epoch {epoch + 1}/{settings.epochs}, batches"
-        for index in progress(batches, total=len(batches), what=what):
-            losses = training_step(model, optimizer, train, index, frame, settings, generator)
-            totals += losses * len(index)
-            if scheduler is not None:
-                scheduler.step()
-        loss, segmentation, classification = (totals / len(train.ids)).tolist()
-        seconds = time.perf_counter() - started
-        seen.history.append(
-            {
-                "epoch": epoch,
-                "train_loss": loss,
-                "train_segmentation_loss": segmentation,
-                "train_classification_loss": classification,
-                **evaluate(model, val, frame, settings),
-                "learning_rate": optimizer.param_groups[0]["lr"],
-                "seconds": seconds,
-            }
-        )
-        last = seen.history[-1]
-        if not (math.isfinite(loss) and math.isfinite(last["val_segmentation_loss"])):
-            raise DataError(
-                f"epoch {epoch + 1}: the training loss is {loss} and the validation loss "
-                f"{last['val_segmentation_loss']}. Lower learning_rate, or set precision to "
-                "float32."
-            )
-        keep(seen, model, settings)
-        each = sum(row["seconds"] for row in seen.history) / len(seen.history)
-        logger.info(
-            "epoch %d/%d: loss %.4f, validation loss %.4f, Dice against the target %.4f; "
-            "%.0f s, at most %.0f s left",
-            epoch + 1,
-            settings.epochs,
-            loss,
-            last["val_segmentation_loss"],
-            last["val_dice"],
-            seconds,
-            each * (settings.epochs - epoch - 1),
-        )
-        if seen.stopped:
-            logger.info("no improvement in %d epochs: stopped", settings.patience)
-            break
-    return seen
+def tensorboard_writer(run_dir: str | Path) -> Callable[[dict[str, float]], None]:
+    """Return what writes a row of the history for TensorBoard, to `run_dir/tensorboard`."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise DataError(
+            "tensorboard: the package is not installed. Install it, or set tensorboard to false."
+        ) from error
+    writer = SummaryWriter(Path(run_dir) / "tensorboard")
 
+    def write(row: dict[str, float]) -> None:
+        for key in sorted(row.keys() - {"epoch"}):
+            writer.add_scalar(key, row[key], row["epoch"])
+        writer.flush()
 
-def training_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: SplitData,
-    index: torch.Tensor,
-    frame: InputFrame,
-    settings: TrainingSettings,
-    generator: torch.Generator,
-) -> torch.Tensor:
-    """Take one step; return (3,) total, segmentation and classification loss, detached."""
-    flips = draw_flips(len(index), generator) if settings.augmentation == "flips" else None
-    index = index.to(data.images.device)
-    images, targets = data.images[index], data.targets[index]
-    if flips is not None:
-        images, targets = apply_flips(images, flips), apply_flips(targets, flips)
-    segmentation, _, class_logits = forward(model, images, targets, frame, settings)
-    classification = torch.zeros_like(segmentation)
-    if class_logits is not None:
-        assert data.labels is not None
-        classification = F.cross_entropy(class_logits.float(), data.labels[index])
-    loss = (
-        settings.segmentation_weight * segmentation
-        + settings.classification_weight * classification
-    )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return torch.stack([loss.detach(), segmentation.detach(), classification.detach()])
-
-
-def forward(
-    model: nn.Module,
-    images: torch.Tensor,
-    targets: torch.Tensor,
-    frame: InputFrame,
-    settings: TrainingSettings,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Return mean segmentation loss, logits of the padded map, and class logits if any."""
-    logits, class_logits = network_outputs(model, images, frame, settings)
-    logits = logits.float()  # binary cross entropy is kept out of bfloat16
-    compared = logits if settings.loss_region == "map" else frame.crop(logits)
-    wanted = frame.pad(targets) if settings.loss_region == "map" else targets
-    loss = F.binary_cross_entropy_with_logits(compared, wanted.float() / settings.full_target)
-    return loss, logits, class_logits
-
-
-def network_outputs(
-    model: nn.Module, images: torch.Tensor, frame: InputFrame, settings: TrainingSettings
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Run the network on (N, 3, input, input) uint8; return map logits and class logits if any."""
-    batch = frame.pad(normalise(images))
-    if batch.device.type == "cuda":
-        batch = batch.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(
-        batch.device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
-    ):
-        output = model(batch)
-    return output if isinstance(output, tuple) else (output, None)
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, data: SplitData, frame: InputFrame, settings: TrainingSettings
-) -> dict[str, float]:
-    """Return segmentation loss and mean Dice against the target, and the classes' accuracy."""
-    model.eval()
-    totals = torch.zeros(3, device=data.images.device)
-    for index in torch.arange(len(data.ids), device=data.images.device).split(EVALUATION_BATCH):
-        targets = data.targets[index]
-        loss, logits, class_logits = forward(model, data.images[index], targets, frame, settings)
-        pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0] == settings.full_target
-        both = (pred & ref).sum(dim=(1, 2))
-        dice = 2 * both / (pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))).clamp(min=1)
-        totals[0] += loss * len(index)
-        totals[1] += dice.sum()
-        if class_logits is not None and data.labels is not None:
-            totals[2] += (class_logits.argmax(dim=1) == data.labels[index]).sum()
-    loss_mean, dice_mean, accuracy = (totals / len(data.ids)).tolist()
-    return {
-        "val_segmentation_loss": loss_mean,
-        "val_dice": dice_mean,
-        "val_accuracy": accuracy if data.labels is not None else math.nan,
-    }
-
-
-def keep(seen: Progress, model: nn.Module, settings: TrainingSettings) -> None:
-    """Apply patience and the checkpoint rule after an epoch."""
-    epoch = len(seen.history) - 1
-    last = seen.history[-1]
-    value = (
-        -last["val_dice"] if settings.checkpoint == "best_dice" else (last["val_segmentation_loss"])
-    )
-    improved = value < seen.best_value
-    if improved:
-        seen.best_value, seen.best_epoch = value, epoch
-    seen.stopped = settings.patience is not None and epoch - seen.best_epoch >= settings.patience
-    take_last = settings.checkpoint == "last" or (
-        settings.checkpoint == "last_if_stopped" and seen.stopped
-    )
-    if improved or take_last:
-        seen.kept_epoch = epoch
-        seen.kept = {
-            name: tensor.detach().cpu().clone().contiguous()
-            for name, tensor in model.state_dict().items()
-        }
+    return write

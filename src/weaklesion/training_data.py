@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -10,6 +11,27 @@ from weaklesion.errors import DataError
 from weaklesion.inputs import InputFrame
 from weaklesion.samples import read_rows, split_ids
 from weaklesion.training_settings import TrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFiles:
+    """The files that a training reads.
+
+    Attributes:
+        images_npy: patches, (N, side, side, 3) uint8.
+        samples_csv: their samples.
+        target_npy: (M, side, side) uint8 of 0 and 1, or of 0 to 255 where they are soft.
+        target_ids_csv: `id` of each of the M targets.
+        clusters_csv: `id, cluster`; for networks with classes, and for pairs within a cluster.
+        weights_pth: verified ImageNet weights of the encoder; None to start from scratch.
+    """
+
+    images_npy: str | Path
+    samples_csv: str | Path
+    target_npy: str | Path
+    target_ids_csv: str | Path
+    clusters_csv: str | Path | None = None
+    weights_pth: str | Path | None = None
 
 
 @dataclass
@@ -31,51 +53,69 @@ class SplitData:
 
 def load_split(
     split: str,
-    images_npy: str | Path,
-    samples_csv: str | Path,
-    target_npy: str | Path,
-    target_ids_csv: str | Path,
-    clusters_csv: str | Path | None,
+    files: TrainingFiles,
     frame: InputFrame,
     settings: TrainingSettings,
     device: torch.device,
 ) -> SplitData:
-    """Load one split to the device; targets and labels are found by sample id."""
-    ids = split_ids(samples_csv, split)
+    """Load one split to the device; targets and labels are found by sample id.
+
+    Raises:
+        DataError: if the split is too small, or targets or labels are not what `settings` says.
+    """
+    ids = split_ids(files.samples_csv, split)
     if len(ids) < 2:
-        raise DataError(f"{samples_csv}: the split {split} has {len(ids)} samples; two are needed.")
-    images = read_rows(images_npy, samples_csv, ids)
-    targets = read_rows(target_npy, target_ids_csv, ids)
+        raise DataError(
+            f"{files.samples_csv}: the split {split} has {len(ids)} samples; two are needed."
+        )
+    if split == "train" and settings.batch_size > len(ids):
+        raise DataError(
+            f"{files.samples_csv}: the split train has {len(ids)} samples, fewer than one batch. "
+            f"Lower batch_size, {settings.batch_size}."
+        )
+    images = read_rows(files.images_npy, files.samples_csv, ids)
+    targets = read_rows(files.target_npy, files.target_ids_csv, ids)
     if targets.max() > settings.full_target:
         raise DataError(
-            f"{target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
+            f"{files.target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
             "Make the supervision again."
         )
-    labels = None
-    if settings.num_classes is not None:
-        if clusters_csv is None:
-            raise DataError(f"{settings.model} needs clusters, and none are given.")
-        clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
-        missing = [name for name in ids if name not in clusters.index]
-        if missing:
-            raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
-        labels = torch.tensor(clusters[ids].to_numpy(), device=device)
-        if labels.min() < 0 or labels.max() >= settings.num_classes:
-            raise DataError(
-                f"{clusters_csv}: clusters {int(labels.min())} to {int(labels.max())} "
-                f"do not fit {settings.num_classes} classes. Cluster again."
-            )
+    labels = _labels(files.clusters_csv, ids, settings) if settings.needs_clusters else None
     return SplitData(
         ids,
         frame.load_images(images, device),
         frame.load_targets(targets, device, soft=settings.soft_targets),
-        labels,
+        None if labels is None else torch.tensor(labels, device=device),
     )
 
 
-def epoch_batches(count: int, batch_size: int, generator: torch.Generator) -> list[torch.Tensor]:
+def _labels(
+    clusters_csv: str | Path | None, ids: list[str], settings: TrainingSettings
+) -> np.ndarray:
+    """Return the cluster of each sample."""
+    if clusters_csv is None:
+        raise DataError(f"{settings.model} needs clusters, and none are given.")
+    clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    missing = [name for name in ids if name not in clusters.index]
+    if missing:
+        raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
+    labels = clusters[ids].to_numpy()
+    below = settings.num_classes or np.inf
+    if labels.min() < 0 or labels.max() >= below:
+        raise DataError(
+            f"{clusters_csv}: clusters {labels.min()} to {labels.max()} "
+            f"do not fit {settings.num_classes} classes. Cluster again."
+        )
+    return labels
+
+
+def epoch_batches(
+    count: int, batch_size: int, generator: torch.Generator, *, drop_last: bool = False
+) -> list[torch.Tensor]:
     """Return a random order of 0 .. count - 1 in batches; a single one left joins the last."""
     batches = list(torch.randperm(count, generator=generator).split(batch_size))
+    if len(batches[-1]) < batch_size and drop_last:
+        return batches[:-1]
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches

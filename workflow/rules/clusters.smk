@@ -8,19 +8,22 @@ rule cluster_lesions:
         ellipses=TARGETS / "ellipses.csv",
         code=module_files("clusters"),
     output:
-        clusters=CLUSTERS / "k{k}.csv",
-        quality=CLUSTERS / "k{k}.json",
+        clusters=CLUSTERS / "k{k}{encoding}.csv",
+        quality=CLUSTERS / "k{k}{encoding}.json",
     log:
-        LOGS / "cluster_lesions/{dataset}-{protocol}-k{k}.log",
+        LOGS / "cluster_lesions/{dataset}-{protocol}-k{k}{encoding}.log",
     benchmark:
-        BENCHMARKS / "cluster_lesions/{dataset}-{protocol}-k{k}.tsv"
+        BENCHMARKS / "cluster_lesions/{dataset}-{protocol}-k{k}{encoding}.tsv"
+    wildcard_constraints:
+        encoding="(_periodic)?",
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        encoding=switch("clusters", "encoding"),
+        encoding=lambda wildcards: wildcards.encoding[1:]
+        or switch("clusters", "encoding")(wildcards),
         fit_on=switch("clusters", "fit_on"),
         seed=switch("clusters", "seed"),
     script:

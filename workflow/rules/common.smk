@@ -163,21 +163,58 @@ def switch(stage, key):
 
 
 def clusters_of(wildcards):
-    """Clusters that an arm's second task needs; nothing for the other arms."""
+    """Clusters that an arm's second task, or its pairs, need; nothing for the other arms."""
     k = experiments.num_clusters(config, wildcards.dataset, wildcards.arm)
-    ending = {"shape": "", "shuffled": "_shuffled"}
-    kind = ending.get(config["arms"][wildcards.arm].get("clusters"))
-    clusters = str(CLUSTERS / "k{k}{kind}.csv").format(k=k, kind=kind, **wildcards)
+    kind = arm_of(wildcards).get("clusters")
+    ending = "" if kind == "shape" else f"_{kind}"
+    clusters = str(CLUSTERS / "k{k}{ending}.csv").format(
+        k=k, ending=ending, **wildcards
+    )
     return [] if k is None else clusters
+
+
+def arm_of(wildcards):
+    """Definition of an arm."""
+    return experiments.arm_definition(config, wildcards.arm)
+
+
+def partner_ellipses_of(wildcards):
+    """Ellipses that partners are chosen by; nothing for arms that need no partner."""
+    needed = arm_of(wildcards)["model"] == "acoseg"
+    return str(TARGETS / "ellipses.csv").format(**wildcards) if needed else []
+
+
+def partner_clusters_of(wildcards):
+    """Clusters that partners are chosen from; nothing for arms that need no partner."""
+    return clusters_of(wildcards) if partner_ellipses_of(wildcards) else []
+
+
+def epochs_of(wildcards):
+    """Run whose number of epochs an arm is trained for; nothing for the other arms."""
+    other = arm_of(wildcards).get("epochs_of")
+    run = str(STAGE / "runs/{other}/seed-{seed}/run.json")
+    return run.format(other=other, **wildcards) if other else []
 
 
 def target_of(wildcards):
     """Target that an arm is trained on, or that is taken as its prediction."""
-    target = config["arms"][wildcards.arm]["target"]
-    run = wildcards.dataset, wildcards.protocol, wildcards.arm
-    if experiments.is_soft(config, *run):
+    target = arm_of(wildcards)["target"]
+    if target == "dense":
+        return reference_of(wildcards)
+    if target == "grabcut":
+        target += "_" + switch("supervision", "grabcut")(wildcards)["init"]
+    elif experiments.is_soft(
+        config, wildcards.dataset, wildcards.protocol, wildcards.arm
+    ):
         target += "_soft"
     return str(TARGETS / "{target}.npy").format(target=target, **wildcards)
+
+
+def target_ids_of(wildcards):
+    """Table with the ids of that target."""
+    if arm_of(wildcards)["target"] == "dense":
+        return reference_ids_of(wildcards)
+    return str(TARGETS / "ellipses.csv").format(**wildcards)
 
 
 def training_settings(wildcards):

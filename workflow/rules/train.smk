@@ -7,9 +7,10 @@ rule train_arm:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
         target=target_of,
-        target_ids=TARGETS / "ellipses.csv",
+        target_ids=target_ids_of,
         clusters=clusters_of,
         weights=weights_of,
+        epochs_of=epochs_of,
         code=module_files("training"),
     output:
         model=RUN / "model.safetensors",
@@ -30,6 +31,7 @@ rule train_arm:
         runtime=720,
     params:
         settings=training_settings,
+        tensorboard=config["tensorboard"],
     script:
         "../scripts/train_arm.py"
 
@@ -41,6 +43,8 @@ rule predict_arm:
         run=RUN / "run.json",
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
+        ellipses=partner_ellipses_of,
+        clusters=partner_clusters_of,
         code=module_files("inference"),
     output:
         predictions=RUN / "predictions.npy",
@@ -57,6 +61,8 @@ rule predict_arm:
         gpu=1,
         mem_mb=6000,
         runtime=60,
+    params:
+        encoding=switch("clusters", "encoding"),
     script:
         "../scripts/predict_arm.py"
 
@@ -65,7 +71,7 @@ rule predict_target:
     """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
     input:
         target=target_of,
-        target_ids=TARGETS / "ellipses.csv",
+        target_ids=target_ids_of,
         samples=PATCHES / "samples.csv",
         code=module_files("inference"),
     output:

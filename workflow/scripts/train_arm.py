@@ -5,18 +5,23 @@ from pathlib import Path
 from job import logged
 
 from weaklesion.training import train_arm
+from weaklesion.training_data import TrainingFiles
 from weaklesion.training_settings import TrainingSettings
 
 with logged(snakemake.log[0]):
     train_arm(
-        images_npy=snakemake.input.images,
-        samples_csv=snakemake.input.samples,
-        target_npy=snakemake.input.target,
-        target_ids_csv=snakemake.input.target_ids,
-        clusters_csv=snakemake.input.clusters or None,
-        weights_pth=snakemake.input.weights or None,
+        files=TrainingFiles(
+            images_npy=snakemake.input.images,
+            samples_csv=snakemake.input.samples,
+            target_npy=snakemake.input.target,
+            target_ids_csv=snakemake.input.target_ids,
+            clusters_csv=snakemake.input.clusters or None,
+            weights_pth=snakemake.input.weights or None,
+        ),
         run_dir=Path(snakemake.output.model).parent,
         settings=TrainingSettings(**snakemake.params.settings),
         seed=int(snakemake.wildcards.seed),
+        epochs_of_json=snakemake.input.epochs_of or None,
         threads=snakemake.threads,
+        tensorboard=snakemake.params.tensorboard,
     )

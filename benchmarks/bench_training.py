@@ -1,0 +1,242 @@
+"""Measure training steps: ours against the plain loop that papers use; write Markdown to stdout.
+
+Everything is measured in one run on one machine; what counts are the ratios. On a CPU a small
+network on small inputs stands for the paper's, which a CPU cannot train; on a GPU it is the paper's
+own, and the share of the measured peak of matrix products is given too.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from weaklesion.cpu_convolutions import speed_up_on_cpu
+from weaklesion.inputs import IMAGENET_MEAN, IMAGENET_STD, InputFrame
+from weaklesion.loop import make_optimizer, make_step
+from weaklesion.models import build_model
+from weaklesion.training_data import SplitData
+from weaklesion.training_settings import TrainingSettings
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if ON_GPU else "cpu")
+ENCODER = "resnet101" if ON_GPU else "resnet18"
+SIDE_PX = 120 if ON_GPU else 64
+NATIVE = (128, 128) if ON_GPU else (64, 64)
+PADDED = (384, 480) if ON_GPU else (192, 256)  # about as much larger as the released frame
+SECONDS = 12.0
+ROUNDS = 3
+LEAST_RATIO = 6.0 if ON_GPU else 1.5
+LEAST_SHARE = 0.35
+
+
+def settings(pad_to: tuple[int, int], batch_size: int, precision: str) -> TrainingSettings:
+    """Return the recipe of A1 for one frame and batch size."""
+    return TrainingSettings(
+        model="a1",
+        encoder=ENCODER,
+        weights="none",
+        input_px=SIDE_PX,
+        pad_to=pad_to,
+        loss_region="map",
+        soft_targets=False,
+        segmentation_weight=1.0,
+        classification_weight=0.0,
+        epochs=1,
+        patience=None,
+        batch_size=batch_size,
+        drop_last=True,
+        learning_rate=0.001,
+        schedule="constant",
+        clip_norm=None,
+        zero_gradients=True,
+        steps_per_batch=1,
+        pairs="cluster",
+        checkpoint="last",
+        augmentation="none",
+        precision=precision,
+        deterministic=False,
+    )
+
+
+class PlainDataset(Dataset):
+    """Patches prepared one by one on the CPU, as papers do."""
+
+    def __init__(self, images: np.ndarray, targets: np.ndarray, frame: InputFrame) -> None:
+        self.images, self.targets, self.frame = images, targets, frame
+
+    def __len__(self) -> int:
+        """Number of patches."""
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """One normalised and padded image, and its target."""
+        width = [
+            (before, size - SIDE_PX - before)
+            for size, before in zip(self.frame.pad_to_hw, self.frame.before_hw, strict=True)
+        ]
+        image = np.pad(self.images[number], [*width, (0, 0)], mode="reflect") / np.float32(255)
+        image = (image - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+        target = np.pad(self.targets[number], width, mode="reflect").astype(np.float32)
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)[None]
+
+
+def plain_loop(images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings) -> Iterator[int]:
+    """Train eagerly in float32, one batch after the other from a loader with one worker."""
+    frame = InputFrame(side_px=SIDE_PX, input_px=SIDE_PX, pad_to_hw=chosen.pad_to)
+    model = build_model("a1", encoder=ENCODER).to(DEVICE).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=chosen.learning_rate)
+    loader = DataLoader(
+        PlainDataset(images, targets, frame),
+        batch_size=chosen.batch_size,
+        shuffle=True,
+        num_workers=1,
+        drop_last=True,
+        persistent_workers=True,
+    )
+    while True:
+        for batch, wanted in loader:
+            logits = model(batch.to(DEVICE))
+            loss = F.binary_cross_entropy_with_logits(logits, wanted.to(DEVICE))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()  # printed by such loops
+            yield len(batch)
+
+
+def our_loop(images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings) -> Iterator[int]:
+    """Train with this project's step."""
+    frame = InputFrame(side_px=SIDE_PX, input_px=SIDE_PX, pad_to_hw=chosen.pad_to)
+    data = SplitData(
+        [str(number) for number in range(len(images))],
+        frame.load_images(images, DEVICE),
+        frame.load_targets(targets, DEVICE),
+        None,
+    )
+    model: nn.Module = build_model("a1", encoder=ENCODER).to(DEVICE).train()
+    model = model.to(memory_format=torch.channels_last) if ON_GPU else speed_up_on_cpu(model)
+    optimizer, _ = make_optimizer(model, data, chosen)
+    step = None
+    while True:
+        for index in torch.randperm(len(images), device=DEVICE).split(chosen.batch_size):
+            if len(index) == chosen.batch_size:
+                step = step or make_step(model, optimizer, data, frame, chosen, index, None)
+                step(index, None)
+                yield len(index)
+
+
+Loop = Callable[[np.ndarray, np.ndarray, TrainingSettings], Iterator[int]]
+
+
+def rates(loops: dict[str, tuple[Loop, TrainingSettings]]) -> dict[str, float]:
+    """Return images a second of each loop: the median of rounds in which all take turns."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (512, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+    targets = rng.integers(0, 2, (512, SIDE_PX, SIDE_PX), dtype=np.uint8)
+    running = {name: loop(images, targets, chosen) for name, (loop, chosen) in loops.items()}
+    for steps in running.values():
+        for _ in range(3):
+            next(steps)
+    measured: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(ROUNDS):
+        for name, steps in running.items():
+            _wait()
+            started, count = time.perf_counter(), 0
+            while time.perf_counter() - started < SECONDS / ROUNDS:
+                count += next(steps)
+            _wait()
+            measured[name].append(count / (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in measured.items()}
+
+
+def _wait() -> None:
+    if ON_GPU:
+        torch.cuda.synchronize()
+
+
+def machine() -> str:
+    """Return the name of the device."""
+    if ON_GPU:
+        return torch.cuda.get_device_name()
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(": ")[1] for line in lines if line.startswith("model name")]
+    return f"{len(names)} cores of {names[0]}"
+
+
+def step_flops(chosen: TrainingSettings) -> float:
+    """Count the floating-point operations of a training step, for one image."""
+    model = build_model("a1", encoder=ENCODER).to("meta").train()
+    batch = torch.empty(2, 3, *chosen.pad_to, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        model(batch).sum().backward()
+    return counter.get_total_flops() / 2
+
+
+def peak_bf16_flops() -> float:
+    """Measure the rate of a large bfloat16 matrix product, in operations a second."""
+    a, b = (torch.randn(8192, 8192, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(5):
+        a @ b
+    times = []
+    for _ in range(20):
+        _wait()
+        started = time.perf_counter()
+        a @ b
+        _wait()
+        times.append(time.perf_counter() - started)
+    return 2 * 8192**3 / statistics.median(times)
+
+
+def main() -> int:
+    """Print the tables; return 1 if a bound is not met."""
+    torch.backends.cudnn.benchmark = True
+    native, padded = (settings(frame, 10, "bfloat16") for frame in (NATIVE, PADDED))
+    loops: dict[str, tuple[Loop, TrainingSettings]] = {
+        "plain loop": (plain_loop, native),
+        "ours, float32": (our_loop, settings(NATIVE, 10, "float32")),
+        "ours": (our_loop, native),
+        "ours, padded": (our_loop, padded),
+        "plain loop, padded": (plain_loop, padded),
+    }
+    batches = (4, 10, 20, 40)
+    loops |= {f"batch {size}": (our_loop, settings(NATIVE, size, "bfloat16")) for size in batches}
+    measured = rates(loops)
+    plain = measured["plain loop"]
+    print(
+        f"\n## Training\n\n{machine()}, torch {torch.__version__}. A1 with {ENCODER}, "
+        f"{NATIVE[0]}x{NATIVE[1]} inputs (padded: {PADDED[0]}x{PADDED[1]}), batches of 10 unless "
+        "told otherwise.\n\n| Step | Images a second | Against the plain loop |\n|---|---|---|"
+    )
+    for name, rate in measured.items():
+        print(f"| {name} | {rate:.1f} | {rate / plain:.2f} |")
+    ratio = measured["ours"] / plain
+    print(
+        f"\n{'met' if ratio >= LEAST_RATIO else 'NOT MET'}: ours at least {LEAST_RATIO} times the "
+        f"plain loop: {ratio:.2f}."
+    )
+    met = ratio >= LEAST_RATIO
+    if ON_GPU:
+        peak = peak_bf16_flops()
+        print(f"\nMeasured bfloat16 matrix products: {peak / 1e12:.0f} TFLOP/s.\n")
+        for name, chosen in (("ours", native), ("ours, padded", padded)):
+            flops = step_flops(chosen)
+            share = measured[name] * flops / peak
+            print(f"- {name}: {flops / 1e9:.0f} GFLOP an image, {100 * share:.0f} % of that rate.")
+        met &= share >= LEAST_SHARE
+        print(
+            f"\n{'met' if share >= LEAST_SHARE else 'NOT MET'}: padded steps at {LEAST_SHARE:.0%}"
+            " of it or more."
+        )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

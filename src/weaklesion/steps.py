@@ -1,0 +1,144 @@
+"""One training step and one evaluation, on the device from first to last."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from weaklesion.augmentation import apply_flips
+from weaklesion.inputs import InputFrame, normalise
+from weaklesion.training_data import SplitData
+from weaklesion.training_settings import TrainingSettings
+
+EVALUATION_BATCH = 64
+
+
+def training_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: SplitData,
+    index: torch.Tensor,
+    flips: torch.Tensor | None,
+    frame: InputFrame,
+    settings: TrainingSettings,
+) -> torch.Tensor:
+    """Take one step.
+
+    Args:
+        model: in training mode.
+        optimizer: of its parameters.
+        data: the training split.
+        index: (B,) int64 on the device, the samples of the batch; of pairs, the first half's
+            partners are the second half.
+        flips: (B, 2) bool on the device, which of them are flipped; None for no augmentation.
+        frame: from patch to input.
+        settings: the training's.
+
+    Returns:
+        (3,) total, segmentation and classification loss, detached.
+    """
+    images, targets = data.images[index], data.targets[index]
+    if flips is not None:
+        images, targets = apply_flips(images, flips), apply_flips(targets, flips)
+    logits, class_logits = network_outputs(model, images, frame, settings)
+    segmentation = segmentation_loss(logits, targets, frame, settings)
+    classification = torch.zeros_like(segmentation)
+    if class_logits is not None:
+        assert data.labels is not None
+        classification = F.cross_entropy(class_logits.float(), data.labels[index])
+    loss = (
+        settings.segmentation_weight * segmentation
+        + settings.classification_weight * classification
+    )
+    if settings.zero_gradients:
+        optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if settings.clip_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+    optimizer.step()
+    return torch.stack([loss, segmentation, classification]).detach()
+
+
+def segmentation_loss(
+    logits: torch.Tensor, targets: torch.Tensor, frame: InputFrame, settings: TrainingSettings
+) -> torch.Tensor:
+    """Return the mean binary cross entropy over the patch, or over the padded map."""
+    logits = logits.float()  # kept out of bfloat16
+    compared = logits if settings.loss_region == "map" else frame.crop(logits)
+    wanted = frame.pad(targets) if settings.loss_region == "map" else targets
+    return F.binary_cross_entropy_with_logits(compared, wanted.float() / settings.full_target)
+
+
+def network_outputs(
+    model: nn.Module,
+    images: torch.Tensor,
+    frame: InputFrame,
+    settings: TrainingSettings,
+    partners: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Run the network; return map logits (N, 1, *pad_to) and class logits if it has any.
+
+    Args:
+        model: the network that `settings` names.
+        images: (N, 3, input, input) uint8.
+        frame: from patch to input.
+        settings: the training's.
+        partners: for co-segmentation, the images' partners, as `images`; without them the first
+            half's partners are the second half.
+    """
+    batch = _network_input(images, frame)
+    with torch.autocast(
+        batch.device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
+    ):
+        if not settings.is_paired:
+            output = model(batch)
+            return output if isinstance(output, tuple) else (output, None)
+        if partners is not None:
+            return model(batch, _network_input(partners, frame))[0], None
+        return torch.cat(model(*batch.chunk(2))), None
+
+
+def _network_input(images: torch.Tensor, frame: InputFrame) -> torch.Tensor:
+    batch = frame.pad(normalise(images))
+    if batch.device.type == "cuda":
+        batch = batch.contiguous(memory_format=torch.channels_last)
+    return batch
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    data: SplitData,
+    partner_images: torch.Tensor | None,
+    frame: InputFrame,
+    settings: TrainingSettings,
+) -> dict[str, float]:
+    """Return segmentation loss and mean Dice against the target, and the classes' accuracy.
+
+    Args:
+        model: the network; left in evaluation mode.
+        data: N samples.
+        partner_images: (N, 3, input, input) uint8, for co-segmentation.
+        frame: from patch to input.
+        settings: the training's.
+    """
+    model.eval()
+    totals = torch.zeros(3, device=data.images.device)
+    for index in torch.arange(len(data.ids), device=data.images.device).split(EVALUATION_BATCH):
+        targets = data.targets[index]
+        partners = None if partner_images is None else partner_images[index]
+        logits, class_logits = network_outputs(model, data.images[index], frame, settings, partners)
+        totals[0] += segmentation_loss(logits, targets, frame, settings) * len(index)
+        pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0] == settings.full_target
+        both = (pred & ref).sum(dim=(1, 2))
+        dice = 2 * both / (pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))).clamp(min=1)
+        totals[1] += dice.sum()
+        if class_logits is not None and data.labels is not None:
+            totals[2] += (class_logits.argmax(dim=1) == data.labels[index]).sum()
+    loss_mean, dice_mean, accuracy = (totals / len(data.ids)).tolist()
+    return {
+        "val_segmentation_loss": loss_mean,
+        "val_dice": dice_mean,
+        "val_accuracy": accuracy if settings.num_classes is not None else math.nan,
+    }
