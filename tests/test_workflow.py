@@ -12,6 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from weaklesion.files import file_digest
 from weaklesion.tables import TABLE1_COLUMNS
 
 TINY = ("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
@@ -181,6 +182,42 @@ def test_an_arm_more_trains_that_arm_only(finished, tmp_path):
     arms = ["ellipse", "a1", "a1l", "a1l_shuffled"]
     jobs = planned(finished, *overlay(tmp_path, {"experiments": {"table1": {"arms": arms}}}))
     assert jobs == {"shuffle_clusters": 3, **THREE_DATASETS}
+
+
+EVERY_ARM = {
+    "study": "arms",
+    "seeds": [1],
+    "protocols": {"demo": {"training": {"epochs": 2}}},
+    "experiments": {
+        "table1": {
+            "datasets": ["phantom_deeplesion"],
+            "arms": list(yaml.safe_load((ROOT / "config.yaml").read_text())["arms"]),
+        }
+    },
+}
+
+
+def test_every_arm_from_patches_to_table(finished, tmp_path):
+    (tmp_path / "resources").symlink_to(finished / "resources")
+    snakemake(tmp_path, "table1", *overlay(tmp_path, EVERY_ARM))
+    table = pd.read_csv(tmp_path / "results/arms/tables/table1.csv")
+    assert list(table["arm"].unique()) == EVERY_ARM["experiments"]["table1"]["arms"]
+    assert table["mean"].notna().all()
+    runs = tmp_path / "results/arms/phantom_deeplesion/demo/runs"
+    run = {arm.name: json.loads((arm / "seed-1/run.json").read_text()) for arm in runs.iterdir()
+           if arm.name != "ellipse"}  # fmt: skip
+    targets = runs.parent / "targets"
+    for arm, target in (("a1", "ellipse"), ("a1_grabcut", "grabcut_trimap")):
+        assert run[arm]["inputs_sha256"]["target"] == file_digest(targets / f"{target}.npy")
+    # without dense masks, the reference is GrabCut's
+    assert (
+        run["a1_dense"]["inputs_sha256"]["target"] == run["a1_grabcut"]["inputs_sha256"]["target"]
+    )
+    clusters = {run[arm]["inputs_sha256"]["clusters"] for arm in run if arm.startswith("a1l_")}
+    assert len(clusters) == 3  # shuffled, periodic, and those of the other two
+    assert run["a1_long"]["epochs_run"] == run["a1l"]["epochs_run"]
+    partners = pd.read_csv(runs / "acoseg/seed-1/predictions.csv")
+    assert list(partners) == ["id", "partner", "partner_cluster"]
 
 
 def test_a_changed_module_re_runs_what_imports_it(copied, tmp_path):
