@@ -8,27 +8,56 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
 from weaklesion import metrics
+from weaklesion.mask_pair import border
 from weaklesion.metrics import (
     average_hausdorff,
-    border,
+    average_surface_distance,
     center_error,
+    diameter_error,
     dice,
     hausdorff,
     hausdorff_percentile,
     iou,
+    normalised_surface_dice,
     perimeter_error,
+    precision,
+    recall,
     volumetric_similarity,
 )
 
-PAIRWISE = [
+
+def named(metric, **options):
+    """A metric with options, under a name that a test's id can show."""
+
+    def chosen(ref, pred):
+        return metric(ref, pred, **options)
+
+    chosen.__name__ = "_".join([metric.__name__, *map(str, options.values())])
+    return chosen
+
+
+DISTANCES = [
+    center_error,
+    named(center_error, method="centroid"),
+    hausdorff,
+    named(hausdorff_percentile, q=95),
+    *(
+        named(average_hausdorff, direction=direction, points=points)
+        for direction in ("max", "mean")
+        for points in ("foreground", "border")
+    ),
+    average_surface_distance,
+]
+PERIMETERS = [perimeter_error, named(perimeter_error, method="contour")]
+OVERLAPS = [
     iou,
     dice,
     volumetric_similarity,
-    center_error,
-    perimeter_error,
-    hausdorff,
-    average_hausdorff,
+    named(normalised_surface_dice, tolerance=1.0),
+    named(normalised_surface_dice, tolerance=1.0, surface="contour"),
 ]
+PAIRWISE = [*DISTANCES, *PERIMETERS, *OVERLAPS]
+WITHIN_A_FRAME = named(perimeter_error, method="canny_half")
 masks = arrays(bool, (9, 12))
 
 
@@ -154,20 +183,94 @@ EMPTY = np.zeros((5, 5), bool)
 FULL = np.ones((5, 5), bool)
 
 
-@pytest.mark.parametrize("metric", PAIRWISE)
+by_name = pytest.mark.parametrize("metric", PAIRWISE, ids=lambda metric: metric.__name__)
+one_empty = pytest.mark.parametrize(
+    "pair", [(EMPTY, FULL), (FULL, EMPTY)], ids=["empty reference", "empty prediction"]
+)
+
+
+@pytest.fixture
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+no_warnings = pytest.mark.usefixtures("_no_warnings")
+
+
+@no_warnings
+@pytest.mark.parametrize(
+    "metric", [*PAIRWISE, WITHIN_A_FRAME, precision, recall], ids=lambda m: m.__name__
+)
 def test_both_empty_is_undefined(metric):
     assert math.isnan(metric(EMPTY, EMPTY))
 
 
-@pytest.mark.parametrize("pair", [(EMPTY, FULL), (FULL, EMPTY)], ids=["reference", "prediction"])
-def test_one_empty_mask(pair):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert [iou(*pair), dice(*pair), volumetric_similarity(*pair)] == [0, 0, 0]
-        assert perimeter_error(*pair) == 16
-        for metric in (center_error, hausdorff, average_hausdorff):
-            assert math.isnan(metric(*pair))
-        assert math.isnan(hausdorff_percentile(*pair, 95))
+@no_warnings
+@one_empty
+@pytest.mark.parametrize("metric", DISTANCES, ids=lambda metric: metric.__name__)
+def test_distance_to_an_empty_mask_is_undefined(metric, pair):
+    assert math.isnan(metric(*pair))
+
+
+@no_warnings
+@one_empty
+@pytest.mark.parametrize("metric", OVERLAPS, ids=lambda metric: metric.__name__)
+def test_overlap_with_an_empty_mask_is_zero(metric, pair):
+    assert metric(*pair) == 0
+
+
+@no_warnings
+@one_empty
+def test_an_empty_mask_has_a_perimeter_of_zero(pair):
+    assert perimeter_error(*pair) == 16
+    # 4 sides of 4 between the corner pixels' middles, and half of each corner cut off
+    assert perimeter_error(*pair, method="contour") == pytest.approx(16 + 4 * math.sqrt(0.5))
+    assert perimeter_error(*pair, method="canny_half") >= 0
+
+
+@no_warnings
+def test_precision_and_recall_of_empty_masks():
+    assert (precision(EMPTY, FULL), recall(FULL, EMPTY)) == (0, 0)
+    assert math.isnan(precision(FULL, EMPTY))
+    assert math.isnan(recall(EMPTY, FULL))
+
+
+@no_warnings
+def test_diameters_of_an_empty_prediction_are_undefined():
+    for axis in ("long", "short"):
+        assert math.isnan(diameter_error(10.0, EMPTY, axis=axis))
+
+
+def test_precision_and_recall_by_hand():
+    assert precision(REF, PRED) == pytest.approx(6 / 9)
+    assert recall(REF, PRED) == pytest.approx(6 / 8)
+
+
+def test_centroids_by_hand():
+    # centres of mass: rows 1.5 and 2, columns 2.5 and 3; rows of 3 mm, columns of 0.5
+    assert center_error(REF, PRED, method="centroid") == pytest.approx(math.sqrt(0.5))
+    far = center_error(REF, PRED, (3.0, 0.5), method="centroid")
+    assert far == pytest.approx(math.hypot(1.5, 0.25))
+
+
+def test_surface_dice_by_hand():
+    # all of R's 8 pixels are border; 2 on the left are not on P's border, nor is (2, 3), which is
+    # inside P. Of P's 8 border pixels 5 are on R's: all but the bottom row
+    assert normalised_surface_dice(REF, PRED, 0.0) == pytest.approx((5 + 5) / (8 + 8))
+    assert normalised_surface_dice(REF, PRED, 1.0) == 1
+
+
+def test_diameters_by_hand():
+    # pixel centres of a 3 by 1 box: the diagonal is sqrt 10, and a chord across it, in the direction
+    # (-1, 3), climbs the box's height of 1 on a length of sqrt 10 / 3
+    assert diameter_error(0.0, REF) == pytest.approx(math.sqrt(10))
+    assert diameter_error(5.0, REF) == pytest.approx(5 - math.sqrt(10))
+    assert diameter_error(0.0, REF, axis="short") == pytest.approx(math.sqrt(10) / 3)
+    # rows of 3 mm: 3 by 3 mm
+    assert diameter_error(0.0, REF, (3.0, 1.0)) == pytest.approx(math.sqrt(18))
+    assert diameter_error(0.0, REF, (3.0, 1.0), axis="short") == pytest.approx(math.sqrt(18))
 
 
 def test_one_pixel_masks():
@@ -191,7 +294,7 @@ def test_integers_of_0_and_1_are_masks():
         (np.zeros((0, 3), bool), np.zeros((0, 3), bool), "ref: a mask of two"),
     ],
 )
-@pytest.mark.parametrize("metric", PAIRWISE)
+@by_name
 def test_what_is_no_mask_is_refused_by_name(metric, ref, pred, message):
     with pytest.raises(ValueError, match=message):
         metric(ref, pred)
@@ -199,9 +302,11 @@ def test_what_is_no_mask_is_refused_by_name(metric, ref, pred, message):
 
 @pytest.mark.parametrize("spacing", [(0, 1), (1, -1), (1,), (1, float("nan"))])
 def test_impossible_spacing(spacing):
-    for metric in (hausdorff, average_hausdorff):
+    for metric in (hausdorff, average_hausdorff, average_surface_distance, center_error):
         with pytest.raises(ValueError, match="spacing"):
             metric(REF, PRED, spacing)
+    with pytest.raises(ValueError, match="spacing"):
+        diameter_error(1.0, PRED, spacing)
 
 
 def test_unknown_choices():
@@ -211,5 +316,15 @@ def test_unknown_choices():
         average_hausdorff(REF, PRED, direction="min")
     with pytest.raises(ValueError, match="points"):
         average_hausdorff(REF, PRED, points="all")
+    with pytest.raises(ValueError, match="surface"):
+        normalised_surface_dice(REF, PRED, 1.0, surface="mesh")
+    with pytest.raises(ValueError, match="tolerance"):
+        normalised_surface_dice(REF, PRED, -1.0)
+    with pytest.raises(ValueError, match="axis"):
+        diameter_error(1.0, PRED, axis="third")
+    with pytest.raises(ValueError, match="marked"):
+        diameter_error(-1.0, PRED)
+    with pytest.raises(ValueError, match="method"):
+        center_error(REF, PRED, method="mean")
     with pytest.raises(ValueError, match="q: "):
         metrics.hausdorff_percentile(REF, PRED, 101)

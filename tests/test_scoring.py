@@ -1,12 +1,15 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from weaklesion.errors import DataError
 from weaklesion.files import read_array
+from weaklesion.measures import MEASURES, MM
 from weaklesion.metrics import dice
 from weaklesion.samples import read_samples, split_ids
-from weaklesion.scoring import METRICS, score_predictions, status
+from weaklesion.scoring import marked_diameters, score_predictions, spacings_mm, status
 
 RUN = {"dataset": "d", "protocol": "p", "arm": "a", "seed": 7}
 
@@ -26,6 +29,22 @@ def score(patches, folder, ids, masks):
     return pd.read_csv(folder / "scores.csv", dtype={"id": str})
 
 
+UNDEFINED_FOR_AN_EMPTY_PREDICTION = {
+    "center_error",
+    "centroid_error",
+    "hausdorff",
+    "hausdorff_95",
+    "average_hausdorff",
+    "average_hausdorff_mean",
+    "average_hausdorff_border",
+    "average_hausdorff_border_mean",
+    "average_surface_distance",
+    "long_diameter_error",
+    "short_diameter_error",
+    "precision",
+}
+
+
 @pytest.fixture
 def predicted(patches):
     """Test ids and made-up predictions: the reference moved by two pixels; the first one empty."""
@@ -39,14 +58,17 @@ def predicted(patches):
 def test_every_sample_and_metric_has_a_row_and_a_status(patches, tmp_path, predicted):
     ids, masks = predicted
     scores = score(patches, tmp_path, ids, masks)
-    assert len(scores) == len(ids) * len(METRICS)
+    assert len(scores) == len(ids) * len(MEASURES)
     assert (scores[list(RUN)] == pd.Series(RUN)).all(axis=None)
     by_id = scores.drop_duplicates("id").set_index("id")["status"]
     assert by_id[ids[0]] == "empty_prediction"
     assert (by_id[ids[1:]] == "ok").all()
     undefined = scores[scores["value"].isna()]
     assert set(undefined["id"]) == {ids[0]}
-    assert set(undefined["metric"]) == {"center_error", "hausdorff", "average_hausdorff"}
+    assert set(undefined["metric"]) == UNDEFINED_FOR_AN_EMPTY_PREDICTION
+    worst = scores.groupby("metric")["worst"].agg(set)
+    assert worst["dice"] == {0.0}
+    assert list(worst["hausdorff"]) == pytest.approx([64 * math.sqrt(2)], rel=1e-6)
 
 
 def test_predictions_are_found_by_id(patches, tmp_path, predicted):
@@ -78,3 +100,40 @@ def test_status():
     assert status(full, empty) == "empty_prediction"
     assert status(empty, full) == "empty_reference"
     assert status(empty, empty) == "both_empty"
+
+
+def test_distances_in_mm_where_the_spacing_is_known(patches, tmp_path, predicted):
+    ids, masks = predicted
+    table = pd.read_csv(patches / "samples.csv")
+    table.assign(mm_per_px_x=0.5, mm_per_px_y=0.5).to_csv(tmp_path / "samples.csv", index=False)
+    np.save(tmp_path / "p.npy", masks)
+    pd.DataFrame({"id": ids}).to_csv(tmp_path / "p.csv", index=False)
+    score_predictions(
+        predictions_npy=tmp_path / "p.npy",
+        predictions_csv=tmp_path / "p.csv",
+        reference_npy=patches / "reference.npy",
+        reference_ids_csv=patches / "samples.csv",
+        samples_csv=tmp_path / "samples.csv",
+        scores_csv=tmp_path / "scores.csv",
+        workers=2,
+        **RUN,
+    )
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    values = scores.set_index(["id", "metric"])["value"].unstack()  # noqa: PD010
+    assert set(values) == set(MEASURES) | {f"{name}_mm" for name in MM}
+    for name in MM:
+        np.testing.assert_allclose(values[f"{name}_mm"], values[name] / 2, rtol=1e-6)
+    worst = scores[scores["metric"] == "hausdorff_mm"]["worst"]
+    assert worst.unique() == pytest.approx([32 * math.sqrt(2)])
+
+
+def test_marked_diameters_and_spacings():
+    ends = {"long_a_x": 0, "long_a_y": 0, "long_b_x": 3, "long_b_y": 0,
+            "short_a_x": 1, "short_a_y": -2, "short_b_x": 1, "short_b_y": 2}  # fmt: skip
+    samples = pd.DataFrame([ends | {"mm_per_px_x": 2.0, "mm_per_px_y": 0.5},
+                            ends | {"mm_per_px_x": np.nan, "mm_per_px_y": np.nan}])  # fmt: skip
+    assert spacings_mm(samples) == [(0.5, 2.0), None]
+    # the diameter that was marked as the short one is the longer one in px, not in mm
+    np.testing.assert_array_equal(marked_diameters(samples, 1.0, 1.0), [[4, 3], [4, 3]])
+    in_mm = marked_diameters(samples, samples["mm_per_px_x"], samples["mm_per_px_y"])
+    np.testing.assert_array_equal(in_mm, [[6, 2], [np.nan, np.nan]])

@@ -4,10 +4,16 @@ import pandas as pd
 import pytest
 import yaml
 
+from weaklesion.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.errors import DataError
-from weaklesion.scoring import METRICS
-from weaklesion.statistics import OVERLAPS
-from weaklesion.tables import DEFINITIONS, TABLE1_COLUMNS, read_scores, tabulate_table1
+from weaklesion.measures import MEASURES, MM, measure_of
+from weaklesion.tables import (
+    SHOWN_TOO,
+    TABLE1_COLUMNS,
+    read_scores,
+    tabulate_table1,
+    verdict,
+)
 
 PUBLISHED = {
     "table1": {
@@ -17,19 +23,16 @@ PUBLISHED = {
     }
 }
 PROTOCOLS = {
-    "p": {
-        "undefined": "worst_possible",
-        "side_px": 120,
-        "published_as": {"Dice": "dice", "AVD": "hausdorff"},
-    }
+    "p": {"undefined": "worst_possible", "published_as": {"Dice": "dice", "AVD": "hausdorff"}}
 }
+DIAGONAL = 120 * math.sqrt(2)
 
 
 def write_scores(folder, arm, seed, dice, hausdorff):
     run = {"dataset": "ham10k", "protocol": "p", "arm": arm, "seed": seed}
     rows = []
     for i in range(4):
-        for metric in METRICS:
+        for metric, measure in MEASURES.items():
             value = {"dice": dice[i], "hausdorff": hausdorff[i]}.get(metric, 0.5)
             rows.append(
                 {
@@ -39,11 +42,13 @@ def write_scores(folder, arm, seed, dice, hausdorff):
                     "metric": metric,
                     "value": value,
                     "status": "ok" if hausdorff[i] == hausdorff[i] else "empty_prediction",
+                    "worst": 0.0 if measure.larger_is_better else DIAGONAL,
                 }
             )
     path = folder / f"{arm}-{seed}.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
-    return path, run
+    network = "no network" if arm == "ellipse" else "resnet18, from scratch"
+    return path, run | {"network": network}
 
 
 @pytest.fixture
@@ -65,10 +70,12 @@ def tabulate(scored, folder, expected=None):
         published_datasets={"ham10k": "HAM10K"},
         published_arms={"a1": "A1"},
         protocols=PROTOCOLS,
+        baseline="a1",
         references={"ham10k": "dense"},
         sources={"ham10k": "dataverse"},
-        draws=200,
-        bootstrap_seed=0,
+        bootstrap_draws=200,
+        permutation_draws=200,
+        seed=0,
         table_csv=folder / "table1.csv",
         table_html=folder / "table1.html",
     )
@@ -93,6 +100,67 @@ def test_cells_with_known_answers(scored, tmp_path):
     assert (hausdorff["published_mean"], hausdorff["published_std"]) == (10.23, 0.17)
 
 
+def test_differences_from_the_baseline(scored, tmp_path):
+    table = tabulate(scored, tmp_path)
+    dice = table.loc[("ellipse", "dice")]
+    assert dice["baseline"] == "a1"
+    # against the seeds: 0 and 0.35
+    assert dice["gain"] == pytest.approx(17.5)
+    assert dice["gain_ci_low"] <= 17.5 <= dice["gain_ci_high"]
+    assert 0 < dice["p_seeds"] < 1
+    hausdorff = table.loc[("ellipse", "hausdorff")]
+    assert hausdorff["gain"] == pytest.approx(1 - (4 + (18 + DIAGONAL) / 4) / 2, rel=1e-4)
+    # Holm over the two comparisons there are: the columns of `published_as`
+    smaller = min(max(row["p_groups"], row["p_seeds"]) for row in (dice, hausdorff))
+    corrected = min(dice["p_holm"], hausdorff["p_holm"])
+    assert corrected == pytest.approx(min(1, 2 * smaller), rel=1e-4)
+    assert table["gain"].count() == 2
+    assert table.loc["a1", "gain"].isna().all()
+
+
+def test_verdicts():
+    assert verdict(1.0, "dice", 0.01) == "better"
+    assert verdict(1.0, "hausdorff_mm", 0.01) == "worse"
+    assert verdict(-1.0, "iou", 0.01) == "worse"
+    assert verdict(1.0, "dice", 0.05) == "undecided"
+    assert verdict(1.0, "dice", math.nan) == "undecided"
+
+
+def test_networks_and_their_start_are_told(scored, tmp_path):
+    table = tabulate(scored, tmp_path)
+    assert set(table.loc["a1", "network"]) == {"resnet18, from scratch"}
+    assert "resnet18, from scratch; 2 seeds; 1 empty" in (tmp_path / "table1.html").read_text()
+
+
+def test_the_same_runs_under_three_definitions(scored, tmp_path):
+    (tmp_path / "published.yaml").write_text(yaml.safe_dump(PUBLISHED))
+    tabulate_definitions(
+        scores_csvs=[path for path, _ in scored],
+        expected=[run for _, run in scored],
+        published_yaml=tmp_path / "published.yaml",
+        published_datasets={"ham10k": "HAM10K"},
+        published_arms={"a1": "A1"},
+        draws=200,
+        seed=0,
+        table_csv=tmp_path / "d.csv",
+        table_html=tmp_path / "d.html",
+    )
+    table = pd.read_csv(tmp_path / "d.csv").set_index(["arm", "column", "definition"])["mean"]
+    assert len(table) == 2 * 6 * 3
+    # Dice: as it is, 55; with the worst of the run's others, 0.6, in place of the empty one, 70
+    assert table["a1", "Dice", "released"] == pytest.approx((90 + 55) / 2)
+    assert table["a1", "Dice", "paper"] == pytest.approx((90 + 70) / 2)
+    assert table["a1", "Dice", "textbook"] == pytest.approx((90 + 55) / 2)
+    # AVD: the maximum, whose empty one becomes the run's worst, 6; else metrics that are 0.5
+    assert table["a1", "AVD", "released"] == pytest.approx((4 + 6) / 2)
+    assert table["a1", "AVD", "paper"] == pytest.approx(0.5)
+    page = (tmp_path / "d.html").read_text()
+    for name, definition in DEFINITIONS.items():
+        assert f"<th>{name}</th>" in page
+        assert definition.text in page
+    assert "90.01 ± 0.09" in page
+
+
 def test_ellipse_row_has_no_published_value_and_no_deviation(scored, tmp_path):
     row = tabulate(scored, tmp_path).loc[("ellipse", "dice")]
     assert row["mean"] == pytest.approx(90)
@@ -104,8 +172,10 @@ def test_ellipse_row_has_no_published_value_and_no_deviation(scored, tmp_path):
 def test_page_states_every_definition_and_published_value(scored, tmp_path):
     tabulate(scored, tmp_path)
     page = (tmp_path / "table1.html").read_text()
-    for label, unit, _ in DEFINITIONS.values():
-        assert f"<th>{label}, {unit}</th>" in page
+    for name in ("dice", "hausdorff", *SHOWN_TOO):
+        measure = measure_of(name)
+        assert f"<th>{measure.label}, {measure.unit}</th>" in page
+        assert f"<dd>{measure.text}</dd>" in page
     assert "paper 90.01 ± 0.09" in page
     assert "1 empty" in page
     assert "the dense reference" in page
@@ -122,7 +192,7 @@ def test_same_input_gives_the_same_bytes(scored, tmp_path):
         (tmp_path / "table1.csv").read_bytes(),
         (tmp_path / "table1.html").read_bytes(),
     )
-    assert len(again) == 2 * len(METRICS)
+    assert len(again) == 2 * len(MEASURES)
 
 
 def test_missing_run_is_an_error(scored, tmp_path):
@@ -145,13 +215,28 @@ def test_run_given_twice_or_without_a_metric_is_an_error(scored):
         read_scores(paths, runs)
 
 
-def test_every_metric_is_defined_and_published_columns_are_known(root):
-    assert set(DEFINITIONS) == set(METRICS)
-    assert {name for name, (_, unit, _) in DEFINITIONS.items() if unit == "%"} == set(OVERLAPS)
+def test_metrics_in_mm_are_all_there_or_none(scored):
+    path, run = scored[0]
+    scores = pd.read_csv(path)
+    in_mm = [scores[scores["metric"] == name].assign(metric=f"{name}_mm") for name in MM]
+    pd.concat([scores, *in_mm]).to_csv(path, index=False)
+    read_scores([path], [run])
+    pd.concat([scores, *in_mm[1:]]).to_csv(path, index=False)
+    with pytest.raises(DataError, match="lacks a metric"):
+        read_scores([path], [run])
+
+
+def test_published_columns_are_known(root):
     published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())[
         "table1"
     ]
     config = yaml.safe_load((root / "config.yaml").read_text())
-    columns = set(config["protocols"]["corrected"]["scoring"]["published_as"])
+    chosen = config["protocols"]["corrected"]["scoring"]["published_as"]
+    columns = set(chosen)
     assert set(published[config["datasets"]["ham10k"]["published"]]["A1"]) == columns
-    assert set(config["protocols"]["corrected"]["scoring"]["published_as"].values()) <= set(METRICS)
+    assert set(chosen.values()) <= set(MEASURES)
+    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    assert set(schema["$defs"]["metric"]["enum"]) == set(MEASURES)
+    for definition in DEFINITIONS.values():
+        assert set(definition.metrics) == columns
+        assert set(definition.metrics.values()) <= set(MEASURES)

@@ -128,7 +128,7 @@ def test_same_seed_gives_the_same_bytes_of_scores(finished, tmp_path):
     assert seeds[0] != seeds[1]
 
 
-AGGREGATES = {"tabulate_table1": 1, "plot_contours": 1, "all": 1}
+AGGREGATES = {"tabulate_table1": 1, "tabulate_definitions": 1, "plot_contours": 1, "all": 1}
 RETRAINED = {
     "train_arm": 2,
     "predict_arm": 2,
@@ -142,6 +142,7 @@ THREE_DATASETS = {
     "score_predictions": 6,
     "plot_training_curves": 3,
     "tabulate_table1": 1,
+    "tabulate_definitions": 1,
     "plot_contours": 3,
     "all": 1,
 }
@@ -169,7 +170,10 @@ def overlay(folder, content):
             {"datasets": {"phantom_lits": {"k_sweep": [2, 3, 4]}}},
             {"cluster_lesions": 1, "plot_k_sweep": 1, "all": 1},
         ),
-        ({"statistics": {"bootstrap_seed": 1}}, {"tabulate_table1": 1, "all": 1}),
+        (
+            {"statistics": {"seed": 1}},
+            {"tabulate_table1": 1, "tabulate_definitions": 1, "all": 1},
+        ),
         ({"figures": {"contour_images": 3}}, {"plot_contours": 3, "all": 1}),
     ],
     ids=["learning rate", "new seed", "K", "K of the sweep", "bootstrap seed", "figure"],
@@ -259,7 +263,7 @@ def test_learning_rate_change_leaves_other_arms_bytes(copied, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"statistcs": {"bootstrap_seed": 1}}, "statistcs"),
+        ({"statistcs": {"seed": 1}}, "statistcs"),
         ({"training": {"learning_rat": 0.1}}, "learning_rat"),
         ({"training": {"epochs": 0}}, "0 is less than the minimum of 1"),
         ({"study": "a; rm -rf b"}, "does not match"),

@@ -110,6 +110,7 @@ def check_config(config: Config) -> None:
             for kind in ("datasets", "arms"):
                 for value in exception.get(kind, []):
                     _known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
+    _known("statistics.baseline", config["statistics"]["baseline"], config["arms"])
     for name in config["arms"]:
         epochs_of = arm_definition(config, name).get("epochs_of")
         if epochs_of is not None:
@@ -169,6 +170,15 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
         "soft_targets": soft,
         **settings,
     }
+
+
+def network_of(config: Config, run: Run) -> str:
+    """Return a run's encoder and what it starts from, in words, for tables."""
+    if not is_trained(config, run.arm):
+        return "no network"
+    settings = training_settings(config, run.dataset, run.protocol, run.arm)
+    start = {"imagenet": "ImageNet weights", "none": "from scratch"}[settings["weights"]]
+    return f"{settings['encoder']}, {start}"
 
 
 def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:

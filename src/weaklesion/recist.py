@@ -153,46 +153,46 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
     Raises:
         ValueError: if the mask is empty or not two-dimensional, or a spacing is not positive.
     """
-    if mask.ndim != 2 or not (np.asarray(mask) > 0).any():
+    foreground = (np.asarray(mask) > 0).astype(np.uint8)
+    if foreground.ndim != 2 or not foreground.any():
         raise ValueError("mask: a mask of two dimensions that is not empty is needed")
     if not all(math.isfinite(step) and step > 0 for step in spacing):
         raise ValueError(f"spacing: two positive numbers are needed, not {spacing!r}")
-    scale = np.array([spacing[1], spacing[0]])
-    found = cv2.findNonZero((np.asarray(mask) > 0).astype(np.uint8))
-    hull = cv2.convexHull(found)[:, 0].astype(float) * scale
-    apart = np.linalg.norm(hull[:, None] - hull[None], axis=2)
-    i, j = np.unravel_index(apart.argmax(), apart.shape)
-    long_mm = float(apart[i, j])
-    along = (hull[j] - hull[i]) / long_mm if long_mm > 0 else np.array([1.0, 0.0])
-    across = np.array([-along[1], along[0]])
-    ends = _longest_chord(hull @ along, hull @ across)
-    short = np.array([u * along + v * across for u, v in ends])
-    points = np.vstack([hull[[i, j]], short]) / scale
+    ends_mm = longest_diameters(foreground, spacing)
+    points = ends_mm / (spacing[1], spacing[0])
     return Measurement(
         points=points,
-        long_px=float(np.hypot(*(points[1] - points[0]))),
-        short_px=float(np.hypot(*(points[3] - points[2]))),
-        long_mm=long_mm,
-        short_mm=float(np.hypot(*(short[1] - short[0]))),
+        long_px=math.dist(points[0], points[1]),
+        short_px=math.dist(points[2], points[3]),
+        long_mm=math.dist(ends_mm[0], ends_mm[1]),
+        short_mm=math.dist(ends_mm[2], ends_mm[3]),
     )
 
 
-def _longest_chord(u: np.ndarray, v: np.ndarray) -> list[tuple[float, float]]:
-    """Return both ends of the longest chord of a convex polygon at constant u.
+def longest_diameters(foreground: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """Return the ends of the longest diameter and of the longest one perpendicular to it.
 
-    Chords change linearly between vertices, so that the longest one is at a vertex.
+    Args:
+        foreground: (H, W) uint8, not empty.
+        spacing: mm per pixel of rows and columns.
+
+    Returns:
+        (4, 2) long a, long b, short a, short b; x and y in mm.
     """
-    best, length = [(float(u[0]), float(v[0]))] * 2, -1.0
-    for at in u:
-        reached = []
-        for k in range(len(u)):
-            u0, v0, u1, v1 = u[k - 1], v[k - 1], u[k], v[k]
-            if min(u0, u1) <= at <= max(u0, u1):
-                part = (at - u0) / (u1 - u0) if u1 != u0 else 1.0
-                reached.append(v0 + part * (v1 - v0))
-                if u1 == u0:
-                    reached.append(v0)
-        if reached and max(reached) - min(reached) > length:
-            length = max(reached) - min(reached)
-            best = [(float(at), float(min(reached))), (float(at), float(max(reached)))]
-    return best
+    hull = cv2.convexHull(cv2.findNonZero(foreground))[:, 0] * (spacing[1], spacing[0])
+    x, y = hull[:, 0], hull[:, 1]
+    dx, dy = x[:, None] - x, y[:, None] - y
+    i, j = divmod(int((dx * dx + dy * dy).argmax()), len(hull))
+    long_mm = math.dist(hull[i], hull[j])
+    cos, sin = (hull[j] - hull[i]) / long_mm if long_mm > 0 else (1.0, 0.0)
+    # The ends of the longest diameter are the only outermost vertices along it, so that two chains
+    # of vertices lead from one to the other. Chords across change linearly between vertices, so
+    # that the longest one is at a vertex.
+    turned = np.concatenate([hull[i:], hull[: i + 1]]) @ np.array([[cos, -sin], [sin, cos]])
+    at, across = turned[:, 0], turned[:, 1]
+    far = (j - i) % len(hull)
+    one = np.interp(at, at[: far + 1], across[: far + 1])
+    other = np.interp(at, at[far:][::-1], across[far:][::-1])
+    k = int(np.abs(one - other).argmax())
+    short = [(at[k] * cos - side * sin, at[k] * sin + side * cos) for side in (one[k], other[k])]
+    return np.array([hull[i], hull[j], *short])

@@ -1,34 +1,18 @@
 """Score the predictions of one run: one row a sample and metric, with a status."""
 
 import logging
-from collections.abc import Callable
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from weaklesion import metrics
 from weaklesion.errors import DataError
 from weaklesion.files import written_whole
-from weaklesion.progress import progress
+from weaklesion.measures import measure_of, measure_pairs
 from weaklesion.samples import read_rows, read_samples
 
 logger = logging.getLogger(__name__)
-
-Metric = Callable[[np.ndarray, np.ndarray], float]
-
-METRICS: dict[str, Metric] = {
-    "iou": metrics.iou,
-    "dice": metrics.dice,
-    "volumetric_similarity": metrics.volumetric_similarity,
-    "center_error": metrics.center_error,
-    "perimeter_error": metrics.perimeter_error,
-    "perimeter_error_canny_half": lambda ref, pred: metrics.perimeter_error(
-        ref, pred, method="canny_half"
-    ),
-    "hausdorff": metrics.hausdorff,
-    "average_hausdorff": metrics.average_hausdorff,
-}
 
 
 def score_predictions(
@@ -43,6 +27,7 @@ def score_predictions(
     protocol: str,
     arm: str,
     seed: int,
+    workers: int = 1,
 ) -> None:
     """Score every test sample.
 
@@ -52,13 +37,16 @@ def score_predictions(
         reference_npy: (N, H, W) uint8 of 0 and 1.
         reference_ids_csv: `id` of each reference.
         samples_csv: the N samples.
-        scores_csv: written: `dataset, protocol, arm, seed, id, group, metric, value, status`. The
-            status is `ok`, `empty_prediction`, `empty_reference` or `both_empty`; a value is
-            missing exactly where the metric is undefined.
+        scores_csv: written: `dataset, protocol, arm, seed, id, group, metric, value, status,
+            worst`. Metrics are those of `weaklesion.measures`; the ones in mm are there where the
+            samples have a spacing. The status is `ok`, `empty_prediction`, `empty_reference` or
+            `both_empty`; a value is missing exactly where the metric is undefined. `worst` is the
+            worst value that is possible: 0 for overlaps, the patch's diagonal for distances.
         dataset: the run's dataset.
         protocol: the run's protocol.
         arm: the run's arm.
         seed: the run's seed.
+        workers: processes.
 
     Raises:
         DataError: if a test sample has no prediction, or a prediction is no test sample's.
@@ -74,32 +62,64 @@ def score_predictions(
         )
     predictions = read_rows(predictions_npy, predictions_csv, list(test.index))
     references = read_rows(reference_npy, reference_ids_csv, list(test.index))
-    run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
+    spacings = spacings_mm(test)
+    measured = measure_pairs(
+        references,
+        predictions,
+        marked_diameters(test, 1.0, 1.0),
+        marked_diameters(test, test["mm_per_px_x"], test["mm_per_px_y"]),
+        spacings,
+        workers=workers,
+    )
+    height, width = references.shape[1:]
+    diagonals_mm = [
+        math.hypot(height * rows, width * columns)
+        for rows, columns in (spacing or (math.nan, math.nan) for spacing in spacings)
+    ]
     rows = []
-    pairs = zip(test["group"].items(), references, predictions, strict=True)
-    for (sample_id, group), ref, pred in progress(pairs, total=len(test), what="samples scored"):
+    pairs = zip(test["group"].items(), references, predictions, diagonals_mm, measured, strict=True)
+    for (sample_id, group), ref, pred, diagonal_mm, values in pairs:
         state = status(ref, pred)
-        for name, metric in METRICS.items():
-            rows.append(
-                {
-                    **run,
-                    "id": sample_id,
-                    "group": group,
-                    "metric": name,
-                    "value": metric(ref, pred),
-                    "status": state,
-                }
-            )
-    scores = pd.DataFrame(rows)
+        worst = {"%": 0.0, "px": math.hypot(height, width), "mm": diagonal_mm}
+        rows += [
+            (sample_id, group, name, value, state, worst[measure_of(name).unit])
+            for name, value in values.items()
+        ]
+    scores = pd.DataFrame(rows, columns=["id", "group", "metric", "value", "status", "worst"])
+    run: dict[str, str | int] = {
+        "dataset": dataset,
+        "protocol": protocol,
+        "arm": arm,
+        "seed": seed,
+    }
+    for position, (column, value) in enumerate(run.items()):
+        scores.insert(position, column, value)
     with written_whole(scores_csv) as beside:
-        scores.to_csv(beside, index=False)
-    dice = scores.loc[scores["metric"] == "dice", "value"].mean()
+        scores.to_csv(beside, index=False, float_format="%.9g")
     logger.info(
         "scored %d samples: mean Dice %.4f; %s",
         len(test),
-        dice,
+        scores.loc[scores["metric"] == "dice", "value"].mean(),
         scores.drop_duplicates("id")["status"].value_counts().to_dict(),
     )
+
+
+def spacings_mm(samples: pd.DataFrame) -> list[tuple[float, float] | None]:
+    """Return mm per pixel of rows and columns of each sample, or None where it is unknown."""
+    steps = samples[["mm_per_px_y", "mm_per_px_x"]].astype(float).to_numpy()
+    return [None if np.isnan(step).any() else (float(step[0]), float(step[1])) for step in steps]
+
+
+def marked_diameters(
+    samples: pd.DataFrame, mm_x: float | pd.Series, mm_y: float | pd.Series
+) -> np.ndarray:
+    """Return (N, 2) lengths of the long and short marked diameters; nan where a factor is."""
+    lengths = []
+    for axis in ("long", "short"):
+        dx = (samples[f"{axis}_b_x"] - samples[f"{axis}_a_x"]) * mm_x
+        dy = (samples[f"{axis}_b_y"] - samples[f"{axis}_a_y"]) * mm_y
+        lengths.append(np.hypot(dx, dy))
+    return np.sort(np.column_stack(lengths).astype(float), axis=1)[:, ::-1]
 
 
 def status(ref: np.ndarray, pred: np.ndarray) -> str:

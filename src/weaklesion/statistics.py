@@ -1,21 +1,28 @@
-"""From the scores of samples to means with intervals.
+"""From the scores of samples to means, differences and what they can carry.
 
 A cell's mean is taken over the samples of each run, then over the runs of its seeds. Its interval
 is a bootstrap over groups (lesions, volumes or patients), because the samples of a group are alike:
 the groups of the test split are drawn with replacement, the seeds are kept.
+
+Two arms are compared sample by sample and seed by seed. A difference can be chance in two ways: by
+the groups that happen to be tested, and by the seeds that happen to be trained. Each has a test of
+its own, and a difference counts only if it passes both.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from weaklesion.errors import DataError
+from weaklesion.measures import measure_of
 
 UndefinedPolicy = Literal["released", "stated", "exclude", "worst_possible"]
-LARGER_IS_BETTER = ("iou", "dice", "volumetric_similarity")
-OVERLAPS = LARGER_IS_BETTER
+POWER = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,28 +31,59 @@ class Estimate:
 
     Attributes:
         mean: mean over the seeds of each run's mean over its samples.
-        std: sample standard deviation of the seeds' means; nan for one seed.
+        std: sample standard deviation (n - 1) of the seeds' means; nan for one seed.
+        std_population: the same with n, as the paper probably gives it.
         ci_low: lower end of the bootstrap interval.
         ci_high: upper end.
         n_seeds: number of seeds.
         n_samples: number of samples of a run.
+        n_groups: number of their groups.
     """
 
     mean: float
     std: float
+    std_population: float
     ci_low: float
     ci_high: float
     n_seeds: int
     n_samples: int
+    n_groups: int
 
 
-def resolve_undefined(
-    scores: pd.DataFrame, policy: UndefinedPolicy, *, diagonal_px: float
-) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One arm's metric minus another's, over the same samples.
+
+    Attributes:
+        difference: mean over seeds of the mean over samples.
+        ci_low: lower end of its bootstrap interval over groups.
+        ci_high: upper end.
+        p_groups: permutation test over groups, two-sided.
+        p_seeds: paired t-test over seeds, two-sided; nan for fewer than two seeds.
+        p_value: the larger of the two, nan where one is: without a second seed nothing is decided.
+        detectable: smallest difference that the run's groups and seeds would have found with a
+            power of 0.8 at a level of 0.05 (one test); nan for fewer than two seeds or groups.
+        n_seeds: number of seeds.
+        n_groups: number of groups.
+    """
+
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_groups: float
+    p_seeds: float
+    p_value: float
+    detectable: float
+    n_seeds: int
+    n_groups: int
+
+
+def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataFrame:
     """Give the samples with an empty mask the values that a policy says.
 
-    - `released`: an undefined value becomes the worst one of the same run and metric; what is
-      defined for an empty mask stays (discrepancy M3: what the released code does);
+    - `released`: an undefined centre error or Hausdorff distance becomes the worst one of the same
+      run and metric; what is defined for an empty mask stays (discrepancy M3: what the released
+      code does); so do the other distances here, for which it says nothing;
     - `stated`: every metric of such a sample becomes the worst value of the same run and metric
       (Chu et al. 2021, section 5);
     - `exclude`: an undefined value stays undefined, and is left out of means;
@@ -54,7 +92,6 @@ def resolve_undefined(
     Args:
         scores: rows of one dataset and protocol, as `weaklesion.scoring` writes them.
         policy: one of the above.
-        diagonal_px: diagonal of a patch, px.
 
     Returns:
         The same rows with the values changed.
@@ -62,16 +99,17 @@ def resolve_undefined(
     scores = scores.copy()
     empty = scores["status"] != "ok"
     undefined = scores["value"].isna()
-    overlap = scores["metric"].isin(OVERLAPS)
     if policy in ("released", "stated"):
+        larger = {name for name in scores["metric"].unique() if measure_of(name).larger_is_better}
         run = [scores[key] for key in ("arm", "seed", "metric")]
         sound = scores["value"].where(~empty)
         worst = sound.groupby(run).transform("max")
-        worst = worst.mask(overlap, sound.groupby(run).transform("min"))
+        lowest = sound.groupby(run).transform("min")
+        worst = worst.mask(scores["metric"].isin(larger), lowest)
         replaced = undefined if policy == "released" else empty
         scores.loc[replaced, "value"] = worst[replaced]
     elif policy == "worst_possible":
-        scores.loc[undefined, "value"] = np.where(overlap[undefined], 0.0, diagonal_px)
+        scores.loc[undefined, "value"] = scores.loc[undefined, "worst"]
     elif policy != "exclude":
         raise ValueError(f"policy: {policy!r} is not known")
     return scores
@@ -89,6 +127,99 @@ def estimate(values: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
     Raises:
         DataError: if the seeds differ in their samples, or a sample is there twice.
     """
+    table, groups = _by_seed(values)
+    seed_means = table.mean(axis=0).to_numpy()
+    sums, counts = _group_sums(table, groups)
+    low, high = _bootstrap_interval(sums, counts, draws, seed, level)
+    several = len(seed_means) > 1
+    return Estimate(
+        mean=float(np.mean(seed_means)),
+        std=float(np.std(seed_means, ddof=1)) if several else math.nan,
+        std_population=float(np.std(seed_means)) if several else math.nan,
+        ci_low=low,
+        ci_high=high,
+        n_seeds=table.shape[1],
+        n_samples=table.shape[0],
+        n_groups=len(sums),
+    )
+
+
+def compare(
+    values: pd.DataFrame,
+    baseline: pd.DataFrame,
+    *,
+    bootstrap_draws: int,
+    permutation_draws: int,
+    seed: int,
+    level: float = 0.95,
+) -> Comparison:
+    """Compare the same metric of two arms, paired by sample and by seed.
+
+    An arm with a single run that is no training (the ellipse) is compared with every seed.
+
+    Args:
+        values: columns `id`, `group`, `seed`, `value`.
+        baseline: the same of the arm that is subtracted.
+        bootstrap_draws: draws of groups for the interval.
+        permutation_draws: random exchanges of the two arms within groups.
+        seed: seed of both.
+        level: level of the interval.
+
+    Raises:
+        DataError: if the arms differ in their samples or seeds, or a sample is there twice.
+    """
+    (first, groups), (second, _) = _by_seed(values), _by_seed(baseline)
+    if set(first.index) != set(second.index):
+        raise DataError("the two arms have different samples. Score again.")
+    if 1 in (first.shape[1], second.shape[1]):  # one run beside each of the other's seeds
+        wider = first if first.shape[1] > 1 else second
+        first, second = (
+            table if table.shape[1] > 1 else pd.concat([table.iloc[:, 0]] * wider.shape[1], axis=1)
+            for table in (first, second)
+        )
+        first.columns = second.columns = wider.columns
+    if set(first.columns) != set(second.columns):
+        raise DataError(
+            f"the two arms have different seeds: {list(first.columns)} and {list(second.columns)}."
+        )
+    paired = first - second.loc[first.index, first.columns]
+    sums, counts = _group_sums(paired, groups)
+    seeds = paired.mean(axis=0).to_numpy()
+    low, high = _bootstrap_interval(sums, counts, bootstrap_draws, seed, level)
+    p_groups, p_seeds = _permutation_p(sums, counts, permutation_draws, seed), _seeds_p(seeds)
+    return Comparison(
+        difference=float(np.mean(seeds)),
+        ci_low=low,
+        ci_high=high,
+        p_groups=p_groups,
+        p_seeds=p_seeds,
+        p_value=math.nan if math.isnan(p_groups + p_seeds) else max(p_groups, p_seeds),
+        detectable=_detectable(sums, counts, seeds),
+        n_seeds=len(seeds),
+        n_groups=len(sums),
+    )
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Correct p-values for their number by Holm's method.
+
+    Args:
+        p_values: M of them; nan is no test, and is not counted.
+
+    Returns:
+        (M,) corrected p-values, at most 1; nan stays nan.
+    """
+    values = np.asarray(p_values, dtype=float)
+    corrected = np.full(len(values), math.nan)
+    tests = np.flatnonzero(~np.isnan(values))
+    order = tests[np.argsort(values[tests], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
+    return corrected
+
+
+def _by_seed(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return a table (samples, seeds) of values, and the group of each sample."""
     if values.duplicated(["seed", "id"]).any():
         raise DataError("a sample of a seed is there twice. Score again.")
     ids_of_seed = values.groupby("seed")["id"].agg(frozenset)
@@ -96,19 +227,52 @@ def estimate(values: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
         sizes = ids_of_seed.map(len).to_dict()
         raise DataError(f"the seeds have different samples: {sizes}. Score again.")
     table = values.set_index(["id", "seed"])["value"].unstack()  # noqa: PD010 - keeps nan
-    seed_means = table.mean(axis=0).to_numpy()
     groups = values.drop_duplicates("id").set_index("id")["group"].reindex(table.index)
-    sums = table.groupby(groups.to_numpy()).sum()
-    counts = table.notna().groupby(groups.to_numpy()).sum()
-    low, high = _bootstrap_interval(sums.to_numpy(), counts.to_numpy(), draws, seed, level)
-    return Estimate(
-        mean=float(np.mean(seed_means)),
-        std=float(np.std(seed_means, ddof=1)) if len(seed_means) > 1 else float("nan"),
-        ci_low=low,
-        ci_high=high,
-        n_seeds=table.shape[1],
-        n_samples=table.shape[0],
-    )
+    return table, groups
+
+
+def _group_sums(table: pd.DataFrame, groups: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums and numbers of the defined values, (groups, seeds) each."""
+    by_group = groups.to_numpy()
+    sums = table.groupby(by_group).sum()
+    return sums.to_numpy(), table.notna().groupby(by_group).sum().to_numpy()
+
+
+def _permutation_p(sums: np.ndarray, counts: np.ndarray, draws: int, seed: int) -> float:
+    """Two-sided p-value of the mean difference when the arms are exchanged within groups."""
+    if (counts.sum(axis=0) == 0).any():
+        return math.nan
+    shares = (sums / counts.sum(axis=0)).mean(axis=1)  # what each group adds to the difference
+    rng = np.random.default_rng(seed)
+    signs = rng.integers(0, 2, (draws, len(shares)), dtype=np.int8) * 2 - 1
+    exchanged = np.abs(signs @ shares)
+    reached = exchanged >= abs(shares.sum()) * (1 - 1e-12)  # rounding must not break ties
+    return float((1 + reached.sum()) / (1 + draws))
+
+
+def _seeds_p(seeds: np.ndarray) -> float:
+    """Two-sided p-value of a t-test of the seeds' differences against zero."""
+    if len(seeds) < 2 or np.isnan(seeds).any():
+        return math.nan
+    if np.ptp(seeds) == 0:  # training is no source of chance here
+        return 0.0 if seeds[0] else 1.0
+    return float(stats.ttest_1samp(seeds, 0.0).pvalue)
+
+
+def _detectable(sums: np.ndarray, counts: np.ndarray, seeds: np.ndarray) -> float:
+    """Smallest difference that would have been found with a power of 0.8."""
+    num_groups, num_seeds = len(sums), len(seeds)
+    if num_groups < 2 or num_seeds < 2 or (counts.sum(axis=0) == 0).any():
+        return math.nan
+    totals = counts.sum(axis=0)
+    apart = ((sums - seeds * counts) / totals).mean(axis=1)
+    of_groups = num_groups / (num_groups - 1) * float(apart @ apart)
+    of_seeds = float(np.var(seeds, ddof=1)) / num_seeds
+    both = of_groups + of_seeds
+    if both == 0:
+        return 0.0
+    freedom = both**2 / (of_groups**2 / (num_groups - 1) + of_seeds**2 / (num_seeds - 1))
+    return float((stats.t.ppf(0.975, freedom) + stats.t.ppf(POWER, freedom)) * math.sqrt(both))
 
 
 def _bootstrap_interval(

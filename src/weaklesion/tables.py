@@ -12,13 +12,16 @@ import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.files import written_whole
+from weaklesion.measures import MEASURES, MM, measure_of
 from weaklesion.pages import render
-from weaklesion.scoring import METRICS
-from weaklesion.statistics import OVERLAPS, estimate, resolve_undefined
+from weaklesion.statistics import compare, estimate, holm, resolve_undefined
 
 logger = logging.getLogger(__name__)
 
 RUN_KEYS = ["dataset", "protocol", "arm", "seed"]
+IN_PX, IN_MM = set(MEASURES), {f"{name}_mm" for name in MM}
+LEVEL = 0.05
+
 TABLE1_COLUMNS = [
     "dataset",
     "protocol",
@@ -33,34 +36,25 @@ TABLE1_COLUMNS = [
     "published_mean",
     "published_std",
     "difference",
+    "std_population",
+    "n_groups",
     "n_empty",
     "n_undefined",
     "undefined_policy",
+    "baseline",
+    "gain",
+    "gain_ci_low",
+    "gain_ci_high",
+    "p_groups",
+    "p_seeds",
+    "p_holm",
+    "detectable",
+    "network",
     "reference",
     "source",
 ]
-DEFINITIONS = {
-    "iou": ("IoU", "%", "|R∩P| / |R∪P|"),
-    "dice": ("Dice", "%", "2 |R∩P| / (|R| + |P|)"),
-    "volumetric_similarity": ("VS", "%", "1 − |FN − FP| / (2 TP + FP + FN)"),
-    "center_error": ("Centre error", "px", "distance of the bounding boxes' centres"),
-    "perimeter_error": ("Perimeter error", "px", "difference of the numbers of border pixels"),
-    "perimeter_error_canny_half": (
-        "½ Canny difference",
-        "px",
-        "half the difference of Canny pixels, as released (M2)",
-    ),
-    "hausdorff": (
-        "Hausdorff",
-        "px",
-        "maximum, both ways, of the 4-connected borders; what the released code prints as AVD (M1)",
-    ),
-    "average_hausdorff": (
-        "Average Hausdorff",
-        "px",
-        "larger of the two directed means over all foreground pixels; the paper's formula for AVD",
-    ),
-}
+# Shown beside the paper's six; all others are in the file.
+SHOWN_TOO = ("hausdorff_95", "surface_dice", "long_diameter_error")
 
 
 def read_scores(paths: Iterable[str | Path], expected: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -86,10 +80,9 @@ def read_scores(paths: Iterable[str | Path], expected: Sequence[Mapping[str, Any
     if scores.duplicated([*RUN_KEYS, "id", "metric"]).any():
         raise DataError("scores: a run is given twice.")
     per_run = scores.groupby(RUN_KEYS)["metric"].agg(set)
-    if (per_run != set(METRICS)).any():
-        raise DataError(
-            f"scores: {per_run[per_run != set(METRICS)].index[0]} lacks a metric. Score again."
-        )
+    complete = per_run.map(lambda names: names in (IN_PX, IN_PX | IN_MM))
+    if not complete.all():
+        raise DataError(f"scores: {per_run[~complete].index[0]} lacks a metric. Score again.")
     return scores
 
 
@@ -109,10 +102,12 @@ def tabulate_table1(
     published_datasets: Mapping[str, str],
     published_arms: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
+    baseline: str,
     references: Mapping[str, str],
     sources: Mapping[str, str],
-    draws: int,
-    bootstrap_seed: int,
+    bootstrap_draws: int,
+    permutation_draws: int,
+    seed: int,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -120,17 +115,21 @@ def tabulate_table1(
 
     Args:
         scores_csvs: scores of all its runs.
-        expected: those runs.
+        expected: those runs, each with its `network`: encoder and weights.
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's; without one, no published value.
         published_arms: our arm's name to the paper's.
-        protocols: protocol to `undefined` (see `weaklesion.statistics.resolve_undefined`),
-            `published_as` (from the paper's column to our metric) and `side_px` of a patch.
+        protocols: protocol to `undefined` (see `weaklesion.statistics.resolve_undefined`) and
+            `published_as` (from the paper's column to our metric).
+        baseline: arm that the others are compared with, under the metrics of `published_as`.
         references: dataset to what its predictions are scored against.
         sources: dataset to the label of where its files are from.
-        draws: bootstrap draws.
-        bootstrap_seed: their seed.
-        table_csv: written: one row a cell; overlaps in percent, distances in px.
+        bootstrap_draws: draws of the intervals.
+        permutation_draws: draws of the tests.
+        seed: seed of both.
+        table_csv: written: one row a cell; overlaps in percent, distances in px or mm. `gain` is
+            the difference from the baseline, `p_holm` is corrected over all comparisons of a
+            protocol.
         table_html: written: the same for reading.
     """
     scores = read_scores(scores_csvs, expected)
@@ -141,66 +140,114 @@ def tabulate_table1(
             f"{published_yaml}: has no dataset {', '.join(unknown)}; `published` in the "
             f"configuration is one of {', '.join(published)}."
         )
+    networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
         columns = {metric: column for column, metric in choice["published_as"].items()}
-        resolved = resolve_undefined(
-            block, choice["undefined"], diagonal_px=choice["side_px"] * 2**0.5
-        )
-        for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False):
-            scale = 100.0 if metric in OVERLAPS else 1.0
-            ours = asdict(estimate(cell, draws=draws, seed=bootstrap_seed))
-            for key in ("mean", "std", "ci_low", "ci_high"):
-                ours[key] *= scale
+        resolved = resolve_undefined(block, choice["undefined"])
+        cells = {
+            (str(arm), str(metric)): cell
+            for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False)
+        }
+        for (arm, metric), cell in cells.items():
+            scale = 100.0 if measure_of(metric).unit == "%" else 1.0
+            ours = scaled(asdict(estimate(cell, draws=bootstrap_draws, seed=seed)), scale)
             mean, std = published_cell(
                 published,
                 published_datasets.get(str(dataset), ""),
-                published_arms.get(str(arm), ""),
-                columns.get(str(metric), ""),
+                published_arms.get(arm, ""),
+                columns.get(metric, ""),
             )
             raw = block[(block["arm"] == arm) & (block["metric"] == metric)]
-            rows.append(
-                {
-                    "dataset": dataset,
-                    "protocol": protocol,
-                    "arm": arm,
-                    "metric": metric,
-                    **ours,
-                    "published_mean": mean,
-                    "published_std": std,
-                    "difference": ours["mean"] - mean,
-                    "n_empty": int((raw["status"] != "ok").sum()),
-                    "n_undefined": int(raw["value"].isna().sum()),
-                    "undefined_policy": choice["undefined"],
-                    "reference": references[str(dataset)],
-                    "source": sources[str(dataset)],
+            row = {
+                "dataset": dataset,
+                "protocol": protocol,
+                "arm": arm,
+                "metric": metric,
+                **ours,
+                "published_mean": mean,
+                "published_std": std,
+                "difference": ours["mean"] - mean,
+                "n_empty": int((raw["status"] != "ok").sum()),
+                "n_undefined": int(raw["value"].isna().sum()),
+                "undefined_policy": choice["undefined"],
+                "network": networks[(dataset, protocol, arm)],
+                "reference": references[str(dataset)],
+                "source": sources[str(dataset)],
+            }
+            if metric in columns and arm != baseline and (baseline, metric) in cells:
+                against = compare(
+                    cell,
+                    cells[(baseline, metric)],
+                    bootstrap_draws=bootstrap_draws,
+                    permutation_draws=permutation_draws,
+                    seed=seed,
+                )
+                row |= {
+                    "baseline": baseline,
+                    "gain": scale * against.difference,
+                    "gain_ci_low": scale * against.ci_low,
+                    "gain_ci_high": scale * against.ci_high,
+                    "p_groups": against.p_groups,
+                    "p_seeds": against.p_seeds,
+                    "p_holm": against.p_value,
+                    "detectable": scale * against.detectable,
                 }
-            )
-    table = pd.DataFrame(rows)[TABLE1_COLUMNS]
+            rows.append(row)
+    table = pd.DataFrame(rows).reindex(columns=TABLE1_COLUMNS)
+    for _, of_protocol in table.groupby("protocol"):
+        table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
     with written_whole(table_csv) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
     with written_whole(table_html) as beside:
-        beside.write_text(render_table1(table), encoding="utf-8")
+        beside.write_text(render_table1(table, protocols), encoding="utf-8")
     logger.info("table of %d cells from %d runs", len(table), len(expected))
 
 
-def render_table1(table: pd.DataFrame) -> str:
+def scaled(estimated: dict[str, Any], scale: float) -> dict[str, Any]:
+    """Return an estimate's values times `scale`; its counts as they are."""
+    return {
+        key: scale * value if isinstance(value, float) else value
+        for key, value in estimated.items()
+    }
+
+
+def verdict(gain: float, metric: str, p_holm: float) -> str:
+    """Say whether a difference from the baseline counts: better, worse, or not decided.
+
+    Undecided where there is no test, as with one seed, or where it is not passed.
+    """
+    if math.isnan(p_holm) or p_holm >= LEVEL:
+        return "undecided"
+    return "better" if (gain > 0) == measure_of(metric).larger_is_better else "worse"
+
+
+def render_table1(table: pd.DataFrame, protocols: Mapping[str, Mapping[str, Any]]) -> str:
     """Return Table 1 as one HTML page: a block a dataset and protocol, a row an arm."""
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
-        arms = [
-            {"name": arm, "cells": rows.set_index("metric").to_dict("index")}
-            for arm, rows in block.groupby("arm", sort=False)
-        ]
+        shown = [*protocols[str(protocol)]["published_as"].values(), *SHOWN_TOO]
+        known = set(block["metric"])
+        shown = [f"{name}_mm" if f"{name}_mm" in known and name in SHOWN_TOO else name
+                 for name in shown]  # fmt: skip
+        arms = []
+        for arm, rows in block.groupby("arm", sort=False):
+            cells = rows.set_index("metric").to_dict("index")
+            for metric, cell in cells.items():
+                cell["verdict"] = verdict(cell["gain"], str(metric), cell["p_holm"])
+            arms.append({"name": arm, "cells": cells, **cells["dice"]})
+        first = block.iloc[0]
         blocks.append(
             {
                 "dataset": dataset,
                 "protocol": protocol,
+                "measures": {name: measure_of(name) for name in shown},
                 "arms": arms,
-                "policy": block["undefined_policy"].iloc[0],
-                "reference": block["reference"].iloc[0],
-                "source": block["source"].iloc[0],
+                "comparisons": int(table.loc[table["protocol"] == protocol, "p_holm"].count()),
+                **first[["undefined_policy", "reference", "source", "n_samples"]].to_dict(),
+                "n_groups": first["n_groups"],
             }
         )
-    return render("table1.html", blocks=blocks, definitions=DEFINITIONS)
+    used = {name: measure for block in blocks for name, measure in block["measures"].items()}
+    return render("table1.html", blocks=blocks, measures=used, level=LEVEL)

@@ -202,11 +202,12 @@ def target_of(wildcards):
     if target == "dense":
         return reference_of(wildcards)
     if target == "grabcut":
-        target += "_" + switch("supervision", "grabcut")(wildcards)["init"]
+        init = switch("supervision", "grabcut")(wildcards)["init"]
+        target = f"grabcut_{init}"
     elif experiments.is_soft(
         config, wildcards.dataset, wildcards.protocol, wildcards.arm
     ):
-        target += "_soft"
+        target = f"{target}_soft"
     return str(TARGETS / "{target}.npy").format(target=target, **wildcards)
 
 
@@ -269,6 +270,14 @@ def described_runs(runs, **files):
     ]
 
 
+def with_networks(runs):
+    """Runs as plain settings, each with its encoder and what it starts from."""
+    described = described_runs(runs)
+    for run, description in zip(runs, described):
+        description["network"] = experiments.network_of(config, run)
+    return described
+
+
 def published_names(kind):
     """Our datasets or arms to their names in the paper's tables."""
     entries = config[kind].items()
@@ -281,9 +290,7 @@ def scoring_choices(runs):
     choices = {}
     for protocol in protocols:
         switches = experiments.protocol_settings(config, protocol)
-        choices[protocol] = switches["scoring"] | {
-            "side_px": switches["patches"]["side_px"]
-        }
+        choices[protocol] = switches["scoring"]
     return choices
 
 

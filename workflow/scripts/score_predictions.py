@@ -16,4 +16,5 @@ with logged(snakemake.log[0]):
         protocol=snakemake.wildcards.protocol,
         arm=snakemake.wildcards.arm,
         seed=int(snakemake.wildcards.seed),
+        workers=snakemake.threads,
     )
