@@ -263,7 +263,7 @@ def test_surface_dice_by_hand():
 
 
 def test_diameters_by_hand():
-    # pixel centres of a 3 by 1 box: the diagonal is sqrt 10, and a chord across it, in the direction
+    # pixel centres of a 3 by 1 box: the diagonal is sqrt 10; a chord across it, in the direction
     # (-1, 3), climbs the box's height of 1 on a length of sqrt 10 / 3
     assert diameter_error(0.0, REF) == pytest.approx(math.sqrt(10))
     assert diameter_error(5.0, REF) == pytest.approx(5 - math.sqrt(10))
