@@ -29,5 +29,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        rules.table1.input,
+        [files_for(item) for item in ITEMS],
+        rules.definitions.input,
+        rules.verdicts.input,
         rules.figures.input,

@@ -1,19 +1,20 @@
 """The same runs under three definitions of the paper's six metrics."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
+from weaklesion.published import printed_cells, read_published
 from weaklesion.statistics import UndefinedPolicy, estimate, resolve_undefined
-from weaklesion.tables import published_cell, read_scores, scaled
+from weaklesion.tables import read_scores, scaled
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def tabulate_definitions(
         table_html: written: the three definitions side by side.
     """
     scores = read_scores(scores_csvs, expected)
-    published = yaml.safe_load(Path(published_yaml).read_text())["table1"]
+    printed = printed_cells(read_published(published_yaml), "table1", published_arms)
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         for name, definition in DEFINITIONS.items():
@@ -106,12 +107,8 @@ def tabulate_definitions(
                     cell = of_arm[of_arm["metric"] == metric]
                     unit = measure_of(metric).unit
                     ours = asdict(estimate(cell, draws=draws, seed=seed))
-                    mean, std = published_cell(
-                        published,
-                        published_datasets.get(str(dataset), ""),
-                        published_arms.get(str(arm), ""),
-                        column,
-                    )
+                    place = published_datasets.get(str(dataset), ""), str(arm), column
+                    mean, std = printed.get(place, (math.nan, math.nan))
                     rows.append(
                         {
                             "dataset": dataset,

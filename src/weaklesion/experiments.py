@@ -3,13 +3,27 @@
 Uses only the standard library, for it is read wherever Snakemake itself runs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from weaklesion.errors import DataError
+from weaklesion.switches import (
+    FLIP,
+    Config,
+    bases_of,
+    check_known,
+    flipped_paths,
+    merge,
+    other_protocol,
+    protocol_settings,
+    stage_settings,
+    value_at,
+)
 from weaklesion.training_settings import MULTI_TASK_MODELS
 
-Config = Mapping[str, Any]
+KINDS = ("scores", "cost", "accuracy", "sweep", "attribution")
+VARIANT = r"(k|alpha)([0-9.]+)"
 
 
 class Run(NamedTuple):
@@ -21,80 +35,33 @@ class Run(NamedTuple):
     seed: int
 
 
-def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
-    """Return a protocol's switches, with those of its `base` where it has none of its own.
-
-    Raises:
-        DataError: if the protocol, or a base, is not defined, or bases run in a circle.
-    """
-    merged: dict[str, Any] = {}
-    for name in reversed(_chain(config, "protocols", protocol)):
-        layer = config["protocols"][name]
-        merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
-    return merged
-
-
 def arm_definition(config: Config, arm: str) -> dict[str, Any]:
     """Return an arm's definition, with what its `base` says where it says nothing itself.
 
-    Published numbers are those of an arm itself only.
+    Published numbers are those of an arm itself only. A variant such as `a1l~k20` or
+    `a1l~alpha10` is the arm with another number of clusters, or weight of the segmentation loss.
 
     Raises:
         DataError: if the arm, or a base, is not defined, or bases run in a circle.
     """
     merged: dict[str, Any] = {}
-    for name in reversed(_chain(config, "arms", arm)):
+    plain, *variant = arm.split(FLIP)
+    for name in reversed(bases_of(config, "arms", plain)):
         merged.pop("published", None)
         layer = config["arms"][name]
         merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
+    if variant:
+        merged.pop("published", None)
+        match = re.fullmatch(VARIANT, variant[0])
+        if match is None:
+            raise DataError(f"config: arm {arm!r}: a variant is {VARIANT}, not {variant[0]!r}.")
+        kind, value = match.groups()
+        changes: dict[str, dict[str, Any]] = {
+            "k": {"num_clusters": int(float(value))},
+            "alpha": {"training": {"segmentation_weight": float(value)}},
+        }
+        merged = merge(merged, changes[kind])
     return merged
-
-
-def _chain(config: Config, kind: str, name: str) -> list[str]:
-    """Return the name of a protocol or arm, of its base, and so on."""
-    chain: list[str] = []
-    following: str | None = name
-    while following is not None:
-        if following in chain:
-            raise DataError(
-                f"config: the bases of {kind}.{name} run in a circle: "
-                f"{' -> '.join([*chain, following])}."
-            )
-        _known(f"{kind}.{chain[-1]}.base" if chain else kind, following, config[kind])
-        chain.append(following)
-        following = config[kind][following].get("base")
-    return chain
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings in which `above` overrides `below`; lists are replaced whole.
-
-    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
-    {'a': {'x': 1, 'y': 3}}
-    """
-    merged = dict(below)
-    for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any]:
-    """Return the settings of `make_patches` of a dataset's loader."""
-    definition = config["datasets"][dataset]
-    loader = definition["loader"]
-    switches = protocol_settings(config, protocol)["patches"]
-    settings = {key: switches[key] for key in ("side_px", "on_bad_sample")} | switches[loader]
-    settings["limit"] = definition["limit"]
-    if loader == "ham10k":
-        settings["released_ids_sha256"] = definition.get("released_ids_sha256")
-    elif loader == "lits":
-        settings["published_split"] = definition.get("published_split")
-    elif loader == "deeplesion":
-        settings["complete"] = "parts" not in definition
-    return settings
 
 
 def check_config(config: Config) -> None:
@@ -104,21 +71,24 @@ def check_config(config: Config) -> None:
         DataError: naming the key, the value and what is allowed.
     """
     for name, definition in config["datasets"].items():
-        _known(f"datasets.{name}.like", definition.get("like", name), config["datasets"])
+        check_known(f"datasets.{name}.like", definition.get("like", name), config["datasets"])
     for name in config["protocols"]:
         for exception in protocol_settings(config, name).get("exceptions", []):
             for kind in ("datasets", "arms"):
                 for value in exception.get(kind, []):
-                    _known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
-    _known("statistics.baseline", config["statistics"]["baseline"], config["arms"])
+                    check_known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
     for name in config["arms"]:
         epochs_of = arm_definition(config, name).get("epochs_of")
         if epochs_of is not None:
-            _known(f"arms.{name}.epochs_of", epochs_of, config["arms"])
-    for item, experiment in config["experiments"].items():
+            check_known(f"arms.{name}.epochs_of", epochs_of, config["arms"])
+    for item in items_of(config, *KINDS):
+        experiment = experiment_of(config, item)
         runs = runs_of(config, [item])
-        ranked_by = config["figures"]["ranked_by"]
-        _known("figures.ranked_by", ranked_by, experiment["arms"])
+        if item == "table1":
+            ranked_by = config["figures"]["ranked_by"]
+            check_known("figures.ranked_by", ranked_by, experiment["arms"])
+        if experiment["kind"] == "scores":
+            check_known(f"experiments.{item}.baseline", experiment["baseline"], experiment["arms"])
         if not any(is_trained(config, arm) for arm in experiment["arms"]):
             raise DataError(f"config: experiments.{item}.arms: at least one needs a network.")
         for run in runs:
@@ -126,31 +96,7 @@ def check_config(config: Config) -> None:
                 settings = training_settings(config, run.dataset, run.protocol, run.arm)
                 if settings["weights"] == "imagenet":
                     files = config["imagenet_weights"]["files"]
-                    _known("encoder (with weights: imagenet)", settings["encoder"], files)
-
-
-def _known(key: str, value: str, names: Iterable[str]) -> None:
-    if value not in names:
-        raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.")
-
-
-def stage_settings(
-    config: Config, dataset: str, protocol: str, stage: str, arm: str | None = None
-) -> dict[str, Any]:
-    """Return a protocol's switches of one stage for one dataset (and arm).
-
-    Those of the protocol's `exceptions` that name the dataset, or the one that it is `like`, and
-    the arm or one of its bases, override the others.
-    """
-    switches = protocol_settings(config, protocol)
-    settings: dict[str, Any] = dict(switches.get(stage, {}))
-    published = config["datasets"][dataset].get("like", dataset)
-    for exception in switches.get("exceptions", []):
-        arms = exception.get("arms")
-        of_arm = arms is None or (arm is not None and set(arms) & set(_chain(config, "arms", arm)))
-        if published in exception["datasets"] and of_arm:
-            settings = merge(settings, exception.get(stage, {}))
-    return settings
+                    check_known("encoder (with weights: imagenet)", settings["encoder"], files)
 
 
 def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:
@@ -162,6 +108,10 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     definition = arm_definition(config, arm)
     settings = merge(config["training"], definition.get("training", {}))
     settings = merge(settings, stage_settings(config, dataset, protocol, "training", arm))
+    for stage, *keys in flipped_paths(config, protocol):
+        if stage == "training":
+            other = training_settings(config, dataset, other_protocol(config, protocol), arm)
+            settings[keys[0]] = value_at(other, keys)
     multi_task = definition["model"] in MULTI_TASK_MODELS
     soft = is_soft(config, dataset, protocol, arm)
     return {
@@ -191,9 +141,10 @@ def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
 
 def num_clusters(config: Config, dataset: str, arm: str) -> int | None:
     """Return K of an arm that needs clusters; None for the others."""
-    if not arm_definition(config, arm).get("clusters"):
+    definition = arm_definition(config, arm)
+    if not definition.get("clusters"):
         return None
-    return int(config["datasets"][dataset]["num_clusters"])
+    return int(definition.get("num_clusters", config["datasets"][dataset]["num_clusters"]))
 
 
 def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
@@ -204,16 +155,173 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
     """
     runs: dict[Run, None] = {}
     for item in items:
-        experiment = config["experiments"][item]
-        for kind in ("datasets", "protocols", "arms"):
-            for name in experiment[kind]:
-                _known(f"experiments.{item}.{kind}", name, config[kind])
+        experiment = experiment_of(config, item)
         for dataset in experiment["datasets"]:
-            for protocol in experiment["protocols"]:
-                for arm in experiment["arms"]:
-                    for seed in seeds_of(config, arm):
-                        runs[Run(dataset, protocol, arm, seed)] = None
+            for protocol, arm in cells_of(config, item, dataset):
+                for seed in seeds_of(config, arm):
+                    runs[Run(dataset, protocol, arm, seed)] = None
     return list(runs)
+
+
+def experiment_of(config: Config, item: str) -> dict[str, Any]:
+    """Return an item's definition, on the datasets and protocols that the study selects.
+
+    Of `select`, `datasets` stand for those that they are or are `like`, and `protocols` for all
+    protocols; null changes nothing.
+
+    Raises:
+        DataError: if a dataset, protocol or arm is not defined.
+    """
+    experiment = dict(config["experiments"][item])
+    select = config["select"]
+    if select["datasets"] is not None:
+        for name in select["datasets"]:
+            check_known("select.datasets", name, config["datasets"])
+        experiment["datasets"] = [
+            name
+            for name in select["datasets"]
+            if {name, config["datasets"][name].get("like")} & set(experiment["datasets"])
+        ]
+    if select["protocols"] is not None:
+        experiment["protocols"] = select["protocols"]
+    for kind in ("datasets", "protocols", "arms"):
+        for name in experiment[kind]:
+            check_known(f"experiments.{item}.{kind}", name, config[kind])
+    return experiment
+
+
+def items_of(config: Config, *kinds: str) -> list[str]:
+    """Return the items of some kinds that the study selects and has datasets for."""
+    chosen = config["select"]["items"]
+    for name in chosen or []:
+        check_known("select.items", name, config["experiments"])
+    return [
+        item
+        for item, experiment in config["experiments"].items()
+        if experiment["kind"] in kinds
+        and (chosen is None or item in chosen)
+        and experiment_of(config, item)["datasets"]
+    ]
+
+
+def cells_of(config: Config, item: str, dataset: str) -> list[tuple[str, str]]:
+    """Return the protocols and arms of an item on one dataset.
+
+    A sweep has a variant of each arm for every value; an attribution each switch flipped alone,
+    for the arms that it changes.
+    """
+    experiment = experiment_of(config, item)
+    cells = []
+    for protocol in experiment["protocols"]:
+        for arm in experiment["arms"]:
+            if experiment["kind"] == "sweep":
+                for value in sweep_values(config, item, dataset):
+                    swept = swept_arm(config, dataset, protocol, arm, experiment["over"], value)
+                    cells.append((protocol, swept))
+                continue
+            cells.append((protocol, arm))
+            if experiment["kind"] == "attribution":
+                cells += [
+                    (flipped, arm)
+                    for flipped in flips_of(config, protocol)
+                    if is_changed(config, dataset, flipped, arm)
+                ]
+    return cells
+
+
+def sweep_values(config: Config, item: str, dataset: str) -> list[float]:
+    """Return the values of a sweep: its own, or the dataset's numbers of clusters."""
+    return list(config["experiments"][item].get("values") or config["datasets"][dataset]["k_sweep"])
+
+
+def sweep_points(config: Config, item: str) -> list[dict[str, Any]]:
+    """Return the points of a sweep: dataset, protocol, arm and value."""
+    experiment = experiment_of(config, item)
+    return [
+        {
+            "dataset": dataset,
+            "protocol": protocol,
+            "arm": swept_arm(config, dataset, protocol, arm, experiment["over"], value),
+            "value": value,
+        }
+        for dataset in experiment["datasets"]
+        for protocol in experiment["protocols"]
+        for arm in experiment["arms"]
+        for value in sweep_values(config, item, dataset)
+    ]
+
+
+def own_values(config: Config, item: str) -> dict[str, float]:
+    """Return for each dataset the value that the arm of a sweep has elsewhere."""
+    experiment = experiment_of(config, item)
+    return {
+        dataset: own_value(
+            config, dataset, experiment["protocols"][0], experiment["arms"][0], experiment["over"]
+        )
+        for dataset in experiment["datasets"]
+    }
+
+
+def own_value(config: Config, dataset: str, protocol: str, arm: str, over: str) -> float:
+    """Return an arm's number of clusters (`k`), or weight of the segmentation loss (`alpha`)."""
+    settings = training_settings(config, dataset, protocol, arm)
+    return float(settings["num_classes"] if over == "k" else settings["segmentation_weight"])
+
+
+def flips_of_item(config: Config, item: str) -> list[dict[str, Any]]:
+    """Return each switch that changes a dataset's runs, with the protocol that each arm then has.
+
+    An arm that a switch does not change keeps the runs of the base.
+    """
+    experiment = experiment_of(config, item)
+    flips = []
+    for dataset in experiment["datasets"]:
+        for base in experiment["protocols"]:
+            for flipped in flips_of(config, base):
+                changed = {arm: is_changed(config, dataset, flipped, arm)
+                           for arm in experiment["arms"]}  # fmt: skip
+                if any(changed.values()):
+                    flips.append(
+                        {"dataset": dataset, "base": base, "switch": flipped.split(FLIP)[1]}
+                        | {arm: flipped if changed[arm] else base for arm in changed}
+                    )
+    return flips
+
+
+def swept_arm(
+    config: Config, dataset: str, protocol: str, arm: str, over: str, value: float
+) -> str:
+    """Return the name of an arm's variant, or of the arm itself where the value is its own."""
+    own = own_value(config, dataset, protocol, arm, over)
+    return arm if value == own else f"{arm}{FLIP}{over}{value:g}"
+
+
+def flips_of(config: Config, protocol: str) -> list[str]:
+    """Return a protocol with each switch of `attribution` flipped alone."""
+    return [f"{protocol}{FLIP}{switch}" for switch in config["attribution"]["switches"]]
+
+
+def is_changed(config: Config, dataset: str, flipped: str, arm: str) -> bool:
+    """Tell whether a flipped switch changes the runs of an arm on a dataset."""
+    base = flipped.split(FLIP)[0]
+    definition = arm_definition(config, arm)
+    for stage, *keys in flipped_paths(config, flipped):
+        if stage == "training":
+            changed = definition["model"] is not None and training_settings(
+                config, dataset, flipped, arm
+            ) != training_settings(config, dataset, base, arm)
+        else:
+            read = {
+                "patches": keys[0] in (config["datasets"][dataset]["loader"], "side_px"),
+                "clusters": bool(definition.get("clusters")),
+                "supervision": True,
+            }[stage]
+            changed = read and stage_settings(config, dataset, flipped, stage) != stage_settings(
+                config, dataset, base, stage
+            )
+        if changed:
+            return True
+    return False
 
 
 def seeds_of(config: Config, arm: str) -> list[int]:

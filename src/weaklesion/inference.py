@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from weaklesion.clusters import Encoding
+from weaklesion.cpu_convolutions import speed_up_on_cpu
 from weaklesion.errors import DataError
 from weaklesion.files import write_array, written_whole
 from weaklesion.inputs import InputFrame
@@ -62,16 +63,7 @@ def predict_arm(
     """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
-    model = build_model(settings.model, num_classes=settings.num_classes, encoder=settings.encoder)
-    try:
-        model.load_state_dict(load_file(model_safetensors))
-    except (SafetensorError, RuntimeError) as error:
-        raise DataError(
-            f"{model_safetensors}: not the weights of {settings.model} "
-            f"({str(error)[:300]}). Delete it and train again."
-        ) from error
-    model.to(device).eval()
+    model, settings = load_network(model_safetensors, run_json, device)
     ids = split_ids(samples_csv, "test")
     images = read_rows(images_npy, samples_csv, ids)
     frame = InputFrame(
@@ -90,6 +82,28 @@ def predict_arm(
         partners = frame.load_images(partner_images, device)
         masks = predict_masks(model, loaded, partners, frame, settings)
     write_predictions(masks, table, predictions_npy, predictions_csv)
+
+
+def load_network(
+    model_safetensors: str | Path, run_json: str | Path, device: torch.device
+) -> tuple[nn.Module, TrainingSettings]:
+    """Return a run's trained network, ready to predict, and its settings.
+
+    Raises:
+        DataError: if the weights are truncated or another network's.
+    """
+    settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
+    model = build_model(settings.model, num_classes=settings.num_classes, encoder=settings.encoder)
+    try:
+        model.load_state_dict(load_file(model_safetensors))
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(
+            f"{model_safetensors}: not the weights of {settings.model} "
+            f"({str(error)[:300]}). Delete it and train again."
+        ) from error
+    if device.type == "cpu":
+        speed_up_on_cpu(model)
+    return model.to(device).eval(), settings
 
 
 @torch.inference_mode()

@@ -77,6 +77,19 @@ class Comparison:
     n_seeds: int
     n_groups: int
 
+    def as_difference(self) -> "Difference":
+        """Return the difference and its interval only."""
+        return Difference(difference=self.difference, ci_low=self.ci_low, ci_high=self.ci_high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A difference of two means with its bootstrap interval over groups."""
+
+    difference: float
+    ci_low: float
+    ci_high: float
+
 
 def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataFrame:
     """Give the samples with an empty mask the values that a policy says.
@@ -200,6 +213,28 @@ def compare(
     )
 
 
+def compare_unpaired(
+    values: pd.DataFrame, baseline: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
+) -> Difference:
+    """Compare means over different samples, such as those of two splits.
+
+    Args:
+        values: columns `id`, `group`, `seed`, `value`.
+        baseline: the same of what is subtracted.
+        draws: bootstrap draws of groups, independent for the two.
+        seed: their seed.
+        level: level of the interval.
+    """
+    means = []
+    for number, rows in enumerate((values, baseline)):
+        table, groups = _by_seed(rows)
+        drawn = _bootstrap_means(*_group_sums(table, groups), draws, [seed, number])
+        means.append((float(table.mean(axis=0).mean()), drawn))
+    (ours, drawn), (theirs, drawn_theirs) = means
+    low, high = _interval(drawn - drawn_theirs, level)
+    return Difference(difference=ours - theirs, ci_low=low, ci_high=high)
+
+
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """Correct p-values for their number by Holm's method.
 
@@ -279,8 +314,15 @@ def _bootstrap_interval(
     sums: np.ndarray, counts: np.ndarray, draws: int, seed: int, level: float
 ) -> tuple[float, float]:
     """Percentile interval of the mean over seeds; `sums` and `counts` are (groups, seeds)."""
+    return _interval(_bootstrap_means(sums, counts, draws, seed), level)
+
+
+def _bootstrap_means(
+    sums: np.ndarray, counts: np.ndarray, draws: int, seed: int | Sequence[int]
+) -> np.ndarray:
+    """Means over seeds, (draws,), of groups drawn with replacement; nan where one is undefined."""
     if (counts.sum(axis=0) == 0).any():
-        return float("nan"), float("nan")
+        return np.full(draws, math.nan)
     rng = np.random.default_rng(seed)
     num_groups = len(sums)
     weights = rng.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=draws)
@@ -291,7 +333,13 @@ def _bootstrap_interval(
         out=np.full(drawn_counts.shape, np.nan),
         where=drawn_counts > 0,
     )
+    return means.mean(axis=1)
+
+
+def _interval(means: np.ndarray, level: float) -> tuple[float, float]:
+    defined = means[np.isfinite(means)]
+    if not len(defined):
+        return math.nan, math.nan
     tail = (1 - level) / 2
-    defined = means[np.isfinite(means).all(axis=1)]
-    low, high = np.quantile(defined.mean(axis=1), [tail, 1 - tail])
+    low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)

@@ -71,6 +71,45 @@ def draw_ellipses(
     logger.info("drew %d ellipses, centre by %s", len(ellipses), center)
 
 
+def draw_fixed_ellipse(
+    *,
+    samples_csv: str | Path,
+    images_npy: str | Path,
+    ellipses_csv: str | Path,
+    target_npy: str | Path,
+) -> None:
+    """Draw one ellipse for all samples: what can be had without looking at an image or its mark.
+
+    It lies in the patch's centre and has the mean shape of the training marks: the mean of their
+    (2, 2) shape matrices.
+
+    Args:
+        samples_csv: table of the samples, for their splits.
+        images_npy: patches, for their number and size.
+        ellipses_csv: ellipses of the samples; those of training are read.
+        target_npy: written: (N, H, W) uint8 of 0 and 1, in the order of `ellipses_csv`.
+    """
+    samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
+    train = samples.index[samples["split"] == "train"]
+    variances, axes = np.linalg.eigh(
+        np.mean([ellipses[name].shape_matrix() for name in train], axis=0)
+    )
+    count, height, width = read_array(images_npy).shape[:3]
+    mean = Ellipse(
+        cx=(width - 1) / 2,
+        cy=(height - 1) / 2,
+        width=2 * float(np.sqrt(variances[1])),
+        height=2 * float(np.sqrt(variances[0])),
+        angle_deg=float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))),
+    ).canonical()
+    mask = draw_ellipse(mean, (height, width)).astype(np.uint8)
+    with written_whole(target_npy) as beside:
+        masks = open_memmap(beside, mode="w+", dtype=np.uint8, shape=(count, height, width))
+        masks[:] = mask
+        masks.flush()
+    logger.info("the mean of %d training marks: %s", len(train), mean)
+
+
 def draw_soft_ellipses(
     *, images_npy: str | Path, ellipses_csv: str | Path, target_npy: str | Path
 ) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.files import written_whole
 from weaklesion.measures import MEASURES, MM, measure_of
 from weaklesion.pages import render
+from weaklesion.published import printed_cells, read_published
 from weaklesion.statistics import compare, estimate, holm, resolve_undefined
 
 logger = logging.getLogger(__name__)
@@ -86,16 +86,9 @@ def read_scores(paths: Iterable[str | Path], expected: Sequence[Mapping[str, Any
     return scores
 
 
-def published_cell(
-    published: Mapping[str, Any], dataset: str, arm: str, column: str
-) -> tuple[float, float]:
-    """Return mean and std of a cell of the paper's Table 1; nan where it has none."""
-    cell = published.get(dataset, {}).get(arm, {}).get(column, {})
-    return float(cell.get("mean", math.nan)), float(cell.get("std", math.nan))
-
-
-def tabulate_table1(
+def tabulate_scores(
     *,
+    item: str,
     scores_csvs: Sequence[str | Path],
     expected: Sequence[Mapping[str, Any]],
     published_yaml: str | Path,
@@ -103,63 +96,65 @@ def tabulate_table1(
     published_arms: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
     baseline: str,
+    columns: Sequence[str],
     references: Mapping[str, str],
     sources: Mapping[str, str],
     bootstrap_draws: int,
     permutation_draws: int,
     seed: int,
+    title: str,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
-    """Make Table 1: every arm under every metric, beside what the paper printed.
+    """Make a table of arms: every arm under every metric, beside what the paper printed.
 
     Args:
+        item: which table of the paper; others have no printed values.
         scores_csvs: scores of all its runs.
         expected: those runs, each with its `network`: encoder and weights.
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's; without one, no published value.
-        published_arms: our arm's name to the paper's.
+        published_arms: our arm's name to the paper's, in Table 1.
         protocols: protocol to `undefined` (see `weaklesion.statistics.resolve_undefined`) and
             `published_as` (from the paper's column to our metric).
-        baseline: arm that the others are compared with, under the metrics of `published_as`.
+        baseline: arm that the others are compared with.
+        columns: the paper's columns that the page shows and that arms are compared under.
         references: dataset to what its predictions are scored against.
         sources: dataset to the label of where its files are from.
         bootstrap_draws: draws of the intervals.
         permutation_draws: draws of the tests.
         seed: seed of both.
+        title: the page's title.
         table_csv: written: one row a cell; overlaps in percent, distances in px or mm. `gain` is
             the difference from the baseline, `p_holm` is corrected over all comparisons of a
             protocol.
         table_html: written: the same for reading.
     """
     scores = read_scores(scores_csvs, expected)
-    published = yaml.safe_load(Path(published_yaml).read_text())["table1"]
-    unknown = sorted(set(published_datasets.values()) - set(published))
+    published = read_published(published_yaml)
+    unknown = sorted(set(published_datasets.values()) - set(published["table1"]))
     if unknown:
         raise DataError(
             f"{published_yaml}: has no dataset {', '.join(unknown)}; `published` in the "
-            f"configuration is one of {', '.join(published)}."
+            f"configuration is one of {', '.join(published['table1'])}."
         )
+    printed = printed_cells(published, item, published_arms)
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
-        columns = {metric: column for column, metric in choice["published_as"].items()}
+        chosen = {choice["published_as"][column]: column for column in columns}
         resolved = resolve_undefined(block, choice["undefined"])
         cells = {
             (str(arm), str(metric)): cell
             for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False)
         }
+        raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
         for (arm, metric), cell in cells.items():
             scale = 100.0 if measure_of(metric).unit == "%" else 1.0
             ours = scaled(asdict(estimate(cell, draws=bootstrap_draws, seed=seed)), scale)
-            mean, std = published_cell(
-                published,
-                published_datasets.get(str(dataset), ""),
-                published_arms.get(arm, ""),
-                columns.get(metric, ""),
-            )
-            raw = block[(block["arm"] == arm) & (block["metric"] == metric)]
+            name = published_datasets.get(str(dataset), "")
+            mean, std = printed.get((name, arm, chosen.get(metric, "")), (math.nan, math.nan))
             row = {
                 "dataset": dataset,
                 "protocol": protocol,
@@ -169,14 +164,14 @@ def tabulate_table1(
                 "published_mean": mean,
                 "published_std": std,
                 "difference": ours["mean"] - mean,
-                "n_empty": int((raw["status"] != "ok").sum()),
-                "n_undefined": int(raw["value"].isna().sum()),
+                "n_empty": int((raw[(arm, metric)]["status"] != "ok").sum()),
+                "n_undefined": int(raw[(arm, metric)]["value"].isna().sum()),
                 "undefined_policy": choice["undefined"],
                 "network": networks[(dataset, protocol, arm)],
                 "reference": references[str(dataset)],
                 "source": sources[str(dataset)],
             }
-            if metric in columns and arm != baseline and (baseline, metric) in cells:
+            if metric in chosen and arm != baseline and (baseline, metric) in cells:
                 against = compare(
                     cell,
                     cells[(baseline, metric)],
@@ -201,8 +196,8 @@ def tabulate_table1(
     with written_whole(table_csv) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
     with written_whole(table_html) as beside:
-        beside.write_text(render_table1(table, protocols), encoding="utf-8")
-    logger.info("table of %d cells from %d runs", len(table), len(expected))
+        beside.write_text(render_scores(table, protocols, columns, title), encoding="utf-8")
+    logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
 
 
 def scaled(estimated: dict[str, Any], scale: float) -> dict[str, Any]:
@@ -223,11 +218,17 @@ def verdict(gain: float, metric: str, p_holm: float) -> str:
     return "better" if (gain > 0) == measure_of(metric).larger_is_better else "worse"
 
 
-def render_table1(table: pd.DataFrame, protocols: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return Table 1 as one HTML page: a block a dataset and protocol, a row an arm."""
+def render_scores(
+    table: pd.DataFrame,
+    protocols: Mapping[str, Mapping[str, Any]],
+    columns: Sequence[str],
+    title: str,
+) -> str:
+    """Return a table as one HTML page: a block a dataset and protocol, a row an arm."""
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
-        shown = [*protocols[str(protocol)]["published_as"].values(), *SHOWN_TOO]
+        names = protocols[str(protocol)]["published_as"]
+        shown = [*(names[column] for column in columns), *SHOWN_TOO]
         known = set(block["metric"])
         shown = [f"{name}_mm" if f"{name}_mm" in known and name in SHOWN_TOO else name
                  for name in shown]  # fmt: skip
@@ -250,4 +251,4 @@ def render_table1(table: pd.DataFrame, protocols: Mapping[str, Mapping[str, Any]
             }
         )
     used = {name: measure for block in blocks for name, measure in block["measures"].items()}
-    return render("table1.html", blocks=blocks, measures=used, level=LEVEL)
+    return render("scores.html", title=title, blocks=blocks, measures=used, level=LEVEL)

@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from weaklesion import experiments
+from weaklesion import experiments, switches
 from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import FILES as PHANTOM_FILES
@@ -151,13 +151,13 @@ def dense_reference_of(wildcards):
 
 def channel_order_of(wildcards):
     """How a dataset's patches are shown: colours, or the middle channel in grey."""
-    settings = experiments.patch_settings(config, wildcards.dataset, wildcards.protocol)
+    settings = switches.patch_settings(config, wildcards.dataset, wildcards.protocol)
     return settings.get("channel_order", "center")
 
 
 def switch(stage, key):
     """A switch of the job's protocol, for its dataset."""
-    return lambda wildcards: experiments.stage_settings(
+    return lambda wildcards: switches.stage_settings(
         config, wildcards.dataset, wildcards.protocol, stage
     )[key]
 
@@ -236,9 +236,10 @@ def weights_of(wildcards):
 
 
 def arms_matching(trained):
-    """Wildcard pattern of the arms with a network, or without one."""
+    """Wildcard pattern of the arms with a network, or without one, and of their variants."""
     names = [a for a in config["arms"] if experiments.is_trained(config, a) == trained]
-    return "|".join(map(re.escape, names)) or "none"
+    joined = "|".join(map(re.escape, names)) or "none"
+    return f"({joined})(~[a-z]+[0-9.]+)?"
 
 
 def run_files(name, runs):
@@ -246,7 +247,37 @@ def run_files(name, runs):
     return [str(RUN / name).format(**run._asdict()) for run in runs]
 
 
-TABLE1_RUNS = experiments.runs_of(config, ["table1"])
+def item_runs(item, trained=False):
+    """Runs of an item of the experiments: all, or those with a network."""
+    runs = experiments.runs_of(config, [item])
+    return [
+        run for run in runs if not trained or experiments.is_trained(config, run.arm)
+    ]
+
+
+def files_of_item(name, trained=False):
+    """Input function: one file of each run of the rule's item."""
+    return lambda wildcards: run_files(name, item_runs(wildcards.item, trained))
+
+
+def of_item(key):
+    """What the configuration says of the rule's item."""
+    return lambda wildcards: config["experiments"][wildcards.item][key]
+
+
+def items_matching(*kinds):
+    """Wildcard pattern of the items of some kinds."""
+    return "|".join(map(re.escape, experiments.items_of(config, *kinds))) or "none"
+
+
+ITEMS = experiments.items_of(config, *experiments.KINDS)
+TABLE1_RUNS = item_runs("table1")
+TABLE1_TRAININGS = item_runs("table1", trained=True)
+ALL_TRAININGS = [
+    run
+    for run in experiments.runs_of(config, ITEMS)
+    if experiments.is_trained(config, run.arm)
+]
 TABLE1_BLOCKS = list(dict.fromkeys((run.dataset, run.protocol) for run in TABLE1_RUNS))
 
 
@@ -262,20 +293,13 @@ def runs_of_block(wildcards, trained=False, first_seed=False):
 
 
 def described_runs(runs, **files):
-    """Runs as plain settings of a script, each with some of its files."""
+    """Runs as plain settings of a script, each with its network and some of its files."""
     return [
         run._asdict()
+        | {"network": experiments.network_of(config, run)}
         | {key: str(RUN / name).format(**run._asdict()) for key, name in files.items()}
         for run in runs
     ]
-
-
-def with_networks(runs):
-    """Runs as plain settings, each with its encoder and what it starts from."""
-    described = described_runs(runs)
-    for run, description in zip(runs, described):
-        description["network"] = experiments.network_of(config, run)
-    return described
 
 
 def published_names(kind):
@@ -289,9 +313,39 @@ def scoring_choices(runs):
     protocols = dict.fromkeys(run.protocol for run in runs)
     choices = {}
     for protocol in protocols:
-        switches = experiments.protocol_settings(config, protocol)
-        choices[protocol] = switches["scoring"]
+        settings = switches.protocol_settings(config, protocol)
+        choices[protocol] = settings["scoring"]
     return choices
+
+
+def undefined_policies(runs):
+    """What an empty prediction counts as under each protocol of some runs."""
+    return {
+        protocol: choice["undefined"]
+        for protocol, choice in scoring_choices(runs).items()
+    }
+
+
+def patch_accounts():
+    """Accounts of the samples of each block of Table 1."""
+    return [
+        {
+            "dataset": dataset,
+            "protocol": protocol,
+            "source": config["datasets"][dataset]["source"],
+            "patches": str(PATCHES / "patches.json").format(
+                dataset=dataset, protocol=protocol
+            ),
+        }
+        for dataset, protocol in TABLE1_BLOCKS
+    ]
+
+
+def files_for(item):
+    """Files of an item: what its target makes."""
+    folder = "figures" if config["experiments"][item]["kind"] == "sweep" else "tables"
+    suffixes = ["svg", "png"] if folder == "figures" else ["csv", "html"]
+    return [RESULTS / f"{folder}/{item}.{suffix}" for suffix in suffixes]
 
 
 def templates(*names):

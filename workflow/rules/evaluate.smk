@@ -26,52 +26,56 @@ rule score_predictions:
         "../scripts/score_predictions.py"
 
 
-rule tabulate_table1:
-    """Make Table 1 beside the published numbers."""
+rule tabulate_scores:
+    """Make a table of arms, beside the published numbers."""
     input:
-        scores=run_files("scores.csv", TABLE1_RUNS),
+        scores=files_of_item("scores.csv"),
         published=PUBLISHED_NUMBERS,
-        templates=templates("base", "table1"),
+        templates=templates("base", "scores"),
         code=module_files("tables"),
     output:
         csv=report(
-            RESULTS / "tables/table1.csv",
-            caption="../report/table1.rst",
+            RESULTS / "tables/{item}.csv",
+            caption="../report/scores.rst",
             category="Tables",
-            labels={"item": "Table 1", "format": "CSV"},
+            labels={"item": "{item}", "format": "CSV"},
         ),
         html=report(
-            RESULTS / "tables/table1.html",
-            caption="../report/table1.rst",
+            RESULTS / "tables/{item}.html",
+            caption="../report/scores.rst",
             category="Tables",
-            labels={"item": "Table 1", "format": "page"},
+            labels={"item": "{item}", "format": "page"},
         ),
     log:
-        LOGS / "tabulate_table1.log",
+        LOGS / "tabulate_scores/{item}.log",
     benchmark:
-        BENCHMARKS / "tabulate_table1.tsv"
+        BENCHMARKS / "tabulate_scores/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("scores"),
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=4000,
+        runtime=60,
     params:
-        expected=with_networks(TABLE1_RUNS),
+        expected=lambda wildcards: described_runs(item_runs(wildcards.item)),
         published_datasets=published_names("datasets"),
         published_arms=published_names("arms"),
-        protocols=scoring_choices(TABLE1_RUNS),
+        protocols=lambda wildcards: scoring_choices(item_runs(wildcards.item)),
+        baseline=of_item("baseline"),
+        columns=of_item("columns"),
+        title=of_item("title"),
         references={
             name: dataset["reference"] for name, dataset in config["datasets"].items()
         },
         sources={
             name: dataset["source"] for name, dataset in config["datasets"].items()
         },
-        baseline=config["statistics"]["baseline"],
         bootstrap_draws=config["statistics"]["bootstrap_draws"],
         permutation_draws=config["statistics"]["permutation_draws"],
         seed=config["statistics"]["seed"],
     script:
-        "../scripts/tabulate_table1.py"
+        "../scripts/tabulate_scores.py"
 
 
 rule tabulate_definitions:
@@ -113,8 +117,275 @@ rule tabulate_definitions:
         "../scripts/tabulate_definitions.py"
 
 
-rule table1:
-    """Table 1 of the paper."""
+rule tabulate_cost:
+    """Say what training takes, beside the published hours."""
     input:
-        rules.tabulate_table1.output,
+        scores=files_of_item("scores.csv", trained=True),
+        runs=files_of_item("run.json", trained=True),
+        published=PUBLISHED_NUMBERS,
+        templates=templates("base", "costs"),
+        code=module_files("costs"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/cost.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/cost.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_cost/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_cost/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("cost"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item, trained=True),
+            scores="scores.csv",
+            run="run.json",
+        ),
+        published_datasets=published_names("datasets"),
+        title=of_item("title"),
+    script:
+        "../scripts/tabulate_cost.py"
+
+
+rule tabulate_accuracy:
+    """Say how well the second task is learned, beside the published numbers."""
+    input:
+        accuracies=files_of_item("accuracy.json", trained=True),
+        published=PUBLISHED_NUMBERS,
+        templates=templates("base", "accuracy"),
+        code=module_files("accuracy_table"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/accuracy.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/accuracy.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_accuracy/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_accuracy/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("accuracy"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item, trained=True), accuracy="accuracy.json"
+        ),
+        published_datasets=published_names("datasets"),
+        title=of_item("title"),
+    script:
+        "../scripts/tabulate_accuracy.py"
+
+
+rule plot_sweep:
+    """Plot Dice against a setting that is swept."""
+    input:
+        scores=files_of_item("scores.csv"),
+        code=module_files("sweeps"),
+    output:
+        csv=RESULTS / "tables/{item}.csv",
+        svg=report(
+            RESULTS / "figures/{item}.svg",
+            caption="../report/sweep.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "figure"},
+        ),
+        png=RESULTS / "figures/{item}.png",
+    log:
+        LOGS / "plot_sweep/{item}.log",
+    benchmark:
+        BENCHMARKS / "plot_sweep/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("sweep"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item), scores="scores.csv"
+        ),
+        points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
+        over=of_item("over"),
+        own=lambda wildcards: experiments.own_values(config, wildcards.item),
+        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        title=of_item("title"),
+        draws=config["statistics"]["bootstrap_draws"],
+        seed=config["statistics"]["seed"],
+    script:
+        "../scripts/plot_sweep.py"
+
+
+rule tabulate_attribution:
+    """Say what each defect does alone."""
+    input:
+        scores=files_of_item("scores.csv"),
+        templates=templates("base", "attribution"),
+        code=module_files("attribution"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/attribution.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/attribution.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_attribution/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_attribution/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("attribution"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item), scores="scores.csv"
+        ),
+        flips=lambda wildcards: experiments.flips_of_item(config, wildcards.item),
+        arms=of_item("arms"),
+        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        title=of_item("title"),
+        bootstrap_draws=config["statistics"]["bootstrap_draws"],
+        permutation_draws=config["statistics"]["permutation_draws"],
+        seed=config["statistics"]["seed"],
+    script:
+        "../scripts/tabulate_attribution.py"
+
+
+rule tabulate_verdicts:
+    """Judge the paper's claims by the runs of Table 1."""
+    input:
+        scores=run_files("scores.csv", TABLE1_RUNS),
+        runs=run_files("run.json", TABLE1_TRAININGS),
+        published=PUBLISHED_NUMBERS,
+        templates=templates("base", "verdicts"),
+        code=module_files("verdicts"),
+    output:
+        csv=report(
+            RESULTS / "tables/verdicts.csv",
+            caption="../report/verdicts.rst",
+            category="Overview",
+            labels={"item": "verdicts", "format": "CSV"},
+        ),
+        html=report(
+            RESULTS / "tables/verdicts.html",
+            caption="../report/verdicts.rst",
+            category="Overview",
+            labels={"item": "verdicts", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_verdicts.log",
+    benchmark:
+        BENCHMARKS / "tabulate_verdicts.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        untrained=described_runs(
+            [run for run in TABLE1_RUNS if run not in TABLE1_TRAININGS],
+            scores="scores.csv",
+        ),
+        trained=described_runs(TABLE1_TRAININGS, scores="scores.csv", run="run.json"),
+        published_datasets=published_names("datasets"),
+        protocols=scoring_choices(TABLE1_RUNS),
+        bootstrap_draws=config["statistics"]["bootstrap_draws"],
+        permutation_draws=config["statistics"]["permutation_draws"],
+        seed=config["statistics"]["seed"],
+    script:
+        "../scripts/tabulate_verdicts.py"
+
+
+rule write_overview:
+    """Say what was run, on what, with what, and what follows."""
+    input:
+        runs=run_files("run.json", ALL_TRAININGS),
+        patches=[
+            str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
+            for dataset, protocol in TABLE1_BLOCKS
+        ],
+        table1=RESULTS / "tables/table1.csv",
+        verdicts=RESULTS / "tables/verdicts.csv",
+        templates=templates("base", "overview"),
+        code=module_files("overview"),
+    output:
+        report(
+            RESULTS / "overview.html",
+            caption="../report/study.rst",
+            category="Overview",
+            labels={"item": "this study", "format": "page"},
+        ),
+    log:
+        LOGS / "write_overview.log",
+    benchmark:
+        BENCHMARKS / "write_overview.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        study=config["study"],
+        titles={item: config["experiments"][item]["title"] for item in ITEMS},
+        runs=described_runs(ALL_TRAININGS, run="run.json"),
+        patches=patch_accounts(),
+    script:
+        "../scripts/write_overview.py"
+
+
+rule verdicts:
+    """What becomes of the paper's claims."""
+    input:
+        rules.tabulate_verdicts.output,
+        rules.write_overview.output,
+
+
+rule definitions:
+    """Table 1 under three definitions of its metrics."""
+    input:
         rules.tabulate_definitions.output,
+
+
+for item in ITEMS:
+
+    rule:
+        name:
+            item
+        input:
+            files_for(item),

@@ -24,7 +24,7 @@ rule make_patches:
         runtime=60,
     params:
         loader=loader_of,
-        settings=lambda wildcards: experiments.patch_settings(
+        settings=lambda wildcards: switches.patch_settings(
             config, wildcards.dataset, wildcards.protocol
         ),
     script:

@@ -27,17 +27,7 @@ rule tabulate_samples:
         mem_mb=500,
         runtime=10,
     params:
-        blocks=[
-            {
-                "dataset": dataset,
-                "protocol": protocol,
-                "source": config["datasets"][dataset]["source"],
-                "patches": str(PATCHES / "patches.json").format(
-                    dataset=dataset, protocol=protocol
-                ),
-            }
-            for dataset, protocol in TABLE1_BLOCKS
-        ],
+        blocks=patch_accounts(),
     script:
         "../scripts/tabulate_samples.py"
 

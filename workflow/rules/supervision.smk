@@ -26,6 +26,28 @@ rule draw_ellipses:
         "../scripts/draw_ellipses.py"
 
 
+rule draw_fixed_ellipse:
+    """Draw the training marks' mean ellipse in the centre of every sample."""
+    input:
+        samples=PATCHES / "samples.csv",
+        images=PATCHES / "images.npy",
+        ellipses=TARGETS / "ellipses.csv",
+        code=module_files("supervision"),
+    output:
+        target=TARGETS / "fixed_ellipse.npy",
+    log:
+        LOGS / "draw_fixed_ellipse/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "draw_fixed_ellipse/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../scripts/draw_fixed_ellipse.py"
+
+
 rule draw_soft_ellipses:
     """Draw the ellipses with soft edges."""
     input:

@@ -67,6 +67,33 @@ rule predict_arm:
         "../scripts/predict_arm.py"
 
 
+rule measure_accuracy:
+    """Measure how well a network learned the classes of its second task."""
+    input:
+        model=RUN / "model.safetensors",
+        run=RUN / "run.json",
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
+        clusters=clusters_of,
+        code=module_files("accuracy"),
+    output:
+        RUN / "accuracy.json",
+    log:
+        LOGS / "measure_accuracy/{dataset}-{protocol}-{arm}-{seed}.log",
+    benchmark:
+        BENCHMARKS / "measure_accuracy/{dataset}-{protocol}-{arm}-{seed}.tsv"
+    wildcard_constraints:
+        arm=arms_matching(trained=True),
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=60,
+    script:
+        "../scripts/measure_accuracy.py"
+
+
 rule predict_target:
     """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
     input:

@@ -1,11 +1,12 @@
-"""Make Table 1 beside the published numbers."""
+"""Make a table of arms, beside the published numbers."""
 
 from job import logged
 
-from weaklesion.tables import tabulate_table1
+from weaklesion.tables import tabulate_scores
 
 with logged(snakemake.log[0]):
-    tabulate_table1(
+    tabulate_scores(
+        item=snakemake.wildcards.item,
         scores_csvs=snakemake.input.scores,
         expected=snakemake.params.expected,
         published_yaml=snakemake.input.published,
@@ -13,11 +14,13 @@ with logged(snakemake.log[0]):
         published_arms=snakemake.params.published_arms,
         protocols=snakemake.params.protocols,
         baseline=snakemake.params.baseline,
+        columns=snakemake.params.columns,
         references=snakemake.params.references,
         sources=snakemake.params.sources,
         bootstrap_draws=snakemake.params.bootstrap_draws,
         permutation_draws=snakemake.params.permutation_draws,
         seed=snakemake.params.seed,
+        title=snakemake.params.title,
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,
     )

@@ -1,0 +1,69 @@
+"""The paper's printed numbers, by item, dataset, arm and column."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Table 1's columns, as the other tables name them.
+COLUMNS = {"CircumfError": "PerimeterError"}
+# Rows of the tables on supervision and backbones, to the arms that they stand for. Table 6 does not
+# name the arm; its numbers are those of A1+L in Tables 3 to 5. Table 7's DeepLabV3+ is A1.
+ROWS = {
+    "A1_GrabCut": "a1_grabcut",
+    "A1_L_GrabCut": "a1l_grabcut",
+    "A1_Ellipse": "a1",
+    "A1_L_Ellipse": "a1l",
+    "GrabCut": "a1l_grabcut",
+    "Ellipse": "a1l",
+    "FullySupervised": "a1l_dense",
+    "UNet": "unet",
+    "DeepLabV3Plus": "a1",
+}
+SUPERVISION = {
+    "table3": ("table3_NIH_DeepLesion_supervision", "NIH_DeepLesion"),
+    "table4": ("table4_LiTS_supervision", "LiTS"),
+    "table5": ("table5_HAM10K_supervision", "HAM10K"),
+}
+DICE_ONLY = {"table6": "table6_supervision_dice", "table7": "table7_backbone_dice"}
+
+Printed = tuple[float, float]  # mean and standard deviation, nan where not printed
+Cells = dict[tuple[str, str, str], Printed]  # by dataset, arm and column of Table 1
+
+
+def read_published(published_yaml: str | Path) -> dict[str, Any]:
+    """Read the file of published numbers."""
+    content: dict[str, Any] = yaml.safe_load(Path(published_yaml).read_text())
+    return content
+
+
+def printed_cells(
+    published: Mapping[str, Any], item: str, published_arms: Mapping[str, str]
+) -> Cells:
+    """Return what the paper prints in a table, by its dataset, our arm and Table 1's column.
+
+    Args:
+        published: the file of published numbers.
+        item: `table1`, or `table3` to `table7`; others have no such cells.
+        published_arms: our arm's name to Table 1's.
+    """
+    cells: Cells = {}
+    if item == "table1":
+        for dataset, arms in published["table1"].items():
+            for arm, name in published_arms.items():
+                for column, value in arms.get(name, {}).items():
+                    cells[(dataset, arm, column)] = (float(value["mean"]), float(value["std"]))
+    elif item in SUPERVISION:
+        key, dataset = SUPERVISION[item]
+        for row, columns in published[key].items():
+            for column, value in columns.items():
+                place = dataset, ROWS[row], COLUMNS.get(column, column)
+                cells[place] = (float(value), math.nan)
+    elif item in DICE_ONLY:
+        for dataset, rows in published[DICE_ONLY[item]].items():
+            for row, value in rows.items():
+                if row != "note":
+                    cells[(dataset, ROWS[row], "Dice")] = (float(value), math.nan)
+    return cells

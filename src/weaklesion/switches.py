@@ -1,0 +1,143 @@
+"""Protocols: named sets of switches, with bases, exceptions, and single switches flipped.
+
+Uses only the standard library, for it is read wherever Snakemake itself runs.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from weaklesion.errors import DataError
+
+Config = Mapping[str, Any]
+FLIP = "~"  # `corrected~S1` is `corrected` with the switch S1 as the other protocol has it
+
+
+def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
+    """Return a protocol's switches, with those of its `base` where it has none of its own.
+
+    A flipped switch is not among them: see `stage_settings`.
+
+    Raises:
+        DataError: if the protocol, or a base, is not defined, or bases run in a circle.
+    """
+    merged: dict[str, Any] = {}
+    for name in reversed(bases_of(config, "protocols", protocol.split(FLIP)[0])):
+        layer = config["protocols"][name]
+        merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
+    return merged
+
+
+def bases_of(config: Config, kind: str, name: str) -> list[str]:
+    """Return the name of a protocol or arm, of its base, and so on."""
+    chain: list[str] = []
+    following: str | None = name
+    while following is not None:
+        if following in chain:
+            raise DataError(
+                f"config: the bases of {kind}.{name} run in a circle: "
+                f"{' -> '.join([*chain, following])}."
+            )
+        check_known(f"{kind}.{chain[-1]}.base" if chain else kind, following, config[kind])
+        chain.append(following)
+        following = config[kind][following].get("base")
+    return chain
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings in which `above` overrides `below`; lists are replaced whole.
+
+    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any]:
+    """Return the settings of `make_patches` of a dataset's loader."""
+    definition = config["datasets"][dataset]
+    loader = definition["loader"]
+    switches = stage_settings(config, dataset, protocol, "patches")
+    settings = {key: switches[key] for key in ("side_px", "on_bad_sample")} | switches[loader]
+    settings["limit"] = definition["limit"]
+    if loader == "ham10k":
+        settings["released_ids_sha256"] = definition.get("released_ids_sha256")
+    elif loader == "lits":
+        settings["published_split"] = definition.get("published_split")
+    elif loader == "deeplesion":
+        settings["complete"] = "parts" not in definition
+    return settings
+
+
+def check_known(key: str, value: str, names: Iterable[str]) -> None:
+    """Raise a DataError unless a value of the configuration is one of some names."""
+    if value not in names:
+        raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.")
+
+
+def stage_settings(
+    config: Config, dataset: str, protocol: str, stage: str, arm: str | None = None
+) -> dict[str, Any]:
+    """Return a protocol's switches of one stage for one dataset (and arm).
+
+    Those of the protocol's `exceptions` that name the dataset, or the one that it is `like`, and
+    the arm or one of its bases, override the others. In a protocol such as `corrected~S1` the
+    switch is as the other protocol of `attribution` has it; one of training is seen to where the
+    arm's training is put together.
+    """
+    switches = protocol_settings(config, protocol)
+    settings: dict[str, Any] = dict(switches.get(stage, {}))
+    published = config["datasets"][dataset].get("like", dataset)
+    for exception in switches.get("exceptions", []):
+        arms = exception.get("arms")
+        of_arm = arms is None or (
+            arm is not None and set(arms) & set(bases_of(config, "arms", arm.split(FLIP)[0]))
+        )
+        if published in exception["datasets"] and of_arm:
+            settings = merge(settings, exception.get(stage, {}))
+    for path in flipped_paths(config, protocol):
+        if path[0] == stage and stage != "training":
+            other = other_protocol(config, protocol)
+            value = value_at(stage_settings(config, dataset, other, stage, arm), path[1:])
+            settings = merge(settings, _nested(path[1:], value))
+    return settings
+
+
+def flipped_paths(config: Config, protocol: str) -> list[list[str]]:
+    """Return where a flipped protocol's switch stands: stage and keys; nothing for the others."""
+    if FLIP not in protocol:
+        return []
+    switch = protocol.split(FLIP)[1]
+    check_known("the switch of a protocol", switch, config["attribution"]["switches"])
+    return [path.split(".") for path in config["attribution"]["switches"][switch]]
+
+
+def other_protocol(config: Config, protocol: str) -> str:
+    """Return the protocol that a flipped one takes its switch from."""
+    first, second = config["attribution"]["between"]
+    return str(second if protocol.split(FLIP)[0] == first else first)
+
+
+def value_at(settings: Mapping[str, Any], path: list[str]) -> Any:
+    """Return the value at nested keys.
+
+    Raises:
+        DataError: if there is none.
+    """
+    value: Any = settings
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            raise DataError(f"config: attribution.switches: there is no {'.'.join(path)}.")
+        value = value[key]
+    return value
+
+
+def _nested(path: list[str], value: Any) -> dict[str, Any]:
+    for key in reversed(path[1:]):
+        value = {key: value}
+    return {path[0]: value}

@@ -1,0 +1,16 @@
+"""Measure how well a network learned the classes of its second task."""
+
+from job import logged
+
+from weaklesion.accuracy import measure_accuracy
+
+with logged(snakemake.log[0]):
+    measure_accuracy(
+        model_safetensors=snakemake.input.model,
+        run_json=snakemake.input.run,
+        images_npy=snakemake.input.images,
+        samples_csv=snakemake.input.samples,
+        clusters_csv=snakemake.input.clusters,
+        accuracy_json=snakemake.output[0],
+        threads=snakemake.threads,
+    )

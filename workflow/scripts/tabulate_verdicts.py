@@ -1,0 +1,18 @@
+"""Judge the paper's claims by the runs of Table 1."""
+
+from job import logged
+
+from weaklesion.verdicts import tabulate_verdicts
+
+with logged(snakemake.log[0]):
+    tabulate_verdicts(
+        runs=[*snakemake.params.untrained, *snakemake.params.trained],
+        published_yaml=snakemake.input.published,
+        published_datasets=snakemake.params.published_datasets,
+        protocols=snakemake.params.protocols,
+        bootstrap_draws=snakemake.params.bootstrap_draws,
+        permutation_draws=snakemake.params.permutation_draws,
+        seed=snakemake.params.seed,
+        table_csv=snakemake.output.csv,
+        table_html=snakemake.output.html,
+    )
