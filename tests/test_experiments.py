@@ -6,17 +6,19 @@ import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
+    KINDS,
     arm_definition,
+    cells_of,
     check_config,
+    experiment_of,
+    flips_of_item,
     is_trained,
-    merge,
+    items_of,
     num_clusters,
-    patch_settings,
-    protocol_settings,
     runs_of,
-    stage_settings,
     training_settings,
 )
+from weaklesion.switches import merge, patch_settings, protocol_settings, stage_settings
 from weaklesion.training_settings import TrainingSettings
 
 
@@ -31,8 +33,111 @@ def study(config, root, name):
 
 def test_full_reproduction_of_table1(config):
     runs = runs_of(config, ["table1"])
-    assert len(runs) == len(set(runs)) == 3 * 3 * (4 * 5 + 1)
+    assert len(runs) == len(set(runs)) == 3 * 3 * (4 * 5 + 2)
     assert [run.seed for run in runs if run.arm == "ellipse"] == [0] * 9
+
+
+def test_plan_of_the_full_reproduction(config):
+    """Trainings that each item adds to those before it, and their sum."""
+    seen = set()
+    added = {}
+    for item in items_of(config, *KINDS):
+        runs = {run for run in runs_of(config, [item]) if is_trained(config, run.arm)}
+        added[item] = len(runs - seen)
+        seen |= runs
+    assert added == {
+        "table1": 3 * 3 * 4 * 5,
+        "table2": 0,
+        "table3": 2 * 2 * 5,
+        "table4": 2 * 2 * 5,
+        "table5": 2 * 2 * 5,
+        "table6": 3 * 2 * 5,  # a1l_dense; a1l_grabcut is there from Tables 3 to 5
+        "table7": 3 * 2 * 5,
+        "table8": 0,
+        "figure2": (9 + 8 + 9) * 5,  # K_opt is Table 1's
+        "figure5": 6 * 5,
+        "controls": 3 * 2 * 3 * 5,
+        "attribution": 390,
+    }
+    assert len(seen) == sum(added.values()) == 940
+
+
+def test_a_sweep_is_made_of_a_list_and_its_own_value_is_the_arm_itself(config):
+    cells = cells_of(config, "figure2", "lits")
+    assert ("corrected", "a1l") in cells
+    assert ("corrected", "a1l~k5") in cells
+    assert num_clusters(config, "lits", "a1l~k5") == 5
+    assert training_settings(config, "lits", "corrected", "a1l~k5")["num_classes"] == 5
+    weight = training_settings(config, "ham10k", "corrected", "a1l~alpha0.5")
+    assert weight["segmentation_weight"] == 0.5
+    assert arm_definition(config, "a1l~k5").get("published") is None
+    with pytest.raises(DataError, match="a variant is"):
+        arm_definition(config, "a1l~beta5")
+
+
+def test_one_switch_is_flipped_alone(config):
+    def differing(first, second, stage, **arm):
+        settings = [stage_settings(config, "ham10k", p, stage, **arm) for p in (first, second)]
+        return settings[0] != settings[1]
+
+    flipped = patch_settings(config, "ham10k", "corrected~S1")
+    assert flipped == patch_settings(config, "ham10k", "corrected") | {"split": "image"}
+    back = patch_settings(config, "ham10k", "released~S1")
+    assert back == patch_settings(config, "ham10k", "released") | {"split": "group"}
+    for stage in ("supervision", "clusters"):
+        assert not differing("corrected", "corrected~S1", stage)
+    assert stage_settings(config, "deeplesion", "corrected~K1", "clusters")["encoding"] == "clicked"
+    assert stage_settings(config, "lits", "corrected~K1", "clusters")["encoding"] == "opencv"
+
+
+def test_a_flipped_switch_of_training(config):
+    plain, flipped = (
+        training_settings(config, "ham10k", protocol, "a1l")
+        for protocol in ("corrected", "corrected~T1+T4")
+    )
+    assert flipped == plain | {"checkpoint": "last_if_stopped"}
+    framed = training_settings(config, "ham10k", "corrected~frame", "a1")
+    assert (framed["pad_to"], framed["loss_region"]) == ([384, 480], "map")
+    back = training_settings(config, "ham10k", "released~frame", "a1")
+    assert back["segmentation_weight"] == 100
+    assert back["pad_to"] == [128, 128]
+
+
+def test_runs_that_a_switch_does_not_change_are_not_repeated(config):
+    flips = {
+        (flip["base"], flip["switch"]): flip
+        for flip in flips_of_item(config, "attribution")
+        if flip["dataset"] == "ham10k"
+    }
+    assert flips[("corrected", "T1+T4")]["a1"] == "corrected"  # the switch is A1+L's
+    assert flips[("corrected", "T1+T4")]["a1l"] == "corrected~T1+T4"
+    assert flips[("corrected", "K1")]["a1"] == "corrected"  # A1 has no classes
+    assert flips[("corrected", "S1")]["a1"] == "corrected~S1"
+    assert not {"G16", "G8", "G5"} & {switch for _, switch in flips}  # of other datasets
+    runs = [run for run in runs_of(config, ["attribution"]) if run.dataset == "ham10k"]
+    assert not [run for run in runs if run.protocol == "corrected~T1+T4" and run.arm == "a1"]
+
+
+def test_unknown_switches_are_named(config):
+    with pytest.raises(DataError, match="switch of a protocol is 'S9'"):
+        patch_settings(config, "ham10k", "corrected~S9")
+    config["attribution"]["switches"]["S1"] = ["patches.ham10k.splt"]
+    with pytest.raises(DataError, match=r"no ham10k\.splt"):
+        patch_settings(config, "ham10k", "corrected~S1")
+
+
+def test_a_study_selects(config, root):
+    demo = study(config, root, "demo")
+    assert items_of(demo, *KINDS) == list(config["experiments"])
+    assert experiment_of(demo, "table4")["datasets"] == ["phantom_lits"]
+    assert experiment_of(demo, "table4")["protocols"] == ["demo"]
+    small = study(config, root, "ham10k-small")
+    assert items_of(small, *KINDS) == ["table1"]
+    small["select"]["items"] = ["table4"]
+    assert items_of(small, *KINDS) == []  # LiTS is not selected
+    small["select"]["items"] = ["table9"]
+    with pytest.raises(DataError, match=r"select\.items is 'table9'"):
+        items_of(small, *KINDS)
 
 
 def test_paper_hyperparameters(config, root):
@@ -121,8 +226,9 @@ def test_exceptions_hold_for_the_datasets_that_are_like_it(config, root):
 def test_settings_of_every_run_of_every_study_are_valid(config, root):
     for path in [None, *(root / "workflow/studies").glob("*.yaml")]:
         merged = config if path is None else study(config, root, path.stem)
-        for run in runs_of(merged, merged["experiments"]):
-            if merged["arms"][run.arm]["model"] is not None:
+        check_config(merged)
+        for run in runs_of(merged, items_of(merged, *KINDS)):
+            if is_trained(merged, run.arm):
                 TrainingSettings(**training_settings(merged, run.dataset, run.protocol, run.arm))
 
 
@@ -155,6 +261,13 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
     [
         ({"figures": {"ranked_by": "a9"}}, r"figures\.ranked_by is 'a9'"),
         ({"experiments": {"table1": {"arms": ["ellipse"]}}}, "ranked_by is 'a1'"),
+        ({"experiments": {"table7": {"baseline": "a1l"}}}, r"table7\.baseline is 'a1l'"),
+        (
+            {"protocols": {"corrected": {"training": {"pad_to": [144, 144]}}}},
+            r"table7, .*unet.* pad_to: a U-Net needs",
+        ),
+        ({"select": {"datasets": ["ham"]}}, r"select\.datasets is 'ham'"),
+        ({"select": {"protocols": ["fixed"]}}, r"table1\.protocols is 'fixed'"),
         ({"datasets": {"lits": {"like": "list"}}}, r"datasets\.lits\.like is 'list'"),
         ({"training": {"encoder": "resnet50"}}, "encoder .* is 'resnet50'"),
         ({"arms": {"a1_long": {"epochs_of": "a9"}}}, r"arms\.a1_long\.epochs_of is 'a9'"),

@@ -11,7 +11,7 @@ from weaklesion.tables import (
     SHOWN_TOO,
     TABLE1_COLUMNS,
     read_scores,
-    tabulate_table1,
+    tabulate_scores,
     verdict,
 )
 
@@ -63,7 +63,8 @@ def scored(tmp_path):
 
 def tabulate(scored, folder, expected=None):
     (folder / "published.yaml").write_text(yaml.safe_dump(PUBLISHED))
-    tabulate_table1(
+    tabulate_scores(
+        item="table1",
         scores_csvs=[path for path, _ in scored],
         expected=expected or [run for _, run in scored],
         published_yaml=folder / "published.yaml",
@@ -71,6 +72,8 @@ def tabulate(scored, folder, expected=None):
         published_arms={"a1": "A1"},
         protocols=PROTOCOLS,
         baseline="a1",
+        columns=["Dice", "AVD"],
+        title="Table 1",
         references={"ham10k": "dense"},
         sources={"ham10k": "dataverse"},
         bootstrap_draws=200,

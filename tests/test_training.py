@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from weaklesion.clusters import cluster_lesions
 from weaklesion.errors import DataError
 from weaklesion.files import read_array
-from weaklesion.inference import predict_arm, predict_target
+from weaklesion.inference import predict_arm
 from weaklesion.loop import Progress, keep
+from weaklesion.predictions import predict_target
 from weaklesion.samples import read_samples, split_ids
 from weaklesion.steps import training_step
 from weaklesion.supervision import draw_ellipses, draw_soft_ellipses

@@ -20,7 +20,7 @@ from weaklesion.switches import (
     stage_settings,
     value_at,
 )
-from weaklesion.training_settings import MULTI_TASK_MODELS
+from weaklesion.training_settings import MULTI_TASK_MODELS, TrainingSettings
 
 KINDS = ("scores", "cost", "accuracy", "sweep", "attribution")
 VARIANT = r"(k|alpha)([0-9.]+)"
@@ -94,6 +94,10 @@ def check_config(config: Config) -> None:
         for run in runs:
             if is_trained(config, run.arm):
                 settings = training_settings(config, run.dataset, run.protocol, run.arm)
+                try:
+                    TrainingSettings(**settings)
+                except ValueError as error:
+                    raise DataError(f"config: experiments.{item}, {run}: {error}.") from error
                 if settings["weights"] == "imagenet":
                     files = config["imagenet_weights"]["files"]
                     check_known("encoder (with weights: imagenet)", settings["encoder"], files)

@@ -202,3 +202,46 @@ def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
         )
     axis.set_xlim(-0.5, mask.shape[1] - 0.5)
     axis.set_ylim(mask.shape[0] - 0.5, -0.5)
+
+
+SWEPT = {"k": "Number of clusters K", "alpha": "Weight of the segmentation loss, alpha"}
+
+
+def plot_sweep(
+    *,
+    table_csv: str | Path,
+    over: str,
+    own: Mapping[str, float],
+    title: str,
+    figures: Sequence[str | Path],
+) -> None:
+    """Plot the test Dice against a setting that was swept, with intervals.
+
+    Args:
+        table_csv: a row a point, see `weaklesion.sweeps`.
+        over: `k` or `alpha`.
+        own: dataset to the value that the arm itself has.
+        title: the figure's title.
+        figures: files to write.
+    """
+    table = pd.read_csv(table_csv)
+    blocks = list(table.groupby(["dataset", "protocol"], sort=False))
+    with style():
+        figure, axes = plt.subplots(
+            1, len(blocks), figsize=(4.6 * len(blocks), 3.8), squeeze=False, layout="constrained"
+        )
+        for axis, ((dataset, protocol), block) in zip(axes.flat, blocks, strict=True):
+            axis.fill_between(
+                block[over], block["ci_low"], block["ci_high"], color=PALETTE[0], alpha=0.2, lw=0
+            )
+            axis.plot(block[over], block["mean"], marker="o", color=PALETTE[0])
+            axis.axvline(own[str(dataset)], color="0.4", ls="--", lw=1)
+            axis.set(xlabel=SWEPT[over], ylabel="Test Dice, %", title=f"{dataset}, {protocol}")
+            if over == "alpha":
+                axis.set_xscale("log")
+        figure.suptitle(
+            f"{title}\n{block['n_seeds'].min()} seeds; band: 95 % interval over groups;"
+            " dashed: the value of the other tables",
+            fontsize="medium",
+        )
+        save(figure, figures)

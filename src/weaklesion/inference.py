@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from weaklesion.clusters import Encoding
 from weaklesion.cpu_convolutions import speed_up_on_cpu
 from weaklesion.errors import DataError
-from weaklesion.files import write_array, written_whole
 from weaklesion.inputs import InputFrame
 from weaklesion.models import build_model
-from weaklesion.partners import choose_partners
+from weaklesion.predictions import write_predictions
 from weaklesion.progress import progress
 from weaklesion.samples import read_rows, split_ids
 from weaklesion.steps import EVALUATION_BATCH, network_outputs
@@ -36,7 +35,7 @@ def predict_arm(
     predictions_csv: str | Path,
     ellipses_csv: str | Path | None = None,
     clusters_csv: str | Path | None = None,
-    encoding: Encoding = "raw",
+    encoding: Literal["raw", "opencv", "clicked", "periodic"] = "raw",
     threads: int = 1,
 ) -> None:
     """Predict the test split with a trained network.
@@ -76,6 +75,8 @@ def predict_arm(
     if settings.model == "acoseg":  # the released network's partner changes nothing (T9)
         if ellipses_csv is None or clusters_csv is None:
             raise DataError(f"{settings.model} needs ellipses and clusters to choose partners.")
+        from weaklesion.partners import choose_partners  # slow to import, and seldom needed
+
         chosen = choose_partners(masks, samples_csv, ellipses_csv, clusters_csv, encoding)
         table = table.assign(**chosen)
         partner_images = read_rows(images_npy, samples_csv, list(chosen["partner"]))
@@ -122,34 +123,3 @@ def predict_masks(
         logits, _ = network_outputs(model, images[index], frame, settings, beside)
         masks.append(frame.patch_masks(logits).cpu().numpy())
     return np.concatenate(masks)
-
-
-def predict_target(
-    *,
-    target_npy: str | Path,
-    target_ids_csv: str | Path,
-    samples_csv: str | Path,
-    predictions_npy: str | Path,
-    predictions_csv: str | Path,
-) -> None:
-    """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
-    ids = split_ids(samples_csv, "test")
-    masks = read_rows(target_npy, target_ids_csv, ids)
-    write_predictions(masks, pd.DataFrame({"id": ids}), predictions_npy, predictions_csv)
-
-
-def write_predictions(
-    masks: np.ndarray,
-    table: pd.DataFrame,
-    predictions_npy: str | Path,
-    predictions_csv: str | Path,
-) -> None:
-    """Write (T, H, W) masks and the table of ids that they belong to."""
-    write_array(predictions_npy, masks.astype(np.uint8))
-    with written_whole(predictions_csv) as beside:
-        table.to_csv(beside, index=False)
-    logger.info(
-        "predicted %d samples, %d of them empty",
-        len(table),
-        int((~masks.astype(bool).any(axis=(1, 2))).sum()),
-    )

@@ -202,28 +202,21 @@ rule tabulate_accuracy:
         "../scripts/tabulate_accuracy.py"
 
 
-rule plot_sweep:
-    """Plot Dice against a setting that is swept."""
+rule tabulate_sweep:
+    """Tabulate Dice against a setting that is swept."""
     input:
         scores=files_of_item("scores.csv"),
         code=module_files("sweeps"),
     output:
-        csv=RESULTS / "tables/{item}.csv",
-        svg=report(
-            RESULTS / "figures/{item}.svg",
-            caption="../report/sweep.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "figure"},
-        ),
-        png=RESULTS / "figures/{item}.png",
+        RESULTS / "tables/{item}.csv",
     log:
-        LOGS / "plot_sweep/{item}.log",
+        LOGS / "tabulate_sweep/{item}.log",
     benchmark:
-        BENCHMARKS / "plot_sweep/{item}.tsv"
+        BENCHMARKS / "tabulate_sweep/{item}.tsv"
     wildcard_constraints:
         item=items_matching("sweep"),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
@@ -233,13 +226,11 @@ rule plot_sweep:
         ),
         points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
         over=of_item("over"),
-        own=lambda wildcards: experiments.own_values(config, wildcards.item),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
-        title=of_item("title"),
         draws=config["statistics"]["bootstrap_draws"],
         seed=config["statistics"]["seed"],
     script:
-        "../scripts/plot_sweep.py"
+        "../scripts/tabulate_sweep.py"
 
 
 rule tabulate_attribution:

@@ -258,6 +258,38 @@ rule plot_angles:
         "../scripts/plot_angles.py"
 
 
+rule plot_sweep:
+    """Plot Dice against a setting that is swept."""
+    input:
+        table=RESULTS / "tables/{item}.csv",
+        code=module_files("figures"),
+    output:
+        svg=report(
+            RESULTS / "figures/{item}.svg",
+            caption="../report/sweep.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "figure"},
+        ),
+        png=RESULTS / "figures/{item}.png",
+    log:
+        LOGS / "plot_sweep/{item}.log",
+    benchmark:
+        BENCHMARKS / "plot_sweep/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("sweep"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        over=of_item("over"),
+        own=lambda wildcards: experiments.own_values(config, wildcards.item),
+        title=of_item("title"),
+    script:
+        "../scripts/plot_sweep.py"
+
+
 rule tabulate_agreement:
     """Say how well each supervision agrees with the dense references."""
     input:

@@ -100,7 +100,7 @@ rule predict_target:
         target=target_of,
         target_ids=target_ids_of,
         samples=PATCHES / "samples.csv",
-        code=module_files("inference"),
+        code=module_files("predictions"),
     output:
         predictions=RUN / "predictions.npy",
         ids=RUN / "predictions.csv",
@@ -111,7 +111,7 @@ rule predict_target:
     wildcard_constraints:
         arm=arms_matching(trained=False),
     conda:
-        "../../envs/train.yaml"
+        "../../envs/data.yaml"
     resources:
         mem_mb=2000,
         runtime=30,

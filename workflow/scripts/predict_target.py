@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.inference import predict_target
+from weaklesion.predictions import predict_target
 
 with logged(snakemake.log[0]):
     predict_target(

@@ -1,0 +1,388 @@
+"""Each table and figure from a small hand-made set of scores, with known answers."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from weaklesion.accuracy_table import tabulate_accuracy
+from weaklesion.attribution import tabulate_attribution
+from weaklesion.costs import tabulate_cost
+from weaklesion.errors import DataError
+from weaklesion.figures import plot_sweep
+from weaklesion.measures import MEASURES
+from weaklesion.overview import write_overview
+from weaklesion.published import printed_cells, read_published
+from weaklesion.sweeps import tabulate_sweep
+from weaklesion.verdicts import CLAIMS, RULES, judge, judge_hours, tabulate_verdicts
+
+DRAWS = {"bootstrap_draws": 200, "permutation_draws": 400, "seed": 0}
+POLICY = "worst_possible"
+PROTOCOL = {
+    "undefined": POLICY,
+    "published_as": {
+        "IoU": "iou",
+        "Dice": "dice",
+        "VS": "volumetric_similarity",
+        "CenterError": "center_error",
+        "PerimeterError": "perimeter_error",
+        "AVD": "hausdorff",
+    },
+}
+
+
+@pytest.fixture
+def published(root):
+    return root / "workflow/resources/published_numbers.yaml"
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write one run's scores and run.json; return its description."""
+
+    def make(arm, seed, dice, *, dataset="ham10k", protocol="p", hours=1.0, others=0.5, ids="s"):
+        run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
+        rows = [
+            {
+                **run,
+                "id": f"{ids}{number}",
+                "group": f"g{ids}{number}",
+                "metric": metric,
+                "value": value if metric == "dice" else others,
+                "status": "ok",
+                "worst": 0.0 if measure.larger_is_better else 100.0,
+            }
+            for number, value in enumerate(dice)
+            for metric, measure in MEASURES.items()
+        ]
+        folder = tmp_path / f"{dataset}-{protocol}-{arm}-{seed}"
+        folder.mkdir()
+        pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
+        told = {
+            "device": "one GPU",
+            "threads": 1,
+            "wall_s": 3600 * hours,
+            "epochs_run": 10 * seed,
+            "images_per_second": 100.0,
+            "peak_gpu_memory_bytes": 2**31,
+            "code": {"commit": "0123456789abcdef", "dirty": False},
+            "versions": {"torch": "2"},
+        }
+        (folder / "run.json").write_text(json.dumps(told))
+        return {
+            **run,
+            "network": "resnet101, ImageNet weights",
+            "scores": folder / "scores.csv",
+            "run": folder / "run.json",
+        }
+
+    return make
+
+
+def test_published_tables_are_found_by_dataset_arm_and_column(published):
+    numbers = read_published(published)
+    arms = {"a1": "A1", "a1l": "A1_L", "acoseg": "ACoseg"}
+    table1 = printed_cells(numbers, "table1", arms)
+    assert len(table1) == 3 * 3 * 6
+    assert table1[("HAM10K", "a1l", "Dice")] == (
+        numbers["table1"]["HAM10K"]["A1_L"]["Dice"]["mean"],
+        numbers["table1"]["HAM10K"]["A1_L"]["Dice"]["std"],
+    )
+    table3 = printed_cells(numbers, "table3", arms)
+    assert len(table3) == 4 * 4
+    shown = numbers["table3_NIH_DeepLesion_supervision"]
+    assert table3[("NIH_DeepLesion", "a1_grabcut", "Dice")][0] == shown["A1_GrabCut"]["Dice"]
+    perimeter = table3[("NIH_DeepLesion", "a1l", "PerimeterError")]
+    assert perimeter[0] == shown["A1_L_Ellipse"]["CircumfError"]
+    assert math.isnan(perimeter[1])
+    table6 = printed_cells(numbers, "table6", arms)
+    full = numbers["table6_supervision_dice"]["HAM10K"]["FullySupervised"]
+    assert table6[("HAM10K", "a1l_dense", "Dice")][0] == full
+    assert len(table6) == 9
+    table7 = printed_cells(numbers, "table7", arms)
+    assert table7[("LiTS", "unet", "Dice")][0] == numbers["table7_backbone_dice"]["LiTS"]["UNet"]
+    assert printed_cells(numbers, "controls", arms) == {}
+
+
+def test_cost_with_known_answers(make_run, published, tmp_path):
+    runs = [
+        make_run("a1l", 1, [0.8, 1.0], hours=1.0),
+        make_run("a1l", 2, [0.6, 0.8], hours=2.0),
+        make_run("acoseg", 1, [0.5, 0.5], hours=6.0),
+        make_run("acoseg", 2, [0.5, 0.5], hours=6.0),
+    ]
+    tabulate_cost(
+        runs=runs,
+        published_yaml=published,
+        published_datasets={"ham10k": "HAM10K"},
+        title="Table 2",
+        table_csv=tmp_path / "t.csv",
+        table_html=tmp_path / "t.html",
+    )
+    table = pd.read_csv(tmp_path / "t.csv").set_index("arm")
+    ours = table.loc["a1l"]
+    assert (ours["hours"], ours["n_seeds"], ours["epochs"]) == (1.5, 2, 15)
+    assert ours["hours_std"] == pytest.approx(math.sqrt(0.5), rel=1e-5)
+    assert ours["saved_percent"] == pytest.approx(75)
+    assert ours["dice"] == pytest.approx(80)
+    assert ours["peak_gpu_gib"] == 2
+    numbers = read_published(published)["table2_training_gpu_hours"]["HAM10K"]
+    assert ours["published_hours"] == numbers["A1_L"]
+    assert ours["published_saved_percent"] == -numbers["pct"]
+    assert table.loc["acoseg", "published_hours"] == numbers["ACoseg"]
+    assert table.loc["acoseg", "saved_percent"] == 0
+    assert "one GPU, 1 thread" in (tmp_path / "t.html").read_text()
+
+
+def test_accuracy_with_known_answers(published, tmp_path):
+    runs = []
+    for seed, accuracy in ((1, 0.4), (2, 0.6)):
+        path = tmp_path / f"{seed}.json"
+        splits = {
+            split: {"accuracy": accuracy, "majority": 0.1, "num_samples": 10}
+            for split in ("train", "val", "test")
+        }
+        path.write_text(json.dumps({"num_classes": 40, **splits}))
+        runs.append({"dataset": "lits", "protocol": "p", "arm": "a1l", "seed": seed,
+                     "network": "resnet101", "accuracy": path})  # fmt: skip
+    tabulate_accuracy(
+        runs=runs,
+        published_yaml=published,
+        published_datasets={"lits": "LiTS"},
+        title="Table 8",
+        table_csv=tmp_path / "t.csv",
+        table_html=tmp_path / "t.html",
+    )
+    test = pd.read_csv(tmp_path / "t.csv").set_index("split").loc["test"]
+    assert test["accuracy"] == pytest.approx(50)
+    assert test["std"] == pytest.approx(100 * math.sqrt(0.02), rel=1e-5)
+    assert (test["majority"], test["chance"], test["n_seeds"]) == (10, 2.5, 2)
+    printed = read_published(published)["table8_classification_accuracy_percent"]["LiTS"]["test"]
+    assert test["published"] == printed
+
+
+def test_sweep_with_known_answers(make_run, tmp_path):
+    runs = [make_run(arm, seed, [dice, dice]) for arm, dice in (("a1l~k5", 0.7), ("a1l", 0.8))
+            for seed in (1, 2)]  # fmt: skip
+    points = [
+        {"dataset": "ham10k", "protocol": "p", "arm": "a1l", "value": 45},
+        {"dataset": "ham10k", "protocol": "p", "arm": "a1l~k5", "value": 5},
+    ]
+    given = {
+        "points": points,
+        "over": "k",
+        "undefined": {"p": POLICY},
+        "draws": 100,
+        "seed": 0,
+        "table_csv": tmp_path / "t.csv",
+    }
+    tabulate_sweep(runs=runs, **given)
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert table["k"].tolist() == [5, 45]
+    assert table["mean"].tolist() == pytest.approx([70, 80])
+    assert table["n_seeds"].tolist() == [2, 2]
+    plot_sweep(
+        table_csv=tmp_path / "t.csv",
+        over="k",
+        own={"ham10k": 45},
+        title="Figure 2",
+        figures=[tmp_path / "f.svg", tmp_path / "f.png"],
+    )
+    assert "Number of clusters K" in (tmp_path / "f.svg").read_text()
+    runs[0] = runs[0] | {"seed": 3}
+    with pytest.raises(DataError, match="missing"):
+        tabulate_sweep(runs=runs, **given)
+
+
+def test_attribution_with_known_answers(make_run, tmp_path):
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.5, 0.7, 30)
+    runs = []
+    for seed in (1, 2):
+        runs += [
+            make_run("a1", seed, base, protocol="c"),
+            make_run("a1l", seed, base + 0.01, protocol="c"),
+            make_run("a1", seed, base - 0.05, protocol="c~G18"),
+            make_run("a1l", seed, base + 0.01, protocol="c~G18"),
+            make_run("a1", seed, base + 0.2, protocol="c~S1", ids="other"),
+            make_run("a1l", seed, base + 0.2, protocol="c~S1", ids="other"),
+            make_run("a1l", seed, base + 0.03, protocol="c~T1"),
+        ]
+    flips = [
+        {"dataset": "ham10k", "base": "c", "switch": "G18", "a1": "c~G18", "a1l": "c~G18"},
+        {"dataset": "ham10k", "base": "c", "switch": "S1", "a1": "c~S1", "a1l": "c~S1"},
+        {"dataset": "ham10k", "base": "c", "switch": "T1", "a1": "c", "a1l": "c~T1"},
+    ]
+    tabulate_attribution(
+        runs=runs,
+        flips=flips,
+        undefined={"c": POLICY},
+        arm="a1",
+        multi_task_arm="a1l",
+        title="Attribution",
+        table_csv=tmp_path / "t.csv",
+        table_html=tmp_path / "t.html",
+        **DRAWS,
+    )
+    table = pd.read_csv(tmp_path / "t.csv")
+    table = table[table["metric"] == "dice"].set_index(["switch", "quantity"])
+    found = table["difference"]
+    assert found["G18", "a1"] == pytest.approx(-5)
+    assert found["G18", "a1l"] == pytest.approx(0, abs=1e-6)
+    assert found["G18", "gain"] == pytest.approx(5)
+    # other test samples: means of both, with a wide interval
+    assert found["S1", "a1"] == pytest.approx(20)
+    assert found["S1", "gain"] == pytest.approx(-1)
+    assert not table.loc[("S1", "a1"), "paired"]
+    assert table.loc[("S1", "a1"), "ci_low"] < 19 < 21 < table.loc[("S1", "a1"), "ci_high"]
+    # an arm that the switch does not change keeps its runs
+    assert found["T1", "a1"] == 0
+    assert found["T1", "gain"] == pytest.approx(2)
+    assert "other test samples" in (tmp_path / "t.html").read_text()
+
+
+def judged(runs, published, folder, datasets=None):
+    tabulate_verdicts(
+        runs=runs,
+        published_yaml=published,
+        published_datasets={"ham10k": "HAM10K"} if datasets is None else datasets,
+        protocols={"p": PROTOCOL},
+        table_csv=folder / "v.csv",
+        table_html=folder / "v.html",
+        **DRAWS,
+    )
+    return pd.read_csv(folder / "v.csv").set_index("claim")
+
+
+def better_runs(make_run, gain, seeds, **options):
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0.5, 0.7, 60)
+    return [
+        run
+        for seed in range(1, seeds + 1)
+        for run in (
+            make_run("a1", seed, base + rng.normal(0, 0.004, 60), **options),
+            make_run("a1l", seed, base + gain + rng.normal(0, 0.004, 60), **options),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [(0.03, "reproduced"), (0.0, "not reproduced"), (-0.03, "not reproduced")]
+)
+def test_a_clear_answer_over_five_seeds(make_run, published, tmp_path, gain, verdict):
+    table = judged(better_runs(make_run, gain, 5), published, tmp_path)
+    assert table.loc["Dice against A1", "verdict"] == verdict
+    assert table.loc["Dice against A1", "improvement_percent"] == pytest.approx(
+        100 * gain / 0.6, abs=0.4
+    )
+    # equal in every other metric
+    assert table.loc["Centre against A1", "verdict"] == "undecided"
+
+
+def test_a_study_too_small_decides_nothing(make_run, published, tmp_path):
+    table = judged(better_runs(make_run, 0.03, 1), published, tmp_path)
+    assert table.loc["Dice against A1", "verdict"] == "undecided"
+
+
+def test_a_phantom_tests_no_claim_of_the_paper(make_run, published, tmp_path):
+    table = judged(better_runs(make_run, 0.03, 2), published, tmp_path, datasets={})
+    assert set(table["verdict"]) == {"not testable here"}
+    assert set(table["why"]) == {"not the paper's dataset"}
+
+
+def test_claims_about_arms_that_were_not_run(make_run, published, tmp_path):
+    table = judged(better_runs(make_run, 0.03, 2), published, tmp_path)
+    assert table.loc["Training time", "verdict"] == "not testable here"
+    assert table.loc["Training time", "why"] == "an arm is missing"
+    # HAM10K is not one of the CT datasets
+    assert "Dice against ACoseg" not in table.index
+    page = (tmp_path / "v.html").read_text()
+    for rule in RULES.values():
+        assert rule.split(",")[0].replace("'", "&#39;") in page
+
+
+@pytest.mark.parametrize(
+    ("hours", "verdict"),
+    [
+        ({"a1l": [1, 1], "acoseg": [4, 5]}, "reproduced"),
+        ({"a1l": [3, 3], "acoseg": [4, 5]}, "not reproduced"),
+        ({"a1l": [1, 3], "acoseg": [4, 4]}, "undecided"),
+        ({"a1l": [1], "acoseg": [4]}, "undecided"),
+    ],
+)
+def test_training_time(hours, verdict):
+    by_run = {
+        ("d", "p", arm, seed): value
+        for arm, values in hours.items()
+        for seed, value in enumerate(values)
+    }
+    assert judge_hours(by_run, ("d", "p"), "a1l", "acoseg", 69.0)["verdict"] == verdict
+
+
+def test_judge():
+    row = {
+        "p_holm": 0.01,
+        "improvement_percent": 2.0,
+        "ci_high_percent": 3.0,
+        "claimed_percent": 1.0,
+        "detectable_percent": 0.5,
+    }
+    assert judge(row) == "reproduced"
+    assert judge(row | {"ci_high_percent": 0.9, "improvement_percent": 0.5}) == "not reproduced"
+    assert judge(row | {"improvement_percent": -2.0}) == "not reproduced"
+    assert judge(row | {"p_holm": 0.2}) == "undecided"
+    assert judge(row | {"p_holm": 0.2, "ci_high_percent": 0.9}) == "not reproduced"
+    small = {"p_holm": 0.2, "ci_high_percent": 0.9, "detectable_percent": 2.0}
+    assert judge(row | small) == "undecided"
+    assert judge(row | {"p_holm": math.nan}) == "undecided"
+
+
+def test_claims_read_their_sizes_from_the_published_numbers(published):
+    numbers = read_published(published)
+    sizes = {claim.name: claim.size(numbers) for claim in CLAIMS}
+    claimed = numbers["headline_claims"]
+    assert sizes["Dice, headline"] == claimed["abstract"]["dice_improvement_pct"]
+    assert f"{sizes['Training time']:g}-" in claimed["section5"]["time_saved_pct"]
+
+
+def test_overview_tells_what_was_run(make_run, published, tmp_path):
+    runs = better_runs(make_run, 0.03, 2)
+    judged(runs, published, tmp_path)
+    pd.DataFrame(
+        [{"dataset": "ham10k", "protocol": "p", "arm": "a1", "metric": "dice", "mean": 60.0,
+          "std": 1.0, "ci_low": 58.0, "ci_high": 62.0, "published_mean": 90.01,
+          "published_std": 0.09, "n_seeds": 2, "network": "resnet101"}]
+    ).to_csv(tmp_path / "table1.csv", index=False)  # fmt: skip
+    account = {"kept": {"train": 7, "val": 8, "test": 9}}
+    (tmp_path / "patches.json").write_text(json.dumps(account))
+    write_overview(
+        study="mine",
+        items={"table1": "Table 1: the effect"},
+        runs=runs,
+        patches=[{"dataset": "ham10k", "protocol": "p", "source": "dataverse",
+                  "patches": tmp_path / "patches.json"}],
+        verdicts_csv=tmp_path / "v.csv",
+        table1_csv=tmp_path / "table1.csv",
+        page_html=tmp_path / "o.html",
+    )  # fmt: skip
+    page = (tmp_path / "o.html").read_text()
+    for word in (
+        "Study mine",
+        "0123456789ab",
+        "one GPU (1 threads)",
+        "4 hours of training",
+        "Table 1: the effect",
+        "<td>7</td><td>8</td><td>9</td>",
+        "90.01 ± 0.09",
+    ):
+        assert word in page
+
+
+def test_published_file_has_no_other_tables_of_scores(published):
+    content = yaml.safe_load(published.read_text())
+    tables = {key for key in content if key.startswith("table")}
+    assert len(tables) == 8

@@ -1,0 +1,16 @@
+"""Tabulate Dice against a setting that is swept."""
+
+from job import logged
+
+from weaklesion.sweeps import tabulate_sweep
+
+with logged(snakemake.log[0]):
+    tabulate_sweep(
+        runs=snakemake.params.runs,
+        points=snakemake.params.points,
+        over=snakemake.params.over,
+        undefined=snakemake.params.undefined,
+        draws=snakemake.params.draws,
+        seed=snakemake.params.seed,
+        table_csv=snakemake.output[0],
+    )
