@@ -52,11 +52,12 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, paths: Sequence[str | Path]) -> None:
-    """Write a figure to every path, in the format of its suffix."""
+    """Write a figure to every path, in the format of its suffix; its title is the text for it."""
+    title = {"Title": figure.get_suptitle().replace("\n", ". ")}
     for path in paths:
         no_date = {"Date": None} if Path(path).suffix == ".svg" else {}
         with written_whole(path) as beside:
-            figure.savefig(beside, bbox_inches="tight", metadata=no_date)
+            figure.savefig(beside, bbox_inches="tight", metadata={**title, **no_date})
         logger.info("drew %s", path)
     plt.close(figure)
 
@@ -126,7 +127,8 @@ def plot_contours(
 ) -> None:
     """Draw test images with the contours of the reference and of each arm.
 
-    The images stand at evenly spaced ranks of one arm's Dice, from its worst to its best.
+    A row each: the worst of one arm's Dice, those about its median, its best, and those on which
+    the arms differ most.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
@@ -138,21 +140,18 @@ def plot_contours(
         arms: `arm` (its name), `predictions` (path of predictions.npy), `ids` (path of
             predictions.csv) and `scores` (path of scores.csv), of one run each.
         ranked_by: name of the arm by whose Dice the images are chosen.
-        num_images: number of images.
+        num_images: number of images of a row.
         title: the figure's title.
         figures: files to write.
     """
     dice = {arm["arm"]: _dice_by_id(arm["scores"]) for arm in arms}
-    order = dice[ranked_by].sort_values(kind="stable").index
-    chosen = [
-        order[i] for i in np.linspace(0, len(order) - 1, min(num_images, len(order))).astype(int)
-    ]
+    cases = choose_cases(pd.DataFrame(dice), ranked_by, num_images)
+    chosen = [name for names in cases.values() for name in names]
     images = read_rows(images_npy, samples_csv, chosen)
     references = read_rows(reference_npy, reference_ids_csv, chosen)
     masks = {arm["arm"]: read_rows(arm["predictions"], arm["ids"], chosen) for arm in arms}
     colors = arm_colors(all_arms)
-    columns = 5
-    rows = -(-len(chosen) // columns)
+    rows, columns = len(cases), len(chosen) // len(cases)
     with style():
         figure, axes = plt.subplots(
             rows,
@@ -163,7 +162,10 @@ def plot_contours(
         )
         for axis in axes.flat:
             axis.set_axis_off()
-        for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=False)):
+        for axis, case in zip(axes[:, 0], cases, strict=True):
+            axis.text(-0.06, 0.5, case, rotation=90, va="center", ha="right",
+                      transform=axis.transAxes)  # fmt: skip
+        for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=True)):
             show(axis, images[index], channel_order)
             outline(axis, references[index], REFERENCE_COLOR, 2.2)
             for arm in arms:
@@ -176,6 +178,29 @@ def plot_contours(
         names = ", ".join(arm["arm"] for arm in arms)
         figure.suptitle(f"{title}; above each image the Dice of {names}")
         save(figure, figures)
+
+
+def choose_cases(dice: pd.DataFrame, ranked_by: str, per_case: int) -> dict[str, list[str]]:
+    """Choose samples to show, by a stated rule.
+
+    Args:
+        dice: Dice of each sample (rows) and arm (columns).
+        ranked_by: arm by which the worst, the middle and the best are told.
+        per_case: samples a case; fewer where there are not as many.
+
+    Returns:
+        Case to sample ids; a sample may stand for more than one.
+    """
+    order = dice[ranked_by].sort_values(kind="stable").index
+    count = min(per_case, len(order))
+    middle = (len(order) - count) // 2
+    spread = (dice.max(axis=1) - dice.min(axis=1)).sort_values(ascending=False, kind="stable")
+    return {
+        f"worst of {ranked_by}": list(order[:count]),
+        f"median of {ranked_by}": list(order[middle : middle + count]),
+        f"best of {ranked_by}": list(order[len(order) - count :]),
+        "arms differ most": list(spread.index[:count]),
+    }
 
 
 def show(axis: plt.Axes, image: np.ndarray, channel_order: str) -> None:

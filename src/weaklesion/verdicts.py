@@ -108,7 +108,7 @@ CLAIMS = (
     Claim(
         name="Centre against A1",
         where="section 5",
-        text="The second task improves the centre error over A1 (a size is given as `up to`).",
+        text="The second task improves the centre error over A1 (its size is an upper bound).",
         datasets=ALL,
         arm="a1l",
         baseline=("a1",),
@@ -118,7 +118,7 @@ CLAIMS = (
     Claim(
         name="Perimeter against A1",
         where="section 5",
-        text="The second task improves the perimeter error over A1 (a size is given as `up to`).",
+        text="The second task improves the perimeter error over A1 (its size is an upper bound).",
         datasets=ALL,
         arm="a1l",
         baseline=("a1",),
