@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,13 @@ from weaklesion.files import written_whole
 from weaklesion.measures import MEASURES, MM, measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_cells, read_published
-from weaklesion.statistics import compare, estimate, holm, resolve_undefined
+from weaklesion.statistics import (
+    UndefinedPolicy,
+    compare,
+    estimate,
+    holm,
+    resolve_undefined,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -140,56 +146,32 @@ def tabulate_scores(
         )
     printed = printed_cells(published, item, published_arms)
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
+    options = {
+        "bootstrap_draws": bootstrap_draws,
+        "permutation_draws": permutation_draws,
+        "seed": seed,
+    }
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
         chosen = {choice["published_as"][column]: column for column in columns}
-        resolved = resolve_undefined(block, choice["undefined"])
-        cells = {
-            (str(arm), str(metric)): cell
-            for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False)
-        }
-        raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
-        for (arm, metric), cell in cells.items():
-            scale = 100.0 if measure_of(metric).unit == "%" else 1.0
-            ours = scaled(asdict(estimate(cell, draws=bootstrap_draws, seed=seed)), scale)
-            name = published_datasets.get(str(dataset), "")
-            mean, std = printed.get((name, arm, chosen.get(metric, "")), (math.nan, math.nan))
-            row = {
-                "dataset": dataset,
-                "protocol": protocol,
-                "arm": arm,
-                "metric": metric,
-                **ours,
-                "published_mean": mean,
-                "published_std": std,
-                "difference": ours["mean"] - mean,
-                "n_empty": int((raw[(arm, metric)]["status"] != "ok").sum()),
-                "n_undefined": int(raw[(arm, metric)]["value"].isna().sum()),
-                "undefined_policy": choice["undefined"],
-                "network": networks[(dataset, protocol, arm)],
-                "reference": references[str(dataset)],
-                "source": sources[str(dataset)],
-            }
-            if metric in chosen and arm != baseline and (baseline, metric) in cells:
-                against = compare(
-                    cell,
-                    cells[(baseline, metric)],
-                    bootstrap_draws=bootstrap_draws,
-                    permutation_draws=permutation_draws,
-                    seed=seed,
-                )
-                row |= {
-                    "baseline": baseline,
-                    "gain": scale * against.difference,
-                    "gain_ci_low": scale * against.ci_low,
-                    "gain_ci_high": scale * against.ci_high,
-                    "p_groups": against.p_groups,
-                    "p_seeds": against.p_seeds,
-                    "p_holm": against.p_value,
-                    "detectable": scale * against.detectable,
+        name = published_datasets.get(str(dataset), "")
+        for cell in block_cells(block, choice["undefined"], baseline, list(chosen), options):
+            place = name, cell["arm"], chosen.get(cell["metric"], "")
+            mean, std = printed.get(place, (math.nan, math.nan))
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "protocol": protocol,
+                    **cell,
+                    "published_mean": mean,
+                    "published_std": std,
+                    "difference": cell["mean"] - mean,
+                    "network": networks[(dataset, protocol, cell["arm"])],
+                    "reference": references[str(dataset)],
+                    "source": sources[str(dataset)],
                 }
-            rows.append(row)
+            )
     table = pd.DataFrame(rows).reindex(columns=TABLE1_COLUMNS)
     for _, of_protocol in table.groupby("protocol"):
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
@@ -198,6 +180,54 @@ def tabulate_scores(
     with written_whole(table_html) as beside:
         beside.write_text(render_scores(table, protocols, columns, title), encoding="utf-8")
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
+
+
+def block_cells(
+    block: pd.DataFrame,
+    undefined: UndefinedPolicy,
+    baseline: str,
+    compared: Sequence[str],
+    options: Mapping[str, int],
+) -> Iterator[dict[str, Any]]:
+    """Yield the cells of one dataset and protocol: an arm's metric each.
+
+    Args:
+        block: its scores.
+        undefined: what an undefined value counts as.
+        baseline: arm that the others are compared with.
+        compared: metrics under which they are.
+        options: draws and seed of `weaklesion.statistics.compare`.
+    """
+    resolved = resolve_undefined(block, undefined)
+    cells = {
+        (str(arm), str(metric)): cell
+        for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False)
+    }
+    raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
+    for (arm, metric), cell in cells.items():
+        scale = 100.0 if measure_of(metric).unit == "%" else 1.0
+        found = estimate(cell, draws=options["bootstrap_draws"], seed=options["seed"])
+        row = {
+            "arm": arm,
+            "metric": metric,
+            **scaled(asdict(found), scale),
+            "n_empty": int((raw[(arm, metric)]["status"] != "ok").sum()),
+            "n_undefined": int(raw[(arm, metric)]["value"].isna().sum()),
+            "undefined_policy": undefined,
+        }
+        if metric in compared and arm != baseline and (baseline, metric) in cells:
+            against = compare(cell, cells[(baseline, metric)], **options)
+            row |= {
+                "baseline": baseline,
+                "gain": scale * against.difference,
+                "gain_ci_low": scale * against.ci_low,
+                "gain_ci_high": scale * against.ci_high,
+                "p_groups": against.p_groups,
+                "p_seeds": against.p_seeds,
+                "p_holm": against.p_value,
+                "detectable": scale * against.detectable,
+            }
+        yield row
 
 
 def scaled(estimated: dict[str, Any], scale: float) -> dict[str, Any]:

@@ -192,12 +192,16 @@ def tabulate_verdicts(
         for run in runs
         if run.get("run")
     }
+    options = {
+        "bootstrap_draws": bootstrap_draws,
+        "permutation_draws": permutation_draws,
+        "seed": seed,
+    }
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
-        choice = protocols[str(protocol)]
-        resolved = resolve_undefined(block, choice["undefined"])
+        name = published_datasets.get(str(dataset), "")
+        resolved = resolve_undefined(block, protocols[str(protocol)]["undefined"])
         for claim in CLAIMS:
-            name = published_datasets.get(str(dataset), "")
             if name and name not in claim.datasets:
                 continue
             size = claim.size(published)
@@ -209,38 +213,14 @@ def tabulate_verdicts(
             if not name or claim.arm not in there or baseline is None:
                 why = "not the paper's dataset" if not name else "an arm is missing"
                 rows.append(row | {"verdict": "not testable here", "why": why})
-                continue
-            row |= {"baseline": baseline}
-            if claim.column == "hours":
+            elif claim.column == "hours":
                 place = str(dataset), str(protocol)
-                rows.append(row | judge_hours(hours, place, claim.arm, baseline, size))
-                continue
-            metric = choice["published_as"][claim.column]
-            cells = {arm: resolved[(resolved["arm"] == arm) & (resolved["metric"] == metric)]
-                     for arm in (claim.arm, baseline)}  # fmt: skip
-            found = compare(
-                cells[claim.arm],
-                cells[baseline],
-                bootstrap_draws=bootstrap_draws,
-                permutation_draws=permutation_draws,
-                seed=seed,
-            )
-            mean = cells[baseline].groupby("seed")["value"].mean().mean()
-            sign = 100 / mean * (1 if measure_of(metric).larger_is_better else -1)
-            low, high = sorted((sign * found.ci_low, sign * found.ci_high))
-            rows.append(
-                row
-                | {
-                    "metric": metric,
-                    "improvement_percent": sign * found.difference,
-                    "ci_low_percent": low,
-                    "ci_high_percent": high,
-                    "detectable_percent": abs(sign) * found.detectable,
-                    "p_holm": found.p_value,
-                    "n_seeds": found.n_seeds,
-                    "n_groups": found.n_groups,
-                }
-            )
+                found = judge_hours(hours, place, claim.arm, baseline, size)
+                rows.append(row | {"baseline": baseline} | found)
+            else:
+                metric = protocols[str(protocol)]["published_as"][claim.column]
+                found = improvement(resolved, claim.arm, baseline, metric, options)
+                rows.append(row | {"baseline": baseline} | found)
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     for _, of_protocol in table.groupby("protocol"):
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
@@ -276,6 +256,36 @@ COLUMNS = [
     "n_seeds",
     "n_groups",
 ]
+
+
+def improvement(
+    scores: pd.DataFrame, arm: str, baseline: str, metric: str, options: Mapping[str, int]
+) -> dict[str, Any]:
+    """Measure by how much an arm is better than another, in percent of the other's mean.
+
+    Args:
+        scores: of one dataset and protocol, without undefined values.
+        arm: arm that is said to be better.
+        baseline: arm that it is compared with.
+        metric: under which metric.
+        options: draws and seed of `weaklesion.statistics.compare`.
+    """
+    of_metric = scores[scores["metric"] == metric]
+    ours, theirs = (of_metric[of_metric["arm"] == name] for name in (arm, baseline))
+    found = compare(ours, theirs, **options)
+    mean = theirs.groupby("seed")["value"].mean().mean()
+    sign = 100 / mean * (1 if measure_of(metric).larger_is_better else -1)
+    low, high = sorted((sign * found.ci_low, sign * found.ci_high))
+    return {
+        "metric": metric,
+        "improvement_percent": sign * found.difference,
+        "ci_low_percent": low,
+        "ci_high_percent": high,
+        "detectable_percent": abs(sign) * found.detectable,
+        "p_holm": found.p_value,
+        "n_seeds": found.n_seeds,
+        "n_groups": found.n_groups,
+    }
 
 
 def judge(row: Mapping[Any, Any]) -> Verdict:
