@@ -15,6 +15,6 @@ def test_cases_are_chosen_by_the_stated_rule():
         "worst of a1": ["a", "b"],
         "median of a1": ["d", "e"],
         "best of a1": ["h", "i"],
-        "arms differ most": ["d", "h"],
+        "networks differ most": ["d", "h"],
     }
     assert choose_cases(dice.iloc[:1], "a1", 5)["best of a1"] == ["a"]

@@ -128,7 +128,7 @@ def plot_contours(
     """Draw test images with the contours of the reference and of each arm.
 
     A row each: the worst of one arm's Dice, those about its median, its best, and those on which
-    the arms differ most.
+    the networks differ most.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
@@ -137,15 +137,17 @@ def plot_contours(
         samples_csv: the N samples.
         channel_order: `rgb` or `bgr`, of the patches; `center` shows the middle channel in grey.
         all_arms: all arms of the configuration, for their colours.
-        arms: `arm` (its name), `predictions` (path of predictions.npy), `ids` (path of
-            predictions.csv) and `scores` (path of scores.csv), of one run each.
+        arms: `arm` (its name), `network` (or `no network`), `predictions` (path of
+            predictions.npy), `ids` (path of predictions.csv) and `scores` (path of scores.csv), of
+            one run each.
         ranked_by: name of the arm by whose Dice the images are chosen.
         num_images: number of images of a row.
         title: the figure's title.
         figures: files to write.
     """
     dice = {arm["arm"]: _dice_by_id(arm["scores"]) for arm in arms}
-    cases = choose_cases(pd.DataFrame(dice), ranked_by, num_images)
+    networks = [arm["arm"] for arm in arms if arm["network"] != "no network"]
+    cases = choose_cases(pd.DataFrame(dice)[networks], ranked_by, num_images)
     chosen = [name for names in cases.values() for name in names]
     images = read_rows(images_npy, samples_csv, chosen)
     references = read_rows(reference_npy, reference_ids_csv, chosen)
@@ -184,7 +186,7 @@ def choose_cases(dice: pd.DataFrame, ranked_by: str, per_case: int) -> dict[str,
     """Choose samples to show, by a stated rule.
 
     Args:
-        dice: Dice of each sample (rows) and arm (columns).
+        dice: Dice of each sample (rows) and network (columns).
         ranked_by: arm by which the worst, the middle and the best are told.
         per_case: samples a case; fewer where there are not as many.
 
@@ -199,7 +201,7 @@ def choose_cases(dice: pd.DataFrame, ranked_by: str, per_case: int) -> dict[str,
         f"worst of {ranked_by}": list(order[:count]),
         f"median of {ranked_by}": list(order[middle : middle + count]),
         f"best of {ranked_by}": list(order[len(order) - count :]),
-        "arms differ most": list(spread.index[:count]),
+        "networks differ most": list(spread.index[:count]),
     }
 
 
@@ -264,6 +266,8 @@ def plot_sweep(
             axis.set(xlabel=SWEPT[over], ylabel="Test Dice, %", title=f"{dataset}, {protocol}")
             if over == "alpha":
                 axis.set_xscale("log")
+            else:
+                axis.xaxis.get_major_locator().set_params(integer=True)
         figure.suptitle(
             f"{title}\n{block['n_seeds'].min()} seeds; band: 95 % interval over groups;"
             " dashed: the value of the other tables",

@@ -292,6 +292,15 @@ def runs_of_block(wildcards, trained=False, first_seed=False):
     ]
 
 
+def drawn_runs(wildcards):
+    """Runs of a block whose contours are drawn: each arm's first, but not what never changes."""
+    return [
+        run
+        for run in runs_of_block(wildcards, first_seed=True)
+        if experiments.arm_definition(config, run.arm)["target"] != "fixed_ellipse"
+    ]
+
+
 def described_runs(runs, **files):
     """Runs as plain settings of a script, each with its network and some of its files."""
     return [

@@ -77,11 +77,9 @@ rule plot_contours:
         reference_ids=reference_ids_of,
         samples=PATCHES / "samples.csv",
         predictions=lambda wildcards: run_files(
-            "predictions.npy", runs_of_block(wildcards, first_seed=True)
+            "predictions.npy", drawn_runs(wildcards)
         ),
-        scores=lambda wildcards: run_files(
-            "scores.csv", runs_of_block(wildcards, first_seed=True)
-        ),
+        scores=lambda wildcards: run_files("scores.csv", drawn_runs(wildcards)),
         code=module_files("figures"),
     output:
         png=report(
@@ -109,7 +107,7 @@ rule plot_contours:
         num_images=config["figures"]["contour_images"],
         ranked_by=config["figures"]["ranked_by"],
         arms=lambda wildcards: described_runs(
-            runs_of_block(wildcards, first_seed=True),
+            drawn_runs(wildcards),
             predictions="predictions.npy",
             ids="predictions.csv",
             scores="scores.csv",
