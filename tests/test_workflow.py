@@ -212,8 +212,8 @@ def test_every_arm_from_patches_to_table(finished, tmp_path):
     assert list(table["arm"].unique()) == EVERY_ARM["experiments"]["table1"]["arms"]
     assert table["mean"].notna().all()
     runs = tmp_path / "results/arms/phantom_deeplesion/demo/runs"
-    run = {arm.name: json.loads((arm / "seed-1/run.json").read_text()) for arm in runs.iterdir()
-           if arm.name != "ellipse"}  # fmt: skip
+    run = {path.parts[-3]: json.loads(path.read_text()) for path in runs.rglob("run.json")}
+    assert set(run) == set(table["arm"]) - {"ellipse", "fixed_ellipse"}
     targets = runs.parent / "targets"
     for arm, target in (("a1", "ellipse"), ("a1_grabcut", "grabcut_trimap")):
         assert run[arm]["inputs_sha256"]["target"] == file_digest(targets / f"{target}.npy")
