@@ -266,6 +266,7 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
             {"protocols": {"corrected": {"training": {"pad_to": [144, 144]}}}},
             r"table7, .*unet.* pad_to: a U-Net needs",
         ),
+        ({"datasets": {"own": {}}, "select": {"datasets": ["own"]}}, "no item is about .'own'"),
         ({"select": {"datasets": ["ham"]}}, r"select\.datasets is 'ham'"),
         ({"select": {"protocols": ["fixed"]}}, r"table1\.protocols is 'fixed'"),
         ({"datasets": {"lits": {"like": "list"}}}, r"datasets\.lits\.like is 'list'"),

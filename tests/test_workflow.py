@@ -192,6 +192,12 @@ def test_an_arm_more_trains_that_arm_only(finished, tmp_path):
     assert jobs == {"shuffle_clusters": 3, **THREE_DATASETS}
 
 
+def test_one_item_alone(finished, tmp_path):
+    jobs = planned(finished, *overlay(tmp_path, {"select": {"items": ["table7"]}}))
+    assert jobs == {"train_arm": 2, "predict_arm": 2, "score_predictions": 2,
+                    "tabulate_scores": 1, "all": 1}  # fmt: skip
+
+
 EVERY_ARM = {
     "study": "arms",
     "seeds": [1],
@@ -393,6 +399,7 @@ def own_archives(finished, tmp_path):
                 "reference": "dense",
             }
         },
+        "select": {"datasets": ["own"]},
         "experiments": {"table1": {"datasets": ["own"]}},
     }
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))

@@ -81,6 +81,11 @@ def check_config(config: Config) -> None:
         epochs_of = arm_definition(config, name).get("epochs_of")
         if epochs_of is not None:
             check_known(f"arms.{name}.epochs_of", epochs_of, config["arms"])
+    if not items_of(config, *KINDS):
+        raise DataError(
+            f"config: select.datasets: no item is about {config['select']['datasets']}. Say in "
+            "`like` which dataset of `experiments` each of them stands for."
+        )
     for item in items_of(config, *KINDS):
         experiment = experiment_of(config, item)
         runs = runs_of(config, [item])
