@@ -192,6 +192,47 @@ def test_an_arm_more_trains_that_arm_only(finished, tmp_path):
     assert jobs == {"shuffle_clusters": 3, **THREE_DATASETS}
 
 
+def test_plan_of_the_full_reproduction(tmp_path):
+    """Jobs by rule of the whole paper; no rule asks for what none makes."""
+    jobs = planned(tmp_path)
+    assert jobs == {
+        "download_file": 7,
+        "extract_archive": 4,
+        "fetch_slices": 56,
+        "make_patches": 57,  # 9 blocks, and those of which a switch changes the patches
+        "draw_ellipses": 57,
+        "draw_soft_ellipses": 9,
+        "draw_fixed_ellipse": 9,
+        "draw_grabcut": 34,
+        "measure_agreement": 6,
+        "cluster_lesions": 137,
+        "shuffle_clusters": 6,
+        "train_arm": 940,
+        "predict_arm": 940,
+        "predict_target": 18,
+        "score_predictions": 958,
+        "measure_accuracy": 30,
+        "tabulate_samples": 1,
+        "tabulate_scores": 7,
+        "tabulate_definitions": 1,
+        "tabulate_cost": 1,
+        "tabulate_accuracy": 1,
+        "tabulate_sweep": 2,
+        "tabulate_attribution": 1,
+        "tabulate_agreement": 1,
+        "tabulate_verdicts": 1,
+        "write_overview": 1,
+        "plot_training_curves": 9,
+        "plot_contours": 9,
+        "plot_supervision": 9,
+        "plot_clusters": 9,
+        "plot_k_sweep": 9,
+        "plot_angles": 9,
+        "plot_sweep": 2,
+        "all": 1,
+    }
+
+
 def test_one_item_alone(finished, tmp_path):
     jobs = planned(finished, *overlay(tmp_path, {"select": {"items": ["table7"]}}))
     assert jobs == {"train_arm": 2, "predict_arm": 2, "score_predictions": 2,
