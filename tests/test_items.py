@@ -12,14 +12,16 @@ from weaklesion.accuracy_table import tabulate_accuracy
 from weaklesion.attribution import tabulate_attribution
 from weaklesion.costs import tabulate_cost
 from weaklesion.errors import DataError
-from weaklesion.figures import plot_sweep
+from weaklesion.figures import plot_cost, plot_sweep
 from weaklesion.measures import MEASURES
 from weaklesion.overview import write_overview
+from weaklesion.parameters import tabulate_parameters
 from weaklesion.published import printed_cells, read_published
+from weaklesion.statistics import Resampling
 from weaklesion.sweeps import tabulate_sweep
 from weaklesion.verdicts import CLAIMS, RULES, judge, judge_hours, tabulate_verdicts
 
-DRAWS = {"bootstrap_draws": 200, "permutation_draws": 400, "seed": 0}
+RESAMPLING = Resampling(bootstrap_draws=200, permutation_draws=400, seed=0)
 POLICY = "worst_possible"
 PROTOCOL = {
     "undefined": POLICY,
@@ -43,7 +45,20 @@ def published(root):
 def make_run(tmp_path):
     """Write one run's scores and run.json; return its description."""
 
-    def make(arm, seed, dice, *, dataset="ham10k", protocol="p", hours=1.0, others=0.5, ids="s"):
+    def make(
+        arm,
+        seed,
+        dice,
+        *,
+        dataset="ham10k",
+        protocol="p",
+        hours=1.0,
+        others=0.5,
+        ids="s",
+        encoder="resnet101",
+        classes=None,
+        parameters=1,
+    ):
         run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
         rows = [
             {
@@ -69,7 +84,11 @@ def make_run(tmp_path):
             "images_per_second": 100.0,
             "peak_gpu_memory_bytes": 2**31,
             "code": {"commit": "0123456789abcdef", "dirty": False},
-            "versions": {"torch": "2"},
+            "versions": {"torch": f"2.{seed}"},
+            "settings": {"encoder": encoder, "num_classes": classes},
+            "settings_sha256": "5e" * 32,
+            "inputs_sha256": {"images": "1a" * 32, "target": "7b" * 32},
+            "num_parameters": parameters,
         }
         (folder / "run.json").write_text(json.dumps(told))
         return {
@@ -135,6 +154,13 @@ def test_cost_with_known_answers(make_run, published, tmp_path):
     assert table.loc["acoseg", "published_hours"] == numbers["ACoseg"]
     assert table.loc["acoseg", "saved_percent"] == 0
     assert "one GPU, 1 thread" in (tmp_path / "t.html").read_text()
+    plot_cost(
+        table_csv=tmp_path / "t.csv",
+        all_arms=["a1l", "acoseg"],
+        title="Table 2",
+        figures=[tmp_path / "f.svg", tmp_path / "f.png"],
+    )
+    assert "acoseg (15 epochs)" in (tmp_path / "f.svg").read_text()
 
 
 def test_accuracy_with_known_answers(published, tmp_path):
@@ -175,8 +201,7 @@ def test_sweep_with_known_answers(make_run, tmp_path):
         "points": points,
         "over": "k",
         "undefined": {"p": POLICY},
-        "draws": 100,
-        "seed": 0,
+        "resampling": RESAMPLING,
         "table_csv": tmp_path / "t.csv",
     }
     tabulate_sweep(runs=runs, **given)
@@ -225,7 +250,7 @@ def test_attribution_with_known_answers(make_run, tmp_path):
         title="Attribution",
         table_csv=tmp_path / "t.csv",
         table_html=tmp_path / "t.html",
-        **DRAWS,
+        resampling=RESAMPLING,
     )
     table = pd.read_csv(tmp_path / "t.csv")
     table = table[table["metric"] == "dice"].set_index(["switch", "quantity"])
@@ -252,7 +277,7 @@ def judged(runs, published, folder, datasets=None):
         protocols={"p": PROTOCOL},
         table_csv=folder / "v.csv",
         table_html=folder / "v.html",
-        **DRAWS,
+        resampling=RESAMPLING,
     )
     return pd.read_csv(folder / "v.csv").set_index("claim")
 
@@ -295,7 +320,8 @@ def test_a_phantom_tests_no_claim_of_the_paper(make_run, published, tmp_path):
 
 
 def test_claims_about_arms_that_were_not_run(make_run, published, tmp_path):
-    table = judged(better_runs(make_run, 0.03, 2), published, tmp_path)
+    runs = [run | {"run": None} for run in better_runs(make_run, 0.03, 2)]
+    table = judged(runs, published, tmp_path)
     assert table.loc["Training time", "verdict"] == "not testable here"
     assert table.loc["Training time", "why"] == "an arm is missing"
     # HAM10K is not one of the CT datasets
@@ -315,12 +341,91 @@ def test_claims_about_arms_that_were_not_run(make_run, published, tmp_path):
     ],
 )
 def test_training_time(hours, verdict):
-    by_run = {
-        ("d", "p", arm, seed): value
+    told = {
+        ("d", "p", arm, seed): {"wall_s": 3600 * value}
         for arm, values in hours.items()
         for seed, value in enumerate(values)
     }
-    assert judge_hours(by_run, ("d", "p"), "a1l", "acoseg", 69.0)["verdict"] == verdict
+    claim = next(claim for claim in CLAIMS if claim.name == "Training time")
+    found = judge_hours(told, ("d", "p"), claim, 69.0)
+    assert (found["verdict"], found["baseline"]) == (verdict, "acoseg")
+
+
+def test_best_of_a_sweep_is_compared_with_the_best_rival(make_run, published, tmp_path):
+    rng = np.random.default_rng(2)
+    base = rng.uniform(0.5, 0.7, 60)
+    dice = {"a1l": 0.02, "a1l~k5": 0.0, "a1l~k100": 0.01, "a1l~alpha5": 0.05, "a1l~alpha10": 0.0}
+    runs = [
+        make_run(arm, seed, base + gain + rng.normal(0, 0.001, 60))
+        for arm, gain in dice.items()
+        for seed in range(1, 6)
+    ]
+    table = judged(runs, published, tmp_path)
+    k, alpha = table.loc["Best K"], table.loc["Best alpha"]
+    assert (k["baseline"], k["verdict"]) == ("a1l~k100", "reproduced")
+    assert k["improvement_percent"] == pytest.approx(100 * 0.01 / 0.61, abs=0.1)
+    assert (alpha["baseline"], alpha["verdict"]) == ("a1l~alpha5", "not reproduced")
+
+
+@pytest.mark.parametrize(
+    ("lost", "verdict"), [(0.01, "reproduced"), (0.04, "not reproduced"), (0.0187, "undecided")]
+)
+def test_a_loss_that_is_granted(make_run, published, tmp_path, lost, verdict):
+    rng = np.random.default_rng(3)
+    base = rng.uniform(0.6, 0.7, 60)
+    runs = [
+        make_run(arm, seed, base - loss + rng.normal(0, 0.004, 60))
+        for arm, loss in (("a1l", lost), ("a1l_dense", 0.0))
+        for seed in range(1, 6)
+    ]
+    row = judged(runs, published, tmp_path).loc["Loss by weak supervision"]
+    printed = read_published(published)["table6_supervision_dice"]["HAM10K"]
+    granted = 100 * (printed["Ellipse"] / printed["FullySupervised"] - 1)
+    assert -3 < granted < -2.8
+    assert row["claimed_percent"] == pytest.approx(granted, rel=1e-4)
+    assert row["improvement_percent"] == pytest.approx(-100 * lost / 0.65, abs=0.2)
+    assert row["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("encoder", "parameters", "verdict"),
+    [
+        ("resnet101", 45_669_713, "reproduced"),
+        ("resnet101", 45_669_714, "not reproduced"),
+        ("resnet18", 12_000_000, "not testable here"),
+    ],
+)
+def test_numbers_of_parameters_are_compared_exactly(
+    make_run, published, tmp_path, encoder, parameters, verdict
+):
+    runs = [make_run("a1", 1, [0.5, 0.6], encoder=encoder, parameters=parameters)]
+    row = judged(runs, published, tmp_path).loc["Parameters of a1"]
+    assert row["verdict"] == verdict
+    assert f"{parameters:,}" in row["why"]
+
+
+def test_parameters_with_known_answers(make_run, published, tmp_path):
+    sizes = read_published(published)["section_7_6_parameter_counts"]
+    runs = [make_run("a1", seed, [0.5], parameters=sizes["A1"] + 7) for seed in (1, 2)]
+    runs.append(make_run("a1l", 1, [0.5], classes=45, parameters=sizes["A1_L"]["HAM10K"]))
+    runs.append(make_run("unet", 1, [0.5], dataset="mine", parameters=5))
+    given = {
+        "published_yaml": published,
+        "published_datasets": {"ham10k": "HAM10K"},
+        "title": "Parameters",
+        "table_csv": tmp_path / "t.csv",
+        "table_html": tmp_path / "t.html",
+    }
+    tabulate_parameters(runs=runs, **given)
+    table = pd.read_csv(tmp_path / "t.csv").set_index("arm")
+    assert table["difference"].to_dict() == pytest.approx(
+        {"a1": 7, "a1l": 0, "unet": math.nan}, nan_ok=True
+    )
+    assert table.loc["a1l", ["num_classes", "published"]].tolist() == [45, sizes["A1_L"]["HAM10K"]]
+    assert "<td>45761918</td>" in (tmp_path / "t.html").read_text()
+    runs.append(make_run("a1", 3, [0.5], parameters=8))
+    with pytest.raises(DataError, match="different sizes"):
+        tabulate_parameters(runs=runs, **given)
 
 
 def test_judge():
@@ -339,11 +444,15 @@ def test_judge():
     small = {"p_holm": 0.2, "ci_high_percent": 0.9, "detectable_percent": 2.0}
     assert judge(row | small) == "undecided"
     assert judge(row | {"p_holm": math.nan}) == "undecided"
+    granted = row | {"claimed_percent": -3.0, "improvement_percent": -2.0}
+    assert judge(granted) == "reproduced"
+    assert judge(granted | {"improvement_percent": -4.0}) == "not reproduced"
+    assert judge(granted | {"p_holm": 0.2}) == "undecided"
 
 
 def test_claims_read_their_sizes_from_the_published_numbers(published):
     numbers = read_published(published)
-    sizes = {claim.name: claim.size(numbers) for claim in CLAIMS}
+    sizes = {claim.name: claim.size(numbers, claim.datasets[0]) for claim in CLAIMS}
     claimed = numbers["headline_claims"]
     assert sizes["Dice, headline"] == claimed["abstract"]["dice_improvement_pct"]
     assert f"{sizes['Training time']:g}-" in claimed["section5"]["time_saved_pct"]
@@ -377,6 +486,8 @@ def test_overview_tells_what_was_run(make_run, published, tmp_path):
         "4 hours of training",
         "Table 1: the effect",
         "<td>7</td><td>8</td><td>9</td>",
+        "torch 2.1 or 2.2",
+        "<code>7b7b7b7b7b7b</code>",
         "90.01 ± 0.09",
     ):
         assert word in page

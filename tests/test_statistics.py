@@ -6,9 +6,13 @@ import pytest
 from scipy import stats
 
 from weaklesion.errors import DataError
-from weaklesion.statistics import compare, estimate, holm, resolve_undefined
+from weaklesion.statistics import Resampling, compare, estimate, holm, resolve_undefined
 
 NAN = float("nan")
+
+
+def drawn(bootstrap_draws, seed=0):
+    return Resampling(bootstrap_draws=bootstrap_draws, permutation_draws=400, seed=seed)
 
 
 def scores_with_an_empty_prediction():
@@ -89,7 +93,7 @@ def table(values, groups=None):
 
 
 def test_estimate_by_hand():
-    got = estimate(table([[1, 3], [2, 4], [3, 8]]), draws=200, seed=0)
+    got = estimate(table([[1, 3], [2, 4], [3, 8]]), drawn(200, 0))
     # means of the seeds: 2 and 5
     assert (got.mean, got.std) == (3.5, pytest.approx(math.sqrt(4.5)))
     assert got.std_population == pytest.approx(1.5)
@@ -98,13 +102,13 @@ def test_estimate_by_hand():
 
 
 def test_one_seed_has_no_deviation_and_undefined_values_do_not_count():
-    got = estimate(table([[1], [2], [NAN]]), draws=200, seed=0)
+    got = estimate(table([[1], [2], [NAN]]), drawn(200, 0))
     assert math.isnan(got.std)
     assert got.mean == 1.5
 
 
 def test_nothing_defined_gives_no_interval():
-    got = estimate(table([[NAN], [NAN]]), draws=100, seed=0)
+    got = estimate(table([[NAN], [NAN]]), drawn(100, 0))
     assert math.isnan(got.mean)
     assert math.isnan(got.ci_low)
 
@@ -112,15 +116,15 @@ def test_nothing_defined_gives_no_interval():
 def test_seeds_with_different_samples_are_an_error():
     rows = table([[1, 2], [3, 4]])
     with pytest.raises(DataError, match="different samples"):
-        estimate(rows.iloc[:-1], draws=100, seed=0)
+        estimate(rows.iloc[:-1], drawn(100, 0))
 
 
 def test_samples_of_one_lesion_widen_the_interval():
     rng = np.random.default_rng(0)
     lesions = np.repeat(np.arange(40), 5)
     values = rng.normal(size=40)[lesions][:, None]
-    by_lesion = estimate(table(values, lesions), draws=2000, seed=0)
-    by_sample = estimate(table(values), draws=2000, seed=0)
+    by_lesion = estimate(table(values, lesions), drawn(2000, 0))
+    by_sample = estimate(table(values), drawn(2000, 0))
     assert by_lesion.ci_high - by_lesion.ci_low > 1.8 * (by_sample.ci_high - by_sample.ci_low)
 
 
@@ -142,18 +146,15 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     trials = 500
     hits = 0
     for trial in range(trials):
-        got = estimate(grouped(rng, 80, 2, 2), draws=400, seed=trial)
+        got = estimate(grouped(rng, 80, 2, 2), drawn(400, trial))
         hits += got.ci_low <= 0 <= got.ci_high
     assert 0.92 <= hits / trials <= 0.98
-
-
-DRAWS = {"bootstrap_draws": 100, "permutation_draws": 400}
 
 
 def test_comparison_by_hand():
     first = table([[3, 5], [4, 8], [1, 2]])
     second = table([[1, 2], [2, 4], [3, 4]])
-    got = compare(first, second, **DRAWS, seed=0)
+    got = compare(first, second, drawn(100, 0))
     # differences of the samples (2, 3), (2, 4), (-2, -2): means of the seeds 2/3 and 5/3
     assert got.difference == pytest.approx(7 / 6)
     # of the 8 signs of 2.5, 3 and -2 four give a sum as far from zero as 3.5: both of
@@ -168,20 +169,20 @@ def test_comparison_by_hand():
 def test_pairs_are_found_by_id_and_seed():
     first, second = table([[3, 5], [4, 8], [1, 2]]), table([[1, 2], [2, 4], [3, 4]])
     mixed = second.sample(frac=1, random_state=3)
-    assert compare(first, mixed, **DRAWS, seed=0) == compare(first, second, **DRAWS, seed=0)
-    back = compare(second, first, **DRAWS, seed=0)
+    assert compare(first, mixed, drawn(100, 0)) == compare(first, second, drawn(100, 0))
+    back = compare(second, first, drawn(100, 0))
     assert back.difference == pytest.approx(-7 / 6)
 
 
 def test_an_arm_with_one_run_is_compared_with_every_seed():
     first, one = table([[3, 5], [4, 8]]), table([[1], [2]])
     twice = table([[1, 1], [2, 2]])
-    assert compare(first, one, **DRAWS, seed=0) == compare(first, twice, **DRAWS, seed=0)
-    assert compare(one, first, **DRAWS, seed=0) == compare(twice, first, **DRAWS, seed=0)
+    assert compare(first, one, drawn(100, 0)) == compare(first, twice, drawn(100, 0))
+    assert compare(one, first, drawn(100, 0)) == compare(twice, first, drawn(100, 0))
 
 
 def test_one_seed_decides_nothing():
-    got = compare(table([[3], [4], [5]]), table([[1], [1], [1]]), **DRAWS, seed=0)
+    got = compare(table([[3], [4], [5]]), table([[1], [1], [1]]), drawn(100, 0))
     assert got.difference == pytest.approx(3)
     assert got.p_groups < 0.3
     assert math.isnan(got.p_seeds)
@@ -192,21 +193,21 @@ def test_one_seed_decides_nothing():
 def test_arms_with_other_samples_or_seeds_cannot_be_compared():
     rows = table([[1, 2], [3, 4]])
     with pytest.raises(DataError, match="different samples"):
-        compare(rows, rows[rows["id"] == "s0"], **DRAWS, seed=0)
+        compare(rows, rows[rows["id"] == "s0"], drawn(100, 0))
     with pytest.raises(DataError, match="different seeds"):
-        compare(rows, rows.assign(seed=rows["seed"] + 1), **DRAWS, seed=0)
+        compare(rows, rows.assign(seed=rows["seed"] + 1), drawn(100, 0))
 
 
 def test_equal_arms_do_not_differ():
     rows = table([[1, 2], [3, 4]])
-    got = compare(rows, rows, **DRAWS, seed=0)
+    got = compare(rows, rows, drawn(100, 0))
     assert (got.difference, got.p_groups, got.p_seeds, got.detectable) == (0, 1, 1, 0)
 
 
 def test_undefined_values_are_left_out_of_a_comparison():
-    got = compare(table([[3, 3], [NAN, NAN], [5, 5]]), table([[1, 1]] * 3), **DRAWS, seed=0)
+    got = compare(table([[3, 3], [NAN, NAN], [5, 5]]), table([[1, 1]] * 3), drawn(100, 0))
     assert got.difference == pytest.approx(3)
-    nothing = compare(table([[NAN, NAN]] * 2), table([[1, 1]] * 2), **DRAWS, seed=0)
+    nothing = compare(table([[NAN, NAN]] * 2), table([[1, 1]] * 2), drawn(100, 0))
     assert math.isnan(nothing.p_value)
     assert math.isnan(nothing.detectable)
 
@@ -220,7 +221,7 @@ def null():
         comparisons = []
         for trial in range(600):
             rows = grouped(rng, 40, 3, 5, of_seeds=of_seeds)
-            comparisons.append(compare(rows, zeros(rows), **DRAWS, seed=trial))
+            comparisons.append(compare(rows, zeros(rows), drawn(100, trial)))
         found[of_seeds] = comparisons
     return found
 
@@ -239,7 +240,7 @@ def test_seeds_alone_make_the_group_test_wrong_and_the_larger_p_value_does_not_f
 def test_seeds_t_test_is_wrong_as_often_as_it_says():
     rng = np.random.default_rng(4)
     rejected = [
-        compare(rows, zeros(rows), bootstrap_draws=20, permutation_draws=100, seed=0).p_seeds < 0.05
+        compare(rows, zeros(rows), drawn(20)).p_seeds < 0.05
         for rows in (table(np.tile(rng.normal(size=5), (4, 1))) for _ in range(600))
     ]
     assert 0.03 <= np.mean(rejected) <= 0.07
@@ -250,18 +251,18 @@ def test_detectable_difference_is_found_about_as_often_as_said(of_seeds):
     rng = np.random.default_rng(5)
     size = np.median(
         [
-            compare(rows, zeros(rows), **DRAWS, seed=0).detectable
+            compare(rows, zeros(rows), drawn(100, 0)).detectable
             for rows in (grouped(rng, 40, 3, 5, of_seeds=of_seeds) for _ in range(60))
         ]
     )
     found = [
-        compare(rows, zeros(rows), **DRAWS, seed=0).p_value < 0.05
+        compare(rows, zeros(rows), drawn(100, 0)).p_value < 0.05
         for rows in (grouped(rng, 40, 3, 5, shift=size, of_seeds=of_seeds) for _ in range(300))
     ]
     assert 0.65 <= np.mean(found) <= 0.9
     # and half of it seldom
     found = [
-        compare(rows, zeros(rows), **DRAWS, seed=0).p_value < 0.05
+        compare(rows, zeros(rows), drawn(100, 0)).p_value < 0.05
         for rows in (grouped(rng, 40, 3, 5, shift=size / 3, of_seeds=of_seeds) for _ in range(200))
     ]
     assert np.mean(found) < 0.35
@@ -279,5 +280,5 @@ def test_holm_by_hand():
 
 def test_bootstrap_is_decided_by_its_seed():
     rows = table(np.random.default_rng(0).normal(size=(30, 2)))
-    assert estimate(rows, draws=200, seed=1) == estimate(rows, draws=200, seed=1)
-    assert estimate(rows, draws=200, seed=1) != estimate(rows, draws=200, seed=2)
+    assert estimate(rows, drawn(200, 1)) == estimate(rows, drawn(200, 1))
+    assert estimate(rows, drawn(200, 1)) != estimate(rows, drawn(200, 2))

@@ -7,6 +7,7 @@ import yaml
 from weaklesion.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.errors import DataError
 from weaklesion.measures import MEASURES, MM, measure_of
+from weaklesion.statistics import Resampling
 from weaklesion.tables import (
     SHOWN_TOO,
     TABLE1_COLUMNS,
@@ -25,6 +26,7 @@ PUBLISHED = {
 PROTOCOLS = {
     "p": {"undefined": "worst_possible", "published_as": {"Dice": "dice", "AVD": "hausdorff"}}
 }
+RESAMPLING = Resampling(bootstrap_draws=200, permutation_draws=200, seed=0)
 DIAGONAL = 120 * math.sqrt(2)
 
 
@@ -76,9 +78,7 @@ def tabulate(scored, folder, expected=None):
         title="Table 1",
         references={"ham10k": "dense"},
         sources={"ham10k": "dataverse"},
-        bootstrap_draws=200,
-        permutation_draws=200,
-        seed=0,
+        resampling=RESAMPLING,
         table_csv=folder / "table1.csv",
         table_html=folder / "table1.html",
     )
@@ -143,8 +143,7 @@ def test_the_same_runs_under_three_definitions(scored, tmp_path):
         published_yaml=tmp_path / "published.yaml",
         published_datasets={"ham10k": "HAM10K"},
         published_arms={"a1": "A1"},
-        draws=200,
-        seed=0,
+        resampling=RESAMPLING,
         table_csv=tmp_path / "d.csv",
         table_html=tmp_path / "d.html",
     )

@@ -13,7 +13,13 @@ import pandas as pd
 from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
-from weaklesion.statistics import Difference, compare, compare_unpaired, resolve_undefined
+from weaklesion.statistics import (
+    Difference,
+    Resampling,
+    compare,
+    compare_unpaired,
+    resolve_undefined,
+)
 from weaklesion.tables import read_scores
 
 logger = logging.getLogger(__name__)
@@ -28,9 +34,7 @@ def tabulate_attribution(
     undefined: Mapping[str, str],
     arm: str,
     multi_task_arm: str,
-    bootstrap_draws: int,
-    permutation_draws: int,
-    seed: int,
+    resampling: Resampling,
     title: str,
     table_csv: str | Path,
     table_html: str | Path,
@@ -47,22 +51,14 @@ def tabulate_attribution(
         undefined: base protocol to what an empty prediction counts as.
         arm: arm without the second task.
         multi_task_arm: arm with it.
-        bootstrap_draws: draws of the intervals.
-        permutation_draws: draws of the tests.
-        seed: seed of both.
+        resampling: draws of the intervals and tests.
         title: the page's title.
         table_csv: written: a row a dataset, base, switch, metric and quantity (either arm, or
             `gain`: the multi-task arm's minus the other's).
         table_html: written: the same for reading.
     """
-    scores = read_scores([run["scores"] for run in runs], runs)
-    scores = scores[scores["metric"].isin(METRICS)]
+    scores = read_scores([run["scores"] for run in runs], runs, METRICS)
     rows = []
-    options = {
-        "bootstrap_draws": bootstrap_draws,
-        "permutation_draws": permutation_draws,
-        "seed": seed,
-    }
     for flip in flips:
         of_dataset = scores[scores["dataset"] == flip["dataset"]]
         for metric in METRICS:
@@ -79,9 +75,9 @@ def tabulate_attribution(
                 paired = set(before["id"]) == set(after["id"])
                 found: Difference
                 if paired:
-                    found = compare(after, before, **options).as_difference()
+                    found = compare(after, before, resampling).as_difference()
                 else:
-                    found = compare_unpaired(after, before, draws=bootstrap_draws, seed=seed)
+                    found = compare_unpaired(after, before, resampling)
                 scale = 100.0 if measure_of(metric).unit == "%" else 1.0
                 rows.append(
                     {

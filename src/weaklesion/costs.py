@@ -12,7 +12,7 @@ import pandas as pd
 from weaklesion.files import written_whole
 from weaklesion.pages import render
 from weaklesion.published import read_published
-from weaklesion.tables import read_scores
+from weaklesion.tables import RUN_KEYS, read_scores
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +41,8 @@ def tabulate_cost(
         table_csv: written: a row a dataset, protocol and arm.
         table_html: written: the same for reading.
     """
-    scores = read_scores([run["scores"] for run in runs], runs)
-    dice = scores[scores["metric"] == "dice"].groupby(["dataset", "protocol", "arm", "seed"])
-    mean_dice = dice["value"].mean()
+    scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
+    mean_dice = scores.groupby(RUN_KEYS)["value"].mean()
     rows = []
     for run in runs:
         told = json.loads(Path(run["run"]).read_text())
@@ -73,6 +72,7 @@ def tabulate_cost(
         images_per_second=("images_per_second", "mean"),
         peak_gpu_gib=("peak_gpu_gib", "mean"),
         dice=("dice", "mean"),
+        dice_std=("dice", "std"),
     ).reset_index()
     paired = table[table["arm"].str.startswith("acoseg")]
     longest = paired.groupby(["dataset", "protocol"])["hours"].max()

@@ -13,7 +13,7 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_cells, read_published
-from weaklesion.statistics import UndefinedPolicy, estimate, resolve_undefined
+from weaklesion.statistics import Resampling, UndefinedPolicy, estimate, resolve_undefined
 from weaklesion.tables import read_scores, scaled
 
 logger = logging.getLogger(__name__)
@@ -78,8 +78,7 @@ def tabulate_definitions(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     published_arms: Mapping[str, str],
-    draws: int,
-    seed: int,
+    resampling: Resampling,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -91,8 +90,7 @@ def tabulate_definitions(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         published_arms: our arm's name to the paper's.
-        draws: bootstrap draws of the intervals.
-        seed: their seed.
+        resampling: draws of the intervals.
         table_csv: written: a row a dataset, protocol, arm, column and definition.
         table_html: written: the three definitions side by side.
     """
@@ -106,7 +104,7 @@ def tabulate_definitions(
                 for column, metric in definition.metrics.items():
                     cell = of_arm[of_arm["metric"] == metric]
                     unit = measure_of(metric).unit
-                    ours = asdict(estimate(cell, draws=draws, seed=seed))
+                    ours = asdict(estimate(cell, resampling))
                     place = published_datasets.get(str(dataset), ""), str(arm), column
                     mean, std = printed.get(place, (math.nan, math.nan))
                     rows.append(

@@ -22,7 +22,7 @@ from weaklesion.switches import (
 )
 from weaklesion.training_settings import MULTI_TASK_MODELS, TrainingSettings
 
-KINDS = ("scores", "cost", "accuracy", "sweep", "attribution")
+KINDS = ("scores", "cost", "parameters", "accuracy", "sweep", "attribution")
 VARIANT = r"(k|alpha)([0-9.]+)"
 
 

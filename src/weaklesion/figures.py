@@ -21,6 +21,8 @@ from weaklesion.samples import read_rows
 
 logger = logging.getLogger(__name__)
 
+MARKERS = "osD^vPX*"  # so that arms differ without their colour
+
 PALETTE = sns.color_palette("colorblind")
 REFERENCE_COLOR = "white"
 
@@ -273,4 +275,46 @@ def plot_sweep(
             " dashed: the value of the other tables",
             fontsize="medium",
         )
+        save(figure, figures)
+
+
+def plot_cost(
+    *, table_csv: str | Path, all_arms: Sequence[str], title: str, figures: Sequence[str | Path]
+) -> None:
+    """Plot the test Dice of each arm against the hours of one training.
+
+    Args:
+        table_csv: a row an arm, see `weaklesion.costs`.
+        all_arms: all arms of the configuration, for their colours.
+        title: the figure's title.
+        figures: files to write.
+    """
+    blocks = list(pd.read_csv(table_csv).groupby(["dataset", "protocol"], sort=False))
+    colors = arm_colors(all_arms)
+    columns = min(3, len(blocks))
+    rows = -(-len(blocks) // columns)
+    with style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(4.6 * columns, 3.8 * rows), squeeze=False, layout="constrained"
+        )
+        for axis, ((dataset, protocol), block) in zip(axes.flat, blocks, strict=False):
+            for number, row in enumerate(block.to_dict("records")):
+                axis.errorbar(
+                    row["hours"],
+                    row["dice"],
+                    xerr=row["hours_std"],
+                    yerr=row["dice_std"],
+                    color=colors[row["arm"]],
+                    marker=MARKERS[number % len(MARKERS)],
+                    markersize=7,
+                    capsize=3,
+                    label=f"{row['arm']} ({row['epochs']:.0f} epochs)",
+                )
+            axis.set(xlabel="Hours of one training", ylabel="Test Dice, %")
+            axis.set_title(f"{dataset}, {protocol}")
+            axis.margins(0.2)
+            axis.legend(fontsize="small")
+        for axis in axes.flat[len(blocks) :]:
+            axis.set_axis_off()
+        figure.suptitle(f"{title}\nbars: standard deviation over seeds", fontsize="medium")
         save(figure, figures)

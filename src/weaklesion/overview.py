@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,12 @@ def write_overview(
         hours=sum(one["wall_s"] for one in told) / 3600,
         devices=sorted({f"{one['device']} ({one['threads']} threads)" for one in told}),
         commits=sorted({_commit(one["code"]) for one in told}),
-        versions=told[0]["versions"],
+        versions=_united(one["versions"] for one in told),
+        provenance=[
+            {**run, **{key: one[key] for key in ("device", "settings_sha256", "inputs_sha256")}}
+            | {"commit": _commit(one["code"]), "epochs": one["epochs_run"]}
+            for run, one in zip(runs, told, strict=True)
+        ],
         accounts=accounts,
         verdicts=counts(pd.read_csv(verdicts_csv)),
         dice=dice.to_dict("records"),
@@ -84,6 +89,15 @@ def write_overview(
 
 def _listed(values: pd.Series) -> str:
     return ", ".join(str(value) for value in dict.fromkeys(values))
+
+
+def _united(versions: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return each package with the versions that trainings used, usually one."""
+    used: dict[str, dict[str, None]] = {}
+    for of_run in versions:
+        for name, number in of_run.items():
+            used.setdefault(name, {})[number] = None
+    return {name: " or ".join(numbers) for name, numbers in used.items()}
 
 
 def _commit(code: Mapping[str, Any]) -> str:

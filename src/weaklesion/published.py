@@ -67,3 +67,20 @@ def printed_cells(
                 if row != "note":
                     cells[(dataset, ROWS[row], "Dice")] = (float(value), math.nan)
     return cells
+
+
+def printed_parameters(published: Mapping[str, Any], arm: str, dataset: str) -> int | None:
+    """Return the printed number of parameters of an arm's network; None where none is printed.
+
+    Args:
+        published: the file of published numbers.
+        arm: our arm.
+        dataset: the paper's dataset, on whose K the network of A1+L depends.
+    """
+    numbers = published["section_7_6_parameter_counts"]
+    of_arm: dict[str, int | None] = {
+        "a1": numbers["A1"],
+        "a1l": numbers["A1_L"].get(dataset),
+        "acoseg_released": numbers["ACoseg"],
+    }
+    return of_arm.get(arm)

@@ -26,6 +26,21 @@ POWER = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
+class Resampling:
+    """How often and how samples are drawn anew: `statistics` of the configuration.
+
+    Attributes:
+        bootstrap_draws: draws of groups, for intervals.
+        permutation_draws: random exchanges of two arms within groups, for tests.
+        seed: seed of both.
+    """
+
+    bootstrap_draws: int
+    permutation_draws: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A metric's mean over samples and seeds.
 
@@ -128,13 +143,12 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
     return scores
 
 
-def estimate(values: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95) -> Estimate:
+def estimate(values: pd.DataFrame, resampling: Resampling, level: float = 0.95) -> Estimate:
     """Estimate the mean of one metric of one arm.
 
     Args:
         values: columns `id`, `group`, `seed`, `value`; every seed has the same ids.
-        draws: number of bootstrap draws.
-        seed: seed of the draws.
+        resampling: draws of the interval.
         level: level of the interval.
 
     Raises:
@@ -143,7 +157,7 @@ def estimate(values: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
     table, groups = _by_seed(values)
     seed_means = table.mean(axis=0).to_numpy()
     sums, counts = _group_sums(table, groups)
-    low, high = _bootstrap_interval(sums, counts, draws, seed, level)
+    low, high = _bootstrap_interval(sums, counts, resampling, level)
     several = len(seed_means) > 1
     return Estimate(
         mean=float(np.mean(seed_means)),
@@ -160,10 +174,7 @@ def estimate(values: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
 def compare(
     values: pd.DataFrame,
     baseline: pd.DataFrame,
-    *,
-    bootstrap_draws: int,
-    permutation_draws: int,
-    seed: int,
+    resampling: Resampling,
     level: float = 0.95,
 ) -> Comparison:
     """Compare the same metric of two arms, paired by sample and by seed.
@@ -173,9 +184,7 @@ def compare(
     Args:
         values: columns `id`, `group`, `seed`, `value`.
         baseline: the same of the arm that is subtracted.
-        bootstrap_draws: draws of groups for the interval.
-        permutation_draws: random exchanges of the two arms within groups.
-        seed: seed of both.
+        resampling: draws of the interval and of the test.
         level: level of the interval.
 
     Raises:
@@ -198,8 +207,8 @@ def compare(
     paired = first - second.loc[first.index, first.columns]
     sums, counts = _group_sums(paired, groups)
     seeds = paired.mean(axis=0).to_numpy()
-    low, high = _bootstrap_interval(sums, counts, bootstrap_draws, seed, level)
-    p_groups, p_seeds = _permutation_p(sums, counts, permutation_draws, seed), _seeds_p(seeds)
+    low, high = _bootstrap_interval(sums, counts, resampling, level)
+    p_groups, p_seeds = _permutation_p(sums, counts, resampling), _seeds_p(seeds)
     return Comparison(
         difference=float(np.mean(seeds)),
         ci_low=low,
@@ -214,21 +223,21 @@ def compare(
 
 
 def compare_unpaired(
-    values: pd.DataFrame, baseline: pd.DataFrame, *, draws: int, seed: int, level: float = 0.95
+    values: pd.DataFrame, baseline: pd.DataFrame, resampling: Resampling, level: float = 0.95
 ) -> Difference:
     """Compare means over different samples, such as those of two splits.
 
     Args:
         values: columns `id`, `group`, `seed`, `value`.
         baseline: the same of what is subtracted.
-        draws: bootstrap draws of groups, independent for the two.
-        seed: their seed.
+        resampling: draws of groups, independent for the two.
         level: level of the interval.
     """
     means = []
     for number, rows in enumerate((values, baseline)):
         table, groups = _by_seed(rows)
-        drawn = _bootstrap_means(*_group_sums(table, groups), draws, [seed, number])
+        seed = [resampling.seed, number]
+        drawn = _bootstrap_means(*_group_sums(table, groups), resampling.bootstrap_draws, seed)
         means.append((float(table.mean(axis=0).mean()), drawn))
     (ours, drawn), (theirs, drawn_theirs) = means
     low, high = _interval(drawn - drawn_theirs, level)
@@ -273,12 +282,13 @@ def _group_sums(table: pd.DataFrame, groups: pd.Series) -> tuple[np.ndarray, np.
     return sums.to_numpy(), table.notna().groupby(by_group).sum().to_numpy()
 
 
-def _permutation_p(sums: np.ndarray, counts: np.ndarray, draws: int, seed: int) -> float:
+def _permutation_p(sums: np.ndarray, counts: np.ndarray, resampling: Resampling) -> float:
     """Two-sided p-value of the mean difference when the arms are exchanged within groups."""
     if (counts.sum(axis=0) == 0).any():
         return math.nan
     shares = (sums / counts.sum(axis=0)).mean(axis=1)  # what each group adds to the difference
-    rng = np.random.default_rng(seed)
+    draws = resampling.permutation_draws
+    rng = np.random.default_rng(resampling.seed)
     signs = rng.integers(0, 2, (draws, len(shares)), dtype=np.int8) * 2 - 1
     exchanged = np.abs(signs @ shares)
     reached = exchanged >= abs(shares.sum()) * (1 - 1e-12)  # rounding must not break ties
@@ -311,10 +321,11 @@ def _detectable(sums: np.ndarray, counts: np.ndarray, seeds: np.ndarray) -> floa
 
 
 def _bootstrap_interval(
-    sums: np.ndarray, counts: np.ndarray, draws: int, seed: int, level: float
+    sums: np.ndarray, counts: np.ndarray, resampling: Resampling, level: float
 ) -> tuple[float, float]:
     """Percentile interval of the mean over seeds; `sums` and `counts` are (groups, seeds)."""
-    return _interval(_bootstrap_means(sums, counts, draws, seed), level)
+    means = _bootstrap_means(sums, counts, resampling.bootstrap_draws, resampling.seed)
+    return _interval(means, level)
 
 
 def _bootstrap_means(

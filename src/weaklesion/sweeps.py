@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.files import written_whole
-from weaklesion.statistics import estimate, resolve_undefined
+from weaklesion.statistics import Resampling, estimate, resolve_undefined
 from weaklesion.tables import read_scores
 
 logger = logging.getLogger(__name__)
@@ -21,8 +21,7 @@ def tabulate_sweep(
     points: Sequence[Mapping[str, Any]],
     over: str,
     undefined: Mapping[str, str],
-    draws: int,
-    seed: int,
+    resampling: Resampling,
     table_csv: str | Path,
 ) -> None:
     """Tabulate the test Dice against a setting that was swept, with intervals.
@@ -34,11 +33,10 @@ def tabulate_sweep(
         points: dataset, protocol, arm and `value` of the setting.
         over: `k` or `alpha`.
         undefined: protocol to what an empty prediction counts as.
-        draws: bootstrap draws of the intervals.
-        seed: their seed.
+        resampling: draws of the intervals.
         table_csv: written: a row a point, Dice in percent.
     """
-    scores = read_scores([run["scores"] for run in runs], runs)
+    scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
     rows = []
     for point in points:
         place = {key: point[key] for key in ("dataset", "protocol", "arm")}
@@ -47,9 +45,7 @@ def tabulate_sweep(
             here[here["metric"] == "dice"],
             undefined[point["protocol"]],  # type: ignore[arg-type]
         )
-        rows.append(
-            {**place, over: point["value"], **asdict(estimate(cell, draws=draws, seed=seed))}
-        )
+        rows.append({**place, over: point["value"], **asdict(estimate(cell, resampling))})
     table = pd.DataFrame(rows).sort_values(["dataset", "protocol", over], kind="stable")
     table[["mean", "std", "std_population", "ci_low", "ci_high"]] *= 100
     with written_whole(table_csv) as beside:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from weaklesion.measures import MEASURES, MM, measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_cells, read_published
 from weaklesion.statistics import (
+    Resampling,
     UndefinedPolicy,
     compare,
     estimate,
@@ -63,19 +64,28 @@ TABLE1_COLUMNS = [
 SHOWN_TOO = ("hausdorff_95", "surface_dice", "long_diameter_error")
 
 
-def read_scores(paths: Iterable[str | Path], expected: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def read_scores(
+    paths: Iterable[str | Path],
+    expected: Sequence[Mapping[str, Any]],
+    metrics: Collection[str] | None = None,
+) -> pd.DataFrame:
     """Read the scores of several runs.
 
     Args:
         paths: files of `weaklesion.scoring`, in any order.
         expected: the runs that must be there: dataset, protocol, arm, seed.
+        metrics: those that are kept; all by default.
 
     Raises:
         DataError: if a run is missing, or is there twice, or lacks a metric.
     """
-    scores = pd.concat(
-        [pd.read_csv(path, dtype={"id": str, "group": str}) for path in paths], ignore_index=True
-    )
+    tables = []
+    for path in paths:
+        table = pd.read_csv(path, dtype={"id": str, "group": str})
+        if set(table["metric"]) not in (IN_PX, IN_PX | IN_MM):
+            raise DataError(f"{path}: lacks a metric. Score again.")
+        tables.append(table if metrics is None else table[table["metric"].isin(metrics)])
+    scores = pd.concat(tables, ignore_index=True)
     have = {tuple(run) for run in scores[RUN_KEYS].drop_duplicates().itertuples(index=False)}
     want = {tuple(run[key] for key in RUN_KEYS) for run in expected}
     if have != want:
@@ -85,10 +95,6 @@ def read_scores(paths: Iterable[str | Path], expected: Sequence[Mapping[str, Any
         )
     if scores.duplicated([*RUN_KEYS, "id", "metric"]).any():
         raise DataError("scores: a run is given twice.")
-    per_run = scores.groupby(RUN_KEYS)["metric"].agg(set)
-    complete = per_run.map(lambda names: names in (IN_PX, IN_PX | IN_MM))
-    if not complete.all():
-        raise DataError(f"scores: {per_run[~complete].index[0]} lacks a metric. Score again.")
     return scores
 
 
@@ -105,9 +111,7 @@ def tabulate_scores(
     columns: Sequence[str],
     references: Mapping[str, str],
     sources: Mapping[str, str],
-    bootstrap_draws: int,
-    permutation_draws: int,
-    seed: int,
+    resampling: Resampling,
     title: str,
     table_csv: str | Path,
     table_html: str | Path,
@@ -127,9 +131,7 @@ def tabulate_scores(
         columns: the paper's columns that the page shows and that arms are compared under.
         references: dataset to what its predictions are scored against.
         sources: dataset to the label of where its files are from.
-        bootstrap_draws: draws of the intervals.
-        permutation_draws: draws of the tests.
-        seed: seed of both.
+        resampling: draws of the intervals and tests.
         title: the page's title.
         table_csv: written: one row a cell; overlaps in percent, distances in px or mm. `gain` is
             the difference from the baseline, `p_holm` is corrected over all comparisons of a
@@ -146,17 +148,12 @@ def tabulate_scores(
         )
     printed = printed_cells(published, item, published_arms)
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
-    options = {
-        "bootstrap_draws": bootstrap_draws,
-        "permutation_draws": permutation_draws,
-        "seed": seed,
-    }
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
         chosen = {choice["published_as"][column]: column for column in columns}
         name = published_datasets.get(str(dataset), "")
-        for cell in block_cells(block, choice["undefined"], baseline, list(chosen), options):
+        for cell in block_cells(block, choice["undefined"], baseline, list(chosen), resampling):
             place = name, cell["arm"], chosen.get(cell["metric"], "")
             mean, std = printed.get(place, (math.nan, math.nan))
             rows.append(
@@ -187,7 +184,7 @@ def block_cells(
     undefined: UndefinedPolicy,
     baseline: str,
     compared: Sequence[str],
-    options: Mapping[str, int],
+    resampling: Resampling,
 ) -> Iterator[dict[str, Any]]:
     """Yield the cells of one dataset and protocol: an arm's metric each.
 
@@ -196,7 +193,7 @@ def block_cells(
         undefined: what an undefined value counts as.
         baseline: arm that the others are compared with.
         compared: metrics under which they are.
-        options: draws and seed of `weaklesion.statistics.compare`.
+        resampling: draws of the intervals and tests.
     """
     resolved = resolve_undefined(block, undefined)
     cells = {
@@ -206,7 +203,7 @@ def block_cells(
     raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
     for (arm, metric), cell in cells.items():
         scale = 100.0 if measure_of(metric).unit == "%" else 1.0
-        found = estimate(cell, draws=options["bootstrap_draws"], seed=options["seed"])
+        found = estimate(cell, resampling)
         row = {
             "arm": arm,
             "metric": metric,
@@ -216,7 +213,7 @@ def block_cells(
             "undefined_policy": undefined,
         }
         if metric in compared and arm != baseline and (baseline, metric) in cells:
-            against = compare(cell, cells[(baseline, metric)], **options)
+            against = compare(cell, cells[(baseline, metric)], resampling)
             row |= {
                 "baseline": baseline,
                 "gain": scale * against.difference,

@@ -247,12 +247,15 @@ def run_files(name, runs):
     return [str(RUN / name).format(**run._asdict()) for run in runs]
 
 
+def trained_runs(runs):
+    """Those of some runs that have a network."""
+    return [run for run in runs if experiments.is_trained(config, run.arm)]
+
+
 def item_runs(item, trained=False):
     """Runs of an item of the experiments: all, or those with a network."""
     runs = experiments.runs_of(config, [item])
-    return [
-        run for run in runs if not trained or experiments.is_trained(config, run.arm)
-    ]
+    return trained_runs(runs) if trained else runs
 
 
 def files_of_item(name, trained=False):
@@ -273,11 +276,12 @@ def items_matching(*kinds):
 ITEMS = experiments.items_of(config, *experiments.KINDS)
 TABLE1_RUNS = item_runs("table1")
 TABLE1_TRAININGS = item_runs("table1", trained=True)
-ALL_TRAININGS = [
-    run
-    for run in experiments.runs_of(config, ITEMS)
-    if experiments.is_trained(config, run.arm)
-]
+ALL_TRAININGS = trained_runs(experiments.runs_of(config, ITEMS))
+# Runs that the paper's claims are judged by: not those with one switch flipped.
+JUDGED_RUNS = experiments.runs_of(
+    config, experiments.items_of(config, "scores", "cost", "parameters", "sweep")
+)
+JUDGED_TRAININGS = trained_runs(JUDGED_RUNS)
 TABLE1_BLOCKS = list(dict.fromkeys((run.dataset, run.protocol) for run in TABLE1_RUNS))
 
 
@@ -352,9 +356,13 @@ def patch_accounts():
 
 def files_for(item):
     """Files of an item: what its target makes."""
-    folder = "figures" if config["experiments"][item]["kind"] == "sweep" else "tables"
-    suffixes = ["svg", "png"] if folder == "figures" else ["csv", "html"]
-    return [RESULTS / f"{folder}/{item}.{suffix}" for suffix in suffixes]
+    kind = config["experiments"][item]["kind"]
+    tables = [f"tables/{item}.csv", f"tables/{item}.html"]
+    figures = [f"figures/{item}.svg", f"figures/{item}.png"]
+    files = {"sweep": tables[:1] + figures, "cost": [*tables, *figures]}.get(
+        kind, tables
+    )
+    return [RESULTS / file for file in files]
 
 
 def templates(*names):

@@ -71,9 +71,7 @@ rule tabulate_scores:
         sources={
             name: dataset["source"] for name, dataset in config["datasets"].items()
         },
-        bootstrap_draws=config["statistics"]["bootstrap_draws"],
-        permutation_draws=config["statistics"]["permutation_draws"],
-        seed=config["statistics"]["seed"],
+        statistics=config["statistics"],
     script:
         "../scripts/tabulate_scores.py"
 
@@ -111,8 +109,7 @@ rule tabulate_definitions:
         expected=described_runs(TABLE1_RUNS),
         published_datasets=published_names("datasets"),
         published_arms=published_names("arms"),
-        draws=config["statistics"]["bootstrap_draws"],
-        seed=config["statistics"]["seed"],
+        statistics=config["statistics"],
     script:
         "../scripts/tabulate_definitions.py"
 
@@ -159,6 +156,47 @@ rule tabulate_cost:
         title=of_item("title"),
     script:
         "../scripts/tabulate_cost.py"
+
+
+rule tabulate_parameters:
+    """Say how many parameters each network has, beside the published numbers."""
+    input:
+        runs=files_of_item("run.json", trained=True),
+        published=PUBLISHED_NUMBERS,
+        templates=templates("base", "parameters"),
+        code=module_files("parameters"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/parameters.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/parameters.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_parameters/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_parameters/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("parameters"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item, trained=True), run="run.json"
+        ),
+        published_datasets=published_names("datasets"),
+        title=of_item("title"),
+    script:
+        "../scripts/tabulate_parameters.py"
 
 
 rule tabulate_accuracy:
@@ -227,8 +265,7 @@ rule tabulate_sweep:
         points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
         over=of_item("over"),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
-        draws=config["statistics"]["bootstrap_draws"],
-        seed=config["statistics"]["seed"],
+        statistics=config["statistics"],
     script:
         "../scripts/tabulate_sweep.py"
 
@@ -271,18 +308,16 @@ rule tabulate_attribution:
         arms=of_item("arms"),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
         title=of_item("title"),
-        bootstrap_draws=config["statistics"]["bootstrap_draws"],
-        permutation_draws=config["statistics"]["permutation_draws"],
-        seed=config["statistics"]["seed"],
+        statistics=config["statistics"],
     script:
         "../scripts/tabulate_attribution.py"
 
 
 rule tabulate_verdicts:
-    """Judge the paper's claims by the runs of Table 1."""
+    """Judge the paper's claims."""
     input:
-        scores=run_files("scores.csv", TABLE1_RUNS),
-        runs=run_files("run.json", TABLE1_TRAININGS),
+        scores=run_files("scores.csv", JUDGED_RUNS),
+        runs=run_files("run.json", JUDGED_TRAININGS),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "verdicts"),
         code=module_files("verdicts"),
@@ -310,15 +345,13 @@ rule tabulate_verdicts:
         runtime=60,
     params:
         untrained=described_runs(
-            [run for run in TABLE1_RUNS if run not in TABLE1_TRAININGS],
+            [run for run in JUDGED_RUNS if run not in JUDGED_TRAININGS],
             scores="scores.csv",
         ),
-        trained=described_runs(TABLE1_TRAININGS, scores="scores.csv", run="run.json"),
+        trained=described_runs(JUDGED_TRAININGS, scores="scores.csv", run="run.json"),
         published_datasets=published_names("datasets"),
-        protocols=scoring_choices(TABLE1_RUNS),
-        bootstrap_draws=config["statistics"]["bootstrap_draws"],
-        permutation_draws=config["statistics"]["permutation_draws"],
-        seed=config["statistics"]["seed"],
+        protocols=scoring_choices(JUDGED_RUNS),
+        statistics=config["statistics"],
     script:
         "../scripts/tabulate_verdicts.py"
 

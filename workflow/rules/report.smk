@@ -288,6 +288,37 @@ rule plot_sweep:
         "../scripts/plot_sweep.py"
 
 
+rule plot_cost:
+    """Plot Dice against the hours of training."""
+    input:
+        table=RESULTS / "tables/{item}.csv",
+        code=module_files("figures"),
+    output:
+        svg=report(
+            RESULTS / "figures/{item}.svg",
+            caption="../report/cost_figure.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "figure"},
+        ),
+        png=RESULTS / "figures/{item}.png",
+    log:
+        LOGS / "plot_cost/{item}.log",
+    benchmark:
+        BENCHMARKS / "plot_cost/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("cost"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        all_arms=list(config["arms"]),
+        title=of_item("title"),
+    script:
+        "../scripts/plot_cost.py"
+
+
 rule tabulate_agreement:
     """Say how well each supervision agrees with the dense references."""
     input:

@@ -3,6 +3,7 @@
 from job import logged
 
 from weaklesion.attribution import tabulate_attribution
+from weaklesion.statistics import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_attribution(
@@ -11,9 +12,7 @@ with logged(snakemake.log[0]):
         undefined=snakemake.params.undefined,
         arm=snakemake.params.arms[0],
         multi_task_arm=snakemake.params.arms[1],
-        bootstrap_draws=snakemake.params.bootstrap_draws,
-        permutation_draws=snakemake.params.permutation_draws,
-        seed=snakemake.params.seed,
+        resampling=Resampling(**snakemake.params.statistics),
         title=snakemake.params.title,
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,

@@ -3,6 +3,7 @@
 from job import logged
 
 from weaklesion.definitions import tabulate_definitions
+from weaklesion.statistics import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_definitions(
@@ -11,8 +12,7 @@ with logged(snakemake.log[0]):
         published_yaml=snakemake.input.published,
         published_datasets=snakemake.params.published_datasets,
         published_arms=snakemake.params.published_arms,
-        draws=snakemake.params.draws,
-        seed=snakemake.params.seed,
+        resampling=Resampling(**snakemake.params.statistics),
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,
     )

@@ -2,6 +2,7 @@
 
 from job import logged
 
+from weaklesion.statistics import Resampling
 from weaklesion.tables import tabulate_scores
 
 with logged(snakemake.log[0]):
@@ -17,9 +18,7 @@ with logged(snakemake.log[0]):
         columns=snakemake.params.columns,
         references=snakemake.params.references,
         sources=snakemake.params.sources,
-        bootstrap_draws=snakemake.params.bootstrap_draws,
-        permutation_draws=snakemake.params.permutation_draws,
-        seed=snakemake.params.seed,
+        resampling=Resampling(**snakemake.params.statistics),
         title=snakemake.params.title,
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,

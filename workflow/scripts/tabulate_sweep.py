@@ -2,6 +2,7 @@
 
 from job import logged
 
+from weaklesion.statistics import Resampling
 from weaklesion.sweeps import tabulate_sweep
 
 with logged(snakemake.log[0]):
@@ -10,7 +11,6 @@ with logged(snakemake.log[0]):
         points=snakemake.params.points,
         over=snakemake.params.over,
         undefined=snakemake.params.undefined,
-        draws=snakemake.params.draws,
-        seed=snakemake.params.seed,
+        resampling=Resampling(**snakemake.params.statistics),
         table_csv=snakemake.output[0],
     )

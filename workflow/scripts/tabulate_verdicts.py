@@ -1,7 +1,8 @@
-"""Judge the paper's claims by the runs of Table 1."""
+"""Judge the paper's claims."""
 
 from job import logged
 
+from weaklesion.statistics import Resampling
 from weaklesion.verdicts import tabulate_verdicts
 
 with logged(snakemake.log[0]):
@@ -10,9 +11,7 @@ with logged(snakemake.log[0]):
         published_yaml=snakemake.input.published,
         published_datasets=snakemake.params.published_datasets,
         protocols=snakemake.params.protocols,
-        bootstrap_draws=snakemake.params.bootstrap_draws,
-        permutation_draws=snakemake.params.permutation_draws,
-        seed=snakemake.params.seed,
+        resampling=Resampling(**snakemake.params.statistics),
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,
     )
