@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from weaklesion.sources import module_files
+from weaklesion.training_settings import NETWORK_MODULES
 
 # names under which packages are imported, where they differ from their own
 IMPORTED_AS = {
@@ -75,6 +76,8 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
         if script in ("make_phantom", "make_patches"):  # they import the module of the loader
             kind = "phantoms" if script == "make_phantom" else "datasets"
             package = [f"weaklesion.{kind}.{name}" for name in ("ham10k", "lits", "deeplesion")]
+        if script in ("train_arm", "predict_arm", "measure_accuracy"):  # and that of the network
+            package += [f"weaklesion.networks.{name}" for name in set(NETWORK_MODULES.values())]
         assert package, rule
         files = {
             path for module in package for path in module_files(module.removeprefix("weaklesion."))

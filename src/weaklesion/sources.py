@@ -13,17 +13,17 @@ PACKAGE = Path(__file__).parent
 UNTRACKED = frozenset({"__init__", "errors", "files", "progress", "provenance"})
 
 
-def module_files(module: str) -> list[str]:
-    """Return the files of a module and of all modules of the package that it imports.
+def module_files(*modules: str) -> list[str]:
+    """Return the files of some modules and of all modules of the package that they import.
 
     Args:
-        module: name inside the package, such as `patches` or `datasets.ham10k`.
+        modules: names inside the package, such as `patches` or `datasets.ham10k`.
 
     Raises:
         ValueError: if there is no such module.
     """
     found: dict[str, Path] = {}
-    todo = [module]
+    todo = list(modules)
     while todo:
         name = todo.pop()
         if name in found or name in UNTRACKED:

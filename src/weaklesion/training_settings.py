@@ -3,10 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Networks of `weaklesion.models.build_model`, by what they are called with and return.
+# Networks of `weaklesion.models.build_model`, with the module of `weaklesion.networks` that has each.
+NETWORK_MODULES = {
+    "a1": "deeplab",
+    "a1l": "deeplab",
+    "unet": "unet",
+    "unetl": "unet",
+    "acoseg": "cosegmentation",
+    "acoseg_released": "cosegmentation",
+}
+MODELS = tuple(NETWORK_MODULES)
 MULTI_TASK_MODELS = ("a1l", "unetl")
 PAIR_MODELS = ("acoseg", "acoseg_released")
-MODELS = ("a1", "unet", *MULTI_TASK_MODELS, *PAIR_MODELS)
 
 
 @dataclass(frozen=True, kw_only=True)

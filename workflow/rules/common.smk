@@ -10,6 +10,7 @@ from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
+from weaklesion.training_settings import NETWORK_MODULES
 
 experiments.check_config(config)
 
@@ -176,6 +177,13 @@ def clusters_of(wildcards):
 def arm_of(wildcards):
     """Definition of an arm."""
     return experiments.arm_definition(config, wildcards.arm)
+
+
+def code_with_network(module):
+    """Input function: files of a module, and those of the network that the arm has."""
+    return lambda wildcards: module_files(
+        module, f"networks.{NETWORK_MODULES[arm_of(wildcards)['model']]}"
+    )
 
 
 def partner_ellipses_of(wildcards):

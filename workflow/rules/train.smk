@@ -11,7 +11,7 @@ rule train_arm:
         clusters=clusters_of,
         weights=weights_of,
         epochs_of=epochs_of,
-        code=module_files("training"),
+        code=code_with_network("training"),
     output:
         model=RUN / "model.safetensors",
         history=RUN / "history.csv",
@@ -45,7 +45,7 @@ rule predict_arm:
         samples=PATCHES / "samples.csv",
         ellipses=partner_ellipses_of,
         clusters=partner_clusters_of,
-        code=module_files("inference"),
+        code=code_with_network("inference"),
     output:
         predictions=RUN / "predictions.npy",
         ids=RUN / "predictions.csv",
@@ -75,7 +75,7 @@ rule measure_accuracy:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
         clusters=clusters_of,
-        code=module_files("accuracy"),
+        code=code_with_network("accuracy"),
     output:
         RUN / "accuracy.json",
     log:

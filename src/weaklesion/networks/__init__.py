@@ -1,0 +1,1 @@
+"""The paper's networks, from segmentation_models_pytorch, a module each."""

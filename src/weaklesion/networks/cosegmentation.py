@@ -1,0 +1,75 @@
+"""Networks on pairs of images: `acoseg` and `acoseg_released`."""
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+from weaklesion.networks import deeplab
+
+ATTENTION_UNITS = 4096
+
+
+def build(name: str, encoder: str, head: dict[str, float] | None) -> nn.Module:
+    """Build a co-segmentation network; `head` is None."""
+    return CoSegmentation(deeplab.build(name, encoder, head), partner=name == "acoseg")
+
+
+class CoSegmentation(nn.Module):
+    """Two images through one DeepLabV3+, whose features are gated by channel attention.
+
+    The gates act on the features that the decoder takes: the deepest and those of stage 2.
+
+    Args:
+        network: an smp.DeepLabV3Plus.
+        partner: gate an image by its partner's attention, and by its own spatial attention, with
+            batch normalisation over both images; else by its own, each image for itself.
+
+    Source: Agarwal et al. 2020, sections 2.2 and 2.3, after Chen et al. 2018; the sizes are the
+    released code's, whose parameter count section 7.6 prints.
+    """
+
+    def __init__(self, network: smp.DeepLabV3Plus, *, partner: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.partner = partner
+        channels = network.encoder.out_channels
+        self.gates = nn.ModuleDict({str(at): channel_attention(channels[at]) for at in (2, 5)})
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder, which ImageNet weights are for."""
+        return self.network.encoder
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits of x and of y, (N, 1, H, W) each."""
+        if not self.partner:
+            return self.segment(x), self.segment(y)
+        first, second = self.segment(torch.cat([x, y])).chunk(2)
+        return first, second
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits of (N, 3, H, W) images; the second half are the first's partners."""
+        features = self.network.encoder(images)
+        for at, gate in self.gates.items():
+            features[int(at)] = self.gated(features[int(at)], gate)
+        return self.network.segmentation_head(self.network.decoder(features))
+
+    def gated(self, features: torch.Tensor, gate: nn.Module) -> torch.Tensor:
+        """Multiply (N, C, h, w) features by the attention of channels, and of places."""
+        channels = gate(features)[:, :, None, None]
+        if not self.partner:
+            return features * channels
+        places = features.mean(dim=1, keepdim=True).sigmoid()
+        return features * channels.roll(len(features) // 2, dims=0) * places
+
+
+def channel_attention(channels: int) -> nn.Module:
+    """Return the squeeze-and-excitation that turns (N, C, h, w) into (N, C) gates of 0 to 1."""
+    return nn.Sequential(
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, ATTENTION_UNITS),
+        nn.Tanh(),
+        nn.Linear(ATTENTION_UNITS, channels),
+        nn.Sigmoid(),
+    )
