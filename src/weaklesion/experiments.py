@@ -176,7 +176,7 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
     """Return an item's definition, on the datasets and protocols that the study selects.
 
     Of `select`, `datasets` stand for those that they are or are `like`, and `protocols` for all
-    protocols; null changes nothing.
+    protocols; null changes nothing. An attribution is between its own two protocols, both ways.
 
     Raises:
         DataError: if a dataset, protocol or arm is not defined.
@@ -191,7 +191,9 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
             for name in select["datasets"]
             if {name, config["datasets"][name].get("like")} & set(experiment["datasets"])
         ]
-    if select["protocols"] is not None:
+    if experiment["kind"] == "attribution":
+        experiment["protocols"] = config["attribution"]["between"]
+    elif select["protocols"] is not None:
         experiment["protocols"] = select["protocols"]
     for kind in ("datasets", "protocols", "arms"):
         for name in experiment[kind]:

@@ -80,7 +80,10 @@ def read_array(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
     path = Path(path)
     if digest_file(path).is_file():
         stat = path.stat()
-        if _digest_of(path, stat.st_mtime_ns, stat.st_size) != digest_file(path).read_text().strip():
+        if (
+            _digest_of(path, stat.st_mtime_ns, stat.st_size)
+            != digest_file(path).read_text().strip()
+        ):
             path.unlink(missing_ok=True)
             raise DataError(
                 f"{path}: its bytes are not those that were written; a crash or a full disk spoilt "

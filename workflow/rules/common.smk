@@ -181,9 +181,12 @@ def arm_of(wildcards):
 
 def code_with_network(module):
     """Input function: files of a module, and those of the network that the arm has."""
-    return lambda wildcards: module_files(
-        module, f"networks.{NETWORK_MODULES[arm_of(wildcards)['model']]}"
-    )
+
+    def files(wildcards):
+        network = NETWORK_MODULES[arm_of(wildcards)["model"]]
+        return module_files(module, f"networks.{network}")
+
+    return files
 
 
 def partner_ellipses_of(wildcards):
