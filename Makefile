@@ -5,10 +5,10 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs
 DEMO := --configfile workflow/studies/demo.yaml
 
-.PHONY: help demo test bench lint format lock clean
+.PHONY: help demo plan test crash-test bench lint format lock clean
 
 help: ## List the targets.
-	@grep -E '^[a-z]+:.*## ' Makefile | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
 
 .venv/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
@@ -22,9 +22,15 @@ demo: .venv/.ready ## The whole workflow on a phantom; the report is results/dem
 	$(BIN)/snakemake $(DEMO) --report results/demo/report.html
 	@echo "Open results/demo/report.html in a browser."
 
+plan: .venv/.ready ## Jobs, hours, downloads and disk of the paper, or of a study: make plan STUDY=FILE.
+	$(BIN)/python tools/plan.py $(STUDY)
+
 test: .venv/.ready ## All checks and tests.
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+crash-test: .venv/.ready ## Kill a study at 100 moments, start it again and compare; about an hour.
+	$(BIN)/python tests/crash/harness.py --points 100
 
 lint: .venv/.ready ## Style, types and workflow checks.
 	$(BIN)/ruff check .

@@ -1,9 +1,11 @@
 """Shared fixtures: phantoms and their patches, made once; and real data where they are at hand."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from weaklesion.datasets import deeplesion, ham10k, lits
@@ -127,3 +129,26 @@ def patches(phantom, tmp_path_factory):
     folder = tmp_path_factory.mktemp("patches")
     make_ham10k(phantom, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """Folder in which the tiny study has run, once for all workers; tests must not change it."""
+    from workflow import TINY, snakemake
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / "finished"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "done").exists():
+            folder.mkdir()
+            snakemake(folder, *TINY)
+            (folder / "done").touch()
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of that folder, with its times, to change things in."""
+    return shutil.copytree(finished, tmp_path / "copy")

@@ -1,74 +1,16 @@
-"""The whole Snakefile, run as a user runs it, on tiny phantoms."""
+"""The tiny study: what it makes, what a change makes again, and what bad input stops."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
-from playwright.sync_api import sync_playwright
+from workflow import RUNS, TINY, overlay, planned, snakemake
 
-from weaklesion.files import file_digest
 from weaklesion.tables import TABLE1_COLUMNS
-
-TINY = ("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
-RUNS = "results/tiny/phantom_ham10k/demo/runs"
-
-
-def snakemake(folder, *arguments, expect=0):
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        ROOT / "Snakefile",
-        "--directory",
-        folder,
-        "--cores",
-        "2",
-        *arguments,
-    ]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
-    done = subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=folder,
-        timeout=540,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == expect, output[-6000:]
-    return output
-
-
-def planned(folder, *arguments):
-    """Number of jobs by rule that a run would have."""
-    output = snakemake(folder, "-n", *arguments)
-    if "Nothing to be done" in output:
-        return {}
-    table = output[output.index("Job stats:") :].split("total")[0]
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Folder in which the tiny study has run; tests must not change it."""
-    folder = tmp_path_factory.mktemp("finished")
-    snakemake(folder, *TINY)
-    return folder
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of that folder, with its times, to change things in."""
-    return shutil.copytree(finished, tmp_path / "copy")
 
 
 def test_table_and_figures_are_made(finished):
@@ -155,12 +97,6 @@ THREE_DATASETS = {
 }
 
 
-def overlay(folder, content):
-    """One more configuration file, with what a test changes."""
-    (folder / "change.yaml").write_text(yaml.safe_dump(content))
-    return (*TINY, folder / "change.yaml")
-
-
 @pytest.mark.parametrize(
     ("change", "jobs"),
     [
@@ -239,162 +175,41 @@ def test_one_item_alone(finished, tmp_path):
                     "tabulate_scores": 1, "all": 1}  # fmt: skip
 
 
-EVERY_ARM = {
-    "study": "arms",
-    "seeds": [1],
-    "protocols": {"demo": {"training": {"epochs": 2}}},
-    "select": {"datasets": ["phantom_deeplesion"]},
-    "experiments": {
-        "table1": {
-            "arms": list(yaml.safe_load((ROOT / "config.yaml").read_text())["arms"]),
-        }
-    },
+SCORED_AGAIN = {
+    "score_predictions": 15,
+    "measure_agreement": 2,
+    "tabulate_agreement": 1,
+    "plot_contours": 3,
+    **STATISTICS,
 }
+TRAINED_AGAIN = {name: count * 2 if name.endswith("_arm") else count
+                 for name, count in THREE_DATASETS.items()} | {"score_predictions": 12}  # fmt: skip
 
 
-def test_every_arm_from_patches_to_table(finished, tmp_path):
-    (tmp_path / "resources").symlink_to(finished / "resources")
-    snakemake(tmp_path, "table1", *overlay(tmp_path, EVERY_ARM))
-    table = pd.read_csv(tmp_path / "results/arms/tables/table1.csv")
-    assert list(table["arm"].unique()) == EVERY_ARM["experiments"]["table1"]["arms"]
-    assert table["mean"].notna().all()
-    runs = tmp_path / "results/arms/phantom_deeplesion/demo/runs"
-    run = {path.parts[-3]: json.loads(path.read_text()) for path in runs.rglob("run.json")}
-    assert set(run) == set(table["arm"]) - {"ellipse", "fixed_ellipse"}
-    targets = runs.parent / "targets"
-    for arm, target in (("a1", "ellipse"), ("a1_grabcut", "grabcut_trimap")):
-        assert run[arm]["inputs_sha256"]["target"] == file_digest(targets / f"{target}.npy")
-    # without dense masks, the reference is GrabCut's
-    assert (
-        run["a1_dense"]["inputs_sha256"]["target"] == run["a1_grabcut"]["inputs_sha256"]["target"]
-    )
-    clusters = {run[arm]["inputs_sha256"]["clusters"] for arm in run if arm.startswith("a1l_")}
-    assert len(clusters) == 3  # shuffled, periodic, and those of the other two
-    assert run["a1_long"]["epochs_run"] == run["a1l"]["epochs_run"]
-    partners = pd.read_csv(runs / "acoseg/seed-1/predictions.csv")
-    assert list(partners) == ["id", "partner", "partner_cluster"]
-
-
-def test_a_changed_module_re_runs_what_imports_it(copied, tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "jobs"),
+    [
+        (["workflow/report/scores.rst", "workflow/report/contours.rst"], {}),
+        (["src/weaklesion/errors.py"], {}),
+        (["src/weaklesion/metrics.py"], SCORED_AGAIN),
+        (["src/weaklesion/networks/deeplab.py"], TRAINED_AGAIN),  # of a1 and a1l
+        (["src/weaklesion/networks/unet.py"], {}),  # which no arm here has
+    ],
+    ids=["captions", "messages", "metrics", "a network", "another network"],
+)
+def test_a_changed_file_re_runs_what_depends_on_it(finished, tmp_path, changed, jobs):
     # the same workflow with another copy of its code
     code = tmp_path / "code"
     code.mkdir()
     for name in ("Snakefile", "config.yaml", "workflow", "src", "envs"):
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, code / name)
-    for caption in (code / "workflow/report").glob("*.rst"):
-        caption.write_text(caption.read_text() + "\nchanged\n")
-    metrics = code / "src/weaklesion/metrics.py"
-    metrics.write_text(metrics.read_text() + "\n# changed\n")
-    errors = code / "src/weaklesion/errors.py"
-    errors.write_text(errors.read_text() + "\n# changed\n")
+    for name in changed:
+        path = code / name
+        path.write_text(path.read_text() + ("\n# changed\n"))
     snakefile = ("--snakefile", code / "Snakefile")
     # paths of code differ between the copies, so that only their content is compared here
     triggers = ("--rerun-triggers", "mtime", "params", "code")
-    jobs = planned(copied, *snakefile, *TINY, *triggers)
-    # a caption re-runs nothing, the metrics' code the scores and all that is made of them
-    assert jobs == {"score_predictions": 15, "measure_agreement": 2, "tabulate_agreement": 1,
-                    "plot_contours": 3, **STATISTICS}  # fmt: skip
-
-
-EVERY_ITEM = {
-    "study": "items",
-    "seeds": [1],
-    "protocols": {"demo": {"training": {"epochs": 1}}},
-    "select": {"items": None},
-}
-TABLES = [f"table{number}" for number in range(1, 9)]
-CATEGORIES = ["Data", "Overview", "Predictions", "Supervision", "Tables", "Training"]
-
-
-@pytest.fixture(scope="module")
-def every_item(finished, tmp_path_factory):
-    """Folder in which every item of the paper and of ours has run, with its report."""
-    folder = tmp_path_factory.mktemp("items")
-    (folder / "resources").symlink_to(finished / "resources")
-    study = overlay(folder, EVERY_ITEM)
-    snakemake(folder, *study)
-    snakemake(folder, *study, "--report", folder / "report.html")
-    return folder
-
-
-def test_every_item_is_made_and_none_is_empty(every_item):
-    results = every_item / "results/items"
-    for item in [*TABLES, "controls", "attribution", "definitions", "verdicts"]:
-        assert len(pd.read_csv(results / f"tables/{item}.csv")) > 0, item
-        assert "<td>" in (results / f"tables/{item}.html").read_text(), item
-    for item in ("figure2", "figure5"):
-        assert len(pd.read_csv(results / f"tables/{item}.csv")) == 2
-        for suffix in ("svg", "png"):
-            assert (results / f"figures/{item}.{suffix}").stat().st_size > 5000
-    assert set(pd.read_csv(results / "tables/attribution.csv")["switch"]) == {"S1"}
-    # one seed, and phantoms: nothing can be said about the paper
-    verdicts = pd.read_csv(results / "tables/verdicts.csv")["verdict"]
-    assert set(verdicts) == {"not testable here"}
-    assert "Study items" in (results / "overview.html").read_text()
-    assert (every_item / "report.html").stat().st_size < 25e6
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium, which CI must have."""
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing; CI installs it")
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def opened(browser, path):
-    """A page, and everything that goes wrong on it."""
-    page, problems = browser.new_page(viewport={"width": 1280, "height": 900}), []
-    page.on("console", lambda message: message.type == "error" and problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("requestfailed", lambda request: problems.append(request.url[:200]))
-    page.goto(path.as_uri())
-    return page, problems
-
-
-def test_report_opens_in_a_browser_with_every_category_and_image(every_item, browser):
-    page, problems = opened(browser, every_item / "report.html")
-    for category in CATEGORIES:
-        page.get_by_text(category, exact=True).first.wait_for(timeout=20_000)
-    assert problems == []
-    text = (every_item / "report.html").read_text()
-    images = set(re.findall(r"data:image/(?:png|svg\+xml)[^\"]{100,}", text))
-    assert len(images) > 10
-    loaded = page.evaluate(
-        """async (sources) => Promise.all(sources.map((source) => new Promise((resolve) => {
-            const image = new Image();
-            image.onload = () => resolve(image.naturalWidth > 0);
-            image.onerror = () => resolve(false);
-            image.src = source;
-        })))""",
-        sorted(images),
-    )
-    assert all(loaded)
-
-
-def test_pages_of_the_report_sort_and_fit_a_phone(every_item, browser):
-    tables = ("table1", "table2", "table8", "attribution", "verdicts", "definitions")
-    for name in ("overview.html", *(f"tables/{table}.html" for table in tables)):
-        page, problems = opened(browser, every_item / "results/items" / name)
-        page.set_viewport_size({"width": 390, "height": 800})
-        wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(wider) <= 0, name
-        assert problems == [], name
-    page, _ = opened(browser, every_item / "results/items/overview.html")
-    head = page.locator("table.sortable").first.locator("th").nth(3)
-    for order in (1, -1):
-        head.click()
-        values = page.evaluate(
-            """[...document.querySelector("table.sortable").tBodies[0].rows]
-                .map((row) => parseFloat(row.cells[3].innerText))"""
-        )
-        assert values == sorted(values, reverse=order < 0)
+    assert planned(finished, *snakefile, *TINY, *triggers) == jobs
 
 
 def test_learning_rate_change_leaves_other_arms_bytes(copied, tmp_path):

@@ -11,6 +11,7 @@ counted. The files of a patches folder:
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +93,20 @@ class LeftOut:
 def in_parallel(
     work: Callable[[S], T], items: Sequence[S], workers: int, what: str, *, chunk: int = 16
 ) -> Iterator[T]:
-    """Map `work` over `items` in processes; results come in the items' order."""
+    """Map `work` over `items` in processes; results come in the items' order.
+
+    Raises:
+        DataError: if a process was killed.
+    """
     pool = Parallel(n_jobs=workers, batch_size=chunk, return_as="generator")
     results = pool(delayed(work)(item) for item in items)
-    yield from progress(results, total=len(items), what=what)
+    try:
+        yield from progress(results, total=len(items), what=what)
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{what}: one of {workers} processes was killed, usually because memory ran out. "
+            "Run again, with fewer threads (--set-threads) or more memory."
+        ) from error
 
 
 def write_patches(

@@ -19,8 +19,8 @@ rule cluster_lesions:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         encoding=lambda wildcards: wildcards.encoding[1:]
         or switch("clusters", "encoding")(wildcards),
@@ -45,8 +45,8 @@ rule shuffle_clusters:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         seed=switch("clusters", "seed"),
     script:

@@ -39,6 +39,11 @@ wildcard_constraints:
     init="rect|trimap",
 
 
+def growing(amount):
+    """A resource that grows with every attempt, where a profile allows several."""
+    return lambda wildcards, attempt: attempt * amount
+
+
 def in_workflow(path):
     """A path of the configuration: relative to the workflow's folder, or to where one works."""
     shipped = Path(workflow.basedir) / path

@@ -14,8 +14,8 @@ rule make_phantom:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         loader=loader_of,
         settings=lambda wildcards: config["datasets"][wildcards.dataset]["phantom"],
@@ -37,8 +37,8 @@ rule download_file:
         "../../envs/data.yaml"
     resources:
         downloads=1,
-        mem_mb=500,
-        runtime=240,
+        mem_mb=growing(500),
+        runtime=growing(240),
     params:
         row=manifest_row,
     script:
@@ -63,9 +63,9 @@ rule fetch_slices:
         "../../envs/data.yaml"
     resources:
         downloads=1,
-        mem_mb=1000,
-        disk_mb=5500,
-        runtime=480,
+        mem_mb=growing(1000),
+        disk_mb=growing(5500),
+        runtime=growing(480),
     params:
         row=manifest_row,
     script:
@@ -87,7 +87,7 @@ rule extract_archive:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=500,
-        runtime=60,
+        mem_mb=growing(500),
+        runtime=growing(60),
     script:
         "../scripts/extract_archive.py"

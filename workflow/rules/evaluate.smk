@@ -20,8 +20,8 @@ rule score_predictions:
         "../../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     script:
         "../scripts/score_predictions.py"
 
@@ -55,8 +55,8 @@ rule tabulate_scores:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         expected=lambda wildcards: described_runs(item_runs(wildcards.item)),
         published_datasets=published_names("datasets"),
@@ -103,8 +103,8 @@ rule tabulate_definitions:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         expected=described_runs(TABLE1_RUNS),
         published_datasets=published_names("datasets"),
@@ -144,8 +144,8 @@ rule tabulate_cost:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         runs=lambda wildcards: described_runs(
             item_runs(wildcards.item, trained=True),
@@ -187,8 +187,8 @@ rule tabulate_parameters:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=growing(1000),
+        runtime=growing(30),
     params:
         runs=lambda wildcards: described_runs(
             item_runs(wildcards.item, trained=True), run="run.json"
@@ -228,8 +228,8 @@ rule tabulate_accuracy:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         runs=lambda wildcards: described_runs(
             item_runs(wildcards.item, trained=True), accuracy="accuracy.json"
@@ -256,8 +256,8 @@ rule tabulate_sweep:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         runs=lambda wildcards: described_runs(
             item_runs(wildcards.item), scores="scores.csv"
@@ -298,8 +298,8 @@ rule tabulate_attribution:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         runs=lambda wildcards: described_runs(
             item_runs(wildcards.item), scores="scores.csv"
@@ -341,8 +341,8 @@ rule tabulate_verdicts:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         untrained=described_runs(
             [run for run in JUDGED_RUNS if run not in JUDGED_TRAININGS],
@@ -382,8 +382,8 @@ rule write_overview:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         study=config["study"],
         titles={item: config["experiments"][item]["title"] for item in ITEMS},

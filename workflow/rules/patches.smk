@@ -20,8 +20,8 @@ rule make_patches:
         "../../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
     params:
         loader=loader_of,
         settings=lambda wildcards: switches.patch_settings(

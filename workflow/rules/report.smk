@@ -24,8 +24,8 @@ rule tabulate_samples:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         blocks=patch_accounts(),
     script:
@@ -58,8 +58,8 @@ rule plot_training_curves:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         all_arms=list(config["arms"]),
         runs=lambda wildcards: described_runs(
@@ -99,8 +99,8 @@ rule plot_contours:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         all_arms=list(config["arms"]),
         channel_order=channel_order_of,
@@ -146,8 +146,8 @@ rule plot_supervision:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         channel_order=channel_order_of,
         num_images=config["figures"]["supervision_images"],
@@ -182,8 +182,8 @@ rule plot_clusters:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         channel_order=channel_order_of,
         num_rows=config["figures"]["cluster_rows"],
@@ -218,8 +218,8 @@ rule plot_k_sweep:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         chosen_k=lambda wildcards: chosen_k(wildcards),
     script:
@@ -250,8 +250,8 @@ rule plot_angles:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/plot_angles.py"
 
@@ -278,8 +278,8 @@ rule plot_sweep:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         over=of_item("over"),
         own=lambda wildcards: experiments.own_values(config, wildcards.item),
@@ -310,8 +310,8 @@ rule plot_cost:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         all_arms=list(config["arms"]),
         title=of_item("title"),
@@ -344,8 +344,8 @@ rule tabulate_agreement:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         without_reference=[
             dataset

@@ -17,8 +17,8 @@ rule draw_ellipses:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         center=switch("supervision", "center"),
         outline_px=switch("supervision", "outline_px"),
@@ -42,8 +42,8 @@ rule draw_fixed_ellipse:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/draw_fixed_ellipse.py"
 
@@ -63,8 +63,8 @@ rule draw_soft_ellipses:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/draw_soft_ellipses.py"
 
@@ -87,8 +87,8 @@ rule draw_grabcut:
         "../../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=lambda wildcards: switch("supervision", "grabcut")(wildcards)
         | {"init": wildcards.init},
@@ -115,7 +115,7 @@ rule measure_agreement:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     script:
         "../scripts/measure_agreement.py"

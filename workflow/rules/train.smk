@@ -27,8 +27,8 @@ rule train_arm:
     threads: 1  # two runs with one thread each train more images a second than one with two
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=growing(8000),
+        runtime=growing(720),
     params:
         settings=training_settings,
         tensorboard=config["tensorboard"],
@@ -59,8 +59,8 @@ rule predict_arm:
         "../../envs/train.yaml"
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=growing(6000),
+        runtime=growing(60),
     params:
         encoding=switch("clusters", "encoding"),
     script:
@@ -88,8 +88,8 @@ rule measure_accuracy:
         "../../envs/train.yaml"
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=growing(6000),
+        runtime=growing(60),
     script:
         "../scripts/measure_accuracy.py"
 
@@ -113,7 +113,7 @@ rule predict_target:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/predict_target.py"

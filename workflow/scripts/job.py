@@ -1,5 +1,6 @@
 """What every script does first: find the package, open the log, and tell errors in one message."""
 
+import fcntl
 import logging
 import sys
 from collections.abc import Iterator
@@ -13,13 +14,25 @@ from weaklesion.errors import DataError
 
 @contextmanager
 def logged(log_path: str) -> Iterator[None]:
-    """Send the package's messages to the rule's log and to the terminal."""
+    """Send the package's messages to the rule's log and to the terminal.
+
+    The log is locked while the job runs: a Snakemake that was killed may have left the same job
+    running, and two of them would write the same files. The later one waits.
+    """
     rule = Path(log_path).relative_to(Path(log_path).parents[1]).with_suffix("")
+    log = open(log_path, "a")
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{log_path}: the same job still runs, left by another Snakemake: waiting for its end",
+              file=sys.stderr, flush=True)  # fmt: skip
+        fcntl.flock(log, fcntl.LOCK_EX)
+    log.truncate(0)
     logging.basicConfig(
         level=logging.INFO,
         format=f"%(asctime)s {rule}: %(message)s",
         datefmt="%H:%M:%S",
-        handlers=[logging.FileHandler(log_path, mode="w"), logging.StreamHandler()],
+        handlers=[logging.StreamHandler(log), logging.StreamHandler()],
     )
     logging.captureWarnings(True)
     try:

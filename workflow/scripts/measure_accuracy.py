@@ -3,8 +3,9 @@
 from job import logged
 
 from weaklesion.accuracy import measure_accuracy
+from weaklesion.devices import claimed_device
 
-with logged(snakemake.log[0]):
+with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_gpu", 1)):
     measure_accuracy(
         model_safetensors=snakemake.input.model,
         run_json=snakemake.input.run,

@@ -2,9 +2,10 @@
 
 from job import logged
 
+from weaklesion.devices import claimed_device
 from weaklesion.inference import predict_arm
 
-with logged(snakemake.log[0]):
+with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_gpu", 1)):
     predict_arm(
         model_safetensors=snakemake.input.model,
         run_json=snakemake.input.run,

@@ -4,14 +4,23 @@ from pathlib import Path
 
 from job import logged
 
+from weaklesion.devices import claimed_device
+from weaklesion.scratch import node_local
 from weaklesion.training import train_arm
 from weaklesion.training_data import TrainingFiles
 from weaklesion.training_settings import TrainingSettings
 
-with logged(snakemake.log[0]):
+resources = snakemake.resources
+scratch = resources.tmpdir if resources.get("node_local", 0) else None
+
+with (
+    logged(snakemake.log[0]),
+    claimed_device(resources.get("jobs_per_gpu", 1)),
+    node_local(snakemake.input.images, scratch) as images_npy,
+):
     train_arm(
         files=TrainingFiles(
-            images_npy=snakemake.input.images,
+            images_npy=images_npy,
             samples_csv=snakemake.input.samples,
             target_npy=snakemake.input.target,
             target_ids_csv=snakemake.input.target_ids,

@@ -1,0 +1,273 @@
+"""What a study will take, before it is paid for; and, after a run, what it took.
+
+GPU-hours of a training are, in this order: measured on a run of the same network and frame, times
+the most epochs that it may take; else the paper's own hours (Table 2, on a GPU that it does not
+name), which stand for the released frame, and so are an upper bound for `corrected`. CPU-hours are
+a time a job and a time a sample, each with its basis in `workflow/resources/job_costs.csv`.
+"""
+
+import csv
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weaklesion.experiments import KINDS, Run, is_trained, items_of, runs_of, training_settings
+from weaklesion.manifest import read_manifest
+from weaklesion.switches import Config
+from weaklesion.training_settings import PAIR_MODELS
+
+GPU_RULES = ("train_arm", "predict_arm", "measure_accuracy")
+SIDE_PX = 120
+# Parameters in millions, for the size of a model's file: section 7.6, and counted.
+PARAMETERS = {"resnet101": 46e6, "resnet50": 27e6, "resnet34": 22e6, "resnet18": 12e6}
+NEEDED_SLICES_BYTES = 27e9  # of DeepLesion: three slices a lesion, 0.28 MB each
+DEEPLESION_AT_ONCE = 4 * 5.5e9  # archives that are on the disk before they are thinned out
+SPLIT_TRAIN = 0.7
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training that is still to do: its hours, nan where nothing says, and their basis."""
+
+    run: Run
+    gpu_hours: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study will take.
+
+    Attributes:
+        jobs: rule to number of jobs that are left.
+        trainings: those that are left.
+        cpu_hours: rule to hours of one core, of the rules without a GPU.
+        download_bytes: files that are not there yet.
+        disk_bytes: what they come to on the disk: downloads, patches and targets, models; at most.
+    """
+
+    jobs: Mapping[str, int]
+    trainings: Sequence[Training]
+    cpu_hours: Mapping[str, float]
+    download_bytes: float
+    disk_bytes: Mapping[str, float]
+
+
+def make_plan(
+    config: Config, jobs: Mapping[str, int], folder: str | Path, root: str | Path
+) -> Plan:
+    """Plan what is left of a study.
+
+    Args:
+        config: the merged configuration.
+        jobs: rule to number of jobs that a dry run shows.
+        folder: where `results/` and `resources/` are.
+        root: the workflow's folder.
+    """
+    folder, root = Path(folder), Path(root)
+    published = _published(root)
+    speeds = measured_speeds(folder)
+    runs = runs_of(config, items_of(config, *KINDS))
+    results = folder / "results" / config["study"]
+    left = [
+        run
+        for run in runs
+        if is_trained(config, run.arm)
+        and not (results / run_folder(run) / "run.json").is_file()
+    ]
+    datasets = list(dict.fromkeys(run.dataset for run in runs))
+    samples = {name: num_samples(config, name, published) for name in datasets}
+    trainings = [
+        _training(config, run, samples[run.dataset], speeds, published) for run in left
+    ]
+    blocks = {(run.dataset, run.protocol) for run in runs}
+    return Plan(
+        jobs=dict(jobs),
+        trainings=trainings,
+        cpu_hours=_cpu_hours(jobs, root, samples, blocks),
+        download_bytes=sum(_download_bytes(config, name, folder, root) for name in datasets),
+        disk_bytes=_disk_bytes(config, runs, samples, blocks, folder, root),
+    )
+
+
+def run_folder(run: Run) -> str:
+    """Return a run's folder, under the study's."""
+    return f"{run.dataset}/{run.protocol}/runs/{run.arm}/seed-{run.seed}"
+
+
+def num_samples(config: Config, dataset: str, published: Mapping[str, Any]) -> int:
+    """Return how many samples a dataset has, about: as the paper counts, or as a phantom is made."""
+    definition = config["datasets"][dataset]
+    limit = definition.get("limit") or {}
+    if len(limit) == 3:
+        return int(sum(limit.values()))
+    if "phantom" in definition:
+        settings = definition["phantom"]
+        slices = settings.get("num_slices", 1)
+        sizes = (settings.get(key) for key in ("num_images", "num_volumes", "num_series"))
+        return int(next(size for size in sizes if size) * slices)
+    stated = published["dataset_counts_as_stated"]
+    counts = {
+        "HAM10K": stated["HAM10K"]["images"],
+        "LiTS": sum(stated["LiTS"][split]["images"] for split in ("train", "val", "test")),
+        "NIH_DeepLesion": stated["NIH_DeepLesion"]["ct_images"],
+    }
+    return int(counts.get(definition.get("published", ""), 10_000))
+
+
+def network_key(settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what decides how fast a network trains."""
+    keys = ("model", "encoder", "batch_size", "steps_per_batch", "precision")
+    return (*(settings[key] for key in keys), tuple(settings["pad_to"]))
+
+
+def measured_speeds(folder: str | Path) -> dict[tuple[Any, ...], tuple[float, str]]:
+    """Return images a second of every network that was trained under `results/`, with the device.
+
+    The fastest device counts where there are several, by its median run.
+    """
+    found: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+    for path in sorted(Path(folder).glob("results/*/*/*/runs/*/seed-*/run.json")):
+        told = json.loads(path.read_text())
+        devices = found.setdefault(network_key(told["settings"]), {})
+        devices.setdefault(told["device"], []).append(told["images_per_second"])
+    return {
+        key: max((statistics.median(speeds), device) for device, speeds in devices.items())
+        for key, devices in found.items()
+    }
+
+
+def _training(
+    config: Config,
+    run: Run,
+    samples: int,
+    speeds: Mapping[tuple[Any, ...], tuple[float, str]],
+    published: Mapping[str, Any],
+) -> Training:
+    settings = training_settings(config, run.dataset, run.protocol, run.arm)
+    measured = speeds.get(network_key(settings))
+    if measured is not None:
+        speed, device = measured
+        hours = settings["epochs"] * SPLIT_TRAIN * samples / speed / 3600
+        return Training(run, hours, f"measured on {device}, if all {settings['epochs']} epochs run")
+    printed = published["table2_training_gpu_hours"].get(
+        config["datasets"][run.dataset].get("published", "")
+    )
+    if printed is None:
+        return Training(run, float("nan"), "unknown: no such network was trained here yet")
+    arm = "ACoseg" if settings["model"] in PAIR_MODELS else "A1_L"
+    return Training(run, float(printed[arm]), f"the paper's hours of {arm}, on an unnamed GPU")
+
+
+def _published(root: Path) -> dict[str, Any]:
+    path = root / "workflow/resources/published_numbers.yaml"
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    return content
+
+
+def job_costs(root: Path) -> dict[str, dict[str, str]]:
+    """Return the table of what a job takes, by rule."""
+    with (root / "workflow/resources/job_costs.csv").open(newline="") as stream:
+        return {row["rule"]: row for row in csv.DictReader(stream)}
+
+
+def _cpu_hours(
+    jobs: Mapping[str, int],
+    root: Path,
+    samples: Mapping[str, int],
+    blocks: Iterable[tuple[str, str]],
+) -> dict[str, float]:
+    """Hours of one core by rule; a job's samples are the mean over datasets and protocols."""
+    costs = job_costs(root)
+    of_block = [samples[dataset] for dataset, _ in blocks]
+    mean = sum(of_block) / len(of_block)
+    hours = {}
+    for rule, count in jobs.items():
+        if rule in GPU_RULES or rule == "all":
+            continue
+        cost = costs.get(rule, {"seconds_per_job": "10", "seconds_per_sample": "0"})
+        of_job = mean * (0.1 if rule == "score_predictions" else 1)
+        seconds = float(cost["seconds_per_job"]) + float(cost["seconds_per_sample"]) * of_job
+        hours[rule] = count * seconds / 3600
+    return hours
+
+
+def _manifest(config: Config, dataset: str, root: Path) -> dict[str, dict[str, str]]:
+    definition = config["datasets"][dataset]
+    if "manifest" not in definition:
+        return {}
+    path = root / definition["manifest"]
+    rows = read_manifest(path if path.is_file() else definition["manifest"])
+    parts = definition.get("parts")
+    return {
+        name: row
+        for name, row in rows.items()
+        if parts is None or name in parts or name.endswith(".csv")
+    }
+
+
+def _download_bytes(config: Config, dataset: str, folder: Path, root: Path) -> float:
+    source = folder / "resources" / dataset / config["datasets"][dataset]["source"]
+    return sum(
+        float(row["bytes"] or 0)
+        for name, row in _manifest(config, dataset, root).items()
+        if not (source / "archives" / name).exists() and not (source / "extracted" / name).exists()
+    )
+
+
+def _disk_bytes(
+    config: Config,
+    runs: Sequence[Run],
+    samples: Mapping[str, int],
+    blocks: Iterable[tuple[str, str]],
+    folder: Path,
+    root: Path,
+) -> dict[str, float]:
+    """Bytes at most: raw files, packed and unpacked; arrays; models and predictions."""
+    raw = 0.0
+    for dataset in samples:
+        of_dataset = sum(float(row["bytes"] or 0) for row in _manifest(config, dataset, root).values())
+        if config["datasets"][dataset]["loader"] == "deeplesion" and of_dataset:
+            raw += NEEDED_SLICES_BYTES + DEEPLESION_AT_ONCE
+        else:
+            raw += 2 * of_dataset
+    pixels = SIDE_PX**2
+    # three channels and a reference; ellipse, soft, fixed and two GrabCut targets
+    arrays = sum(samples[dataset] * pixels * (4 + 5) for dataset, _ in blocks)
+    models = 0.0
+    for run in runs:
+        models += 0.2 * samples[run.dataset] * pixels
+        if is_trained(config, run.arm):
+            settings = training_settings(config, run.dataset, run.protocol, run.arm)
+            models += 4 * PARAMETERS[settings["encoder"]]
+    return {"raw files": raw, "patches and targets": arrays, "models and predictions": models}
+
+
+def spent(folder: str | Path, study: str) -> dict[str, tuple[int, float, float]]:
+    """Return what a study took so far, by rule: jobs, hours, and hours of one core."""
+    found: Counter[str] = Counter()
+    hours: Counter[str] = Counter()
+    cpu_hours: Counter[str] = Counter()
+    base = Path(folder) / "results" / study / "benchmarks"
+    for path in sorted(base.rglob("*.tsv")):
+        rule = path.relative_to(base).parts[0].removesuffix(".tsv")
+        with path.open(newline="") as stream:
+            for row in csv.DictReader(stream, delimiter="\t"):
+                found[rule] += 1
+                hours[rule] += float(row["s"]) / 3600
+                cpu_hours[rule] += _number(row.get("cpu_time")) / 3600
+    return {rule: (found[rule], hours[rule], cpu_hours[rule]) for rule in sorted(found)}
+
+
+def _number(text: str | None) -> float:
+    """Parse a benchmark's value, which is NA or - for jobs that were too short."""
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0

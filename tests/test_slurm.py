@@ -1,0 +1,98 @@
+"""The Slurm profile on a real Slurm: one node with one GPU, see `.ci/slurm`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+STUDY = {
+    "study": "slurm",
+    "seeds": [1],
+    # too long for a minute, of a1l
+    "protocols": {
+        "demo": {
+            "exceptions": [{"datasets": ["ham10k"], "arms": ["a1l"], "training": {"epochs": 150}}]
+        }
+    },
+    "select": {"items": ["table1"], "datasets": ["phantom_ham10k"]},
+}
+RUNS = "results/slurm/phantom_ham10k/demo/runs"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Slurm that answers, which CI must have."""
+    if shutil.which("sinfo") is not None and subprocess.run(["sinfo"], check=False).returncode == 0:
+        return
+    if os.environ.get("CI"):
+        pytest.fail("Slurm is missing; CI starts one")
+    pytest.skip("no Slurm answers")
+
+
+def queue(*states):
+    """Running or pending jobs: number, generic resources, and the run that it is for."""
+    command = ["squeue", "-h", "-t", ",".join(states), "-o", "%i|%b|%k"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    return [line.split("|") for line in listed.splitlines()]
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("cluster")
+def test_a_study_through_slurm(tmp_path):
+    """One GPU job at a time; a job that is cancelled or too long is tried again, and goes on."""
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    command = [
+        *(sys.executable, "-m", "snakemake", "table1"),
+        *("--snakefile", ROOT / "Snakefile", "--directory", tmp_path),
+        *("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml"),
+        tmp_path / "study.yaml",
+        *("--profile", ROOT / "workflow/profiles/slurm"),
+        *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"),
+        *("--seconds-between-status-checks", "5", "--latency-wait", "20"),
+        *("--max-threads", "1", "--resources", "mem_mb=4000"),
+        *("--set-resources", "train_arm:runtime=attempt", "train_arm:mem_mb=4000"),
+    ]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    most_at_once, waited, cancelled = 0, False, None
+    with (tmp_path / "output").open("w") as output:
+        running = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env=environment,
+        )
+        try:
+            while running.poll() is None:
+                on_gpu = [job for job in queue("R") if "gpu" in job[1]]
+                most_at_once = max(most_at_once, len(on_gpu))
+                waited |= bool(on_gpu) and any("gpu" in job[1] for job in queue("PD"))
+                begun = (tmp_path / RUNS / "a1/seed-1/last.pt").exists()
+                if begun and cancelled is None and on_gpu:
+                    cancelled = on_gpu[0]
+                    subprocess.run(["scancel", cancelled[0]], check=True, timeout=30)
+                time.sleep(0.5)
+        finally:
+            running.kill()
+    told = (tmp_path / "output").read_text()
+    assert running.returncode == 0, told[-6000:]
+    assert "a1" in cancelled[2]
+    assert most_at_once == 1
+    assert waited  # one training was ready and the GPU was held by the other
+    logs = tmp_path / "results/slurm/logs/train_arm"
+    for arm in ("a1", "a1l"):
+        log = (logs / f"phantom_ham10k-demo-{arm}-1.log").read_text()
+        assert "going on after epoch" in log, log[-2000:]
+        assert not (tmp_path / RUNS / arm / "seed-1/last.pt").exists()
+    assert "TIMEOUT" in told
+    table = pd.read_csv(tmp_path / "results/slurm/tables/table1.csv")
+    assert set(table["arm"]) == {"ellipse", "a1", "a1l"}
+    # small jobs went together, and their logs are kept
+    assert "group_scores" in told or "scores" in told
+    assert list((tmp_path / ".snakemake/slurm_logs").rglob("*.log"))

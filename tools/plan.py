@@ -1,0 +1,100 @@
+"""Say what a study will take, and what it took so far.
+
+    python tools/plan.py                                  # the whole paper
+    python tools/plan.py workflow/studies/demo.yaml       # a study, one or more files
+
+Nothing is run and nothing is downloaded. `src/weaklesion/plan.py` says what the hours are based on.
+"""
+
+import argparse
+import math
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weaklesion.plan import GPU_RULES, Plan, job_costs, make_plan, spent
+from weaklesion.switches import merge
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def dry_run(studies: list[Path], folder: Path) -> dict[str, int]:
+    """Return the number of jobs that are left, by rule."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--nolock"]
+    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--cores", "1"]
+    if studies:
+        command += ["--configfile", *map(str, studies)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    table = done.stdout.split("Job stats:")[-1].split("\ntotal")[0]
+    counts = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
+    return {name: int(count) for name, count in counts}
+
+
+def merged_config(studies: list[Path]) -> dict[str, Any]:
+    """Return the configuration as Snakemake sees it."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for path in studies:
+        config = merge(config, yaml.safe_load(path.read_text()))
+    return config
+
+
+def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
+    """Return both as text."""
+    gpu_hours = sum(one.gpu_hours for one in plan.trainings if not math.isnan(one.gpu_hours))
+    costs = job_costs(ROOT)
+    head = ("rule", "left", "planned", "done", "spent", "core-hours")
+    lines = ["{:24}{:>7}{:>12}{:>7}{:>10}{:>12}  basis of what is planned".format(*head)]
+    for rule in [*plan.jobs, *(rule for rule in took if rule not in plan.jobs)]:
+        done, hours, cpu_hours = took.get(rule, (0, 0.0, 0.0))
+        planned = plan.cpu_hours.get(rule)
+        basis = costs.get(rule, {"basis": "assumed: 10 s a job"})["basis"]
+        if rule == "train_arm":
+            planned, basis = gpu_hours, "see below"
+        elif rule in GPU_RULES and rule in plan.jobs:
+            planned = plan.jobs[rule] * float(costs[rule]["seconds_per_job"]) / 3600
+        told = "" if planned is None else f"{planned:.2f} h"
+        lines.append(
+            f"{rule:24}{plan.jobs.get(rule, 0):7}{told:>12}{done:7}{hours:8.2f} h{cpu_hours:10.2f} h"
+            f"  {'' if planned is None else basis}"
+        )
+    bases = Counter(one.basis for one in plan.trainings)
+    lines += [
+        "",
+        f"GPU-hours of {len(plan.trainings)} trainings: {gpu_hours:.1f} at most",
+        *(f"  {count:5} trainings: {basis}" for basis, count in bases.most_common()),
+        f"Core-hours without a GPU: {sum(plan.cpu_hours.values()):.1f}",
+        f"Downloads: {plan.download_bytes / 1e9:.1f} GB",
+        f"Disk at most: {sum(plan.disk_bytes.values()) / 1e9:.0f} GB ("
+        + ", ".join(f"{what} {size / 1e9:.0f}" for what, size in plan.disk_bytes.items())
+        + ")",
+        f"Spent so far: {sum(hours for rule, (_, hours, _) in took.items() if rule in GPU_RULES):.2f}"
+        " hours in jobs on a GPU (or, without one, instead of it), "
+        f"{sum(cpu for rule, (_, _, cpu) in took.items() if rule not in GPU_RULES):.2f} core-hours"
+        " in all others",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the plan of a study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("studies", nargs="*", type=Path)
+    parser.add_argument("--directory", type=Path, default=Path(), help="where results/ is")
+    arguments = parser.parse_args()
+    studies = [path.resolve() for path in arguments.studies]
+    config = merged_config(studies)
+    jobs = dry_run(studies, arguments.directory)
+    plan = make_plan(config, jobs, arguments.directory, ROOT)
+    print(f"Study {config['study']}: {sum(jobs.values())} jobs are left\n")
+    print(report(plan, spent(arguments.directory, config["study"])))
+
+
+if __name__ == "__main__":
+    main()
