@@ -103,7 +103,7 @@ def test_scripts_are_thin(root):
     for path in (root / "workflow/scripts").glob("*.py"):
         if path.stem != "job":
             text = path.read_text()
-            assert len(text.splitlines()) <= 35, path
+            assert len(text.splitlines()) <= 40, path
             assert not re.search(r"^\s*(if|for|while) ", text, re.MULTILINE), path
 
 

@@ -53,6 +53,7 @@ def test_plan_of_the_full_reproduction(config):
         "table5": 2 * 2 * 5,
         "table6": 3 * 2 * 5,  # a1l_dense; a1l_grabcut is there from Tables 3 to 5
         "table7": 3 * 2 * 5,
+        "parameters": 0,
         "table8": 0,
         "figure2": (9 + 8 + 9) * 5,  # K_opt is Table 1's
         "figure5": 6 * 5,

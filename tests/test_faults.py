@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from workflow import RUNS, TINY, command, environment, overlay, snakemake
 
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, written_whole
 from weaklesion.patches import in_parallel
+from workflow import RUNS, TINY, command, environment, overlay, snakemake
 
 ONE_DATASET = {"select": {"items": ["table1"], "datasets": ["phantom_ham10k"]}}
 TABLE = "results/tiny/tables/table1.csv"
@@ -194,7 +194,7 @@ def test_a_folder_that_becomes_read_only(study, undisturbed, small_disk):
 
 
 def test_a_killed_worker_of_a_pool(tmp_path):
-    """As the kernel kills one when memory runs out: an error with the cure, and nothing half made."""
+    """As the kernel kills one when memory runs out: an error with the cure, nothing half made."""
 
     def double(item):
         if item == 7 and not (tmp_path / "second").exists():

@@ -4,39 +4,62 @@ import json
 import os
 import re
 import shutil
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 from playwright.sync_api import sync_playwright
-from workflow import overlay, snakemake
 
 from weaklesion.files import file_digest
+from workflow import TINY, snakemake
+
+ARMS = list(yaml.safe_load((ROOT / "config.yaml").read_text())["arms"])
+# besides every item, every arm, on one dataset
+EVERY_ARM = {"experiments": {"controls": {"datasets": ["deeplesion"], "arms": ARMS}}}
+TABLES = [f"table{number}" for number in range(1, 9)]
+CATEGORIES = ["Data", "Overview", "Predictions", "Supervision", "Tables", "Training"]
 
 
-EVERY_ARM = {
-    "study": "arms",
-    "seeds": [1],
-    "protocols": {"demo": {"training": {"epochs": 2}}},
-    "select": {"datasets": ["phantom_deeplesion"]},
-    "experiments": {
-        "table1": {
-            "arms": list(yaml.safe_load((ROOT / "config.yaml").read_text())["arms"]),
-        }
-    },
-}
+@pytest.fixture(scope="module")
+def every_item(tmp_path_factory):
+    """Folder in which every item of the paper and of ours has run, with its report.
+
+    In CI every rule runs in an environment of its own, made from the pins of `envs/` alone.
+    """
+    folder = tmp_path_factory.mktemp("items")
+    (folder / "arms.yaml").write_text(yaml.safe_dump(EVERY_ARM))
+    study = (*TINY, ROOT / "tests/every_item.yaml", folder / "arms.yaml")
+    options, variables = [], {}
+    if os.environ.get("CI"):
+        options = ["--sdm", "conda", "--conda-prefix", folder / "environments"]
+        programs = (ROOT / "tests/conda/bin", Path(sys.executable).parent, os.environ["PATH"])
+        variables["PATH"] = ":".join(map(str, programs))
+    output = snakemake(folder, *study, *options, timeout=1500, **variables)
+    if options:
+        made = list((folder / "environments").glob("*.env_setup_done"))
+        assert len(made) == 3, output
+    snakemake(folder, *study, "--report", folder / "report.html")
+    return folder
 
 
-def test_every_arm_from_patches_to_table(finished, tmp_path):
-    (tmp_path / "resources").symlink_to(finished / "resources")
-    snakemake(tmp_path, "table1", *overlay(tmp_path, EVERY_ARM))
-    table = pd.read_csv(tmp_path / "results/arms/tables/table1.csv")
-    assert list(table["arm"].unique()) == EVERY_ARM["experiments"]["table1"]["arms"]
+def test_every_rule_has_run(every_item):
+    scripts = {path.stem for path in (ROOT / "workflow/scripts").glob("*.py")} - {"job"}
+    logs = every_item / "results/items/logs"
+    ran = {path.relative_to(logs).parts[0].removesuffix(".log") for path in logs.rglob("*.log")}
+    assert len(scripts) == 36
+    assert ran == scripts
+
+
+def test_every_arm_from_patches_to_table(every_item):
+    table = pd.read_csv(every_item / "results/items/tables/controls.csv")
+    assert list(table["arm"].unique()) == ARMS
     assert table["mean"].notna().all()
-    runs = tmp_path / "results/arms/phantom_deeplesion/demo/runs"
+    runs = every_item / "results/items/phantom_deeplesion/demo/runs"
     run = {path.parts[-3]: json.loads(path.read_text()) for path in runs.rglob("run.json")}
-    assert set(run) == set(table["arm"]) - {"ellipse", "fixed_ellipse"}
+    assert set(run) == set(ARMS) - {"ellipse", "fixed_ellipse"}
     targets = runs.parent / "targets"
     for arm, target in (("a1", "ellipse"), ("a1_grabcut", "grabcut_trimap")):
         assert run[arm]["inputs_sha256"]["target"] == file_digest(targets / f"{target}.npy")
@@ -49,27 +72,6 @@ def test_every_arm_from_patches_to_table(finished, tmp_path):
     assert run["a1_long"]["epochs_run"] == run["a1l"]["epochs_run"]
     partners = pd.read_csv(runs / "acoseg/seed-1/predictions.csv")
     assert list(partners) == ["id", "partner", "partner_cluster"]
-
-
-EVERY_ITEM = {
-    "study": "items",
-    "seeds": [1],
-    "protocols": {"demo": {"training": {"epochs": 1}}},
-    "select": {"items": None},
-}
-TABLES = [f"table{number}" for number in range(1, 9)]
-CATEGORIES = ["Data", "Overview", "Predictions", "Supervision", "Tables", "Training"]
-
-
-@pytest.fixture(scope="module")
-def every_item(finished, tmp_path_factory):
-    """Folder in which every item of the paper and of ours has run, with its report."""
-    folder = tmp_path_factory.mktemp("items")
-    (folder / "resources").symlink_to(finished / "resources")
-    study = overlay(folder, EVERY_ITEM)
-    snakemake(folder, *study)
-    snakemake(folder, *study, "--report", folder / "report.html")
-    return folder
 
 
 def test_every_item_is_made_and_none_is_empty(every_item):
@@ -150,5 +152,3 @@ def test_pages_of_the_report_sort_and_fit_a_phone(every_item, browser):
                 .map((row) => parseFloat(row.cells[3].innerText))"""
         )
         assert values == sorted(values, reverse=order < 0)
-
-

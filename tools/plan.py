@@ -60,10 +60,13 @@ def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
         elif rule in GPU_RULES and rule in plan.jobs:
             planned = plan.jobs[rule] * float(costs[rule]["seconds_per_job"]) / 3600
         told = "" if planned is None else f"{planned:.2f} h"
+        left = plan.jobs.get(rule, 0)
         lines.append(
-            f"{rule:24}{plan.jobs.get(rule, 0):7}{told:>12}{done:7}{hours:8.2f} h{cpu_hours:10.2f} h"
+            f"{rule:24}{left:7}{told:>12}{done:7}{hours:8.2f} h{cpu_hours:10.2f} h"
             f"  {'' if planned is None else basis}"
         )
+    on_gpu = sum(hours for rule, (_, hours, _) in took.items() if rule in GPU_RULES)
+    others = sum(cpu for rule, (_, _, cpu) in took.items() if rule not in GPU_RULES)
     bases = Counter(one.basis for one in plan.trainings)
     lines += [
         "",
@@ -74,17 +77,17 @@ def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
         f"Disk at most: {sum(plan.disk_bytes.values()) / 1e9:.0f} GB ("
         + ", ".join(f"{what} {size / 1e9:.0f}" for what, size in plan.disk_bytes.items())
         + ")",
-        f"Spent so far: {sum(hours for rule, (_, hours, _) in took.items() if rule in GPU_RULES):.2f}"
-        " hours in jobs on a GPU (or, without one, instead of it), "
-        f"{sum(cpu for rule, (_, _, cpu) in took.items() if rule not in GPU_RULES):.2f} core-hours"
-        " in all others",
+        f"Spent so far: {on_gpu:.2f} hours in jobs on a GPU (or, without one, instead of it), "
+        f"{others:.2f} core-hours in all others",
     ]
     return "\n".join(lines)
 
 
 def main() -> None:
     """Print the plan of a study."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("studies", nargs="*", type=Path)
     parser.add_argument("--directory", type=Path, default=Path(), help="where results/ is")
     arguments = parser.parse_args()

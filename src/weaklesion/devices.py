@@ -1,8 +1,8 @@
 """Which GPU a job takes, on a machine with several: one that no other job holds.
 
-Snakemake starts as many jobs as there are GPUs and tells none of them which. A job takes a lock of a
-device and computes on that device alone. The lock is the kernel's (flock): it ends with the process,
-however that ends.
+Snakemake starts as many jobs as there are GPUs and tells none of them which. A job takes a lock of
+a device and computes on that device alone. The lock is the kernel's (flock): it ends with the
+process, however that ends.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ def claimed_device(
 
     Args:
         jobs_per_gpu: how many jobs may hold the same device.
-        folder: where the locks are, the same for all jobs of a machine; /tmp, or TMPDIR, by default.
+        folder: where the locks are, the same for all jobs of a machine; by default /tmp or TMPDIR.
         wait_s: for how long to wait until a device is free.
 
     Yields:
@@ -110,7 +110,7 @@ def _try_lock(path: Path) -> IO[bytes] | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    stream = open(descriptor, "rb")
+    stream = os.fdopen(descriptor, "rb")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -16,6 +16,7 @@ from weaklesion.switches import (
     flipped_paths,
     merge,
     other_protocol,
+    patch_settings,
     protocol_settings,
     stage_settings,
     value_at,
@@ -233,9 +234,8 @@ def cells_of(config: Config, item: str, dataset: str) -> list[tuple[str, str]]:
             cells.append((protocol, arm))
             if experiment["kind"] == "attribution":
                 cells += [
-                    (flipped, arm)
+                    (protocol_with_runs(config, dataset, flipped, arm), arm)
                     for flipped in flips_of(config, protocol)
-                    if is_changed(config, dataset, flipped, arm)
                 ]
     return cells
 
@@ -282,19 +282,21 @@ def own_value(config: Config, dataset: str, protocol: str, arm: str, over: str) 
 def flips_of_item(config: Config, item: str) -> list[dict[str, Any]]:
     """Return each switch that changes a dataset's runs, with the protocol that each arm then has.
 
-    An arm that a switch does not change keeps the runs of the base.
+    An arm that a switch does not change keeps the runs of the base; where nothing but the switch
+    is between the two protocols, flipping it gives those of the other.
     """
     experiment = experiment_of(config, item)
     flips = []
     for dataset in experiment["datasets"]:
         for base in experiment["protocols"]:
             for flipped in flips_of(config, base):
-                changed = {arm: is_changed(config, dataset, flipped, arm)
-                           for arm in experiment["arms"]}  # fmt: skip
-                if any(changed.values()):
+                runs = {
+                    arm: protocol_with_runs(config, dataset, flipped, arm)
+                    for arm in experiment["arms"]
+                }
+                if set(runs.values()) != {base}:
                     flips.append(
-                        {"dataset": dataset, "base": base, "switch": flipped.split(FLIP)[1]}
-                        | {arm: flipped if changed[arm] else base for arm in changed}
+                        {"dataset": dataset, "base": base, "switch": flipped.split(FLIP)[1]} | runs
                     )
     return flips
 
@@ -312,27 +314,28 @@ def flips_of(config: Config, protocol: str) -> list[str]:
     return [f"{protocol}{FLIP}{switch}" for switch in config["attribution"]["switches"]]
 
 
-def is_changed(config: Config, dataset: str, flipped: str, arm: str) -> bool:
-    """Tell whether a flipped switch changes the runs of an arm on a dataset."""
+def protocol_with_runs(config: Config, dataset: str, flipped: str, arm: str) -> str:
+    """Return the protocol whose runs a flipped one has: its base or the other, where equal."""
     base = flipped.split(FLIP)[0]
+    for plain in (base, other_protocol(config, flipped)):
+        if not differ(config, dataset, flipped, plain, arm):
+            return plain
+    return flipped
+
+
+def differ(config: Config, dataset: str, first: str, second: str, arm: str) -> bool:
+    """Tell whether two protocols give an arm other runs on a dataset."""
     definition = arm_definition(config, arm)
-    for stage, *keys in flipped_paths(config, flipped):
-        if stage == "training":
-            changed = definition["model"] is not None and training_settings(
-                config, dataset, flipped, arm
-            ) != training_settings(config, dataset, base, arm)
-        else:
-            read = {
-                "patches": keys[0] in (config["datasets"][dataset]["loader"], "side_px"),
-                "clusters": bool(definition.get("clusters")),
-                "supervision": True,
-            }[stage]
-            changed = read and stage_settings(config, dataset, flipped, stage) != stage_settings(
-                config, dataset, base, stage
-            )
-        if changed:
-            return True
-    return False
+
+    def decided_by(protocol: str) -> list[Any]:
+        stages = ["supervision", *(["clusters"] if definition.get("clusters") else [])]
+        settings = [stage_settings(config, dataset, protocol, stage) for stage in stages]
+        settings.append(patch_settings(config, dataset, protocol))
+        if definition["model"] is not None:
+            settings.append(training_settings(config, dataset, protocol, arm))
+        return settings
+
+    return decided_by(first) != decided_by(second)
 
 
 def seeds_of(config: Config, arm: str) -> list[int]:

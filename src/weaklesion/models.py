@@ -1,5 +1,6 @@
-"""The paper's networks by name; each is in a module of its own, so that changing one leaves the
-runs of the others as they are.
+"""The paper's networks by name.
+
+Each is in a module of its own, so that changing one leaves the runs of the others as they are.
 """
 
 from importlib import import_module
@@ -58,7 +59,7 @@ def build_model(
     module = import_module(f"weaklesion.networks.{NETWORK_MODULES[name]}")
     network: nn.Module = module.build(name, encoder, head)
     if weights is not None:
-        load_encoder_weights(network.encoder, weights)
+        load_encoder_weights(network.get_submodule("encoder"), weights)
     return network
 
 

@@ -9,7 +9,7 @@ a time a job and a time a sample, each with its basis in `workflow/resources/job
 import csv
 import json
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +78,11 @@ def make_plan(
     left = [
         run
         for run in runs
-        if is_trained(config, run.arm)
-        and not (results / run_folder(run) / "run.json").is_file()
+        if is_trained(config, run.arm) and not (results / run_folder(run) / "run.json").is_file()
     ]
     datasets = list(dict.fromkeys(run.dataset for run in runs))
     samples = {name: num_samples(config, name, published) for name in datasets}
-    trainings = [
-        _training(config, run, samples[run.dataset], speeds, published) for run in left
-    ]
+    trainings = [_training(config, run, samples[run.dataset], speeds, published) for run in left]
     blocks = {(run.dataset, run.protocol) for run in runs}
     return Plan(
         jobs=dict(jobs),
@@ -102,7 +99,7 @@ def run_folder(run: Run) -> str:
 
 
 def num_samples(config: Config, dataset: str, published: Mapping[str, Any]) -> int:
-    """Return how many samples a dataset has, about: as the paper counts, or as a phantom is made."""
+    """Return about how many samples a dataset has, as the paper counts or a phantom is made."""
     definition = config["datasets"][dataset]
     limit = definition.get("limit") or {}
     if len(limit) == 3:
@@ -232,7 +229,9 @@ def _disk_bytes(
     """Bytes at most: raw files, packed and unpacked; arrays; models and predictions."""
     raw = 0.0
     for dataset in samples:
-        of_dataset = sum(float(row["bytes"] or 0) for row in _manifest(config, dataset, root).values())
+        of_dataset = sum(
+            float(row["bytes"] or 0) for row in _manifest(config, dataset, root).values()
+        )
         if config["datasets"][dataset]["loader"] == "deeplesion" and of_dataset:
             raw += NEEDED_SLICES_BYTES + DEEPLESION_AT_ONCE
         else:
@@ -252,8 +251,8 @@ def _disk_bytes(
 def spent(folder: str | Path, study: str) -> dict[str, tuple[int, float, float]]:
     """Return what a study took so far, by rule: jobs, hours, and hours of one core."""
     found: Counter[str] = Counter()
-    hours: Counter[str] = Counter()
-    cpu_hours: Counter[str] = Counter()
+    hours: dict[str, float] = defaultdict(float)
+    cpu_hours: dict[str, float] = defaultdict(float)
     base = Path(folder) / "results" / study / "benchmarks"
     for path in sorted(base.rglob("*.tsv")):
         rule = path.relative_to(base).parts[0].removesuffix(".tsv")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-# Networks of `weaklesion.models.build_model`, with the module of `weaklesion.networks` that has each.
+# Networks of `weaklesion.models.build_model`, each with its module of `weaklesion.networks`.
 NETWORK_MODULES = {
     "a1": "deeplab",
     "a1l": "deeplab",

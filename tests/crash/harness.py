@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = (ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
-EVERY_ITEM = ROOT / "tests/crash/every_item.yaml"
+EVERY_ITEM = ROOT / "tests/every_item.yaml"
 TIMED = ("table2.csv",)  # has hours
 
 
@@ -87,7 +87,9 @@ def choose(moments: Sequence[str], count: int) -> list[str]:
     return sorted(chosen, key=order.__getitem__)
 
 
-def crash(folder: Path, arguments: Sequence[str | Path], moment: str, kind: str, tally: Tally) -> bool:
+def crash(
+    folder: Path, arguments: Sequence[str | Path], moment: str, kind: str, tally: Tally
+) -> bool:
     """Run until the moment and no further; return whether it came."""
     done = folder / "crashed"
     done.unlink(missing_ok=True)
@@ -100,7 +102,11 @@ def crash(folder: Path, arguments: Sequence[str | Path], moment: str, kind: str,
 
 
 def run_with_crashes(
-    folder: Path, reference: Path, arguments: Sequence[str | Path], moments: Sequence[str], tally: Tally
+    folder: Path,
+    reference: Path,
+    arguments: Sequence[str | Path],
+    moments: Sequence[str],
+    tally: Tally,
 ) -> list[str]:
     """Go from nothing to the tables through crashes; return the moments that did not come."""
     missed = []
@@ -132,7 +138,9 @@ def compare(folder: Path, reference: Path, tally: Tally) -> None:
 
 def main() -> None:
     """Run the harness and print the tally as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--points", type=int, default=100)
     parser.add_argument("--passes", type=int, default=5, help="runs from nothing to the tables")
     options = parser.parse_args()
@@ -155,14 +163,18 @@ def main() -> None:
             if not rounds and missed and tally.missed == 0:
                 rounds, tally.missed, missed = [missed], len(missed), []
         rules = sorted({rule for rule, _ in tally.crashes})
-        print(f"\n{len(moments)} moments in {len({m.split()[0] for m in moments})} rules;"
-              f" {sum(tally.crashes.values())} crashes at moments of their own in"
-              f" {(time.monotonic() - started) / 60:.0f} min; moments that did not come: {len(missed)}\n")
+        print(
+            f"\n{len(moments)} moments in {len({m.split()[0] for m in moments})} rules;"
+            f" {sum(tally.crashes.values())} crashes, each at a moment of its own, in"
+            f" {(time.monotonic() - started) / 60:.0f} min; {len(missed)} moments did not come\n"
+        )
         print("| Rule | A job killed | Snakemake and all jobs killed |\n|---|---|---|")
         for rule in rules:
             print(f"| {rule} | {tally.crashes[(rule, 'job')]} | {tally.crashes[(rule, 'all')]} |")
-        print(f"\nTables and scores that differ: {len(tally.differences)}."
-              f" Half-written files left: {len(tally.leftovers)}.")
+        print(
+            f"\nTables and scores that differ: {len(tally.differences)}."
+            f" Half-written files left: {len(tally.leftovers)}."
+        )
     if tally.differences or tally.leftovers:
         sys.exit("\n".join([*tally.differences, *tally.leftovers]))
 

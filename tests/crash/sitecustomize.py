@@ -26,7 +26,9 @@ def seen(moment, path):
         with open(os.environ["CRASH_DONE"], "w") as stream:
             stream.write(name)
         everything = CRASH_AT.startswith("all ")
-        os.killpg(os.getpgid(0), signal.SIGKILL) if everything else os.kill(os.getpid(), signal.SIGKILL)
+        os.killpg(os.getpgid(0), signal.SIGKILL) if everything else os.kill(
+            os.getpid(), signal.SIGKILL
+        )
 
 
 last = None
@@ -35,7 +37,7 @@ last = None
 def hook(event, arguments):
     global last
     if event == "open":
-        path, mode, flags = arguments
+        path, _, flags = arguments
         writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR)
         if not writes or not isinstance(path, str | bytes | os.PathLike):
             return

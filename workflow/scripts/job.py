@@ -20,26 +20,26 @@ def logged(log_path: str) -> Iterator[None]:
     running, and two of them would write the same files. The later one waits.
     """
     rule = Path(log_path).relative_to(Path(log_path).parents[1]).with_suffix("")
-    log = open(log_path, "a")
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"{log_path}: the same job still runs, left by another Snakemake: waiting for its end",
-              file=sys.stderr, flush=True)  # fmt: skip
-        fcntl.flock(log, fcntl.LOCK_EX)
-    log.truncate(0)
-    logging.basicConfig(
-        level=logging.INFO,
-        format=f"%(asctime)s {rule}: %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[logging.StreamHandler(log), logging.StreamHandler()],
-    )
-    logging.captureWarnings(True)
-    try:
-        yield
-    except DataError as error:
-        logging.error("%s", error)
-        sys.exit(1)
-    except Exception:
-        logging.exception("failed")
-        sys.exit(1)
+    with open(log_path, "a") as log:
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting = "the same job still runs, left by another Snakemake: waiting for its end"
+            print(f"{log_path}: {waiting}", file=sys.stderr, flush=True)
+            fcntl.flock(log, fcntl.LOCK_EX)
+        log.truncate(0)
+        logging.basicConfig(
+            level=logging.INFO,
+            format=f"%(asctime)s {rule}: %(message)s",
+            datefmt="%H:%M:%S",
+            handlers=[logging.StreamHandler(log), logging.StreamHandler()],
+        )
+        logging.captureWarnings(True)
+        try:
+            yield
+        except DataError as error:
+            logging.error("%s", error)
+            sys.exit(1)
+        except Exception:
+            logging.exception("failed")
+            sys.exit(1)
