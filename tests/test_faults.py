@@ -30,9 +30,10 @@ def undisturbed(finished, tmp_path_factory):
 
 @pytest.fixture
 def study(undisturbed, tmp_path):
-    """A copy of it, with its configuration, and without one arm's run."""
+    """A copy of it, with its configuration, without one arm's run and without the table."""
     folder = shutil.copytree(undisturbed, tmp_path / "copy")
     shutil.rmtree(folder / RUN)
+    (folder / TABLE).unlink()
     return folder, ("table1", "--rerun-incomplete", *TINY, folder / "change.yaml")
 
 
@@ -211,9 +212,3 @@ def test_a_killed_worker_of_a_pool(tmp_path):
     (tmp_path / "second").touch()
     make()
     assert read_array(tmp_path / "doubled.npy").tolist() == [2 * item for item in range(40)]
-
-
-def test_changed_names_in_the_configuration_reach_no_shell(tmp_path):
-    output = snakemake(tmp_path, "-n", *overlay(tmp_path, {"study": "a; touch b"}), expect=1)
-    assert "does not match" in output
-    assert not (tmp_path / "b").exists()
