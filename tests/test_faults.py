@@ -34,7 +34,9 @@ def study(undisturbed, tmp_path):
     folder = shutil.copytree(undisturbed, tmp_path / "copy")
     shutil.rmtree(folder / RUN)
     (folder / TABLE).unlink()
-    return folder, ("table1", "--rerun-incomplete", *TINY, folder / "change.yaml")
+    yield folder, ("table1", "--rerun-incomplete", *TINY, folder / "change.yaml")
+    for process in processes(folder, "train_arm"):
+        os.kill(process, signal.SIGKILL)
 
 
 def start(folder, *arguments):
@@ -156,7 +158,7 @@ def remount(folder, options):
 def on_disk(folder, disk):
     """Put a study's runs on that disk, but for the one that is missing."""
     runs = folder / RUNS
-    remount(disk, "size=500m")
+    remount(disk, "size=2g")
     shutil.copytree(runs, disk / "runs")
     shutil.rmtree(runs)
     runs.symlink_to(disk / "runs")
@@ -172,7 +174,7 @@ def test_a_full_disk(study, undisturbed, small_disk):
     assert "Check permissions and space" in output
     assert "Traceback" not in output
     assert not (folder / RUN / "model.safetensors").exists()
-    remount(small_disk, "size=500m")
+    remount(small_disk, "size=2g")
     snakemake(folder, *arguments)
     same_table(folder, undisturbed)
 

@@ -1,5 +1,6 @@
 """`last.pt`: everything that a killed training needs to go on as if nothing had happened."""
 
+import io
 import logging
 import pickle
 from pathlib import Path
@@ -30,9 +31,10 @@ def set_random_states(states: dict[str, torch.Tensor], generator: torch.Generato
 
 def save_last(path: str | Path, digest: str, state: dict[str, Any]) -> None:
     """Write `last.pt`: tensors, numbers, strings, lists and dictionaries only."""
-    # a stream of our own, so that a full disk is an OSError
-    with written_whole(path) as beside, open(beside, "wb") as stream:
-        torch.save({"digest": digest, **state}, stream)
+    saved = io.BytesIO()  # to a full disk torch itself raises what says nothing of disks
+    torch.save({"digest": digest, **state}, saved)
+    with written_whole(path) as beside:
+        beside.write_bytes(saved.getbuffer())
 
 
 def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
