@@ -23,14 +23,28 @@ def test_moments_are_spread_over_rules_and_over_their_course():
     assert choose(moments, 100) == sorted(moments)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Folder of an undisturbed run, the arguments that made it, and its moments."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "one.yaml").write_text(yaml.safe_dump(ONE_DATASET))
+    arguments = ["table1", "--configfile", *STUDY, folder / "one.yaml"]
+    return folder, arguments, record(folder, arguments)
+
+
+def test_same_seed_gives_the_same_bytes_of_scores(undisturbed, finished):
+    scores = sorted(undisturbed[0].rglob("scores.csv"))
+    assert len(scores) == 3
+    for path in scores:
+        run = path.relative_to(undisturbed[0] / "results/crash")
+        assert path.read_bytes() == (finished / "results/tiny" / run).read_bytes()
+
+
 @pytest.mark.timeout(900)
-def test_tables_are_the_same_after_crashes(tmp_path):
-    (tmp_path / "one.yaml").write_text(yaml.safe_dump(ONE_DATASET))
-    arguments = ["table1", "--configfile", *STUDY, tmp_path / "one.yaml"]
-    reference, folder = tmp_path / "undisturbed", tmp_path / "crashed"
-    reference.mkdir()
+def test_tables_are_the_same_after_crashes(undisturbed, tmp_path):
+    reference, arguments, moments = undisturbed
+    folder = tmp_path / "crashed"
     folder.mkdir()
-    moments = record(reference, arguments)
     assert len(moments) > 50
     tally = Tally()
     missed = run_with_crashes(folder, reference, arguments, choose(moments, POINTS), tally)

@@ -59,13 +59,7 @@ def test_second_run_has_nothing_to_do(finished):
     assert planned(finished, *TINY) == {}
 
 
-def test_same_seed_gives_the_same_bytes_of_scores(finished, tmp_path):
-    one = {"select": {"datasets": ["phantom_ham10k"]}}
-    snakemake(tmp_path, *overlay(tmp_path, one), "--until", "score_predictions")
-    scores = sorted((finished / RUNS).rglob("scores.csv"))
-    assert len(scores) == 5
-    for path in scores:
-        assert path.read_bytes() == (tmp_path / path.relative_to(finished)).read_bytes()
+def test_seeds_give_different_networks(finished):
     seeds = [
         (finished / RUNS / f"a1/seed-{seed}/model.safetensors").read_bytes() for seed in (1, 2)
     ]

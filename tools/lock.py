@@ -75,7 +75,7 @@ def main() -> None:
             subprocess.run(install, check=True)
         read = [python, "-c", READ_ENVIRONMENT, json.dumps(ENVIRONMENTS)]
         listed = json.loads(subprocess.run(read, capture_output=True, check=True).stdout)
-    own = {"pip", "setuptools", "wheel", "weaklesion"}
+    own = {"pip", "weaklesion"}
     pins = {
         key: f"{name}=={version}{marker(key)}"
         for key, (name, version) in sorted(listed["found"].items())
