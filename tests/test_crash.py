@@ -1,4 +1,4 @@
-"""A sample of `make crash-test`: jobs and Snakemake are killed at ten moments of a study."""
+"""A sample of `make crash-test`: jobs and Snakemake are killed at moments of a study."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 import yaml
 from crash.harness import STUDY, Tally, choose, record, run_with_crashes
 
-POINTS = 10
+POINTS, AT_LEAST = 14, 10  # some do not come: jobs run in another order after a crash
 ONE_DATASET = {
     "study": "crash",
     "seeds": [1],
@@ -48,8 +48,7 @@ def test_tables_are_the_same_after_crashes(undisturbed, tmp_path):
     assert len(moments) > 50
     tally = Tally()
     missed = run_with_crashes(folder, reference, arguments, choose(moments, POINTS), tally)
-    assert sum(tally.crashes.values()) == POINTS - len(missed)
-    assert len(missed) <= 2
+    assert sum(tally.crashes.values()) == POINTS - len(missed) >= AT_LEAST
     assert {kind for _, kind in tally.crashes} == {"job", "all"}
     assert tally.differences == []
     assert tally.leftovers == []
