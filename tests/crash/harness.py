@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = (ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
-EVERY_ITEM = ROOT / "tests/every_item.yaml"
+ALL_RULES = (ROOT / "tests/every_item.yaml", ROOT / "tests/crash/study.yaml")
 TIMED = ("table2.csv",)  # has hours
 
 
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=100)
     parser.add_argument("--passes", type=int, default=5, help="runs from nothing to the tables")
     options = parser.parse_args()
-    study = ["--configfile", *STUDY, EVERY_ITEM]
+    study = ["--configfile", *STUDY, *ALL_RULES]
     tally, started = Tally(), time.monotonic()
     with tempfile.TemporaryDirectory() as made:
         reference = Path(made) / "undisturbed"
