@@ -1,6 +1,7 @@
 """The Slurm profile on a real Slurm: one node with one GPU, see `.ci/slurm`."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+
+from workflow import TINY, snakemake
 
 STUDY = {
     "study": "slurm",
@@ -44,6 +47,31 @@ def queue(*states):
     listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     jobs = (line.split() for line in listed.splitlines())
     return [(job[0], job[2]) for job in jobs if "gpu" in job[1]]
+
+
+def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path):
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    text = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
+    names = (
+        "slurm_partition: cpu",
+        "slurm_account: lab",
+        "slurm_partition: gpu",
+        "gpu_model: a100",
+    )
+    for name in names:
+        assert f"# {name}" in text
+        text = text.replace(f"# {name}", name)
+    (profile / "config.yaml").write_text(text)
+    output = snakemake(finished, "-n", "--forceall", "table1", *TINY, "--profile", profile)
+    resources = dict(re.findall(r"^rule (\w+):.*?resources: (.*?)$", output, re.M | re.S))
+    for rule in ("train_arm", "predict_arm"):
+        assert "gpu=1, " in resources[rule]
+        assert "gpu_model=a100" in resources[rule]
+        assert "slurm_partition=gpu" in resources[rule]
+    for rule in ("make_patches", "tabulate_scores"):
+        assert "slurm_partition=cpu, slurm_account=lab" in resources[rule]
+        assert "gpu_model" not in resources[rule]
 
 
 @pytest.mark.timeout(1200)
