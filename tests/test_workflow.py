@@ -146,6 +146,8 @@ def test_plan_of_the_full_reproduction(tmp_path):
         "tabulate_scores": 7,
         "tabulate_definitions": 1,
         "tabulate_cost": 1,
+        "tabulate_parameters": 1,
+        "plot_cost": 1,
         "tabulate_accuracy": 1,
         "tabulate_sweep": 2,
         "tabulate_attribution": 1,

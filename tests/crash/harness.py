@@ -32,7 +32,6 @@ class Tally:
     """What happened: crashes by rule and kind, and what differed afterwards."""
 
     crashes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    missed: int = 0
     differences: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
 
@@ -87,20 +86,6 @@ def choose(moments: Sequence[str], count: int) -> list[str]:
     return sorted(chosen, key=order.__getitem__)
 
 
-def crash(
-    folder: Path, arguments: Sequence[str | Path], moment: str, kind: str, tally: Tally
-) -> bool:
-    """Run until the moment and no further; return whether it came."""
-    done = folder / "crashed"
-    done.unlink(missing_ok=True)
-    snakemake(folder, ["--unlock", *arguments])
-    snakemake(folder, arguments, CRASH_AT=f"{kind} {moment}", CRASH_DONE=str(done))
-    if done.exists():
-        tally.crashes[(moment.split()[0], kind)] += 1
-        return True
-    return False
-
-
 def run_with_crashes(
     folder: Path,
     reference: Path,
@@ -108,17 +93,29 @@ def run_with_crashes(
     moments: Sequence[str],
     tally: Tally,
 ) -> list[str]:
-    """Go from nothing to the tables through crashes; return the moments that did not come."""
-    missed = []
-    for number, moment in enumerate(moments):
-        kind = ("job", "all")[number % 2]
-        if not crash(folder, arguments, moment, kind, tally):
-            missed.append(moment)
-    snakemake(folder, ["--unlock", *arguments])
-    if snakemake(folder, arguments):
+    """Go from nothing to the tables through crashes; return the moments that did not come.
+
+    Each start crashes at the first of the moments that are left; the one that meets none ends.
+    """
+    left, crashes = list(moments), 0
+    at, done = folder / "moments", folder / "crashed"
+    while True:
+        at.write_text("\n".join(left))
+        done.unlink(missing_ok=True)
+        kind = ("job", "all")[crashes % 2]
+        crashes += 1
+        snakemake(folder, ["--unlock", *arguments])
+        where = {"CRASH_KIND": kind, "CRASH_AT": str(at), "CRASH_DONE": str(done)}
+        code = snakemake(folder, arguments, **where)
+        if not done.exists():
+            break
+        for moment in done.read_text().splitlines():  # two jobs may meet theirs at once
+            tally.crashes[(moment.split()[0], kind)] += 1
+            left.remove(moment)
+    if code:
         sys.exit((folder / "output").read_text()[-6000:])
     compare(folder, reference, tally)
-    return missed
+    return left
 
 
 def compare(folder: Path, reference: Path, tally: Tally) -> None:
@@ -157,11 +154,12 @@ def main() -> None:
             folder = Path(made) / "crashed"
             folder.mkdir()
             again = run_with_crashes(folder, reference, study, rounds.pop(0), tally)
-            print(f"{sum(tally.crashes.values())} crashes, {len(again)} to try again", flush=True)
+            print(
+                f"{sum(tally.crashes.values())} crashes, {len(again)} moments did not come",
+                flush=True,
+            )
             missed += again
             shutil.rmtree(folder)
-            if not rounds and missed and tally.missed == 0:
-                rounds, tally.missed, missed = [missed], len(missed), []
         rules = sorted({rule for rule, _ in tally.crashes})
         print(
             f"\n{len(moments)} moments in {len({m.split()[0] for m in moments})} rules;"

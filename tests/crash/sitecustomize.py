@@ -1,4 +1,4 @@
-"""Loaded by every Python that the crash harness starts: records, or ends in, a moment of a job.
+"""Loaded by every Python that the crash harness starts: records moments of a job, or ends in one.
 
 A moment is `open` or `rename` (just before it happens) or `done` (just before the next one) and the
 file that it is about. Only jobs' own processes are looked at, and only what they write to
@@ -10,7 +10,11 @@ import re
 import signal
 import sys
 
-RECORD, CRASH_AT = os.environ.get("CRASH_RECORD"), os.environ.get("CRASH_AT")
+RECORD, DONE = os.environ.get("CRASH_RECORD"), os.environ.get("CRASH_DONE")
+KIND, MOMENTS = os.environ.get("CRASH_KIND"), set()
+if KIND:
+    with open(os.environ["CRASH_AT"]) as stream:
+        MOMENTS = set(stream.read().splitlines())
 SCRIPT = re.search(r"\.snakemake/scripts/tmp\w+\.(\w+)\.py$", sys.argv[0] if sys.argv else "")
 
 
@@ -22,13 +26,12 @@ def seen(moment, path):
     if RECORD:
         with open(RECORD, "a") as stream:
             stream.write(name + "\n")
-    if CRASH_AT and name == CRASH_AT.split(" ", 1)[1]:
-        with open(os.environ["CRASH_DONE"], "w") as stream:
-            stream.write(name)
-        everything = CRASH_AT.startswith("all ")
-        os.killpg(os.getpgid(0), signal.SIGKILL) if everything else os.kill(
-            os.getpid(), signal.SIGKILL
-        )
+    if name in MOMENTS:
+        with open(DONE, "a") as stream:
+            stream.write(name + "\n")
+        if KIND == "all":
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 last = None
@@ -48,7 +51,7 @@ def hook(event, arguments):
         return
     if isinstance(path, bytes):
         path = path.decode()
-    if path in (RECORD, os.environ.get("CRASH_DONE")):
+    if path in (RECORD, DONE):
         return
     if last is not None:
         before, last = last, None
@@ -57,5 +60,5 @@ def hook(event, arguments):
     seen(moment, path)
 
 
-if SCRIPT and (RECORD or CRASH_AT):
+if SCRIPT and (RECORD or KIND):
     sys.addaudithook(hook)
