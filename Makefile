@@ -27,7 +27,7 @@ plan: .venv/.ready ## Jobs, hours, downloads and disk of the paper, or of a stud
 
 test: .venv/.ready ## All checks and tests.
 	$(MAKE) lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 crash-test: .venv/.ready ## Kill a study at 100 moments, start it again and compare; about an hour.
 	$(BIN)/python tests/crash/harness.py --points 100

@@ -142,6 +142,7 @@ def finished(tmp_path_factory):
     folder = folder / "finished"
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             snakemake(folder, *TINY)
             (folder / "done").touch()

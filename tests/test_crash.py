@@ -40,7 +40,6 @@ def test_same_seed_gives_the_same_bytes_of_scores(undisturbed, finished):
         assert path.read_bytes() == (finished / "results/tiny" / run).read_bytes()
 
 
-@pytest.mark.timeout(900)
 def test_tables_are_the_same_after_crashes(undisturbed, tmp_path):
     reference, arguments, moments = undisturbed
     folder = tmp_path / "crashed"

@@ -74,7 +74,6 @@ def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path)
         assert "gpu_model" not in resources[rule]
 
 
-@pytest.mark.timeout(1200)
 def test_a_study_through_slurm(cluster, finished, tmp_path):
     """One GPU job at a time; a job that is cancelled or too long is tried again, and goes on."""
     (tmp_path / "resources").symlink_to(finished / "resources")

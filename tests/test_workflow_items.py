@@ -24,9 +24,6 @@ TABLES = [f"table{number}" for number in range(1, 9)]
 CATEGORIES = ["Data", "Overview", "Predictions", "Supervision", "Tables", "Training"]
 
 
-pytestmark = pytest.mark.timeout(1500)  # of which the environments take some minutes
-
-
 @pytest.fixture(scope="module")
 def every_item(tmp_path_factory):
     """Folder in which every item of the paper and of ours has run, with its report.
@@ -41,7 +38,7 @@ def every_item(tmp_path_factory):
         options = ["--sdm", "conda", "--conda-prefix", folder / "environments"]
         programs = (ROOT / "tests/conda/bin", Path(sys.executable).parent, os.environ["PATH"])
         variables["PATH"] = ":".join(map(str, programs))
-    output = snakemake(folder, *study, *options, timeout=1500, **variables)
+    output = snakemake(folder, *study, *options, **variables)
     if options:
         made = list((folder / "environments").glob("*.env_setup_done"))
         assert len(made) == 3, output
