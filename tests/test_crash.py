@@ -6,7 +6,7 @@ import pytest
 import yaml
 from crash.harness import STUDY, Tally, choose, record, run_with_crashes
 
-POINTS = 10
+POINTS, AT_LEAST = 12, 10  # a moment may not come again once its job has been killed by another
 ONE_DATASET = {
     "study": "crash",
     "seeds": [1],
@@ -47,8 +47,7 @@ def test_tables_are_the_same_after_crashes(undisturbed, tmp_path):
     assert len(moments) > 50
     tally = Tally()
     missed = run_with_crashes(folder, reference, arguments, choose(moments, POINTS), tally)
-    assert missed == []
-    assert sum(tally.crashes.values()) == POINTS
+    assert sum(tally.crashes.values()) == POINTS - len(missed) >= AT_LEAST
     assert {kind for _, kind in tally.crashes} == {"job", "all"}
     assert tally.differences == []
     assert tally.leftovers == []
