@@ -29,7 +29,7 @@ test: .venv/.ready ## All checks and tests.
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-crash-test: .venv/.ready ## Kill a study at 100 moments, start it again and compare; about an hour.
+crash-test: .venv/.ready ## Kill a study at 100 moments, start it again and compare.
 	$(BIN)/python tests/crash/harness.py --points 100
 
 lint: .venv/.ready ## Style, types and workflow checks.

@@ -47,7 +47,8 @@ def merged_config(studies: list[Path]) -> dict[str, Any]:
 
 def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
     """Return both as text."""
-    gpu_hours = sum(one.gpu_hours for one in plan.trainings if not math.isnan(one.gpu_hours))
+    known = [one.gpu_hours for one in plan.trainings if not math.isnan(one.gpu_hours)]
+    gpu_hours, unknown = sum(known), len(plan.trainings) - len(known)
     costs = job_costs(ROOT)
     head = ("rule", "left", "planned", "done", "spent", "core-hours")
     lines = ["{:24}{:>7}{:>12}{:>7}{:>10}{:>12}  basis of what is planned".format(*head)]
@@ -70,7 +71,7 @@ def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
     bases = Counter(one.basis for one in plan.trainings)
     lines += [
         "",
-        f"GPU-hours of {len(plan.trainings)} trainings: {gpu_hours:.1f} at most",
+        f"GPU-hours of {len(known)} trainings: {gpu_hours:.1f} at most; of {unknown} unknown",
         *(f"  {count:5} trainings: {basis}" for basis, count in bases.most_common()),
         f"Core-hours without a GPU: {sum(plan.cpu_hours.values()):.1f}",
         f"Downloads: {plan.download_bytes / 1e9:.1f} GB",

@@ -15,16 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from weaklesion.experiments import KINDS, Run, is_trained, items_of, runs_of, training_settings
 from weaklesion.manifest import read_manifest
+from weaklesion.published import read_published
 from weaklesion.switches import Config
 from weaklesion.training_settings import PAIR_MODELS
 
 GPU_RULES = ("train_arm", "predict_arm", "measure_accuracy")
 SIDE_PX = 120
-# Parameters in millions, for the size of a model's file: section 7.6, and counted.
+# Parameters, about, for the size of a model's file.
 PARAMETERS = {"resnet101": 46e6, "resnet50": 27e6, "resnet34": 22e6, "resnet18": 12e6}
 NEEDED_SLICES_BYTES = 27e9  # of DeepLesion: three slices a lesion, 0.28 MB each
 DEEPLESION_AT_ONCE = 4 * 5.5e9  # archives that are on the disk before they are thinned out
@@ -71,7 +70,7 @@ def make_plan(
         root: the workflow's folder.
     """
     folder, root = Path(folder), Path(root)
-    published = _published(root)
+    published = read_published(root / "workflow/resources/published_numbers.yaml")
     speeds = measured_speeds(folder)
     runs = runs_of(config, items_of(config, *KINDS))
     results = folder / "results" / config["study"]
@@ -160,12 +159,6 @@ def _training(
         return Training(run, float("nan"), "unknown: no such network was trained here yet")
     arm = "ACoseg" if settings["model"] in PAIR_MODELS else "A1_L"
     return Training(run, float(printed[arm]), f"the paper's hours of {arm}, on an unnamed GPU")
-
-
-def _published(root: Path) -> dict[str, Any]:
-    path = root / "workflow/resources/published_numbers.yaml"
-    content: dict[str, Any] = yaml.safe_load(path.read_text())
-    return content
 
 
 def job_costs(root: Path) -> dict[str, dict[str, str]]:
