@@ -10,6 +10,7 @@ import yaml
 
 from weaklesion.accuracy_table import tabulate_accuracy
 from weaklesion.attribution import tabulate_attribution
+from weaklesion.claims import CLAIMS
 from weaklesion.costs import tabulate_cost
 from weaklesion.errors import DataError
 from weaklesion.figures import plot_cost, plot_sweep
@@ -19,7 +20,7 @@ from weaklesion.parameters import tabulate_parameters
 from weaklesion.published import printed_cells, read_published
 from weaklesion.statistics import Resampling
 from weaklesion.sweeps import tabulate_sweep
-from weaklesion.verdicts import CLAIMS, RULES, judge, judge_hours, tabulate_verdicts
+from weaklesion.verdicts import RULES, judge, judge_hours, tabulate_verdicts
 
 RESAMPLING = Resampling(bootstrap_draws=200, permutation_draws=400, seed=0)
 POLICY = "worst_possible"
