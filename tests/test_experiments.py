@@ -58,9 +58,22 @@ def test_plan_of_the_full_reproduction(config):
         "figure2": (9 + 8 + 9) * 5,  # K_opt is Table 1's
         "figure5": 6 * 5,
         "controls": 3 * 2 * 3 * 5,
+        "gap": 2 * 5,  # a1_dense
         "attribution": 390,
     }
-    assert len(seen) == sum(added.values()) == 940
+    assert len(seen) == sum(added.values()) == 950
+
+
+def test_an_item_may_have_seeds_of_its_own(config):
+    config["experiments"]["gap"]["seeds"] = [7]
+    runs = runs_of(config, ["gap"])
+    assert {run.seed for run in runs if is_trained(config, run.arm)} == {7}
+    assert {run.seed for run in runs if run.arm == "ellipse"} == {0}
+    assert {run.seed for run in runs_of(config, ["table7"])} == {1, 2, 3, 4, 5}
+
+
+def test_a_gap_needs_the_runs_that_it_is_against(config):
+    assert {run.arm for run in runs_of(config, ["gap"])} == {"a1", "a1l", "ellipse", "a1_dense"}
 
 
 def test_a_sweep_is_made_of_a_list_and_its_own_value_is_the_arm_itself(config):

@@ -309,6 +309,20 @@ def test_a_clear_answer_over_five_seeds(make_run, published, tmp_path, gain, ver
     assert table.loc["Centre against A1", "verdict"] == "undecided"
 
 
+def test_arms_with_different_seeds_are_compared_over_those_that_both_have(
+    make_run, published, tmp_path
+):
+    runs = better_runs(make_run, 0.03, 5)
+    kept = [run for run in runs if run["arm"] != "a1l" or run["seed"] in (2, 4)]
+    table = judged(kept, published, tmp_path)
+    claim = table.loc["Dice against A1"]
+    assert claim["n_seeds"] == 2
+    same = [run for run in runs if run["seed"] in (2, 4)]
+    assert claim["improvement_percent"] == pytest.approx(
+        judged(same, published, tmp_path).loc["Dice against A1", "improvement_percent"]
+    )
+
+
 def test_a_study_too_small_decides_nothing(make_run, published, tmp_path):
     table = judged(better_runs(make_run, 0.03, 1), published, tmp_path)
     assert table.loc["Dice against A1", "verdict"] == "undecided"

@@ -2,17 +2,21 @@
 
     python tools/update_docs.py ham10k-small
 
-copies the study's tables to docs/results/ and writes them between the study's markers in
-docs/REPRODUCTION.md. Running it again changes nothing.
+copies the study's tables and charts to docs/results/ and writes them between the study's markers
+in docs/REPRODUCTION.md. Running it again changes nothing. Pictures of a dataset's images are not
+copied: they carry its licence.
 """
 
 import argparse
 import json
 import re
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
+
+from weaklesion.tables import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 METRICS = {
@@ -26,48 +30,173 @@ METRICS = {
 }
 
 
+def markdown(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table as Markdown."""
+    heads = list(heads)
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join([*lines, "", ""])
+
+
+def interval(row: pd.Series, low: str = "ci_low", high: str = "ci_high", sign: str = "") -> str:
+    """Return an interval in brackets."""
+    return f"[{row[low]:{sign}.2f}, {row[high]:{sign}.2f}]"
+
+
 def cell(row: pd.Series) -> str:
     """Return ours with interval, and the published value where there is one."""
     spread = f" ± {row['std']:.2f}" if row["n_seeds"] > 1 else ""
-    text = f"{row['mean']:.2f}{spread} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    text = f"{row['mean']:.2f}{spread} {interval(row)}"
     if pd.notna(row["published_mean"]):
-        text += f"; paper {row['published_mean']:.2f} ± {row['published_std']:.2f}"
+        text += f"; paper {row['published_mean']:.2f}"
+        if pd.notna(row["published_std"]):
+            text += f" ± {row['published_std']:.2f}"
     return text
 
 
-def table1(table: pd.DataFrame) -> str:
-    """Return Table 1 as Markdown: a row a metric, a column an arm."""
-    lines = []
+def gain(row: pd.Series) -> str:
+    """Return the difference from the baseline, and what it can carry."""
+    if pd.isna(row["gain"]):
+        return ""
+    text = f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}"
+    if pd.isna(row["p_holm"]):
+        return f"{text}; one seed, undecided"
+    decided = verdict(row["gain"], row["metric"], row["p_holm"])
+    return f"{text}; p {row['p_holm']:.3f}, {decided}; detectable {row['detectable']:.2f}"
+
+
+def scores(table: pd.DataFrame) -> str:
+    """Return a table of arms as Markdown, and then their differences from the baseline."""
+    text = ""
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
         arms = list(dict.fromkeys(block["arm"]))
-        cells = block.set_index(["arm", "metric"])
+        cells = block.set_index(["arm", "metric"], drop=False)
         seeds = {arm: int(cells.loc[arm, "n_seeds"].iloc[0]) for arm in arms}
         heads = [f"{arm} ({n} seed{'s' if n > 1 else ''})" for arm, n in seeds.items()]
-        lines += [
-            f"{dataset}, protocol `{protocol}`, {int(block['n_samples'].iloc[0])} test samples:",
-            "",
-            f"| | {' | '.join(heads)} |",
-            "|---" * (len(arms) + 1) + "|",
+        first = block.iloc[0]
+        text += (
+            f"{dataset}, protocol `{protocol}`, {int(first['n_samples'])} test samples in"
+            f" {int(first['n_groups'])} groups:\n\n"
+        )
+        text += markdown(
+            ["", *heads],
+            (
+                [label, *(cell(cells.loc[(arm, metric)]) for arm in arms)]
+                for metric, label in METRICS.items()
+            ),
+        )
+        baseline = block["baseline"].dropna().unique()
+        others = [arm for arm in arms if pd.notna(cells.loc[arm, "gain"]).any()]
+        if not others:
+            continue
+        text += f"Differences from `{baseline[0]}`:\n\n"
+        compared = [name for name in METRICS if pd.notna(cells.loc[(others[0], name), "gain"])]
+        text += markdown(
+            ["", *others],
+            (
+                [METRICS[metric], *(gain(cells.loc[(arm, metric)]) for arm in others)]
+                for metric in compared
+            ),
+        )
+    return text
+
+
+def verdicts(table: pd.DataFrame) -> str:
+    """Return the claims that could be tested as Markdown."""
+    tested = table[table["verdict"] != "not testable here"]
+    rows = [
+        [
+            row["claim"],
+            f"`{row['protocol']}`",
+            f"{row['arm']} against {row['baseline']}",
+            row["metric"],
+            f"{row['improvement_percent']:+.2f}"
+            f" {interval(row, 'ci_low_percent', 'ci_high_percent', '+')}",
+            f"{row['claimed_percent']:.1f}",
+            "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}",
+            row["verdict"],
         ]
-        for metric, label in METRICS.items():
-            values = [cell(cells.loc[(arm, metric)]) for arm in arms]
-            lines.append(f"| {label} | {' | '.join(values)} |")
-        lines.append("")
-    return "\n".join(lines)
+        for _, row in tested.iterrows()
+    ]
+    heads = ["Claim", "Protocol", "Arms", "Metric", "Improvement, %", "Claimed, %", "p", "Verdict"]
+    left_out = len(table) - len(tested)
+    return markdown(heads, rows) + f"{left_out} claims are not testable in this study.\n\n"
+
+
+def gaps(table: pd.DataFrame) -> str:
+    """Return what arms lack, by kind of image, as Markdown."""
+    text = ""
+    table["images"] = [
+        f"{row['stratum']}: {row['value']}" if isinstance(row["value"], str) else row["stratum"]
+        for _, row in table.iterrows()
+    ]
+    for (protocol, arm, against), rows in table.groupby(["protocol", "arm", "against"], sort=False):
+        text += f"`{arm}` against `{against}`, protocol `{protocol}`:\n\n"
+        text += markdown(
+            ["Images", "Number", f"{arm}, %", f"{against}, %", "Gap, points", "Share of gap, %"],
+            (
+                [
+                    row["images"],
+                    row["n_samples"],
+                    f"{row['dice']:.2f}",
+                    f"{row['dice_against']:.2f}",
+                    f"{row['gap']:+.2f} {interval(row, sign='+')}",
+                    f"{row['share_of_gap']:.0f}",
+                ]
+                for _, row in rows.iterrows()
+            ),
+        )
+    return text
+
+
+def attribution(table: pd.DataFrame) -> str:
+    """Return what each switch does to Dice as Markdown."""
+    of_dice = table[table["metric"] == "dice"]
+    return markdown(
+        ["Switch", "From", "What", "Before, %", "After, %", "Difference, points", "Samples"],
+        (
+            [
+                row["switch"],
+                f"`{row['base']}`",
+                row["quantity"],
+                f"{row['before']:.2f}",
+                f"{row['after']:.2f}",
+                f"{row['difference']:+.2f} {interval(row, sign='+')}",
+                "the same" if row["paired"] else "others",
+            ]
+            for _, row in of_dice.iterrows()
+        ),
+    )
 
 
 def agreement(table: pd.DataFrame) -> str:
     """Return the agreement of targets with the dense reference as Markdown."""
-    lines = [
-        "| Dataset | Protocol | Target | Samples | Dice, % | HD95, px | Area ratio, median |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in table.itertuples():
-        lines.append(
-            f"| {row.dataset} | `{row.protocol}` | {row.target} | {row.n_samples} "
-            f"| {row.dice:.2f} | {row.hd95_px:.2f} | {row.area_ratio_median:.3f} |"
-        )
-    return "\n".join([*lines, ""])
+    return markdown(
+        ["Dataset", "Protocol", "Target", "Samples", "Dice, %", "HD95, px", "Area ratio, median"],
+        (
+            [
+                row["dataset"],
+                f"`{row['protocol']}`",
+                row["target"],
+                row["n_samples"],
+                f"{row['dice']:.2f}",
+                f"{row['hd95_px']:.2f}",
+                f"{row['area_ratio_median']:.3f}",
+            ]
+            for _, row in table.iterrows()
+        ),
+    )
+
+
+# A table is known by its columns.
+KINDS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "published_mean": scores,
+    "verdict": verdicts,
+    "share_of_gap": gaps,
+    "switch": attribution,
+    "area_ratio_median": agreement,
+}
+LEFT_OUT = {"definitions", "table2"}  # too long; machine times
 
 
 def runs_line(study: Path) -> str:
@@ -84,6 +213,28 @@ def runs_line(study: Path) -> str:
     )
 
 
+def describe(study: Path, kept: Path) -> str:
+    """Copy a study's tables and charts; return them as Markdown."""
+    text = ""
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    paths = sorted((study / "tables").glob("*.csv"))
+    for path in sorted(paths, key=lambda path: path.stem != "table1"):
+        table = pd.read_csv(path)
+        render = next((KINDS[column] for column in table.columns if column in KINDS), None)
+        if render is None or path.stem in LEFT_OUT or path.stem.endswith(".samples"):
+            continue
+        shutil.copyfile(path, kept / path.name)
+        text += f"**{path.stem}**\n\n{render(table)}"
+        chart = study / "figures" / f"{path.stem}.svg"
+        if chart.is_file():
+            shutil.copyfile(chart, kept / chart.name)
+            text += f"![{path.stem}](results/{kept.name}/{chart.name})\n\n"
+    if list(study.rglob("run.json")):
+        text += runs_line(study)
+    return text
+
+
 def main() -> None:
     """Update."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,22 +242,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     arguments = parser.parse_args()
     name, study = arguments.study, arguments.results / arguments.study
-    kept = ROOT / "docs" / "results" / name
-    kept.mkdir(parents=True, exist_ok=True)
-    text = ""
-    for table, render in (("table1", table1), ("agreement", agreement)):
-        if (study / "tables" / f"{table}.csv").is_file():
-            shutil.copyfile(study / "tables" / f"{table}.csv", kept / f"{table}.csv")
-            text += render(pd.read_csv(kept / f"{table}.csv")) + "\n"
-    if list(study.rglob("run.json")):
-        text += runs_line(study)
+    if not (study / "tables").is_dir():
+        raise SystemExit(f"{study}: has no tables. Run the study first, or name --results.")
     page = ROOT / "docs" / "REPRODUCTION.md"
     before, after = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
     pattern = re.compile(re.escape(before) + ".*?" + re.escape(after), re.DOTALL)
-    content, count = pattern.subn(lambda _: before + text + after, page.read_text())
-    if count != 1:
-        raise SystemExit(f"{page}: the markers of {name} are there {count} times, not once.")
-    page.write_text(content)
+    if len(pattern.findall(page.read_text())) != 1:
+        raise SystemExit(f"{page}: the markers of {name} are needed there once.")
+    text = describe(study, ROOT / "docs" / "results" / name)
+    page.write_text(pattern.sub(lambda _: before + text + after, page.read_text()))
 
 
 if __name__ == "__main__":

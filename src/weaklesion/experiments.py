@@ -23,7 +23,7 @@ from weaklesion.switches import (
 )
 from weaklesion.training_settings import MULTI_TASK_MODELS, TrainingSettings
 
-KINDS = ("scores", "cost", "parameters", "accuracy", "sweep", "attribution")
+KINDS = ("scores", "cost", "parameters", "accuracy", "sweep", "attribution", "gap")
 VARIANT = r"(k|alpha)([0-9.]+)"
 
 
@@ -168,7 +168,7 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
         experiment = experiment_of(config, item)
         for dataset in experiment["datasets"]:
             for protocol, arm in cells_of(config, item, dataset):
-                for seed in seeds_of(config, arm):
+                for seed in seeds_of(config, item, arm):
                     runs[Run(dataset, protocol, arm, seed)] = None
     return list(runs)
 
@@ -196,6 +196,8 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
         experiment["protocols"] = config["attribution"]["between"]
     elif select["protocols"] is not None:
         experiment["protocols"] = select["protocols"]
+    if experiment["kind"] == "gap":  # whose runs it needs as well
+        experiment["arms"] = list(dict.fromkeys([*experiment["arms"], *experiment["against"]]))
     for kind in ("datasets", "protocols", "arms"):
         for name in experiment[kind]:
             check_known(f"experiments.{item}.{kind}", name, config[kind])
@@ -338,9 +340,13 @@ def differ(config: Config, dataset: str, first: str, second: str, arm: str) -> b
     return decided_by(first) != decided_by(second)
 
 
-def seeds_of(config: Config, arm: str) -> list[int]:
-    """Return an arm's seeds; an arm without a network has nothing to seed, and one run."""
-    return list(config["seeds"]) if is_trained(config, arm) else [0]
+def seeds_of(config: Config, item: str, arm: str) -> list[int]:
+    """Return an arm's seeds: the item's own, or the study's.
+
+    An arm without a network has nothing to seed, and one run.
+    """
+    own = config["experiments"][item].get("seeds", config["seeds"])
+    return list(own) if is_trained(config, arm) else [0]
 
 
 def is_trained(config: Config, arm: str) -> bool:

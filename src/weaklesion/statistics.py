@@ -222,6 +222,19 @@ def compare(
     )
 
 
+def with_shared_seeds(
+    values: pd.DataFrame, baseline: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep the seeds that two trained arms share, where one has more than the other.
+
+    Arms that share none are returned whole: one of them is no training (the ellipse).
+    """
+    shared = set(values["seed"]) & set(baseline["seed"])
+    if not shared:
+        return values, baseline
+    return values[values["seed"].isin(shared)], baseline[baseline["seed"].isin(shared)]
+
+
 def compare_unpaired(
     values: pd.DataFrame, baseline: pd.DataFrame, resampling: Resampling, level: float = 0.95
 ) -> Difference:

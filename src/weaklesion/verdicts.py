@@ -16,7 +16,7 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_parameters, read_published
-from weaklesion.statistics import Resampling, compare, holm, resolve_undefined
+from weaklesion.statistics import Resampling, compare, holm, resolve_undefined, with_shared_seeds
 from weaklesion.switches import FLIP
 from weaklesion.tables import LEVEL, RUN_KEYS, read_scores
 
@@ -148,7 +148,7 @@ def improvement(
 
     Args:
         scores: of one dataset and protocol, without undefined values.
-        claim: which arm against which.
+        claim: which arm against which, over the seeds that both have.
         metric: under which metric.
         claimed_percent: what is claimed; negative for a loss that is granted.
         resampling: draws of the interval and the test.
@@ -167,7 +167,9 @@ def improvement(
             break
     if claim.arm not in means.index or baseline is None:
         return MISSING
-    ours, theirs = (of_metric[of_metric["arm"] == name] for name in (claim.arm, baseline))
+    ours, theirs = with_shared_seeds(
+        *(of_metric[of_metric["arm"] == name] for name in (claim.arm, baseline))
+    )
     found = compare(ours, theirs, resampling)
     mean = theirs.groupby("seed")["value"].mean().mean()
     sign = 100 / mean * (1 if measure_of(metric).larger_is_better else -1)
@@ -233,8 +235,10 @@ def judge_hours(
     baseline = next((arm for arm in claim.baseline if arm in seconds), None)
     if claim.arm not in seconds or baseline is None:
         return MISSING
-    theirs = seconds[baseline]
-    saved = [100 * (1 - ours / theirs[seed]) for seed, ours in seconds[claim.arm].items()]
+    ours, theirs = seconds[claim.arm], seconds[baseline]
+    saved = [100 * (1 - ours[seed] / theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    if not saved:
+        return MISSING
     verdict: Verdict = "undecided"
     if len(saved) >= 2 and min(saved) >= claimed_percent:
         verdict = "reproduced"

@@ -308,7 +308,10 @@ def runs_of_block(wildcards, trained=False, first_seed=False):
         for run in TABLE1_RUNS
         if (run.dataset, run.protocol) == (wildcards.dataset, wildcards.protocol)
         and (not trained or experiments.is_trained(config, run.arm))
-        and (not first_seed or run.seed == experiments.seeds_of(config, run.arm)[0])
+        and (
+            not first_seed
+            or run.seed == experiments.seeds_of(config, "table1", run.arm)[0]
+        )
     ]
 
 
@@ -375,10 +378,27 @@ def files_for(item):
     kind = config["experiments"][item]["kind"]
     tables = [f"tables/{item}.csv", f"tables/{item}.html"]
     figures = [f"figures/{item}.svg", f"figures/{item}.png"]
-    files = {"sweep": tables[:1] + figures, "cost": [*tables, *figures]}.get(
-        kind, tables
-    )
+    files = {
+        "sweep": tables[:1] + figures,
+        "cost": [*tables, *figures],
+        "gap": [*tables, *figures],
+    }.get(kind, tables)
     return [RESULTS / file for file in files]
+
+
+def traits_of_item(item):
+    """What is known of the test samples of each dataset and protocol of an item."""
+    places = dict.fromkeys((run.dataset, run.protocol) for run in item_runs(item))
+    return [
+        {
+            "dataset": dataset,
+            "protocol": protocol,
+            "traits": str(STAGE / "traits.csv").format(
+                dataset=dataset, protocol=protocol
+            ),
+        }
+        for dataset, protocol in places
+    ]
 
 
 def templates(*names):

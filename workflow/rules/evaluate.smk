@@ -313,6 +313,79 @@ rule tabulate_attribution:
         "../scripts/tabulate_attribution.py"
 
 
+rule describe_samples:
+    """Measure what may make a test image hard."""
+    input:
+        images=PATCHES / "images.npy",
+        reference=reference_of,
+        reference_ids=reference_ids_of,
+        ellipse=TARGETS / "ellipse.npy",
+        ellipse_ids=TARGETS / "ellipses.csv",
+        samples=PATCHES / "samples.csv",
+        code=module_files("gaps"),
+    output:
+        STAGE / "traits.csv",
+    log:
+        LOGS / "describe_samples/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "describe_samples/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    script:
+        "../scripts/describe_samples.py"
+
+
+rule tabulate_gap:
+    """Say what arms lack against others, and on which images."""
+    input:
+        scores=files_of_item("scores.csv"),
+        traits=lambda wildcards: [
+            traits["traits"] for traits in traits_of_item(wildcards.item)
+        ],
+        templates=templates("base", "gap"),
+        code=module_files("gaps"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/gap.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        samples=RESULTS / "tables/{item}.samples.csv",
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/gap.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_gap/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_gap/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("gap"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item), scores="scores.csv"
+        ),
+        traits=lambda wildcards: traits_of_item(wildcards.item),
+        arms=of_item("arms"),
+        against=of_item("against"),
+        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        title=of_item("title"),
+        statistics=config["statistics"],
+    script:
+        "../scripts/tabulate_gap.py"
+
+
 rule tabulate_verdicts:
     """Judge the paper's claims."""
     input:

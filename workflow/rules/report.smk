@@ -319,6 +319,37 @@ rule plot_cost:
         "../scripts/plot_cost.py"
 
 
+rule plot_gap:
+    """Plot what arms lack against others."""
+    input:
+        table=RESULTS / "tables/{item}.csv",
+        samples=RESULTS / "tables/{item}.samples.csv",
+        code=module_files("gap_figure"),
+    output:
+        svg=report(
+            RESULTS / "figures/{item}.svg",
+            caption="../report/gap.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "figure"},
+        ),
+        png=RESULTS / "figures/{item}.png",
+    log:
+        LOGS / "plot_gap/{item}.log",
+    benchmark:
+        BENCHMARKS / "plot_gap/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("gap"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        title=of_item("title"),
+    script:
+        "../scripts/plot_gap.py"
+
+
 rule tabulate_agreement:
     """Say how well each supervision agrees with the dense references."""
     input:
