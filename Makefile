@@ -5,7 +5,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs
 DEMO := --configfile workflow/studies/demo.yaml
 
-.PHONY: help demo plan test crash-test bench lint format lock clean
+.PHONY: help demo plan test crf crash-test bench lint format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -28,6 +28,9 @@ plan: .venv/.ready ## Jobs, hours, downloads and disk of the paper, or of a stud
 test: .venv/.ready ## All checks and tests.
 	$(MAKE) lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+crf: .venv/.ready ## What arms with a CRF need; takes a C++ compiler.
+	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1
 
 crash-test: .venv/.ready ## Kill a study at 100 moments, start it again and compare.
 	$(BIN)/python tests/crash/harness.py --points 100

@@ -47,6 +47,9 @@ DEEPLESION = {
     "on_bad_sample": "error",
     "scale_marks": True,
     "dropped_rows": (),
+    "split": "official",
+    "split_seed": 1,
+    "strata": 5,
     "complete": True,
     "limit": {},
 }

@@ -20,6 +20,11 @@ IMPORTED_AS = {
     "yaml": "pyyaml",
     "segmentation_models_pytorch": "segmentation-models-pytorch",
 }
+LOADERS = {
+    "phantoms": ("ham10k", "lits", "deeplesion"),
+    "datasets": ("ham10k", "lits", "lits_liver", "deeplesion"),
+}
+COMPILED = "pydensecrf2"  # takes a compiler: in an environment of its own, and in no lock file
 
 
 def canonical(name):
@@ -47,15 +52,21 @@ def rules(root):
 def test_environment_pins_are_those_of_the_lock_file(root):
     locked = pins((root / "requirements.lock").read_text().splitlines())
     found = sorted((root / "envs").glob("*.yaml"))
-    assert len(found) == 3
+    assert len(found) == 4
     for path in found:
         for name, pin in environment(root, path.stem).items():
-            assert locked[name] == pin
+            if name != COMPILED:
+                assert locked[name] == pin
+    made = environment(root, "crf")
+    assert set(made) - set(environment(root, "train")) == {COMPILED}
+    project = (root / "pyproject.toml").read_text()
+    assert f'crf = ["{made[COMPILED]}"]' in project
+    assert made[COMPILED] in (root / "Makefile").read_text()
 
 
 def test_every_rule_names_its_environment_log_script_and_benchmark(root):
     found = list(rules(root))
-    assert len(found) == 36
+    assert len(found) == 44
     for name, env, script, block in found:
         assert env, name
         assert script == name
@@ -75,7 +86,7 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
         package = [module for module in modules if module.startswith("weaklesion.")]
         if script in ("make_phantom", "make_patches"):  # they import the module of the loader
             kind = "phantoms" if script == "make_phantom" else "datasets"
-            package = [f"weaklesion.{kind}.{name}" for name in ("ham10k", "lits", "deeplesion")]
+            package = [f"weaklesion.{kind}.{name}" for name in LOADERS[kind]]
         if script in ("train_arm", "predict_arm", "measure_accuracy"):  # and that of the network
             package += [f"weaklesion.networks.{name}" for name in set(NETWORK_MODULES.values())]
         assert package, rule
@@ -94,7 +105,8 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
                     else []
                 )
                 for imported in (module.split(".")[0] for module in names):
-                    if imported in sys.stdlib_module_names or imported == "weaklesion":
+                    # pydensecrf is imported for arms with a CRF only, whose rule has envs/crf.yaml
+                    if imported in (*sys.stdlib_module_names, "weaklesion", "pydensecrf"):
                         continue
                     assert canonical(IMPORTED_AS.get(imported, imported)) in have, (rule, imported)
 

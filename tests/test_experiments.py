@@ -169,7 +169,9 @@ def test_paper_hyperparameters(config, root):
 
 def test_the_sweep_over_k_contains_the_papers(config, root):
     published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
-    for dataset in config["datasets"].values():
+    for name, dataset in config["datasets"].items():
+        if name == "liver":  # of another paper, without clusters
+            continue
         assert dataset["num_clusters"] == published["K_opt"][dataset["published"]]
         assert dataset["num_clusters"] in dataset["k_sweep"]
 

@@ -38,7 +38,7 @@ def test_images_and_targets_keep_their_place_when_resized():
     small = frame.load_targets(target, CPU)
     assert set(small.unique().tolist()) == {0, 1}
     assert torch.equal(frame.load_images(image, CPU)[:, :1] >= 128, small.bool())
-    back = frame.patch_masks((small.float() - 0.5) * 10)
+    back = frame.patch_logits((small.float() - 0.5) * 10) >= 0
     assert back.shape == (1, 120, 120)
     overlap = 2 * (back.numpy() & (target == 1)).sum() / (back.sum() + target.sum())
     assert overlap > 0.97
@@ -48,7 +48,7 @@ def test_probability_of_one_half_is_foreground():
     frame = InputFrame(side_px=16, input_px=16, pad_to_hw=(16, 16))
     logits = torch.full((1, 1, 16, 16), -1e-6)
     logits[0, 0, 3, 4] = 0.0
-    assert frame.patch_masks(logits).nonzero().tolist() == [[0, 3, 4]]
+    assert (frame.patch_logits(logits) >= 0).nonzero().tolist() == [[0, 3, 4]]
 
 
 @pytest.mark.parametrize("pad_to", [(130, 128), (112, 128)])

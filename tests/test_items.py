@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from weaklesion.accuracy_table import tabulate_accuracy
+from weaklesion.answers import tabulate_answers
 from weaklesion.attribution import tabulate_attribution
 from weaklesion.claims import CLAIMS
 from weaklesion.costs import tabulate_cost
@@ -17,7 +18,8 @@ from weaklesion.figures import plot_cost, plot_sweep
 from weaklesion.measures import MEASURES
 from weaklesion.overview import write_overview
 from weaklesion.parameters import tabulate_parameters
-from weaklesion.published import printed_cells, read_published
+from weaklesion.policies import tabulate_policies
+from weaklesion.published import printed_cells, printed_gain, read_published
 from weaklesion.statistics import Resampling
 from weaklesion.sweeps import tabulate_sweep
 from weaklesion.verdicts import RULES, judge, judge_hours, tabulate_verdicts
@@ -512,3 +514,105 @@ def test_published_file_has_no_other_tables_of_scores(published):
     content = yaml.safe_load(published.read_text())
     tables = {key for key in content if key.startswith("table")}
     assert len(tables) == 8
+
+
+def test_published_tables_of_the_other_papers(published):
+    numbers = read_published(published)
+    table = printed_cells(numbers, "agarwal_table2", {})
+    assert table[("NIH_DeepLesion", "coseg_mg_d2", "Dice")] == (90.3, 9.0)
+    assert printed_cells(numbers, "cmu_table1", {})[("LiTS_liver", "cmu_net", "Hausdorff")] == (
+        12.2134,
+        4.2547,
+    )
+    # Agarwal et al.'s Table 1 has a CRF: its last row is Table 2's (docs/AUDIT.md, B8)
+    first = printed_cells(numbers, "agarwal_table1", {})
+    for column in ("Recall", "Precision", "Dice", "AVD", "VS"):
+        place = ("NIH_DeepLesion", "coseg_mg_d1_crf", column)
+        assert first[place] == table[place]
+    assert printed_gain(numbers, "HAM10K", "a1l", "a1") == pytest.approx(0.53)
+    assert printed_gain(numbers, "NIH_DeepLesion", "coseg_mg_d2", "fcn32") == pytest.approx(1.0)
+    assert printed_gain(numbers, "LiTS_liver", "cmu_net", "cmu_unet") == pytest.approx(4.17)
+    assert math.isnan(printed_gain(numbers, "LiTS", "cmu_net", "cmu_unet"))
+
+
+def test_answers_with_known_gains(make_run, published, tmp_path):
+    wobble = np.linspace(-0.01, 0.01, 40)
+    runs = []
+    for seed in (1, 2, 3):
+        runs += [
+            make_run("a1", seed, 0.6 + wobble),
+            make_run("a1l", seed, 0.65 + 0.001 * seed + wobble[::-1]),
+            make_run("cmu_unet", seed, 0.7 + wobble, dataset="liver"),
+            make_run("cmu_net", seed, 0.7 + wobble, dataset="liver"),
+        ]
+    pair = {"paper": "P", "task": "t", "protocol": "p"}
+    tabulate_answers(
+        runs=runs,
+        pairs=[
+            pair | {"arm": "a1l", "baseline": "a1", "dataset": "ham10k"},
+            pair | {"arm": "cmu_net", "baseline": "cmu_unet", "dataset": "liver"},
+        ],
+        undefined={"p": POLICY},
+        published_yaml=published,
+        published_datasets={"ham10k": "HAM10K", "liver": "LiTS_liver"},
+        resampling=RESAMPLING,
+        title="Answers",
+        table_csv=tmp_path / "answers.csv",
+        table_html=tmp_path / "answers.html",
+    )
+    table = pd.read_csv(tmp_path / "answers.csv").set_index(["dataset", "metric"])
+    ham, liver = table.loc[("ham10k", "dice")], table.loc[("liver", "dice")]
+    assert ham["gain"] == pytest.approx(5.2)
+    assert (ham["answer"], liver["answer"]) == ("better", "undecided")
+    assert liver["gain"] == pytest.approx(0)
+    assert (ham["published_gain"], liver["published_gain"]) == (
+        pytest.approx(0.53),
+        pytest.approx(4.17),
+    )
+    assert (ham["n_seeds"], ham["n_groups"]) == (3, 40)
+    page = (tmp_path / "answers.html").read_text()
+    assert "+5.20" in page
+    assert "undecided" in page
+
+
+def test_policies_with_known_answers(make_run, tmp_path):
+    """Three images: found, wrongly left empty, rightly left empty."""
+    runs = [make_run("cmu_unet", 1, [0.8, 0.0, np.nan]), make_run("cmu_net", 1, [0.9, 0.0, np.nan])]
+    for run in runs:
+        table = pd.read_csv(run["scores"])
+        table.loc[table["id"] == "s1", "status"] = "empty_prediction"
+        table.loc[table["id"] == "s2", "status"] = "both_empty"
+        distances = table["metric"] == "hausdorff"
+        table.loc[distances, "value"] = table.loc[distances, "id"].map(
+            {"s0": 10.0, "s1": np.nan, "s2": np.nan}
+        )
+        table.to_csv(run["scores"], index=False)
+    tabulate_policies(
+        runs=runs,
+        baseline="cmu_unet",
+        resampling=RESAMPLING,
+        title="Policies",
+        table_csv=tmp_path / "policies.csv",
+        table_html=tmp_path / "policies.html",
+    )
+    table = pd.read_csv(tmp_path / "policies.csv").set_index(["policy", "arm", "metric"])
+    of_arm = table["mean"].xs("cmu_unet", level="arm")
+    assert of_arm.xs("dice", level="metric").round(3).to_dict() == {
+        "correct_empty": 60,
+        "with_reference": 40,
+        "exclude": 40,
+        "worst_possible": 26.667,
+    }
+    assert of_arm.xs("hausdorff", level="metric").round(3).to_dict() == {
+        "correct_empty": 36.667,
+        "with_reference": 55,
+        "exclude": 10,
+        "worst_possible": 70,
+    }
+    counted = table["n_counted"].xs(("cmu_unet", "hausdorff"), level=("arm", "metric"))
+    assert counted.to_dict() == {
+        "correct_empty": 3, "with_reference": 2, "exclude": 1, "worst_possible": 3
+    }  # fmt: skip
+    gains = table["gain"].xs(("cmu_net", "dice"), level=("arm", "metric"))
+    assert gains["with_reference"] == pytest.approx(5)
+    assert "correct_empty" in (tmp_path / "policies.html").read_text()

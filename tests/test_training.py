@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 
 from weaklesion.clusters import cluster_lesions
 from weaklesion.errors import DataError
-from weaklesion.files import read_array
+from weaklesion.files import file_digest, read_array
 from weaklesion.inference import predict_arm
 from weaklesion.loop import Progress, keep
+from weaklesion.optimizers import make_optimizer, make_schedule
 from weaklesion.predictions import predict_target
 from weaklesion.samples import read_samples, split_ids
 from weaklesion.steps import training_step
@@ -27,15 +28,20 @@ from weaklesion.training_settings import TrainingSettings
 
 SETTINGS = {
     "model": "a1",
+    "network": {},
     "encoder": "resnet18",
     "weights": "none",
     "input_px": 32,
     "pad_to": (32, 32),
     "loss_region": "patch",
     "soft_targets": False,
+    "segmentation_loss": "bce",
+    "classification_loss": "cross_entropy",
+    "focal_weights": None,
     "segmentation_weight": 1.0,
     "classification_weight": 0.0,
     "epochs": 2,
+    "iterations": None,
     "patience": None,
     "batch_size": 10,
     "drop_last": False,
@@ -43,6 +49,9 @@ SETTINGS = {
     "zero_gradients": True,
     "steps_per_batch": 1,
     "pairs": "cluster",
+    "optimizer": "adam",
+    "momentum": 0.0,
+    "weight_decay": 0.0,
     "learning_rate": 0.001,
     "schedule": "constant",
     "checkpoint": "last",
@@ -60,6 +69,27 @@ ACOSEG_RELEASED = ACOSEG | {
     "clip_norm": 0.05,
     "drop_last": True,
 }
+COSEG = {
+    "model": "drn_coseg",
+    "network": {"multi_grid": True, "channels": "eca", "places": "mean", "decoder": "d2"},
+    "batch_size": 8,
+    "iterations": 7,  # more than one pass, and not a whole number of them
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 0.0005,
+    "schedule": "poly",
+}
+CMU = {
+    "model": "cmu_net",
+    "num_classes": 4,
+    "segmentation_loss": "dice",
+    "classification_loss": "focal",
+    "focal_weights": (0.2, 0.3, 0.4, 0.1),
+    "segmentation_weight": 0.5,
+    "classification_weight": 0.5,
+    "schedule": "cosine_restarts",
+}
 ARMS = {
     "a1": {},
     "a1l": A1L,
@@ -67,6 +97,8 @@ ARMS = {
     "unetl": A1L | {"model": "unetl"},
     "acoseg": ACOSEG,
     "acoseg_released": ACOSEG_RELEASED,
+    "coseg": COSEG,
+    "cmu_net": CMU,
 }
 
 
@@ -143,6 +175,8 @@ GOLDEN = {
     "unetl": [28.200, 18.594],
     "acoseg": [1.2258, 1.1162],
     "acoseg_released": [1.1908, 1.0301],
+    "coseg": [0.5040, 0.3044],
+    "cmu_net": [0.3870, 0.3449],
 }
 
 
@@ -187,9 +221,9 @@ train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=
 """
 
 
-@pytest.mark.parametrize("name", ["a1l", "acoseg_released"])
+@pytest.mark.parametrize("name", ["a1l", "acoseg_released", "coseg", "cmu_net"])
 def test_a_killed_training_goes_on_bit_for_bit(name, train, patches, supervised, tmp_path):
-    changes = ARMS[name] | {"epochs": 4, "schedule": "one_cycle", "checkpoint": "best_loss"}
+    changes = {"schedule": "one_cycle"} | ARMS[name] | {"epochs": 4, "checkpoint": "best_loss"}
     straight = train("straight", **changes)
     settings = TrainingSettings(**SETTINGS | changes)
     files = training_files(patches, supervised, settings)
@@ -385,6 +419,68 @@ def test_released_frame_and_whole_map_loss(train):
     assert row["train_loss"] == pytest.approx(100 * row["train_segmentation_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("passes", [0.4, 1, 2.6])
+def test_an_epoch_of_so_many_batches(train, monkeypatch, passes):
+    sizes = []
+    monkeypatch.setattr(
+        "weaklesion.loop.training_step",
+        lambda *given: (sizes.append(len(given[3])), training_step(*given))[1],
+    )
+    whole = len(sizes_of_one_epoch(train, sizes))
+    sizes.clear()
+    train("counted", epochs=1, iterations=round(passes * whole))
+    assert len(sizes) == round(passes * whole)
+
+
+def sizes_of_one_epoch(train, sizes):
+    train("whole", epochs=1)
+    return list(sizes)
+
+
+def test_poly_schedule_by_its_formula(train):
+    rates = history(train(**COSEG | {"epochs": 3}))["learning_rate"]
+    expected = [0.01 * (1 - epoch / 3) ** 0.9 for epoch in (1, 2, 3)]
+    np.testing.assert_allclose(rates, expected, atol=1e-9)
+
+
+def test_cosine_schedule_restarts_every_ten_epochs():
+    settings = TrainingSettings(**SETTINGS | {"schedule": "cosine_restarts", "epochs": 20})
+    network = torch.nn.Linear(1, 1)
+    optimizer = make_optimizer(network, settings, recorded=False)
+    schedule = make_schedule(optimizer, settings, steps_per_epoch=3)
+    rates = []
+    for _ in range(31):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == rates[30] == 0.001
+    assert rates[15] == pytest.approx(0.0005)
+    assert rates[29] < 0.00001
+    assert rates[:30] == sorted(rates[:30], reverse=True)
+
+
+def test_a_training_may_start_from_another_ones_encoder(train, tmp_path):
+    classes = CMU | {"segmentation_weight": 0.0, "checkpoint": "best_accuracy"}
+    encoder = train("encoder", **classes) / "model.safetensors"
+    plain = {"model": "cmu_unet", "epochs": 1, "learning_rate": 1e-12}
+    started = load_file(
+        train("started", files={"start_safetensors": encoder}, **plain) / "model.safetensors"
+    )
+    trained = load_file(encoder)
+    for name, tensor in trained.items():
+        if name.startswith("encoder."):
+            torch.testing.assert_close(started[name], tensor)
+    told = json.loads((tmp_path / "started" / "run.json").read_text())
+    assert told["inputs_sha256"]["start"] == file_digest(encoder)
+    # nothing of the segmentation was trained with the classes alone
+    fresh = load_file(train("fresh", **CMU | {"learning_rate": 1e-12}) / "model.safetensors")
+    torch.testing.assert_close(
+        trained["segmentation_head.weight"], fresh["segmentation_head.weight"]
+    )
+    with pytest.raises(DataError, match="not an encoder for this network"):
+        train("foreign", files={"start_safetensors": encoder})
+
+
 def test_one_cycle_ends_low(train):
     rates = history(train(schedule="one_cycle", epochs=3))["learning_rate"]
     assert rates.iloc[-1] < 1e-4 < rates.iloc[0]
@@ -507,6 +603,10 @@ def test_empty_split_is_refused(train, patches, tmp_path):
         {"clip_norm": -1.0},
         {"steps_per_batch": 0},
         {"pad_to": (48, 64), "model": "unet"},
+        {"iterations": 0},
+        {"weights": "imagenet", "model": "cmu_unet"},
+        {"focal_weights": (0.5, 0.5)},
+        {"checkpoint": "best_accuracy"},
     ],
 )
 def test_impossible_settings(change):

@@ -22,14 +22,19 @@ ENVIRONMENTS = {
         "pyyaml", "requests", "scikit-image", "scikit-learn", "scipy", "tqdm",
     ],
     "train": [
-        "joblib", "numpy", "opencv-python-headless", "pandas", "safetensors", "scikit-learn",
-        "scipy", "segmentation-models-pytorch", "tensorboard", "torch", "torchvision", "tqdm",
+        "joblib", "monai", "numpy", "opencv-python-headless", "pandas", "safetensors",
+        "scikit-learn", "scipy", "segmentation-models-pytorch", "tensorboard", "torch",
+        "torchvision", "tqdm",
     ],
     "report": [
         "matplotlib", "numpy", "opencv-python-headless", "pandas", "scikit-learn", "seaborn",
         "tqdm",
     ],
 }  # fmt: skip
+
+# Needs a C++ compiler, which the README does not ask of a user: in no lock file, and in an
+# environment of its own, beside the packages of another.
+COMPILED = {"crf": ("train", "cxx-compiler", "pydensecrf2==1.1")}
 
 # Run inside the environment: prints every package's version, and what each of ENVIRONMENTS needs.
 READ_ENVIRONMENT = """
@@ -83,17 +88,29 @@ def main() -> None:
     }
     lock = ["# Written by `make lock`; Python 3.11.", *pins.values()]
     (ROOT / "requirements.lock").write_text("\n".join(lock) + "\n")
-    for environment, needed in listed["needed"].items():
-        lines = [
-            "# Written by `make lock`: the versions of requirements.lock.",
-            "channels: [conda-forge, nodefaults]",
-            "dependencies:",
-            "  - python=3.11",
-            "  - pip",
-            "  - pip:",
-            *[f"      - '{pins[key]}'" for key in needed if key not in own],
-        ]
-        (ROOT / "envs" / f"{environment}.yaml").write_text("\n".join(lines) + "\n")
+    pinned = {
+        name: [pins[key] for key in needed if key not in own]
+        for name, needed in listed["needed"].items()
+    }
+    for name, packages in pinned.items():
+        write_environment(name, [], packages)
+    for name, (beside, compiler, package) in COMPILED.items():
+        write_environment(name, [compiler], [*pinned[beside], package])
+
+
+def write_environment(name: str, from_conda: list[str], from_pip: list[str]) -> None:
+    """Write one conda environment."""
+    lines = [
+        "# Written by `make lock`: the versions of requirements.lock.",
+        "channels: [conda-forge, nodefaults]",
+        "dependencies:",
+        "  - python=3.11",
+        *[f"  - {package}" for package in from_conda],
+        "  - pip",
+        "  - pip:",
+        *[f"      - '{pin}'" for pin in from_pip],
+    ]
+    (ROOT / "envs" / f"{name}.yaml").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

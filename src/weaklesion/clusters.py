@@ -88,6 +88,11 @@ def fit_clusters(features: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     return _fit(features, k, seed).labels_.astype(np.int64)
 
 
+def fit_and_predict(features: np.ndarray, fitted: np.ndarray, k: int, *, seed: int) -> np.ndarray:
+    """Fit K-means to the rows that `fitted` (N,) marks; return the nearest centre of all (N,)."""
+    return _fit(features[fitted], k, seed).predict(features).astype(np.int64)
+
+
 def _fit(features: np.ndarray, k: int, seed: int) -> KMeans:
     if not 1 <= k <= len(features):
         raise ValueError(

@@ -21,9 +21,19 @@ from weaklesion.switches import (
     stage_settings,
     value_at,
 )
-from weaklesion.training_settings import MULTI_TASK_MODELS, TrainingSettings
+from weaklesion.training_settings import MULTI_TASK_MODELS, OWN_ENCODERS, TrainingSettings
 
-KINDS = ("scores", "cost", "parameters", "accuracy", "sweep", "attribution", "gap")
+KINDS = (
+    "scores",
+    "cost",
+    "parameters",
+    "accuracy",
+    "sweep",
+    "attribution",
+    "gap",
+    "policies",
+    "answers",
+)
 VARIANT = r"(k|alpha)([0-9.]+)"
 
 
@@ -79,9 +89,16 @@ def check_config(config: Config) -> None:
                 for value in exception.get(kind, []):
                     check_known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
     for name in config["arms"]:
-        epochs_of = arm_definition(config, name).get("epochs_of")
-        if epochs_of is not None:
-            check_known(f"arms.{name}.epochs_of", epochs_of, config["arms"])
+        definition = arm_definition(config, name)
+        for key in ("epochs_of", "network_of", "starts_from"):
+            if definition.get(key) is None:
+                continue
+            check_known(f"arms.{name}.{key}", definition[key], config["arms"])
+            if not is_trained(config, definition[key]):
+                raise DataError(
+                    f"config: arms.{name}.{key}: {definition[key]} is not trained itself. Name an"
+                    " arm that is."
+                )
     if not items_of(config, *KINDS):
         raise DataError(
             f"config: select.datasets: no item is about {config['select']['datasets']}. Say in "
@@ -95,10 +112,10 @@ def check_config(config: Config) -> None:
             check_known("figures.ranked_by", ranked_by, experiment["arms"])
         if experiment["kind"] == "scores":
             check_known(f"experiments.{item}.baseline", experiment["baseline"], experiment["arms"])
-        if not any(is_trained(config, arm) for arm in experiment["arms"]):
+        if not any(has_network(config, arm) for arm in experiment["arms"]):
             raise DataError(f"config: experiments.{item}.arms: at least one needs a network.")
         for run in runs:
-            if is_trained(config, run.arm):
+            if has_network(config, run.arm):
                 settings = training_settings(config, run.dataset, run.protocol, run.arm)
                 try:
                     TrainingSettings(**settings)
@@ -126,6 +143,7 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     soft = is_soft(config, dataset, protocol, arm)
     return {
         "model": definition["model"],
+        "network": definition.get("network", {}),
         "num_classes": num_clusters(config, dataset, arm) if multi_task else None,
         "soft_targets": soft,
         **settings,
@@ -134,18 +152,22 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
 
 def network_of(config: Config, run: Run) -> str:
     """Return a run's encoder and what it starts from, in words, for tables."""
-    if not is_trained(config, run.arm):
+    if not has_network(config, run.arm):
         return "no network"
     settings = training_settings(config, run.dataset, run.protocol, run.arm)
     start = {"imagenet": "ImageNet weights", "none": "from scratch"}[settings["weights"]]
-    return f"{settings['encoder']}, {start}"
+    pretrained = arm_definition(config, run.arm).get("starts_from")
+    if pretrained:
+        start = f"encoder of {pretrained}"
+    own = settings["model"] in OWN_ENCODERS
+    return f"{'U-Net' if own else settings['encoder']}, {start}"
 
 
 def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
     """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14)."""
     supervision = stage_settings(config, dataset, protocol, "supervision")
     target = arm_definition(config, arm)["target"]
-    trained_on_ellipses = target == "ellipse" and is_trained(config, arm)
+    trained_on_ellipses = target == "ellipse" and has_network(config, arm)
     return bool(supervision["soft_edges"]) and trained_on_ellipses
 
 
@@ -184,6 +206,13 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
     """
     experiment = dict(config["experiments"][item])
     select = config["select"]
+    if experiment["kind"] == "answers":
+        pairs = experiment["pairs"]
+        experiment["datasets"] = list(dict.fromkeys(pair["dataset"] for pair in pairs))
+        experiment["protocols"] = list(dict.fromkeys(pair["protocol"] for pair in pairs))
+        experiment["arms"] = list(
+            dict.fromkeys(pair[role] for pair in pairs for role in ("arm", "baseline"))
+        )
     if select["datasets"] is not None:
         for name in select["datasets"]:
             check_known("select.datasets", name, config["datasets"])
@@ -194,7 +223,7 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
         ]
     if experiment["kind"] == "attribution":
         experiment["protocols"] = config["attribution"]["between"]
-    elif select["protocols"] is not None:
+    elif select["protocols"] is not None and experiment["kind"] != "answers":
         experiment["protocols"] = select["protocols"]
     if experiment["kind"] == "gap":  # whose runs it needs as well
         experiment["arms"] = list(dict.fromkeys([*experiment["arms"], *experiment["against"]]))
@@ -226,6 +255,13 @@ def cells_of(config: Config, item: str, dataset: str) -> list[tuple[str, str]]:
     """
     experiment = experiment_of(config, item)
     cells = []
+    if experiment["kind"] == "answers":
+        return [
+            (pair["protocol"], pair[role])
+            for pair in answered_pairs(config, item)
+            if pair["dataset"] == dataset
+            for role in ("arm", "baseline")
+        ]
     for protocol in experiment["protocols"]:
         for arm in experiment["arms"]:
             if experiment["kind"] == "sweep":
@@ -240,6 +276,18 @@ def cells_of(config: Config, item: str, dataset: str) -> list[tuple[str, str]]:
                     for flipped in flips_of(config, protocol)
                 ]
     return cells
+
+
+def answered_pairs(config: Config, item: str) -> list[dict[str, Any]]:
+    """Return the comparisons of `answers`, on the datasets that the study selects."""
+    selected = experiment_of(config, item)["datasets"]
+    stands_for = {name: config["datasets"][name].get("like", name) for name in selected}
+    return [
+        pair | {"dataset": name}
+        for pair in config["experiments"][item]["pairs"]
+        for name in selected
+        if pair["dataset"] in (name, stands_for[name])
+    ]
 
 
 def sweep_values(config: Config, item: str, dataset: str) -> list[float]:
@@ -346,9 +394,14 @@ def seeds_of(config: Config, item: str, arm: str) -> list[int]:
     An arm without a network has nothing to seed, and one run.
     """
     own = config["experiments"][item].get("seeds", config["seeds"])
-    return list(own) if is_trained(config, arm) else [0]
+    return list(own) if has_network(config, arm) else [0]
+
+
+def has_network(config: Config, arm: str) -> bool:
+    """Tell whether an arm has a network, or is a target taken as the prediction."""
+    return arm_definition(config, arm)["model"] is not None
 
 
 def is_trained(config: Config, arm: str) -> bool:
-    """Tell whether an arm has a network, or is a target taken as the prediction."""
-    return arm_definition(config, arm)["model"] is not None
+    """Tell whether an arm is trained itself, and does not predict with another's network."""
+    return has_network(config, arm) and arm_definition(config, arm).get("network_of") is None

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.figures import MARKERS, PALETTE, save, style
-from weaklesion.gaps import PAIR
 
 WORDS = {
     "area": "lesion's area",
@@ -46,7 +45,7 @@ def plot_gap(
             len(blocks), 2, figsize=(12.5, 5.2 * len(blocks)), squeeze=False, layout="constrained"
         )
         for (left, right), (place, images) in zip(axes, blocks, strict=True):
-            here = table[(table[PAIR[:2]] == list(place)).all(axis=1)]
+            here = table[(table[["dataset", "protocol"]] == list(place)).all(axis=1)]
             kinds = list(dict.fromkeys(zip(here["stratum"], here["value"], strict=True)))
             place_of = {kind: number for number, kind in enumerate(kinds)}
             pairs = list(images.groupby(["arm", "against"], sort=False))

@@ -10,9 +10,11 @@ import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from scipy.special import expit
 from torch import nn
 
 from weaklesion.cpu_convolutions import speed_up_on_cpu
+from weaklesion.crf import CRFSettings, refine
 from weaklesion.errors import DataError
 from weaklesion.inputs import InputFrame
 from weaklesion.models import build_model
@@ -20,9 +22,11 @@ from weaklesion.predictions import write_predictions
 from weaklesion.progress import progress
 from weaklesion.samples import read_rows, split_ids
 from weaklesion.steps import EVALUATION_BATCH, network_outputs
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.training_settings import PARTNER_MODELS, TrainingSettings
 
 logger = logging.getLogger(__name__)
+
+Partner = Literal["nearest", "random", "itself"]
 
 
 def predict_arm(
@@ -36,13 +40,15 @@ def predict_arm(
     ellipses_csv: str | Path | None = None,
     clusters_csv: str | Path | None = None,
     encoding: Literal["raw", "opencv", "clicked", "periodic"] = "raw",
+    partner: Partner = "nearest",
+    crf: CRFSettings | None = None,
     threads: int = 1,
 ) -> None:
     """Predict the test split with a trained network.
 
     Co-segmentation predicts twice: first each image with itself as partner, then with a training
-    sample of the cluster that the first prediction belongs to (`weaklesion.partners`). No
-    reference is asked.
+    sample of the cluster that the first prediction belongs to (`weaklesion.partners`), or with
+    another where `partner` says so. No reference is asked.
 
     Args:
         model_safetensors: its weights.
@@ -55,6 +61,9 @@ def predict_arm(
         ellipses_csv: ellipses of the samples, for co-segmentation; those of training are read.
         clusters_csv: their clusters, for co-segmentation; those of training are read.
         encoding: of the clusters.
+        partner: of co-segmentation's images: `nearest`, see above; `random`, any training sample;
+            or `itself`.
+        crf: settings of the CRF that decides from the probabilities; None for at least 0.5.
         threads: CPU threads.
 
     Raises:
@@ -70,18 +79,25 @@ def predict_arm(
     )
     loaded = frame.load_images(images, device)
     partners = loaded if settings.is_paired else None
-    masks = predict_masks(model, loaded, partners, frame, settings)
+    logits = predict_logits(model, loaded, partners, frame, settings)
     table = pd.DataFrame({"id": ids})
-    if settings.model == "acoseg":  # the released network's partner changes nothing (T9)
-        if ellipses_csv is None or clusters_csv is None:
+    # the released network's partner changes nothing (T9)
+    if settings.model in PARTNER_MODELS and partner != "itself":
+        if partner == "random":
+            trained_on = split_ids(samples_csv, "train")
+            chosen = {"partner": np.random.default_rng(0).choice(trained_on, len(ids))}
+        elif ellipses_csv is None or clusters_csv is None:
             raise DataError(f"{settings.model} needs ellipses and clusters to choose partners.")
-        from weaklesion.partners import choose_partners  # slow to import, and seldom needed
+        else:
+            from weaklesion.partners import choose_partners  # slow to import, and seldom needed
 
-        chosen = choose_partners(masks, samples_csv, ellipses_csv, clusters_csv, encoding)
+            masks = logits >= 0
+            chosen = choose_partners(masks, samples_csv, ellipses_csv, clusters_csv, encoding)
         table = table.assign(**chosen)
         partner_images = read_rows(images_npy, samples_csv, list(chosen["partner"]))
         partners = frame.load_images(partner_images, device)
-        masks = predict_masks(model, loaded, partners, frame, settings)
+        logits = predict_logits(model, loaded, partners, frame, settings)
+    masks = logits >= 0 if crf is None else refine(images, expit(logits), crf)
     write_predictions(masks, table, predictions_npy, predictions_csv)
 
 
@@ -94,7 +110,12 @@ def load_network(
         DataError: if the weights are truncated or another network's.
     """
     settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
-    model = build_model(settings.model, num_classes=settings.num_classes, encoder=settings.encoder)
+    model = build_model(
+        settings.model,
+        num_classes=settings.num_classes,
+        encoder=settings.encoder,
+        options=settings.network,
+    )
     try:
         model.load_state_dict(load_file(model_safetensors))
     except (SafetensorError, RuntimeError) as error:
@@ -108,18 +129,18 @@ def load_network(
 
 
 @torch.inference_mode()
-def predict_masks(
+def predict_logits(
     model: nn.Module,
     images: torch.Tensor,
     partners: torch.Tensor | None,
     frame: InputFrame,
     settings: TrainingSettings,
 ) -> np.ndarray:
-    """Segment (N, 3, input, input) uint8 images; return (N, side, side) bool."""
-    masks = []
+    """Segment (N, 3, input, input) uint8 images; return (N, side, side) float32 logits."""
+    rows = []
     batches = torch.arange(len(images), device=images.device).split(EVALUATION_BATCH)
     for index in progress(batches, total=len(batches), what="batches predicted"):
         beside = None if partners is None else partners[index]
         logits, _ = network_outputs(model, images[index], frame, settings, beside)
-        masks.append(frame.patch_masks(logits).cpu().numpy())
-    return np.concatenate(masks)
+        rows.append(frame.patch_logits(logits).cpu().numpy())
+    return np.concatenate(rows)

@@ -86,12 +86,12 @@ class InputFrame:
         top, left = self.before_hw
         return logits[:, :, top : top + self.input_px, left : left + self.input_px]
 
-    def patch_masks(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn (N, 1, *pad_to_hw) logits to (N, side, side) bool, probability at least 0.5."""
+    def patch_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn (N, 1, *pad_to_hw) logits to those of the patch, (N, side, side) float32."""
         cropped = self.crop(logits.float())
         if self.input_px != self.side_px:
             cropped = F.interpolate(cropped, size=self.side_px, mode="bilinear")
-        return cropped[:, 0] >= 0.0
+        return cropped[:, 0]
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from weaklesion.checkpoints import load_last, random_states, save_last, set_rand
 from weaklesion.cuda_graphs import Step, recorded
 from weaklesion.errors import DataError
 from weaklesion.inputs import InputFrame
+from weaklesion.optimizers import make_optimizer, make_schedule
 from weaklesion.pairs import epoch_pairs, validation_partners
 from weaklesion.progress import progress
 from weaklesion.steps import evaluate, training_step
@@ -69,7 +70,9 @@ def fit(
     device = train.images.device
     generator = torch.Generator().manual_seed(seed)
     partner_images = _partner_images(train, val, settings, generator)
-    optimizer, scheduler = make_optimizer(model, train, settings)
+    optimizer = make_optimizer(model, settings, recorded=_can_record(train, settings))
+    batches_per_epoch = len(make_batches(train, settings, torch.Generator()))
+    scheduler = make_schedule(optimizer, settings, batches_per_epoch * settings.steps_per_batch)
     resume(model, optimizer, scheduler, generator, seen, load_last(last_pt, digest))
     saved_at, take_step = -math.inf, None
     while len(seen.history) < settings.epochs and not seen.stopped:
@@ -112,32 +115,22 @@ def fit(
 def make_batches(
     train: SplitData, settings: TrainingSettings, generator: torch.Generator
 ) -> list[torch.Tensor]:
-    """Draw the batches of one epoch."""
+    """Draw the batches of one epoch: of one pass, or of as many as `iterations` takes."""
+    batches = one_pass(train, settings, generator)
+    while settings.iterations is not None and len(batches) < settings.iterations:
+        batches += one_pass(train, settings, generator)
+    return batches[: settings.iterations]
+
+
+def one_pass(
+    train: SplitData, settings: TrainingSettings, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Draw batches that hold every sample once, or of pairs as `weaklesion.pairs` has it."""
     if settings.is_paired and settings.pairs == "cluster":
         assert train.labels is not None
         return epoch_pairs(train.labels.cpu(), settings.batch_size, generator)
     return epoch_batches(
         len(train.ids), settings.batch_size, generator, drop_last=settings.drop_last
-    )
-
-
-def make_optimizer(
-    model: nn.Module, train: SplitData, settings: TrainingSettings
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR | None]:
-    """Return Adam and, if `settings` name one, the schedule of its learning rate."""
-    optimizer = torch.optim.Adam(
-        model.parameters(),
-        lr=settings.learning_rate,
-        fused=True,
-        capturable=_can_record(train, settings),
-    )
-    if settings.schedule == "constant":
-        return optimizer, None
-    batches = len(make_batches(train, settings, torch.Generator()))
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=settings.learning_rate,
-        total_steps=batches * settings.steps_per_batch * settings.epochs,
     )
 
 
@@ -163,9 +156,17 @@ def make_step(
 
 
 def _can_record(train: SplitData, settings: TrainingSettings) -> bool:
-    """Whether every step is the same to a GPU: a schedule's numbers would be recorded with it."""
+    """Whether every step is the same to a GPU: a schedule's numbers would be recorded with it.
+
+    Only with losses and an optimiser that never ask the GPU for a value.
+    """
+    plain = (
+        settings.optimizer == "adam"
+        and settings.segmentation_loss == "bce"
+        and settings.classification_loss == "cross_entropy"
+    )
     on_gpu = train.images.device.type == "cuda"
-    return on_gpu and settings.zero_gradients and settings.schedule == "constant"
+    return on_gpu and plain and settings.zero_gradients and settings.schedule == "constant"
 
 
 def _flips(
@@ -209,9 +210,8 @@ def keep(seen: Progress, model: nn.Module, settings: TrainingSettings) -> None:
     """Apply patience and the checkpoint rule after an epoch."""
     epoch = len(seen.history) - 1
     last = seen.history[-1]
-    value = (
-        -last["val_dice"] if settings.checkpoint == "best_dice" else (last["val_segmentation_loss"])
-    )
+    larger = {"best_dice": "val_dice", "best_accuracy": "val_accuracy"}.get(settings.checkpoint)
+    value = last["val_segmentation_loss"] if larger is None else -last[larger]
     improved = value < seen.best_value
     if improved:
         seen.best_value, seen.best_epoch = value, epoch
@@ -248,7 +248,7 @@ def _report(seen: Progress, settings: TrainingSettings) -> None:
 def _state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.OneCycleLR | None,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
     generator: torch.Generator,
     seen: Progress,
 ) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _state(
 def resume(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.OneCycleLR | None,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
     generator: torch.Generator,
     seen: Progress,
     state: dict[str, Any] | None,

@@ -3,10 +3,14 @@
 Each is in a module of its own, so that changing one leaves the runs of the others as they are.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from weaklesion.errors import DataError
@@ -20,6 +24,7 @@ def build_model(
     *,
     num_classes: int | None = None,
     encoder: str = "resnet101",
+    options: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
 ) -> nn.Module:
     """Build a network for (N, 3, H, W) float images, H and W multiples of 16 (U-Net: of 32).
@@ -33,11 +38,15 @@ def build_model(
       spatial attention.
     - `acoseg_released`: the same as released (T9): an image's features are gated by its own channel
       attention, so that the partner changes nothing; no spatial attention (T10).
+    - `drn_fcn32`, `drn_coseg`: Agarwal et al. 2020 (`weaklesion.networks.dilated`), the second on
+      pairs.
+    - `cmu_unet`, and with a classifier `cmu_net`: Moseley et al. (`weaklesion.networks.cmunet`).
 
     Args:
         name: one of the above.
-        num_classes: number of clusters K, for `a1l` and `unetl` only.
+        num_classes: number of classes K, for networks with a classifier only.
         encoder: name of a ResNet in segmentation_models_pytorch.
+        options: what else the network's `build` takes.
         weights: file of ImageNet weights of that ResNet, as torchvision publishes them; None to
             start from scratch. The file must have been verified.
 
@@ -57,7 +66,7 @@ def build_model(
         raise ValueError(f"num_classes: at least 1 is needed, not {num_classes}")
     head = None if num_classes is None else {"classes": num_classes, "dropout": HEAD_DROPOUT}
     module = import_module(f"weaklesion.networks.{NETWORK_MODULES[name]}")
-    network: nn.Module = module.build(name, encoder, head)
+    network: nn.Module = module.build(name, encoder, head, **(options or {}))
     if weights is not None:
         load_encoder_weights(network.get_submodule("encoder"), weights)
     return network
@@ -73,6 +82,25 @@ def load_encoder_weights(encoder: nn.Module, weights: str | Path) -> None:
         raise DataError(
             f"{weights}: not the weights of this encoder ({str(error)[:300]}). Check "
             "`encoder` and fetch the file again."
+        ) from error
+
+
+def load_trained_encoder(network: nn.Module, model_safetensors: str | Path) -> None:
+    """Give a network the encoder of another that was trained, and leave the rest as it is.
+
+    Raises:
+        DataError: if the other's encoder is of another kind, or the file is truncated.
+    """
+    prefix = "encoder."
+    try:
+        state = load_file(model_safetensors)
+        network.get_submodule("encoder").load_state_dict(
+            {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+        )
+    except (SafetensorError, RuntimeError) as error:
+        raise DataError(
+            f"{model_safetensors}: not an encoder for this network ({str(error)[:300]}). Check the"
+            " arm's `starts_from`; if it is right, delete the file and run again."
         ) from error
 
 

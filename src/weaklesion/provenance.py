@@ -14,6 +14,7 @@ from typing import Any
 from weaklesion.files import file_digest
 
 REPORTED_PACKAGES = (
+    "monai",
     "numpy",
     "opencv-python-headless",
     "pandas",

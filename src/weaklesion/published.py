@@ -46,7 +46,8 @@ def printed_cells(
 
     Args:
         published: the file of published numbers.
-        item: `table1`, or `table3` to `table7`; others have no such cells.
+        item: `table1`, `table3` to `table7`, or a table of another paper under `other_papers`,
+            whose rows are named by our arms; others have no such cells.
         published_arms: our arm's name to Table 1's.
     """
     cells: Cells = {}
@@ -55,6 +56,11 @@ def printed_cells(
             for arm, name in published_arms.items():
                 for column, value in arms.get(name, {}).items():
                     cells[(dataset, arm, column)] = (float(value["mean"]), float(value["std"]))
+    elif item in published["other_papers"]:
+        for dataset, arms in published["other_papers"][item].items():
+            for arm, columns in arms.items():
+                for column, (mean, std) in columns.items():
+                    cells[(dataset, arm, column)] = (float(mean), float(std))
     elif item in SUPERVISION:
         key, dataset = SUPERVISION[item]
         for row, columns in published[key].items():
@@ -67,6 +73,29 @@ def printed_cells(
                 if row != "note":
                     cells[(dataset, ROWS[row], "Dice")] = (float(value), math.nan)
     return cells
+
+
+def published_names(published: Mapping[str, Any]) -> set[str]:
+    """Return the names of all datasets for which something is printed."""
+    others = published["other_papers"].values()
+    return {*published["table1"], *(dataset for table in others for dataset in table)}
+
+
+def printed_gain(published: Mapping[str, Any], dataset: str, arm: str, baseline: str) -> float:
+    """Return what an arm gains in Dice over another as printed, in points; nan where it is not.
+
+    Args:
+        published: the file of published numbers.
+        dataset: the papers' name of the dataset.
+        arm: our arm.
+        baseline: our arm without the auxiliary task.
+    """
+    for item in ("table1", *published["other_papers"]):
+        cells = printed_cells(published, item, {"a1": "A1", "a1l": "A1_L", "acoseg": "ACoseg"})
+        both = [cells.get((dataset, name, "Dice")) for name in (arm, baseline)]
+        if both[0] is not None and both[1] is not None:
+            return both[0][0] - both[1][0]
+    return math.nan
 
 
 def printed_parameters(published: Mapping[str, Any], arm: str, dataset: str) -> int | None:

@@ -122,6 +122,29 @@ def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]
     return ids
 
 
+def stratified_split(labels: Mapping[str, int], *, seed: int) -> dict[str, list[str]]:
+    """Split samples 80/10/10 % within each cluster; patients are not kept apart.
+
+    Samples in a random order within their clusters, one cluster after the other: of every ten the
+    ninth validates and the tenth tests.
+
+    Args:
+        labels: sample id to cluster.
+        seed: decides the order.
+
+    Returns:
+        `train`, `val` and `test`: sample ids.
+    """
+    order = sorted(labels)
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda sample: labels[sample])  # stable: random within a cluster
+    parts = {"train": range(8), "val": (8,), "test": (9,)}
+    return {
+        split: [sample for place, sample in enumerate(order) if place % 10 in tenths]
+        for split, tenths in parts.items()
+    }
+
+
 def published_split(
     ids: Sequence[str], index_files: Mapping[str, str], expected: int
 ) -> dict[str, list[str]]:

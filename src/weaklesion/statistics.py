@@ -21,7 +21,9 @@ from scipy import stats
 from weaklesion.errors import DataError
 from weaklesion.measures import measure_of
 
-UndefinedPolicy = Literal["released", "stated", "exclude", "worst_possible"]
+UndefinedPolicy = Literal[
+    "released", "stated", "exclude", "worst_possible", "correct_empty", "with_reference"
+]
 POWER = 0.8
 
 
@@ -115,7 +117,11 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
     - `stated`: every metric of such a sample becomes the worst value of the same run and metric
       (Chu et al. 2021, section 5);
     - `exclude`: an undefined value stays undefined, and is left out of means;
-    - `worst_possible`: an undefined overlap becomes 0, an undefined distance the patch's diagonal.
+    - `worst_possible`: an undefined overlap becomes 0, an undefined distance the patch's diagonal;
+    - `correct_empty`: where both masks are empty, an overlap becomes 1 and a distance 0; the rest
+      is as in `worst_possible`;
+    - `with_reference`: samples whose reference is empty are left out of means; the rest is as in
+      `worst_possible`.
 
     Args:
         scores: rows of one dataset and protocol, as `weaklesion.scoring` writes them.
@@ -127,8 +133,8 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
     scores = scores.copy()
     empty = scores["status"] != "ok"
     undefined = scores["value"].isna()
+    larger = {name for name in scores["metric"].unique() if measure_of(name).larger_is_better}
     if policy in ("released", "stated"):
-        larger = {name for name in scores["metric"].unique() if measure_of(name).larger_is_better}
         run = [scores[key] for key in ("arm", "seed", "metric")]
         sound = scores["value"].where(~empty)
         worst = sound.groupby(run).transform("max")
@@ -136,8 +142,17 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
         worst = worst.mask(scores["metric"].isin(larger), lowest)
         replaced = undefined if policy == "released" else empty
         scores.loc[replaced, "value"] = worst[replaced]
-    elif policy == "worst_possible":
+    elif policy in ("worst_possible", "correct_empty", "with_reference"):
         scores.loc[undefined, "value"] = scores.loc[undefined, "worst"]
+        if policy == "correct_empty":
+            agreed = scores["status"] == "both_empty"
+            larger = {
+                name for name in scores["metric"].unique() if measure_of(name).larger_is_better
+            }
+            scores.loc[agreed, "value"] = scores.loc[agreed, "metric"].isin(larger).astype(float)
+        elif policy == "with_reference":
+            without = scores["status"].isin(("empty_reference", "both_empty"))
+            scores.loc[without, "value"] = math.nan
     elif policy != "exclude":
         raise ValueError(f"policy: {policy!r} is not known")
     return scores

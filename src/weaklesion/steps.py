@@ -3,11 +3,11 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from weaklesion.augmentation import apply_flips
 from weaklesion.inputs import InputFrame, normalise
+from weaklesion.losses import classification_loss, segmentation_loss
 from weaklesion.training_data import SplitData
 from weaklesion.training_settings import TrainingSettings
 
@@ -46,7 +46,7 @@ def training_step(
     classification = torch.zeros_like(segmentation)
     if class_logits is not None:
         assert data.labels is not None
-        classification = F.cross_entropy(class_logits.float(), data.labels[index])
+        classification = classification_loss(class_logits, data.labels[index], settings)
     loss = (
         settings.segmentation_weight * segmentation
         + settings.classification_weight * classification
@@ -58,16 +58,6 @@ def training_step(
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
     optimizer.step()
     return torch.stack([loss, segmentation, classification]).detach()
-
-
-def segmentation_loss(
-    logits: torch.Tensor, targets: torch.Tensor, frame: InputFrame, settings: TrainingSettings
-) -> torch.Tensor:
-    """Return the mean binary cross entropy over the patch, or over the padded map."""
-    logits = logits.float()  # kept out of bfloat16
-    compared = logits if settings.loss_region == "map" else frame.crop(logits)
-    wanted = frame.pad(targets) if settings.loss_region == "map" else targets
-    return F.binary_cross_entropy_with_logits(compared, wanted.float() / settings.full_target)
 
 
 def network_outputs(

@@ -13,7 +13,7 @@ from weaklesion.errors import DataError
 from weaklesion.files import written_whole
 from weaklesion.measures import MEASURES, MM, measure_of
 from weaklesion.pages import render
-from weaklesion.published import printed_cells, read_published
+from weaklesion.published import printed_cells, published_names, read_published
 from weaklesion.statistics import (
     Resampling,
     UndefinedPolicy,
@@ -140,11 +140,11 @@ def tabulate_scores(
     """
     scores = read_scores(scores_csvs, expected)
     published = read_published(published_yaml)
-    unknown = sorted(set(published_datasets.values()) - set(published["table1"]))
+    unknown = sorted(set(published_datasets.values()) - published_names(published))
     if unknown:
         raise DataError(
             f"{published_yaml}: has no dataset {', '.join(unknown)}; `published` in the "
-            f"configuration is one of {', '.join(published['table1'])}."
+            f"configuration is one of {', '.join(sorted(published_names(published)))}."
         )
     printed = printed_cells(published, item, published_arms)
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}

@@ -19,7 +19,7 @@ from weaklesion.errors import DataError
 from weaklesion.files import read_array, write_json, written_whole
 from weaklesion.inputs import InputFrame
 from weaklesion.loop import Progress, fit
-from weaklesion.models import build_model, num_parameters
+from weaklesion.models import build_model, load_trained_encoder, num_parameters
 from weaklesion.provenance import describe_run, peak_memory_bytes, settings_digest
 from weaklesion.seeding import seed_everything
 from weaklesion.training_data import TrainingFiles, load_split
@@ -86,8 +86,11 @@ def train_arm(
             settings.model,
             num_classes=settings.num_classes,
             encoder=settings.encoder,
+            options=settings.network,
             weights=files.weights_pth,
         ).to(device)
+        if files.start_safetensors is not None:
+            load_trained_encoder(model, files.start_safetensors)
         if device.type == "cuda":
             model = model.to(memory_format=torch.channels_last)
         else:

@@ -24,6 +24,7 @@ class TrainingFiles:
         target_ids_csv: `id` of each of the M targets.
         clusters_csv: `id, cluster`; for networks with classes, and for pairs within a cluster.
         weights_pth: verified ImageNet weights of the encoder; None to start from scratch.
+        start_safetensors: network of another run, whose encoder the training starts from; or None.
     """
 
     images_npy: str | Path
@@ -32,6 +33,7 @@ class TrainingFiles:
     target_ids_csv: str | Path
     clusters_csv: str | Path | None = None
     weights_pth: str | Path | None = None
+    start_safetensors: str | Path | None = None
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Everything that decides a training, besides its seed and its data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 # Networks of `weaklesion.models.build_model`, each with its module of `weaklesion.networks`.
 NETWORK_MODULES = {
@@ -11,10 +12,16 @@ NETWORK_MODULES = {
     "unetl": "unet",
     "acoseg": "cosegmentation",
     "acoseg_released": "cosegmentation",
+    "drn_fcn32": "dilated",
+    "drn_coseg": "dilated",
+    "cmu_unet": "cmunet",
+    "cmu_net": "cmunet",
 }
 MODELS = tuple(NETWORK_MODULES)
-MULTI_TASK_MODELS = ("a1l", "unetl")
-PAIR_MODELS = ("acoseg", "acoseg_released")
+MULTI_TASK_MODELS = ("a1l", "unetl", "cmu_net")
+PAIR_MODELS = ("acoseg", "acoseg_released", "drn_coseg")
+PARTNER_MODELS = ("acoseg", "drn_coseg")  # in which the partner changes the prediction (T9)
+OWN_ENCODERS = ("cmu_unet", "cmu_net")  # for which there are no ImageNet weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +30,7 @@ class TrainingSettings:
 
     Attributes:
         model: name of a network of `weaklesion.models.build_model`.
+        network: what the network's `build` takes beside its name, such as its attention.
         num_classes: number of clusters, for the multi-task networks.
         encoder: encoder's name.
         weights: `imagenet`, or `none` to start from scratch.
@@ -31,17 +39,25 @@ class TrainingSettings:
         loss_region: `patch`, or `map` for the whole padded map.
         soft_targets: whether targets have levels of 0 to 255 instead of 0 and 1; where a mask is
             needed they are floored (discrepancy G14).
+        segmentation_loss: `bce`, binary cross entropy; or `dice`, 1 minus each image's soft Dice.
+        classification_loss: `cross_entropy`, or `focal` with gamma 2.
+        focal_weights: weight of each class in the focal loss, or None for 1.
         segmentation_weight: weight of the segmentation loss (alpha_seg); with pairs of images the
             loss is the mean over both, so that 2 gives the sum of two losses.
         classification_weight: weight of the classification loss (alpha_cls).
         epochs: number of epochs at most.
+        iterations: batches of an epoch, drawn from as many passes as that takes; None for one pass.
         patience: epochs without improvement after which to stop, of the validation loss or, with
             `best_dice`, of the validation Dice; None for never.
         batch_size: samples a step; a single sample left over joins the last batch, because
             batch normalisation cannot train on one.
         drop_last: leave out the last batch of an epoch if it is not full.
-        learning_rate: Adam's, or the peak of the one-cycle schedule.
-        schedule: `constant` or `one_cycle`.
+        optimizer: `adam` or `sgd`.
+        momentum: of SGD.
+        weight_decay: L2 penalty.
+        learning_rate: the optimiser's at first, or the peak of the one-cycle schedule.
+        schedule: `constant`, `one_cycle`, `poly` ((1 - step / steps) to the power 0.9), or
+            `cosine_restarts` (every 10 epochs).
         clip_norm: largest norm of the gradient, or None (T14).
         zero_gradients: whether gradients are cleared between steps; without it they add up over the
             whole training (T13).
@@ -49,8 +65,8 @@ class TrainingSettings:
         pairs: for co-segmentation, which images make a pair: `cluster` (two of one cluster) or
             `random` (two of a batch; T10).
         checkpoint: which epoch's weights are kept: `best_loss` (lowest validation segmentation
-            loss), `best_dice` (highest validation Dice), `last`, or `last_if_stopped`
-            (`best_loss`, unless patience ended the training; discrepancy T1).
+            loss), `best_dice` (highest validation Dice), `best_accuracy` (of the classes), `last`,
+            or `last_if_stopped` (`best_loss`, unless patience ended the training; discrepancy T1).
         augmentation: `none` or `flips`.
         precision: `float32` or `bfloat16` (autocast).
         deterministic: take deterministic operations; a GPU's that have no such form are logged.
@@ -60,6 +76,7 @@ class TrainingSettings:
     """
 
     model: str
+    network: Mapping[str, Any]
     num_classes: int | None = None
     encoder: str
     weights: Literal["imagenet", "none"]
@@ -67,29 +84,49 @@ class TrainingSettings:
     pad_to: tuple[int, int]
     loss_region: Literal["patch", "map"]
     soft_targets: bool
+    segmentation_loss: Literal["bce", "dice"]
+    classification_loss: Literal["cross_entropy", "focal"]
+    focal_weights: tuple[float, ...] | None
     segmentation_weight: float
     classification_weight: float
     epochs: int
+    iterations: int | None
     patience: int | None
     batch_size: int
     drop_last: bool
+    optimizer: Literal["adam", "sgd"]
+    momentum: float
+    weight_decay: float
     learning_rate: float
-    schedule: Literal["constant", "one_cycle"]
+    schedule: Literal["constant", "one_cycle", "poly", "cosine_restarts"]
     clip_norm: float | None
     zero_gradients: bool
     steps_per_batch: int
     pairs: Literal["cluster", "random"]
-    checkpoint: Literal["best_loss", "best_dice", "last", "last_if_stopped"]
+    checkpoint: Literal["best_loss", "best_dice", "best_accuracy", "last", "last_if_stopped"]
     augmentation: Literal["none", "flips"]
     precision: Literal["float32", "bfloat16"]
     deterministic: bool
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pad_to", tuple(self.pad_to))
+        if self.focal_weights is not None:
+            object.__setattr__(self, "focal_weights", tuple(self.focal_weights))
+            if len(self.focal_weights) != self.num_classes:
+                raise ValueError(
+                    f"focal_weights: {self.num_classes} classes need as many, not"
+                    f" {len(self.focal_weights)}"
+                )
+        if self.model in OWN_ENCODERS and self.weights != "none":
+            raise ValueError(f"weights: {self.model} has an encoder of its own: 'none' is needed")
+        if self.checkpoint == "best_accuracy" and self.num_classes is None:
+            raise ValueError(f"checkpoint: {self.model} has no classes to be accurate in")
         limits = (("epochs", 1), ("batch_size", 2), ("input_px", 16), ("steps_per_batch", 1))
         for key, least in limits:
             if getattr(self, key) < least:
                 raise ValueError(f"{key}: at least {least} is needed, not {getattr(self, key)}")
+        if self.iterations is not None and self.iterations < 1:
+            raise ValueError(f"iterations: at least 1, or null, is needed, not {self.iterations}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience: at least 1, or null, is needed, not {self.patience}")
         for key in ("learning_rate", "clip_norm"):

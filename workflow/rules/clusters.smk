@@ -51,3 +51,72 @@ rule shuffle_clusters:
         seed=switch("clusters", "seed"),
     script:
         "../scripts/shuffle_clusters.py"
+
+
+rule label_presence:
+    """Label each sample by whether its reference has any foreground."""
+    input:
+        samples=PATCHES / "samples.csv",
+        target=PATCHES / "reference.npy",
+        code=module_files("class_labels"),
+    output:
+        CLUSTERS / "k2_presence.csv",
+    log:
+        LOGS / "label_presence/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "label_presence/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    script:
+        "../scripts/label_presence.py"
+
+
+rule embed_lesions:
+    """Take what a trained network sees of each sample as the sample's embedding."""
+    input:
+        model=embedding_file("model.safetensors"),
+        run=embedding_file("run.json"),
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
+        code=module_files("embeddings"),
+    output:
+        CLUSTERS / "embeddings.npy",
+    log:
+        LOGS / "embed_lesions/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "embed_lesions/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        gpu=1,
+        mem_mb=growing(6000),
+        runtime=growing(60),
+    script:
+        "../scripts/embed_lesions.py"
+
+
+rule cluster_embeddings:
+    """Cluster the samples by their embeddings."""
+    input:
+        samples=PATCHES / "samples.csv",
+        embeddings=CLUSTERS / "embeddings.npy",
+        code=module_files("embeddings"),
+    output:
+        CLUSTERS / "k{k}_embedding.csv",
+    log:
+        LOGS / "cluster_embeddings/{dataset}-{protocol}-k{k}.log",
+    benchmark:
+        BENCHMARKS / "cluster_embeddings/{dataset}-{protocol}-k{k}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        fit_on=switch("clusters", "fit_on"),
+        seed=switch("clusters", "seed"),
+    script:
+        "../scripts/cluster_embeddings.py"

@@ -10,7 +10,7 @@ from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
-from weaklesion.training_settings import NETWORK_MODULES
+from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
 
 experiments.check_config(config)
 
@@ -50,10 +50,23 @@ def in_workflow(path):
     return str(shipped) if shipped.exists() else path
 
 
+def files_of(dataset):
+    """The dataset whose raw files a dataset takes: its own, or those of another."""
+    return config["datasets"][dataset].get("files_of", dataset)
+
+
+def source_label(dataset):
+    """Label of where a dataset's raw files are from."""
+    return config["datasets"][files_of(dataset)]["source"]
+
+
 def dataset_source(wildcards):
     """Folder of a dataset's raw files."""
-    source = config["datasets"][wildcards.dataset]["source"]
-    return Path("resources") / wildcards.dataset / source
+    return (
+        Path("resources")
+        / files_of(wildcards.dataset)
+        / source_label(wildcards.dataset)
+    )
 
 
 @functools.cache
@@ -83,11 +96,11 @@ def manifest_row(wildcards):
 
 def source_files(wildcards):
     """Raw files of a dataset: (archives, tables, other files), as paths below `archives/`."""
-    dataset = config["datasets"][wildcards.dataset]
-    if is_phantom(wildcards.dataset):
+    dataset = config["datasets"][files_of(wildcards.dataset)]
+    if is_phantom(files_of(wildcards.dataset)):
         names = PHANTOM_FILES[dataset["loader"]]
     else:
-        names = manifest_rows(wildcards.dataset)
+        names = manifest_rows(files_of(wildcards.dataset))
     archives = [name for name in names if is_archive(name)]
     tables = [name for name in names if name.endswith(".csv")]
     others = [name for name in names if name not in [*archives, *tables]]
@@ -194,9 +207,39 @@ def code_with_network(module):
     return files
 
 
+def partner_of(wildcards):
+    """How an arm's images get a partner."""
+    return arm_of(wildcards).get("partner", "nearest")
+
+
+def network_file(name):
+    """Input function: a file of the run whose network an arm predicts with."""
+    return lambda wildcards: str(RUN / name).format(
+        **dict(wildcards)
+        | {"arm": arm_of(wildcards).get("network_of") or wildcards.arm}
+    )
+
+
+def embedding_file(name):
+    """Input function: a file of the run whose network embeds a dataset's lesions."""
+    return lambda wildcards: str(RUN / name).format(
+        **dict(wildcards),
+        arm=switch("clusters", "embedding_of")(wildcards),
+        seed=config["seeds"][0],
+    )
+
+
+def starts_from(wildcards):
+    """Network whose encoder a training starts from; nothing for the other arms."""
+    other = arm_of(wildcards).get("starts_from")
+    model = str(RUN / "model.safetensors")
+    return model.format(**dict(wildcards) | {"arm": other}) if other else []
+
+
 def partner_ellipses_of(wildcards):
     """Ellipses that partners are chosen by; nothing for arms that need no partner."""
-    needed = arm_of(wildcards)["model"] == "acoseg"
+    nearest = partner_of(wildcards) == "nearest"
+    needed = nearest and arm_of(wildcards)["model"] in PARTNER_MODELS
     return str(TARGETS / "ellipses.csv").format(**wildcards) if needed else []
 
 
@@ -251,9 +294,14 @@ def weights_of(wildcards):
     return folder / weights["files"][settings["encoder"]]
 
 
-def arms_matching(trained):
-    """Wildcard pattern of the arms with a network, or without one, and of their variants."""
-    names = [a for a in config["arms"] if experiments.is_trained(config, a) == trained]
+def has_crf(config, arm):
+    """Whether an arm's predictions go through the CRF."""
+    return bool(experiments.arm_definition(config, arm).get("crf"))
+
+
+def arms_matching(chosen):
+    """Wildcard pattern of the arms of which `chosen(config, arm)` holds, and of their variants."""
+    names = [arm for arm in config["arms"] if chosen(config, arm)]
     joined = "|".join(map(re.escape, names)) or "none"
     return f"({joined})(~[a-z]+[0-9.]+)?"
 
@@ -364,7 +412,7 @@ def patch_accounts():
         {
             "dataset": dataset,
             "protocol": protocol,
-            "source": config["datasets"][dataset]["source"],
+            "source": source_label(dataset),
             "patches": str(PATCHES / "patches.json").format(
                 dataset=dataset, protocol=protocol
             ),

@@ -68,9 +68,7 @@ rule tabulate_scores:
         references={
             name: dataset["reference"] for name, dataset in config["datasets"].items()
         },
-        sources={
-            name: dataset["source"] for name, dataset in config["datasets"].items()
-        },
+        sources={name: source_label(name) for name in config["datasets"]},
         statistics=config["statistics"],
     script:
         "../scripts/tabulate_scores.py"
@@ -384,6 +382,91 @@ rule tabulate_gap:
         statistics=config["statistics"],
     script:
         "../scripts/tabulate_gap.py"
+
+
+rule tabulate_policies:
+    """Say how far a table depends on what empty masks count as."""
+    input:
+        scores=files_of_item("scores.csv"),
+        templates=templates("base", "policies"),
+        code=module_files("policies"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/policies.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/policies.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_policies/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_policies/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("policies"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item), scores="scores.csv"
+        ),
+        baseline=of_item("baseline"),
+        title=of_item("title"),
+        statistics=config["statistics"],
+    script:
+        "../scripts/tabulate_policies.py"
+
+
+rule tabulate_answers:
+    """Put several papers' answers side by side."""
+    input:
+        scores=files_of_item("scores.csv"),
+        published=PUBLISHED_NUMBERS,
+        templates=templates("base", "answers"),
+        code=module_files("answers"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/answers.rst",
+            category="Overview",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/answers.rst",
+            category="Overview",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "tabulate_answers/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_answers/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("answers"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        runs=lambda wildcards: described_runs(
+            item_runs(wildcards.item), scores="scores.csv"
+        ),
+        pairs=lambda wildcards: experiments.answered_pairs(config, wildcards.item),
+        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        published_datasets=published_names("datasets"),
+        title=of_item("title"),
+        statistics=config["statistics"],
+    script:
+        "../scripts/tabulate_answers.py"
 
 
 rule tabulate_verdicts:

@@ -10,6 +10,7 @@ rule train_arm:
         target_ids=target_ids_of,
         clusters=clusters_of,
         weights=weights_of,
+        starts_from=starts_from,
         epochs_of=epochs_of,
         code=code_with_network("training"),
     output:
@@ -21,7 +22,7 @@ rule train_arm:
     benchmark:
         BENCHMARKS / "train_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(trained=True),
+        arm=arms_matching(experiments.is_trained),
     conda:
         "../../envs/train.yaml"
     threads: 1  # two runs with one thread each train more images a second than one with two
@@ -39,8 +40,8 @@ rule train_arm:
 rule predict_arm:
     """Predict the test split with a trained network."""
     input:
-        model=RUN / "model.safetensors",
-        run=RUN / "run.json",
+        model=network_file("model.safetensors"),
+        run=network_file("run.json"),
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
         ellipses=partner_ellipses_of,
@@ -54,7 +55,10 @@ rule predict_arm:
     benchmark:
         BENCHMARKS / "predict_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(trained=True),
+        arm=arms_matching(
+            lambda config, arm: experiments.has_network(config, arm)
+            and not has_crf(config, arm)
+        ),
     conda:
         "../../envs/train.yaml"
     resources:
@@ -63,8 +67,25 @@ rule predict_arm:
         runtime=growing(60),
     params:
         encoding=switch("clusters", "encoding"),
+        partner=partner_of,
+        crf=None,
     script:
         "../scripts/predict_arm.py"
+
+
+use rule predict_arm as predict_arm_with_crf with:
+    log:
+        LOGS / "predict_arm_with_crf/{dataset}-{protocol}-{arm}-{seed}.log",
+    benchmark:
+        BENCHMARKS / "predict_arm_with_crf/{dataset}-{protocol}-{arm}-{seed}.tsv"
+    wildcard_constraints:
+        arm=arms_matching(has_crf),
+    conda:
+        "../../envs/crf.yaml"
+    params:
+        encoding=switch("clusters", "encoding"),
+        partner=partner_of,
+        crf=config["crf"],
 
 
 rule measure_accuracy:
@@ -83,7 +104,7 @@ rule measure_accuracy:
     benchmark:
         BENCHMARKS / "measure_accuracy/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(trained=True),
+        arm=arms_matching(experiments.is_trained),
     conda:
         "../../envs/train.yaml"
     resources:
@@ -109,7 +130,7 @@ rule predict_target:
     benchmark:
         BENCHMARKS / "predict_target/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(trained=False),
+        arm=arms_matching(lambda config, arm: not experiments.has_network(config, arm)),
     conda:
         "../../envs/data.yaml"
     resources:

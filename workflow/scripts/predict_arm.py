@@ -2,6 +2,7 @@
 
 from job import logged
 
+from weaklesion.crf import CRFSettings
 from weaklesion.devices import claimed_device
 from weaklesion.inference import predict_arm
 
@@ -14,6 +15,8 @@ with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_
         ellipses_csv=snakemake.input.ellipses or None,
         clusters_csv=snakemake.input.clusters or None,
         encoding=snakemake.params.encoding,
+        partner=snakemake.params.partner,
+        crf=CRFSettings(**snakemake.params.crf) if snakemake.params.crf else None,
         predictions_npy=snakemake.output.predictions,
         predictions_csv=snakemake.output.ids,
         threads=snakemake.threads,

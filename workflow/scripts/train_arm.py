@@ -26,6 +26,7 @@ with (
             target_ids_csv=snakemake.input.target_ids,
             clusters_csv=snakemake.input.clusters or None,
             weights_pth=snakemake.input.weights or None,
+            start_safetensors=snakemake.input.starts_from or None,
         ),
         run_dir=Path(snakemake.output.model).parent,
         settings=TrainingSettings(**snakemake.params.settings),

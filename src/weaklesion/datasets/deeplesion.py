@@ -5,11 +5,12 @@ As published by the NIH. A PNG holds Hounsfield units plus 32768; coordinates in
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -32,6 +33,8 @@ from weaklesion.patches import (
     in_parallel,
     write_patches,
 )
+from weaklesion.recist import ellipse_from_recist
+from weaklesion.splits import stratified_split
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,10 @@ class Settings:
         scale_marks: whether marks are scaled with an image that is not 512 px wide, and moved with
             a patch that leaves it; not so in the released code (discrepancy G7).
         dropped_rows: rows of the official table that are left out, counted from 0 (G8).
+        split: `official`, by patient; or `stratified` by clusters of the marks' ellipses, 80/10/10
+            percent of the lesions, which does not keep patients apart (B1).
+        split_seed: seed of the stratified split.
+        strata: its number of clusters.
         complete: whether a key slice that is not there is bad; if not, its archive was not asked
             for.
         limit: at most so many samples of a split, the first in the table's order.
@@ -59,6 +66,9 @@ class Settings:
     on_bad_sample: OnBadSample
     scale_marks: bool
     dropped_rows: tuple[int, ...]
+    split: Literal["official", "stratified"]
+    split_seed: int
+    strata: int
     complete: bool
     limit: dict[str, int]
 
@@ -74,7 +84,7 @@ def make_patches(
     settings: Settings,
     workers: int = 1,
 ) -> None:
-    """Make the patches of DeepLesion or of its phantom, with the official split (S3).
+    """Make the patches of DeepLesion or of its phantom.
 
     Args:
         folders: each with `Images_png/<series>/<slice>.png`.
@@ -116,7 +126,18 @@ def make_patches(
     found = in_parallel(work, items, workers, "key slices")
     split_of = {lesion.id: lesion.split for lesion in lesions}
 
-    def official_split(groups: Mapping[str, str]) -> dict[str, list[str]]:
+    marks: dict[str, np.ndarray] = {}
+
+    def noting_marks() -> Iterator[Sample | LeftOut]:
+        for sample in chain(left_out, chain.from_iterable(found)):
+            if isinstance(sample, Sample):
+                marks[sample.id] = sample.recist
+            yield sample
+
+    def assign(groups: Mapping[str, str]) -> dict[str, list[str]]:
+        if settings.split == "stratified":
+            labels = shape_clusters({name: marks[name] for name in groups}, settings)
+            return stratified_split(labels, seed=settings.split_seed)
         ids: dict[str, list[str]] = {split: [] for split in SPLIT_OF_CODE.values()}
         for sample_id in groups:
             ids[split_of[sample_id]].append(sample_id)
@@ -124,13 +145,24 @@ def make_patches(
 
     write_patches(
         patches_dir,
-        chain(left_out, chain.from_iterable(found)),
+        noting_marks(),
         side_px=settings.side_px,
-        assign_splits=official_split,
-        groups_apart=True,
+        assign_splits=assign,
+        groups_apart=settings.split == "official",
         limit=settings.limit,
         report={"rows": len(rows), "settings": asdict(settings)},
     )
+
+
+def shape_clusters(marks: Mapping[str, np.ndarray], settings: Settings) -> dict[str, int]:
+    """Cluster samples by the ellipses of their marks; return each one's cluster."""
+    from weaklesion.clusters import ellipse_features, fit_clusters  # slow to import, seldom needed
+
+    features = ellipse_features(
+        [ellipse_from_recist(mark) for mark in marks.values()], encoding="raw"
+    )
+    labels = fit_clusters(features, min(settings.strata, len(marks)), seed=settings.split_seed)
+    return dict(zip(marks, labels.tolist(), strict=True))
 
 
 def find_series(folders: Sequence[str | Path]) -> dict[str, dict[int, str]]:

@@ -31,7 +31,13 @@ TYPES = (np.int16, np.float32, np.int32)
 
 
 def make_phantom(
-    *, folder: str | Path, num_volumes: int, num_slices: int, side_px: int, seed: int
+    *,
+    folder: str | Path,
+    num_volumes: int,
+    num_slices: int,
+    side_px: int,
+    seed: int,
+    empty_slices: int = 0,
 ) -> None:
     """Write the archive and `manifest.csv` of a phantom to `folder`.
 
@@ -41,6 +47,7 @@ def make_phantom(
         num_slices: axial slices of each.
         side_px: height and width of a slice, px.
         seed: decides every byte.
+        empty_slices: slices without liver at either end of a volume.
 
     Raises:
         ValueError: if there are fewer than four volumes or slices, or they are below 64 px.
@@ -56,7 +63,7 @@ def make_phantom(
     members = {"__MACOSX/media/._batch": b"\0\5\26\7"}
     for number in progress(range(num_volumes), total=num_volumes, what="phantom volumes"):
         with_tumours = number != num_volumes - 1
-        volume, labels = draw_volume(rng, num_slices, side_px, with_tumours)
+        volume, labels = draw_volume(rng, num_slices, side_px, with_tumours, empty_slices)
         scale = float(rng.uniform(0.6, 0.9))
         affine = np.diag([scale, scale, float(rng.choice([1.0, 2.5, 5.0])), 1.0])
         if number == 1:
@@ -73,7 +80,11 @@ def make_phantom(
 
 
 def draw_volume(
-    rng: np.random.Generator, num_slices: int, side_px: int, with_tumours: bool
+    rng: np.random.Generator,
+    num_slices: int,
+    side_px: int,
+    with_tumours: bool,
+    empty_slices: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw (X, Y, Z) float32 HU and (X, Y, Z) uint8 labels 0, 1 and 2."""
     shape = (side_px, side_px)
@@ -108,10 +119,12 @@ def draw_volume(
             liver_turn,
             liver_harmonics,
         )
+        if not empty_slices <= z < num_slices - empty_slices:
+            liver = np.full_like(liver, -1.0)
         image = np.where(body > 0, 40.0, -1000.0).astype(np.float32)
         image += np.where(liver > 0, liver_hu - 40.0, 0.0) * (liver > 0)
         label = (liver > 0).astype(np.uint8)
-        for tumour in tumours if with_tumours else []:
+        for tumour in tumours if with_tumours and (liver > 0).any() else []:
             height = 1 - ((z - tumour["middle"]) / tumour["reach"]) ** 2
             if height <= 0.05:
                 continue

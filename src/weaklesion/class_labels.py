@@ -1,0 +1,28 @@
+"""Classes of a second task that are not clusters of shapes."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from weaklesion.files import read_array, written_whole
+from weaklesion.samples import read_samples
+
+logger = logging.getLogger(__name__)
+
+
+def label_presence(
+    *, samples_csv: str | Path, target_npy: str | Path, labels_csv: str | Path
+) -> None:
+    """Label each sample by whether its reference has any foreground (Moseley et al., section 2).
+
+    Args:
+        samples_csv: the N samples.
+        target_npy: (N, H, W) uint8 of 0 and 1, in the samples' order.
+        labels_csv: written: `id, cluster`, 1 with foreground and 0 without.
+    """
+    ids = read_samples(samples_csv).index
+    present = [int(mask.any()) for mask in read_array(target_npy)]
+    with written_whole(labels_csv) as beside:
+        pd.DataFrame({"id": ids, "cluster": present}).to_csv(beside, index=False)
+    logger.info("%d of %d samples with foreground", sum(present), len(present))

@@ -1,0 +1,86 @@
+"""Clusters of what a trained network sees, beside those of shapes.
+
+Agarwal et al. 2020 cluster lesions by embeddings (Yan et al. 2018) that are not public; these stand
+for them (docs/AUDIT.md, B2).
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from weaklesion.clusters import fit_and_predict
+from weaklesion.files import write_array, written_whole
+from weaklesion.inference import load_network
+from weaklesion.inputs import InputFrame, normalise
+from weaklesion.samples import read_rows, read_samples
+from weaklesion.steps import EVALUATION_BATCH
+
+logger = logging.getLogger(__name__)
+
+
+@torch.inference_mode()
+def embed_lesions(
+    *,
+    model_safetensors: str | Path,
+    run_json: str | Path,
+    images_npy: str | Path,
+    samples_csv: str | Path,
+    embeddings_npy: str | Path,
+    threads: int = 1,
+) -> None:
+    """Write the mean of a network's deepest encoder features over each sample's patch.
+
+    Args:
+        model_safetensors: weights of a network that takes single images.
+        run_json: its run's description.
+        images_npy: patches, (N, side, side, 3) uint8.
+        samples_csv: their samples.
+        embeddings_npy: written: (N, C) float32 of length 1, in the samples' order.
+        threads: CPU threads.
+    """
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, settings = load_network(model_safetensors, run_json, device)
+    encoder = model.get_submodule("encoder")
+    images = read_rows(images_npy, samples_csv, list(read_samples(samples_csv).index))
+    frame = InputFrame(
+        side_px=images.shape[1], input_px=settings.input_px, pad_to_hw=settings.pad_to
+    )
+    rows = []
+    for batch in frame.load_images(images, device).split(EVALUATION_BATCH):
+        deepest = encoder(frame.pad(normalise(batch)))[-1].float().mean(dim=(2, 3))
+        rows.append(torch.nn.functional.normalize(deepest).cpu().numpy())
+    write_array(embeddings_npy, np.concatenate(rows))
+    logger.info("%d samples embedded by %s", len(images), settings.model)
+
+
+def cluster_embeddings(
+    *,
+    samples_csv: str | Path,
+    embeddings_npy: str | Path,
+    clusters_csv: str | Path,
+    k: int,
+    fit_on: Literal["train", "all"],
+    seed: int,
+) -> None:
+    """Cluster the samples of a dataset by their embeddings, with K-means.
+
+    Args:
+        samples_csv: the N samples, for their splits.
+        embeddings_npy: of `embed_lesions`.
+        clusters_csv: written: `id, cluster`, in the samples' order.
+        k: number of clusters.
+        fit_on: samples that the centres are fitted to.
+        seed: seed of K-means.
+    """
+    samples = read_samples(samples_csv)
+    fitted = (samples["split"] == "train").to_numpy() | (fit_on == "all")
+    labels = fit_and_predict(np.load(embeddings_npy), fitted, k, seed=seed)
+    with written_whole(clusters_csv) as beside:
+        pd.DataFrame({"id": samples.index, "cluster": labels}).to_csv(beside, index=False)
+    logger.info("%d clusters: %s", k, json.dumps(np.bincount(labels, minlength=k).tolist()))

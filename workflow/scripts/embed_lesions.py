@@ -1,0 +1,16 @@
+"""Take what a trained network sees of each sample as the sample's embedding."""
+
+from job import logged
+
+from weaklesion.devices import claimed_device
+from weaklesion.embeddings import embed_lesions
+
+with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_gpu", 1)):
+    embed_lesions(
+        model_safetensors=snakemake.input.model,
+        run_json=snakemake.input.run,
+        images_npy=snakemake.input.images,
+        samples_csv=snakemake.input.samples,
+        embeddings_npy=snakemake.output[0],
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,16 @@
+"""Say how far a table depends on what empty masks count as."""
+
+from job import logged
+
+from weaklesion.policies import tabulate_policies
+from weaklesion.statistics import Resampling
+
+with logged(snakemake.log[0]):
+    tabulate_policies(
+        runs=snakemake.params.runs,
+        baseline=snakemake.params.baseline,
+        resampling=Resampling(**snakemake.params.statistics),
+        title=snakemake.params.title,
+        table_csv=snakemake.output.csv,
+        table_html=snakemake.output.html,
+    )
