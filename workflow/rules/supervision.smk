@@ -96,6 +96,32 @@ rule draw_grabcut:
         "../scripts/draw_grabcut.py"
 
 
+rule draw_refined:
+    """Make each sample's pseudo-mask from its levels and its mark."""
+    input:
+        samples=PATCHES / "samples.csv",
+        images=PATCHES / "images.npy",
+        ellipses=TARGETS / "ellipses.csv",
+        code=module_files("refined"),
+    output:
+        target=TARGETS / "refined.npy",
+    log:
+        LOGS / "draw_refined/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "draw_refined/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        settings=switch("supervision", "refined"),
+        channel_order=channel_order_of,
+    script:
+        "../scripts/draw_refined.py"
+
+
 rule measure_agreement:
     """Compare the targets of a dataset with its dense reference."""
     input:
