@@ -47,7 +47,7 @@ def test_no_discrepancy_is_forgotten(root):
         + [f"S{n}" for n in range(1, 6)]
         + [f"T{n}" for n in range(1, 15)]
         + [f"P{n}" for n in range(1, 18)]
-        + [f"B{n}" for n in range(1, 12)]
-        + [f"C{n}" for n in range(1, 8)]
+        + [f"B{n}" for n in range(1, 15)]
+        + [f"C{n}" for n in range(1, 12)]
     )
     assert [name for name in known if not re.search(rf"\b{name}\b", audit)] == []

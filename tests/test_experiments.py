@@ -289,6 +289,10 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
         ({"datasets": {"lits": {"like": "list"}}}, r"datasets\.lits\.like is 'list'"),
         ({"training": {"encoder": "resnet50"}}, "encoder .* is 'resnet50'"),
         ({"arms": {"a1_long": {"epochs_of": "a9"}}}, r"arms\.a1_long\.epochs_of is 'a9'"),
+        ({"arms": {"a1_long": {"starts_from": "ellipse"}}}, "ellipse is not trained itself"),
+        ({"datasets": {"liver": {"files_of": "liver2"}}}, r"files_of is 'liver2'"),
+        ({"datasets": {"lits": {"files_of": "liver"}}}, "liver has no files of its own"),
+        ({"arms": {"a1": {"network": {"danet": True}}}}, "a1 has no danet"),
         ({"arms": {"unet": {"base": "a9"}}}, r"arms\.unet\.base is 'a9'"),
         ({"arms": {"a1": {"base": "unet"}}}, r"arms\.\w+ run in a circle"),
         (

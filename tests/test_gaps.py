@@ -141,6 +141,26 @@ def test_traits_are_joined_by_id(tmp_path):
     assert list(traits["in_training"]) == [True, False]
 
 
+def test_ties_do_not_go_by_the_gap():
+    ids = [f"{number:03d}" for number in np.random.default_rng(0).permutation(400)]
+    gaps = pd.DataFrame(
+        {
+            "id": ids,
+            "gap": np.linspace(10, -10, 400),  # the largest first, as they come
+            "area": np.repeat([1.0, 2.0], 200)[np.random.default_rng(1).permutation(400)],
+            "ellipse_dice": 0.9,
+            "contrast": np.nan,
+            "at_border": False,
+            "in_training": False,
+        }
+    )
+    by_id = gaps.set_index("id")["gap"]
+    kinds = list(strata(gaps))
+    assert {kind["stratum"] for kind, _ in kinds} == {"all images", "area", "largest gaps"}
+    means = [by_id[ids].mean() for kind, ids in kinds if kind["stratum"] == "area"]
+    assert max(means) - min(means) < 3  # 5 apart and more if ties went by the gap
+
+
 def test_quarters_hold_every_image_once():
     rng = np.random.default_rng(0)
     gaps = pd.DataFrame(

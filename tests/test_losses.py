@@ -38,6 +38,19 @@ def test_dice_loss_of_nothing_found_where_nothing_is(maps):
     assert float(loss) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_only_the_dice_of_a_batch_learns_from_an_empty_target(maps):
+    """Docs/AUDIT.md, C8."""
+    targets = maps[1].clone()
+    targets[0] = 0
+    found = {}
+    for kind in ("dice", "batch_dice"):
+        logits = maps[0].clone().requires_grad_()
+        segmentation_loss(logits, targets, FRAME, settings(segmentation_loss=kind)).backward()
+        found[kind] = float(logits.grad[0].abs().sum())
+    assert found["dice"] < 1e-6
+    assert found["batch_dice"] > 1e-3
+
+
 @pytest.mark.parametrize("weights", [None, (0.2, 0.3, 0.5)])
 def test_focal_loss_by_its_formula(weights):
     generator = torch.Generator().manual_seed(1)
@@ -48,8 +61,7 @@ def test_focal_loss_by_its_formula(weights):
     )
     probability = logits.softmax(dim=1)[torch.arange(40), labels].double().numpy()
     factor = np.ones(40) if weights is None else np.array(weights)[labels.numpy()]
-    # MONAI's mean is over samples and classes
-    expected = (factor * (1 - probability) ** 2 * -np.log(probability)).sum() / (40 * 3)
+    expected = (factor * (1 - probability) ** 2 * -np.log(probability)).mean()
     assert float(classification_loss(logits, labels, chosen)) == pytest.approx(expected, abs=1e-6)
 
 

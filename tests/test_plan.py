@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from weaklesion.plan import job_costs, make_plan, measured_speeds, num_samples, run_folder, spent
+from weaklesion.switches import merge
 
 
 @pytest.fixture
@@ -82,8 +83,23 @@ def test_samples_are_those_of_the_limit_the_phantom_or_the_paper(config, root):
     assert num_samples(config, "lits", published) == 11_522 + 3_310 + 1_630
     config["datasets"]["ham10k"]["limit"] = {"train": 5, "val": 2, "test": 3}
     assert num_samples(config, "ham10k", published) == 10
-    config["datasets"]["mine"] = {"phantom": {"num_volumes": 6, "num_slices": 5}}
+    phantom = {"num_volumes": 6, "num_slices": 5}
+    config["datasets"]["mine"] = {"loader": "lits", "phantom": phantom}
     assert num_samples(config, "mine", published) == 30
+    assert num_samples(config, "liver", published) == 1664 + 298 + 787
+
+
+@pytest.mark.parametrize("name", ["agarwal2020", "cmunet", "three_papers", "ham10k-gpu"])
+def test_every_study_can_be_planned(root, tmp_path, name):
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    study = merge(config, yaml.safe_load((root / f"workflow/studies/{name}.yaml").read_text()))
+    plan = make_plan(study, {}, tmp_path, root)
+    trained = {training.run.arm for training in plan.trainings}
+    if name == "agarwal2020":  # also those that only a CRF, or clusters of embeddings, need
+        assert {"coseg_d1", "coseg_d1_adam", "coseg_mg_d1_adam", "a1"} <= trained
+    if name == "cmunet":
+        assert "cmu_encoder" in trained
+        assert plan.download_bytes > 20e9  # LiTS's files, which are another dataset's
 
 
 def test_core_hours_are_those_of_jobs_and_samples(config, root, tmp_path):
@@ -116,7 +132,7 @@ def test_the_command_prints_a_plan(root, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Study demo: " in done.stdout
     assert "train_arm" in done.stdout
-    assert "30 trainings: unknown" in done.stdout
+    assert "31 trainings: unknown" in done.stdout
     assert not (tmp_path / "results").exists()
 
 

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaklesion.splits import grouped_split, ham10k_released_split, order_digest
+from weaklesion.splits import (
+    grouped_split,
+    ham10k_released_split,
+    order_digest,
+    stratified_split,
+)
 
 
 def test_released_order_is_the_published_one():
@@ -45,3 +50,21 @@ def test_grouped_sizes_are_exact_where_most_groups_are_single():
     assert [len(split[name]) for name in ("train", "val", "test")] == [7008, 2002, 1002]
     assert split == grouped_split(dict(reversed(groups.items())), seed=1)
     assert split != grouped_split(groups, seed=2)
+
+
+def test_stratified_split_has_its_shares_within_every_cluster():
+    labels = {f"{number:04d}": number % 7 for number in range(2100)}
+    split = stratified_split(labels, seed=1)
+    assert sorted(name for ids in split.values() for name in ids) == sorted(labels)
+    for cluster in range(7):
+        counts = [sum(labels[name] == cluster for name in split[part])
+                  for part in ("train", "val", "test")]  # fmt: skip
+        assert counts == [240, 30, 30]
+    other = stratified_split(labels, seed=2)
+    assert set(split["test"]) != set(other["test"])
+    assert split == stratified_split(dict(reversed(labels.items())), seed=1)
+
+
+def test_stratified_split_of_clusters_of_one():
+    split = stratified_split({f"{number:02d}": number for number in range(20)}, seed=1)
+    assert {part: len(ids) for part, ids in split.items()} == {"train": 16, "val": 2, "test": 2}

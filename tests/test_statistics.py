@@ -199,9 +199,19 @@ def test_arms_with_other_samples_or_seeds_cannot_be_compared():
 
 
 def test_equal_arms_do_not_differ():
-    rows = table([[1, 2], [3, 4]])
+    rows = table([[1, 2], [3, 4]] * 3)
     got = compare(rows, rows, drawn(100, 0))
     assert (got.difference, got.p_groups, got.p_seeds, got.detectable) == (0, 1, 1, 0)
+
+
+def test_five_groups_cannot_decide_at_five_percent():
+    """32 exchanges: the smallest p-value of both sides is 1 in 16."""
+    five, six = (
+        compare(table([[3, 4]] * count), table([[1, 1]] * count), drawn(100, 0)) for count in (5, 6)
+    )
+    assert five.p_groups > 0.05
+    assert math.isnan(five.detectable)
+    assert not math.isnan(six.detectable)
 
 
 def test_undefined_values_are_left_out_of_a_comparison():

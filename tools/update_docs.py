@@ -19,7 +19,7 @@ import pandas as pd
 from weaklesion.tables import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
-METRICS = {
+METRICS = {  # those that are shown where they are in the table and compared, or in Table 1
     "dice": "Dice, %",
     "iou": "IoU, %",
     "volumetric_similarity": "VS, %",
@@ -27,6 +27,11 @@ METRICS = {
     "perimeter_error_canny_half": "½ Canny difference, px",
     "hausdorff": "Hausdorff (max), px",
     "average_hausdorff": "Average Hausdorff, px",
+}
+ONLY_IF_COMPARED = {
+    "recall": "Recall, %",
+    "precision": "Precision, %",
+    "average_hausdorff_mean": "Average Hausdorff, mean, px",
 }
 
 
@@ -74,6 +79,8 @@ def scores(table: pd.DataFrame) -> str:
         seeds = {arm: int(cells.loc[arm, "n_seeds"].iloc[0]) for arm in arms}
         heads = [f"{arm} ({n} seed{'s' if n > 1 else ''})" for arm, n in seeds.items()]
         first = block.iloc[0]
+        compared = set(block.loc[block["gain"].notna(), "metric"])
+        shown = METRICS | {key: v for key, v in ONLY_IF_COMPARED.items() if key in compared}
         text += (
             f"{dataset}, protocol `{protocol}`, {int(first['n_samples'])} test samples in"
             f" {int(first['n_groups'])} groups:\n\n"
@@ -82,7 +89,7 @@ def scores(table: pd.DataFrame) -> str:
             ["", *heads],
             (
                 [label, *(cell(cells.loc[(arm, metric)]) for arm in arms)]
-                for metric, label in METRICS.items()
+                for metric, label in shown.items()
             ),
         )
         baseline = block["baseline"].dropna().unique()
@@ -90,12 +97,12 @@ def scores(table: pd.DataFrame) -> str:
         if not others:
             continue
         text += f"Differences from `{baseline[0]}`:\n\n"
-        compared = [name for name in METRICS if pd.notna(cells.loc[(others[0], name), "gain"])]
         text += markdown(
             ["", *others],
             (
-                [METRICS[metric], *(gain(cells.loc[(arm, metric)]) for arm in others)]
-                for metric in compared
+                [label, *(gain(cells.loc[(arm, metric)]) for arm in others)]
+                for metric, label in shown.items()
+                if metric in compared
             ),
         )
     return text
@@ -130,8 +137,9 @@ def gaps(table: pd.DataFrame) -> str:
         f"{row['stratum']}: {row['value']}" if isinstance(row["value"], str) else row["stratum"]
         for _, row in table.iterrows()
     ]
-    for (protocol, arm, against), rows in table.groupby(["protocol", "arm", "against"], sort=False):
-        text += f"`{arm}` against `{against}`, protocol `{protocol}`:\n\n"
+    pair = ["dataset", "protocol", "arm", "against"]
+    for (dataset, protocol, arm, against), rows in table.groupby(pair, sort=False):
+        text += f"`{arm}` against `{against}`: {dataset}, protocol `{protocol}`:\n\n"
         text += markdown(
             ["Images", "Number", f"{arm}, %", f"{against}, %", "Gap, points", "Share of gap, %"],
             (
@@ -147,6 +155,45 @@ def gaps(table: pd.DataFrame) -> str:
             ),
         )
     return text
+
+
+def policies(table: pd.DataFrame) -> str:
+    """Return Dice and Hausdorff under each policy as Markdown."""
+    return markdown(
+        ["Policy", "Arm", "Metric", "Images", "Mean", "Difference"],
+        (
+            [
+                row["policy"],
+                row["arm"],
+                METRICS[row["metric"]],
+                row["n_counted"],
+                f"{row['mean']:.2f} {interval(row)}",
+                ""
+                if pd.isna(row["gain"])
+                else f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}",
+            ]
+            for _, row in table.iterrows()
+        ),
+    )
+
+
+def answers(table: pd.DataFrame) -> str:
+    """Return what each auxiliary task adds as Markdown."""
+    return markdown(
+        ["Paper", "Dataset", "Arms", "Metric", "Gain", "Seeds, groups", "Answer"],
+        (
+            [
+                row["paper"],
+                row["dataset"],
+                f"{row['arm']} against {row['baseline']}",
+                METRICS[row["metric"]],
+                f"{row['gain']:+.2f} {interval(row, sign='+')}",
+                f"{row['n_seeds']}, {row['n_groups']}",
+                row["answer"],
+            ]
+            for _, row in table.iterrows()
+        ),
+    )
 
 
 def attribution(table: pd.DataFrame) -> str:
@@ -195,6 +242,8 @@ KINDS: dict[str, Callable[[pd.DataFrame], str]] = {
     "share_of_gap": gaps,
     "switch": attribution,
     "area_ratio_median": agreement,
+    "policy": policies,
+    "answer": answers,
 }
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
 

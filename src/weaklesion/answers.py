@@ -1,7 +1,6 @@
 """Does an auxiliary task help? The answers of several papers side by side."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,10 @@ def tabulate_answers(
             rows.append(
                 {
                     **pair,
-                    "network": networks[(pair["dataset"], pair["protocol"], pair["arm"])],
+                    **{
+                        f"{role}_network": networks[(pair["dataset"], pair["protocol"], pair[role])]
+                        for role in ("arm", "baseline")
+                    },
                     "metric": metric,
                     "gain": scale * found.difference,
                     "ci_low": scale * found.ci_low,
@@ -76,9 +78,9 @@ def tabulate_answers(
                     "answer": verdict(found.difference, metric, found.p_value),
                     "n_seeds": found.n_seeds,
                     "n_groups": found.n_groups,
-                    "published_gain": printed_gain(published, name, pair["arm"], pair["baseline"])
-                    if metric == "dice"
-                    else math.nan,
+                    "published_gain": printed_gain(
+                        published, name, pair["arm"], pair["baseline"], metric
+                    ),
                 }
             )
     table = pd.DataFrame(rows)

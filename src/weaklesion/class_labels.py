@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from weaklesion.files import read_array, written_whole
-from weaklesion.samples import read_samples
+from weaklesion.files import written_whole
+from weaklesion.samples import read_rows, read_samples
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +18,11 @@ def label_presence(
 
     Args:
         samples_csv: the N samples.
-        target_npy: (N, H, W) uint8 of 0 and 1, in the samples' order.
+        target_npy: their references, (N, H, W) uint8 of 0 and 1.
         labels_csv: written: `id, cluster`, 1 with foreground and 0 without.
     """
-    ids = read_samples(samples_csv).index
-    present = [int(mask.any()) for mask in read_array(target_npy)]
+    ids = list(read_samples(samples_csv).index)
+    present = [int(mask.any()) for mask in read_rows(target_npy, samples_csv, ids)]
     with written_whole(labels_csv) as beside:
         pd.DataFrame({"id": ids, "cluster": present}).to_csv(beside, index=False)
     logger.info("%d of %d samples with foreground", sum(present), len(present))

@@ -33,14 +33,14 @@ def embed_lesions(
     embeddings_npy: str | Path,
     threads: int = 1,
 ) -> None:
-    """Write the mean of a network's deepest encoder features over each sample's patch.
+    """Write the mean of a network's deepest encoder features over each sample's padded input.
 
     Args:
         model_safetensors: weights of a network that takes single images.
         run_json: its run's description.
         images_npy: patches, (N, side, side, 3) uint8.
         samples_csv: their samples.
-        embeddings_npy: written: (N, C) float32 of length 1, in the samples' order.
+        embeddings_npy: written: (N, C) float32 of length 1, a row a sample.
         threads: CPU threads.
     """
     torch.set_num_threads(threads)
@@ -80,7 +80,9 @@ def cluster_embeddings(
     """
     samples = read_samples(samples_csv)
     fitted = (samples["split"] == "train").to_numpy() | (fit_on == "all")
-    labels = fit_and_predict(np.load(embeddings_npy), fitted, k, seed=seed)
+    labels = fit_and_predict(
+        read_rows(embeddings_npy, samples_csv, list(samples.index)), fitted, k, seed=seed
+    )
     with written_whole(clusters_csv) as beside:
         pd.DataFrame({"id": samples.index, "cluster": labels}).to_csv(beside, index=False)
     logger.info("%d clusters: %s", k, json.dumps(np.bincount(labels, minlength=k).tolist()))

@@ -34,6 +34,7 @@ KINDS = (
     "policies",
     "answers",
 )
+ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys of an arm that name another
 VARIANT = r"(k|alpha)([0-9.]+)"
 
 
@@ -83,14 +84,26 @@ def check_config(config: Config) -> None:
     """
     for name, definition in config["datasets"].items():
         check_known(f"datasets.{name}.like", definition.get("like", name), config["datasets"])
+        files_of = definition.get("files_of")
+        if files_of is None:
+            continue
+        check_known(f"datasets.{name}.files_of", files_of, config["datasets"])
+        if "source" not in config["datasets"][files_of]:
+            raise DataError(
+                f"config: datasets.{name}.files_of: {files_of} has no files of its own. Name a"
+                " dataset with a manifest or a phantom."
+            )
     for name in config["protocols"]:
+        embedding_of = protocol_settings(config, name).get("clusters", {}).get("embedding_of")
+        if embedding_of is not None:
+            check_known(f"protocols.{name}.clusters.embedding_of", embedding_of, config["arms"])
         for exception in protocol_settings(config, name).get("exceptions", []):
             for kind in ("datasets", "arms"):
                 for value in exception.get(kind, []):
                     check_known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
     for name in config["arms"]:
         definition = arm_definition(config, name)
-        for key in ("epochs_of", "network_of", "starts_from"):
+        for key in ORIGINS:
             if definition.get(key) is None:
                 continue
             check_known(f"arms.{name}.{key}", definition[key], config["arms"])
@@ -106,12 +119,19 @@ def check_config(config: Config) -> None:
         )
     for item in items_of(config, *KINDS):
         experiment = experiment_of(config, item)
-        runs = runs_of(config, [item])
+        runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
         if item == "table1":
             ranked_by = config["figures"]["ranked_by"]
             check_known("figures.ranked_by", ranked_by, experiment["arms"])
-        if experiment["kind"] == "scores":
+        if experiment["kind"] in ("scores", "policies"):
             check_known(f"experiments.{item}.baseline", experiment["baseline"], experiment["arms"])
+        if experiment["kind"] == "gap":
+            own = config["experiments"][item]
+            if set(own["arms"]) == set(own["against"]) and len(own["arms"]) == 1:
+                raise DataError(
+                    f"config: experiments.{item}: {own['arms'][0]} against itself has no gap. Name"
+                    " another arm in `against`."
+                )
         if not any(has_network(config, arm) for arm in experiment["arms"]):
             raise DataError(f"config: experiments.{item}.arms: at least one needs a network.")
         for run in runs:
@@ -193,6 +213,30 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
                 for seed in seeds_of(config, item, arm):
                     runs[Run(dataset, protocol, arm, seed)] = None
     return list(runs)
+
+
+def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
+    """Return the trainings that some items need, with those that their runs start from.
+
+    A run may predict with another's network (`network_of`), start from its encoder (`starts_from`),
+    take as many epochs (`epochs_of`), or draw pairs from clusters of its features.
+    """
+    found: dict[Run, None] = {}
+    todo = list(reversed(runs_of(config, items)))
+    while todo:
+        run = todo.pop()
+        if run in found or not has_network(config, run.arm):
+            continue
+        definition = arm_definition(config, run.arm)
+        if is_trained(config, run.arm):
+            found[run] = None
+        for key in ORIGINS:
+            if definition.get(key) is not None:
+                todo.append(run._replace(arm=definition[key]))
+        if definition.get("clusters") == "embedding":
+            settings = stage_settings(config, run.dataset, run.protocol, "clusters")
+            todo.append(run._replace(arm=settings["embedding_of"], seed=config["seeds"][0]))
+    return list(found)
 
 
 def experiment_of(config: Config, item: str) -> dict[str, Any]:

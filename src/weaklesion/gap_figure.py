@@ -63,7 +63,10 @@ def plot_gap(
                 right.errorbar(
                     of_pair["gap"],
                     heights,
-                    xerr=[of_pair["gap"] - of_pair["ci_low"], of_pair["ci_high"] - of_pair["gap"]],
+                    xerr=np.maximum(  # a bootstrap's interval may leave the mean outside
+                        0,
+                        [of_pair["gap"] - of_pair["ci_low"], of_pair["ci_high"] - of_pair["gap"]],
+                    ),
                     fmt=MARKERS[number % len(MARKERS)],
                     markersize=4,
                     color=color,

@@ -201,8 +201,11 @@ def strata(gaps: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.Series]]:
     """
     yield {"stratum": "all images", "value": ""}, gaps["id"]
     for trait in ("area", "ellipse_dice", "contrast"):
-        ranks = gaps[trait].rank(method="first", pct=True)  # nan stays nan: in no quarter
-        quarter = np.ceil(4 * ranks) - 1
+        if gaps[trait].nunique() < 2:
+            continue
+        by_id = gaps.sort_values("id")[trait]  # so that ties do not go by the gap
+        ranks = by_id.rank(method="first", pct=True).reindex(gaps.index)
+        quarter = np.ceil(4 * ranks) - 1  # nan stays nan: in no quarter
         for number, name in enumerate(QUARTILES):
             if (quarter == number).any():
                 yield {"stratum": trait, "value": name}, gaps.loc[quarter == number, "id"]

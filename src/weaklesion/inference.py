@@ -39,8 +39,10 @@ def predict_arm(
     predictions_csv: str | Path,
     ellipses_csv: str | Path | None = None,
     clusters_csv: str | Path | None = None,
+    embeddings_npy: str | Path | None = None,
     encoding: Literal["raw", "opencv", "clicked", "periodic"] = "raw",
     partner: Partner = "nearest",
+    seed: int = 0,
     crf: CRFSettings | None = None,
     threads: int = 1,
 ) -> None:
@@ -56,13 +58,16 @@ def predict_arm(
         images_npy: patches, (N, side, side, 3) uint8.
         samples_csv: their samples.
         predictions_npy: written: (T, side, side) uint8 of 0 and 1, for the T test samples.
-        predictions_csv: written: `id` of each prediction, and of co-segmentation its `partner` and
-            the partner's cluster, `partner_cluster`.
+        predictions_csv: written: `id` of each prediction, and of co-segmentation its `partner` and,
+            of the nearest in shape, the partner's cluster, `partner_cluster`.
         ellipses_csv: ellipses of the samples, for co-segmentation; those of training are read.
         clusters_csv: their clusters, for co-segmentation; those of training are read.
+        embeddings_npy: embeddings of all samples, (N, C), where pairs come from clusters of those:
+            the partner is then the training sample with the nearest embedding.
         encoding: of the clusters.
         partner: of co-segmentation's images: `nearest`, see above; `random`, any training sample;
             or `itself`.
+        seed: decides which partners are random.
         crf: settings of the CRF that decides from the probabilities; None for at least 0.5.
         threads: CPU threads.
 
@@ -85,7 +90,11 @@ def predict_arm(
     if settings.model in PARTNER_MODELS and partner != "itself":
         if partner == "random":
             trained_on = split_ids(samples_csv, "train")
-            chosen = {"partner": np.random.default_rng(0).choice(trained_on, len(ids))}
+            chosen = {"partner": np.random.default_rng(seed).choice(trained_on, len(ids))}
+        elif embeddings_npy is not None:
+            from weaklesion.partners import nearest_by_embedding
+
+            chosen = {"partner": nearest_by_embedding(embeddings_npy, samples_csv, ids)}
         elif ellipses_csv is None or clusters_csv is None:
             raise DataError(f"{settings.model} needs ellipses and clusters to choose partners.")
         else:

@@ -117,6 +117,11 @@ def make_batches(
 ) -> list[torch.Tensor]:
     """Draw the batches of one epoch: of one pass, or of as many as `iterations` takes."""
     batches = one_pass(train, settings, generator)
+    if not batches:
+        raise DataError(
+            f"the training split has {len(train.ids)} samples, and no batch of"
+            f" {settings.batch_size} is full. Lower batch_size, or set drop_last to false."
+        )
     while settings.iterations is not None and len(batches) < settings.iterations:
         batches += one_pass(train, settings, generator)
     return batches[: settings.iterations]

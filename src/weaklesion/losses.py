@@ -30,8 +30,9 @@ def segmentation_loss(
     compared = logits if settings.loss_region == "map" else frame.crop(logits)
     wanted = frame.pad(targets) if settings.loss_region == "map" else targets
     wanted = wanted.float() / settings.full_target
-    if settings.segmentation_loss == "dice":
-        dice: torch.Tensor = _dice_loss()(compared, wanted)
+    if settings.segmentation_loss != "bce":
+        of_batch = settings.segmentation_loss == "batch_dice"
+        dice: torch.Tensor = _dice_loss(of_batch)(compared, wanted)
         return dice
     return F.binary_cross_entropy_with_logits(compared, wanted)
 
@@ -44,15 +45,15 @@ def classification_loss(
         focal: torch.Tensor = _focal_loss(settings.focal_weights)(
             class_logits.float(), labels[:, None]
         )
-        return focal
+        return len(class_logits[0]) * focal  # MONAI's mean is over samples and classes
     return F.cross_entropy(class_logits.float(), labels)
 
 
 @functools.cache
-def _dice_loss() -> nn.Module:
+def _dice_loss(of_batch: bool) -> nn.Module:
     from monai.losses import DiceLoss  # slow to import, and seldom needed
 
-    return DiceLoss(sigmoid=True)
+    return DiceLoss(sigmoid=True, batch=of_batch)
 
 
 @functools.cache

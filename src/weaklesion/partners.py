@@ -8,7 +8,7 @@ import pandas as pd
 
 from weaklesion.clusters import Encoding, ellipse_features
 from weaklesion.ellipse import Ellipse, fit_ellipse
-from weaklesion.samples import split_ids
+from weaklesion.samples import read_rows, split_ids
 from weaklesion.supervision import read_ellipses
 
 
@@ -44,6 +44,27 @@ def choose_partners(
         clusters[train_ids].to_numpy(),
     )
     return {"partner": np.array(train_ids)[partners], "partner_cluster": partner_clusters}
+
+
+def nearest_by_embedding(
+    embeddings_npy: str | Path, samples_csv: str | Path, ids: Sequence[str]
+) -> np.ndarray:
+    """Return for each sample the training sample with the nearest embedding.
+
+    Args:
+        embeddings_npy: (N, C), a row a sample.
+        samples_csv: the N samples.
+        ids: T test samples.
+
+    Returns:
+        (T,) ids of training samples.
+    """
+    train_ids = split_ids(samples_csv, "train")
+    trained, tested = (
+        read_rows(embeddings_npy, samples_csv, wanted) for wanted in (train_ids, list(ids))
+    )
+    # of vectors of length 1 the nearest has the largest product
+    return np.array(train_ids)[(tested @ trained.T).argmax(axis=1)]
 
 
 def _ellipse_or_none(mask: np.ndarray) -> Ellipse | None:

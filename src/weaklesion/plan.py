@@ -15,19 +15,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaklesion.experiments import KINDS, Run, is_trained, items_of, runs_of, training_settings
+from weaklesion.experiments import (
+    KINDS,
+    Run,
+    is_trained,
+    items_of,
+    runs_of,
+    training_settings,
+    trainings_of,
+)
 from weaklesion.manifest import read_manifest
 from weaklesion.published import read_published
 from weaklesion.switches import Config
 from weaklesion.training_settings import PAIR_MODELS
 
-GPU_RULES = ("train_arm", "predict_arm", "measure_accuracy")
+GPU_RULES = (
+    "train_arm",
+    "predict_arm",
+    "predict_arm_with_crf",
+    "measure_accuracy",
+    "embed_lesions",
+)
+OF_THE_PAPER = ("a1", "a1l", "unet", "unetl", "acoseg", "acoseg_released")  # whose hours it prints
 SIDE_PX = 120
 # Parameters, about, for the size of a model's file.
 PARAMETERS = {"resnet101": 46e6, "resnet50": 27e6, "resnet34": 22e6, "resnet18": 12e6}
 NEEDED_SLICES_BYTES = 27e9  # of DeepLesion: three slices a lesion, 0.28 MB each
 DEEPLESION_AT_ONCE = 4 * 5.5e9  # archives that are on the disk before they are thinned out
 SPLIT_TRAIN = 0.7
+LIVER_SLICES = 2749  # of 17 volumes: Moseley et al., section 3
 
 
 @dataclass(frozen=True)
@@ -76,8 +92,8 @@ def make_plan(
     results = folder / "results" / config["study"]
     left = [
         run
-        for run in runs
-        if is_trained(config, run.arm) and not (results / run_folder(run) / "run.json").is_file()
+        for run in trainings_of(config, items_of(config, *KINDS))
+        if not (results / run_folder(run) / "run.json").is_file()
     ]
     datasets = list(dict.fromkeys(run.dataset for run in runs))
     samples = {name: num_samples(config, name, published) for name in datasets}
@@ -87,9 +103,16 @@ def make_plan(
         jobs=dict(jobs),
         trainings=trainings,
         cpu_hours=_cpu_hours(jobs, root, samples, blocks),
-        download_bytes=sum(_download_bytes(config, name, folder, root) for name in datasets),
+        download_bytes=sum(
+            _download_bytes(config, name, folder, root) for name in files_of(config, datasets)
+        ),
         disk_bytes=_disk_bytes(config, runs, samples, blocks, folder, root),
     )
+
+
+def files_of(config: Config, datasets: Iterable[str]) -> list[str]:
+    """Return the datasets whose raw files some datasets take, each once."""
+    return list(dict.fromkeys(config["datasets"][name].get("files_of", name) for name in datasets))
 
 
 def run_folder(run: Run) -> str:
@@ -103,6 +126,8 @@ def num_samples(config: Config, dataset: str, published: Mapping[str, Any]) -> i
     limit = definition.get("limit") or {}
     if len(limit) == 3:
         return int(sum(limit.values()))
+    if definition["loader"] == "lits_liver":
+        return LIVER_SLICES
     if "phantom" in definition:
         settings = definition["phantom"]
         slices = settings.get("num_slices", 1)
@@ -150,12 +175,15 @@ def _training(
     measured = speeds.get(network_key(settings))
     if measured is not None:
         speed, device = measured
-        hours = settings["epochs"] * SPLIT_TRAIN * samples / speed / 3600
+        of_epoch = SPLIT_TRAIN * samples
+        if settings["iterations"] is not None:
+            of_epoch = settings["iterations"] * settings["batch_size"]
+        hours = settings["epochs"] * of_epoch / speed / 3600
         return Training(run, hours, f"measured on {device}, if all {settings['epochs']} epochs run")
     printed = published["table2_training_gpu_hours"].get(
         config["datasets"][run.dataset].get("published", "")
     )
-    if printed is None:
+    if printed is None or settings["model"] not in OF_THE_PAPER:
         return Training(run, float("nan"), "unknown: no such network was trained here yet")
     arm = "ACoseg" if settings["model"] in PAIR_MODELS else "A1_L"
     return Training(run, float(printed[arm]), f"the paper's hours of {arm}, on an unnamed GPU")
@@ -221,7 +249,7 @@ def _disk_bytes(
 ) -> dict[str, float]:
     """Bytes at most: raw files, packed and unpacked; arrays; models and predictions."""
     raw = 0.0
-    for dataset in samples:
+    for dataset in files_of(config, samples):
         of_dataset = sum(
             float(row["bytes"] or 0) for row in _manifest(config, dataset, root).values()
         )

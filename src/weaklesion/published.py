@@ -81,18 +81,23 @@ def published_names(published: Mapping[str, Any]) -> set[str]:
     return {*published["table1"], *(dataset for table in others for dataset in table)}
 
 
-def printed_gain(published: Mapping[str, Any], dataset: str, arm: str, baseline: str) -> float:
-    """Return what an arm gains in Dice over another as printed, in points; nan where it is not.
+def printed_gain(
+    published: Mapping[str, Any], dataset: str, arm: str, baseline: str, metric: str
+) -> float:
+    """Return what an arm gains over another as printed, percent points or px; nan where it is not.
 
     Args:
         published: the file of published numbers.
         dataset: the papers' name of the dataset.
         arm: our arm.
         baseline: our arm without the auxiliary task.
+        metric: `dice`, or `hausdorff`: what Table 1 of Chu et al. calls AVD (M1).
     """
     for item in ("table1", *published["other_papers"]):
+        distance = "AVD" if item == "table1" else "Hausdorff"
+        column = {"dice": "Dice", "hausdorff": distance}[metric]
         cells = printed_cells(published, item, {"a1": "A1", "a1l": "A1_L", "acoseg": "ACoseg"})
-        both = [cells.get((dataset, name, "Dice")) for name in (arm, baseline)]
+        both = [cells.get((dataset, name, column)) for name in (arm, baseline)]
         if both[0] is not None and both[1] is not None:
             return both[0][0] - both[1][0]
     return math.nan

@@ -24,7 +24,7 @@ from weaklesion.measures import measure_of
 UndefinedPolicy = Literal[
     "released", "stated", "exclude", "worst_possible", "correct_empty", "with_reference"
 ]
-POWER = 0.8
+LEVEL, POWER = 0.05, 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,8 @@ class Comparison:
         p_seeds: paired t-test over seeds, two-sided; nan for fewer than two seeds.
         p_value: the larger of the two, nan where one is: without a second seed nothing is decided.
         detectable: smallest difference that the run's groups and seeds would have found with a
-            power of 0.8 at a level of 0.05 (one test); nan for fewer than two seeds or groups.
+            power of 0.8 at a level of 0.05 (one test); nan for fewer than two seeds, or fewer than
+            six groups, whose exchanges are too few to decide anything at that level.
         n_seeds: number of seeds.
         n_groups: number of groups.
     """
@@ -333,9 +334,10 @@ def _seeds_p(seeds: np.ndarray) -> float:
 
 
 def _detectable(sums: np.ndarray, counts: np.ndarray, seeds: np.ndarray) -> float:
-    """Smallest difference that would have been found with a power of 0.8."""
+    """Smallest difference that would have been found at 5 % with a power of 0.8."""
     num_groups, num_seeds = len(sums), len(seeds)
-    if num_groups < 2 or num_seeds < 2 or (counts.sum(axis=0) == 0).any():
+    too_few = 2.0 ** (1 - num_groups) >= LEVEL
+    if too_few or num_seeds < 2 or (counts.sum(axis=0) == 0).any():
         return math.nan
     totals = counts.sum(axis=0)
     apart = ((sums - seeds * counts) / totals).mean(axis=1)

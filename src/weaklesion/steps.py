@@ -122,7 +122,8 @@ def evaluate(
         totals[0] += segmentation_loss(logits, targets, frame, settings) * len(index)
         pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0] == settings.full_target
         both = (pred & ref).sum(dim=(1, 2))
-        dice = 2 * both / (pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))).clamp(min=1)
+        sizes = pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))
+        dice = torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), 1.0)  # both empty: agreed
         totals[1] += dice.sum()
         if class_logits is not None and data.labels is not None:
             totals[2] += (class_logits.argmax(dim=1) == data.labels[index]).sum()

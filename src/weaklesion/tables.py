@@ -147,6 +147,7 @@ def tabulate_scores(
             f"configuration is one of {', '.join(sorted(published_names(published)))}."
         )
     printed = printed_cells(published, item, published_arms)
+    not_comparable = item in published["not_comparable"]
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
@@ -163,7 +164,7 @@ def tabulate_scores(
                     **cell,
                     "published_mean": mean,
                     "published_std": std,
-                    "difference": cell["mean"] - mean,
+                    "difference": math.nan if not_comparable else cell["mean"] - mean,
                     "network": networks[(dataset, protocol, cell["arm"])],
                     "reference": references[str(dataset)],
                     "source": sources[str(dataset)],

@@ -39,7 +39,8 @@ class TrainingSettings:
         loss_region: `patch`, or `map` for the whole padded map.
         soft_targets: whether targets have levels of 0 to 255 instead of 0 and 1; where a mask is
             needed they are floored (discrepancy G14).
-        segmentation_loss: `bce`, binary cross entropy; or `dice`, 1 minus each image's soft Dice.
+        segmentation_loss: `bce`, binary cross entropy; `dice`, 1 minus each image's soft Dice,
+            which has no gradient where the target is empty; or `batch_dice`, that of a batch.
         classification_loss: `cross_entropy`, or `focal` with gamma 2.
         focal_weights: weight of each class in the focal loss, or None for 1.
         segmentation_weight: weight of the segmentation loss (alpha_seg); with pairs of images the
@@ -48,7 +49,7 @@ class TrainingSettings:
         epochs: number of epochs at most.
         iterations: batches of an epoch, drawn from as many passes as that takes; None for one pass.
         patience: epochs without improvement after which to stop, of the validation loss or, with
-            `best_dice`, of the validation Dice; None for never.
+            `best_dice` and `best_accuracy`, of those; None for never.
         batch_size: samples a step; a single sample left over joins the last batch, because
             batch normalisation cannot train on one.
         drop_last: leave out the last batch of an epoch if it is not full.
@@ -84,7 +85,7 @@ class TrainingSettings:
     pad_to: tuple[int, int]
     loss_region: Literal["patch", "map"]
     soft_targets: bool
-    segmentation_loss: Literal["bce", "dice"]
+    segmentation_loss: Literal["bce", "dice", "batch_dice"]
     classification_loss: Literal["cross_entropy", "focal"]
     focal_weights: tuple[float, ...] | None
     segmentation_weight: float
@@ -117,6 +118,7 @@ class TrainingSettings:
                     f"focal_weights: {self.num_classes} classes need as many, not"
                     f" {len(self.focal_weights)}"
                 )
+        self._check_network()
         if self.model in OWN_ENCODERS and self.weights != "none":
             raise ValueError(f"weights: {self.model} has an encoder of its own: 'none' is needed")
         if self.checkpoint == "best_accuracy" and self.num_classes is None:
@@ -137,6 +139,23 @@ class TrainingSettings:
             raise ValueError(f"batch_size: {self.batch_size} cannot be split into pairs")
         if self.model.startswith("unet") and any(size % 32 for size in self.pad_to):
             raise ValueError(f"pad_to: a U-Net needs multiples of 32, not {list(self.pad_to)}")
+
+    def _check_network(self) -> None:
+        given = {key: value for key, value in self.network.items() if value is not None}
+        allowed = {
+            "drn_fcn32": {"multi_grid"},
+            "drn_coseg": {"multi_grid", "channels", "places", "danet", "decoder"},
+        }.get(self.model, set())
+        odd = sorted(given.keys() - allowed)
+        if odd:
+            raise ValueError(f"network: {self.model} has no {', '.join(odd)}")
+        parts = "channels" in given, "places" in given
+        danet = bool(given.get("danet"))
+        if self.model == "drn_coseg" and (parts[0] != parts[1] or danet == parts[0]):
+            raise ValueError(
+                "network: drn_coseg needs either `danet: true`, or both `channels` and `places`,"
+                f" not {dict(self.network)}"
+            )
 
     @property
     def full_target(self) -> int:

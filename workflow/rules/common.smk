@@ -236,10 +236,22 @@ def starts_from(wildcards):
     return model.format(**dict(wildcards) | {"arm": other}) if other else []
 
 
+def takes_nearest(wildcards):
+    """Whether an arm's images are predicted with the nearest partner."""
+    nearest = partner_of(wildcards) == "nearest"
+    return nearest and arm_of(wildcards)["model"] in PARTNER_MODELS
+
+
+def partner_embeddings_of(wildcards):
+    """Embeddings that partners are chosen by, where pairs come from clusters of those."""
+    by_embedding = arm_of(wildcards).get("clusters") == "embedding"
+    needed = takes_nearest(wildcards) and by_embedding
+    return str(CLUSTERS / "embeddings.npy").format(**wildcards) if needed else []
+
+
 def partner_ellipses_of(wildcards):
     """Ellipses that partners are chosen by; nothing for arms that need no partner."""
-    nearest = partner_of(wildcards) == "nearest"
-    needed = nearest and arm_of(wildcards)["model"] in PARTNER_MODELS
+    needed = takes_nearest(wildcards) and not partner_embeddings_of(wildcards)
     return str(TARGETS / "ellipses.csv").format(**wildcards) if needed else []
 
 
@@ -340,7 +352,7 @@ def items_matching(*kinds):
 ITEMS = experiments.items_of(config, *experiments.KINDS)
 TABLE1_RUNS = item_runs("table1")
 TABLE1_TRAININGS = item_runs("table1", trained=True)
-ALL_TRAININGS = trained_runs(experiments.runs_of(config, ITEMS))
+ALL_TRAININGS = experiments.trainings_of(config, ITEMS)
 # Runs that the paper's claims are judged by: not those with one switch flipped.
 JUDGED_RUNS = experiments.runs_of(
     config, experiments.items_of(config, "scores", "cost", "parameters", "sweep")

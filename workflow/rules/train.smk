@@ -46,6 +46,7 @@ rule predict_arm:
         samples=PATCHES / "samples.csv",
         ellipses=partner_ellipses_of,
         clusters=partner_clusters_of,
+        embeddings=partner_embeddings_of,
         code=code_with_network("inference"),
     output:
         predictions=RUN / "predictions.npy",

@@ -155,13 +155,17 @@ def make_patches(
 
 
 def shape_clusters(marks: Mapping[str, np.ndarray], settings: Settings) -> dict[str, int]:
-    """Cluster samples by the ellipses of their marks; return each one's cluster."""
+    """Cluster samples by the ellipses of their marks; return each one's cluster.
+
+    With as many clusters these are those of `weaklesion.clusters` with the encoding `raw`, fitted
+    on all samples with seed 0.
+    """
     from weaklesion.clusters import ellipse_features, fit_clusters  # slow to import, seldom needed
 
     features = ellipse_features(
         [ellipse_from_recist(mark) for mark in marks.values()], encoding="raw"
     )
-    labels = fit_clusters(features, min(settings.strata, len(marks)), seed=settings.split_seed)
+    labels = fit_clusters(features, min(settings.strata, len(marks)), seed=0)
     return dict(zip(marks, labels.tolist(), strict=True))
 
 
