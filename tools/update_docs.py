@@ -44,7 +44,9 @@ def markdown(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def interval(row: pd.Series, low: str = "ci_low", high: str = "ci_high", sign: str = "") -> str:
-    """Return an interval in brackets."""
+    """Return an interval in brackets; of a single group there is none."""
+    if row.get("n_groups", 2) < 2:
+        return "(one group)"
     return f"[{row[low]:{sign}.2f}, {row[high]:{sign}.2f}]"
 
 
@@ -67,7 +69,8 @@ def gain(row: pd.Series) -> str:
     if pd.isna(row["p_holm"]):
         return f"{text}; one seed, undecided"
     decided = verdict(row["gain"], row["metric"], row["p_holm"])
-    return f"{text}; p {row['p_holm']:.3f}, {decided}; detectable {row['detectable']:.2f}"
+    text += f"; p {row['p_holm']:.3f}, {decided}"
+    return text if pd.isna(row["detectable"]) else f"{text}; detectable {row['detectable']:.2f}"
 
 
 def scores(table: pd.DataFrame) -> str:
