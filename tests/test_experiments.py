@@ -4,12 +4,12 @@ import itertools
 import pytest
 import yaml
 
+from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
     KINDS,
     arm_definition,
     cells_of,
-    check_config,
     experiment_of,
     flips_of_item,
     is_trained,

@@ -17,11 +17,10 @@ from weaklesion.switches import (
     merge,
     other_protocol,
     patch_settings,
-    protocol_settings,
     stage_settings,
     value_at,
 )
-from weaklesion.training_settings import MULTI_TASK_MODELS, OWN_ENCODERS, TrainingSettings
+from weaklesion.training_settings import MULTI_TASK_MODELS, OWN_ENCODERS
 
 KINDS = (
     "scores",
@@ -74,76 +73,6 @@ def arm_definition(config: Config, arm: str) -> dict[str, Any]:
         }
         merged = merge(merged, changes[kind])
     return merged
-
-
-def check_config(config: Config) -> None:
-    """Check what a schema cannot: that every name stands for something.
-
-    Raises:
-        DataError: naming the key, the value and what is allowed.
-    """
-    for name, definition in config["datasets"].items():
-        check_known(f"datasets.{name}.like", definition.get("like", name), config["datasets"])
-        files_of = definition.get("files_of")
-        if files_of is None:
-            continue
-        check_known(f"datasets.{name}.files_of", files_of, config["datasets"])
-        if "source" not in config["datasets"][files_of]:
-            raise DataError(
-                f"config: datasets.{name}.files_of: {files_of} has no files of its own. Name a"
-                " dataset with a manifest or a phantom."
-            )
-    for name in config["protocols"]:
-        embedding_of = protocol_settings(config, name).get("clusters", {}).get("embedding_of")
-        if embedding_of is not None:
-            check_known(f"protocols.{name}.clusters.embedding_of", embedding_of, config["arms"])
-        for exception in protocol_settings(config, name).get("exceptions", []):
-            for kind in ("datasets", "arms"):
-                for value in exception.get(kind, []):
-                    check_known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
-    for name in config["arms"]:
-        definition = arm_definition(config, name)
-        for key in ORIGINS:
-            if definition.get(key) is None:
-                continue
-            check_known(f"arms.{name}.{key}", definition[key], config["arms"])
-            if not is_trained(config, definition[key]):
-                raise DataError(
-                    f"config: arms.{name}.{key}: {definition[key]} is not trained itself. Name an"
-                    " arm that is."
-                )
-    if not items_of(config, *KINDS):
-        raise DataError(
-            f"config: select.datasets: no item is about {config['select']['datasets']}. Say in "
-            "`like` which dataset of `experiments` each of them stands for."
-        )
-    for item in items_of(config, *KINDS):
-        experiment = experiment_of(config, item)
-        runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
-        if item == "table1":
-            ranked_by = config["figures"]["ranked_by"]
-            check_known("figures.ranked_by", ranked_by, experiment["arms"])
-        if experiment["kind"] in ("scores", "policies"):
-            check_known(f"experiments.{item}.baseline", experiment["baseline"], experiment["arms"])
-        if experiment["kind"] == "gap":
-            own = config["experiments"][item]
-            if set(own["arms"]) == set(own["against"]) and len(own["arms"]) == 1:
-                raise DataError(
-                    f"config: experiments.{item}: {own['arms'][0]} against itself has no gap. Name"
-                    " another arm in `against`."
-                )
-        if not any(has_network(config, arm) for arm in experiment["arms"]):
-            raise DataError(f"config: experiments.{item}.arms: at least one needs a network.")
-        for run in runs:
-            if has_network(config, run.arm):
-                settings = training_settings(config, run.dataset, run.protocol, run.arm)
-                try:
-                    TrainingSettings(**settings)
-                except ValueError as error:
-                    raise DataError(f"config: experiments.{item}, {run}: {error}.") from error
-                if settings["weights"] == "imagenet":
-                    files = config["imagenet_weights"]["files"]
-                    check_known("encoder (with weights: imagenet)", settings["encoder"], files)
 
 
 def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import sys
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from weaklesion import experiments, switches
+from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
 from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
 
-experiments.check_config(config)
+check_config(config)
 
 RESULTS = Path("results") / config["study"]
 STAGE = RESULTS / "{dataset}/{protocol}"
