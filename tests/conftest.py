@@ -25,6 +25,7 @@ REAL_DATA = Path(os.environ.get("WEAKLESION_REAL_DATA", ROOT.parent / "shared" /
 HAM10K = {
     "side_px": 64,
     "on_bad_sample": "error",
+    "frame": "squashed",
     "channel_order": "rgb",
     "image_resize": "area",
     "split": "group",
@@ -35,6 +36,7 @@ LITS = {
     "side_px": 120,
     "on_bad_sample": "error",
     "split_seed": 1,
+    "frame": "squashed",
     "window_hu": (-160, 240),
     "margin_px": 20,
     "border": "replicate",

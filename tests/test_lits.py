@@ -118,6 +118,17 @@ def test_window_by_hand():
     assert sample.recist.mean(axis=0) == pytest.approx([59.5, 59.5], abs=0.3)
 
 
+def test_in_the_source_frame_a_window_of_the_slices_own_pixels_is_cut():
+    tumour = disc((100, 80), 30, 40, 6)
+    (sample,) = one_slice(tumour, frame="source", side_px=32)
+    x0, y0, x1, y1 = sample.crop
+    assert (x1 - x0, y1 - y0) == (32, 32)
+    np.testing.assert_array_equal(sample.reference, tumour[y0:y1, x0:x1])
+    assert sample.mm_per_px == (0.5, 2.0)
+    (left_out,) = one_slice(disc((100, 80), 40, 50, 20), frame="source", side_px=32)
+    assert left_out.reason == "larger than the window of 32 px"
+
+
 def test_other_parts_are_background_and_at_the_border_pixels_are_replicated():
     tumour = disc((100, 120), 5, 40, 10) | disc((100, 120), 40, 40, 6)
     first, second = one_slice(tumour)

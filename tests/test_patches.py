@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import yaml
 from conftest import HAM10K, make_ham10k, real, unpack
 
 from weaklesion.datasets.ham10k import Settings, make_patches, read_image, read_mask
-from weaklesion.ellipse import draw_ellipse
+from weaklesion.ellipse import draw_ellipse, ellipse_iou
 from weaklesion.errors import DataError
 from weaklesion.files import file_digest, read_array
 from weaklesion.metrics import dice
@@ -69,6 +70,33 @@ def test_no_lesion_is_in_two_splits(patches):
     samples = read_samples(patches / "samples.csv")
     assert (samples.groupby("group")["split"].agg(set).map(len) == 1).all()
     assert set(samples["split"]) == {"train", "val", "test"}
+
+
+def test_in_the_source_frame_images_are_as_they_are(phantom, patches, tmp_path):
+    report = make(phantom, tmp_path, frame="source")
+    assert report["found"] == 60
+    images = by_id(phantom[0], "*.jpg")
+    samples, squashed = (read_samples(folder / "samples.csv") for folder in (tmp_path, patches))
+    arrays = read_array(tmp_path / "images.npy"), read_array(tmp_path / "reference.npy")
+    assert arrays[0].shape[1:] == (90, 120, 3)
+    for name, row in samples.iterrows():
+        np.testing.assert_array_equal(arrays[0][row["row"]], read_image(images[name]))
+        ellipse = ellipse_from_recist(row[RECIST_COLUMNS].to_numpy(float).reshape(4, 2))
+        drawn = draw_ellipse(ellipse, (90, 120))
+        assert dice(arrays[1][row["row"]], drawn) > 0.75
+        other = ellipse_from_recist(
+            squashed.loc[name, RECIST_COLUMNS].to_numpy(float).reshape(4, 2)
+        )
+        assert ellipse_iou(ellipse.resized((90, 120), (64, 64)), other) > 0.99
+    pd.testing.assert_series_equal(samples["split"], squashed["split"])
+
+
+def test_in_the_source_frame_all_images_must_have_one_size(tmp_path):
+    other = replace(made_up("d", "4"), image=np.zeros((20, 16, 3), np.uint8))
+    with pytest.raises(
+        DataError, match=r"sample d is \(20, 16\) px, and those before are \(16, 16\)"
+    ):
+        write(tmp_path, [*THREE, other], APART)
 
 
 def test_switches(phantom, tmp_path):
@@ -158,7 +186,7 @@ def made_up(name, group="g"):
 
 
 def write(folder, found, split, **changes):
-    options = {"side_px": 16, "groups_apart": True, "limit": {}, "report": {}} | changes
+    options = {"groups_apart": True, "limit": {}, "report": {}} | changes
     write_patches(folder, found, assign_splits=lambda _: split, **options)
 
 

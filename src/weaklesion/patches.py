@@ -113,7 +113,6 @@ def write_patches(
     patches_dir: str | Path,
     found: Iterable[Sample | LeftOut],
     *,
-    side_px: int,
     assign_splits: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]],
     groups_apart: bool,
     limit: Mapping[str, int],
@@ -124,15 +123,14 @@ def write_patches(
     Args:
         patches_dir: folder of the four files.
         found: samples and what is left out.
-        side_px: height and width of a patch, px.
         assign_splits: from sample id to group, gives the ids of `train`, `val` and `test`.
         groups_apart: whether a group in two splits is an error.
         limit: at most so many samples of a split, the first that `assign_splits` gives.
         report: what `patches.json` says besides.
 
     Raises:
-        DataError: if an id is there twice, a group is in two splits, or a split is empty. Nothing
-            is left behind then.
+        DataError: if an id is there twice, two patches differ in size, a group is in two splits, or
+            a split is empty. Nothing is left behind then.
     """
     folder = Path(patches_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,6 +139,7 @@ def write_patches(
     reasons: dict[str, str] = {}
     seen: set[str] = set()
     num_referenced = 0
+    shape_hw: tuple[int, int] | None = None
     try:
         with stream_path.open("wb") as stream:
             for item in found:
@@ -151,10 +150,17 @@ def write_patches(
                 if isinstance(item, LeftOut):
                     reasons[name] = item.reason
                     continue
+                shape_hw = shape_hw or (item.image.shape[0], item.image.shape[1])
+                if item.image.shape[:2] != shape_hw:
+                    raise DataError(
+                        f"{item.source}: sample {name} is {item.image.shape[:2]} px, and those"
+                        f" before are {shape_hw}. In the frame `source` all images must have one"
+                        " size: resize them, or take the frame `squashed`."
+                    )
                 reference = item.reference
                 num_referenced += reference is not None
                 if reference is None:
-                    reference = np.zeros((side_px, side_px), dtype=np.uint8)
+                    reference = np.zeros(shape_hw, dtype=np.uint8)
                 stream.write(np.concatenate([item.image, reference[..., None]], axis=2).tobytes())
                 rows.append(_row(item))
         kept, split_of = _choose(rows, reasons, assign_splits, limit)
@@ -163,7 +169,8 @@ def write_patches(
             raise DataError(f"no sample is left; {_summary(reasons)}. Check the source files.")
         table.insert(2, "split", table["id"].map(split_of))
         _check_splits(table, groups_apart)
-        _copy_rows(stream_path, folder, kept, len(rows), side_px)
+        assert shape_hw is not None
+        _copy_rows(stream_path, folder, kept, shape_hw)
     finally:
         stream_path.unlink(missing_ok=True)
     with written_whole(folder / "samples.csv") as beside:
@@ -236,16 +243,15 @@ def _check_splits(table: pd.DataFrame, groups_apart: bool) -> None:
 
 
 def _copy_rows(
-    stream_path: Path, folder: Path, kept: Sequence[int], count: int, side_px: int
+    stream_path: Path, folder: Path, kept: Sequence[int], shape: tuple[int, int]
 ) -> None:
     """Copy the chosen rows of the stream to the two arrays, one by one to save memory."""
-    shape = (side_px, side_px)
     with (
         stream_path.open("rb") as stream,
         _array_file(folder / "images.npy", (len(kept), *shape, 3)) as images,
         _array_file(folder / "reference.npy", (len(kept), *shape)) as references,
     ):
-        size = side_px * side_px * 4
+        size = shape[0] * shape[1] * 4
         for index in kept:
             stream.seek(index * size)
             row = np.frombuffer(stream.read(size), dtype=np.uint8).reshape(*shape, 4)

@@ -146,7 +146,6 @@ def make_patches(
     write_patches(
         patches_dir,
         noting_marks(),
-        side_px=settings.side_px,
         assign_splits=assign,
         groups_apart=settings.split == "official",
         limit=settings.limit,

@@ -173,6 +173,7 @@ class Settings:
         on_bad_sample: `error`, or `drop` to leave bad samples out and count them.
         split_seed: seed of the grouped split.
         channel_order: `rgb`, or `bgr` as the released code loads images (discrepancy G19).
+        frame: `squashed` to a square of `side_px` (G18), or `source`: the image as it is.
         image_resize: `area` (antialiased), or `bilinear` as released (G18).
         split: `image` (by the released recipe, S1) or `group` (no lesion in two splits).
         limit: at most so many samples of a split, the first in the split's random order.
@@ -183,6 +184,7 @@ class Settings:
     on_bad_sample: OnBadSample
     split_seed: int
     channel_order: Literal["rgb", "bgr"]
+    frame: Literal["squashed", "source"]
     image_resize: Literal["area", "bilinear"]
     split: Literal["image", "group"]
     limit: dict[str, int]
@@ -243,7 +245,6 @@ def make_patches(
     write_patches(
         patches_dir,
         chain(left_out, samples),
-        side_px=settings.side_px,
         assign_splits=lambda _: ids_of_split,
         groups_apart=settings.split == "group",
         limit={},
@@ -294,9 +295,8 @@ def _split(usable: pd.DataFrame, settings: Settings) -> tuple[dict[str, list[str
 def read_sample(
     item: tuple[str, str, str, str, MaskEllipse], *, settings: Settings
 ) -> Sample | LeftOut:
-    """Read image and mask of one sample, and squeeze them to a patch."""
+    """Read image and mask of one sample, and squeeze them to a patch where the frame says so."""
     sample_id, group, image_path, mask_path, marked = item
-    side = settings.side_px
     try:
         image = read_image(image_path)
         mask = read_mask(mask_path, image.shape[:2]).astype(np.uint8)
@@ -304,16 +304,20 @@ def read_sample(
         if settings.on_bad_sample == "error":
             raise
         return LeftOut(sample_id, "its image or mask cannot be used")
-    filters = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR}
-    patch = cv2.resize(image, (side, side), interpolation=filters[settings.image_resize])
+    height, width = image.shape[:2]
+    patch = image
+    if settings.frame == "squashed":
+        height = width = settings.side_px
+        filters = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR}
+        patch = cv2.resize(image, (width, height), interpolation=filters[settings.image_resize])
     if settings.channel_order == "bgr":
         patch = patch[:, :, ::-1]
     return Sample(
         id=sample_id,
         group=group,
         image=patch,
-        reference=cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST_EXACT),
-        recist=recist_from_ellipse(marked.ellipse.resized(marked.mask_hw, (side, side))),
+        reference=cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
+        recist=recist_from_ellipse(marked.ellipse.resized(marked.mask_hw, (height, width))),
         source=Path(image_path).name,
         crop=(0, 0, image.shape[1], image.shape[0]),
         mm_per_px=None,  # dermatoscopes record no scale

@@ -44,6 +44,8 @@ class Settings:
         on_bad_sample: `error`, or `drop` to leave bad volumes and samples out and count them.
         split_seed: seed of the split by volume.
         window_hu: Hounsfield units that become 0 and 255 (G17).
+        frame: `squashed`: the lesion with a margin, resized to `side_px`; or `source`: a window of
+            `side_px` about it in the slice's own pixels.
         margin_px: margin on each side of the lesion's longest extent, px of the slice (G16).
         border: `replicate` the slice's border where a window leaves it, or `clip` the window, which
             then is no square and is squeezed, as released.
@@ -58,6 +60,7 @@ class Settings:
     on_bad_sample: OnBadSample
     split_seed: int
     window_hu: tuple[float, float]
+    frame: Literal["squashed", "source"]
     margin_px: int
     border: Literal["replicate", "clip"]
     min_ellipse_iou: float
@@ -107,7 +110,6 @@ def make_patches(
     write_patches(
         patches_dir,
         chain.from_iterable(by_volume),
-        side_px=settings.side_px,
         assign_splits=assign,
         groups_apart=settings.split == "group",
         limit=settings.limit,
@@ -191,6 +193,9 @@ def read_slice(
         except ValueError:
             yield LeftOut(name, "hull with fewer than five vertices: no ellipse")
             continue
+        if settings.frame == "source" and max(boxes[part][2:4]) > settings.side_px:
+            yield LeftOut(name, f"larger than the window of {settings.side_px} px")
+            continue
         window = _window(boxes[part], tumour.shape, settings)
         sample = _cut(name, number, z, grey, mask, ellipse, window, spacing, settings)
         if settings.min_ellipse_iou and not _ellipse_iou(sample) >= settings.min_ellipse_iou:
@@ -217,6 +222,8 @@ def _window(
     """Return x0, y0, x1, y1 of the window about a component's bounding box."""
     x, y, width, height = (int(value) for value in box[:4])
     side = max(width, height) + 2 * settings.margin_px
+    if settings.frame == "source":
+        side = settings.side_px
     x0, y0 = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
     x1, y1 = x0 + side, y0 + side
     if settings.border == "clip":

@@ -102,7 +102,6 @@ def make_patches(
     write_patches(
         patches_dir,
         chain.from_iterable(by_volume),
-        side_px=settings.side_px,
         assign_splits=assign,
         groups_apart=settings.volumes["val"] > 0,
         limit=settings.limit,
