@@ -238,6 +238,20 @@ def compare(
     )
 
 
+def share_better(values: pd.DataFrame, baseline: pd.DataFrame, *, larger_is_better: bool) -> float:
+    """Return the share of samples, over all seeds, in which an arm is better than another.
+
+    Args:
+        values: columns `id`, `seed`, `value`; undefined values are not counted.
+        baseline: the same of the other arm, of the same seeds or of a single run.
+        larger_is_better: whether larger values of the metric are.
+    """
+    keys = ["id"] if baseline["id"].is_unique else ["id", "seed"]
+    both = values.merge(baseline[[*keys, "value"]], on=keys, suffixes=("", "_baseline")).dropna()
+    gains = both["value"] - both["value_baseline"]
+    return float((gains > 0 if larger_is_better else gains < 0).mean())
+
+
 def with_shared_seeds(
     values: pd.DataFrame, baseline: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

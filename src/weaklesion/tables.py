@@ -21,6 +21,7 @@ from weaklesion.statistics import (
     estimate,
     holm,
     resolve_undefined,
+    share_better,
 )
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ TABLE1_COLUMNS = [
     "p_seeds",
     "p_holm",
     "detectable",
+    "share_better",
     "network",
     "reference",
     "source",
@@ -135,7 +137,7 @@ def tabulate_scores(
         title: the page's title.
         table_csv: written: one row a cell; overlaps in percent, distances in px or mm. `gain` is
             the difference from the baseline, `p_holm` is corrected over all comparisons of a
-            protocol.
+            protocol, `share_better` is the percentage of samples that are better than there.
         table_html: written: the same for reading.
     """
     scores = read_scores(scores_csvs, expected)
@@ -224,6 +226,12 @@ def block_cells(
                 "p_seeds": against.p_seeds,
                 "p_holm": against.p_value,
                 "detectable": scale * against.detectable,
+                "share_better": 100
+                * share_better(
+                    cell,
+                    cells[(baseline, metric)],
+                    larger_is_better=measure_of(metric).larger_is_better,
+                ),
             }
         yield row
 
