@@ -29,7 +29,8 @@ SHAPE = (120, 120)
 @pytest.fixture
 def settings(root):
     config = yaml.safe_load((root / "config.yaml").read_text())
-    return RefinedSettings(**config["protocols"]["corrected"]["supervision"]["refined"])
+    constants = config["protocols"]["corrected"]["supervision"]["refined"]
+    return RefinedSettings(prior_weight=5.0, **constants)
 
 
 def lobed(seed):

@@ -44,8 +44,7 @@ class RefinedSettings:
         clip: bound of the log-likelihood ratio on either side.
         ratio_blur_px: width of the Gaussian blur of the ratio.
         ratio_weight: its weight.
-        prior_weight: weight of the prior, 1 minus the radius, in images with colours.
-        prior_weight_ct: the same in CT.
+        prior_weight: weight of the prior, 1 minus the radius; `weaklesion.recovery` chooses it.
         rounds: how often mixtures are fitted.
         max_pixels: that a mixture is fitted to, drawn at random.
     """
@@ -58,7 +57,6 @@ class RefinedSettings:
     ratio_blur_px: float
     ratio_weight: float
     prior_weight: float
-    prior_weight_ct: float
     rounds: int
     max_pixels: int
 
@@ -118,9 +116,7 @@ def _refine_row(
     channel_order: ChannelOrder,
 ) -> tuple[np.ndarray, bool]:
     row, ellipse = item
-    image = np.asarray(read_array(images_npy)[row])
-    if channel_order == "bgr":
-        image = np.ascontiguousarray(image[..., ::-1])
+    image = to_rgb(np.asarray(read_array(images_npy)[row]), channel_order)
     with threadpool_limits(1):  # mixtures of so few pixels are faster on one
         scores = refine_scores(image, ellipse, settings, ct=channel_order == "center")
     if scores is None:
@@ -128,8 +124,18 @@ def _refine_row(
     return scores > 0, False
 
 
+def to_rgb(image: np.ndarray, channel_order: ChannelOrder) -> np.ndarray:
+    """Return a patch with red first; slices of CT as they are."""
+    return np.ascontiguousarray(image[..., ::-1]) if channel_order == "bgr" else image
+
+
 def refine_scores(
-    image: np.ndarray, ellipse: Ellipse, settings: RefinedSettings, *, ct: bool
+    image: np.ndarray,
+    ellipse: Ellipse,
+    settings: RefinedSettings,
+    *,
+    ct: bool,
+    consistent: bool = True,
 ) -> np.ndarray | None:
     """Score every pixel: above 0 is lesion.
 
@@ -138,6 +144,7 @@ def refine_scores(
         ellipse: of the mark, px of the image.
         settings: see `RefinedSettings`.
         ct: whether the channels are slices of CT, and not red, green and blue.
+        consistent: move the last round's scores, too, so that their ellipse is the given one.
 
     Returns:
         (H, W) float32; None where levels cannot decide: too few pixels inside or around the
@@ -145,19 +152,20 @@ def refine_scores(
     """
     levels = pixel_levels(image, settings.blur_px, ct=ct)
     radius = elliptic_radius(ellipse, image.shape[:2])
-    weight = settings.prior_weight_ct if ct else settings.prior_weight
-    prior = weight * (1 - radius)
+    prior = settings.prior_weight * (1 - radius)
     within = radius < settings.inside
     around = (radius > settings.around[0]) & (radius < settings.around[1])
     scores = None
-    for _ in range(settings.rounds):
+    for number in range(1, settings.rounds + 1):
         ratio = _log_ratio(levels, within, around, settings)
         if ratio is None:
             return None
-        moved = make_consistent(settings.ratio_weight * ratio + prior, ellipse)
-        if moved is None:
+        scores = settings.ratio_weight * ratio + prior
+        if number == settings.rounds and not consistent:
+            return scores
+        scores = make_consistent(scores, ellipse)
+        if scores is None:
             return None
-        scores = moved
         within = scores > 0
         around = (radius < settings.around[1]) & ~within
     return scores

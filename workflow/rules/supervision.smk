@@ -96,12 +96,42 @@ rule draw_grabcut:
         "../scripts/draw_grabcut.py"
 
 
+rule choose_prior_weight:
+    """Choose the prior of the pseudo-masks by the training marks that it recovers."""
+    input:
+        samples=PATCHES / "samples.csv",
+        images=PATCHES / "images.npy",
+        ellipses=TARGETS / "ellipses.csv",
+        code=module_files("recovery"),
+    output:
+        recovery=TARGETS / "refined_recovery.csv",
+        choice=TARGETS / "refined_choice.json",
+    log:
+        LOGS / "choose_prior_weight/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "choose_prior_weight/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        prior_weights=switch("supervision", "prior_weights"),
+        constants=switch("supervision", "refined"),
+        recovery=config["recovery"],
+        channel_order=channel_order_of,
+    script:
+        "../scripts/choose_prior_weight.py"
+
+
 rule draw_refined:
     """Make each sample's pseudo-mask from its levels and its mark."""
     input:
         samples=PATCHES / "samples.csv",
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
+        choice=TARGETS / "refined_choice.json",
         code=module_files("refined"),
     output:
         target=TARGETS / "refined.npy",
@@ -116,10 +146,58 @@ rule draw_refined:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        settings=switch("supervision", "refined"),
+        constants=switch("supervision", "refined"),
         channel_order=channel_order_of,
     script:
         "../scripts/draw_refined.py"
+
+
+rule draw_shrunken:
+    """Draw each ellipse with the area that pseudo-masks have, on average."""
+    input:
+        samples=PATCHES / "samples.csv",
+        ellipses=TARGETS / "ellipses.csv",
+        refined=TARGETS / "refined.npy",
+        code=module_files("supervision"),
+    output:
+        target=TARGETS / "shrunken.npy",
+    log:
+        LOGS / "draw_shrunken/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "draw_shrunken/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    script:
+        "../scripts/draw_shrunken.py"
+
+
+rule perturb_marks:
+    """Perturb each sample's ellipse, as a mark less exactly made."""
+    input:
+        images=PATCHES / "images.npy",
+        ellipses=TARGETS / "ellipses.csv",
+        code=module_files("supervision"),
+    output:
+        ellipses=TARGETS / "ellipses_{marks}.csv",
+        target=TARGETS / "ellipse_{marks}.npy",
+    log:
+        LOGS / "perturb_marks/{dataset}-{protocol}-{marks}.log",
+    benchmark:
+        BENCHMARKS / "perturb_marks/{dataset}-{protocol}-{marks}.tsv"
+    wildcard_constraints:
+        marks="|".join(map(re.escape, config["mark_noise"])) or "none",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        mark_noise=lambda wildcards: config["mark_noise"][wildcards.marks],
+    script:
+        "../scripts/perturb_marks.py"
 
 
 rule measure_agreement:
