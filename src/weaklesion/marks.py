@@ -1,0 +1,169 @@
+"""A table of RECIST marks on images of any kind, as users have it.
+
+One row a mark: `image`, a path from the table's own folder; the ends of both diameters, `long_a_x,
+long_a_y, long_b_x, ... short_b_y`, in px with pixel centres at whole numbers (of NIfTI, voxels
+along the first two axes); and, where there is reason, `id`, `slice` (of NIfTI: index along the
+third axis, from 0), `spacing_x` and `spacing_y` (mm per px).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weaklesion.ellipse import Ellipse
+from weaklesion.errors import DataError
+from weaklesion.recist import ellipse_from_recist
+from weaklesion.samples import RECIST_COLUMNS
+
+REACH = 0.5  # by which diameters may miss each other, in parts of their length: real marks do
+OPTIONAL = ("id", "slice", "spacing_x", "spacing_y")
+UNSAFE = set('/\\:*?"<>|')
+
+
+class BadMarkError(DataError):
+    """A mark that cannot be used; the message is its cause."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One row of the table.
+
+    Attributes:
+        row: number of the line in the file, the header's being 1.
+        id: name of its files.
+        image: path of the image.
+        slice: index along a volume's third axis, or None.
+        points: (4, 2) x and y of the ends, px; nan where the row says nothing.
+        spacing: mm per px of x and y, or None.
+    """
+
+    row: int
+    id: str
+    image: Path
+    slice: int | None
+    points: np.ndarray
+    spacing: tuple[float, float] | None
+
+
+def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, str]]]:
+    """Read a table of marks.
+
+    Returns:
+        The marks, and what was refused: line, id and cause.
+
+    Raises:
+        DataError: if the file cannot be read, is empty or lacks a column.
+    """
+    path = Path(marks_csv)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
+    missing = [name for name in ("image", *RECIST_COLUMNS) if name not in table]
+    if missing:
+        raise DataError(
+            f"{path}: lacks the column {', '.join(missing)}. It needs image, "
+            f"{', '.join(RECIST_COLUMNS)}, and may have {', '.join(OPTIONAL)}."
+        )
+    if not len(table):
+        raise DataError(f"{path}: has no row. Give at least one mark.")
+    marks: list[Mark] = []
+    refused: list[tuple[int, str, str]] = []
+    seen: dict[str, int] = {}
+    for line, (_, fields) in enumerate(table.iterrows(), start=2):
+        row = {str(key): str(value) for key, value in fields.items()}
+        name = (row.get("id") or f"mark-{line - 1:05d}").strip()
+        try:
+            if name in seen:
+                raise BadMarkError(f"the id {name} is that of line {seen[name]}, too")
+            if UNSAFE & set(name) or name.startswith("."):
+                raise BadMarkError(f"the id {name} cannot name a file")
+            marks.append(
+                Mark(
+                    row=line,
+                    id=name,
+                    image=path.parent / row["image"],
+                    slice=_slice(row.get("slice", "")),
+                    points=_points(row),
+                    spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
+                )
+            )
+            seen[name] = line
+        except BadMarkError as error:
+            refused.append((line, name, str(error)))
+    return marks, refused
+
+
+def _number(text: str, column: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise BadMarkError(f"{column} is {text!r}, which is no number") from error
+    if not math.isfinite(value):
+        raise BadMarkError(f"{column} is {text!r}, which is not finite")
+    return value
+
+
+def _slice(text: str) -> int | None:
+    if not text.strip():
+        return None
+    value = _number(text, "slice")
+    if value != int(value) or value < 0:
+        raise BadMarkError(f"slice is {text!r}, which is no index from 0")
+    return int(value)
+
+
+def _spacing(x: str, y: str) -> tuple[float, float] | None:
+    if not x.strip() and not y.strip():
+        return None
+    if not x.strip() or not y.strip():
+        raise BadMarkError("spacing_x and spacing_y: one is given without the other")
+    values = _number(x, "spacing_x"), _number(y, "spacing_y")
+    if min(values) <= 0:
+        raise BadMarkError(f"spacing is {values}: mm per px are above 0")
+    return values
+
+
+def _points(row: dict[str, str]) -> np.ndarray:
+    empty = [name for name in RECIST_COLUMNS if not row[name].strip()]
+    if len(empty) == len(RECIST_COLUMNS):
+        raise BadMarkError("no diameter is given")
+    for which in ("long", "short"):
+        if {name for name in RECIST_COLUMNS if name.startswith(which)} == set(empty):
+            raise BadMarkError(f"only one diameter is given, the {which} one is missing")
+    if empty:
+        raise BadMarkError(f"{', '.join(empty)}: nothing is given")
+    values = [_number(row[name], name) for name in RECIST_COLUMNS]
+    return np.array(values).reshape(4, 2)
+
+
+def mark_ellipse(points: np.ndarray, shape_hw: Sequence[int]) -> Ellipse:
+    """Return the ellipse of a mark on an image.
+
+    Raises:
+        BadMarkError: if an end is outside the image, a diameter has no length, or the two do not
+            cross.
+    """
+    height, width = shape_hw
+    for name, (x, y) in zip(("long a", "long b", "short a", "short b"), points, strict=True):
+        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+            raise BadMarkError(
+                f"the end {name} at ({x:g}, {y:g}) is outside the image of {width}x{height} px:"
+                " another image's mark?"
+            )
+    for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
+        if np.array_equal(start, end):
+            raise BadMarkError(f"the {which} diameter has no length")
+    try:
+        ellipse = ellipse_from_recist(points)
+    except ValueError as error:
+        raise BadMarkError(str(error).removeprefix("points: ")) from error
+    long, short = points[1] - points[0], points[3] - points[2]
+    where = np.linalg.solve(np.column_stack([long, -short]), points[2] - points[0])
+    if (where < -REACH).any() or (where > 1 + REACH).any():
+        raise BadMarkError("the two diameters do not cross: are their ends mixed up?")
+    return ellipse

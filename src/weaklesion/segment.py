@@ -1,0 +1,458 @@
+"""Segment marks on images of any kind with a trained network that sees the mark.
+
+What is written: `masks/` in each input's own geometry, `overlays/`, `measurements.csv`, a row a
+mark, and `refused.csv`. `journal.jsonl` notes every mark that is done, so that a call that was
+stopped goes on where it was.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import nibabel
+import numpy as np
+import pandas as pd
+import torch
+from nibabel.filebasedimages import ImageFileError
+from PIL import Image
+
+from weaklesion.ellipse import Ellipse
+from weaklesion.errors import DataError
+from weaklesion.files import file_digest, written_whole
+from weaklesion.gate import Answer, answer
+from weaklesion.inference import all_views, load_network, merge_views
+from weaklesion.marks import BadMarkError, Mark, mark_ellipse, read_marks
+from weaklesion.progress import progress
+from weaklesion.prompts import PromptSettings, ellipse_rows
+from weaklesion.recist import measure_recist
+from weaklesion.steps import prompted_logits
+from weaklesion.training_settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+NIFTI = (".nii", ".nii.gz")
+HU_ZERO = 32768  # of 16-bit PNG, as DeepLesion has it
+MARKS_A_BATCH = 16
+MOST_PER_INPUT = 2  # px of an image for one of the network's; what has more is shrunk first
+OVERLAY_PX = 384
+GIVEN, NETWORK, MARKED = (255, 200, 0), (0, 220, 90), (255, 255, 255)
+MEASURED = (
+    "id", "line", "image", "slice", "answer", "agrees", "agreement", "area_px", "area_mm2",
+    "long_px", "short_px", "long_mm", "short_mm", "given_long_px", "given_short_px",
+    "long_difference_px", "short_difference_px", "mask", "overlay",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentSettings:
+    """How marks are segmented.
+
+    Attributes:
+        gate: see `weaklesion.gate.answer`.
+        consistent: likewise.
+        window_hu: Hounsfield units that become 0 and 255, of NIfTI and 16-bit PNG.
+        threads: CPU threads.
+    """
+
+    gate: float
+    consistent: bool
+    window_hu: tuple[float, float]
+    threads: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.gate <= 1:
+            raise DataError(f"gate: 0 to 1 is needed, not {self.gate}.")
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise DataError(f"window: two numbers, the lower first, not {self.window_hu}.")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a mark lies on.
+
+    Attributes:
+        levels: (H, W, 3) uint8.
+        spacing: mm per px of x and y, or None.
+        volume: the NIfTI image that it is a slice of, or None.
+    """
+
+    levels: np.ndarray
+    spacing: tuple[float, float] | None
+    volume: Any | None
+
+
+def segment(
+    *,
+    model_dir: str | Path,
+    marks_csv: str | Path,
+    out_dir: str | Path,
+    settings: SegmentSettings,
+) -> dict[str, int]:
+    """Segment every mark of a table.
+
+    Args:
+        model_dir: folder of a trained run: `model.safetensors` and `run.json`.
+        marks_csv: see `weaklesion.marks`.
+        out_dir: where everything is written; what is done there already is kept.
+        settings: see `SegmentSettings`.
+
+    Returns:
+        How many marks were segmented by the network, left to their ellipse, and refused.
+
+    Raises:
+        DataError: if model or table cannot be used. A single bad mark is refused, and named.
+    """
+    marks, refused = read_marks(marks_csv)
+    torch.set_num_threads(settings.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    folder = Path(model_dir)
+    for name in ("model.safetensors", "run.json"):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder}: has no {name}. Give the folder of a trained run.")
+    model, trained = load_network(folder / "model.safetensors", folder / "run.json", device)
+    if trained.prompt is None:
+        raise DataError(
+            f"{folder}: {trained.model} sees no marks. Give a run of an arm such as"
+            " prompted_refined."
+        )
+    out = Path(out_dir)
+    for name in ("masks", "overlays"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    of_all = [file_digest(folder / "model.safetensors"), repr(settings)]
+    keys = {mark.id: _key(mark, of_all) for mark in marks}
+    done = _read_journal(out, keys)
+    todo = [mark for mark in marks if mark.id not in done]
+    if done:
+        logger.info("%d of %d marks are done already", len(done), len(marks))
+    with (out / "journal.jsonl").open("a", encoding="utf-8") as journal:
+        batches = [todo[i : i + MARKS_A_BATCH] for i in range(0, len(todo), MARKS_A_BATCH)]
+        for batch in progress(batches, total=len(batches), what="batches of marks"):
+            opened, causes = _open_all(batch, settings)
+            refused += causes
+            for mark, row in _segment_batch(opened, model, trained, settings, out, device):
+                done[mark.id] = row
+                journal.write(json.dumps({"key": keys[mark.id], "row": row}) + "\n")
+            journal.flush()
+    rows = [done[mark.id] for mark in marks if mark.id in done]
+    with written_whole(out / "measurements.csv") as beside:
+        pd.DataFrame(rows, columns=list(MEASURED)).to_csv(beside, index=False, float_format="%.6g")
+    with written_whole(out / "refused.csv") as beside:
+        pd.DataFrame(sorted(refused), columns=["line", "id", "cause"]).to_csv(beside, index=False)
+    answers = Counter(row["answer"] for row in rows)
+    return {
+        "network": answers["network"],
+        "ellipse": answers["ellipse"],
+        "refused": len(refused),
+    }
+
+
+def _key(mark: Mark, of_all: Sequence[str]) -> str:
+    """Return a digest of all that a mark's results depend on."""
+    try:
+        stat = mark.image.stat()
+        image = [str(mark.image.resolve()), stat.st_size, stat.st_mtime_ns]
+    except OSError:
+        image = [str(mark.image)]
+    given = [mark.points.tolist(), mark.slice, mark.spacing, image, *of_all]
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()
+
+
+def _read_journal(out: Path, keys: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the rows of marks that are done, by id; a line that was cut off is passed over."""
+    path = out / "journal.jsonl"
+    done: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        row = entry["row"]
+        files = [out / row["mask"], out / row["overlay"]]
+        if keys.get(row["id"]) == entry["key"] and all(file.is_file() for file in files):
+            done[row["id"]] = row
+    return done
+
+
+def _open_all(
+    batch: Sequence[Mark], settings: SegmentSettings
+) -> tuple[list[tuple[Mark, Picture, Ellipse]], list[tuple[int, str, str]]]:
+    opened, refused = [], []
+    for mark in batch:
+        try:
+            picture = read_picture(mark, settings.window_hu)
+            ellipse = mark_ellipse(mark.points, picture.levels.shape[:2])
+        except BadMarkError as error:
+            logger.warning("line %d, %s: refused: %s", mark.row, mark.id, error)
+            refused.append((mark.row, mark.id, str(error)))
+            continue
+        opened.append((mark, picture, ellipse))
+    return opened, refused
+
+
+def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
+    """Read the image of a mark, or the slice of its volume.
+
+    Raises:
+        BadMarkError: if there is none, or it cannot be read.
+    """
+    if not mark.image.is_file():
+        raise BadMarkError(f"there is no image {mark.image}")
+    if mark.image.name.endswith(NIFTI):
+        return _read_slice(mark, window_hu)
+    if mark.slice is not None:
+        raise BadMarkError(f"a slice is given, and {mark.image.name} is no volume")
+    return Picture(_read_levels(mark.image, window_hu), mark.spacing, None)
+
+
+@lru_cache(maxsize=8)
+def _read_levels(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bits a pixel
+                return _windowed(np.asarray(image, dtype=np.float32) - HU_ZERO, window_hu)
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
+
+
+@lru_cache(maxsize=2)
+def _open_volume(path: Path) -> Any:
+    try:
+        volume: Any = nibabel.load(path)
+    except (ImageFileError, OSError, EOFError) as error:
+        raise BadMarkError(f"{path.name} cannot be read as NIfTI ({error})") from error
+    if len(volume.shape) not in (2, 3):
+        raise BadMarkError(f"{path.name} has {len(volume.shape)} dimensions, not 2 or 3")
+    return volume
+
+
+def _read_slice(mark: Mark, window_hu: tuple[float, float]) -> Picture:
+    volume = _open_volume(mark.image)
+    depth = volume.shape[2] if len(volume.shape) == 3 else 1
+    number = mark.slice
+    if number is None:
+        if depth > 1:
+            raise BadMarkError(f"{mark.image.name} has {depth} slices, and none is named")
+        number = 0
+    if number >= depth:
+        raise BadMarkError(f"slice {number} is none of {mark.image.name}, which has {depth}")
+    try:
+        place = (..., number) if len(volume.shape) == 3 else (...,)
+        # NIfTI's first axis is x: transposed, rows are y
+        hounsfield = np.asarray(volume.dataobj[place], dtype=np.float32).T
+    except (OSError, EOFError, ValueError) as error:
+        raise BadMarkError(f"{mark.image.name} is truncated ({error})") from error
+    if not np.isfinite(hounsfield).all():
+        raise BadMarkError(f"slice {number} of {mark.image.name} has values that are not finite")
+    spacing = mark.spacing
+    if spacing is None and not np.array_equal(volume.affine, np.eye(4)):  # else without a scale
+        zooms = volume.header.get_zooms()
+        spacing = float(zooms[0]), float(zooms[1])
+    return Picture(_windowed(hounsfield, window_hu), spacing, volume)
+
+
+def _windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:
+    low, high = window_hu
+    grey = (np.clip((hounsfield - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _segment_batch(
+    opened: Sequence[tuple[Mark, Picture, Ellipse]],
+    model: torch.nn.Module,
+    trained: TrainingSettings,
+    settings: SegmentSettings,
+    out: Path,
+    device: torch.device,
+) -> Iterator[tuple[Mark, dict[str, Any]]]:
+    """Segment a few marks in one pass of the network, write their files, and yield their rows."""
+    if not opened:
+        return
+    crops = [cut_out(picture.levels, ellipse, trained) for _, picture, ellipse in opened]
+    with torch.inference_mode():
+        inputs = torch.cat(
+            [
+                all_views(crop.image.to(device), ellipse_rows([crop.shrunk]).to(device), trained)
+                for crop in crops
+            ]
+        )
+        logits = prompted_logits(model, inputs.flatten(0, 1), trained)
+        logits = logits.unflatten(0, inputs.shape[:2])
+        scores = [
+            merge_views(
+                views[None],
+                shown[None, :, 3:4],
+                ellipse_rows([crop.ellipse]).to(device),
+                crop.shape_hw,
+                trained,
+            )[0].cpu()
+            for views, shown, crop in zip(logits, inputs, crops, strict=True)
+        ]
+    for (mark, picture, ellipse), crop, score in zip(opened, crops, scores, strict=True):
+        found = answer(
+            score.numpy(), crop.ellipse, gate=settings.gate, consistent=settings.consistent
+        )
+        mask = np.zeros(picture.levels.shape[:2], dtype=np.uint8)
+        mask[crop.y0 : crop.y0 + crop.shape_hw[0], crop.x0 : crop.x0 + crop.shape_hw[1]] = (
+            found.mask
+        )
+        files = {
+            "mask": f"masks/{mark.id}{'.png' if picture.volume is None else '.nii.gz'}",
+            "overlay": f"overlays/{mark.id}.png",
+        }
+        write_mask(out / files["mask"], mask, mark, picture)
+        write_overlay(out / files["overlay"], picture.levels, mask, mark, ellipse)
+        yield mark, measure(mark, picture, ellipse, mask, found, settings) | files
+
+
+@dataclass(frozen=True)
+class Crop:
+    """What of an image is read for a mark.
+
+    Attributes:
+        image: (1, 3, h, w) uint8, shrunk where the image has far more px than the network.
+        shrunk: the mark's ellipse, px of `image`.
+        x0: column of the image where it begins.
+        y0: row of the image where it begins.
+        shape_hw: its height and width in the image, px.
+        ellipse: the mark's ellipse, px of the image from there.
+    """
+
+    image: torch.Tensor
+    shrunk: Ellipse
+    x0: int
+    y0: int
+    shape_hw: tuple[int, int]
+    ellipse: Ellipse
+
+
+def cut_out(levels: np.ndarray, ellipse: Ellipse, trained: TrainingSettings) -> Crop:
+    """Cut out all that a network is shown of an image.
+
+    Args:
+        levels: (H, W, 3) uint8.
+        ellipse: the mark's, px.
+        trained: settings of the network's training.
+    """
+    assert trained.prompt is not None
+    # turned by any angle, a crop stays within this; two px are for interpolation
+    reach = PromptSettings(**trained.prompt).margin * ellipse.width / 2 * math.sqrt(2) + 2
+    height, width = levels.shape[:2]
+    x0, y0 = max(0, math.floor(ellipse.cx - reach)), max(0, math.floor(ellipse.cy - reach))
+    x1, y1 = min(width, math.ceil(ellipse.cx + reach)), min(height, math.ceil(ellipse.cy + reach))
+    part = levels[y0:y1, x0:x1]
+    here = Ellipse(ellipse.cx - x0, ellipse.cy - y0, ellipse.width, ellipse.height,
+                   ellipse.angle_deg)  # fmt: skip
+    shape_hw = part.shape[0], part.shape[1]
+    side = PromptSettings(**trained.prompt).margin * ellipse.width
+    factor = min(1.0, MOST_PER_INPUT * trained.input_px / side)
+    shrunk_hw = tuple(max(1, round(factor * length)) for length in shape_hw)
+    if factor < 1:
+        part = cv2.resize(part, shrunk_hw[::-1], interpolation=cv2.INTER_AREA)
+    return Crop(
+        image=torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None],
+        shrunk=here.resized(shape_hw, (part.shape[0], part.shape[1])),
+        x0=x0,
+        y0=y0,
+        shape_hw=shape_hw,
+        ellipse=here,
+    )
+
+
+def write_mask(path: Path, mask: np.ndarray, mark: Mark, picture: Picture) -> None:
+    """Write a mask as PNG of 0 and 255, or, of a volume, as NIfTI of 0 and 1 in its geometry."""
+    with written_whole(path) as beside:
+        if picture.volume is None:
+            cv2.imwrite(str(beside), mask * 255)
+            return
+        whole = np.zeros(picture.volume.shape, dtype=np.uint8)
+        place = (..., mark.slice or 0) if whole.ndim == 3 else (...,)
+        whole[place] = mask.T
+        image = nibabel.Nifti1Image(whole, picture.volume.affine)
+        image.header.set_xyzt_units(*picture.volume.header.get_xyzt_units())
+        nibabel.save(image, beside)
+
+
+def write_overlay(
+    path: Path, levels: np.ndarray, mask: np.ndarray, mark: Mark, ellipse: Ellipse
+) -> None:
+    """Draw the surroundings of a mark: diameters white, its ellipse yellow, the mask green."""
+    half = max(ellipse.width, 16.0)
+    x0, y0 = (max(0, math.floor(center - half)) for center in (ellipse.cx, ellipse.cy))
+    part = levels[y0 : math.ceil(ellipse.cy + half), x0 : math.ceil(ellipse.cx + half)]
+    scale = OVERLAY_PX / max(part.shape[:2])
+    size = round(part.shape[1] * scale), round(part.shape[0] * scale)
+    drawn = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+    def place(points: np.ndarray) -> np.ndarray:
+        return np.rint((points - (x0, y0) + 0.5) * scale - 0.5).astype(np.int32)
+
+    inside = cv2.resize(
+        mask[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]],
+        size,
+        interpolation=cv2.INTER_NEAREST_EXACT,
+    )
+    outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    angles = np.linspace(0, 2 * np.pi, 120)
+    turned = math.radians(ellipse.angle_deg)
+    along = np.array([math.cos(turned), math.sin(turned)])
+    across = np.array([-along[1], along[0]])
+    outline = (
+        np.array([ellipse.cx, ellipse.cy])
+        + np.outer(np.cos(angles) * ellipse.width / 2, along)
+        + np.outer(np.sin(angles) * ellipse.height / 2, across)
+    )
+    cv2.polylines(drawn, [place(outline)], True, GIVEN, 1, cv2.LINE_AA)
+    cv2.drawContours(drawn, outlines, -1, NETWORK, 2, cv2.LINE_AA)
+    for start, end in (place(mark.points[:2]), place(mark.points[2:])):
+        cv2.line(drawn, start.tolist(), end.tolist(), MARKED, 1, cv2.LINE_AA)
+    with written_whole(path) as beside:
+        cv2.imwrite(str(beside), drawn[..., ::-1])
+
+
+def measure(
+    mark: Mark,
+    picture: Picture,
+    ellipse: Ellipse,
+    mask: np.ndarray,
+    found: Answer,
+    settings: SegmentSettings,
+) -> dict[str, Any]:
+    """Return a row of `measurements.csv`, without its files."""
+    spacing = picture.spacing
+    row: dict[str, Any] = {
+        "id": mark.id,
+        "line": mark.row,
+        "image": str(mark.image),
+        "slice": mark.slice,
+        "answer": "network" if found.from_network else "ellipse",
+        "agrees": found.agreement >= settings.gate,
+        "agreement": found.agreement,
+        "area_px": int(mask.sum()),
+        "given_long_px": ellipse.width,
+        "given_short_px": ellipse.height,
+    }
+    if not mask.any():
+        return row
+    measured = measure_recist(mask, (1.0, 1.0) if spacing is None else spacing[::-1])
+    row |= {
+        "long_px": measured.long_px,
+        "short_px": measured.short_px,
+        "long_difference_px": measured.long_px - ellipse.width,
+        "short_difference_px": measured.short_px - ellipse.height,
+    }
+    if spacing is not None:
+        row |= {
+            "area_mm2": row["area_px"] * spacing[0] * spacing[1],
+            "long_mm": measured.long_mm,
+            "short_mm": measured.short_mm,
+        }
+    return row
