@@ -66,7 +66,7 @@ def test_environment_pins_are_those_of_the_lock_file(root):
 
 def test_every_rule_names_its_environment_log_script_and_benchmark(root):
     found = list(rules(root))
-    assert len(found) == 45
+    assert len(found) == 50
     for name, env, script, block in found:
         assert env, name
         assert script == name
@@ -87,7 +87,12 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
         if script in ("make_phantom", "make_patches"):  # they import the module of the loader
             kind = "phantoms" if script == "make_phantom" else "datasets"
             package = [f"weaklesion.{kind}.{name}" for name in LOADERS[kind]]
-        if script in ("train_arm", "predict_arm", "measure_accuracy"):  # and that of the network
+        if script in (
+            "train_arm",
+            "predict_arm",
+            "measure_accuracy",
+            "choose_warp",
+        ):  # and that of the network
             package += [f"weaklesion.networks.{name}" for name in set(NETWORK_MODULES.values())]
         assert package, rule
         files = {

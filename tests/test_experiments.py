@@ -1,5 +1,6 @@
 import copy
 import itertools
+import math
 
 import pytest
 import yaml
@@ -15,8 +16,10 @@ from weaklesion.experiments import (
     is_trained,
     items_of,
     num_clusters,
+    own_value,
     runs_of,
     training_settings,
+    trainings_of,
 )
 from weaklesion.switches import merge, patch_settings, protocol_settings, stage_settings
 from weaklesion.training_settings import TrainingSettings
@@ -60,9 +63,16 @@ def test_plan_of_the_full_reproduction(config):
         "controls": 3 * 2 * 3 * 5,
         "gap": 2 * 5,  # a1_dense
         "refined": 3 * 2 * 5 + 5,  # and a1_dense on DeepLesion
+        "prompted": 2 * 4 * 5,
+        "mark_noise3": 0,  # networks of others, of which one is trained for this alone
+        "mark_noise6": 0,
+        "prompted_samples": 6 * 5,
         "attribution": 390,
     }
-    assert len(seen) == sum(added.values()) == 985
+    assert len(seen) == sum(added.values()) == 985 + 70
+    robust = set(trainings_of(config, ["mark_noise3", "mark_noise6"])) - seen
+    assert {run.arm for run in robust} == {"prompted_refined_robust"}
+    assert len(robust) == 5
 
 
 def test_an_item_may_have_seeds_of_its_own(config):
@@ -88,6 +98,23 @@ def test_a_sweep_is_made_of_a_list_and_its_own_value_is_the_arm_itself(config):
     assert arm_definition(config, "a1l~k5").get("published") is None
     with pytest.raises(DataError, match="a variant is"):
         arm_definition(config, "a1l~beta5")
+
+
+def test_the_number_of_training_samples_is_swept(config):
+    cells = cells_of(config, "prompted_samples", "ham10k")
+    arms = [arm for _, arm in cells]
+    assert arms[0] == "prompted_refined~samples250"
+    settings = training_settings(config, "ham10k", "source", arms[0])
+    assert settings["train_samples"] == 250
+    assert own_value(config, "ham10k", "source", "prompted_refined", "samples") == math.inf
+    config["training"]["train_samples"] = 7008
+    assert cells_of(config, "prompted_samples", "ham10k")[-1][1] == "prompted_refined"
+
+
+def test_two_tasks_never_share_a_table(config):
+    config["experiments"]["prompted"]["arms"] = ["ellipse", "a1", "prompted"]
+    with pytest.raises(DataError, match=r"prompted\.arms: networks that are given the mark"):
+        check_config(config)
 
 
 def test_one_switch_is_flipped_alone(config):
@@ -143,7 +170,9 @@ def test_unknown_switches_are_named(config):
 
 def test_a_study_selects(config, root):
     demo = study(config, root, "demo")
-    assert items_of(demo, *KINDS) == list(config["experiments"])
+    left_out = {"mark_noise6", "prompted_samples"}
+    assert set(items_of(demo, *KINDS)) == set(config["experiments"]) - left_out
+    assert experiment_of(demo, "prompted")["protocols"] == ["demo_source"]
     assert experiment_of(demo, "table4")["datasets"] == ["phantom_lits"]
     assert experiment_of(demo, "table4")["protocols"] == ["demo"]
     small = study(config, root, "ham10k-small")

@@ -132,7 +132,7 @@ def test_the_command_prints_a_plan(root, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Study demo: " in done.stdout
     assert "train_arm" in done.stdout
-    assert "31 trainings: unknown" in done.stdout
+    assert "33 trainings: unknown" in done.stdout
     assert not (tmp_path / "results").exists()
 
 

@@ -23,12 +23,13 @@ from weaklesion.samples import read_samples, split_ids
 from weaklesion.steps import training_step
 from weaklesion.supervision import draw_ellipses, draw_soft_ellipses
 from weaklesion.training import train_arm
-from weaklesion.training_data import TrainingFiles, epoch_batches
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.training_data import TrainingFiles, epoch_batches, some_ids
+from weaklesion.training_settings import TrainingSettings, with_choice
 
 SETTINGS = {
     "model": "a1",
     "network": {},
+    "prompt": None,
     "encoder": "resnet18",
     "weights": "none",
     "input_px": 32,
@@ -43,6 +44,7 @@ SETTINGS = {
     "epochs": 2,
     "iterations": None,
     "patience": None,
+    "train_samples": None,
     "batch_size": 10,
     "drop_last": False,
     "clip_norm": None,
@@ -55,6 +57,7 @@ SETTINGS = {
     "learning_rate": 0.001,
     "schedule": "constant",
     "checkpoint": "last",
+    "ema": None,
     "augmentation": "flips",
     "precision": "float32",
     "deterministic": True,
@@ -90,6 +93,15 @@ CMU = {
     "classification_weight": 0.5,
     "schedule": "cosine_restarts",
 }
+PROMPTED = {
+    "model": "prompted",
+    "prompt": {"margin": 1.4, "max_amplitude": 1.0, "clip": 0.8, "mark_noise": 0.05},
+    "optimizer": "adamw",
+    "learning_rate": 0.003,
+    "weight_decay": 0.01,
+    "schedule": "one_cycle",
+    "ema": 0.9,
+}
 ARMS = {
     "a1": {},
     "a1l": A1L,
@@ -99,6 +111,7 @@ ARMS = {
     "acoseg_released": ACOSEG_RELEASED,
     "coseg": COSEG,
     "cmu_net": CMU,
+    "prompted": PROMPTED,
 }
 
 
@@ -134,6 +147,7 @@ def training_files(patches, supervised, settings):
         "target_npy": supervised / "ellipse.npy",
         "target_ids_csv": supervised / "ellipses.csv",
         "clusters_csv": supervised / "clusters.csv" if settings.needs_clusters else None,
+        "ellipses_csv": supervised / "ellipses.csv" if settings.prompt else None,
     }
 
 
@@ -177,6 +191,7 @@ GOLDEN = {
     "acoseg_released": [1.1908, 1.0301],
     "coseg": [0.5040, 0.3044],
     "cmu_net": [0.4525, 0.4085],
+    "prompted": [0.8644, 0.6854],
 }
 
 
@@ -221,7 +236,7 @@ train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=
 """
 
 
-@pytest.mark.parametrize("name", ["a1l", "acoseg_released", "coseg", "cmu_net"])
+@pytest.mark.parametrize("name", ["a1l", "acoseg_released", "coseg", "cmu_net", "prompted"])
 def test_a_killed_training_goes_on_bit_for_bit(name, train, patches, supervised, tmp_path):
     changes = {"schedule": "one_cycle"} | ARMS[name] | {"epochs": 4, "checkpoint": "best_loss"}
     straight = train("straight", **changes)
@@ -396,8 +411,9 @@ def test_targets_and_labels_are_found_by_id(train, supervised, tmp_path):
     pd.testing.assert_frame_equal(history(straight), history(shuffled), check_exact=True)
 
 
-def test_test_split_is_never_read(train, patches, supervised, tmp_path):
-    straight = train("straight")
+@pytest.mark.parametrize("name", ["a1", "prompted"])
+def test_test_split_is_never_read(name, train, patches, supervised, tmp_path):
+    straight = train("straight", **ARMS[name])
     samples = read_samples(patches / "samples.csv")
     rows = samples.loc[samples["split"] == "test", "row"]
     images, targets = (
@@ -409,8 +425,45 @@ def test_test_split_is_never_read(train, patches, supervised, tmp_path):
     blind = train(
         "blind",
         files={"images_npy": tmp_path / "images.npy", "target_npy": tmp_path / "target.npy"},
+        **ARMS[name],
     )
     pd.testing.assert_frame_equal(history(straight), history(blind), check_exact=True)
+
+
+def test_training_on_some_samples_takes_the_same_ones_for_every_seed(
+    train, patches, supervised, monkeypatch
+):
+    ids = split_ids(patches / "samples.csv", "train")
+    few, more = (some_ids(ids, count, "samples.csv") for count in (12, 20))
+    assert set(few) < set(more) < set(ids)
+    assert some_ids(ids[::-1], 12, "samples.csv") == few[::-1]
+    run = train(train_samples=12, epochs=1, seed=2)
+    assert json.loads((run / "run.json").read_text())["num_samples"]["train"] == 12
+    with pytest.raises(DataError, match=f"has {len(ids)} samples"):
+        train(train_samples=1000)
+
+
+def test_the_average_of_the_weights_is_what_is_kept(train):
+    plain, averaged = (
+        load_file(train(name, **PROMPTED | {"ema": decay}) / "model.safetensors")
+        for name, decay in (("plain", None), ("averaged", 0.9))
+    )
+    assert plain.keys() == averaged.keys()
+    assert any((plain[key] != averaged[key]).any() for key in plain)
+
+
+def test_a_chosen_warp_takes_the_place_of_none(tmp_path):
+    (tmp_path / "choice.json").write_text('{"max_amplitude": 2.0}')
+    open_ = TrainingSettings(
+        **SETTINGS | PROMPTED | {"prompt": PROMPTED["prompt"] | {"max_amplitude": None}}
+    )
+    assert with_choice(open_, None) == open_
+    assert with_choice(open_, tmp_path / "choice.json").prompt["max_amplitude"] == 2.0
+
+
+def test_a_network_that_sees_the_mark_needs_its_ellipses(train):
+    with pytest.raises(DataError, match="needs ellipses"):
+        train(**PROMPTED, files={"ellipses_csv": None})
 
 
 def test_released_frame_and_whole_map_loss(train):
@@ -607,6 +660,10 @@ def test_empty_split_is_refused(train, patches, tmp_path):
         {"weights": "imagenet", "model": "cmu_unet"},
         {"focal_weights": (0.5, 0.5)},
         {"checkpoint": "best_accuracy"},
+        {"prompt": PROMPTED["prompt"]},
+        {"prompt": None, "model": "prompted"},
+        {"ema": 1.0},
+        {"train_samples": 1},
     ],
 )
 def test_impossible_settings(change):

@@ -59,7 +59,7 @@ def test_every_rule_has_run(every_item):
     scripts -= {"job"} | OF_OTHER_PAPERS
     logs = every_item / "results/items/logs"
     ran = {path.relative_to(logs).parts[0].removesuffix(".log") for path in logs.rglob("*.log")}
-    assert len(scripts) == 40
+    assert len(scripts) == 45
     assert ran == scripts
 
 

@@ -3,7 +3,7 @@
     python tools/update_docs.py ham10k-small
 
 copies the study's tables and charts to docs/results/ and writes them between the study's markers
-in docs/REPRODUCTION.md. Running it again changes nothing. Pictures of a dataset's images are not
+on its page of docs/. Running it again changes nothing. Pictures of a dataset's images are not
 copied: they carry its licence.
 """
 
@@ -70,6 +70,8 @@ def gain(row: pd.Series) -> str:
         return f"{text}; one seed, undecided"
     decided = verdict(row["gain"], row["metric"], row["p_holm"])
     text += f"; p {row['p_holm']:.3f}, {decided}"
+    if row["metric"] == "dice" and "share_better" in row:
+        text += f"; {row['share_better']:.1f} % of images better"
     return text if pd.isna(row["detectable"]) else f"{text}; detectable {row['detectable']:.2f}"
 
 
@@ -219,6 +221,34 @@ def attribution(table: pd.DataFrame) -> str:
     )
 
 
+def sweep(table: pd.DataFrame) -> str:
+    """Return Dice against the number of training images as Markdown."""
+    return markdown(
+        ["Training images", "Dice, %", "Seeds"],
+        (
+            [int(row["samples"]), f"{row['mean']:.2f} {interval(row)}", row["n_seeds"]]
+            for _, row in table.iterrows()
+        ),
+    )
+
+
+def choices(study: Path) -> str:
+    """Return what was chosen without a dense mask, and by what, as Markdown."""
+    rows = []
+    paths = [*study.rglob("targets/refined_choice.json"), *study.rglob("warps/*.json")]
+    for path in sorted(paths):
+        content = json.loads(path.read_text())
+        (chosen,) = content.keys() - {"recovered_iou", "images"}
+        recovered = ", ".join(
+            f"{key}: {mean:.4f}" for key, mean in content["recovered_iou"].items()
+        )
+        of = "pseudo-masks" if chosen == "prior_weight" else path.stem
+        place = f"`{path.parents[1].name}`"
+        rows.append([of, place, chosen, content[chosen], recovered, content["images"]])
+    heads = ["Of", "Protocol", "Constant", "Chosen", "Overlap with the true mark", "Marks"]
+    return f"**choices**\n\n{markdown(heads, rows)}" if rows else ""
+
+
 def agreement(table: pd.DataFrame) -> str:
     """Return the agreement of targets with the dense reference as Markdown."""
     return markdown(
@@ -247,6 +277,7 @@ KINDS: dict[str, Callable[[pd.DataFrame], str]] = {
     "area_ratio_median": agreement,
     "policy": policies,
     "answer": answers,
+    "samples": sweep,
 }
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
 
@@ -282,6 +313,7 @@ def describe(study: Path, kept: Path) -> str:
         if chart.is_file():
             shutil.copyfile(chart, kept / chart.name)
             text += f"![{path.stem}](results/{kept.name}/{chart.name})\n\n"
+    text += choices(study)
     if list(study.rglob("run.json")):
         text += runs_line(study)
     return text
@@ -296,11 +328,12 @@ def main() -> None:
     name, study = arguments.study, arguments.results / arguments.study
     if not (study / "tables").is_dir():
         raise SystemExit(f"{study}: has no tables. Run the study first, or name --results.")
-    page = ROOT / "docs" / "REPRODUCTION.md"
     before, after = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
     pattern = re.compile(re.escape(before) + ".*?" + re.escape(after), re.DOTALL)
-    if len(pattern.findall(page.read_text())) != 1:
-        raise SystemExit(f"{page}: the markers of {name} are needed there once.")
+    pages = [path for path in (ROOT / "docs").glob("*.md") if pattern.search(path.read_text())]
+    if len(pages) != 1:
+        raise SystemExit(f"docs: the markers of {name} are needed on one page, not {len(pages)}.")
+    (page,) = pages
     text = describe(study, ROOT / "docs" / "results" / name)
     page.write_text(pattern.sub(lambda _: before + text + after, page.read_text()))
 

@@ -17,7 +17,7 @@ from weaklesion.experiments import (
     trainings_of,
 )
 from weaklesion.switches import Config, check_known, protocol_settings
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.training_settings import PROMPTED_MODELS, TrainingSettings
 
 
 def check_config(config: Config) -> None:
@@ -61,6 +61,8 @@ def check_config(config: Config) -> None:
             f"config: select.datasets: no item is about {config['select']['datasets']}. Say in "
             "`like` which dataset of `experiments` each of them stands for."
         )
+    for item in config["select"].get("own_protocols", []):
+        check_known("select.own_protocols", item, config["experiments"])
     for item in items_of(config, *KINDS):
         experiment = experiment_of(config, item)
         runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
@@ -75,6 +77,17 @@ def check_config(config: Config) -> None:
                 raise DataError(
                     f"config: experiments.{item}: {own['arms'][0]} against itself has no gap. Name"
                     " another arm in `against`."
+                )
+        if experiment["kind"] in ("scores", "gap", "policies"):
+            sees_mark = {
+                arm_definition(config, arm)["model"] in PROMPTED_MODELS
+                for arm in experiment["arms"]
+                if has_network(config, arm)
+            }
+            if len(sees_mark) == 2:
+                raise DataError(
+                    f"config: experiments.{item}.arms: networks that are given the mark, and others"
+                    " that are not: two tasks. Give each an item of its own."
                 )
         if not any(has_network(config, arm) for arm in experiment["arms"]):
             raise DataError(f"config: experiments.{item}.arms: at least one needs a network.")

@@ -3,6 +3,7 @@
 Uses only the standard library, for it is read wherever Snakemake itself runs.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ KINDS = (
     "answers",
 )
 ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys of an arm that name another
-VARIANT = r"(k|alpha)([0-9.]+)"
+VARIANT = r"(k|alpha|samples)([0-9.]+)"
 
 
 class Run(NamedTuple):
@@ -49,8 +50,9 @@ class Run(NamedTuple):
 def arm_definition(config: Config, arm: str) -> dict[str, Any]:
     """Return an arm's definition, with what its `base` says where it says nothing itself.
 
-    Published numbers are those of an arm itself only. A variant such as `a1l~k20` or
-    `a1l~alpha10` is the arm with another number of clusters, or weight of the segmentation loss.
+    Published numbers are those of an arm itself only. A variant such as `a1l~k20`, `a1l~alpha10` or
+    `a1l~samples500` is the arm with another number of clusters, weight of the segmentation loss, or
+    number of training samples.
 
     Raises:
         DataError: if the arm, or a base, is not defined, or bases run in a circle.
@@ -70,6 +72,7 @@ def arm_definition(config: Config, arm: str) -> dict[str, Any]:
         changes: dict[str, dict[str, Any]] = {
             "k": {"num_clusters": int(float(value))},
             "alpha": {"training": {"segmentation_weight": float(value)}},
+            "samples": {"training": {"train_samples": int(float(value))}},
         }
         merged = merge(merged, changes[kind])
     return merged
@@ -172,7 +175,8 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
     """Return an item's definition, on the datasets and protocols that the study selects.
 
     Of `select`, `datasets` stand for those that they are or are `like`, and `protocols` for all
-    protocols; null changes nothing. An attribution is between its own two protocols, both ways.
+    protocols but those of the items in `own_protocols`; null changes nothing. An attribution is
+    between its own two protocols, both ways.
 
     Raises:
         DataError: if a dataset, protocol or arm is not defined.
@@ -196,7 +200,11 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
         ]
     if experiment["kind"] == "attribution":
         experiment["protocols"] = config["attribution"]["between"]
-    elif select["protocols"] is not None and experiment["kind"] != "answers":
+    elif (
+        select["protocols"] is not None
+        and experiment["kind"] != "answers"
+        and item not in select.get("own_protocols", ())
+    ):
         experiment["protocols"] = select["protocols"]
     if experiment["kind"] == "gap":  # whose runs it needs as well
         experiment["arms"] = list(dict.fromkeys([*experiment["arms"], *experiment["against"]]))
@@ -297,8 +305,14 @@ def own_values(config: Config, item: str) -> dict[str, float]:
 
 
 def own_value(config: Config, dataset: str, protocol: str, arm: str, over: str) -> float:
-    """Return an arm's number of clusters (`k`), or weight of the segmentation loss (`alpha`)."""
+    """Return the value that an arm itself has of what is swept.
+
+    Its number of clusters (`k`), weight of the segmentation loss (`alpha`), or number of training
+    samples (`samples`), infinite for all of them.
+    """
     settings = training_settings(config, dataset, protocol, arm)
+    if over == "samples":
+        return float(settings["train_samples"] or math.inf)
     return float(settings["num_classes"] if over == "k" else settings["segmentation_weight"])
 
 

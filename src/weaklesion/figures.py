@@ -1,6 +1,7 @@
 """Figures, all in one style that reads in print and to the colour-blind."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,7 +234,11 @@ def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
     axis.set_ylim(mask.shape[0] - 0.5, -0.5)
 
 
-SWEPT = {"k": "Number of clusters K", "alpha": "Weight of the segmentation loss, alpha"}
+SWEPT = {
+    "k": "Number of clusters K",
+    "alpha": "Weight of the segmentation loss, alpha",
+    "samples": "Number of training images",
+}
 
 
 def plot_sweep(
@@ -248,8 +253,8 @@ def plot_sweep(
 
     Args:
         table_csv: a row a point, see `weaklesion.sweeps`.
-        over: `k` or `alpha`.
-        own: dataset to the value that the arm itself has.
+        over: `k`, `alpha` or `samples`.
+        own: dataset to the value that the arm itself has; infinite for all samples.
         title: the figure's title.
         figures: files to write.
     """
@@ -264,9 +269,10 @@ def plot_sweep(
                 block[over], block["ci_low"], block["ci_high"], color=PALETTE[0], alpha=0.2, lw=0
             )
             axis.plot(block[over], block["mean"], marker="o", color=PALETTE[0])
-            axis.axvline(own[str(dataset)], color="0.4", ls="--", lw=1)
+            if math.isfinite(own[str(dataset)]):
+                axis.axvline(own[str(dataset)], color="0.4", ls="--", lw=1)
             axis.set(xlabel=SWEPT[over], ylabel="Test Dice, %", title=f"{dataset}, {protocol}")
-            if over == "alpha":
+            if over != "k":
                 axis.set_xscale("log")
             else:
                 axis.xaxis.get_major_locator().set_params(integer=True)

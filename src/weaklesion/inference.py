@@ -16,12 +16,16 @@ from torch import nn
 from weaklesion.cpu_convolutions import speed_up_on_cpu
 from weaklesion.crf import CRFSettings, refine
 from weaklesion.errors import DataError
+from weaklesion.gate import answer
 from weaklesion.inputs import InputFrame
 from weaklesion.models import build_model
 from weaklesion.predictions import write_predictions
 from weaklesion.progress import progress
+from weaklesion.prompts import PromptSettings, to_source_logits, view_angles, view_inputs
 from weaklesion.samples import read_rows, split_ids
-from weaklesion.steps import EVALUATION_BATCH, network_outputs
+from weaklesion.steps import EVALUATION_BATCH, network_outputs, prompted_logits
+from weaklesion.supervision import read_ellipses
+from weaklesion.training_data import load_prompts
 from weaklesion.training_settings import PARTNER_MODELS, TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -44,6 +48,8 @@ def predict_arm(
     partner: Partner = "nearest",
     seed: int = 0,
     crf: CRFSettings | None = None,
+    gate: float | None = None,
+    consistent: bool = False,
     threads: int = 1,
 ) -> None:
     """Predict the test split with a trained network.
@@ -59,8 +65,10 @@ def predict_arm(
         samples_csv: their samples.
         predictions_npy: written: (T, side, side) uint8 of 0 and 1, for the T test samples.
         predictions_csv: written: `id` of each prediction, and of co-segmentation its `partner` and,
-            of the nearest in shape, the partner's cluster, `partner_cluster`.
-        ellipses_csv: ellipses of the samples, for co-segmentation; those of training are read.
+            of the nearest in shape, the partner's cluster, `partner_cluster`. Of networks that see
+            the mark, `agreement` and `from_network` (`weaklesion.gate.Answer`).
+        ellipses_csv: ellipses of the samples: for networks that see the mark, and for
+            co-segmentation, which reads those of training.
         clusters_csv: their clusters, for co-segmentation; those of training are read.
         embeddings_npy: embeddings of all samples, (N, C), where pairs come from clusters of those:
             the partner is then the training sample with the nearest embedding.
@@ -69,6 +77,8 @@ def predict_arm(
             or `itself`.
         seed: decides which partners are random.
         crf: settings of the CRF that decides from the probabilities; None for at least 0.5.
+        gate: of networks that see the mark, see `weaklesion.gate.answer`.
+        consistent: likewise.
         threads: CPU threads.
 
     Raises:
@@ -79,6 +89,25 @@ def predict_arm(
     model, settings = load_network(model_safetensors, run_json, device)
     ids = split_ids(samples_csv, "test")
     images = read_rows(images_npy, samples_csv, ids)
+    if settings.prompt is not None:
+        prompts = load_prompts(ellipses_csv, ids, device)
+        assert ellipses_csv is not None
+        ellipses = read_ellipses(ellipses_csv)
+        logits = predict_prompted(model, images, prompts, settings)
+        answers = [
+            answer(scores, ellipses[name], gate=gate, consistent=consistent)
+            for name, scores in zip(ids, logits, strict=True)
+        ]
+        table = pd.DataFrame(
+            {
+                "id": ids,
+                "agreement": [given.agreement for given in answers],
+                "from_network": [given.from_network for given in answers],
+            }
+        )
+        masks = np.stack([given.mask for given in answers])
+        write_predictions(masks, table, predictions_npy, predictions_csv)
+        return
     frame = InputFrame(
         side_px=images.shape[1], input_px=settings.input_px, pad_to_hw=settings.pad_to
     )
@@ -153,3 +182,80 @@ def predict_logits(
         logits, _ = network_outputs(model, images[index], frame, settings, beside)
         rows.append(frame.patch_logits(logits).cpu().numpy())
     return np.concatenate(rows)
+
+
+@torch.inference_mode()
+def predict_prompted(
+    model: nn.Module, images: np.ndarray, prompts: torch.Tensor, settings: TrainingSettings
+) -> np.ndarray:
+    """Segment images given their marks, as the mean over eight views of each crop.
+
+    Args:
+        model: a network that sees the mark.
+        images: (N, H, W, 3) uint8.
+        prompts: (N, 5) ellipses on the device, px.
+        settings: the training's.
+
+    Returns:
+        (N, H, W) float32 logits in the images' own pixels.
+    """
+    rows = []
+    batches = torch.arange(len(images)).split(EVALUATION_BATCH)
+    for index in progress(batches, total=len(batches), what="batches predicted"):
+        batch = torch.from_numpy(images[index.numpy()]).to(prompts.device).permute(0, 3, 1, 2)
+        given = prompts[index.to(prompts.device)]
+        inputs = all_views(batch, given, settings)
+        logits = torch.stack(
+            [prompted_logits(model, view, settings) for view in inputs.unbind(1)], dim=1
+        )
+        merged = merge_views(logits, inputs[:, :, 3:4], given, images.shape[1:3], settings)
+        rows.append(merged.cpu().numpy())
+    return np.concatenate(rows)
+
+
+def all_views(
+    images: torch.Tensor, prompts: torch.Tensor, settings: TrainingSettings
+) -> torch.Tensor:
+    """Return a network's inputs, (B, 8, 6, input, input), of the views of each image's crop.
+
+    Args:
+        images: (B, 3, H, W) uint8.
+        prompts: (B, 5) ellipses, px.
+        settings: the training's.
+    """
+    assert settings.prompt is not None
+    margin = PromptSettings(**settings.prompt).margin
+    turns, flips = (values.tolist() for values in view_angles(prompts.device))
+    views = [
+        view_inputs(images, prompts, settings.input_px, margin, turn, flip)[0]
+        for turn, flip in zip(turns, flips, strict=True)
+    ]
+    return torch.stack(views, dim=1)
+
+
+def merge_views(
+    logits: torch.Tensor,
+    valid: torch.Tensor,
+    prompts: torch.Tensor,
+    shape_hw: tuple[int, int],
+    settings: TrainingSettings,
+) -> torch.Tensor:
+    """Return the mean of all views' logits in px of the image, (B, H, W).
+
+    Args:
+        logits: (B, 8, 1, input, input).
+        valid: (B, 8, 1, input, input), 1 where the crop is inside the image.
+        prompts: (B, 5) ellipses, px of an image of `shape_hw`.
+        shape_hw: height and width of the images.
+        settings: the training's.
+    """
+    assert settings.prompt is not None
+    margin = PromptSettings(**settings.prompt).margin
+    turns, flips = (values.tolist() for values in view_angles(prompts.device))
+    views = [
+        to_source_logits(view, inside, prompts, margin, shape_hw, turn, flip)
+        for view, inside, turn, flip in zip(
+            logits.unbind(1), valid.unbind(1), turns, flips, strict=True
+        )
+    ]
+    return torch.stack(views).mean(dim=0)

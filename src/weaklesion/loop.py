@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from weaklesion.augmentation import draw_flips
 from weaklesion.checkpoints import load_last, random_states, save_last, set_random_states
@@ -20,6 +21,7 @@ from weaklesion.inputs import InputFrame
 from weaklesion.optimizers import make_optimizer, make_schedule
 from weaklesion.pairs import epoch_pairs, validation_partners
 from weaklesion.progress import progress
+from weaklesion.prompts import DRAWS
 from weaklesion.steps import evaluate, training_step
 from weaklesion.training_data import SplitData, epoch_batches
 from weaklesion.training_settings import TrainingSettings
@@ -73,8 +75,10 @@ def fit(
     optimizer = make_optimizer(model, settings, recorded=_can_record(train, settings))
     batches_per_epoch = len(make_batches(train, settings, torch.Generator()))
     scheduler = make_schedule(optimizer, settings, batches_per_epoch * settings.steps_per_batch)
-    resume(model, optimizer, scheduler, generator, seen, load_last(last_pt, digest))
+    average = make_average(model, settings)
+    resume(model, optimizer, scheduler, generator, seen, load_last(last_pt, digest), average)
     saved_at, take_step = -math.inf, None
+    kept = model if average is None else average.module
     while len(seen.history) < settings.epochs and not seen.stopped:
         what = f"epoch {len(seen.history) + 1}/{settings.epochs}"
         model.train()
@@ -87,26 +91,30 @@ def fit(
             ]
             losses = []
             for index in progress(turns, total=len(turns), what=f"{what}, steps"):
-                flips = _flips(len(index), settings, generator, device)
+                draws = draw(len(index), settings, generator, device)
                 index = index.to(device)
                 if take_step is None:
-                    take_step = make_step(model, optimizer, train, frame, settings, index, flips)
-                losses.append(take_step(index, flips))
+                    take_step = make_step(model, optimizer, train, frame, settings, index, draws)
+                losses.append(take_step(index, draws))
+                if average is not None:
+                    average.update_parameters(model)
                 if scheduler is not None:
                     scheduler.step()
             row = _mean_losses(torch.stack(losses).cpu(), list(map(len, turns)), what)
         with seen.timed("validation"):
-            row |= evaluate(model, val, partner_images, frame, settings)
+            row |= evaluate(kept, val, partner_images, frame, settings)
         if not math.isfinite(row["val_segmentation_loss"]):
             raise DataError(
                 f"{what}: the validation loss is {row['val_segmentation_loss']}. {CURE}"
             )
         row |= {"epoch": len(seen.history), "learning_rate": optimizer.param_groups[0]["lr"]}
         seen.history.append(row)
-        keep(seen, model, settings)
+        keep(seen, kept, settings)
         if time.perf_counter() - saved_at > save_every_s:
             with seen.timed("saving"):
-                save_last(last_pt, digest, _state(model, optimizer, scheduler, generator, seen))
+                save_last(
+                    last_pt, digest, _state(model, optimizer, scheduler, generator, seen, average)
+                )
             saved_at = time.perf_counter()
         _report(seen, settings)
         on_epoch(row)
@@ -139,6 +147,13 @@ def one_pass(
     )
 
 
+def make_average(model: nn.Module, settings: TrainingSettings) -> AveragedModel | None:
+    """Return the moving average of a network's weights, if `settings` ask for one."""
+    if settings.ema is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
+
+
 def make_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -146,18 +161,18 @@ def make_step(
     frame: InputFrame,
     settings: TrainingSettings,
     index: torch.Tensor,
-    flips: torch.Tensor | None,
+    draws: torch.Tensor | None,
 ) -> Step:
     """Return what takes a training step; on a GPU recorded for batches as large as `index`."""
 
-    def plain(index: torch.Tensor, flips: torch.Tensor | None) -> torch.Tensor:
-        return training_step(model, optimizer, train, index, flips, frame, settings)
+    def plain(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
+        return training_step(model, optimizer, train, index, draws, frame, settings)
 
     if not _can_record(train, settings):
         return plain
-    replayed = recorded(plain, model, optimizer, index, flips)
+    replayed = recorded(plain, model, optimizer, index, draws)
     size = len(index)
-    return lambda index, flips: (replayed if len(index) == size else plain)(index, flips)
+    return lambda index, draws: (replayed if len(index) == size else plain)(index, draws)
 
 
 def _can_record(train: SplitData, settings: TrainingSettings) -> bool:
@@ -169,14 +184,19 @@ def _can_record(train: SplitData, settings: TrainingSettings) -> bool:
         settings.optimizer == "adam"
         and settings.segmentation_loss == "bce"
         and settings.classification_loss == "cross_entropy"
+        and settings.prompt is None
+        and settings.ema is None
     )
     on_gpu = train.images.device.type == "cuda"
     return on_gpu and plain and settings.zero_gradients and settings.schedule == "constant"
 
 
-def _flips(
+def draw(
     count: int, settings: TrainingSettings, generator: torch.Generator, device: torch.device
 ) -> torch.Tensor | None:
+    """Draw all that is random of a batch, see `weaklesion.steps.training_step`."""
+    if settings.prompt is not None:
+        return torch.randn(count, DRAWS, generator=generator).to(device)
     if settings.augmentation == "none":
         return None
     return draw_flips(count, generator).to(device)
@@ -256,6 +276,7 @@ def _state(
     scheduler: torch.optim.lr_scheduler.LRScheduler | None,
     generator: torch.Generator,
     seen: Progress,
+    average: AveragedModel | None,
 ) -> dict[str, Any]:
     """Return everything that the epochs to come depend on."""
     return {
@@ -265,6 +286,7 @@ def _state(
         "scheduler": None if scheduler is None else scheduler.state_dict(),
         "random": random_states(generator),
         "seen": asdict(seen),
+        "average": None if average is None else average.state_dict(),
     }
 
 
@@ -275,6 +297,7 @@ def resume(
     generator: torch.Generator,
     seen: Progress,
     state: dict[str, Any] | None,
+    average: AveragedModel | None = None,
 ) -> None:
     """Put everything into the state that `_state` returned; nothing to do without one."""
     if state is None:
@@ -287,6 +310,8 @@ def resume(
     if scheduler is not None:
         scheduler.load_state_dict(state["scheduler"])
     set_random_states(state["random"], generator)
+    if average is not None:
+        average.load_state_dict(state["average"])
     for key, value in state["seen"].items():
         setattr(seen, key, value)
     logger.info("going on after epoch %d, from last.pt", len(seen.history))

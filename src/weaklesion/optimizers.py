@@ -27,7 +27,8 @@ def make_optimizer(
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-    return torch.optim.Adam(
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(
         model.parameters(),
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,

@@ -3,11 +3,20 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from weaklesion.augmentation import apply_flips
 from weaklesion.inputs import InputFrame, normalise
 from weaklesion.losses import classification_loss, segmentation_loss
+from weaklesion.prompts import (
+    Batch,
+    PromptSettings,
+    sample,
+    soft_edges,
+    training_batch,
+    view_inputs,
+)
 from weaklesion.training_data import SplitData
 from weaklesion.training_settings import TrainingSettings
 
@@ -19,7 +28,7 @@ def training_step(
     optimizer: torch.optim.Optimizer,
     data: SplitData,
     index: torch.Tensor,
-    flips: torch.Tensor | None,
+    draws: torch.Tensor | None,
     frame: InputFrame,
     settings: TrainingSettings,
 ) -> torch.Tensor:
@@ -31,7 +40,8 @@ def training_step(
         data: the training split.
         index: (B,) int64 on the device, the samples of the batch; of pairs, the first half's
             partners are the second half.
-        flips: (B, 2) bool on the device, which of them are flipped; None for no augmentation.
+        draws: on the device, all that is random of the batch: of patches (B, 2) bool, which of them
+            are flipped, or None for no augmentation; of prompts (B, DRAWS) standard normal.
         frame: from patch to input.
         settings: the training's.
 
@@ -39,10 +49,20 @@ def training_step(
         (3,) total, segmentation and classification loss, detached.
     """
     images, targets = data.images[index], data.targets[index]
-    if flips is not None:
-        images, targets = apply_flips(images, flips), apply_flips(targets, flips)
-    logits, class_logits = network_outputs(model, images, frame, settings)
-    segmentation = segmentation_loss(logits, targets, frame, settings)
+    class_logits = None
+    if settings.prompt is not None:
+        assert data.prompts is not None
+        assert draws is not None
+        prompt = PromptSettings(**settings.prompt)
+        batch = training_batch(
+            images, targets, data.prompts[index], draws, settings.input_px, prompt
+        )
+        segmentation = prompted_loss(prompted_logits(model, batch.inputs, settings), batch)
+    else:
+        if draws is not None:
+            images, targets = apply_flips(images, draws), apply_flips(targets, draws)
+        logits, class_logits = network_outputs(model, images, frame, settings)
+        segmentation = segmentation_loss(logits, targets, frame, settings)
     classification = torch.zeros_like(segmentation)
     if class_logits is not None:
         assert data.labels is not None
@@ -96,6 +116,35 @@ def _network_input(images: torch.Tensor, frame: InputFrame) -> torch.Tensor:
     return batch
 
 
+def prompted_logits(
+    model: nn.Module, inputs: torch.Tensor, settings: TrainingSettings
+) -> torch.Tensor:
+    """Run a network that sees the mark; return logits (B, 1, input, input) float32."""
+    with torch.autocast(
+        inputs.device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
+    ):
+        logits: torch.Tensor = model(inputs)
+    return logits.float()
+
+
+def prompted_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the mean cross entropy where the crop is inside the image."""
+    losses = F.binary_cross_entropy_with_logits(logits, batch.targets, reduction="none")
+    return (losses * batch.valid).sum() / batch.valid.sum().clamp(min=1)
+
+
+def plain_batch(data: SplitData, index: torch.Tensor, settings: TrainingSettings) -> Batch:
+    """Return prompts, crops and targets as they are, neither turned nor warped."""
+    assert settings.prompt is not None
+    assert data.prompts is not None
+    margin = PromptSettings(**settings.prompt).margin
+    inputs, points_px = view_inputs(
+        data.images[index], data.prompts[index], settings.input_px, margin, 0.0, 1.0
+    )
+    masks = sample(data.targets[index].float(), points_px) >= 0.5
+    return Batch(inputs, soft_edges(masks), inputs[:, 3:4])
+
+
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
@@ -116,11 +165,20 @@ def evaluate(
     model.eval()
     totals = torch.zeros(3, device=data.images.device)
     for index in torch.arange(len(data.ids), device=data.images.device).split(EVALUATION_BATCH):
-        targets = data.targets[index]
-        partners = None if partner_images is None else partner_images[index]
-        logits, class_logits = network_outputs(model, data.images[index], frame, settings, partners)
-        totals[0] += segmentation_loss(logits, targets, frame, settings) * len(index)
-        pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0] == settings.full_target
+        class_logits = None
+        if settings.prompt is not None:
+            batch = plain_batch(data, index, settings)
+            logits = prompted_logits(model, batch.inputs, settings)
+            totals[0] += prompted_loss(logits, batch) * len(index)
+            pred, ref = logits[:, 0] >= 0, batch.targets[:, 0] >= 0.5
+        else:
+            targets = data.targets[index]
+            partners = None if partner_images is None else partner_images[index]
+            logits, class_logits = network_outputs(
+                model, data.images[index], frame, settings, partners
+            )
+            totals[0] += segmentation_loss(logits, targets, frame, settings) * len(index)
+            pred, ref = frame.crop(logits)[:, 0] >= 0, targets[:, 0] == settings.full_target
         both = (pred & ref).sum(dim=(1, 2))
         sizes = pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))
         dice = torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), 1.0)  # both empty: agreed

@@ -31,7 +31,7 @@ def tabulate_sweep(
     Args:
         runs: dataset, protocol, arm, seed, and the path `scores`.
         points: dataset, protocol, arm and `value` of the setting.
-        over: `k` or `alpha`.
+        over: `k`, `alpha` or `samples`.
         undefined: protocol to what an empty prediction counts as.
         resampling: draws of the intervals.
         table_csv: written: a row a point, Dice in percent.

@@ -9,7 +9,9 @@ import torch
 
 from weaklesion.errors import DataError
 from weaklesion.inputs import InputFrame
+from weaklesion.prompts import ellipse_rows
 from weaklesion.samples import read_rows, split_ids
+from weaklesion.supervision import read_ellipses
 from weaklesion.training_settings import TrainingSettings
 
 
@@ -24,6 +26,7 @@ class TrainingFiles:
         target_ids_csv: `id` of each of the M targets.
         clusters_csv: `id, cluster`; for networks with classes, and for pairs within a cluster.
         weights_pth: verified ImageNet weights of the encoder; None to start from scratch.
+        ellipses_csv: ellipses of the marks, for networks that see them; or None.
         start_safetensors: network of another run, whose encoder the training starts from; or None.
     """
 
@@ -33,6 +36,7 @@ class TrainingFiles:
     target_ids_csv: str | Path
     clusters_csv: str | Path | None = None
     weights_pth: str | Path | None = None
+    ellipses_csv: str | Path | None = None
     start_safetensors: str | Path | None = None
 
 
@@ -45,12 +49,15 @@ class SplitData:
         images: (N, 3, input, input) uint8.
         targets: (N, 1, input, input) uint8 of 0 and 1, or of 0 to 255 where they are soft.
         labels: (N,) int64 clusters, or None.
+        prompts: (N, 5) float32 ellipses of the marks, px (`weaklesion.prompts`), or None. Images
+            and targets are then in the source's pixels.
     """
 
     ids: list[str]
     images: torch.Tensor
     targets: torch.Tensor
     labels: torch.Tensor | None
+    prompts: torch.Tensor | None = None
 
 
 def load_split(
@@ -66,6 +73,8 @@ def load_split(
         DataError: if the split is too small, or targets or labels are not what `settings` says.
     """
     ids = split_ids(files.samples_csv, split)
+    if split == "train" and settings.train_samples is not None:
+        ids = some_ids(ids, settings.train_samples, files.samples_csv)
     if len(ids) < 2:
         raise DataError(
             f"{files.samples_csv}: the split {split} has {len(ids)} samples; two are needed."
@@ -83,12 +92,52 @@ def load_split(
             "Make the supervision again."
         )
     labels = _labels(files.clusters_csv, ids, settings) if settings.needs_clusters else None
+    if settings.prompt is not None:
+        return SplitData(
+            ids,
+            torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous(),
+            torch.from_numpy(targets).to(device)[:, None],
+            None,
+            load_prompts(files.ellipses_csv, ids, device),
+        )
     return SplitData(
         ids,
         frame.load_images(images, device),
         frame.load_targets(targets, device, soft=settings.soft_targets),
         None if labels is None else torch.tensor(labels, device=device),
     )
+
+
+def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:
+    """Return `count` of some ids, the same whatever their order, nested for growing counts.
+
+    Raises:
+        DataError: if there are fewer.
+    """
+    if count > len(ids):
+        raise DataError(
+            f"{samples_csv}: the split train has {len(ids)} samples. Lower train_samples, {count}."
+        )
+    order = np.random.default_rng(0).permutation(sorted(ids))
+    kept = set(order[:count].tolist())
+    return [name for name in ids if name in kept]
+
+
+def load_prompts(
+    ellipses_csv: str | Path | None, ids: list[str], device: torch.device
+) -> torch.Tensor:
+    """Load the ellipses of some samples' marks, (N, 5) float32 px, by id.
+
+    Raises:
+        DataError: if there are none, or a sample has none.
+    """
+    if ellipses_csv is None:
+        raise DataError("a network that sees the mark needs ellipses, and none are given.")
+    ellipses = read_ellipses(ellipses_csv)
+    missing = [name for name in ids if name not in ellipses]
+    if missing:
+        raise DataError(f"{ellipses_csv}: sample {missing[0]} is not in it. Draw again.")
+    return ellipse_rows([ellipses[name] for name in ids]).to(device)
 
 
 def _labels(

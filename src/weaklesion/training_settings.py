@@ -1,7 +1,9 @@
 """Everything that decides a training, besides its seed and its data."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 # Networks of `weaklesion.models.build_model`, each with its module of `weaklesion.networks`.
@@ -16,12 +18,14 @@ NETWORK_MODULES = {
     "drn_coseg": "dilated",
     "cmu_unet": "cmunet",
     "cmu_net": "cmunet",
+    "prompted": "prompted",
 }
 MODELS = tuple(NETWORK_MODULES)
 MULTI_TASK_MODELS = ("a1l", "unetl", "cmu_net")
 PAIR_MODELS = ("acoseg", "acoseg_released", "drn_coseg")
 PARTNER_MODELS = ("acoseg", "drn_coseg")  # in which the partner changes the prediction (T9)
-OWN_ENCODERS = ("cmu_unet", "cmu_net")  # for which there are no ImageNet weights
+PROMPTED_MODELS = ("prompted",)  # which see the mark
+OWN_ENCODERS = ("cmu_unet", "cmu_net", "prompted")  # for which there are no ImageNet weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,7 @@ class TrainingSettings:
     Attributes:
         model: name of a network of `weaklesion.models.build_model`.
         network: what the network's `build` takes beside its name, such as its attention.
+        prompt: of networks that see the mark, see `weaklesion.prompts.PromptSettings`; else None.
         num_classes: number of clusters, for the multi-task networks.
         encoder: encoder's name.
         weights: `imagenet`, or `none` to start from scratch.
@@ -50,10 +55,12 @@ class TrainingSettings:
         iterations: batches of an epoch, drawn from as many passes as that takes; None for one pass.
         patience: epochs without improvement after which to stop, of the validation loss or, with
             `best_dice` and `best_accuracy`, of those; None for never.
+        train_samples: train on so many samples only, the same ones for every seed and a subset of
+            those of any larger number; null for all.
         batch_size: samples a step; a single sample left over joins the last batch, because
             batch normalisation cannot train on one.
         drop_last: leave out the last batch of an epoch if it is not full.
-        optimizer: `adam` or `sgd`.
+        optimizer: `adam`, `adamw` or `sgd`.
         momentum: of SGD.
         weight_decay: L2 penalty.
         learning_rate: the optimiser's at first, or the peak of the one-cycle schedule.
@@ -68,6 +75,7 @@ class TrainingSettings:
         checkpoint: which epoch's weights are kept: `best_loss` (lowest validation segmentation
             loss), `best_dice` (highest validation Dice), `best_accuracy` (of the classes), `last`,
             or `last_if_stopped` (`best_loss`, unless patience ended the training; discrepancy T1).
+        ema: decay of the moving average of the weights that is validated and kept, or None.
         augmentation: `none` or `flips`.
         precision: `float32` or `bfloat16` (autocast).
         deterministic: take deterministic operations; a GPU's that have no such form are logged.
@@ -78,6 +86,7 @@ class TrainingSettings:
 
     model: str
     network: Mapping[str, Any]
+    prompt: Mapping[str, Any] | None
     num_classes: int | None = None
     encoder: str
     weights: Literal["imagenet", "none"]
@@ -93,9 +102,10 @@ class TrainingSettings:
     epochs: int
     iterations: int | None
     patience: int | None
+    train_samples: int | None
     batch_size: int
     drop_last: bool
-    optimizer: Literal["adam", "sgd"]
+    optimizer: Literal["adam", "adamw", "sgd"]
     momentum: float
     weight_decay: float
     learning_rate: float
@@ -105,6 +115,7 @@ class TrainingSettings:
     steps_per_batch: int
     pairs: Literal["cluster", "random"]
     checkpoint: Literal["best_loss", "best_dice", "best_accuracy", "last", "last_if_stopped"]
+    ema: float | None
     augmentation: Literal["none", "flips"]
     precision: Literal["float32", "bfloat16"]
     deterministic: bool
@@ -119,6 +130,12 @@ class TrainingSettings:
                     f" {len(self.focal_weights)}"
                 )
         self._check_network()
+        if (self.prompt is None) == (self.model in PROMPTED_MODELS):
+            raise ValueError(f"prompt: {self.model} and {self.prompt} do not go together")
+        if self.train_samples is not None and self.train_samples < 2:
+            raise ValueError(f"train_samples: two are needed, not {self.train_samples}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema: between 0 and 1, or null, is needed, not {self.ema}")
         if self.model in OWN_ENCODERS and self.weights != "none":
             raise ValueError(f"weights: {self.model} has an encoder of its own: 'none' is needed")
         if self.checkpoint == "best_accuracy" and self.num_classes is None:
@@ -171,3 +188,12 @@ class TrainingSettings:
     def needs_clusters(self) -> bool:
         """Whether training reads the clusters, as classes or to draw pairs."""
         return self.num_classes is not None or (self.is_paired and self.pairs == "cluster")
+
+
+def with_choice(settings: TrainingSettings, choice_json: str | Path | None) -> TrainingSettings:
+    """Return settings with the warp that was chosen (`weaklesion.warp_choice`), if one was."""
+    if choice_json is None:
+        return settings
+    assert settings.prompt is not None
+    choice = json.loads(Path(choice_json).read_text(encoding="utf-8"))
+    return replace(settings, prompt={**settings.prompt, "max_amplitude": choice["max_amplitude"]})

@@ -11,7 +11,11 @@ from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
-from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
+from weaklesion.training_settings import (
+    NETWORK_MODULES,
+    PARTNER_MODELS,
+    PROMPTED_MODELS,
+)
 
 check_config(config)
 
@@ -198,6 +202,11 @@ def arm_of(wildcards):
     return experiments.arm_definition(config, wildcards.arm)
 
 
+def of_arm(key):
+    """Input function: what an arm's definition says, or None."""
+    return lambda wildcards: arm_of(wildcards).get(key)
+
+
 def code_with_network(module):
     """Input function: files of a module, and those of the network that the arm has."""
 
@@ -237,6 +246,46 @@ def starts_from(wildcards):
     return model.format(**dict(wildcards) | {"arm": other}) if other else []
 
 
+def sees_mark(wildcards):
+    """Whether an arm's network is given the mark."""
+    return arm_of(wildcards)["model"] in PROMPTED_MODELS
+
+
+def training_prompts_of(wildcards):
+    """Ellipses of the marks, for networks that see them; nothing for the other arms."""
+    return (
+        str(TARGETS / "ellipses.csv").format(**wildcards)
+        if sees_mark(wildcards)
+        else []
+    )
+
+
+def chooses_warp(config, arm):
+    """Whether how far an arm's images are warped is chosen for it, and not for another."""
+    if not experiments.is_trained(config, arm):
+        return False
+    definition = experiments.arm_definition(config, arm)
+    prompt = definition.get("training", {}).get("prompt") or {"max_amplitude": 0}
+    return prompt["max_amplitude"] is None and "warp_of" not in definition
+
+
+def warp_of(wildcards):
+    """How far an arm's images are warped, where that is chosen; nothing for the other arms."""
+    settings = training_settings(wildcards)
+    if settings["prompt"] is None or settings["prompt"]["max_amplitude"] is not None:
+        return []
+    plain = wildcards.arm.split("~")[0]
+    arm = arm_of(wildcards).get("warp_of", plain)
+    return str(STAGE / "warps/{arm}.json").format(**dict(wildcards) | {"arm": arm})
+
+
+def given_marks_of(wildcards):
+    """Ellipses of the marks that an arm is given: as they are, or perturbed."""
+    marks = arm_of(wildcards).get("marks")
+    ending = f"_{marks}" if marks else ""
+    return str(TARGETS / "ellipses{ending}.csv").format(ending=ending, **wildcards)
+
+
 def takes_nearest(wildcards):
     """Whether an arm's images are predicted with the nearest partner."""
     nearest = partner_of(wildcards) == "nearest"
@@ -251,7 +300,9 @@ def partner_embeddings_of(wildcards):
 
 
 def partner_ellipses_of(wildcards):
-    """Ellipses that partners are chosen by; nothing for arms that need no partner."""
+    """Ellipses that prediction reads: of marks that are seen, or that partners are chosen by."""
+    if sees_mark(wildcards):
+        return given_marks_of(wildcards)
     needed = takes_nearest(wildcards) and not partner_embeddings_of(wildcards)
     return str(TARGETS / "ellipses.csv").format(**wildcards) if needed else []
 
@@ -280,6 +331,8 @@ def target_of(wildcards):
         config, wildcards.dataset, wildcards.protocol, wildcards.arm
     ):
         target = f"{target}_soft"
+    elif arm_of(wildcards).get("marks"):
+        target = f"{target}_{arm_of(wildcards)['marks']}"
     return str(TARGETS / "{target}.npy").format(target=target, **wildcards)
 
 
@@ -287,7 +340,7 @@ def target_ids_of(wildcards):
     """Table with the ids of that target."""
     if arm_of(wildcards)["target"] == "dense":
         return reference_ids_of(wildcards)
-    return str(TARGETS / "ellipses.csv").format(**wildcards)
+    return given_marks_of(wildcards)
 
 
 def training_settings(wildcards):
@@ -362,18 +415,53 @@ JUDGED_TRAININGS = trained_runs(JUDGED_RUNS)
 TABLE1_BLOCKS = list(dict.fromkeys((run.dataset, run.protocol) for run in TABLE1_RUNS))
 
 
+PROMPTED_RUNS = item_runs("prompted") if "prompted" in ITEMS else []
+PROMPTED_BLOCKS = list(
+    dict.fromkeys((run.dataset, run.protocol) for run in PROMPTED_RUNS)
+)
+WARPED_ARMS = list(
+    dict.fromkeys(
+        (run.dataset, run.protocol, run.arm)
+        for run in PROMPTED_RUNS
+        if chooses_warp(config, run.arm)
+    )
+)
+
+
+def ranked_by(wildcards):
+    """Arm by which images of a block are ranked: the study's, or its last with a network."""
+    arms = [
+        run.arm
+        for run in drawn_runs(wildcards)
+        if experiments.has_network(config, run.arm)
+    ]
+    chosen = config["figures"]["ranked_by"]
+    return chosen if chosen in arms else arms[-1]
+
+
 def runs_of_block(wildcards, trained=False, first_seed=False):
     """Runs of one dataset and protocol: all, those with a network, or one a arm."""
+    block = wildcards.dataset, wildcards.protocol
+    prompted = block in PROMPTED_BLOCKS and not (
+        "table1" in ITEMS and block in TABLE1_BLOCKS
+    )
+    item = "prompted" if prompted else "table1"
     return [
         run
-        for run in TABLE1_RUNS
+        for run in (PROMPTED_RUNS if prompted else TABLE1_RUNS)
         if (run.dataset, run.protocol) == (wildcards.dataset, wildcards.protocol)
         and (not trained or experiments.is_trained(config, run.arm))
         and (
-            not first_seed
-            or run.seed == experiments.seeds_of(config, "table1", run.arm)[0]
+            not first_seed or run.seed == experiments.seeds_of(config, item, run.arm)[0]
         )
     ]
+
+
+def colored_arms(wildcards):
+    """Arms among which colours are shared out: all, or those of a block of prompted ones."""
+    runs = drawn_runs(wildcards)
+    of_prompted = all(run in PROMPTED_RUNS for run in runs)
+    return [run.arm for run in runs] if of_prompted else list(config["arms"])
 
 
 def drawn_runs(wildcards):
@@ -444,6 +532,14 @@ def files_for(item):
         "cost": [*tables, *figures],
         "gap": [*tables, *figures],
     }.get(kind, tables)
+    if item == "prompted":
+        files = files + [
+            *(
+                f"figures/contours.{block[0]}.{block[1]}.png"
+                for block in PROMPTED_BLOCKS
+            ),
+            *(f"figures/warps.{'.'.join(place)}.png" for place in WARPED_ARMS),
+        ]
     return [RESULTS / file for file in files]
 
 

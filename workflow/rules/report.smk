@@ -102,10 +102,10 @@ rule plot_contours:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        all_arms=list(config["arms"]),
+        all_arms=colored_arms,
         channel_order=channel_order_of,
         num_images=config["figures"]["contour_images"],
-        ranked_by=config["figures"]["ranked_by"],
+        ranked_by=ranked_by,
         arms=lambda wildcards: described_runs(
             drawn_runs(wildcards),
             predictions="predictions.npy",
@@ -114,6 +114,45 @@ rule plot_contours:
         ),
     script:
         "../scripts/plot_contours.py"
+
+
+rule draw_warps:
+    """Draw what a network that sees the mark is trained on."""
+    input:
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
+        target=target_of,
+        target_ids=target_ids_of,
+        ellipses=training_prompts_of,
+        warp=warp_of,
+        code=module_files("warps"),
+    output:
+        figure=report(
+            RESULTS / "figures/warps.{dataset}.{protocol}.{arm}.png",
+            caption="../report/warps.rst",
+            category="Training",
+            labels={
+                "dataset": "{dataset}",
+                "protocol": "{protocol}",
+                "item": "warps of {arm}",
+            },
+        ),
+    log:
+        LOGS / "draw_warps/{dataset}-{protocol}-{arm}.log",
+    benchmark:
+        BENCHMARKS / "draw_warps/{dataset}-{protocol}-{arm}.tsv"
+    wildcard_constraints:
+        arm=arms_matching(chooses_warp),
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        settings=training_settings,
+        num_samples=config["figures"]["supervision_images"],
+    script:
+        "../scripts/draw_warps.py"
 
 
 rule plot_supervision:

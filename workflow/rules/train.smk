@@ -1,6 +1,39 @@
 # Training and prediction: one job a dataset, protocol, arm and seed.
 
 
+rule choose_warp:
+    """Choose how far an arm's images are warped, by the marks that short trainings recover."""
+    input:
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
+        target=target_of,
+        target_ids=target_ids_of,
+        ellipses=training_prompts_of,
+        code=code_with_network("warp_choice"),
+    output:
+        recovery=STAGE / "warps/{arm}_recovery.csv",
+        choice=STAGE / "warps/{arm}.json",
+    log:
+        LOGS / "choose_warp/{dataset}-{protocol}-{arm}.log",
+    benchmark:
+        BENCHMARKS / "choose_warp/{dataset}-{protocol}-{arm}.tsv"
+    wildcard_constraints:
+        arm=arms_matching(chooses_warp),
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        gpu=1,
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        settings=training_settings,
+        short=config["short_training"],
+        recovery=config["recovery"],
+        seed=config["seeds"][0],
+    script:
+        "../scripts/choose_warp.py"
+
+
 rule train_arm:
     """Train one arm with one seed."""
     input:
@@ -11,6 +44,8 @@ rule train_arm:
         clusters=clusters_of,
         weights=weights_of,
         starts_from=starts_from,
+        ellipses=training_prompts_of,
+        warp=warp_of,
         epochs_of=epochs_of,
         code=code_with_network("training"),
     output:
@@ -70,6 +105,8 @@ rule predict_arm:
         encoding=switch("clusters", "encoding"),
         partner=partner_of,
         crf=None,
+        gate=of_arm("gate"),
+        consistent=of_arm("consistent"),
     script:
         "../scripts/predict_arm.py"
 
@@ -87,6 +124,8 @@ use rule predict_arm as predict_arm_with_crf with:
         encoding=switch("clusters", "encoding"),
         partner=partner_of,
         crf=config["crf"],
+        gate=None,
+        consistent=None,
 
 
 rule measure_accuracy:

@@ -19,6 +19,8 @@ with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_
         partner=snakemake.params.partner,
         seed=int(snakemake.wildcards.seed),
         crf=CRFSettings(**snakemake.params.crf) if snakemake.params.crf else None,
+        gate=snakemake.params.gate,
+        consistent=bool(snakemake.params.consistent),
         predictions_npy=snakemake.output.predictions,
         predictions_csv=snakemake.output.ids,
         threads=snakemake.threads,

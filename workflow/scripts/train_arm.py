@@ -8,7 +8,7 @@ from weaklesion.devices import claimed_device
 from weaklesion.scratch import node_local
 from weaklesion.training import train_arm
 from weaklesion.training_data import TrainingFiles
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.training_settings import TrainingSettings, with_choice
 
 resources = snakemake.resources
 scratch = resources.tmpdir if resources.get("node_local", 0) else None
@@ -26,10 +26,13 @@ with (
             target_ids_csv=snakemake.input.target_ids,
             clusters_csv=snakemake.input.clusters or None,
             weights_pth=snakemake.input.weights or None,
+            ellipses_csv=snakemake.input.ellipses or None,
             start_safetensors=snakemake.input.starts_from or None,
         ),
         run_dir=Path(snakemake.output.model).parent,
-        settings=TrainingSettings(**snakemake.params.settings),
+        settings=with_choice(
+            TrainingSettings(**snakemake.params.settings), snakemake.input.warp or None
+        ),
         seed=int(snakemake.wildcards.seed),
         epochs_of_json=snakemake.input.epochs_of or None,
         threads=snakemake.threads,

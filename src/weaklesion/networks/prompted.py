@@ -1,0 +1,21 @@
+"""A small residual U-Net for images with their prompts: `prompted`. MONAI's."""
+
+from monai.networks.nets import UNet
+from torch import nn
+
+WIDTHS = (24, 48, 96, 128)
+INPUT_CHANNELS = 6  # image, validity, prompt, discriminant
+
+
+def build(name: str, encoder: str, head: dict[str, float] | None) -> nn.Module:
+    """Build the network from scratch: (N, 6, H, W) to logits (N, 1, H, W), multiples of 8."""
+    return UNet(
+        spatial_dims=2,
+        in_channels=INPUT_CHANNELS,
+        out_channels=1,
+        channels=WIDTHS,
+        strides=(2, 2, 2),
+        num_res_units=2,
+        norm="BATCH",
+        act="PRELU",
+    )

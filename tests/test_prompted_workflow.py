@@ -1,0 +1,93 @@
+"""What the rules of networks that see the mark read, and what they read never."""
+
+import re
+
+from workflow import overlay, snakemake
+
+STUDY = {
+    "seeds": [1],
+    "select": {"items": ["prompted", "mark_noise3"]},
+    "experiments": {
+        "prompted": {
+            "arms": ["ellipse", "shrunken", "prompted_copy", "prompted", "prompted_refined",
+                     "prompted_dense"],
+        },
+    },
+}  # fmt: skip
+
+
+def jobs_of(output):
+    """Rule, inputs and outputs of every job of a dry run."""
+    for block in re.split(r"\n(?=(?:local)?rule \w+:)", output):
+        name = re.match(r"(?:local)?rule (\w+):", block.strip())
+        if name:
+            files = [re.search(rf"^    {key}: (.*)$", block, re.MULTILINE)
+                     for key in ("input", "output")]  # fmt: skip
+            yield name[1], *(set(found[1].split(", ")) if found else set() for found in files)
+
+
+def test_dense_masks_are_read_where_predictions_are_scored_and_nowhere_before(tmp_path):
+    output = snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))
+    jobs = list(jobs_of(output))
+    names = {name for name, _, _ in jobs}
+    assert {"choose_prior_weight", "draw_refined", "draw_shrunken", "choose_warp"} <= names
+    readers = [
+        (name, sorted(made))
+        for name, read, made in jobs
+        if any(path.endswith("patches/reference.npy") for path in read)
+    ]
+    assert {name for name, _ in readers} == {
+        "score_predictions",
+        "plot_contours",  # of predictions and scores, for the report
+        "train_arm",  # the bound alone, which is trained on dense masks of the training split
+    }
+    trained = [made for name, made in readers if name == "train_arm"]
+    assert len(trained) == 1
+    assert all("/prompted_dense/" in path for path in trained[0])
+    # and nothing that is made of a score, or of the bound, is read by a training or a prediction
+    after = {path for name, _, made in jobs if name == "score_predictions" for path in made}
+    after |= set(trained[0])
+    for name, read, made in jobs:
+        if name in ("score_predictions", "tabulate_scores", "plot_contours", "all"):
+            continue
+        if any("/prompted_dense/" in path for path in made):
+            continue
+        assert not read & after, name
+
+
+def test_a_warp_is_chosen_once_for_all_arms_that_take_it(tmp_path):
+    jobs = list(jobs_of(snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))))
+    chosen = {
+        path.rsplit("/", 1)[1] for name, _, made in jobs if name == "choose_warp" for path in made
+    }
+    assert chosen == {f"{arm}{ending}" for arm in ("prompted", "prompted_refined")
+                      for ending in (".json", "_recovery.csv")}  # fmt: skip
+    reads = {
+        next(iter(made)).split("/runs/")[1].split("/")[0]: {
+            path for path in read if "/warps/" in path
+        }
+        for name, read, made in jobs
+        if name == "train_arm"
+    }
+    of_arm = {arm: {path.rsplit("/", 1)[1] for path in paths} for arm, paths in reads.items()}
+    assert of_arm == {
+        "prompted": {"prompted.json"},
+        "prompted_refined": {"prompted_refined.json"},
+        "prompted_dense": {"prompted_refined.json"},
+        "prompted_copy": set(),
+    }
+
+
+def test_perturbed_marks_are_given_to_what_is_compared_under_them(tmp_path):
+    jobs = list(jobs_of(snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))))
+    given = {
+        next(iter(made)).split("/runs/")[1].split("/")[0]: {
+            path.rsplit("/", 1)[1] for path in read if "/targets/" in path
+        }
+        for name, read, made in jobs
+        if name in ("predict_arm", "predict_target")
+    }
+    assert given["prompted_refined"] == {"ellipses.csv"}
+    assert given["prompted_refined_noise3"] == {"ellipses_noise3.csv"}
+    assert given["ellipse_noise3"] == {"ellipse_noise3.npy", "ellipses_noise3.csv"}
+    assert given["ellipse"] == {"ellipse.npy", "ellipses.csv"}

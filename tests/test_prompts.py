@@ -1,0 +1,194 @@
+"""Warp and refit: what a network that sees the mark is shown, and how it is mapped back."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
+from weaklesion.prompts import (
+    DRAWS,
+    EDGE_PX,
+    FIELD_NOISE,
+    PromptSettings,
+    discriminant,
+    displacement,
+    ellipse_rows,
+    refit,
+    soft_edges,
+    to_source_logits,
+    training_batch,
+    view_angles,
+    view_inputs,
+)
+
+SHAPE = (150, 200)
+COUNT = 12
+LESION, SKIN = 80, 200
+
+
+def marked(seed=0):
+    """Ellipses, and images in which they are one level and all else another."""
+    rng = np.random.default_rng(seed)
+    ellipses = [
+        Ellipse(
+            rng.uniform(80, 120),
+            rng.uniform(60, 90),
+            rng.uniform(50, 90),
+            rng.uniform(25, 45),
+            rng.uniform(0, 180),
+        ).canonical()
+        for _ in range(COUNT)
+    ]
+    masks = np.stack([draw_ellipse(ellipse, SHAPE) for ellipse in ellipses])
+    targets = torch.from_numpy(masks.astype(np.uint8))[:, None]
+    images = torch.where(targets > 0, LESION, SKIN).to(torch.uint8).repeat(1, 3, 1, 1)
+    return ellipses, images, targets
+
+
+def batch_of(amplitude, *, mark_noise=0.0, seed=0):
+    ellipses, images, targets = marked()
+    draws = torch.randn(COUNT, DRAWS, generator=torch.Generator().manual_seed(seed))
+    settings = PromptSettings(margin=1.4, max_amplitude=amplitude, clip=0.8, mark_noise=mark_noise)
+    return training_batch(images, targets, ellipse_rows(ellipses), draws, 64, settings)
+
+
+def dice(first, second):
+    both = (first & second).sum(dim=(-1, -2))
+    return 2 * both / (first.sum(dim=(-1, -2)) + second.sum(dim=(-1, -2)))
+
+
+def test_without_a_warp_the_prompt_is_the_target():
+    batch = batch_of(0.0)
+    assert dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).min() > 0.97
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 0.3, 2.0])
+def test_the_image_is_warped_with_its_target(amplitude):
+    batch = batch_of(amplitude)
+    inside = batch.valid[:, 0] > 0
+    middle = (LESION + SKIN) / 2 / 255
+    dark = (batch.inputs[:, 0] * 0.229 + 0.485 < middle) & inside
+    assert dice(dark, (batch.targets[:, 0] >= 0.5) & inside).min() > 0.97
+
+
+def test_the_further_the_warp_the_less_the_prompt_says():
+    said = [
+        dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).mean()
+        for batch in map(batch_of, (0.0, 0.3, 1.0, 2.0))
+    ]
+    assert said == sorted(said, reverse=True)
+    assert said[-1] < 0.93
+
+
+def test_the_prompt_is_the_ellipse_of_the_warped_target():
+    """As marks are made, so that prompts in training are like those at test."""
+    batch = batch_of(1.0)
+    for prompt, target in zip(batch.inputs[:, 4], batch.targets[:, 0], strict=True):
+        found = fit_ellipse((target >= 0.5).numpy())
+        assert ellipse_iou(found, fit_ellipse((prompt >= 0).numpy())) > 0.93
+
+
+def test_a_prompt_fits_into_its_crop():
+    batch = batch_of(2.0)
+    prompted = batch.inputs[:, 4] >= 0
+    edges = torch.cat([prompted[:, 0], prompted[:, -1], prompted[:, :, 0], prompted[:, :, -1]], 1)
+    assert not edges.any()
+
+
+def test_a_perturbed_prompt_leaves_the_target_alone():
+    exact, noisy = batch_of(0.3), batch_of(0.3, mark_noise=0.1)
+    exact_dice, noisy_dice = (
+        dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).mean() for batch in (exact, noisy)
+    )
+    assert noisy_dice < exact_dice - 0.02
+
+
+def test_the_same_draws_give_the_same_batch_and_others_another():
+    first, again, other = batch_of(1.0), batch_of(1.0), batch_of(1.0, seed=1)
+    assert torch.equal(first.inputs, again.inputs)
+    assert not torch.equal(first.inputs, other.inputs)
+
+
+def test_a_target_that_has_no_ellipse_keeps_its_prompt():
+    ellipses, _, _ = marked()
+    turn, flip = torch.tensor([0.7]), torch.tensor([-1.0])
+    empty = np.zeros((1, 96, 96), bool)
+    (row,) = refit(empty, ellipse_rows(ellipses[:1]), turn, flip, torch.zeros(1, 5), 0.0).tolist()
+    expected = ellipses[0].height / ellipses[0].width
+    assert row[:2] == pytest.approx([0, 0], abs=1e-6)
+    assert row[2] == pytest.approx(0.5, abs=1e-6)
+    assert row[3] / row[2] == pytest.approx(expected, rel=1e-5)
+    wanted = -(math.radians(ellipses[0].angle_deg) - 0.7)
+    assert math.sin(row[4] - wanted) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_displacement_is_bounded_and_smooth():
+    noise = torch.randn(8, FIELD_NOISE, generator=torch.Generator().manual_seed(0))
+    field = displacement(noise, torch.full((8,), 5.0), 0.8)
+    assert field.abs().max() == pytest.approx(0.8)
+    calm = displacement(noise, torch.full((8,), 0.3), 0.8)
+    assert (calm[..., 1:] - calm[..., :-1]).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("view", range(8))
+def test_every_view_is_mapped_back_to_the_pixel(view):
+    ellipses, images, targets = marked()
+    prompts = ellipse_rows(ellipses)
+    turn, flip = (values[view].item() for values in view_angles(torch.device("cpu")))
+    inputs, _ = view_inputs(images, prompts, 64, 1.4, turn, flip)
+    valid = inputs[:, 3:4]
+    back = to_source_logits(inputs[:, 4:5], valid, prompts, 1.4, SHAPE, turn, flip) >= 0
+    assert dice(back, targets[:, 0] > 0).min() > 0.985
+
+
+def test_what_a_network_says_outside_the_image_does_not_count():
+    ellipse = Ellipse(20.0, 70.0, 90.0, 40.0, 0.0)  # leaves the image on the left
+    prompts = ellipse_rows([ellipse])
+    images = torch.zeros(1, 3, *SHAPE, dtype=torch.uint8)
+    inputs, _ = view_inputs(images, prompts, 64, 1.4, 0.0, 1.0)
+    valid = inputs[:, 3:4]
+    logits = torch.where(valid > 0, -2.0, 50.0)
+    back = to_source_logits(logits, valid, prompts, 1.4, SHAPE, 0.0, 1.0)
+    assert (valid == 0).any()
+    assert back.max() == pytest.approx(-2.0, abs=1e-4)
+
+
+def test_views_differ():
+    ellipses, images, _ = marked()
+    prompts = ellipse_rows(ellipses)
+    turns, flips = (values.tolist() for values in view_angles(torch.device("cpu")))
+    seen = {
+        view_inputs(images, prompts, 32, 1.4, turn, flip)[0].numpy().tobytes()
+        for turn, flip in zip(turns, flips, strict=True)
+    }
+    assert len(seen) == 8
+
+
+def test_soft_edges_are_half_at_the_edge_and_grow_inwards():
+    mask = torch.zeros(1, 1, 20, 20, dtype=torch.bool)
+    mask[..., 5:15, 5:15] = True
+    soft = soft_edges(mask)[0, 0]
+    assert ((soft >= 0.5) == mask[0, 0]).all()
+    assert soft[10, 5].item() == pytest.approx(1 / (1 + math.exp(-0.5 / EDGE_PX)), abs=1e-3)
+    assert soft[10, 10] > soft[10, 6] > soft[10, 5] > soft[10, 4] > soft[10, 3]
+
+
+def test_the_discriminant_tells_inside_from_around_and_is_nothing_outside_the_image():
+    rng = torch.Generator().manual_seed(0)
+    radius = torch.linspace(0, 2, 40).repeat(40, 1)[None, None]
+    levels = torch.where(radius < 1, 0.3, 0.0) + 0.05 * torch.randn(1, 3, 40, 40, generator=rng)
+    valid = torch.ones(1, 1, 40, 40)
+    valid[..., :5, :] = 0
+    told = discriminant(levels * valid, valid, radius)
+    seen = (valid > 0) & ((radius < 0.95) | (radius > 1.05))
+    assert ((told > 0) == (radius < 1))[seen].float().mean() > 0.97
+    assert not told[valid == 0].any()
+    assert told.abs().max() <= 1
+
+
+def test_the_discriminant_of_an_image_of_one_level_is_finite_and_says_nothing():
+    radius = torch.linspace(0, 2, 40).repeat(40, 1)[None, None]
+    told = discriminant(torch.full((1, 3, 40, 40), 0.4), torch.ones(1, 1, 40, 40), radius)
+    assert told.abs().max() < 1e-4
