@@ -122,6 +122,36 @@ def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]
     return ids
 
 
+def two_volumes_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]]:
+    """Split the samples of two volumes: one tests, the other trains and validates.
+
+    Too few for a study; it shows that one runs. Every fifth slice of the training volume validates.
+
+    Args:
+        groups: sample id, `<volume>_<slice>_<part>`, to volume.
+        seed: 1 for the first volume to test, 2 for the second.
+
+    Returns:
+        `train`, `val` and `test`: sample ids, sorted.
+
+    Raises:
+        DataError: if there are not two volumes, or the seed is another.
+    """
+    volumes = sorted(set(groups.values()))
+    if len(volumes) != 2 or seed not in (1, 2):
+        raise DataError(
+            f"split: two_volumes needs two volumes, not {len(volumes)}, and split_seed 1 or 2."
+        )
+    tested = volumes[seed - 1]
+    ids: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    slices = sorted({name.rsplit("_", 1)[0] for name in groups if groups[name] != tested})
+    validated = set(slices[::5])
+    for name in sorted(groups):
+        others = "val" if name.rsplit("_", 1)[0] in validated else "train"
+        ids["test" if groups[name] == tested else others].append(name)
+    return ids
+
+
 def stratified_split(labels: Mapping[str, int], *, seed: int) -> dict[str, list[str]]:
     """Split samples 80/10/10 % within each cluster; patients are not kept apart.
 

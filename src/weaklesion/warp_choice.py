@@ -35,13 +35,11 @@ class ShortTraining:
 
     Attributes:
         amplitudes: largest warps to choose from; of equals the smaller.
-        epochs: of each training.
-        train_samples: of each training; all if there are fewer.
+        steps: of each training.
     """
 
     amplitudes: Sequence[float]
-    epochs: int
-    train_samples: int
+    steps: int
 
 
 def choose_amplitude(
@@ -80,15 +78,13 @@ def choose_amplitude(
         for name in drawn
     }
     prompts = ellipse_rows([given[name] for name in drawn]).to(device)
-    num_train = min(short.train_samples, len(split_ids(files.samples_csv, "train")))
     rows = []
     for amplitude in short.amplitudes:
         chosen = replace(
             settings,
             prompt={**settings.prompt, "max_amplitude": amplitude},
-            epochs=short.epochs,
-            iterations=None,
-            train_samples=num_train,
+            epochs=1,
+            iterations=short.steps,
         )
         with TemporaryDirectory() as folder:
             train_arm(files=files, run_dir=folder, settings=chosen, seed=seed, threads=threads)

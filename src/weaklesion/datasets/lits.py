@@ -27,7 +27,7 @@ from weaklesion.patches import (
     write_patches,
 )
 from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
-from weaklesion.splits import published_split, volume_split
+from weaklesion.splits import published_split, two_volumes_split, volume_split
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ class Settings:
             then is no square and is squeezed, as released.
         min_ellipse_iou: samples whose ellipse overlaps their reference less are left out of every
             split, as released (G11); 0 leaves none out.
-        split: `group` by volume, or `published`, by the released index files.
+        split: `group` by volume; `published`, by the released index files; or `two_volumes`, of
+            which one tests and the other trains (`weaklesion.splits.two_volumes_split`).
         published_split: those files (.npy of positions) by split; None without.
         limit: at most so many samples of a split.
     """
@@ -64,7 +65,7 @@ class Settings:
     margin_px: int
     border: Literal["replicate", "clip"]
     min_ellipse_iou: float
-    split: Literal["group", "published"]
+    split: Literal["group", "published", "two_volumes"]
     published_split: dict[str, str] | None = None
     limit: dict[str, int]
 
@@ -105,6 +106,8 @@ def make_patches(
         if settings.split == "published":
             assert settings.published_split is not None
             return published_split(list(groups), settings.published_split, PUBLISHED_SAMPLES)
+        if settings.split == "two_volumes":
+            return two_volumes_split(groups, seed=settings.split_seed)
         return volume_split(groups, seed=settings.split_seed)
 
     write_patches(
