@@ -19,12 +19,14 @@ from weaklesion.inference import predict_arm
 from weaklesion.loop import Progress, keep
 from weaklesion.optimizers import make_optimizer, make_schedule
 from weaklesion.predictions import predict_target
+from weaklesion.recovery import RecoverySettings
 from weaklesion.samples import read_samples, split_ids
 from weaklesion.steps import training_step
 from weaklesion.supervision import draw_ellipses, draw_soft_ellipses
 from weaklesion.training import train_arm
 from weaklesion.training_data import TrainingFiles, epoch_batches, some_ids
 from weaklesion.training_settings import TrainingSettings, with_choice
+from weaklesion.warp_choice import ShortTraining, choose_amplitude
 
 SETTINGS = {
     "model": "a1",
@@ -459,6 +461,35 @@ def test_a_chosen_warp_takes_the_place_of_none(tmp_path):
     )
     assert with_choice(open_, None) == open_
     assert with_choice(open_, tmp_path / "choice.json").prompt["max_amplitude"] == 2.0
+
+
+def test_the_warp_is_chosen_by_the_marks_of_validation_samples(patches, supervised, tmp_path):
+    def choose(name, **files):
+        settings = TrainingSettings(**SETTINGS | PROMPTED)
+        choose_amplitude(
+            files=TrainingFiles(**training_files(patches, supervised, settings) | files),
+            settings=settings,
+            short=ShortTraining(amplitudes=[0.3, 2.0], steps=4),
+            recovery=RecoverySettings(mark_noise=0.06, images=9, seed=0),
+            seed=1,
+            recovery_csv=tmp_path / f"{name}.csv",
+            choice_json=tmp_path / f"{name}.json",
+        )
+        return json.loads((tmp_path / f"{name}.json").read_text())
+
+    choice = choose("first")
+    table = pd.read_csv(tmp_path / "first.csv", dtype={"id": str})
+    assert set(table["id"]) < set(split_ids(patches / "samples.csv", "val"))
+    means = table.groupby("max_amplitude")["recovered_iou"].mean()
+    assert len(means) == 2
+    assert table.groupby("max_amplitude").size().tolist() == [9, 9] == [choice["images"]] * 2
+    assert means[choice["max_amplitude"]] == means.max()
+    # nothing of the test split is read
+    samples = read_samples(patches / "samples.csv")
+    targets = np.array(read_array(supervised / "ellipse.npy"))
+    targets[samples.loc[samples["split"] == "test", "row"]] = 0
+    np.save(tmp_path / "target.npy", targets)
+    assert choose("blind", target_npy=tmp_path / "target.npy") == choice
 
 
 def test_a_network_that_sees_the_mark_needs_its_ellipses(train):
