@@ -304,6 +304,15 @@ def test_a_table_that_is_none_stops_the_call(model, tmp_path, text, cause):
     assert cause in result.output
 
 
+def test_a_full_disk_stops_the_call(model, tmp_path, images, monkeypatch):
+    _, rows = images
+    monkeypatch.setattr("weaklesion.segment.cv2.imwrite", lambda *_: False)
+    result, measured = run(model, tmp_path, rows)
+    assert result.exit_code == 1
+    assert "cannot be written. Check permissions and space; run it again." in result.output
+    assert measured is None
+
+
 def test_a_folder_without_a_network_that_sees_marks(tmp_path, images):
     _, rows = images
     result, _ = run(tmp_path, tmp_path, rows)

@@ -56,8 +56,11 @@ def segment(
                 gate=gate, consistent=consistent, window_hu=window, threads=threads
             ),
         )
-    except DataError as error:
-        typer.echo(f"weaklesion: {error}", err=True)
+    except (DataError, OSError) as error:
+        cure = (
+            "" if isinstance(error, DataError) else ". Check permissions and space; run it again."
+        )
+        typer.echo(f"weaklesion: {error}{cure}", err=True)
         raise typer.Exit(1) from error
     typer.echo(
         f"{counts['network']} marks segmented; {counts['ellipse']} answered by their ellipse, for"

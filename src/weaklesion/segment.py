@@ -133,6 +133,8 @@ def segment(
     if done:
         logger.info("%d of %d marks are done already", len(done), len(marks))
     with (out / "journal.jsonl").open("a", encoding="utf-8") as journal:
+        if journal.tell():
+            journal.write("\n")  # ends a line that was cut off; an empty one is passed over
         batches = [todo[i : i + MARKS_A_BATCH] for i in range(0, len(todo), MARKS_A_BATCH)]
         for batch in progress(batches, total=len(batches), what="batches of marks"):
             opened, causes = _open_all(batch, settings)
@@ -310,7 +312,7 @@ def _segment_batch(
         }
         write_mask(out / files["mask"], mask, mark, picture)
         write_overlay(out / files["overlay"], picture.levels, mask, mark, ellipse)
-        yield mark, measure(mark, picture, ellipse, mask, found, settings) | files
+        yield mark, measure(mark, picture, mask, found, settings) | files
 
 
 @dataclass(frozen=True)
@@ -371,7 +373,7 @@ def write_mask(path: Path, mask: np.ndarray, mark: Mark, picture: Picture) -> No
     """Write a mask as PNG of 0 and 255, or, of a volume, as NIfTI of 0 and 1 in its geometry."""
     with written_whole(path) as beside:
         if picture.volume is None:
-            cv2.imwrite(str(beside), mask * 255)
+            _write_png(beside, mask * 255)
             return
         whole = np.zeros(picture.volume.shape, dtype=np.uint8)
         place = (..., mark.slice or 0) if whole.ndim == 3 else (...,)
@@ -415,13 +417,17 @@ def write_overlay(
     for start, end in (place(mark.points[:2]), place(mark.points[2:])):
         cv2.line(drawn, start.tolist(), end.tolist(), MARKED, 1, cv2.LINE_AA)
     with written_whole(path) as beside:
-        cv2.imwrite(str(beside), drawn[..., ::-1])
+        _write_png(beside, drawn[..., ::-1])
+
+
+def _write_png(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), image):  # which raises nothing itself
+        raise OSError(f"{path} cannot be written")
 
 
 def measure(
     mark: Mark,
     picture: Picture,
-    ellipse: Ellipse,
     mask: np.ndarray,
     found: Answer,
     settings: SegmentSettings,
@@ -437,8 +443,8 @@ def measure(
         "agrees": found.agreement >= settings.gate,
         "agreement": found.agreement,
         "area_px": int(mask.sum()),
-        "given_long_px": ellipse.width,
-        "given_short_px": ellipse.height,
+        "given_long_px": math.dist(mark.points[0], mark.points[1]),
+        "given_short_px": math.dist(mark.points[2], mark.points[3]),
     }
     if not mask.any():
         return row
@@ -446,8 +452,8 @@ def measure(
     row |= {
         "long_px": measured.long_px,
         "short_px": measured.short_px,
-        "long_difference_px": measured.long_px - ellipse.width,
-        "short_difference_px": measured.short_px - ellipse.height,
+        "long_difference_px": measured.long_px - row["given_long_px"],
+        "short_difference_px": measured.short_px - row["given_short_px"],
     }
     if spacing is not None:
         row |= {
