@@ -117,6 +117,22 @@ def test_two_tasks_never_share_a_table(config):
         check_config(config)
 
 
+@pytest.mark.parametrize(
+    ("arm", "change", "cause"),
+    [
+        ("prompted_dense", {"warp_of": "nobody"}, "warp_of is 'nobody'"),
+        ("ellipse_noise3", {"marks": "noise9"}, "marks is 'noise9'"),
+        ("prompted", {"marks": "noise3"}, "for a trained network that sees the mark"),
+        ("a1", {"gate": 0.8}, "gate: its network does not see the mark"),
+        ("prompted", {"crf": True}, "crf: not for a network that sees the mark"),
+    ],
+)
+def test_what_an_arm_says_of_its_mark_is_checked(config, arm, change, cause):
+    config["arms"][arm] |= change
+    with pytest.raises(DataError, match=cause):
+        check_config(config)
+
+
 def test_one_switch_is_flipped_alone(config):
     def differing(first, second, stage, **arm):
         settings = [stage_settings(config, "ham10k", p, stage, **arm) for p in (first, second)]

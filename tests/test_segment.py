@@ -1,5 +1,7 @@
 """`weaklesion segment`: marks on files of any kind, with a network whose answer is known."""
 
+from dataclasses import replace
+
 import cv2
 import nibabel
 import numpy as np
@@ -7,13 +9,17 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from PIL import Image
+from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
+import weaklesion.segment
 from weaklesion import experiments
 from weaklesion.cli import app
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.gate import answer
+from weaklesion.inference import predict_prompted
 from weaklesion.metrics import dice
+from weaklesion.prompts import ellipse_rows
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.samples import RECIST_COLUMNS
 from weaklesion.training_settings import TrainingSettings
@@ -165,10 +171,40 @@ def test_a_16_bit_png_holds_hounsfield_units(model, tmp_path):
     result, measured = run(model, tmp_path, [{"id": "l", "image": "slice.png"} | mark_of(mask)])
     assert result.exit_code == 0, result.output
     assert dice(mask, read_png(tmp_path / "out" / measured.loc["l", "mask"])) > 0.95
-    # a window in which both are white: nothing to see, and nothing made up
-    run(model, tmp_path, None, "--window", "-1000", "-500")
+    # a window in which both are white: nothing is to be seen, and nothing is made up
     _, blind = run(model, tmp_path, None, "--window", "-1000", "-500")
-    assert blind.loc["l", "area_px"] != measured.loc["l", "area_px"]
+    assert len(blind) == 0
+    refused = pd.read_csv(tmp_path / "out" / "refused.csv")
+    assert "one level about the mark" in refused["cause"][0]
+    assert not list((tmp_path / "out" / "masks").iterdir())
+
+
+def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
+    masks, rows = images
+    ids = ["m0", "m2"]  # PNG
+    network, trained = weaklesion.segment.load_network()
+    pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
+    prompts = ellipse_rows([fit_ellipse(masks[name]) for name in ids])
+    logits = predict_prompted(network, pictures, prompts, trained)
+    run(model, tmp_path, [row for row in rows if row["id"] in ids])
+    for name, scores in zip(ids, logits, strict=True):
+        found = read_png(tmp_path / "out" / "masks" / f"{name}.png")
+        expected = answer(scores, fit_ellipse(masks[name]), gate=0.8).mask
+        assert dice(expected, found) > 0.995
+
+
+def test_units_of_a_volume_are_taken_into_account(model, tmp_path):
+    rng = np.random.default_rng(3)
+    mask = lobed(rng)
+    volume = nibabel.Nifti1Image(
+        np.where(mask, 100.0, 0.0).T.astype(np.float32), np.diag([500, 500, 1, 1])
+    )
+    volume.header.set_xyzt_units("micron")
+    nibabel.save(volume, tmp_path / "v.nii")
+    _, measured = run(model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
+    row = measured.loc["l"]
+    assert row["area_mm2"] == pytest.approx(row["area_px"] * 0.25)
+    assert nibabel.load(tmp_path / "out" / row["mask"]).shape == (SHAPE[1], SHAPE[0])
 
 
 def test_a_large_image_is_shrunk_for_the_network_and_its_mask_is_not(model, tmp_path):
@@ -203,18 +239,17 @@ def test_each_bad_mark_is_refused_with_its_cause_and_the_rest_goes_through(model
     good, first = rows[0], rows[1]
     ends = {name: first[name] for name in RECIST_COLUMNS}
     long_as_short = {name: ends[name.replace("short", "long")] for name in RECIST_COLUMNS}
-    mixed = ends | {
-        "long_b_x": ends["short_a_x"],
-        "long_b_y": ends["short_a_y"],
-        "short_a_x": ends["long_b_x"],
-        "short_a_y": ends["long_b_y"],
-    }
+    beside = dict(zip(RECIST_COLUMNS, [30, 60, 90, 60, 135, 40, 135, 80], strict=True))
+    slanted = dict(zip(RECIST_COLUMNS, [30, 60, 90, 60, 40, 55, 80, 65], strict=True))
+    unit = dict(zip(RECIST_COLUMNS, [0.3, 0.6, 0.9, 0.6, 0.5, 0.4, 0.5, 0.8], strict=True))
     no_length = ends | {"short_b_x": ends["short_a_x"], "short_b_y": ends["short_a_y"]}
     one_only = ends | {name: "" for name in RECIST_COLUMNS if name.startswith("short")}
     bad = {
         "outside": (first | {"long_a_x": 400.0}, "outside the image of 160x120 px"),
         "length": (first | no_length, "short diameter has no length"),
-        "crossed": (first | mixed, "do not cross|parallel"),
+        "crossed": (first | beside, "do not cross"),
+        "slanted": (first | slanted, "14 degrees apart"),
+        "unit": (first | unit, "covers no pixel: are its numbers px"),
         "parallel": (first | long_as_short, "parallel"),
         "one": (first | one_only, "only one diameter is given, the short one is missing"),
         "none": (first | dict.fromkeys(RECIST_COLUMNS, ""), "no diameter is given"),
@@ -242,7 +277,7 @@ def test_each_bad_mark_is_refused_with_its_cause_and_the_rest_goes_through(model
         assert pd.Series([row.cause]).str.contains(cause).all(), (row.id, row.cause)
 
 
-def test_volumes_that_cannot_be_used_are_refused(model, tmp_path, images):
+def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
     _, rows = images
     volume = nibabel.Nifti1Image(np.zeros((160, 120, 3), np.float32), np.eye(4))
     nibabel.save(volume, tmp_path / "v.nii.gz")
@@ -253,13 +288,35 @@ def test_volumes_that_cannot_be_used_are_refused(model, tmp_path, images):
         rows[2] | {"image": "v.nii.gz", "slice": ""},
         rows[3] | {"image": "cut.nii.gz", "slice": 0},
         rows[3] | {"id": "m4", "image": "v.nii.gz", "slice": 1.5},
+        rows[3] | {"id": "m5", "image": "flipped.nii.gz", "slice": 2},
+        rows[3] | {"id": "m6", "image": "rgb.nii", "slice": 0},
+        rows[3] | {"id": "m7", "image": "turned.jpg"},
+        rows[3] | {"id": "m8", "image": "float.tif"},
+        rows[3] | {"id": "m9", "image": "black.png"},
     ]
+    noise = np.random.default_rng(0).normal(0, 50, (160, 120, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), tmp_path / "flipped.nii.gz")
+    flipped = bytearray((tmp_path / "flipped.nii.gz").read_bytes())
+    flipped[60:100] = b"\xff" * 40  # neither a block of data nor its length
+    (tmp_path / "flipped.nii.gz").write_bytes(flipped)
+    colors = np.zeros((160, 120, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.save(nibabel.Nifti1Image(colors, np.eye(4)), tmp_path / "rgb.nii")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (160, 120)).save(tmp_path / "turned.jpg", exif=exif)
+    Image.new("F", (160, 120)).save(tmp_path / "float.tif")
+    Image.new("RGB", (160, 120)).save(tmp_path / "black.png")
     run(model, tmp_path, table)
     causes = pd.read_csv(tmp_path / "out" / "refused.csv").set_index("id")["cause"]
     assert "slice 3 is none of v.nii.gz, which has 3" in causes["m1"]
     assert "has 3 slices, and none is named" in causes["m2"]
     assert "cut.nii.gz" in causes["m3"]
     assert "no index from 0" in causes["m4"]
+    assert "flipped.nii.gz cannot be read as NIfTI" in causes["m5"]
+    assert "has values of type" in causes["m6"]
+    assert "EXIF orientation 6" in causes["m7"]
+    assert "32-bit floats" in causes["m8"]
+    assert "one level about the mark" in causes["m9"]
 
 
 def test_a_call_that_was_stopped_goes_on(model, tmp_path, images):
@@ -281,12 +338,28 @@ def test_a_call_that_was_stopped_goes_on(model, tmp_path, images):
     _, straight = run(model, fresh, rows)
     columns = [name for name in measured if name != "image"]
     pd.testing.assert_frame_equal(measured[columns], straight[columns])
+    # lines of the table are those of this call; threads change nothing; what is not asked for goes
+    _, measured = run(model, tmp_path, rows[::-1][:3], "--threads", "1")
+    assert measured["line"].to_dict() == {"m3": 2, "m2": 3, "m1": 4}
+    assert (out / "masks" / "m1.png").stat().st_mtime_ns == first["m1.png"]
+    assert not (out / "masks" / "m0.png").exists()
     # another mark, or a mask that is gone, is done again
     (out / "masks" / "m1.png").unlink()
     moved = [rows[0] | {"long_a_x": rows[0]["long_a_x"] + 2}, *rows[1:]]
     run(model, tmp_path, moved)
     assert (out / "masks" / "m1.png").is_file()
     assert (out / "masks" / "m0.png").stat().st_mtime_ns > first["m0.png"]
+
+
+def test_tables_as_spreadsheets_write_them(model, tmp_path, images):
+    _, rows = images
+    lines = pd.DataFrame(rows[:2]).to_csv(index=False).splitlines()
+    head = lines[0].replace("image", " image ")
+    text = "\ufeff" + "\r\n".join([head + ",", lines[1] + ",", "", lines[2] + ","]) + "\r\n"
+    (tmp_path / "marks.csv").write_text(text, encoding="utf-8", newline="")
+    result, measured = run(model, tmp_path, None)
+    assert result.exit_code == 0, result.output
+    assert measured["line"].to_dict() == {"m0": 2, "m1": 4}
 
 
 @pytest.mark.parametrize(
@@ -318,3 +391,17 @@ def test_a_folder_without_a_network_that_sees_marks(tmp_path, images):
     result, _ = run(tmp_path, tmp_path, rows)
     assert result.exit_code == 1
     assert "has no model.safetensors" in result.output
+    for name in ("model.safetensors", "run.json"):
+        (tmp_path / name).write_text('{"settings": {"model": "prompted"}}')
+    result, _ = run(tmp_path, tmp_path, rows)
+    assert result.exit_code == 1
+    assert "not the description of a run of this version" in result.output
+
+
+def test_a_network_that_does_not_see_marks_is_refused(model, tmp_path, images, monkeypatch):
+    _, trained = weaklesion.segment.load_network()
+    other = replace(trained, model="a1", prompt=None)
+    monkeypatch.setattr("weaklesion.segment.load_network", lambda *_: (Discriminating(), other))
+    result, _ = run(model, tmp_path, images[1])
+    assert result.exit_code == 1
+    assert "a1 sees no marks" in result.output

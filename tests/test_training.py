@@ -694,6 +694,7 @@ def test_empty_split_is_refused(train, patches, tmp_path):
         {"prompt": PROMPTED["prompt"]},
         {"prompt": None, "model": "prompted"},
         {"ema": 1.0},
+        {"soft_targets": True} | PROMPTED,
         {"train_samples": 1},
     ],
 )

@@ -47,6 +47,7 @@ def check_config(config: Config) -> None:
                     check_known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
     for name in config["arms"]:
         definition = arm_definition(config, name)
+        _check_mark_keys(config, name)
         for key in ORIGINS:
             if definition.get(key) is None:
                 continue
@@ -101,3 +102,24 @@ def check_config(config: Config) -> None:
                 if settings["weights"] == "imagenet":
                     files = config["imagenet_weights"]["files"]
                     check_known("encoder (with weights: imagenet)", settings["encoder"], files)
+
+
+def _check_mark_keys(config: Config, arm: str) -> None:
+    """Check what an arm says of the mark that its network is given, or of its gate."""
+    definition = arm_definition(config, arm)
+    sees_mark = definition["model"] in PROMPTED_MODELS
+    if definition.get("marks") is not None:
+        check_known(f"arms.{arm}.marks", definition["marks"], config["mark_noise"])
+        is_ellipse = definition["model"] is None and definition["target"] == "ellipse"
+        if not is_ellipse and not (sees_mark and definition.get("network_of")):
+            raise DataError(
+                f"config: arms.{arm}.marks: for a trained network that sees the mark"
+                " (`network_of`), and for the ellipse itself."
+            )
+    if definition.get("warp_of") is not None:
+        check_known(f"arms.{arm}.warp_of", definition["warp_of"], config["arms"])
+    for key in ("gate", "consistent", "warp_of"):
+        if definition.get(key) is not None and not sees_mark:
+            raise DataError(f"config: arms.{arm}.{key}: its network does not see the mark.")
+    if sees_mark and definition.get("crf"):
+        raise DataError(f"config: arms.{arm}.crf: not for a network that sees the mark.")

@@ -21,7 +21,7 @@ from weaklesion.switches import (
     stage_settings,
     value_at,
 )
-from weaklesion.training_settings import MULTI_TASK_MODELS, OWN_ENCODERS
+from weaklesion.training_settings import MULTI_TASK_MODELS, OWN_ENCODERS, PROMPTED_MODELS
 
 KINDS = (
     "scores",
@@ -116,10 +116,17 @@ def network_of(config: Config, run: Run) -> str:
 
 
 def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
-    """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14)."""
+    """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14).
+
+    Networks that see the mark are not: they soften the edges of what they warped.
+    """
     supervision = stage_settings(config, dataset, protocol, "supervision")
-    target = arm_definition(config, arm)["target"]
-    trained_on_ellipses = target == "ellipse" and has_network(config, arm)
+    definition = arm_definition(config, arm)
+    trained_on_ellipses = (
+        definition["target"] == "ellipse"
+        and definition["model"] is not None
+        and definition["model"] not in PROMPTED_MODELS
+    )
     return bool(supervision["soft_edges"]) and trained_on_ellipses
 
 

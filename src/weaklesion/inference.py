@@ -145,9 +145,14 @@ def load_network(
     """Return a run's trained network, ready to predict, and its settings.
 
     Raises:
-        DataError: if the weights are truncated or another network's.
+        DataError: if the run is of another version, or the weights truncated or another network's.
     """
-    settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
+    try:
+        settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{run_json}: not the description of a run of this version ({error}). Train again."
+        ) from error
     model = build_model(
         settings.model,
         num_classes=settings.num_classes,
@@ -252,10 +257,9 @@ def merge_views(
     assert settings.prompt is not None
     margin = PromptSettings(**settings.prompt).margin
     turns, flips = (values.tolist() for values in view_angles(prompts.device))
-    views = [
-        to_source_logits(view, inside, prompts, margin, shape_hw, turn, flip)
-        for view, inside, turn, flip in zip(
-            logits.unbind(1), valid.unbind(1), turns, flips, strict=True
-        )
-    ]
-    return torch.stack(views).mean(dim=0)
+    total = torch.zeros(len(prompts), *shape_hw, device=logits.device)
+    for view, inside, turn, flip in zip(
+        logits.unbind(1), valid.unbind(1), turns, flips, strict=True
+    ):
+        total += to_source_logits(view, inside, prompts, margin, shape_hw, turn, flip)
+    return total / len(turns)

@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weaklesion.ellipse import Ellipse
+from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.samples import RECIST_COLUMNS
 
 REACH = 0.5  # by which diameters may miss each other, in parts of their length: real marks do
 OPTIONAL = ("id", "slice", "spacing_x", "spacing_y")
-UNSAFE = set('/\\:*?"<>|')
+UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
+LONGEST_ID = 200
+LEAST_ANGLE_DEG = 45.0  # between the diameters; of 9,921 real marks one is below it
 
 
 class BadMarkError(DataError):
@@ -60,14 +62,22 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
     """
     path = Path(marks_csv)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        table = pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,
+            index_col=False,
+        ).rename(columns=str.strip)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
     missing = [name for name in ("image", *RECIST_COLUMNS) if name not in table]
     if missing:
         raise DataError(
             f"{path}: lacks the column {', '.join(missing)}. It needs image, "
-            f"{', '.join(RECIST_COLUMNS)}, and may have {', '.join(OPTIONAL)}."
+            f"{', '.join(RECIST_COLUMNS)}, separated by commas, and may have"
+            f" {', '.join(OPTIONAL)}."
         )
     if not len(table):
         raise DataError(f"{path}: has no row. Give at least one mark.")
@@ -76,11 +86,13 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
     seen: dict[str, int] = {}
     for line, (_, fields) in enumerate(table.iterrows(), start=2):
         row = {str(key): str(value) for key, value in fields.items()}
-        name = (row.get("id") or f"mark-{line - 1:05d}").strip()
+        if not any(value.strip() for value in row.values()):
+            continue  # a blank line
+        name = row.get("id", "").strip() or f"mark-{line - 1:05d}"
         try:
             if name in seen:
                 raise BadMarkError(f"the id {name} is that of line {seen[name]}, too")
-            if UNSAFE & set(name) or name.startswith("."):
+            if UNSAFE & set(name) or name.startswith(".") or len(name) > LONGEST_ID:
                 raise BadMarkError(f"the id {name} cannot name a file")
             marks.append(
                 Mark(
@@ -145,8 +157,8 @@ def mark_ellipse(points: np.ndarray, shape_hw: Sequence[int]) -> Ellipse:
     """Return the ellipse of a mark on an image.
 
     Raises:
-        BadMarkError: if an end is outside the image, a diameter has no length, or the two do not
-            cross.
+        BadMarkError: if an end is outside the image, a diameter has no length, the two do not
+            cross or are nearly parallel, or no pixel is covered.
     """
     height, width = shape_hw
     for name, (x, y) in zip(("long a", "long b", "short a", "short b"), points, strict=True):
@@ -162,8 +174,16 @@ def mark_ellipse(points: np.ndarray, shape_hw: Sequence[int]) -> Ellipse:
         ellipse = ellipse_from_recist(points)
     except ValueError as error:
         raise BadMarkError(str(error).removeprefix("points: ")) from error
+    if not draw_ellipse(ellipse, (height, width)).any():
+        raise BadMarkError("its ellipse covers no pixel: are its numbers px?")
     long, short = points[1] - points[0], points[3] - points[2]
     where = np.linalg.solve(np.column_stack([long, -short]), points[2] - points[0])
     if (where < -REACH).any() or (where > 1 + REACH).any():
         raise BadMarkError("the two diameters do not cross: are their ends mixed up?")
+    cosine = abs(long @ short) / math.hypot(*long) / math.hypot(*short)
+    if cosine > math.cos(math.radians(LEAST_ANGLE_DEG)):
+        raise BadMarkError(
+            f"the diameters are {math.degrees(math.acos(cosine)):.0f} degrees apart, not about 90:"
+            " are their ends mixed up?"
+        )
     return ellipse

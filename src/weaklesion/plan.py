@@ -31,6 +31,7 @@ from weaklesion.training_settings import PAIR_MODELS
 
 GPU_RULES = (
     "train_arm",
+    "choose_warp",
     "predict_arm",
     "predict_arm_with_crf",
     "measure_accuracy",

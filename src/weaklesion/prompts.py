@@ -26,7 +26,7 @@ LATTICE_MARGIN = 2.0  # its side in major axes: room for what the warp pushes ou
 FIELD_CELLS = (5, 7, 10)
 FIELD_WEIGHTS = (0.6, 1.0, 0.7)
 FIELD_NOISE = 2 * sum(cells * cells for cells in FIELD_CELLS)
-DRAWS = 4 + 5 + FIELD_NOISE  # turn, flip, amplitude, spare; noise of the mark; fields
+DRAWS = 3 + 5 + FIELD_NOISE  # turn, flip, amplitude; noise of the mark; fields
 RADIUS_SLOPE = 3.0
 INSIDE, AROUND = 0.85, 1.15  # elliptic radii between which nothing is known
 SCATTER_FLOOR = 0.01  # variance of the levels' noise, in parts of ImageNet's
@@ -210,11 +210,11 @@ def training_batch(
         settings: see `PromptSettings`.
     """
     device = images.device
-    uniform = 0.5 * (1 + torch.erf(draws[:, :4] / math.sqrt(2)))
+    uniform = 0.5 * (1 + torch.erf(draws[:, :3] / math.sqrt(2)))
     turn, flip = 2 * math.pi * uniform[:, 0], torch.where(uniform[:, 1] < 0.5, -1.0, 1.0)
     # displacements are in radii of the lesion; u is in LATTICE_MARGIN major axes
     radius_u = (prompts[:, 2] * prompts[:, 3]).sqrt() / (LATTICE_MARGIN * prompts[:, 2])
-    field = displacement(draws[:, 9:], settings.max_amplitude * uniform[:, 2], settings.clip)
+    field = displacement(draws[:, 8:], settings.max_amplitude * uniform[:, 2], settings.clip)
     field = field * radius_u.view(-1, 1, 1, 1)
     lattice = crop_lattice(LATTICE_PX, device).expand(len(images), -1, -1, -1)
 
@@ -226,7 +226,7 @@ def training_batch(
 
     wanted = targets.float()
     warped = sample(wanted, source_of(lattice)) >= 0.5
-    noise = draws[:, 4:9].cpu()
+    noise = draws[:, 3:8].cpu()
     found = refit(warped[:, 0].cpu().numpy(), prompts, turn, flip, noise, settings.mark_noise)
     fitted = found.to(device)
     crop = crop_lattice(input_px, device).expand(len(images), -1, -1, -1)

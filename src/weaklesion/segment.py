@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import math
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ import numpy as np
 import pandas as pd
 import torch
 from nibabel.filebasedimages import ImageFileError
-from PIL import Image
+from nibabel.spatialimages import HeaderDataError
+from PIL import ExifTags, Image
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
@@ -39,9 +41,11 @@ from weaklesion.training_settings import TrainingSettings
 logger = logging.getLogger(__name__)
 
 NIFTI = (".nii", ".nii.gz")
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
+MM_OF = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 HU_ZERO = 32768  # of 16-bit PNG, as DeepLesion has it
 MARKS_A_BATCH = 16
-MOST_PER_INPUT = 2  # px of an image for one of the network's; what has more is shrunk first
+MOST_PER_INPUT = 4  # px of an image for one of the network's; what has more is shrunk first
 OVERLAY_PX = 384
 GIVEN, NETWORK, MARKED = (255, 200, 0), (0, 220, 90), (255, 255, 255)
 MEASURED = (
@@ -126,9 +130,13 @@ def segment(
     out = Path(out_dir)
     for name in ("masks", "overlays"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    of_all = [file_digest(folder / "model.safetensors"), repr(settings)]
+    of_all = [file_digest(folder / name) for name in ("model.safetensors", "run.json")]
+    of_all += [repr((settings.gate, settings.consistent, settings.window_hu))]
     keys = {mark.id: _key(mark, of_all) for mark in marks}
     done = _read_journal(out, keys)
+    for mark in marks:
+        if mark.id in done:  # what else stands in the table may have changed
+            done[mark.id] |= {"line": mark.row, "image": str(mark.image)}
     todo = [mark for mark in marks if mark.id not in done]
     if done:
         logger.info("%d of %d marks are done already", len(done), len(marks))
@@ -180,6 +188,9 @@ def _read_journal(out: Path, keys: dict[str, str]) -> dict[str, dict[str, Any]]:
         files = [out / row["mask"], out / row["overlay"]]
         if keys.get(row["id"]) == entry["key"] and all(file.is_file() for file in files):
             done[row["id"]] = row
+        elif row["id"] not in done:  # of another mark, model or table
+            for file in files:
+                file.unlink(missing_ok=True)
     return done
 
 
@@ -191,12 +202,30 @@ def _open_all(
         try:
             picture = read_picture(mark, settings.window_hu)
             ellipse = mark_ellipse(mark.points, picture.levels.shape[:2])
+            _check_contrast(picture.levels, ellipse, settings.window_hu)
         except BadMarkError as error:
             logger.warning("line %d, %s: refused: %s", mark.row, mark.id, error)
             refused.append((mark.row, mark.id, str(error)))
             continue
         opened.append((mark, picture, ellipse))
     return opened, refused
+
+
+def _check_contrast(levels: np.ndarray, ellipse: Ellipse, window_hu: tuple[float, float]) -> None:
+    """Refuse what is one level about the mark: there is nothing to be seen."""
+    part = levels[_around(ellipse, 1.0)]
+    if (part == part[0, 0]).all():
+        raise BadMarkError(
+            "the image is one level about the mark: nothing is to be seen (Hounsfield units"
+            f" outside of the window {window_hu[0]:g} to {window_hu[1]:g}?)"
+        )
+
+
+def _around(ellipse: Ellipse, reach: float) -> tuple[slice, slice]:
+    """Return rows and columns of a square about an ellipse, `reach` major axes on each side."""
+    half = max(reach * ellipse.width, 8.0)
+    x0, y0 = (max(0, math.floor(center - half)) for center in (ellipse.cx, ellipse.cy))
+    return slice(y0, math.ceil(ellipse.cy + half)), slice(x0, math.ceil(ellipse.cx + half))
 
 
 def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
@@ -214,14 +243,22 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
     return Picture(_read_levels(mark.image, window_hu), mark.spacing, None)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _read_levels(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
     try:
         with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if turned != 1:
+                raise BadMarkError(
+                    f"{path.name} is stored turned (EXIF orientation {turned}), so that it is not"
+                    " clear which pixels are meant: save it upright, without the tag"
+                )
+            if image.mode == "F":
+                raise BadMarkError(f"{path.name} has levels of no known scale (32-bit floats)")
             if image.mode.startswith("I"):  # 16 bits a pixel
                 return _windowed(np.asarray(image, dtype=np.float32) - HU_ZERO, window_hu)
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
 
 
@@ -229,10 +266,12 @@ def _read_levels(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
 def _open_volume(path: Path) -> Any:
     try:
         volume: Any = nibabel.load(path)
-    except (ImageFileError, OSError, EOFError) as error:
+    except (*UNREADABLE, ImageFileError, HeaderDataError) as error:
         raise BadMarkError(f"{path.name} cannot be read as NIfTI ({error})") from error
     if len(volume.shape) not in (2, 3):
         raise BadMarkError(f"{path.name} has {len(volume.shape)} dimensions, not 2 or 3")
+    if volume.get_data_dtype().kind not in "iuf":
+        raise BadMarkError(f"{path.name} has values of type {volume.get_data_dtype()}, not numbers")
     return volume
 
 
@@ -250,14 +289,14 @@ def _read_slice(mark: Mark, window_hu: tuple[float, float]) -> Picture:
         place = (..., number) if len(volume.shape) == 3 else (...,)
         # NIfTI's first axis is x: transposed, rows are y
         hounsfield = np.asarray(volume.dataobj[place], dtype=np.float32).T
-    except (OSError, EOFError, ValueError) as error:
-        raise BadMarkError(f"{mark.image.name} is truncated ({error})") from error
+    except UNREADABLE as error:
+        raise BadMarkError(f"{mark.image.name} is truncated or damaged ({error})") from error
     if not np.isfinite(hounsfield).all():
         raise BadMarkError(f"slice {number} of {mark.image.name} has values that are not finite")
     spacing = mark.spacing
     if spacing is None and not np.array_equal(volume.affine, np.eye(4)):  # else without a scale
-        zooms = volume.header.get_zooms()
-        spacing = float(zooms[0]), float(zooms[1])
+        zooms, unit = volume.header.get_zooms(), volume.header.get_xyzt_units()[0]
+        spacing = float(zooms[0]) * MM_OF[unit], float(zooms[1]) * MM_OF[unit]
     return Picture(_windowed(hounsfield, window_hu), spacing, volume)
 
 
@@ -387,9 +426,9 @@ def write_overlay(
     path: Path, levels: np.ndarray, mask: np.ndarray, mark: Mark, ellipse: Ellipse
 ) -> None:
     """Draw the surroundings of a mark: diameters white, its ellipse yellow, the mask green."""
-    half = max(ellipse.width, 16.0)
-    x0, y0 = (max(0, math.floor(center - half)) for center in (ellipse.cx, ellipse.cy))
-    part = levels[y0 : math.ceil(ellipse.cy + half), x0 : math.ceil(ellipse.cx + half)]
+    rows, columns = _around(ellipse, 1.0)
+    x0, y0 = columns.start, rows.start
+    part = levels[rows, columns]
     scale = OVERLAY_PX / max(part.shape[:2])
     size = round(part.shape[1] * scale), round(part.shape[0] * scale)
     drawn = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -398,7 +437,7 @@ def write_overlay(
         return np.rint((points - (x0, y0) + 0.5) * scale - 0.5).astype(np.int32)
 
     inside = cv2.resize(
-        mask[y0 : y0 + part.shape[0], x0 : x0 + part.shape[1]],
+        mask[rows, columns],
         size,
         interpolation=cv2.INTER_NEAREST_EXACT,
     )
@@ -434,6 +473,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return a row of `measurements.csv`, without its files."""
     spacing = picture.spacing
+    given = math.dist(*mark.points[:2]), math.dist(*mark.points[2:])
     row: dict[str, Any] = {
         "id": mark.id,
         "line": mark.row,
@@ -443,8 +483,8 @@ def measure(
         "agrees": found.agreement >= settings.gate,
         "agreement": found.agreement,
         "area_px": int(mask.sum()),
-        "given_long_px": math.dist(mark.points[0], mark.points[1]),
-        "given_short_px": math.dist(mark.points[2], mark.points[3]),
+        "given_long_px": max(given),
+        "given_short_px": min(given),
     }
     if not mask.any():
         return row

@@ -132,6 +132,8 @@ class TrainingSettings:
         self._check_network()
         if (self.prompt is None) == (self.model in PROMPTED_MODELS):
             raise ValueError(f"prompt: {self.model} and {self.prompt} do not go together")
+        if self.prompt is not None and self.soft_targets:
+            raise ValueError("soft_targets: networks that see the mark take masks of 0 and 1")
         if self.train_samples is not None and self.train_samples < 2:
             raise ValueError(f"train_samples: two are needed, not {self.train_samples}")
         if self.ema is not None and not 0 < self.ema < 1:

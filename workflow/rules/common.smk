@@ -424,6 +424,10 @@ WARPED_ARMS = list(
         (run.dataset, run.protocol, run.arm)
         for run in PROMPTED_RUNS
         if chooses_warp(config, run.arm)
+        and experiments.training_settings(config, run.dataset, run.protocol, run.arm)[
+            "prompt"
+        ]["max_amplitude"]
+        is None
     )
 )
 

@@ -12,7 +12,9 @@ with logged(snakemake.log[0]):
         target_npy=snakemake.input.target,
         target_ids_csv=snakemake.input.target_ids,
         ellipses_csv=snakemake.input.ellipses,
-        settings=with_choice(TrainingSettings(**snakemake.params.settings), snakemake.input.warp),
+        settings=with_choice(
+            TrainingSettings(**snakemake.params.settings), snakemake.input.warp or None
+        ),
         num_samples=snakemake.params.num_samples,
         figure_png=snakemake.output.figure,
     )
