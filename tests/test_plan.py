@@ -9,7 +9,15 @@ import sys
 import pytest
 import yaml
 
-from weaklesion.plan import job_costs, make_plan, measured_speeds, num_samples, run_folder, spent
+from weaklesion.plan import (
+    job_costs,
+    make_plan,
+    measured_speeds,
+    num_samples,
+    pixels_of,
+    run_folder,
+    spent,
+)
 from weaklesion.switches import merge
 
 
@@ -118,6 +126,20 @@ def test_what_was_spent_is_read_from_the_benchmarks(tmp_path):
     took = spent(tmp_path, "x")
     assert took["train_arm"] == (2, pytest.approx(0.03), pytest.approx(0.015))
     assert took["table"] == (1, pytest.approx(1 / 3600), 0)
+
+
+def test_a_patch_has_the_pixels_of_its_frame(config):
+    pixels = {
+        (dataset, protocol): pixels_of(config, dataset, protocol)
+        for dataset in ("ham10k", "lits")
+        for protocol in ("corrected", "source")
+    }
+    assert pixels == {
+        ("ham10k", "corrected"): 120 * 120,
+        ("ham10k", "source"): 600 * 450,
+        ("lits", "corrected"): 120 * 120,
+        ("lits", "source"): 320 * 320,
+    }
 
 
 def test_the_command_prints_a_plan(root, tmp_path):

@@ -26,7 +26,7 @@ from weaklesion.experiments import (
 )
 from weaklesion.manifest import read_manifest
 from weaklesion.published import read_published
-from weaklesion.switches import Config
+from weaklesion.switches import Config, patch_settings
 from weaklesion.training_settings import PAIR_MODELS
 
 GPU_RULES = (
@@ -38,7 +38,7 @@ GPU_RULES = (
     "embed_lesions",
 )
 OF_THE_PAPER = ("a1", "a1l", "unet", "unetl", "acoseg", "acoseg_released")  # whose hours it prints
-SIDE_PX = 120
+HAM10K_PIXELS = 600 * 450
 # Parameters, about, for the size of a model's file.
 PARAMETERS = {"resnet101": 46e6, "resnet50": 27e6, "resnet34": 22e6, "resnet18": 12e6}
 NEEDED_SLICES_BYTES = 27e9  # of DeepLesion: three slices a lesion, 0.28 MB each
@@ -141,6 +141,15 @@ def num_samples(config: Config, dataset: str, published: Mapping[str, Any]) -> i
         "NIH_DeepLesion": stated["NIH_DeepLesion"]["ct_images"],
     }
     return int(counts.get(definition.get("published", ""), 10_000))
+
+
+def pixels_of(config: Config, dataset: str, protocol: str) -> int:
+    """Return how many pixels a patch has."""
+    settings = patch_settings(config, dataset, protocol)
+    if config["datasets"][dataset]["loader"] == "ham10k" and settings["frame"] == "source":
+        made = config["datasets"][dataset].get("phantom")
+        return int(made["width_px"] * made["height_px"]) if made else HAM10K_PIXELS
+    return int(settings["side_px"] ** 2)
 
 
 def network_key(settings: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -258,12 +267,14 @@ def _disk_bytes(
             raw += NEEDED_SLICES_BYTES + DEEPLESION_AT_ONCE
         else:
             raw += 2 * of_dataset
-    pixels = SIDE_PX**2
     # three channels and a reference; ellipse, soft, fixed and two GrabCut targets
-    arrays = sum(samples[dataset] * pixels * (4 + 5) for dataset, _ in blocks)
+    arrays = sum(
+        samples[dataset] * pixels_of(config, dataset, protocol) * (4 + 5)
+        for dataset, protocol in blocks
+    )
     models = 0.0
     for run in runs:
-        models += 0.2 * samples[run.dataset] * pixels
+        models += 0.2 * samples[run.dataset] * pixels_of(config, run.dataset, run.protocol)
         if is_trained(config, run.arm):
             settings = training_settings(config, run.dataset, run.protocol, run.arm)
             models += 4 * PARAMETERS[settings["encoder"]]
