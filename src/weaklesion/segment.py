@@ -9,11 +9,9 @@ import hashlib
 import json
 import logging
 import math
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,6 @@ import nibabel
 import numpy as np
 import pandas as pd
 import torch
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from PIL import ExifTags, Image
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
@@ -32,6 +27,7 @@ from weaklesion.files import file_digest, written_whole
 from weaklesion.gate import Answer, answer
 from weaklesion.inference import all_views, load_network, merge_views
 from weaklesion.marks import BadMarkError, Mark, mark_ellipse, read_marks
+from weaklesion.pictures import Picture, read_picture
 from weaklesion.progress import progress
 from weaklesion.prompts import PromptSettings, ellipse_rows
 from weaklesion.recist import measure_recist
@@ -40,10 +36,6 @@ from weaklesion.training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
-NIFTI = (".nii", ".nii.gz")
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
-MM_OF = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
-HU_ZERO = 32768  # of 16-bit PNG, as DeepLesion has it
 MARKS_A_BATCH = 16
 MOST_PER_INPUT = 4  # px of an image for one of the network's; what has more is shrunk first
 OVERLAY_PX = 384
@@ -76,21 +68,6 @@ class SegmentSettings:
             raise DataError(f"gate: 0 to 1 is needed, not {self.gate}.")
         if not self.window_hu[0] < self.window_hu[1]:
             raise DataError(f"window: two numbers, the lower first, not {self.window_hu}.")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What a mark lies on.
-
-    Attributes:
-        levels: (H, W, 3) uint8.
-        spacing: mm per px of x and y, or None.
-        volume: the NIfTI image that it is a slice of, or None.
-    """
-
-    levels: np.ndarray
-    spacing: tuple[float, float] | None
-    volume: Any | None
 
 
 def segment(
@@ -226,84 +203,6 @@ def _around(ellipse: Ellipse, reach: float) -> tuple[slice, slice]:
     half = max(reach * ellipse.width, 8.0)
     x0, y0 = (max(0, math.floor(center - half)) for center in (ellipse.cx, ellipse.cy))
     return slice(y0, math.ceil(ellipse.cy + half)), slice(x0, math.ceil(ellipse.cx + half))
-
-
-def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
-    """Read the image of a mark, or the slice of its volume.
-
-    Raises:
-        BadMarkError: if there is none, or it cannot be read.
-    """
-    if not mark.image.is_file():
-        raise BadMarkError(f"there is no image {mark.image}")
-    if mark.image.name.endswith(NIFTI):
-        return _read_slice(mark, window_hu)
-    if mark.slice is not None:
-        raise BadMarkError(f"a slice is given, and {mark.image.name} is no volume")
-    return Picture(_read_levels(mark.image, window_hu), mark.spacing, None)
-
-
-@lru_cache(maxsize=2)
-def _read_levels(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
-            if turned != 1:
-                raise BadMarkError(
-                    f"{path.name} is stored turned (EXIF orientation {turned}), so that it is not"
-                    " clear which pixels are meant: save it upright, without the tag"
-                )
-            if image.mode == "F":
-                raise BadMarkError(f"{path.name} has levels of no known scale (32-bit floats)")
-            if image.mode.startswith("I"):  # 16 bits a pixel
-                return _windowed(np.asarray(image, dtype=np.float32) - HU_ZERO, window_hu)
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
-
-
-@lru_cache(maxsize=2)
-def _open_volume(path: Path) -> Any:
-    try:
-        volume: Any = nibabel.load(path)
-    except (*UNREADABLE, ImageFileError, HeaderDataError) as error:
-        raise BadMarkError(f"{path.name} cannot be read as NIfTI ({error})") from error
-    if len(volume.shape) not in (2, 3):
-        raise BadMarkError(f"{path.name} has {len(volume.shape)} dimensions, not 2 or 3")
-    if volume.get_data_dtype().kind not in "iuf":
-        raise BadMarkError(f"{path.name} has values of type {volume.get_data_dtype()}, not numbers")
-    return volume
-
-
-def _read_slice(mark: Mark, window_hu: tuple[float, float]) -> Picture:
-    volume = _open_volume(mark.image)
-    depth = volume.shape[2] if len(volume.shape) == 3 else 1
-    number = mark.slice
-    if number is None:
-        if depth > 1:
-            raise BadMarkError(f"{mark.image.name} has {depth} slices, and none is named")
-        number = 0
-    if number >= depth:
-        raise BadMarkError(f"slice {number} is none of {mark.image.name}, which has {depth}")
-    try:
-        place = (..., number) if len(volume.shape) == 3 else (...,)
-        # NIfTI's first axis is x: transposed, rows are y
-        hounsfield = np.asarray(volume.dataobj[place], dtype=np.float32).T
-    except UNREADABLE as error:
-        raise BadMarkError(f"{mark.image.name} is truncated or damaged ({error})") from error
-    if not np.isfinite(hounsfield).all():
-        raise BadMarkError(f"slice {number} of {mark.image.name} has values that are not finite")
-    spacing = mark.spacing
-    if spacing is None and not np.array_equal(volume.affine, np.eye(4)):  # else without a scale
-        zooms, unit = volume.header.get_zooms(), volume.header.get_xyzt_units()[0]
-        spacing = float(zooms[0]) * MM_OF[unit], float(zooms[1]) * MM_OF[unit]
-    return Picture(_windowed(hounsfield, window_hu), spacing, volume)
-
-
-def _windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:
-    low, high = window_hu
-    grey = (np.clip((hounsfield - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _segment_batch(
