@@ -10,6 +10,7 @@ with pixel centres at whole numbers. Ellipses are rows of (cx, cy, half major, h
 radians), in either.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -128,11 +129,17 @@ def displacement(noise: torch.Tensor, amplitude: torch.Tensor, clip: float) -> t
     for cells, weight in zip(FIELD_CELLS, FIELD_WEIGHTS, strict=True):
         coarse = noise[:, start : start + 2 * cells * cells].view(-1, 2, cells, cells)
         start += 2 * cells * cells
-        size = (LATTICE_PX, LATTICE_PX)
-        total += (
-            weight / cells * F.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
-        )
+        bicubic = _bicubic(cells, noise.device)
+        total += weight / cells * (bicubic @ coarse @ bicubic.T)
     return (total * amplitude.view(-1, 1, 1, 1)).clamp(-clip, clip)
+
+
+@functools.cache
+def _bicubic(cells: int, device: torch.device) -> torch.Tensor:
+    """Return bicubic interpolation along one axis as a matrix, (LATTICE_PX, cells)."""
+    rows = torch.eye(cells, device=device)[None, None]
+    size = (cells, LATTICE_PX)
+    return F.interpolate(rows, size=size, mode="bicubic", align_corners=True)[0, 0].T.contiguous()
 
 
 def radii(points: torch.Tensor, ellipses: torch.Tensor) -> torch.Tensor:
