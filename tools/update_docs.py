@@ -1,10 +1,12 @@
-"""Bring the results of a finished study into the documentation.
+"""Bring the results of a study into the documentation.
 
-    python tools/update_docs.py ham10k-small
+    python tools/update_docs.py ham10k-small    # after a run
+    python tools/update_docs.py                 # all pages anew, from docs/results/
 
-copies the study's tables and charts to docs/results/ and writes them between the study's markers
-on its page of docs/. Running it again changes nothing. Pictures of a dataset's images are not
-copied: they carry its licence.
+copies the study's tables and charts to docs/results/ and writes what is there between the study's
+markers on its page of docs/. A study that grew over several machines is brought in part by part: a
+table that is not in the results stays as it is, with what it was measured with. Running it again
+changes nothing. Pictures of a dataset's images are not copied: they carry its licence.
 """
 
 import argparse
@@ -78,6 +80,8 @@ def gain(row: pd.Series) -> str:
 def scores(table: pd.DataFrame) -> str:
     """Return a table of arms as Markdown, and then their differences from the baseline."""
     text = ""
+    later = ["n_groups", "baseline", "gain"]  # which tables of an earlier version do not have
+    table = table.reindex(columns=list(dict.fromkeys([*table.columns, *later])))
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
         arms = list(dict.fromkeys(block["arm"]))
         cells = block.set_index(["arm", "metric"], drop=False)
@@ -86,10 +90,9 @@ def scores(table: pd.DataFrame) -> str:
         first = block.iloc[0]
         compared = set(block.loc[block["gain"].notna(), "metric"])
         shown = METRICS | {key: v for key, v in ONLY_IF_COMPARED.items() if key in compared}
-        text += (
-            f"{dataset}, protocol `{protocol}`, {int(first['n_samples'])} test samples in"
-            f" {int(first['n_groups'])} groups:\n\n"
-        )
+        groups = f" in {first['n_groups']:.0f} groups" if pd.notna(first["n_groups"]) else ""
+        samples = f"{first['n_samples']} test samples{groups}"
+        text += f"{dataset}, protocol `{protocol}`, {samples}:\n\n"
         text += markdown(
             ["", *heads],
             (
@@ -232,21 +235,17 @@ def sweep(table: pd.DataFrame) -> str:
     )
 
 
-def choices(study: Path) -> str:
+def choices(table: pd.DataFrame) -> str:
     """Return what was chosen without a dense mask, and by what, as Markdown."""
-    rows = []
-    paths = [*study.rglob("targets/refined_choice.json"), *study.rglob("warps/*.json")]
-    for path in sorted(paths):
-        content = json.loads(path.read_text())
-        (chosen,) = content.keys() - {"recovered_iou", "images"}
-        recovered = ", ".join(
-            f"{key}: {mean:.4f}" for key, mean in content["recovered_iou"].items()
-        )
-        of = "pseudo-masks" if chosen == "prior_weight" else path.stem
-        place = f"`{path.parents[1].name}`"
-        rows.append([of, place, chosen, content[chosen], recovered, content["images"]])
     heads = ["Of", "Protocol", "Constant", "Chosen", "Overlap with the true mark", "Marks"]
-    return f"**choices**\n\n{markdown(heads, rows)}" if rows else ""
+    return markdown(
+        heads,
+        (
+            [*(row[key] for key in ("of", "protocol", "constant")), f"{row['chosen']:g}",
+             row["recovered_iou"], row["marks"]]
+            for _, row in table.iterrows()
+        ),
+    )  # fmt: skip
 
 
 def agreement(table: pd.DataFrame) -> str:
@@ -280,62 +279,135 @@ KINDS: dict[str, Callable[[pd.DataFrame], str]] = {
     "samples": sweep,
 }
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
+CHOICES, RUNS = "choices.csv", "runs.csv"  # what a study chose; what its tables were measured with
 
 
-def runs_line(study: Path) -> str:
-    """Return what the runs were made with, from their run.json."""
+def found_choices(study: Path) -> pd.DataFrame:
+    """Return what a study chose without a dense mask, a row each."""
+    rows = []
+    paths = [*study.rglob("targets/refined_choice.json"), *study.rglob("warps/*.json")]
+    for path in sorted(paths):
+        content = json.loads(path.read_text())
+        (chosen,) = content.keys() - {"recovered_iou", "images"}
+        rows.append(
+            {
+                "of": "pseudo-masks" if chosen == "prior_weight" else path.stem,
+                "protocol": f"`{path.parents[1].name}`",
+                "constant": chosen,
+                "chosen": content[chosen],
+                "recovered_iou": ", ".join(
+                    f"{key}: {mean:.4f}" for key, mean in content["recovered_iou"].items()
+                ),
+                "marks": content["images"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def found_runs(study: Path, tables: list[str]) -> dict[str, object]:
+    """Return what the tables of a study were measured with, from the run.json of its trainings."""
     runs = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
+    seconds = [run["wall_s"] for run in runs]
     commits = {run["code"]["commit"][:10] + ("+" if run["code"]["dirty"] else "") for run in runs}
-    seconds = sorted(run["wall_s"] for run in runs)
-    devices = {run["device"] for run in runs}
-    return (
-        f"{len(runs)} trainings of {seconds[0]:.0f} to {seconds[-1]:.0f} s on {', '.join(devices)} "
-        f"({runs[0]['threads']} thread each), at most "
-        f"{max(run['peak_memory_bytes'] for run in runs) / 2**30:.1f} GiB each; torch "
-        f"{runs[0]['versions']['torch']}, commit {', '.join(sorted(commits))}.\n"
-    )
+    return {
+        "tables": " ".join(tables),
+        "trainings": len(runs),
+        "seconds_min": round(min(seconds)),
+        "seconds_max": round(max(seconds)),
+        "device": ", ".join(sorted({run["device"] for run in runs})),
+        "threads": runs[0]["threads"],
+        "memory_gib": round(max(run["peak_memory_bytes"] for run in runs) / 2**30, 1),
+        "torch": runs[0]["versions"]["torch"],
+        "commits": ", ".join(sorted(commits)),
+    }
 
 
-def describe(study: Path, kept: Path) -> str:
-    """Copy a study's tables and charts; return them as Markdown."""
-    text = ""
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir(parents=True)
-    paths = sorted((study / "tables").glob("*.csv"))
-    for path in sorted(paths, key=lambda path: path.stem != "table1"):
-        table = pd.read_csv(path)
-        render = next((KINDS[column] for column in table.columns if column in KINDS), None)
-        if render is None or path.stem in LEFT_OUT or path.stem.endswith(".samples"):
+def runs(table: pd.DataFrame) -> str:
+    """Return what each table was measured with, in words."""
+    lines = []
+    for _, row in table.iterrows():
+        of = f"{', '.join(row['tables'].split())}: " if len(table) > 1 else ""
+        lines.append(
+            f"{of}{row['trainings']} trainings of {row['seconds_min']} to {row['seconds_max']} s on"
+            f" {row['device']} ({row['threads']} thread each), at most {row['memory_gib']:.1f} GiB"
+            f" each; torch {row['torch']}, commit {row['commits']}.\n"
+        )
+    return "\n".join(lines)
+
+
+def renderer(table: pd.DataFrame) -> Callable[[pd.DataFrame], str] | None:
+    """Return what writes a table as Markdown; None for tables that are not shown."""
+    return next((KINDS[column] for column in table.columns if column in KINDS), None)
+
+
+def collect(study: Path, kept: Path) -> None:
+    """Copy a study's tables and charts, what it chose, and what it was measured with."""
+    kept.mkdir(parents=True, exist_ok=True)
+    names = []
+    for path in sorted((study / "tables").glob("*.csv")):
+        left_out = path.stem in LEFT_OUT or path.stem.endswith(".samples")
+        if left_out or renderer(pd.read_csv(path)) is None:
             continue
+        names.append(path.stem)
         shutil.copyfile(path, kept / path.name)
-        text += f"**{path.stem}**\n\n{render(table)}"
         chart = study / "figures" / f"{path.stem}.svg"
         if chart.is_file():
             shutil.copyfile(chart, kept / chart.name)
-            text += f"![{path.stem}](results/{kept.name}/{chart.name})\n\n"
-    text += choices(study)
+    chosen = found_choices(study)
+    if len(chosen):
+        chosen.to_csv(kept / CHOICES, index=False)
     if list(study.rglob("run.json")):
-        text += runs_line(study)
+        earlier = pd.read_csv(kept / RUNS).to_dict("records") if (kept / RUNS).is_file() else []
+        for row in earlier:
+            row["tables"] = " ".join(name for name in row["tables"].split() if name not in names)
+        rows = [row for row in earlier if row["tables"]] + [found_runs(study, names)]
+        pd.DataFrame(rows).to_csv(kept / RUNS, index=False)
+
+
+def describe(kept: Path) -> str:
+    """Return the tables and charts of docs/results/STUDY as Markdown."""
+    text = ""
+    paths = [path for path in sorted(kept.glob("*.csv")) if path.name not in (CHOICES, RUNS)]
+    for path in sorted(paths, key=lambda path: path.stem != "table1"):
+        table = pd.read_csv(path)
+        render = renderer(table)
+        assert render is not None, path
+        text += f"**{path.stem}**\n\n{render(table)}"
+        if path.with_suffix(".svg").is_file():
+            text += f"![{path.stem}](results/{kept.name}/{path.stem}.svg)\n\n"
+    if (kept / CHOICES).is_file():
+        text += f"**choices**\n\n{choices(pd.read_csv(kept / CHOICES))}"
+    if (kept / RUNS).is_file():
+        text += runs(pd.read_csv(kept / RUNS))
     return text
+
+
+def page_with(kept: Path, docs: Path) -> tuple[Path, str]:
+    """Return a study's page of docs/, and what it should say."""
+    before, after = f"<!-- begin {kept.name} -->\n", f"<!-- end {kept.name} -->"
+    pattern = re.compile(re.escape(before) + ".*?" + re.escape(after), re.DOTALL)
+    pages = [path for path in docs.glob("*.md") if pattern.search(path.read_text())]
+    if len(pages) != 1:
+        raise SystemExit(f"docs: the markers of {kept.name} are needed on one page: {len(pages)}.")
+    text = before + describe(kept) + after
+    return pages[0], pattern.sub(lambda _: text, pages[0].read_text())
 
 
 def main() -> None:
     """Update."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study")
+    parser.add_argument("study", nargs="?")
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     arguments = parser.parse_args()
-    name, study = arguments.study, arguments.results / arguments.study
-    if not (study / "tables").is_dir():
-        raise SystemExit(f"{study}: has no tables. Run the study first, or name --results.")
-    before, after = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-    pattern = re.compile(re.escape(before) + ".*?" + re.escape(after), re.DOTALL)
-    pages = [path for path in (ROOT / "docs").glob("*.md") if pattern.search(path.read_text())]
-    if len(pages) != 1:
-        raise SystemExit(f"docs: the markers of {name} are needed on one page, not {len(pages)}.")
-    (page,) = pages
-    text = describe(study, ROOT / "docs" / "results" / name)
-    page.write_text(pattern.sub(lambda _: before + text + after, page.read_text()))
+    docs = ROOT / "docs"
+    if arguments.study is not None:
+        study = arguments.results / arguments.study
+        if not (study / "tables").is_dir():
+            raise SystemExit(f"{study}: has no tables. Run the study first, or name --results.")
+        collect(study, docs / "results" / arguments.study)
+    for kept in sorted((docs / "results").iterdir()):
+        page, text = page_with(kept, docs)
+        page.write_text(text)
 
 
 if __name__ == "__main__":

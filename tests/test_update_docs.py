@@ -1,0 +1,84 @@
+"""Pages of docs/ say what the tables beside them say; a study may be brought in by parts."""
+
+import importlib.util
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="module")
+def update_docs(root):
+    spec = importlib.util.spec_from_file_location("update_docs", root / "tools/update_docs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_page_says_what_its_tables_say(root, update_docs):
+    studies = sorted((root / "docs/results").iterdir())
+    assert studies
+    for kept in studies:
+        page, text = update_docs.page_with(kept, root / "docs")
+        assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
+
+
+def test_a_number_that_was_changed_by_hand_is_noticed(root, update_docs, tmp_path):
+    kept = root / "docs/results/ham10k-small"
+    page, text = update_docs.page_with(kept, root / "docs")
+    shutil.copy(page, tmp_path)
+    changed = tmp_path / page.name
+    changed.write_text(changed.read_text().replace("89.03 ± 0.35", "91.03 ± 0.35"))
+    _, again = update_docs.page_with(kept, tmp_path)
+    assert again == text != changed.read_text()
+
+
+def finished(folder, tables, seconds, commit):
+    """A study's results, as far as they are read."""
+    (folder / "tables").mkdir(parents=True)
+    for name, mean in tables.items():
+        row = {"dataset": "d", "protocol": "p", "target": "ellipse", "n_samples": 3, "dice": mean}
+        row |= {"hd95_px": 1.0, "area_ratio_median": 1.0}
+        pd.DataFrame([row]).to_csv(folder / f"tables/{name}.csv", index=False)
+    for number, wall_s in enumerate(seconds):
+        run = folder / f"d/p/runs/a1/seed-{number}/run.json"
+        run.parent.mkdir(parents=True)
+        content = {
+            "wall_s": wall_s,
+            "code": {"commit": commit, "dirty": False},
+            "device": "cpu",
+            "threads": 1,
+            "peak_memory_bytes": 2**30,
+            "versions": {"torch": "2"},
+        }
+        run.write_text(json.dumps(content))
+    return folder
+
+
+def test_a_study_is_brought_in_by_parts(update_docs, tmp_path):
+    kept = tmp_path / "kept"
+    update_docs.collect(
+        finished(tmp_path / "a", {"one": 90.0, "two": 91.0}, [10, 20], "a" * 40), kept
+    )
+    before = update_docs.describe(kept)
+    assert "90.00" in before
+    assert "2 trainings of 10 to 20 s on cpu" in before
+    later = finished(tmp_path / "b", {"two": 92.0, "three": 93.0}, [30, 40, 50], "b" * 40)
+    update_docs.collect(later, kept)
+    text = update_docs.describe(kept)
+    assert "91.00" not in text
+    assert all(number in text for number in ("90.00", "92.00", "93.00"))
+    first = "one: 2 trainings of 10 to 20 s on cpu (1 thread each), at most 1.0 GiB each"
+    assert f"{first}; torch 2, commit {'a' * 10}." in text
+    assert "three, two: 3 trainings of 30 to 50 s" in text
+    update_docs.collect(later, kept)
+    assert update_docs.describe(kept) == text
+
+
+def test_tables_that_are_too_long_or_unknown_are_left_out(update_docs, tmp_path):
+    folder = finished(tmp_path / "a", {"one": 90.0, "definitions": 1.0}, [10], "a" * 40)
+    (folder / "tables/one.samples.csv").write_text("area_ratio_median\n1\n")
+    (folder / "tables/other.csv").write_text("something\n1\n")
+    update_docs.collect(folder, tmp_path / "kept")
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["one.csv", "runs.csv"]
