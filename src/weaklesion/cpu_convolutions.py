@@ -17,8 +17,11 @@ class UnfoldedConv2d(nn.Conv2d):
         """Return (N, C_out, H, W) of (N, C_in, H, W)."""
         assert not isinstance(self.padding, str)
         columns = F.unfold(input, self.kernel_size, self.dilation, self.padding)
-        output = F.linear(columns.transpose(1, 2), self.weight.flatten(1), self.bias)
-        return output.transpose(1, 2).unflatten(2, input.shape[2:])
+        # images and places made one axis here: without gradients torch would not do so, but copy
+        # the weight for every image, which takes five times as long
+        rows = columns.transpose(1, 2).flatten(0, 1)
+        output = F.linear(rows, self.weight.flatten(1), self.bias)
+        return output.unflatten(0, (len(input), *input.shape[2:])).permute(0, 3, 1, 2)
 
 
 class CenteredConv2d(nn.Conv2d):
