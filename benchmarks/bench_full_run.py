@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from weaklesion import experiments
+from weaklesion import arms, experiments
 from weaklesion.archives import extract
 from weaklesion.clusters import cluster_lesions
 from weaklesion.datasets import ham10k
@@ -75,7 +75,7 @@ def train(
         center=stages["supervision"]["center"],
         outline_px=stages["supervision"]["outline_px"],
     )
-    settings = TrainingSettings(**experiments.training_settings(config, "ham10k", protocol, "a1l"))
+    settings = TrainingSettings(**arms.training_settings(config, "ham10k", protocol, "a1l"))
     assert settings.num_classes is not None
     cluster_lesions(
         samples_csv=folder / "samples.csv",

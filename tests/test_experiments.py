@@ -5,20 +5,16 @@ import math
 import pytest
 import yaml
 
+from weaklesion.arms import arm_definition, is_trained, num_clusters, own_value, training_settings
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
     KINDS,
-    arm_definition,
     cells_of,
     experiment_of,
     flips_of_item,
-    is_trained,
     items_of,
-    num_clusters,
-    own_value,
     runs_of,
-    training_settings,
     trainings_of,
 )
 from weaklesion.switches import merge, patch_settings, protocol_settings, stage_settings

@@ -9,7 +9,7 @@ import pytest
 from weaklesion.gap_figure import plot_gap
 from weaklesion.gaps import contrast, describe_samples, strata, tabulate_gap
 from weaklesion.measures import MEASURES
-from weaklesion.statistics import Resampling
+from weaklesion.resampling import Resampling
 
 RESAMPLING = Resampling(bootstrap_draws=200, permutation_draws=200, seed=0)
 

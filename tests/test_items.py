@@ -20,7 +20,7 @@ from weaklesion.overview import write_overview
 from weaklesion.parameters import tabulate_parameters
 from weaklesion.policies import tabulate_policies
 from weaklesion.published import printed_cells, printed_gain, read_published
-from weaklesion.statistics import Resampling
+from weaklesion.resampling import Resampling
 from weaklesion.sweeps import tabulate_sweep
 from weaklesion.verdicts import RULES, judge, judge_hours, tabulate_verdicts
 

@@ -5,22 +5,26 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
 from weaklesion.prompts import (
+    PromptSettings,
+    discriminant,
+    ellipse_rows,
+    to_source_logits,
+    view_angles,
+    view_inputs,
+)
+from weaklesion.warp_refit import (
     DRAWS,
     EDGE_PX,
     FIELD_NOISE,
-    PromptSettings,
-    discriminant,
+    LATTICE_PX,
     displacement,
-    ellipse_rows,
     refit,
     soft_edges,
-    to_source_logits,
     training_batch,
-    view_angles,
-    view_inputs,
 )
 
 SHAPE = (150, 200)
@@ -130,6 +134,19 @@ def test_a_displacement_is_bounded_and_smooth():
     assert field.abs().max() == pytest.approx(0.8)
     calm = displacement(noise, torch.full((8,), 0.3), 0.8)
     assert (calm[..., 1:] - calm[..., :-1]).abs().max() < 0.05
+
+
+def test_a_displacement_is_a_sum_of_bicubic_fields():
+    noise = torch.randn(3, FIELD_NOISE, generator=torch.Generator().manual_seed(0))
+    expected, start = torch.zeros(3, 2, LATTICE_PX, LATTICE_PX), 0
+    for cells, weight in ((5, 0.6), (7, 1.0), (10, 0.7)):
+        coarse = noise[:, start : start + 2 * cells**2].view(3, 2, cells, cells)
+        start += 2 * cells**2
+        size = (LATTICE_PX, LATTICE_PX)
+        field = F.interpolate(coarse, size=size, mode="bicubic", align_corners=True)
+        expected += weight / cells * field
+    found = displacement(noise, torch.tensor([0.5, 1.0, 2.0]), 99.0)
+    torch.testing.assert_close(found, expected * torch.tensor([0.5, 1.0, 2.0]).view(3, 1, 1, 1))
 
 
 @pytest.mark.parametrize("view", range(8))

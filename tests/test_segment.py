@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
 import weaklesion.segment
-from weaklesion import experiments
+from weaklesion import arms
 from weaklesion.cli import app
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.gate import answer
@@ -59,9 +59,7 @@ class Discriminating(torch.nn.Module):
 def model(root, tmp_path, monkeypatch):
     """Folder of a run, whose network is the one above."""
     config = yaml.safe_load((root / "config.yaml").read_text())
-    trained = TrainingSettings(
-        **experiments.training_settings(config, "ham10k", "source", "prompted")
-    )
+    trained = TrainingSettings(**arms.training_settings(config, "ham10k", "source", "prompted"))
     monkeypatch.setattr(
         "weaklesion.segment.load_network", lambda *_: (Discriminating().eval(), trained)
     )
@@ -379,7 +377,7 @@ def test_a_table_that_is_none_stops_the_call(model, tmp_path, text, cause):
 
 def test_a_full_disk_stops_the_call(model, tmp_path, images, monkeypatch):
     _, rows = images
-    monkeypatch.setattr("weaklesion.segment.cv2.imwrite", lambda *_: False)
+    monkeypatch.setattr("weaklesion.mark_files.cv2.imwrite", lambda *_: False)
     result, measured = run(model, tmp_path, rows)
     assert result.exit_code == 1
     assert "cannot be written. Check permissions and space; run it again." in result.output

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from weaklesion.errors import DataError
-from weaklesion.statistics import Resampling, compare, estimate, holm, resolve_undefined
+from weaklesion.resampling import Resampling
+from weaklesion.statistics import compare, estimate, holm, resolve_undefined
 
 NAN = float("nan")
 

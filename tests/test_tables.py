@@ -7,7 +7,7 @@ import yaml
 from weaklesion.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.errors import DataError
 from weaklesion.measures import MEASURES, MM, measure_of
-from weaklesion.statistics import Resampling
+from weaklesion.resampling import Resampling
 from weaklesion.tables import (
     SHOWN_TOO,
     TABLE1_COLUMNS,

@@ -11,7 +11,8 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_gain, read_published
-from weaklesion.statistics import Resampling, compare, resolve_undefined, with_shared_seeds
+from weaklesion.resampling import Resampling
+from weaklesion.statistics import compare, resolve_undefined, with_shared_seeds
 from weaklesion.tables import read_scores, verdict
 
 logger = logging.getLogger(__name__)

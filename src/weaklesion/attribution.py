@@ -13,13 +13,8 @@ import pandas as pd
 from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
-from weaklesion.statistics import (
-    Difference,
-    Resampling,
-    compare,
-    compare_unpaired,
-    resolve_undefined,
-)
+from weaklesion.resampling import Resampling
+from weaklesion.statistics import Difference, compare, compare_unpaired, resolve_undefined
 from weaklesion.tables import read_scores
 
 logger = logging.getLogger(__name__)

@@ -3,19 +3,9 @@
 Uses only the standard library, for it is read wherever Snakemake itself runs.
 """
 
+from weaklesion.arms import arm_definition, has_network, is_trained, training_settings
 from weaklesion.errors import DataError
-from weaklesion.experiments import (
-    KINDS,
-    ORIGINS,
-    arm_definition,
-    experiment_of,
-    has_network,
-    is_trained,
-    items_of,
-    runs_of,
-    training_settings,
-    trainings_of,
-)
+from weaklesion.experiments import KINDS, ORIGINS, experiment_of, items_of, runs_of, trainings_of
 from weaklesion.switches import Config, check_known, protocol_settings
 from weaklesion.training_settings import PROMPTED_MODELS, TrainingSettings
 

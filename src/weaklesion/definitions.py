@@ -13,7 +13,8 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_cells, read_published
-from weaklesion.statistics import Resampling, UndefinedPolicy, estimate, resolve_undefined
+from weaklesion.resampling import Resampling
+from weaklesion.statistics import UndefinedPolicy, estimate, resolve_undefined
 from weaklesion.tables import read_scores, scaled
 
 logger = logging.getLogger(__name__)

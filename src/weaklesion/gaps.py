@@ -13,8 +13,9 @@ import pandas as pd
 from weaklesion import metrics
 from weaklesion.files import written_whole
 from weaklesion.pages import render
+from weaklesion.resampling import Resampling
 from weaklesion.samples import read_rows, read_samples, split_ids
-from weaklesion.statistics import Resampling, compare, resolve_undefined, with_shared_seeds
+from weaklesion.statistics import compare, resolve_undefined, with_shared_seeds
 from weaklesion.tables import read_scores
 
 logger = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ from weaklesion.inputs import InputFrame
 from weaklesion.optimizers import make_optimizer, make_schedule
 from weaklesion.pairs import epoch_pairs, validation_partners
 from weaklesion.progress import progress
-from weaklesion.prompts import DRAWS
 from weaklesion.steps import evaluate, training_step
 from weaklesion.training_data import SplitData, epoch_batches
 from weaklesion.training_settings import TrainingSettings
+from weaklesion.warp_refit import DRAWS
 
 logger = logging.getLogger(__name__)
 

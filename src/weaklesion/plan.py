@@ -15,15 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaklesion.experiments import (
-    KINDS,
-    Run,
-    is_trained,
-    items_of,
-    runs_of,
-    training_settings,
-    trainings_of,
-)
+from weaklesion.arms import is_trained, training_settings
+from weaklesion.experiments import KINDS, Run, items_of, runs_of, trainings_of
 from weaklesion.manifest import read_manifest
 from weaklesion.published import read_published
 from weaklesion.switches import Config, patch_settings

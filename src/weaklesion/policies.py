@@ -11,13 +11,8 @@ import pandas as pd
 from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
-from weaklesion.statistics import (
-    Resampling,
-    UndefinedPolicy,
-    compare,
-    estimate,
-    resolve_undefined,
-)
+from weaklesion.resampling import Resampling
+from weaklesion.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
 from weaklesion.tables import read_scores, scaled
 
 logger = logging.getLogger(__name__)

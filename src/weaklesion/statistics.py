@@ -16,30 +16,23 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from weaklesion.errors import DataError
 from weaklesion.measures import measure_of
+from weaklesion.resampling import (
+    Resampling,
+    bootstrap_interval,
+    bootstrap_means,
+    detectable_difference,
+    group_sums,
+    percentile_interval,
+    permutation_p,
+    seeds_p,
+)
 
 UndefinedPolicy = Literal[
     "released", "stated", "exclude", "worst_possible", "correct_empty", "with_reference"
 ]
-LEVEL, POWER = 0.05, 0.8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resampling:
-    """How often and how samples are drawn anew: `statistics` of the configuration.
-
-    Attributes:
-        bootstrap_draws: draws of groups, for intervals.
-        permutation_draws: random exchanges of two arms within groups, for tests.
-        seed: seed of both.
-    """
-
-    bootstrap_draws: int
-    permutation_draws: int
-    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +165,8 @@ def estimate(values: pd.DataFrame, resampling: Resampling, level: float = 0.95) 
     """
     table, groups = _by_seed(values)
     seed_means = table.mean(axis=0).to_numpy()
-    sums, counts = _group_sums(table, groups)
-    low, high = _bootstrap_interval(sums, counts, resampling, level)
+    sums, counts = group_sums(table, groups)
+    low, high = bootstrap_interval(sums, counts, resampling, level)
     several = len(seed_means) > 1
     return Estimate(
         mean=float(np.mean(seed_means)),
@@ -221,10 +214,10 @@ def compare(
             f"the two arms have different seeds: {list(first.columns)} and {list(second.columns)}."
         )
     paired = first - second.loc[first.index, first.columns]
-    sums, counts = _group_sums(paired, groups)
+    sums, counts = group_sums(paired, groups)
     seeds = paired.mean(axis=0).to_numpy()
-    low, high = _bootstrap_interval(sums, counts, resampling, level)
-    p_groups, p_seeds = _permutation_p(sums, counts, resampling), _seeds_p(seeds)
+    low, high = bootstrap_interval(sums, counts, resampling, level)
+    p_groups, p_seeds = permutation_p(sums, counts, resampling), seeds_p(seeds)
     return Comparison(
         difference=float(np.mean(seeds)),
         ci_low=low,
@@ -232,7 +225,7 @@ def compare(
         p_groups=p_groups,
         p_seeds=p_seeds,
         p_value=math.nan if math.isnan(p_groups + p_seeds) else max(p_groups, p_seeds),
-        detectable=_detectable(sums, counts, seeds),
+        detectable=detectable_difference(sums, counts, seeds),
         n_seeds=len(seeds),
         n_groups=len(sums),
     )
@@ -280,10 +273,10 @@ def compare_unpaired(
     for number, rows in enumerate((values, baseline)):
         table, groups = _by_seed(rows)
         seed = [resampling.seed, number]
-        drawn = _bootstrap_means(*_group_sums(table, groups), resampling.bootstrap_draws, seed)
+        drawn = bootstrap_means(*group_sums(table, groups), resampling.bootstrap_draws, seed)
         means.append((float(table.mean(axis=0).mean()), drawn))
     (ours, drawn), (theirs, drawn_theirs) = means
-    low, high = _interval(drawn - drawn_theirs, level)
+    low, high = percentile_interval(drawn - drawn_theirs, level)
     return Difference(difference=ours - theirs, ci_low=low, ci_high=high)
 
 
@@ -316,85 +309,3 @@ def _by_seed(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     table = values.set_index(["id", "seed"])["value"].unstack()  # noqa: PD010 - keeps nan
     groups = values.drop_duplicates("id").set_index("id")["group"].reindex(table.index)
     return table, groups
-
-
-def _group_sums(table: pd.DataFrame, groups: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return sums and numbers of the defined values, (groups, seeds) each."""
-    by_group = groups.to_numpy()
-    sums = table.groupby(by_group).sum()
-    return sums.to_numpy(), table.notna().groupby(by_group).sum().to_numpy()
-
-
-def _permutation_p(sums: np.ndarray, counts: np.ndarray, resampling: Resampling) -> float:
-    """Two-sided p-value of the mean difference when the arms are exchanged within groups."""
-    if (counts.sum(axis=0) == 0).any():
-        return math.nan
-    shares = (sums / counts.sum(axis=0)).mean(axis=1)  # what each group adds to the difference
-    draws = resampling.permutation_draws
-    rng = np.random.default_rng(resampling.seed)
-    signs = rng.integers(0, 2, (draws, len(shares)), dtype=np.int8) * 2 - 1
-    exchanged = np.abs(signs @ shares)
-    reached = exchanged >= abs(shares.sum()) * (1 - 1e-12)  # rounding must not break ties
-    return float((1 + reached.sum()) / (1 + draws))
-
-
-def _seeds_p(seeds: np.ndarray) -> float:
-    """Two-sided p-value of a t-test of the seeds' differences against zero."""
-    if len(seeds) < 2 or np.isnan(seeds).any():
-        return math.nan
-    if np.ptp(seeds) == 0:  # training is no source of chance here
-        return 0.0 if seeds[0] else 1.0
-    return float(stats.ttest_1samp(seeds, 0.0).pvalue)
-
-
-def _detectable(sums: np.ndarray, counts: np.ndarray, seeds: np.ndarray) -> float:
-    """Smallest difference that would have been found at 5 % with a power of 0.8."""
-    num_groups, num_seeds = len(sums), len(seeds)
-    too_few = 2.0 ** (1 - num_groups) >= LEVEL
-    if too_few or num_seeds < 2 or (counts.sum(axis=0) == 0).any():
-        return math.nan
-    totals = counts.sum(axis=0)
-    apart = ((sums - seeds * counts) / totals).mean(axis=1)
-    of_groups = num_groups / (num_groups - 1) * float(apart @ apart)
-    of_seeds = float(np.var(seeds, ddof=1)) / num_seeds
-    both = of_groups + of_seeds
-    if both == 0:
-        return 0.0
-    freedom = both**2 / (of_groups**2 / (num_groups - 1) + of_seeds**2 / (num_seeds - 1))
-    return float((stats.t.ppf(0.975, freedom) + stats.t.ppf(POWER, freedom)) * math.sqrt(both))
-
-
-def _bootstrap_interval(
-    sums: np.ndarray, counts: np.ndarray, resampling: Resampling, level: float
-) -> tuple[float, float]:
-    """Percentile interval of the mean over seeds; `sums` and `counts` are (groups, seeds)."""
-    means = _bootstrap_means(sums, counts, resampling.bootstrap_draws, resampling.seed)
-    return _interval(means, level)
-
-
-def _bootstrap_means(
-    sums: np.ndarray, counts: np.ndarray, draws: int, seed: int | Sequence[int]
-) -> np.ndarray:
-    """Means over seeds, (draws,), of groups drawn with replacement; nan where one is undefined."""
-    if (counts.sum(axis=0) == 0).any():
-        return np.full(draws, math.nan)
-    rng = np.random.default_rng(seed)
-    num_groups = len(sums)
-    weights = rng.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=draws)
-    drawn_counts = weights @ counts
-    means = np.divide(
-        weights @ sums,
-        drawn_counts,
-        out=np.full(drawn_counts.shape, np.nan),
-        where=drawn_counts > 0,
-    )
-    return means.mean(axis=1)
-
-
-def _interval(means: np.ndarray, level: float) -> tuple[float, float]:
-    defined = means[np.isfinite(means)]
-    if not len(defined):
-        return math.nan, math.nan
-    tail = (1 - level) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)

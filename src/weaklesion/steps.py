@@ -9,16 +9,10 @@ from torch import nn
 from weaklesion.augmentation import apply_flips
 from weaklesion.inputs import InputFrame, normalise
 from weaklesion.losses import classification_loss, segmentation_loss
-from weaklesion.prompts import (
-    Batch,
-    PromptSettings,
-    sample,
-    soft_edges,
-    training_batch,
-    view_inputs,
-)
+from weaklesion.prompts import PromptSettings, sample, view_inputs
 from weaklesion.training_data import SplitData
 from weaklesion.training_settings import TrainingSettings
+from weaklesion.warp_refit import Batch, soft_edges, training_batch
 
 EVALUATION_BATCH = 64
 

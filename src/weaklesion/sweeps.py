@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.files import written_whole
-from weaklesion.statistics import Resampling, estimate, resolve_undefined
+from weaklesion.resampling import Resampling
+from weaklesion.statistics import estimate, resolve_undefined
 from weaklesion.tables import read_scores
 
 logger = logging.getLogger(__name__)

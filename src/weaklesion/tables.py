@@ -14,8 +14,8 @@ from weaklesion.files import written_whole
 from weaklesion.measures import MEASURES, MM, measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_cells, published_names, read_published
+from weaklesion.resampling import Resampling
 from weaklesion.statistics import (
-    Resampling,
     UndefinedPolicy,
     compare,
     estimate,

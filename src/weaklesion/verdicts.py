@@ -16,7 +16,8 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_parameters, read_published
-from weaklesion.statistics import Resampling, compare, holm, resolve_undefined, with_shared_seeds
+from weaklesion.resampling import Resampling
+from weaklesion.statistics import compare, holm, resolve_undefined, with_shared_seeds
 from weaklesion.switches import FLIP
 from weaklesion.tables import LEVEL, RUN_KEYS, read_scores
 

@@ -9,10 +9,11 @@ import torch
 
 from weaklesion.files import written_whole
 from weaklesion.inputs import IMAGENET_MEAN, IMAGENET_STD
-from weaklesion.prompts import DRAWS, PromptSettings, training_batch
+from weaklesion.prompts import PromptSettings
 from weaklesion.samples import read_rows, split_ids
 from weaklesion.training_data import load_prompts
 from weaklesion.training_settings import TrainingSettings
+from weaklesion.warp_refit import DRAWS, training_batch
 
 logger = logging.getLogger(__name__)
 

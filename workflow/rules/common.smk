@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from weaklesion import experiments, switches
+from weaklesion import arms, experiments, switches
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
@@ -188,7 +188,7 @@ def switch(stage, key):
 
 def clusters_of(wildcards):
     """Clusters that an arm's second task, or its pairs, need; nothing for the other arms."""
-    k = experiments.num_clusters(config, wildcards.dataset, wildcards.arm)
+    k = arms.num_clusters(config, wildcards.dataset, wildcards.arm)
     kind = arm_of(wildcards).get("clusters")
     ending = "" if kind == "shape" else f"_{kind}"
     clusters = str(CLUSTERS / "k{k}{ending}.csv").format(
@@ -199,7 +199,7 @@ def clusters_of(wildcards):
 
 def arm_of(wildcards):
     """Definition of an arm."""
-    return experiments.arm_definition(config, wildcards.arm)
+    return arms.arm_definition(config, wildcards.arm)
 
 
 def of_arm(key):
@@ -262,9 +262,9 @@ def training_prompts_of(wildcards):
 
 def chooses_warp(config, arm):
     """Whether how far an arm's images are warped is chosen for it, and not for another."""
-    if not experiments.is_trained(config, arm):
+    if not arms.is_trained(config, arm):
         return False
-    definition = experiments.arm_definition(config, arm)
+    definition = arms.arm_definition(config, arm)
     prompt = definition.get("training", {}).get("prompt") or {"max_amplitude": 0}
     return prompt["max_amplitude"] is None and "warp_of" not in definition
 
@@ -327,9 +327,7 @@ def target_of(wildcards):
     if target == "grabcut":
         init = switch("supervision", "grabcut")(wildcards)["init"]
         target = f"grabcut_{init}"
-    elif experiments.is_soft(
-        config, wildcards.dataset, wildcards.protocol, wildcards.arm
-    ):
+    elif arms.is_soft(config, wildcards.dataset, wildcards.protocol, wildcards.arm):
         target = f"{target}_soft"
     elif arm_of(wildcards).get("marks"):
         target = f"{target}_{arm_of(wildcards)['marks']}"
@@ -345,7 +343,7 @@ def target_ids_of(wildcards):
 
 def training_settings(wildcards):
     """Settings of one arm's training."""
-    return experiments.training_settings(
+    return arms.training_settings(
         config, wildcards.dataset, wildcards.protocol, wildcards.arm
     )
 
@@ -362,7 +360,7 @@ def weights_of(wildcards):
 
 def has_crf(config, arm):
     """Whether an arm's predictions go through the CRF."""
-    return bool(experiments.arm_definition(config, arm).get("crf"))
+    return bool(arms.arm_definition(config, arm).get("crf"))
 
 
 def arms_matching(chosen):
@@ -379,7 +377,7 @@ def run_files(name, runs):
 
 def trained_runs(runs):
     """Those of some runs that have a network."""
-    return [run for run in runs if experiments.is_trained(config, run.arm)]
+    return [run for run in runs if arms.is_trained(config, run.arm)]
 
 
 def item_runs(item, trained=False):
@@ -424,7 +422,7 @@ WARPED_ARMS = list(
         (run.dataset, run.protocol, run.arm)
         for run in PROMPTED_RUNS
         if chooses_warp(config, run.arm)
-        and experiments.training_settings(config, run.dataset, run.protocol, run.arm)[
+        and arms.training_settings(config, run.dataset, run.protocol, run.arm)[
             "prompt"
         ]["max_amplitude"]
         is None
@@ -434,13 +432,11 @@ WARPED_ARMS = list(
 
 def ranked_by(wildcards):
     """Arm by which images of a block are ranked: the study's, or its last with a network."""
-    arms = [
-        run.arm
-        for run in drawn_runs(wildcards)
-        if experiments.has_network(config, run.arm)
+    drawn = [
+        run.arm for run in drawn_runs(wildcards) if arms.has_network(config, run.arm)
     ]
     chosen = config["figures"]["ranked_by"]
-    return chosen if chosen in arms else arms[-1]
+    return chosen if chosen in drawn else drawn[-1]
 
 
 def runs_of_block(wildcards, trained=False, first_seed=False):
@@ -454,7 +450,7 @@ def runs_of_block(wildcards, trained=False, first_seed=False):
         run
         for run in (PROMPTED_RUNS if prompted else TABLE1_RUNS)
         if (run.dataset, run.protocol) == (wildcards.dataset, wildcards.protocol)
-        and (not trained or experiments.is_trained(config, run.arm))
+        and (not trained or arms.is_trained(config, run.arm))
         and (
             not first_seed or run.seed == experiments.seeds_of(config, item, run.arm)[0]
         )
@@ -473,7 +469,7 @@ def drawn_runs(wildcards):
     return [
         run
         for run in runs_of_block(wildcards, first_seed=True)
-        if experiments.arm_definition(config, run.arm)["target"] != "fixed_ellipse"
+        if arms.arm_definition(config, run.arm)["target"] != "fixed_ellipse"
     ]
 
 

@@ -57,7 +57,7 @@ rule train_arm:
     benchmark:
         BENCHMARKS / "train_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(experiments.is_trained),
+        arm=arms_matching(arms.is_trained),
     conda:
         "../../envs/train.yaml"
     threads: 1  # two runs with one thread each train more images a second than one with two
@@ -92,7 +92,7 @@ rule predict_arm:
         BENCHMARKS / "predict_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
         arm=arms_matching(
-            lambda config, arm: experiments.has_network(config, arm)
+            lambda config, arm: arms.has_network(config, arm)
             and not has_crf(config, arm)
         ),
     conda:
@@ -144,7 +144,7 @@ rule measure_accuracy:
     benchmark:
         BENCHMARKS / "measure_accuracy/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(experiments.is_trained),
+        arm=arms_matching(arms.is_trained),
     conda:
         "../../envs/train.yaml"
     resources:
@@ -170,7 +170,7 @@ rule predict_target:
     benchmark:
         BENCHMARKS / "predict_target/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(lambda config, arm: not experiments.has_network(config, arm)),
+        arm=arms_matching(lambda config, arm: not arms.has_network(config, arm)),
     conda:
         "../../envs/data.yaml"
     resources:

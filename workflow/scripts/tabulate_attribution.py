@@ -3,7 +3,7 @@
 from job import logged
 
 from weaklesion.attribution import tabulate_attribution
-from weaklesion.statistics import Resampling
+from weaklesion.resampling import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_attribution(

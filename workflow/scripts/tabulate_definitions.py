@@ -3,7 +3,7 @@
 from job import logged
 
 from weaklesion.definitions import tabulate_definitions
-from weaklesion.statistics import Resampling
+from weaklesion.resampling import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_definitions(

@@ -3,7 +3,7 @@
 from job import logged
 
 from weaklesion.policies import tabulate_policies
-from weaklesion.statistics import Resampling
+from weaklesion.resampling import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_policies(

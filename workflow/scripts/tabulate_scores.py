@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.statistics import Resampling
+from weaklesion.resampling import Resampling
 from weaklesion.tables import tabulate_scores
 
 with logged(snakemake.log[0]):
