@@ -19,6 +19,19 @@ from weaklesion.phantoms import lits as lits_phantom
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
 
+# Files that take minutes, the longest first: what is left for the end is short, and both workers
+# end at about the same time. Beside every item's jobs goes Slurm, which mostly waits.
+LONG = (
+    "test_workflow_items",
+    "test_slurm",
+    "test_workflow",
+    "test_other_papers",
+    "test_prompted_workflow",
+    "test_crash",
+    "test_faults",
+    "test_training",
+)
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("WEAKLESION_REAL_DATA", ROOT.parent / "shared" / "data"))
 
@@ -55,6 +68,12 @@ DEEPLESION = {
     "complete": True,
     "limit": {},
 }
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the files that take long."""
+    places = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -7,19 +7,31 @@ import shutil
 import sys
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 from playwright.sync_api import sync_playwright
+from typer.testing import CliRunner
 
+from weaklesion.cli import app
+from weaklesion.ellipse import fit_ellipse
 from weaklesion.files import file_digest
+from weaklesion.recist import recist_from_ellipse
+from weaklesion.samples import RECIST_COLUMNS
 from workflow import TINY, snakemake
 
 # Besides every item, an arm of every kind on one dataset: network, target, classes.
 ARMS = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released", "unetl", "a1_grabcut",
         "a1_dense", "a1l_shuffled", "a1l_periodic", "a1_long"]  # fmt: skip
-EVERY_ARM = {"experiments": {"controls": {"datasets": ["ham10k"], "arms": ARMS}}}
+EVERY_ARM = {
+    "experiments": {
+        "controls": {"datasets": ["ham10k"], "arms": ARMS},
+        "prompted": {"datasets": ["lits", "ham10k"]},
+    }
+}
 # rules that no item of the paper needs: test_other_papers.py
 OF_OTHER_PAPERS = {
     "cluster_embeddings",
@@ -99,6 +111,45 @@ def test_every_item_is_made_and_none_is_empty(every_item):
     assert set(verdicts) == {"not testable here"}
     assert "Study items" in (results / "overview.html").read_text()
     assert (every_item / "report.html").stat().st_size < 25e6
+
+
+def skin_mark(folder):
+    """A dermoscopic image and its mark, as a user has them."""
+    samples = folder / "results/items/phantom_ham10k/demo_source/patches/samples.csv"
+    first = pd.read_csv(samples, dtype=str).iloc[0]
+    (image,) = (folder / "resources/phantom_ham10k").rglob(f"{first['id']}.jpg")
+    return {"image": image, **first[RECIST_COLUMNS]}
+
+
+def liver_mark(folder):
+    """A volume of CT and a mark on one of its slices, as a user has them."""
+    segmentation = min((folder / "resources/phantom_lits").rglob("segmentation-*"))
+    tumour = np.asarray(nibabel.load(segmentation).dataobj) == 2
+    place = int(tumour.sum(axis=(0, 1)).argmax())
+    name = segmentation.name.replace("segmentation", "volume")
+    (image,) = (folder / "resources/phantom_lits").rglob(name)
+    ends = recist_from_ellipse(fit_ellipse(tumour[:, :, place].T)).ravel()
+    return {"image": image, "slice": place, **dict(zip(RECIST_COLUMNS, ends, strict=True))}
+
+
+@pytest.mark.parametrize(("dataset", "mark"), [("ham10k", skin_mark), ("lits", liver_mark)])
+def test_trained_networks_segment_the_marks_of_a_user(every_item, tmp_path, dataset, mark):
+    row = mark(every_item)
+    pd.DataFrame([row]).to_csv(tmp_path / "marks.csv", index=False)
+    runs = every_item / f"results/items/phantom_{dataset}/demo_source/runs"
+    words = ["segment", "--model", runs / "prompted_refined/seed-1"]
+    words += ["--marks", tmp_path / "marks.csv", "--out", tmp_path / "out"]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    assert len(pd.read_csv(tmp_path / "out/refused.csv")) == 0
+    (measured,) = pd.read_csv(tmp_path / "out/measurements.csv").to_dict("records")
+    # hardly trained: a network that does not agree with the mark is not asked any more
+    assert measured["agrees"] == (measured["answer"] == "network")
+    assert abs(measured["long_difference_px"]) < 0.2 * measured["given_long_px"]
+    if dataset == "lits":
+        mask = np.asarray(nibabel.load(tmp_path / "out" / measured["mask"]).dataobj)
+        assert mask.shape == nibabel.load(row["image"]).shape
+        assert mask.sum() == mask[..., row["slice"]].sum() == measured["area_px"] > 0
 
 
 @pytest.fixture(scope="module")
