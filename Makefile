@@ -43,7 +43,7 @@ lint: .venv/.ready ## Style, types and workflow checks.
 	$(BIN)/snakemake --lint
 
 bench: .venv/.ready ## Measure speed and memory against bounds; writes docs/BENCHMARKS.md.
-	for name in patches supervision metrics training; do $(BIN)/python benchmarks/bench_$$name.py || exit 1; done > docs/BENCHMARKS.md; cat docs/BENCHMARKS.md
+	for name in patches supervision metrics training segment; do $(BIN)/python benchmarks/bench_$$name.py || exit 1; done > docs/BENCHMARKS.md; cat docs/BENCHMARKS.md
 
 format: .venv/.ready ## Bring all code into the project's style.
 	$(BIN)/ruff check --fix .

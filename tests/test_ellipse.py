@@ -1,11 +1,18 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaklesion.ellipse import Ellipse, draw_ellipse, draw_soft_ellipse, fit_ellipse
+from weaklesion.ellipse import (
+    Ellipse,
+    convex_hull,
+    draw_ellipse,
+    draw_soft_ellipse,
+    fit_ellipse,
+)
 from weaklesion.metrics import dice
 
 SHAPE = (120, 120)
@@ -146,3 +153,14 @@ def test_soft_edges_cover_what_the_ellipse_covers():
     hard = draw_ellipse(ellipse, (60, 60))
     assert (soft[hard] > 0).all()
     assert (soft[~hard] < 255).all()
+
+
+def test_the_hull_of_each_rows_ends_is_that_of_all_pixels():
+    rng = np.random.default_rng(0)
+    for density in (0.01, 0.1, 0.6, 1.0):
+        for height, width in ((1, 1), (1, 9), (9, 1), (7, 12), (40, 31)):
+            mask = rng.random((height, width)) < density
+            mask[height // 2, width // 2] = True
+            expected = cv2.convexHull(cv2.findNonZero(mask.astype(np.uint8)))[:, 0]
+            np.testing.assert_array_equal(convex_hull(mask), expected)
+    assert convex_hull(np.zeros((4, 4), bool)).shape == (0, 2)

@@ -12,9 +12,10 @@ from weaklesion.prompts import (
     PromptSettings,
     discriminant,
     ellipse_rows,
+    mean_of_views,
+    plain_inputs,
     to_source_logits,
-    view_angles,
-    view_inputs,
+    views,
 )
 from weaklesion.warp_refit import (
     DRAWS,
@@ -149,14 +150,18 @@ def test_a_displacement_is_a_sum_of_bicubic_fields():
     torch.testing.assert_close(found, expected * torch.tensor([0.5, 1.0, 2.0]).view(3, 1, 1, 1))
 
 
-@pytest.mark.parametrize("view", range(8))
-def test_every_view_is_mapped_back_to_the_pixel(view):
+def test_every_view_is_mapped_back_to_the_pixel():
     ellipses, images, targets = marked()
     prompts = ellipse_rows(ellipses)
-    turn, flip = (values[view].item() for values in view_angles(torch.device("cpu")))
-    inputs, _ = view_inputs(images, prompts, 64, 1.4, turn, flip)
-    valid = inputs[:, 3:4]
-    back = to_source_logits(inputs[:, 4:5], valid, prompts, 1.4, SHAPE, turn, flip) >= 0
+    inputs, _ = plain_inputs(images, prompts, 64, 1.4)
+    seen = views(inputs)
+    assert len({view.numpy().tobytes() for view in seen.unbind(1)}) == 8
+    for number in range(8):
+        alone = seen.clone()
+        alone[:, [other for other in range(8) if other != number]] = 0
+        torch.testing.assert_close(8 * mean_of_views(alone), inputs)
+    prompt = mean_of_views(seen[:, :, 4:5])
+    back = to_source_logits(prompt, inputs[:, 3:4], prompts, 1.4, SHAPE) >= 0
     assert dice(back, targets[:, 0] > 0).min() > 0.985
 
 
@@ -164,23 +169,12 @@ def test_what_a_network_says_outside_the_image_does_not_count():
     ellipse = Ellipse(20.0, 70.0, 90.0, 40.0, 0.0)  # leaves the image on the left
     prompts = ellipse_rows([ellipse])
     images = torch.zeros(1, 3, *SHAPE, dtype=torch.uint8)
-    inputs, _ = view_inputs(images, prompts, 64, 1.4, 0.0, 1.0)
+    inputs, _ = plain_inputs(images, prompts, 64, 1.4)
     valid = inputs[:, 3:4]
     logits = torch.where(valid > 0, -2.0, 50.0)
-    back = to_source_logits(logits, valid, prompts, 1.4, SHAPE, 0.0, 1.0)
+    back = to_source_logits(logits, valid, prompts, 1.4, SHAPE)
     assert (valid == 0).any()
     assert back.max() == pytest.approx(-2.0, abs=1e-4)
-
-
-def test_views_differ():
-    ellipses, images, _ = marked()
-    prompts = ellipse_rows(ellipses)
-    turns, flips = (values.tolist() for values in view_angles(torch.device("cpu")))
-    seen = {
-        view_inputs(images, prompts, 32, 1.4, turn, flip)[0].numpy().tobytes()
-        for turn, flip in zip(turns, flips, strict=True)
-    }
-    assert len(seen) == 8
 
 
 def test_soft_edges_are_half_at_the_edge_and_grow_inwards():

@@ -133,16 +133,34 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
     """
     if mask.ndim != 2:
         raise ValueError(f"mask: two dimensions are needed, not shape {mask.shape}")
-    points = cv2.findNonZero((mask > 0).astype(np.uint8))
-    hull = cv2.convexHull(points) if points is not None else np.empty((0, 1, 2))
+    hull = convex_hull(mask > 0)
     if len(hull) < 5:
         raise ValueError(f"mask: its convex hull has {len(hull)} vertices; an ellipse needs five")
     (cx, cy), (width, height), angle_deg = cv2.fitEllipse(hull)
     longer = 2 * HULL_INSET_PX
     fitted = Ellipse(cx, cy, width + longer, height + longer, angle_deg).canonical()
     if fitted.height < SMALL_PX:
-        return _separating_ellipse(mask, hull[:, 0]) or fitted
+        return _separating_ellipse(mask, hull) or fitted
     return fitted
+
+
+def convex_hull(foreground: np.ndarray) -> np.ndarray:
+    """Return the vertices of the convex hull of a mask's pixel centres.
+
+    Args:
+        foreground: (H, W) bool.
+
+    Returns:
+        (V, 2) int32, x and y; none of an empty mask.
+    """
+    rows = np.flatnonzero(foreground.any(axis=1))
+    if not len(rows):
+        return np.empty((0, 2), dtype=np.int32)
+    part = foreground[rows]  # of each row its first and last pixel: no other can be a vertex
+    first = part.argmax(axis=1)
+    last = foreground.shape[1] - 1 - part[:, ::-1].argmax(axis=1)
+    points = np.stack([first, rows, last, rows], axis=1).reshape(-1, 2).astype(np.int32)
+    return cv2.convexHull(points)[:, 0]
 
 
 def ellipse_iou(first: Ellipse, second: Ellipse) -> float:

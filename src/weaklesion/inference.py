@@ -21,7 +21,13 @@ from weaklesion.inputs import InputFrame
 from weaklesion.models import build_model
 from weaklesion.predictions import write_predictions
 from weaklesion.progress import progress
-from weaklesion.prompts import PromptSettings, to_source_logits, view_angles, view_inputs
+from weaklesion.prompts import (
+    PromptSettings,
+    mean_of_views,
+    plain_inputs,
+    to_source_logits,
+    views,
+)
 from weaklesion.samples import read_rows, split_ids
 from weaklesion.steps import EVALUATION_BATCH, network_outputs, prompted_logits
 from weaklesion.supervision import read_ellipses
@@ -204,62 +210,27 @@ def predict_prompted(
     Returns:
         (N, H, W) float32 logits in the images' own pixels.
     """
+    assert settings.prompt is not None
+    margin = PromptSettings(**settings.prompt).margin
     rows = []
     batches = torch.arange(len(images)).split(EVALUATION_BATCH)
     for index in progress(batches, total=len(batches), what="batches predicted"):
         batch = torch.from_numpy(images[index.numpy()]).to(prompts.device).permute(0, 3, 1, 2)
         given = prompts[index.to(prompts.device)]
-        inputs = all_views(batch, given, settings)
-        logits = torch.stack(
-            [prompted_logits(model, view, settings) for view in inputs.unbind(1)], dim=1
-        )
-        merged = merge_views(logits, inputs[:, :, 3:4], given, images.shape[1:3], settings)
+        inputs, _ = plain_inputs(batch, given, settings.input_px, margin)
+        logits = crop_logits(model, inputs, settings)
+        merged = to_source_logits(logits, inputs[:, 3:4], given, margin, images.shape[1:3])
         rows.append(merged.cpu().numpy())
     return np.concatenate(rows)
 
 
-def all_views(
-    images: torch.Tensor, prompts: torch.Tensor, settings: TrainingSettings
-) -> torch.Tensor:
-    """Return a network's inputs, (B, 8, 6, input, input), of the views of each image's crop.
+def crop_logits(model: nn.Module, inputs: torch.Tensor, settings: TrainingSettings) -> torch.Tensor:
+    """Return the mean of a network's logits over eight views of each crop, (B, 1, input, input).
 
     Args:
-        images: (B, 3, H, W) uint8.
-        prompts: (B, 5) ellipses, px.
+        model: a network that sees the mark.
+        inputs: (B, 6, input, input), of `weaklesion.prompts.plain_inputs`.
         settings: the training's.
     """
-    assert settings.prompt is not None
-    margin = PromptSettings(**settings.prompt).margin
-    turns, flips = (values.tolist() for values in view_angles(prompts.device))
-    views = [
-        view_inputs(images, prompts, settings.input_px, margin, turn, flip)[0]
-        for turn, flip in zip(turns, flips, strict=True)
-    ]
-    return torch.stack(views, dim=1)
-
-
-def merge_views(
-    logits: torch.Tensor,
-    valid: torch.Tensor,
-    prompts: torch.Tensor,
-    shape_hw: tuple[int, int],
-    settings: TrainingSettings,
-) -> torch.Tensor:
-    """Return the mean of all views' logits in px of the image, (B, H, W).
-
-    Args:
-        logits: (B, 8, 1, input, input).
-        valid: (B, 8, 1, input, input), 1 where the crop is inside the image.
-        prompts: (B, 5) ellipses, px of an image of `shape_hw`.
-        shape_hw: height and width of the images.
-        settings: the training's.
-    """
-    assert settings.prompt is not None
-    margin = PromptSettings(**settings.prompt).margin
-    turns, flips = (values.tolist() for values in view_angles(prompts.device))
-    total = torch.zeros(len(prompts), *shape_hw, device=logits.device)
-    for view, inside, turn, flip in zip(
-        logits.unbind(1), valid.unbind(1), turns, flips, strict=True
-    ):
-        total += to_source_logits(view, inside, prompts, margin, shape_hw, turn, flip)
-    return total / len(turns)
+    seen = [prompted_logits(model, view, settings) for view in views(inputs).unbind(1)]
+    return mean_of_views(torch.stack(seen, dim=1))

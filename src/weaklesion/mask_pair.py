@@ -146,8 +146,7 @@ class MaskPair:
     @cached_property
     def pred_diameters(self) -> tuple[float, float]:
         """Long and short RECIST diameter of the prediction, see `weaklesion.recist`."""
-        outline = self.borders[1].view(np.uint8)  # fewer points, the same hull
-        long_a, long_b, short_a, short_b = longest_diameters(outline, self.spacing)
+        long_a, long_b, short_a, short_b = longest_diameters(self.pred > 0, self.spacing)
         return math.dist(long_a, long_b), math.dist(short_a, short_b)
 
 

@@ -18,7 +18,6 @@ RADIUS_SLOPE = 3.0
 INSIDE, AROUND = 0.85, 1.15  # elliptic radii between which nothing is known
 SCATTER_FLOOR = 0.01  # variance of the levels' noise, in parts of ImageNet's
 DISCRIMINANT_SLOPE = 4.0
-VIEWS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,30 +141,37 @@ def discriminant(colours: torch.Tensor, valid: torch.Tensor, radius: torch.Tenso
     return projected.div(DISCRIMINANT_SLOPE).tanh().view_as(valid) * valid
 
 
-def view_angles(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return turn and flip of the eight views of a crop, (8,) each."""
-    numbers = torch.arange(VIEWS, device=device)
-    return numbers % 4 * (math.pi / 2), torch.where(numbers < VIEWS // 2, 1.0, -1.0)
-
-
-def view_inputs(
-    images: torch.Tensor,
-    prompts: torch.Tensor,
-    input_px: int,
-    margin: float,
-    turn: float,
-    flip: float,
+def plain_inputs(
+    images: torch.Tensor, prompts: torch.Tensor, input_px: int, margin: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the inputs (B, 6, input, input) of a view, and the px of its pixels, (B, h, w, 2)."""
-    count, device = len(images), images.device
-    crop = crop_lattice(input_px, device).expand(count, -1, -1, -1)
-    turns, flips = (
-        torch.full((count,), turn, device=device),
-        torch.full((count,), flip, device=device),
-    )
-    points_px = to_source(crop, prompts, margin, turns, flips)
+    """Return the inputs of crops that are not turned, and where their pixels lie.
+
+    Args:
+        images: (B, 3, H, W) uint8.
+        prompts: (B, 5) ellipses, px.
+        input_px: side of the network's input.
+        margin: side of a crop, in major axes.
+
+    Returns:
+        (B, 6, input, input) inputs and (B, input, input, 2) px.
+    """
+    crop = crop_lattice(input_px, images.device).expand(len(images), -1, -1, -1)
+    unturned, unflipped = torch.zeros_like(prompts[:, 0]), torch.ones_like(prompts[:, 0])
+    points_px = to_source(crop, prompts, margin, unturned, unflipped)
     inputs, _ = prompt_input(images, points_px, radii(points_px, prompts))
     return inputs, points_px
+
+
+def views(crops: torch.Tensor) -> torch.Tensor:
+    """Return the eight turns and mirror images of square crops, (B, C, h, h) to (B, 8, C, h, h)."""
+    both = (crops, crops.flip(-1))
+    return torch.stack([x.rot90(turn, (-2, -1)) for x in both for turn in range(4)], dim=1)
+
+
+def mean_of_views(values: torch.Tensor) -> torch.Tensor:
+    """Turn what was found in `views` back and average it, (B, 8, C, h, h) to (B, C, h, h)."""
+    back = [view.rot90(-(number % 4), (-2, -1)) for number, view in enumerate(values.unbind(1))]
+    return torch.stack(back[:4] + [view.flip(-1) for view in back[4:]]).mean(dim=0)
 
 
 def to_source_logits(
@@ -174,27 +180,22 @@ def to_source_logits(
     prompts: torch.Tensor,
     margin: float,
     shape_hw: tuple[int, int],
-    turn: float,
-    flip: float,
 ) -> torch.Tensor:
-    """Map the logits of a view's crop (B, 1, h, w) to the source's pixels, (B, H, W).
+    """Map the logits of crops (B, 1, h, h) to the source's pixels, (B, H, W).
 
-    Of the crop only what is `valid`, (B, 1, h, w), counts: elsewhere a network is taught nothing.
+    Of the crop only what is `valid`, (B, 1, h, h), counts: elsewhere a network is taught nothing.
     Outside the crop there is no lesion.
     """
     height, width = shape_hw
-    y, x = torch.meshgrid(
-        torch.arange(height, device=logits.device),
-        torch.arange(width, device=logits.device),
-        indexing="ij",
+    reach = (margin * prompts[:, 2])[:, None]
+    u = (torch.arange(width, device=logits.device) - prompts[:, :1]) / reach
+    v = (torch.arange(height, device=logits.device) - prompts[:, 1:2]) / reach
+    places = torch.stack(
+        [u[:, None].expand(-1, height, -1), v[:, :, None].expand(-1, -1, width)], dim=-1
     )
-    reach = (margin * prompts[:, 2])[:, None, None]
-    dx, dy = (x - prompts[:, 0, None, None]) / reach, (y - prompts[:, 1, None, None]) / reach
-    cos, sin = math.cos(turn), math.sin(turn)
-    u = torch.stack([flip * (cos * dx + sin * dy), cos * dy - sin * dx], dim=-1)
     found, weight = (
-        F.grid_sample(values, u, mode="bilinear", padding_mode="border", align_corners=False)[:, 0]
+        F.grid_sample(values, places, mode="bilinear", padding_mode="border", align_corners=False)
         for values in (logits * valid, valid)
     )
-    outside = (u.abs() > 1).any(dim=-1) | (weight < 0.01)
-    return (found / weight.clamp(min=0.01)).masked_fill(outside, -10.0)
+    outside = (places.abs() > 1).any(dim=-1) | (weight[:, 0] < 0.01)
+    return (found / weight.clamp(min=0.01))[:, 0].masked_fill(outside, -10.0)

@@ -8,10 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 
-from weaklesion.ellipse import Ellipse
+from weaklesion.ellipse import Ellipse, convex_hull
 
 Center = Literal["midpoint", "intersection"]
 
@@ -153,7 +152,7 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
     Raises:
         ValueError: if the mask is empty or not two-dimensional, or a spacing is not positive.
     """
-    foreground = (np.asarray(mask) > 0).astype(np.uint8)
+    foreground = np.asarray(mask) > 0
     if foreground.ndim != 2 or not foreground.any():
         raise ValueError("mask: a mask of two dimensions that is not empty is needed")
     if not all(math.isfinite(step) and step > 0 for step in spacing):
@@ -173,13 +172,13 @@ def longest_diameters(foreground: np.ndarray, spacing: tuple[float, float]) -> n
     """Return the ends of the longest diameter and of the longest one perpendicular to it.
 
     Args:
-        foreground: (H, W) uint8, not empty.
+        foreground: (H, W) bool, not empty.
         spacing: mm per pixel of rows and columns.
 
     Returns:
         (4, 2) long a, long b, short a, short b; x and y in mm.
     """
-    hull = cv2.convexHull(cv2.findNonZero(foreground))[:, 0] * (spacing[1], spacing[0])
+    hull = convex_hull(foreground) * (spacing[1], spacing[0])
     x, y = hull[:, 0], hull[:, 1]
     dx, dy = x[:, None] - x, y[:, None] - y
     i, j = divmod(int((dx * dx + dy * dy).argmax()), len(hull))

@@ -24,13 +24,12 @@ from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
 from weaklesion.files import file_digest, written_whole
 from weaklesion.gate import answer
-from weaklesion.inference import all_views, load_network, merge_views
+from weaklesion.inference import crop_logits, load_network
 from weaklesion.mark_files import MEASURED, measure, surroundings, write_mask, write_overlay
 from weaklesion.marks import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.pictures import Picture, read_picture
 from weaklesion.progress import progress
-from weaklesion.prompts import PromptSettings, ellipse_rows
-from weaklesion.steps import prompted_logits
+from weaklesion.prompts import PromptSettings, ellipse_rows, plain_inputs, to_source_logits
 from weaklesion.training_settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -202,24 +201,26 @@ def _segment_batch(
     if not opened:
         return
     crops = [cut_out(picture.levels, ellipse, trained) for _, picture, ellipse in opened]
+    assert trained.prompt is not None
+    margin = PromptSettings(**trained.prompt).margin
     with torch.inference_mode():
+        shrunk = [ellipse_rows([crop.shrunk]).to(device) for crop in crops]
         inputs = torch.cat(
             [
-                all_views(crop.image.to(device), ellipse_rows([crop.shrunk]).to(device), trained)
-                for crop in crops
+                plain_inputs(crop.image.to(device), given, trained.input_px, margin)[0]
+                for crop, given in zip(crops, shrunk, strict=True)
             ]
         )
-        logits = prompted_logits(model, inputs.flatten(0, 1), trained)
-        logits = logits.unflatten(0, inputs.shape[:2])
+        logits = crop_logits(model, inputs, trained)
         scores = [
-            merge_views(
-                views[None],
-                shown[None, :, 3:4],
+            to_source_logits(
+                found[None],
+                shown[None, 3:4],
                 ellipse_rows([crop.ellipse]).to(device),
+                margin,
                 crop.shape_hw,
-                trained,
             )[0].cpu()
-            for views, shown, crop in zip(logits, inputs, crops, strict=True)
+            for found, shown, crop in zip(logits, inputs, crops, strict=True)
         ]
     for (mark, picture, ellipse), crop, score in zip(opened, crops, scores, strict=True):
         found = answer(

@@ -9,7 +9,7 @@ from torch import nn
 from weaklesion.augmentation import apply_flips
 from weaklesion.inputs import InputFrame, normalise
 from weaklesion.losses import classification_loss, segmentation_loss
-from weaklesion.prompts import PromptSettings, sample, view_inputs
+from weaklesion.prompts import PromptSettings, plain_inputs, sample
 from weaklesion.training_data import SplitData
 from weaklesion.training_settings import TrainingSettings
 from weaklesion.warp_refit import Batch, soft_edges, training_batch
@@ -132,8 +132,8 @@ def plain_batch(data: SplitData, index: torch.Tensor, settings: TrainingSettings
     assert settings.prompt is not None
     assert data.prompts is not None
     margin = PromptSettings(**settings.prompt).margin
-    inputs, points_px = view_inputs(
-        data.images[index], data.prompts[index], settings.input_px, margin, 0.0, 1.0
+    inputs, points_px = plain_inputs(
+        data.images[index], data.prompts[index], settings.input_px, margin
     )
     masks = sample(data.targets[index].float(), points_px) >= 0.5
     return Batch(inputs, soft_edges(masks), inputs[:, 3:4])
