@@ -15,6 +15,7 @@ from weaklesion.experiments import (
     flips_of_item,
     items_of,
     runs_of,
+    sweep_points,
     trainings_of,
 )
 from weaklesion.switches import merge, patch_settings, protocol_settings, stage_settings
@@ -288,6 +289,22 @@ def test_settings_of_every_run_of_every_study_are_valid(config, root):
         for run in runs_of(merged, items_of(merged, *KINDS)):
             if is_trained(merged, run.arm):
                 TrainingSettings(**training_settings(merged, run.dataset, run.protocol, run.arm))
+
+
+def test_every_point_of_every_sweep_has_its_value(config, root):
+    setting = {"k": "num_classes", "alpha": "segmentation_weight", "samples": "train_samples"}
+    found = set()
+    for path in [None, *(root / "workflow/studies").glob("*.yaml")]:
+        merged = config if path is None else study(config, root, path.stem)
+        for item in items_of(merged, "sweep"):
+            over = merged["experiments"][item]["over"]
+            for point in sweep_points(merged, item):
+                settings = training_settings(
+                    merged, point["dataset"], point["protocol"], point["arm"]
+                )
+                assert settings[setting[over]] == point["value"], (path, item, point)
+                found.add((path and path.stem, over))
+    assert {(None, "alpha"), (None, "k"), ("prompted-ham10k", "samples")} <= found
 
 
 def test_unknown_names_and_circles_are_named(config):

@@ -42,24 +42,29 @@ def arm_definition(config: Config, arm: str) -> dict[str, Any]:
         merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
     if variant:
         merged.pop("published", None)
-        match = re.fullmatch(VARIANT, variant[0])
-        if match is None:
-            raise DataError(f"config: arm {arm!r}: a variant is {VARIANT}, not {variant[0]!r}.")
-        kind, value = match.groups()
-        changes: dict[str, dict[str, Any]] = {
-            "k": {"num_clusters": int(float(value))},
-            "alpha": {"training": {"segmentation_weight": float(value)}},
-            "samples": {"training": {"train_samples": int(float(value))}},
-        }
-        merged = merge(merged, changes[kind])
+        merged = merge(merged, _variant_changes(arm, variant[0]))
     return merged
 
 
+def _variant_changes(arm: str, variant: str) -> dict[str, Any]:
+    """Return what a variant changes of its arm."""
+    match = re.fullmatch(VARIANT, variant)
+    if match is None:
+        raise DataError(f"config: arm {arm!r}: a variant is {VARIANT}, not {variant!r}.")
+    kind, value = match[1], float(match[2])
+    if kind == "k":
+        return {"num_clusters": int(value)}
+    if kind == "alpha":
+        return {"training": {"segmentation_weight": value}}
+    return {"training": {"train_samples": int(value)}}
+
+
 def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:
-    """Return the settings of `weaklesion.training.TrainingSettings` for the runs of an arm.
+    """Return the settings of `weaklesion.training_settings.TrainingSettings` for an arm's runs.
 
     Later layers override earlier ones: `training`, the arm's `training`, the protocol's `training`,
-    then those of the protocol's `exceptions` whose `dataset` and `arm` are these.
+    those of the protocol's `exceptions` whose `dataset` and `arm` are these, then what a variant
+    such as `a1l~alpha10` is about.
     """
     definition = arm_definition(config, arm)
     settings = merge(config["training"], definition.get("training", {}))
@@ -68,6 +73,9 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
         if stage == "training":
             other = training_settings(config, dataset, other_protocol(config, protocol), arm)
             settings[keys[0]] = value_at(other, keys)
+    if FLIP in arm:
+        variant = _variant_changes(arm, arm.split(FLIP)[1])
+        settings = merge(settings, variant.get("training", {}))
     multi_task = definition["model"] in MULTI_TASK_MODELS
     soft = is_soft(config, dataset, protocol, arm)
     return {

@@ -1,4 +1,4 @@
-"""What the configuration asks for: runs, and the settings of each.
+"""What the configuration asks for: items, and the runs that each needs.
 
 Uses only the standard library, for it is read wherever Snakemake itself runs.
 """
