@@ -260,6 +260,7 @@ def test_each_bad_mark_is_refused_with_its_cause_and_the_rest_goes_through(model
         "spacing": (first | {"spacing_x": 1.0}, "one is given without the other"),
         "m0": (first, "the id m0 is that of line 2, too"),
         "../up": (first, "cannot name a file"),
+        "ö" * 120: (first, "cannot name a file"),
     }
     table = [good, *(row | {"id": name} for name, (row, _) in bad.items())]
     result, measured = run(model, tmp_path, table)
@@ -291,6 +292,7 @@ def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
         rows[3] | {"id": "m7", "image": "turned.jpg"},
         rows[3] | {"id": "m8", "image": "float.tif"},
         rows[3] | {"id": "m9", "image": "black.png"},
+        rows[3] | {"id": "m10", "image": "odd.nii", "slice": 0},
     ]
     noise = np.random.default_rng(0).normal(0, 50, (160, 120, 3)).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), tmp_path / "flipped.nii.gz")
@@ -299,6 +301,10 @@ def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
     (tmp_path / "flipped.nii.gz").write_bytes(flipped)
     colors = np.zeros((160, 120, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
     nibabel.save(nibabel.Nifti1Image(colors, np.eye(4)), tmp_path / "rgb.nii")
+    nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), tmp_path / "odd.nii")
+    odd = bytearray((tmp_path / "odd.nii").read_bytes())
+    odd[123] = 5  # xyzt_units
+    (tmp_path / "odd.nii").write_bytes(odd)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.new("RGB", (160, 120)).save(tmp_path / "turned.jpg", exif=exif)
@@ -312,9 +318,10 @@ def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
     assert "no index from 0" in causes["m4"]
     assert "flipped.nii.gz cannot be read as NIfTI" in causes["m5"]
     assert "has values of type" in causes["m6"]
-    assert "EXIF orientation 6" in causes["m7"]
-    assert "32-bit floats" in causes["m8"]
+    assert causes["m7"].startswith("turned.jpg is stored turned (EXIF orientation 6)")
+    assert causes["m8"].startswith("float.tif has levels of no known scale (32-bit floats)")
     assert "one level about the mark" in causes["m9"]
+    assert causes["m10"].startswith("odd.nii has a unit of length that NIfTI does not know")
 
 
 def test_a_call_that_was_stopped_goes_on(model, tmp_path, images):
@@ -336,17 +343,23 @@ def test_a_call_that_was_stopped_goes_on(model, tmp_path, images):
     _, straight = run(model, fresh, rows)
     columns = [name for name in measured if name != "image"]
     pd.testing.assert_frame_equal(measured[columns], straight[columns])
-    # lines of the table are those of this call; threads change nothing; what is not asked for goes
+    # lines of the table are those of this call; threads change nothing; other marks' masks are left
     _, measured = run(model, tmp_path, rows[::-1][:3], "--threads", "1")
     assert measured["line"].to_dict() == {"m3": 2, "m2": 3, "m1": 4}
     assert (out / "masks" / "m1.png").stat().st_mtime_ns == first["m1.png"]
-    assert not (out / "masks" / "m0.png").exists()
+    assert (out / "masks" / "m0.png").stat().st_mtime_ns == first["m0.png"]
     # another mark, or a mask that is gone, is done again
     (out / "masks" / "m1.png").unlink()
     moved = [rows[0] | {"long_a_x": rows[0]["long_a_x"] + 2}, *rows[1:]]
     run(model, tmp_path, moved)
     assert (out / "masks" / "m1.png").is_file()
     assert (out / "masks" / "m0.png").stat().st_mtime_ns > first["m0.png"]
+    # what is done is kept, too, where the journal has earlier answers under the same id
+    done = {path: path.stat().st_mtime_ns for path in (out / "masks").iterdir()}
+    run(model, tmp_path, moved)
+    assert {path: path.stat().st_mtime_ns for path in (out / "masks").iterdir()} == done
+    run(model, tmp_path, moved, "--gate", "0.5")
+    assert all(path.stat().st_mtime_ns > time for path, time in done.items())
 
 
 def test_tables_as_spreadsheets_write_them(model, tmp_path, images):
@@ -360,12 +373,40 @@ def test_tables_as_spreadsheets_write_them(model, tmp_path, images):
     assert measured["line"].to_dict() == {"m0": 2, "m1": 4}
 
 
+def test_decimal_commas_are_refused_and_the_line_is_named(model, tmp_path, images):
+    _, rows = images
+    lines = pd.DataFrame(rows[:3]).to_csv(index=False).splitlines()
+    lines[2] = lines[2].replace(".", ",").replace(",jpg", ".jpg")
+    (tmp_path / "marks.csv").write_text("\n".join(lines) + "\n")
+    _, measured = run(model, tmp_path, None)
+    assert list(measured.index) == ["m0", "m2"]
+    (row,) = pd.read_csv(tmp_path / "out/refused.csv").to_dict("records")
+    assert (row["line"], row["id"]) == (3, "m1")
+    assert "fields, and the header has 10: decimal commas?" in row["cause"]
+
+
+def test_mm_are_those_of_the_affine_that_the_mask_is_written_with(model, tmp_path):
+    rng = np.random.default_rng(3)
+    mask = lobed(rng)
+    levels = np.where(mask, 100.0, 0.0).T.astype(np.float32)
+    volume = nibabel.Nifti1Image(levels, np.diag([0.8, 0.5, 1, 1]))
+    nibabel.save(volume, tmp_path / "v.nii")
+    content = bytearray((tmp_path / "v.nii").read_bytes())
+    content[80:88] = np.array([2.0, 2.0], "<f4").tobytes()  # pixdim, which says something else
+    (tmp_path / "v.nii").write_bytes(content)
+    assert nibabel.load(tmp_path / "v.nii").header.get_zooms() == (2.0, 2.0)
+    _, measured = run(model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
+    row = measured.loc["l"]
+    assert row["area_mm2"] == pytest.approx(row["area_px"] * 0.4)
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
         ("image\n", "lacks the column long_a_x"),
         (",".join(["image", *RECIST_COLUMNS]) + "\n", "has no row"),
-        ("", "cannot be read as a table"),
+        ("", "is empty"),
+        ('image\n"x', "cannot be read as a table"),
     ],
 )
 def test_a_table_that_is_none_stops_the_call(model, tmp_path, text, cause):

@@ -69,17 +69,16 @@ def check_config(config: Config) -> None:
                     f"config: experiments.{item}: {own['arms'][0]} against itself has no gap. Name"
                     " another arm in `against`."
                 )
-        if experiment["kind"] in ("scores", "gap", "policies"):
-            sees_mark = {
-                arm_definition(config, arm)["model"] in PROMPTED_MODELS
-                for arm in experiment["arms"]
-                if has_network(config, arm)
-            }
-            if len(sees_mark) == 2:
-                raise DataError(
-                    f"config: experiments.{item}.arms: networks that are given the mark, and others"
-                    " that are not: two tasks. Give each an item of its own."
-                )
+        sees_mark = {
+            arm_definition(config, arm)["model"] in PROMPTED_MODELS
+            for arm in experiment["arms"]
+            if has_network(config, arm)
+        }
+        if len(sees_mark) == 2:
+            raise DataError(
+                f"config: experiments.{item}.arms: networks that are given the mark, and others"
+                " that are not: two tasks. Give each an item of its own."
+            )
         if not any(has_network(config, arm) for arm in experiment["arms"]):
             raise DataError(f"config: experiments.{item}.arms: at least one needs a network.")
         for run in runs:

@@ -53,7 +53,7 @@ def write_overlay(
     x0, y0 = columns.start, rows.start
     part = levels[rows, columns]
     scale = OVERLAY_PX / max(part.shape[:2])
-    size = round(part.shape[1] * scale), round(part.shape[0] * scale)
+    size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
     drawn = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
     def place(points: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ def measure(
         "image": str(mark.image),
         "slice": mark.slice,
         "answer": "network" if found.from_network else "ellipse",
-        "agrees": found.agreement >= gate,
+        "agrees": bool(mask.any()) and found.agreement >= gate,
         "agreement": found.agreement,
         "area_px": int(mask.sum()),
         "given_long_px": max(given),

@@ -6,13 +6,14 @@ along the first two axes); and, where there is reason, `id`, `slice` (of NIfTI: 
 third axis, from 0), `spacing_x` and `spacing_y` (mm per px).
 """
 
+import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
@@ -22,7 +23,7 @@ from weaklesion.samples import RECIST_COLUMNS
 REACH = 0.5  # by which diameters may miss each other, in parts of their length: real marks do
 OPTIONAL = ("id", "slice", "spacing_x", "spacing_y")
 UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
-LONGEST_ID = 200
+LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
 LEAST_ANGLE_DEG = 45.0  # between the diameters; of 9,921 real marks one is below it
 
 
@@ -61,38 +62,30 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
         DataError: if the file cannot be read, is empty or lacks a column.
     """
     path = Path(marks_csv)
-    try:
-        table = pd.read_csv(
-            path,
-            dtype=str,
-            keep_default_na=False,
-            skipinitialspace=True,
-            skip_blank_lines=False,
-            index_col=False,
-        ).rename(columns=str.strip)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
-    missing = [name for name in ("image", *RECIST_COLUMNS) if name not in table]
+    header, lines = _read_lines(path)
+    missing = [name for name in ("image", *RECIST_COLUMNS) if name not in header]
     if missing:
         raise DataError(
             f"{path}: lacks the column {', '.join(missing)}. It needs image, "
             f"{', '.join(RECIST_COLUMNS)}, separated by commas, and may have"
             f" {', '.join(OPTIONAL)}."
         )
-    if not len(table):
+    if not lines:
         raise DataError(f"{path}: has no row. Give at least one mark.")
     marks: list[Mark] = []
     refused: list[tuple[int, str, str]] = []
     seen: dict[str, int] = {}
-    for line, (_, fields) in enumerate(table.iterrows(), start=2):
-        row = {str(key): str(value) for key, value in fields.items()}
-        if not any(value.strip() for value in row.values()):
-            continue  # a blank line
+    for line, fields in lines:
+        row = dict(zip_longest(header, fields[: len(header)], fillvalue=""))
         name = row.get("id", "").strip() or f"mark-{line - 1:05d}"
         try:
+            if any(field.strip() for field in fields[len(header) :]):
+                raise BadMarkError(
+                    f"{len(fields)} fields, and the header has {len(header)}: decimal commas?"
+                )
             if name in seen:
                 raise BadMarkError(f"the id {name} is that of line {seen[name]}, too")
-            if UNSAFE & set(name) or name.startswith(".") or len(name) > LONGEST_ID:
+            if UNSAFE & set(name) or name.startswith(".") or len(name.encode()) > LONGEST_ID:
                 raise BadMarkError(f"the id {name} cannot name a file")
             marks.append(
                 Mark(
@@ -108,6 +101,20 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
         except BadMarkError as error:
             refused.append((line, name, str(error)))
     return marks, refused
+
+
+def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a CSV file, and its rows that are not blank with their lines."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, skipinitialspace=True, strict=True)
+            header = [name.strip() for name in next(reader)]
+            rows = [(reader.line_num, fields) for fields in reader]
+    except StopIteration as error:
+        raise DataError(f"{path}: is empty. Give a CSV file with a header.") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
+    return header, [(line, row) for line, row in rows if any(field.strip() for field in row)]
 
 
 def _number(text: str, column: str) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import ExifTags, Image
@@ -65,6 +66,8 @@ def _read_levels(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
             if image.mode.startswith("I"):  # 16 bits a pixel
                 return _windowed(np.asarray(image, dtype=np.float32) - HU_ZERO, window_hu)
             return np.asarray(image.convert("RGB"))
+    except BadMarkError:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
 
@@ -79,6 +82,12 @@ def _open_volume(path: Path) -> Any:
         raise BadMarkError(f"{path.name} has {len(volume.shape)} dimensions, not 2 or 3")
     if volume.get_data_dtype().kind not in "iuf":
         raise BadMarkError(f"{path.name} has values of type {volume.get_data_dtype()}, not numbers")
+    try:
+        volume.header.get_xyzt_units()
+    except KeyError as error:
+        raise BadMarkError(
+            f"{path.name} has a unit of length that NIfTI does not know (xyzt_units {error})"
+        ) from error
     return volume
 
 
@@ -102,8 +111,9 @@ def _read_slice(mark: Mark, window_hu: tuple[float, float]) -> Picture:
         raise BadMarkError(f"slice {number} of {mark.image.name} has values that are not finite")
     spacing = mark.spacing
     if spacing is None and not np.array_equal(volume.affine, np.eye(4)):  # else without a scale
-        zooms, unit = volume.header.get_zooms(), volume.header.get_xyzt_units()[0]
-        spacing = float(zooms[0]) * MM_OF[unit], float(zooms[1]) * MM_OF[unit]
+        # of the affine, in which the mask is written, too: pixdim may say something else
+        sizes = voxel_sizes(volume.affine) * MM_OF[volume.header.get_xyzt_units()[0]]
+        spacing = float(sizes[0]), float(sizes[1])
     return Picture(_windowed(hounsfield, window_hu), spacing, volume)
 
 

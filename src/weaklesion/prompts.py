@@ -26,7 +26,8 @@ class PromptSettings:
 
     Attributes:
         margin: side of a crop, in major axes of the prompt's ellipse.
-        max_amplitude: largest warp, in radii of the lesion; 0 for none, which teaches to copy.
+        max_amplitude: strongest warp, 0 for none, which teaches to copy; at 1 a displacement along
+            an axis has a standard deviation of about a fifth of the lesion's radius.
         clip: bound of the displacement, in radii.
         mark_noise: of training prompts, see `weaklesion.ellipse.Ellipse.perturbed`.
     """

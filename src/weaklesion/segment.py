@@ -144,21 +144,38 @@ def _key(mark: Mark, of_all: Sequence[str]) -> str:
 
 
 def _read_journal(out: Path, keys: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the rows of marks that are done, by id; a line that was cut off is passed over."""
+    """Return the rows of marks that are done, by id.
+
+    Of several lines about a mark the last one holds; one that was cut off is passed over. Files of
+    another model's or another mark's answer under the same id are removed; those of ids that the
+    table does not have are left.
+    """
     path = out / "journal.jsonl"
-    done: dict[str, dict[str, Any]] = {}
+    latest: dict[str, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        row = entry["row"]
-        files = [out / row["mask"], out / row["overlay"]]
-        if keys.get(row["id"]) == entry["key"] and all(file.is_file() for file in files):
-            done[row["id"]] = row
-        elif row["id"] not in done:  # of another mark, model or table
+        latest[entry["row"]["id"]] = entry
+    done = {}
+    for name, entry in latest.items():
+        files = [out / entry["row"][key] for key in ("mask", "overlay")]
+        if name not in keys:
+            continue
+        if keys[name] == entry["key"] and all(file.is_file() for file in files):
+            done[name] = entry["row"]
+        else:
             for file in files:
                 file.unlink(missing_ok=True)
+    others = len(latest.keys() - keys.keys())
+    if others:
+        logger.warning(
+            "%s has masks of %d marks that this table does not have: they are left, and are not in"
+            " measurements.csv",
+            out,
+            others,
+        )
     return done
 
 
@@ -269,8 +286,8 @@ def cut_out(levels: np.ndarray, ellipse: Ellipse, trained: TrainingSettings) -> 
         trained: settings of the network's training.
     """
     assert trained.prompt is not None
-    # turned by any angle, a crop stays within this; two px are for interpolation
-    reach = PromptSettings(**trained.prompt).margin * ellipse.width / 2 * math.sqrt(2) + 2
+    # half the side of the network's crop; two px are for interpolation
+    reach = PromptSettings(**trained.prompt).margin * ellipse.width / 2 + 2
     height, width = levels.shape[:2]
     x0, y0 = max(0, math.floor(ellipse.cx - reach)), max(0, math.floor(ellipse.cy - reach))
     x1, y1 = min(width, math.ceil(ellipse.cx + reach)), min(height, math.ceil(ellipse.cy + reach))

@@ -34,7 +34,7 @@ class ShortTraining:
     """How the trainings between which is chosen differ from the arm's own.
 
     Attributes:
-        amplitudes: largest warps to choose from; of equals the smaller.
+        amplitudes: strongest warps to choose from; of equals the smaller.
         steps: of each training.
     """
 

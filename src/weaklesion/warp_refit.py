@@ -49,7 +49,7 @@ def displacement(noise: torch.Tensor, amplitude: torch.Tensor, clip: float) -> t
 
     Args:
         noise: (B, FIELD_NOISE) standard normal.
-        amplitude: (B,) in radii.
+        amplitude: (B,) strength; at 1 an axis has a standard deviation of about 0.2 radii.
         clip: bound of a displacement, in radii.
     """
     total = torch.zeros(len(noise), 2, LATTICE_PX, LATTICE_PX, device=noise.device)

@@ -69,7 +69,7 @@ def draw_warps(
     rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]
     with written_whole(figure_png) as beside:
         cv2.imwrite(str(beside), np.concatenate(rows)[..., ::-1])
-    logger.info("%d samples drawn, warped by up to %g radii", num_samples, amplitude)
+    logger.info("%d samples drawn, warped with an amplitude of %g", num_samples, amplitude)
 
 
 def _tile(inputs: torch.Tensor, target: torch.Tensor) -> np.ndarray:

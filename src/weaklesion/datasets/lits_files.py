@@ -7,6 +7,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 from weaklesion.errors import DataError
 from weaklesion.patches import BadSampleError
@@ -114,6 +115,6 @@ def read_labels(path: str, name: str) -> np.ndarray:
 def read_hounsfield(path: str, name: str) -> tuple[np.ndarray, tuple[float, float] | None]:
     """Return the volume, x first, and mm per pixel of x and y; None where the file has no scale."""
     image = _open(path, name)
-    zooms = tuple(float(zoom) for zoom in image.header.get_zooms()[:2])
+    sizes = voxel_sizes(image.affine)  # pixdim may say something else
     unknown = np.array_equal(image.affine, np.eye(4))  # so in the official cases 28 to 47
-    return _read_data(image, path, name), None if unknown else (zooms[0], zooms[1])
+    return _read_data(image, path, name), None if unknown else (float(sizes[0]), float(sizes[1]))
