@@ -76,6 +76,25 @@ def test_a_study_is_brought_in_by_parts(update_docs, tmp_path):
     assert update_docs.describe(kept) == text
 
 
+def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none(
+    update_docs, tmp_path
+):
+    kept, first = tmp_path / "kept", finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
+    second = finished(tmp_path / "b", {"one": 91.0}, [], "b" * 40)
+    for folder, protocol, weight in ((first, "p", 5), (second, "q", 10), (second, "p", 20)):
+        choice = folder / f"d/{protocol}/targets/refined_choice.json"
+        choice.parent.mkdir(parents=True, exist_ok=True)
+        content = {"prior_weight": weight, "recovered_iou": {"5": 0.9}, "images": 7}
+        choice.write_text(json.dumps(content))
+    update_docs.collect(first, kept)
+    assert "10 to 10 s" in update_docs.describe(kept)
+    update_docs.collect(second, kept)
+    text = update_docs.describe(kept)
+    assert "| pseudo-masks | d | `p` | prior_weight | 20 | 5: 0.9000 | 7 |" in text
+    assert "| pseudo-masks | d | `q` | prior_weight | 10 |" in text
+    assert "10 to 10 s" not in text
+
+
 def test_tables_that_are_too_long_or_unknown_are_left_out(update_docs, tmp_path):
     folder = finished(tmp_path / "a", {"one": 90.0, "definitions": 1.0}, [10], "a" * 40)
     (folder / "tables/one.samples.csv").write_text("area_ratio_median\n1\n")

@@ -4,7 +4,8 @@
 
 reads what the item's table of images says (an item of kind `gap`) and writes
 docs/results/STUDY/ITEM-outlines.svg: for a page of docs/, on which the images, with a licence of
-their own, cannot stand. Of an arm with several seeds the first is drawn.
+their own, do not stand; the page names the dataset that the outlines are of. Of an arm with several
+seeds the first is drawn; images are ranked by the mean over all, as in the table.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.figures import save, style
+from weaklesion.metrics import dice
 from weaklesion.samples import read_rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,19 +65,24 @@ def main() -> None:
                 "arm": first_masks(place / "runs", first["arm"], ids),
             }
             for number, (axis, (_, image)) in enumerate(zip(row, images.iterrows(), strict=True)):
+                reference = masks["reference"][number] > 0
+                drawn = {
+                    name: 100 * dice(reference, masks[name][number] > 0)
+                    for name in ("against", "arm")
+                }
                 for name, (color, line, width) in LINES.items():
                     padded = np.pad(masks[name][number], 1)
                     axis.contour(padded, [0.5], colors=color, linestyles=line, linewidths=width)
                 axis.set(aspect="equal", xticks=[], yticks=[], xlim=(0, padded.shape[1]))
                 axis.set(ylim=(padded.shape[0], 0))
                 axis.set_title(
-                    f"{image['id']}\n{image['dice_against']:.1f} → {image['dice']:.1f} %",
+                    f"{image['id']}\n{drawn['against']:.1f} → {drawn['arm']:.1f} %",
                     fontsize="x-small",
                 )
             row[0].set_ylabel(what)
         figure.suptitle(
             f"{first['dataset']}, {first['protocol']}: reference black, {first['against']} dashed,"
-            f" {first['arm']} green; Dice of both",
+            f" {first['arm']} green; Dice of both masks",
             fontsize="small",
         )
         out = ROOT / "docs/results" / arguments.study / f"{arguments.item}-outlines.svg"

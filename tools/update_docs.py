@@ -226,22 +226,34 @@ def attribution(table: pd.DataFrame) -> str:
 
 def sweep(table: pd.DataFrame) -> str:
     """Return Dice against the number of training images as Markdown."""
-    return markdown(
-        ["Training images", "Dice, %", "Seeds"],
-        (
-            [int(row["samples"]), f"{row['mean']:.2f} {interval(row)}", row["n_seeds"]]
-            for _, row in table.iterrows()
-        ),
-    )
+    text = ""
+    for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
+        text += f"{dataset}, protocol `{protocol}`:\n\n"
+        text += markdown(
+            ["Training images", "Dice, %", "Seeds"],
+            (
+                [int(row["samples"]), f"{row['mean']:.2f} {interval(row)}", row["n_seeds"]]
+                for _, row in block.iterrows()
+            ),
+        )
+    return text
 
 
 def choices(table: pd.DataFrame) -> str:
     """Return what was chosen without a dense mask, and by what, as Markdown."""
-    heads = ["Of", "Protocol", "Constant", "Chosen", "Overlap with the true mark", "Marks"]
+    heads = [
+        "Of",
+        "Dataset",
+        "Protocol",
+        "Constant",
+        "Chosen",
+        "Overlap with the true mark",
+        "Marks",
+    ]
     return markdown(
         heads,
         (
-            [*(row[key] for key in ("of", "protocol", "constant")), f"{row['chosen']:g}",
+            [*(row[key] for key in PLACE), f"{row['chosen']:g}",
              row["recovered_iou"], row["marks"]]
             for _, row in table.iterrows()
         ),
@@ -279,6 +291,7 @@ KINDS: dict[str, Callable[[pd.DataFrame], str]] = {
     "samples": sweep,
 }
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
+PLACE = ["of", "dataset", "protocol", "constant"]  # of a choice
 CHOICES, RUNS = "choices.csv", "runs.csv"  # what a study chose; what its tables were measured with
 
 
@@ -292,6 +305,7 @@ def found_choices(study: Path) -> pd.DataFrame:
         rows.append(
             {
                 "of": "pseudo-masks" if chosen == "prior_weight" else path.stem,
+                "dataset": path.parents[2].name,
                 "protocol": f"`{path.parents[1].name}`",
                 "constant": chosen,
                 "chosen": content[chosen],
@@ -305,7 +319,7 @@ def found_choices(study: Path) -> pd.DataFrame:
 
 
 def found_runs(study: Path, tables: list[str]) -> dict[str, object]:
-    """Return what the tables of a study were measured with, from the run.json of its trainings."""
+    """Return what the tables of a study were measured with: all its trainings, from run.json."""
     runs = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
     seconds = [run["wall_s"] for run in runs]
     commits = {run["code"]["commit"][:10] + ("+" if run["code"]["dirty"] else "") for run in runs}
@@ -315,9 +329,9 @@ def found_runs(study: Path, tables: list[str]) -> dict[str, object]:
         "seconds_min": round(min(seconds)),
         "seconds_max": round(max(seconds)),
         "device": ", ".join(sorted({run["device"] for run in runs})),
-        "threads": runs[0]["threads"],
+        "threads": ", ".join(sorted({str(run["threads"]) for run in runs})),
         "memory_gib": round(max(run["peak_memory_bytes"] for run in runs) / 2**30, 1),
-        "torch": runs[0]["versions"]["torch"],
+        "torch": ", ".join(sorted({run["versions"]["torch"] for run in runs})),
         "commits": ", ".join(sorted(commits)),
     }
 
@@ -353,15 +367,24 @@ def collect(study: Path, kept: Path) -> None:
         chart = study / "figures" / f"{path.stem}.svg"
         if chart.is_file():
             shutil.copyfile(chart, kept / chart.name)
-    chosen = found_choices(study)
+    chosen = pd.concat([_kept_table(kept / CHOICES), found_choices(study)])
     if len(chosen):
-        chosen.to_csv(kept / CHOICES, index=False)
+        last = chosen.drop_duplicates(PLACE, keep="last").sort_values(PLACE)
+        last.to_csv(kept / CHOICES, index=False)
+    rows = _kept_table(kept / RUNS).to_dict("records")
+    for row in rows:
+        row["tables"] = " ".join(name for name in row["tables"].split() if name not in names)
     if list(study.rglob("run.json")):
-        earlier = pd.read_csv(kept / RUNS).to_dict("records") if (kept / RUNS).is_file() else []
-        for row in earlier:
-            row["tables"] = " ".join(name for name in row["tables"].split() if name not in names)
-        rows = [row for row in earlier if row["tables"]] + [found_runs(study, names)]
+        rows.append(found_runs(study, names))
+    rows = [row for row in rows if row["tables"]]
+    if rows:
         pd.DataFrame(rows).to_csv(kept / RUNS, index=False)
+    else:
+        (kept / RUNS).unlink(missing_ok=True)
+
+
+def _kept_table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"threads": str}) if path.is_file() else pd.DataFrame()
 
 
 def describe(kept: Path) -> str:
@@ -388,7 +411,10 @@ def page_with(kept: Path, docs: Path) -> tuple[Path, str]:
     pattern = re.compile(re.escape(before) + ".*?" + re.escape(after), re.DOTALL)
     pages = [path for path in docs.glob("*.md") if pattern.search(path.read_text())]
     if len(pages) != 1:
-        raise SystemExit(f"docs: the markers of {kept.name} are needed on one page: {len(pages)}.")
+        raise SystemExit(
+            f"docs: {len(pages)} pages have the markers of {kept.name}. Write `{before.strip()}`"
+            f" and `{after}`, each on a line of its own, on one page."
+        )
     text = before + describe(kept) + after
     return pages[0], pattern.sub(lambda _: text, pages[0].read_text())
 
@@ -404,6 +430,7 @@ def main() -> None:
         study = arguments.results / arguments.study
         if not (study / "tables").is_dir():
             raise SystemExit(f"{study}: has no tables. Run the study first, or name --results.")
+        page_with(docs / "results" / arguments.study, docs)  # is there a place for it?
         collect(study, docs / "results" / arguments.study)
     for kept in sorted((docs / "results").iterdir()):
         page, text = page_with(kept, docs)
