@@ -3,7 +3,7 @@
     python tools/draw_outlines.py prompted-ham10k prompted_failures
 
 reads what the item's table of images says (an item of kind `gap`) and writes
-docs/results/STUDY/ITEM-outlines.svg: for a page of docs/, on which the images, with a licence of
+docs/results/STUDY/ITEM-outlines.png: for a page of docs/, on which the images, with a licence of
 their own, do not stand; the page names the dataset that the outlines are of. Of an arm with several
 seeds the first is drawn; images are ranked by the mean over all, as in the table.
 """
@@ -85,7 +85,7 @@ def main() -> None:
             f" {first['arm']} green; Dice of both masks",
             fontsize="small",
         )
-        out = ROOT / "docs/results" / arguments.study / f"{arguments.item}-outlines.svg"
+        out = ROOT / "docs/results" / arguments.study / f"{arguments.item}-outlines.png"
         save(figure, [out])
 
 

@@ -69,6 +69,8 @@ def gain(row: pd.Series) -> str:
         return ""
     text = f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}"
     if pd.isna(row["p_holm"]):
+        if row.get("network") == "no network":
+            return f"{text}; not trained, p over groups {row['p_groups']:.4f}"
         return f"{text}; one seed, undecided"
     decided = verdict(row["gain"], row["metric"], row["p_holm"])
     text += f"; p {row['p_holm']:.3f}, {decided}"
