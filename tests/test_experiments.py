@@ -5,7 +5,14 @@ import math
 import pytest
 import yaml
 
-from weaklesion.arms import arm_definition, is_trained, num_clusters, own_value, training_settings
+from weaklesion.arms import (
+    arm_definition,
+    is_trained,
+    num_clusters,
+    own_value,
+    training_settings,
+    warp_arm,
+)
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
@@ -305,6 +312,36 @@ def test_every_point_of_every_sweep_has_its_value(config, root):
                 assert settings[setting[over]] == point["value"], (path, item, point)
                 found.add((path and path.stem, over))
     assert {(None, "alpha"), (None, "k"), ("prompted-ham10k", "samples")} <= found
+
+
+def test_a_warp_is_chosen_for_an_arm_for_another_or_for_none(config):
+    chosen = {
+        arm: warp_arm(config, "ham10k", "source", arm)
+        for arm in (
+            "prompted",
+            "prompted_dense",
+            "prompted_copy",
+            "a1",
+            "prompted_refined~samples9",
+        )
+    }
+    assert chosen == {
+        "prompted": "prompted",
+        "prompted_dense": "prompted_refined",
+        "prompted_copy": None,
+        "a1": None,
+        "prompted_refined~samples9": "prompted_refined",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "item"), [("scores", "controls"), ("cost", "table2"), ("sweep", "figure5")]
+)
+def test_the_two_tasks_share_no_item(config, kind, item):
+    arms = ["a1l", "prompted"] if kind == "sweep" else ["a1", "prompted"]
+    bad = merge(config, {"experiments": {item: {"kind": kind, "arms": arms}}})
+    with pytest.raises(DataError, match=f"experiments.{item}.arms: networks that are given the"):
+        check_config(bad)
 
 
 def test_unknown_names_and_circles_are_named(config):

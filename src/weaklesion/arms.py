@@ -87,6 +87,18 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     }
 
 
+def warp_arm(config: Config, dataset: str, protocol: str, arm: str) -> str | None:
+    """Return the arm for whose images it is chosen how far an arm's are warped: itself, or another.
+
+    None where nothing is chosen: the arm's network does not see the mark, or its settings say it.
+    """
+    prompt = training_settings(config, dataset, protocol, arm)["prompt"]
+    if prompt is None or prompt["max_amplitude"] is not None:
+        return None
+    plain: str = arm_definition(config, arm).get("warp_of", arm.split(FLIP)[0])
+    return plain
+
+
 def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
     """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14).
 
@@ -97,7 +109,7 @@ def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
     trained_on_ellipses = (
         definition["target"] == "ellipse"
         and definition["model"] is not None
-        and definition["model"] not in PROMPTED_MODELS
+        and not is_prompted(config, arm)
     )
     return bool(supervision["soft_edges"]) and trained_on_ellipses
 
@@ -162,6 +174,11 @@ def differ(config: Config, dataset: str, first: str, second: str, arm: str) -> b
 def has_network(config: Config, arm: str) -> bool:
     """Tell whether an arm has a network, or is a target taken as the prediction."""
     return arm_definition(config, arm)["model"] is not None
+
+
+def is_prompted(config: Config, arm: str) -> bool:
+    """Tell whether an arm's network is given the mark."""
+    return arm_definition(config, arm)["model"] in PROMPTED_MODELS
 
 
 def is_trained(config: Config, arm: str) -> bool:

@@ -3,11 +3,17 @@
 Uses only the standard library, for it is read wherever Snakemake itself runs.
 """
 
-from weaklesion.arms import arm_definition, has_network, is_trained, training_settings
+from weaklesion.arms import (
+    arm_definition,
+    has_network,
+    is_prompted,
+    is_trained,
+    training_settings,
+)
 from weaklesion.errors import DataError
 from weaklesion.experiments import KINDS, ORIGINS, experiment_of, items_of, runs_of, trainings_of
 from weaklesion.switches import Config, check_known, protocol_settings
-from weaklesion.training_settings import PROMPTED_MODELS, TrainingSettings
+from weaklesion.training_settings import TrainingSettings
 
 
 def check_config(config: Config) -> None:
@@ -70,9 +76,7 @@ def check_config(config: Config) -> None:
                     " another arm in `against`."
                 )
         sees_mark = {
-            arm_definition(config, arm)["model"] in PROMPTED_MODELS
-            for arm in experiment["arms"]
-            if has_network(config, arm)
+            is_prompted(config, arm) for arm in experiment["arms"] if has_network(config, arm)
         }
         if len(sees_mark) == 2:
             raise DataError(
@@ -96,7 +100,7 @@ def check_config(config: Config) -> None:
 def _check_mark_keys(config: Config, arm: str) -> None:
     """Check what an arm says of the mark that its network is given, or of its gate."""
     definition = arm_definition(config, arm)
-    sees_mark = definition["model"] in PROMPTED_MODELS
+    sees_mark = is_prompted(config, arm)
     if definition.get("marks") is not None:
         check_known(f"arms.{arm}.marks", definition["marks"], config["mark_noise"])
         is_ellipse = definition["model"] is None and definition["target"] == "ellipse"

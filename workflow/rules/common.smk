@@ -11,11 +11,7 @@ from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
-from weaklesion.training_settings import (
-    NETWORK_MODULES,
-    PARTNER_MODELS,
-    PROMPTED_MODELS,
-)
+from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
 
 check_config(config)
 
@@ -246,37 +242,21 @@ def starts_from(wildcards):
     return model.format(**dict(wildcards) | {"arm": other}) if other else []
 
 
-def sees_mark(wildcards):
-    """Whether an arm's network is given the mark."""
-    return arm_of(wildcards)["model"] in PROMPTED_MODELS
-
-
 def training_prompts_of(wildcards):
     """Ellipses of the marks, for networks that see them; nothing for the other arms."""
     return (
         str(TARGETS / "ellipses.csv").format(**wildcards)
-        if sees_mark(wildcards)
+        if arms.is_prompted(config, wildcards.arm)
         else []
     )
 
 
-def chooses_warp(config, arm):
-    """Whether how far an arm's images are warped is chosen for it, and not for another."""
-    if not arms.is_trained(config, arm):
-        return False
-    definition = arms.arm_definition(config, arm)
-    prompt = definition.get("training", {}).get("prompt") or {"max_amplitude": 0}
-    return prompt["max_amplitude"] is None and "warp_of" not in definition
-
-
 def warp_of(wildcards):
     """How far an arm's images are warped, where that is chosen; nothing for the other arms."""
-    settings = training_settings(wildcards)
-    if settings["prompt"] is None or settings["prompt"]["max_amplitude"] is not None:
-        return []
-    plain = wildcards.arm.split("~")[0]
-    arm = arm_of(wildcards).get("warp_of", plain)
-    return str(STAGE / "warps/{arm}.json").format(**dict(wildcards) | {"arm": arm})
+    place = wildcards.dataset, wildcards.protocol, wildcards.arm
+    arm = arms.warp_arm(config, *place)
+    choice = str(STAGE / "warps/{arm}.json")
+    return [] if arm is None else choice.format(**dict(wildcards) | {"arm": arm})
 
 
 def given_marks_of(wildcards):
@@ -301,7 +281,7 @@ def partner_embeddings_of(wildcards):
 
 def partner_ellipses_of(wildcards):
     """Ellipses that prediction reads: of marks that are seen, or that partners are chosen by."""
-    if sees_mark(wildcards):
+    if arms.is_prompted(config, wildcards.arm):
         return given_marks_of(wildcards)
     needed = takes_nearest(wildcards) and not partner_embeddings_of(wildcards)
     return str(TARGETS / "ellipses.csv").format(**wildcards) if needed else []
@@ -376,12 +356,12 @@ def run_files(name, runs):
 
 
 def trained_runs(runs):
-    """Those of some runs that have a network."""
+    """Those of some runs that are trained."""
     return [run for run in runs if arms.is_trained(config, run.arm)]
 
 
 def item_runs(item, trained=False):
-    """Runs of an item of the experiments: all, or those with a network."""
+    """Runs of an item of the experiments: all, or those that are trained."""
     runs = experiments.runs_of(config, [item])
     return trained_runs(runs) if trained else runs
 
@@ -421,11 +401,8 @@ WARPED_ARMS = list(
     dict.fromkeys(
         (run.dataset, run.protocol, run.arm)
         for run in PROMPTED_RUNS
-        if chooses_warp(config, run.arm)
-        and arms.training_settings(config, run.dataset, run.protocol, run.arm)[
-            "prompt"
-        ]["max_amplitude"]
-        is None
+        if arms.is_trained(config, run.arm)
+        and arms.warp_arm(config, run.dataset, run.protocol, run.arm) == run.arm
     )
 )
 

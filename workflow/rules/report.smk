@@ -142,7 +142,7 @@ rule draw_warps:
     benchmark:
         BENCHMARKS / "draw_warps/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
-        arm=arms_matching(chooses_warp),
+        arm=arms_matching(arms.is_prompted),
     conda:
         "../../envs/train.yaml"
     resources:

@@ -18,7 +18,7 @@ rule choose_warp:
     benchmark:
         BENCHMARKS / "choose_warp/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
-        arm=arms_matching(chooses_warp),
+        arm=arms_matching(arms.is_prompted),
     conda:
         "../../envs/train.yaml"
     resources:
