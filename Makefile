@@ -42,8 +42,8 @@ lint: .venv/.ready ## Style, types and workflow checks.
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-bench: .venv/.ready ## Measure speed and memory against bounds; writes docs/BENCHMARKS.md.
-	for name in patches supervision metrics training segment; do $(BIN)/python benchmarks/bench_$$name.py || exit 1; done > docs/BENCHMARKS.md; cat docs/BENCHMARKS.md
+bench: .venv/.ready ## Measure speed and memory against bounds; writes into docs/BENCHMARKS.md.
+	$(BIN)/python tools/update_benchmarks.py
 
 format: .venv/.ready ## Bring all code into the project's style.
 	$(BIN)/ruff check --fix .

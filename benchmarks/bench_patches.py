@@ -137,8 +137,6 @@ def main() -> None:
 
         memory = peak_memory(run_full)
         seconds[1] = timed(lambda: patches(1, full, full_table))
-    print("# Benchmarks\n")
-    print("Measured with `make bench`. Times are noisy; ratios compare two things in one run.\n")
     print(f"## Patches of DeepLesion ({platform.machine()}, {os.cpu_count()} cores)\n")
     print("| what | measured | bound |")
     print("|---|---|---|")

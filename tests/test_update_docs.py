@@ -1,22 +1,13 @@
 """Pages of docs/ say what the tables beside them say; a study may be brought in by parts."""
 
-import importlib.util
 import json
 import shutil
 
 import pandas as pd
-import pytest
+import update_docs
 
 
-@pytest.fixture(scope="module")
-def update_docs(root):
-    spec = importlib.util.spec_from_file_location("update_docs", root / "tools/update_docs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_page_says_what_its_tables_say(root, update_docs):
+def test_every_page_says_what_its_tables_say(root):
     studies = sorted((root / "docs/results").iterdir())
     assert studies
     for kept in studies:
@@ -24,7 +15,7 @@ def test_every_page_says_what_its_tables_say(root, update_docs):
         assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
 
 
-def test_a_number_that_was_changed_by_hand_is_noticed(root, update_docs, tmp_path):
+def test_a_number_that_was_changed_by_hand_is_noticed(root, tmp_path):
     kept = root / "docs/results/ham10k-small"
     page, text = update_docs.page_with(kept, root / "docs")
     shutil.copy(page, tmp_path)
@@ -56,7 +47,7 @@ def finished(folder, tables, seconds, commit):
     return folder
 
 
-def test_a_study_is_brought_in_by_parts(update_docs, tmp_path):
+def test_a_study_is_brought_in_by_parts(tmp_path):
     kept = tmp_path / "kept"
     update_docs.collect(
         finished(tmp_path / "a", {"one": 90.0, "two": 91.0}, [10, 20], "a" * 40), kept
@@ -76,9 +67,7 @@ def test_a_study_is_brought_in_by_parts(update_docs, tmp_path):
     assert update_docs.describe(kept) == text
 
 
-def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none(
-    update_docs, tmp_path
-):
+def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none(tmp_path):
     kept, first = tmp_path / "kept", finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
     second = finished(tmp_path / "b", {"one": 91.0}, [], "b" * 40)
     for folder, protocol, weight in ((first, "p", 5), (second, "q", 10), (second, "p", 20)):
@@ -95,7 +84,7 @@ def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none
     assert "10 to 10 s" not in text
 
 
-def test_tables_that_are_too_long_or_unknown_are_left_out(update_docs, tmp_path):
+def test_tables_that_are_too_long_or_unknown_are_left_out(tmp_path):
     folder = finished(tmp_path / "a", {"one": 90.0, "definitions": 1.0}, [10], "a" * 40)
     (folder / "tables/one.samples.csv").write_text("area_ratio_median\n1\n")
     (folder / "tables/other.csv").write_text("something\n1\n")

@@ -1,0 +1,298 @@
+"""Tables of results as Markdown: one function a kind of table, which is known by its columns."""
+
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+
+from weaklesion.tables import verdict
+
+PLACE = ["of", "dataset", "protocol", "constant"]  # of a choice
+METRICS = {  # those that are shown where they are in the table and compared, or in Table 1
+    "dice": "Dice, %",
+    "iou": "IoU, %",
+    "volumetric_similarity": "VS, %",
+    "center_error": "Centre error, px",
+    "perimeter_error_canny_half": "½ Canny difference, px",
+    "hausdorff": "Hausdorff (max), px",
+    "average_hausdorff": "Average Hausdorff, px",
+}
+ONLY_IF_COMPARED = {
+    "recall": "Recall, %",
+    "precision": "Precision, %",
+    "average_hausdorff_mean": "Average Hausdorff, mean, px",
+}
+
+
+def markdown(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table as Markdown."""
+    heads = list(heads)
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join([*lines, "", ""])
+
+
+def interval(row: pd.Series, low: str = "ci_low", high: str = "ci_high", sign: str = "") -> str:
+    """Return an interval in brackets; of a single group there is none."""
+    if row.get("n_groups", 2) < 2:
+        return "(one group)"
+    return f"[{row[low]:{sign}.2f}, {row[high]:{sign}.2f}]"
+
+
+def cell(row: pd.Series) -> str:
+    """Return ours with interval, and the published value where there is one."""
+    spread = f" ± {row['std']:.2f}" if row["n_seeds"] > 1 else ""
+    text = f"{row['mean']:.2f}{spread} {interval(row)}"
+    if pd.notna(row["published_mean"]):
+        text += f"; paper {row['published_mean']:.2f}"
+        if pd.notna(row["published_std"]):
+            text += f" ± {row['published_std']:.2f}"
+    return text
+
+
+def gain(row: pd.Series) -> str:
+    """Return the difference from the baseline, and what it can carry."""
+    if pd.isna(row["gain"]):
+        return ""
+    text = f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}"
+    if pd.isna(row["p_holm"]):
+        if row.get("network") == "no network":
+            return f"{text}; not trained, p over groups {row['p_groups']:.4f}"
+        return f"{text}; one seed, undecided"
+    decided = verdict(row["gain"], row["metric"], row["p_holm"])
+    text += f"; p {row['p_holm']:.3f}, {decided}"
+    if row["metric"] == "dice" and "share_better" in row:
+        text += f"; {row['share_better']:.1f} % of images better"
+    return text if pd.isna(row["detectable"]) else f"{text}; detectable {row['detectable']:.2f}"
+
+
+def scores(table: pd.DataFrame) -> str:
+    """Return a table of arms as Markdown, and then their differences from the baseline."""
+    text = ""
+    later = ["n_groups", "baseline", "gain"]  # which tables of an earlier version do not have
+    table = table.reindex(columns=list(dict.fromkeys([*table.columns, *later])))
+    for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
+        arms = list(dict.fromkeys(block["arm"]))
+        cells = block.set_index(["arm", "metric"], drop=False)
+        seeds = {arm: int(cells.loc[arm, "n_seeds"].iloc[0]) for arm in arms}
+        heads = [f"{arm} ({n} seed{'s' if n > 1 else ''})" for arm, n in seeds.items()]
+        first = block.iloc[0]
+        compared = set(block.loc[block["gain"].notna(), "metric"])
+        shown = METRICS | {key: v for key, v in ONLY_IF_COMPARED.items() if key in compared}
+        groups = f" in {first['n_groups']:.0f} groups" if pd.notna(first["n_groups"]) else ""
+        samples = f"{first['n_samples']} test samples{groups}"
+        text += f"{dataset}, protocol `{protocol}`, {samples}:\n\n"
+        text += markdown(
+            ["", *heads],
+            (
+                [label, *(cell(cells.loc[(arm, metric)]) for arm in arms)]
+                for metric, label in shown.items()
+            ),
+        )
+        baseline = block["baseline"].dropna().unique()
+        others = [arm for arm in arms if pd.notna(cells.loc[arm, "gain"]).any()]
+        if not others:
+            continue
+        text += f"Differences from `{baseline[0]}`:\n\n"
+        text += markdown(
+            ["", *others],
+            (
+                [label, *(gain(cells.loc[(arm, metric)]) for arm in others)]
+                for metric, label in shown.items()
+                if metric in compared
+            ),
+        )
+    return text
+
+
+def verdicts(table: pd.DataFrame) -> str:
+    """Return the claims that could be tested as Markdown."""
+    tested = table[table["verdict"] != "not testable here"]
+    rows = [
+        [
+            row["claim"],
+            f"`{row['protocol']}`",
+            f"{row['arm']} against {row['baseline']}",
+            row["metric"],
+            f"{row['improvement_percent']:+.2f}"
+            f" {interval(row, 'ci_low_percent', 'ci_high_percent', '+')}",
+            f"{row['claimed_percent']:.1f}",
+            "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}",
+            row["verdict"],
+        ]
+        for _, row in tested.iterrows()
+    ]
+    heads = ["Claim", "Protocol", "Arms", "Metric", "Improvement, %", "Claimed, %", "p", "Verdict"]
+    left_out = len(table) - len(tested)
+    return markdown(heads, rows) + f"{left_out} claims are not testable in this study.\n\n"
+
+
+def gaps(table: pd.DataFrame) -> str:
+    """Return what arms lack, by kind of image, as Markdown."""
+    text = ""
+    table["images"] = [
+        f"{row['stratum']}: {row['value']}" if isinstance(row["value"], str) else row["stratum"]
+        for _, row in table.iterrows()
+    ]
+    pair = ["dataset", "protocol", "arm", "against"]
+    for (dataset, protocol, arm, against), rows in table.groupby(pair, sort=False):
+        text += f"`{arm}` against `{against}`: {dataset}, protocol `{protocol}`:\n\n"
+        text += markdown(
+            ["Images", "Number", f"{arm}, %", f"{against}, %", "Gap, points", "Share of gap, %"],
+            (
+                [
+                    row["images"],
+                    row["n_samples"],
+                    f"{row['dice']:.2f}",
+                    f"{row['dice_against']:.2f}",
+                    f"{row['gap']:+.2f} {interval(row, sign='+')}",
+                    f"{row['share_of_gap']:.0f}",
+                ]
+                for _, row in rows.iterrows()
+            ),
+        )
+    return text
+
+
+def policies(table: pd.DataFrame) -> str:
+    """Return Dice and Hausdorff under each policy as Markdown."""
+    return markdown(
+        ["Policy", "Arm", "Metric", "Images", "Mean", "Difference"],
+        (
+            [
+                row["policy"],
+                row["arm"],
+                METRICS[row["metric"]],
+                row["n_counted"],
+                f"{row['mean']:.2f} {interval(row)}",
+                ""
+                if pd.isna(row["gain"])
+                else f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}",
+            ]
+            for _, row in table.iterrows()
+        ),
+    )
+
+
+def answers(table: pd.DataFrame) -> str:
+    """Return what each auxiliary task adds as Markdown."""
+    return markdown(
+        ["Paper", "Dataset", "Arms", "Metric", "Gain", "Seeds, groups", "Answer"],
+        (
+            [
+                row["paper"],
+                row["dataset"],
+                f"{row['arm']} against {row['baseline']}",
+                METRICS[row["metric"]],
+                f"{row['gain']:+.2f} {interval(row, sign='+')}",
+                f"{row['n_seeds']}, {row['n_groups']}",
+                row["answer"],
+            ]
+            for _, row in table.iterrows()
+        ),
+    )
+
+
+def attribution(table: pd.DataFrame) -> str:
+    """Return what each switch does to Dice as Markdown."""
+    of_dice = table[table["metric"] == "dice"]
+    return markdown(
+        ["Switch", "From", "What", "Before, %", "After, %", "Difference, points", "Samples"],
+        (
+            [
+                row["switch"],
+                f"`{row['base']}`",
+                row["quantity"],
+                f"{row['before']:.2f}",
+                f"{row['after']:.2f}",
+                f"{row['difference']:+.2f} {interval(row, sign='+')}",
+                "the same" if row["paired"] else "others",
+            ]
+            for _, row in of_dice.iterrows()
+        ),
+    )
+
+
+def sweep(table: pd.DataFrame) -> str:
+    """Return Dice against the number of training images as Markdown."""
+    text = ""
+    for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
+        text += f"{dataset}, protocol `{protocol}`:\n\n"
+        text += markdown(
+            ["Training images", "Dice, %", "Seeds"],
+            (
+                [int(row["samples"]), f"{row['mean']:.2f} {interval(row)}", row["n_seeds"]]
+                for _, row in block.iterrows()
+            ),
+        )
+    return text
+
+
+def choices(table: pd.DataFrame) -> str:
+    """Return what was chosen without a dense mask, and by what, as Markdown."""
+    heads = [
+        "Of",
+        "Dataset",
+        "Protocol",
+        "Constant",
+        "Chosen",
+        "Overlap with the true mark",
+        "Marks",
+    ]
+    return markdown(
+        heads,
+        (
+            [*(row[key] for key in PLACE), f"{row['chosen']:g}",
+             row["recovered_iou"], row["marks"]]
+            for _, row in table.iterrows()
+        ),
+    )  # fmt: skip
+
+
+def agreement(table: pd.DataFrame) -> str:
+    """Return the agreement of targets with the dense reference as Markdown."""
+    return markdown(
+        ["Dataset", "Protocol", "Target", "Samples", "Dice, %", "HD95, px", "Area ratio, median"],
+        (
+            [
+                row["dataset"],
+                f"`{row['protocol']}`",
+                row["target"],
+                row["n_samples"],
+                f"{row['dice']:.2f}",
+                f"{row['hd95_px']:.2f}",
+                f"{row['area_ratio_median']:.3f}",
+            ]
+            for _, row in table.iterrows()
+        ),
+    )
+
+
+def runs(table: pd.DataFrame) -> str:
+    """Return what each table was measured with, in words."""
+    lines = []
+    for _, row in table.iterrows():
+        of = f"{', '.join(row['tables'].split())}: " if len(table) > 1 else ""
+        lines.append(
+            f"{of}{row['trainings']} trainings of {row['seconds_min']} to {row['seconds_max']} s on"
+            f" {row['device']} ({row['threads']} thread each), at most {row['memory_gib']:.1f} GiB"
+            f" each; torch {row['torch']}, commit {row['commits']}.\n"
+        )
+    return "\n".join(lines)
+
+
+# A table is known by its columns.
+KINDS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "published_mean": scores,
+    "verdict": verdicts,
+    "share_of_gap": gaps,
+    "switch": attribution,
+    "area_ratio_median": agreement,
+    "policy": policies,
+    "answer": answers,
+    "samples": sweep,
+}
+
+
+def renderer(table: pd.DataFrame) -> Callable[[pd.DataFrame], str] | None:
+    """Return what writes a table as Markdown; None for tables that are not shown."""
+    return next((KINDS[column] for column in table.columns if column in KINDS), None)
