@@ -4,16 +4,22 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from filelock import FileLock
 from hypothesis import settings
+from PIL import Image
+from segmenting import Discriminating, colored, lobed, mark_of
 
+from weaklesion import arms
 from weaklesion.datasets import deeplesion, ham10k, lits
 from weaklesion.download import extract, fetch
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.phantoms import deeplesion as deeplesion_phantom
 from weaklesion.phantoms import ham10k as ham10k_phantom
 from weaklesion.phantoms import lits as lits_phantom
+from weaklesion.training_settings import TrainingSettings
 
 # The same examples in every run: a test that fails, fails for everybody.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
@@ -177,3 +183,31 @@ def finished(tmp_path_factory):
 def copied(finished, tmp_path):
     """A copy of that folder, with its times, to change things in."""
     return shutil.copytree(finished, tmp_path / "copy")
+
+
+@pytest.fixture
+def model(root, tmp_path, monkeypatch):
+    """Folder of a run, whose network is the one above."""
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    trained = TrainingSettings(**arms.training_settings(config, "ham10k", "source", "prompted"))
+    monkeypatch.setattr(
+        "weaklesion.segment.load_network", lambda *_: (Discriminating().eval(), trained)
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("model.safetensors", "run.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Four lesions as PNG and JPG: masks by id, and rows of marks."""
+    rng = np.random.default_rng(5)
+    masks, rows = {}, []
+    for number, ending in enumerate(("png", "jpg", "png", "jpg")):
+        mask = lobed(rng)
+        Image.fromarray(colored(mask, rng)).save(tmp_path / f"{number}.{ending}", quality=95)
+        masks[f"m{number}"] = mask
+        rows.append({"id": f"m{number}", "image": f"{number}.{ending}"} | mark_of(mask))
+    return masks, rows

@@ -63,3 +63,14 @@ def test_a_consistent_mask_has_the_marks_ellipse():
     found = answer(logits(near), MARK, gate=0.7, consistent=True)
     assert found.from_network
     assert ellipse_iou(fit_ellipse(found.mask), MARK) > 0.97 > found.agreement
+
+
+@pytest.mark.parametrize("size_px", [2.0, 3.0, 4.0, 5.0, 6.0, 8.0])
+def test_a_lesion_of_a_few_px_is_not_left_to_its_ellipse_because_it_is_small(size_px):
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        center = rng.uniform(20, 21, 2)
+        ellipse = Ellipse(*center, size_px, 0.8 * size_px, rng.uniform(0, 180))
+        logits = np.where(draw_ellipse(ellipse, (40, 40)), 4.0, -4.0).astype(np.float32)
+        found = answer(logits, ellipse, gate=0.8)
+        assert found.from_network

@@ -66,6 +66,8 @@ def segment(
         f"{counts['network']} marks segmented; {counts['ellipse']} answered by their ellipse, for"
         f" the network disagrees with the mark; {counts['refused']} refused."
     )
+    if counts["empty"]:
+        typer.echo(f"Of {counts['empty']} marks the network sees nothing: their masks are empty.")
     typer.echo(f"See measurements.csv and refused.csv in {out}.")
-    if not counts["network"] + counts["ellipse"]:
+    if not counts["network"] + counts["ellipse"] + counts["empty"]:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ OpenCV does.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -100,11 +100,16 @@ class Ellipse:
             to_hw: height and width of the resized image, px.
         """
         scale_y, scale_x = to_hw[0] / from_hw[0], to_hw[1] / from_hw[1]
+        from_corner = replace(self, cx=self.cx + 0.5, cy=self.cy + 0.5).scaled(scale_x, scale_y)
+        return replace(from_corner, cx=from_corner.cx - 0.5, cy=from_corner.cy - 0.5)
+
+    def scaled(self, scale_x: float, scale_y: float) -> "Ellipse":
+        """Return the ellipse in coordinates that are so many times as large, such as mm."""
         scale = np.diag([scale_x, scale_y])
         variances, axes = np.linalg.eigh(scale @ self.shape_matrix() @ scale)
         return Ellipse(
-            cx=(self.cx + 0.5) * scale_x - 0.5,
-            cy=(self.cy + 0.5) * scale_y - 0.5,
+            cx=self.cx * scale_x,
+            cy=self.cy * scale_y,
             width=2 * math.sqrt(variances[1]),
             height=2 * math.sqrt(variances[0]),
             angle_deg=math.degrees(math.atan2(axes[1, 1], axes[0, 1])),
@@ -166,7 +171,8 @@ def convex_hull(foreground: np.ndarray) -> np.ndarray:
 def ellipse_iou(first: Ellipse, second: Ellipse) -> float:
     """Return the overlap of two ellipses as areas: intersection over union, 0 to 1.
 
-    Measured on a lattice of about 100 pixels across the larger one.
+    Measured on a lattice of about 100 pixels across the larger one. Of two that are so thin that
+    they cover none of its pixels it is 0.
     """
     reach = max(first.width, first.height, second.width, second.height)
     scale = 100 / reach
@@ -185,7 +191,8 @@ def ellipse_iou(first: Ellipse, second: Ellipse) -> float:
         )
         for e in (first, second)
     )
-    return float((a & b).sum() / (a | b).sum())
+    union = (a | b).sum()
+    return float((a & b).sum() / union) if union else 0.0
 
 
 def _separating_ellipse(mask: np.ndarray, hull: np.ndarray) -> Ellipse | None:

@@ -5,13 +5,15 @@ compared with the mark's; where they differ too much, the answer is the mark's o
 mask is asked.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
 from weaklesion.refined import main_part, make_consistent
+
+# Major axis from which on the ellipse that is fitted to a drawn mark is the mark's, to a fifth
+LEAST_FITTED_PX = 6.0
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,15 @@ class Answer:
 
     Attributes:
         mask: (H, W) bool.
-        agreement: overlap (intersection over union) of the network's own ellipse with the mark's;
-            0 where its mask has none.
+        own: (H, W) bool; the network's own mask, whatever is returned.
+        agreement: overlap (intersection over union) of the own mask's ellipse with the mark's. Of a
+            mark of a few px, and of a mask that is too small for an ellipse, it is that of the mask
+            with the drawn mark; of an empty mask it is 0.
         from_network: False where the mask is the mark's ellipse instead.
     """
 
     mask: np.ndarray
+    own: np.ndarray
     agreement: float
     from_network: bool
 
@@ -45,17 +50,22 @@ def answer(
         consistent: move the network's mask so that its ellipse is the mark's
             (`weaklesion.refined.make_consistent`).
     """
-    mask = main_part(logits >= 0, ellipse)
-    agreement = 0.0
-    if mask is None:
-        mask = np.zeros(logits.shape, dtype=bool)
+    own = main_part(logits >= 0, ellipse)
+    if own is None:
+        own, agreement = np.zeros(logits.shape, dtype=bool), 0.0
     else:
-        with suppress(ValueError):  # too small for an ellipse: no agreement
-            agreement = ellipse_iou(fit_ellipse(mask), ellipse)
+        agreement = _agreement(own, ellipse)
     if gate is not None and agreement < gate:
-        return Answer(draw_ellipse(ellipse, mask.shape), agreement, False)
-    if consistent:
-        moved = make_consistent(logits, ellipse)
-        if moved is not None:
-            mask = moved > 0
-    return Answer(mask, agreement, True)
+        return Answer(draw_ellipse(ellipse, own.shape), own, agreement, False)
+    moved = make_consistent(logits, ellipse) if consistent else None
+    return Answer(own if moved is None else moved > 0, own, agreement, True)
+
+
+def _agreement(own: np.ndarray, ellipse: Ellipse) -> float:
+    if ellipse.width >= LEAST_FITTED_PX:
+        try:
+            return ellipse_iou(fit_ellipse(own), ellipse)
+        except ValueError:  # its hull has fewer than five vertices
+            pass
+    drawn = draw_ellipse(ellipse, own.shape)
+    return float((own & drawn).sum() / (own | drawn).sum())

@@ -12,15 +12,18 @@ from weaklesion.ellipse import Ellipse
 from weaklesion.files import written_whole
 from weaklesion.gate import Answer
 from weaklesion.marks import Mark
-from weaklesion.pictures import Picture
+from weaklesion.pictures import place_of
 from weaklesion.recist import measure_recist
 
 OVERLAY_PX = 384
-GIVEN, NETWORK, MARKED = (255, 200, 0), (0, 220, 90), (255, 255, 255)
+GIVEN, NETWORK, MARKED, REJECTED = (255, 200, 0), (0, 220, 90), (255, 255, 255), (230, 60, 60)
+AGREES = 0.8  # agreement from which on a mask agrees with its mark
 MEASURED = (
     "id", "line", "image", "slice", "answer", "agrees", "agreement", "area_px", "area_mm2",
-    "long_px", "short_px", "long_mm", "short_mm", "given_long_px", "given_short_px",
-    "long_difference_px", "short_difference_px", "mask", "overlay",
+    "long_px", "short_px", "long_mm", "short_mm",
+    "given_long_px", "given_short_px", "given_long_mm", "given_short_mm",
+    "long_difference_px", "short_difference_px", "long_difference_mm", "short_difference_mm",
+    "mask", "overlay",
 )  # fmt: skip
 
 
@@ -31,27 +34,42 @@ def surroundings(ellipse: Ellipse, reach: float) -> tuple[slice, slice]:
     return slice(y0, math.ceil(ellipse.cy + half)), slice(x0, math.ceil(ellipse.cx + half))
 
 
-def write_mask(path: Path, mask: np.ndarray, mark: Mark, picture: Picture) -> None:
-    """Write a mask as PNG of 0 and 255, or, of a volume, as NIfTI of 0 and 1 in its geometry."""
+def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | None) -> None:
+    """Write a mask as PNG of 0 and 255, or, of slice `number` of a volume, as NIfTI of 0 and 1.
+
+    A NIfTI mask has the volume's shape and both of its forms (qform and sform) with their codes.
+    """
     with written_whole(path) as beside:
-        if picture.volume is None:
+        if volume is None:
             _write_png(beside, mask * 255)
             return
-        whole = np.zeros(picture.volume.shape, dtype=np.uint8)
-        place = (..., mark.slice or 0) if whole.ndim == 3 else (...,)
-        whole[place] = mask.T
-        image = nibabel.Nifti1Image(whole, picture.volume.affine)
-        image.header.set_xyzt_units(*picture.volume.header.get_xyzt_units())
-        nibabel.save(image, beside)
+        whole = np.zeros(volume.shape, dtype=np.uint8)
+        whole[place_of(whole.shape, number)] = mask.T
+        header = volume.header.copy()
+        header.extensions.clear()  # what else is known of the patient
+        header.set_data_dtype(np.uint8)
+        header["cal_min"] = header["cal_max"] = 0
+        nibabel.save(type(volume)(whole, None, header), beside)
 
 
 def write_overlay(
-    path: Path, levels: np.ndarray, mask: np.ndarray, mark: Mark, ellipse: Ellipse
+    path: Path, part: np.ndarray, mask: np.ndarray, own: np.ndarray, mark: Mark, ellipse: Ellipse
 ) -> None:
-    """Draw the surroundings of a mark: diameters white, its ellipse yellow, the mask green."""
+    """Draw a mark and its mask over a part of its image.
+
+    Diameters are white, the mark's ellipse yellow, the mask green; where the network's own mask is
+    another one, that is red.
+
+    Args:
+        path: PNG to write.
+        part: (h, w, 3) uint8, rows and columns `surroundings(ellipse, 1.0)` of the image.
+        mask: (H, W) uint8 {0, 1}, of the whole image.
+        own: likewise, the network's own mask.
+        mark: the mark.
+        ellipse: its ellipse.
+    """
     rows, columns = surroundings(ellipse, 1.0)
     x0, y0 = columns.start, rows.start
-    part = levels[rows, columns]
     scale = OVERLAY_PX / max(part.shape[:2])
     size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
     drawn = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -59,12 +77,6 @@ def write_overlay(
     def place(points: np.ndarray) -> np.ndarray:
         return np.rint((points - (x0, y0) + 0.5) * scale - 0.5).astype(np.int32)
 
-    inside = cv2.resize(
-        mask[rows, columns],
-        size,
-        interpolation=cv2.INTER_NEAREST_EXACT,
-    )
-    outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     angles = np.linspace(0, 2 * np.pi, 120)
     turned = math.radians(ellipse.angle_deg)
     along = np.array([math.cos(turned), math.sin(turned)])
@@ -75,7 +87,11 @@ def write_overlay(
         + np.outer(np.sin(angles) * ellipse.height / 2, across)
     )
     cv2.polylines(drawn, [place(outline)], True, GIVEN, 1, cv2.LINE_AA)
-    cv2.drawContours(drawn, outlines, -1, NETWORK, 2, cv2.LINE_AA)
+    different = [] if np.array_equal(own, mask) else [(own, REJECTED)]
+    for shown, color in [*different, (mask, NETWORK)]:
+        inside = cv2.resize(shown[rows, columns], size, interpolation=cv2.INTER_NEAREST_EXACT)
+        outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(drawn, outlines, -1, color, 2, cv2.LINE_AA)
     for start, end in (place(mark.points[:2]), place(mark.points[2:])):
         cv2.line(drawn, start.tolist(), end.tolist(), MARKED, 1, cv2.LINE_AA)
     with written_whole(path) as beside:
@@ -88,40 +104,35 @@ def _write_png(path: Path, image: np.ndarray) -> None:
 
 
 def measure(
-    mark: Mark,
-    picture: Picture,
-    mask: np.ndarray,
-    found: Answer,
-    gate: float,
+    mark: Mark, mask: np.ndarray, found: Answer, spacing: tuple[float, float] | None
 ) -> dict[str, Any]:
-    """Return a row of `measurements.csv`, without its files."""
-    spacing = picture.spacing
-    given = math.dist(*mark.points[:2]), math.dist(*mark.points[2:])
+    """Return a row of `measurements.csv`, without its files.
+
+    Of both the mask and the mark the long diameter is the one that is longer in the patient, where
+    the spacing (mm per px of x and y) is known.
+    """
+    mm = np.array(spacing or (1.0, 1.0))
+    given = sorted(
+        (math.dist(*(ends * mm)), math.dist(*ends)) for ends in (mark.points[:2], mark.points[2:])
+    )
     row: dict[str, Any] = {
         "id": mark.id,
         "line": mark.row,
         "image": str(mark.image),
         "slice": mark.slice,
-        "answer": "network" if found.from_network else "ellipse",
-        "agrees": bool(mask.any()) and found.agreement >= gate,
+        "answer": ("network" if mask.any() else "empty") if found.from_network else "ellipse",
+        "agrees": found.agreement >= AGREES,
         "agreement": found.agreement,
         "area_px": int(mask.sum()),
-        "given_long_px": max(given),
-        "given_short_px": min(given),
-    }
-    if not mask.any():
-        return row
-    measured = measure_recist(mask, (1.0, 1.0) if spacing is None else spacing[::-1])
-    row |= {
-        "long_px": measured.long_px,
-        "short_px": measured.short_px,
-        "long_difference_px": measured.long_px - row["given_long_px"],
-        "short_difference_px": measured.short_px - row["given_short_px"],
     }
     if spacing is not None:
-        row |= {
-            "area_mm2": row["area_px"] * spacing[0] * spacing[1],
-            "long_mm": measured.long_mm,
-            "short_mm": measured.short_mm,
-        }
+        row["area_mm2"] = row["area_px"] * spacing[0] * spacing[1]
+    measured = measure_recist(mask, (mm[1], mm[0])) if mask.any() else None
+    for which, (length_mm, length_px) in zip(("short", "long"), given, strict=True):
+        units = {"px": length_px} if spacing is None else {"px": length_px, "mm": length_mm}
+        for unit, length in units.items():
+            row[f"given_{which}_{unit}"] = length
+            if measured is not None:
+                row[f"{which}_{unit}"] = getattr(measured, f"{which}_{unit}")
+                row[f"{which}_difference_{unit}"] = row[f"{which}_{unit}"] - length
     return row

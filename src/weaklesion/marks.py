@@ -1,9 +1,9 @@
 """A table of RECIST marks on images of any kind, as users have it.
 
 One row a mark: `image`, a path from the table's own folder; the ends of both diameters, `long_a_x,
-long_a_y, long_b_x, ... short_b_y`, in px with pixel centres at whole numbers (of NIfTI, voxels
-along the first two axes); and, where there is reason, `id`, `slice` (of NIfTI: index along the
-third axis, from 0), `spacing_x` and `spacing_y` (mm per px).
+long_a_y, long_b_x, ... short_b_y`, in px, the centre of the first pixel being (0, 0) (of NIfTI,
+voxels along the first two axes); and, where there is reason, `id`, `slice` (of NIfTI: index along
+the third axis, from 0), `spacing_x` and `spacing_y` (mm per px).
 """
 
 import csv
@@ -24,6 +24,7 @@ REACH = 0.5  # by which diameters may miss each other, in parts of their length:
 OPTIONAL = ("id", "slice", "spacing_x", "spacing_y")
 UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
 LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
+LEAST_PX = 0.5  # of a diameter
 LEAST_ANGLE_DEG = 45.0  # between the diameters; of 9,921 real marks one is below it
 
 
@@ -83,21 +84,21 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                 raise BadMarkError(
                     f"{len(fields)} fields, and the header has {len(header)}: decimal commas?"
                 )
-            if name in seen:
-                raise BadMarkError(f"the id {name} is that of line {seen[name]}, too")
+            if name.casefold() in seen:  # some file systems do not tell A from a
+                raise BadMarkError(f"the id {name} is that of line {seen[name.casefold()]}, too")
             if UNSAFE & set(name) or name.startswith(".") or len(name.encode()) > LONGEST_ID:
                 raise BadMarkError(f"the id {name} cannot name a file")
             marks.append(
                 Mark(
                     row=line,
                     id=name,
-                    image=path.parent / row["image"],
+                    image=path.parent / _image(row["image"]),
                     slice=_slice(row.get("slice", "")),
                     points=_points(row),
                     spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
                 )
             )
-            seen[name] = line
+            seen[name.casefold()] = line
         except BadMarkError as error:
             refused.append((line, name, str(error)))
     return marks, refused
@@ -112,7 +113,9 @@ def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             rows = [(reader.line_num, fields) for fields in reader]
     except StopIteration as error:
         raise DataError(f"{path}: is empty. Give a CSV file with a header.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not in UTF-8 ({error}). Save it as `CSV UTF-8`.") from error
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
     return header, [(line, row) for line, row in rows if any(field.strip() for field in row)]
 
@@ -125,6 +128,15 @@ def _number(text: str, column: str) -> float:
     if not math.isfinite(value):
         raise BadMarkError(f"{column} is {text!r}, which is not finite")
     return value
+
+
+def _image(text: str) -> str:
+    name = text.strip()
+    if not name:
+        raise BadMarkError("image: nothing is given")
+    if "\0" in name:
+        raise BadMarkError("image: no file's name has a zero byte")
+    return name
 
 
 def _slice(text: str) -> int | None:
@@ -160,8 +172,17 @@ def _points(row: dict[str, str]) -> np.ndarray:
     return np.array(values).reshape(4, 2)
 
 
-def mark_ellipse(points: np.ndarray, shape_hw: Sequence[int]) -> Ellipse:
-    """Return the ellipse of a mark on an image.
+def mark_ellipse(
+    points: np.ndarray, shape_hw: Sequence[int], spacing: tuple[float, float] | None = None
+) -> Ellipse:
+    """Return the ellipse of a mark on an image, px.
+
+    Its axes are perpendicular in the patient, not in the image, where the two are known to differ.
+
+    Args:
+        points: (4, 2) ends of the diameters, px.
+        shape_hw: height and width of the image, px.
+        spacing: mm per px of x and y, if known.
 
     Raises:
         BadMarkError: if an end is outside the image, a diameter has no length, the two do not
@@ -177,14 +198,21 @@ def mark_ellipse(points: np.ndarray, shape_hw: Sequence[int]) -> Ellipse:
     for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
         if np.array_equal(start, end):
             raise BadMarkError(f"the {which} diameter has no length")
+    mm = np.array(spacing or (1.0, 1.0))
     try:
-        ellipse = ellipse_from_recist(points)
+        ellipse = ellipse_from_recist(points * mm)
     except ValueError as error:
         raise BadMarkError(str(error).removeprefix("points: ")) from error
+    if spacing is not None:
+        ellipse = ellipse.scaled(*1 / mm)
     if not draw_ellipse(ellipse, (height, width)).any():
         raise BadMarkError("its ellipse covers no pixel: are its numbers px?")
-    long, short = points[1] - points[0], points[3] - points[2]
-    where = np.linalg.solve(np.column_stack([long, -short]), points[2] - points[0])
+    for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
+        if math.dist(start, end) < LEAST_PX:
+            raise BadMarkError(f"the {which} diameter is only {math.dist(start, end):g} px long")
+    long, short = (points[1] - points[0]) * mm, (points[3] - points[2]) * mm
+    between = (points[2] - points[0]) * mm
+    where = np.linalg.solve(np.column_stack([long, -short]), between)
     if (where < -REACH).any() or (where > 1 + REACH).any():
         raise BadMarkError("the two diameters do not cross: are their ends mixed up?")
     cosine = abs(long @ short) / math.hypot(*long) / math.hypot(*short)

@@ -1,6 +1,7 @@
 """The pictures that users' marks lie on: PNG, JPG, 16-bit PNG and slices of NIfTI, as levels."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,10 @@ UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
 MM_OF = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 NIFTI = (".nii", ".nii.gz")
 HU_ZERO = 32768  # of 16-bit PNG, as DeepLesion has it
+SAME_SPACING = 0.01  # by which parts of itself a row's spacing may differ from its volume's
+
+
+Stamp = tuple[int, int]  # of a file: time of its last change, and size
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,13 @@ class Picture:
         levels: (H, W, 3) uint8.
         spacing: mm per px of x and y, or None.
         volume: the NIfTI image that it is a slice of, or None.
+        unknown: (H, W) bool, px without a finite value, or None if all have one.
     """
 
     levels: np.ndarray
     spacing: tuple[float, float] | None
     volume: Any | None
+    unknown: np.ndarray | None = None
 
 
 def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
@@ -42,30 +49,45 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
     Raises:
         BadMarkError: if there is none, or it cannot be read.
     """
-    if not mark.image.is_file():
-        raise BadMarkError(f"there is no image {mark.image}")
-    if mark.image.name.endswith(NIFTI):
-        return _read_slice(mark, window_hu)
+    try:
+        path = mark.image.resolve()
+        if not path.is_file():
+            raise BadMarkError(f"there is no image {mark.image}")
+        stat = path.stat()
+    except OSError as error:  # no permission, or a name that no file can have
+        raise BadMarkError(f"{mark.image} cannot be opened ({error.strerror})") from error
+    stamp = stat.st_mtime_ns, stat.st_size
+    if path.name.lower().endswith(NIFTI):
+        return _read_slice(mark, path, stamp, window_hu)
     if mark.slice is not None:
-        raise BadMarkError(f"a slice is given, and {mark.image.name} is no volume")
-    return Picture(_read_levels(mark.image, window_hu), mark.spacing, None)
+        raise BadMarkError(f"a slice is given, and {path.name} is no volume")
+    return Picture(_read_levels(path, stamp, window_hu), mark.spacing, None)
 
 
 @lru_cache(maxsize=2)
-def _read_levels(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
+def _read_levels(path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> np.ndarray:
     try:
         with Image.open(path) as image:
+            deep = any(";16" in str(tile.args) for tile in image.tile)  # empty once it is read
+            if deep and not image.mode.startswith("I"):  # Pillow keeps 8 of the 16 bits
+                raise BadMarkError(
+                    f"{path.name} has 16 bits a colour: save it with 8, or as 16-bit grey with"
+                    " Hounsfield units"
+                )
             turned = image.getexif().get(ExifTags.Base.Orientation, 1)
-            if turned != 1:
+            if turned in range(2, 9):  # other values mean nothing
                 raise BadMarkError(
                     f"{path.name} is stored turned (EXIF orientation {turned}), so that it is not"
                     " clear which pixels are meant: save it upright, without the tag"
                 )
             if image.mode == "F":
                 raise BadMarkError(f"{path.name} has levels of no known scale (32-bit floats)")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1:
+                raise BadMarkError(f"{path.name} holds {frames} images: save the marked one alone")
             if image.mode.startswith("I"):  # 16 bits a pixel
                 return _windowed(np.asarray(image, dtype=np.float32) - HU_ZERO, window_hu)
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))
     except BadMarkError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -73,48 +95,64 @@ def _read_levels(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def _open_volume(path: Path) -> Any:
+def _open_volume(path: Path, stamp: Stamp) -> Any:
     try:
         volume: Any = nibabel.load(path)
     except (*UNREADABLE, ImageFileError, HeaderDataError) as error:
         raise BadMarkError(f"{path.name} cannot be read as NIfTI ({error})") from error
-    if len(volume.shape) not in (2, 3):
-        raise BadMarkError(f"{path.name} has {len(volume.shape)} dimensions, not 2 or 3")
+    if len(volume.shape) < 2 or any(length > 1 for length in volume.shape[3:]):
+        shape = " x ".join(map(str, volume.shape))
+        raise BadMarkError(f"{path.name} has {shape} voxels: two or three dimensions are needed")
     if volume.get_data_dtype().kind not in "iuf":
         raise BadMarkError(f"{path.name} has values of type {volume.get_data_dtype()}, not numbers")
+    if not np.isfinite(volume.affine).all() or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-12:
+        raise BadMarkError(f"{path.name} has an affine that places no voxel (sform or qform)")
     try:
         volume.header.get_xyzt_units()
     except KeyError as error:
         raise BadMarkError(
-            f"{path.name} has a unit of length that NIfTI does not know (xyzt_units {error})"
+            f"{path.name} has a unit of length that NIfTI does not know (xyzt_units"
+            f" {error.args[0]})"
         ) from error
     return volume
 
 
-def _read_slice(mark: Mark, window_hu: tuple[float, float]) -> Picture:
-    volume = _open_volume(mark.image)
-    depth = volume.shape[2] if len(volume.shape) == 3 else 1
+def place_of(shape: Sequence[int], number: int | None) -> tuple[Any, ...]:
+    """Return the index of a slice in a volume of two dimensions or more, all but three of one."""
+    return (slice(None), slice(None), *((number or 0, *(0,) * (len(shape) - 3))[: len(shape) - 2]))
+
+
+def _read_slice(mark: Mark, path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> Picture:
+    volume = _open_volume(path, stamp)
+    depth = volume.shape[2] if len(volume.shape) > 2 else 1
     number = mark.slice
     if number is None:
         if depth > 1:
-            raise BadMarkError(f"{mark.image.name} has {depth} slices, and none is named")
+            raise BadMarkError(f"{path.name} has {depth} slices, and none is named")
         number = 0
     if number >= depth:
-        raise BadMarkError(f"slice {number} is none of {mark.image.name}, which has {depth}")
+        raise BadMarkError(
+            f"slice {number} is none of {path.name}, which has {depth}, the first being 0"
+        )
     try:
-        place = (..., number) if len(volume.shape) == 3 else (...,)
+        part = volume.dataobj[place_of(volume.shape, number)]
         # NIfTI's first axis is x: transposed, rows are y
-        hounsfield = np.asarray(volume.dataobj[place], dtype=np.float32).T
+        hounsfield = np.asarray(part, dtype=np.float32).T
     except UNREADABLE as error:
-        raise BadMarkError(f"{mark.image.name} is truncated or damaged ({error})") from error
-    if not np.isfinite(hounsfield).all():
-        raise BadMarkError(f"slice {number} of {mark.image.name} has values that are not finite")
+        raise BadMarkError(f"{path.name} is truncated or damaged ({error})") from error
+    unknown = ~np.isfinite(hounsfield)
     spacing = mark.spacing
-    if spacing is None and not np.array_equal(volume.affine, np.eye(4)):  # else without a scale
+    if not np.array_equal(volume.affine, np.eye(4)):  # else it has no scale
         # of the affine, in which the mask is written, too: pixdim may say something else
-        sizes = voxel_sizes(volume.affine) * MM_OF[volume.header.get_xyzt_units()[0]]
+        sizes = voxel_sizes(volume.affine)[:2] * MM_OF[volume.header.get_xyzt_units()[0]]
+        if spacing is not None and not np.allclose(spacing, sizes, rtol=SAME_SPACING):
+            raise BadMarkError(
+                f"spacing_x and spacing_y are {spacing[0]:g} and {spacing[1]:g} mm, and"
+                f" {path.name} has {sizes[0]:g} and {sizes[1]:g}: another image's mark?"
+            )
         spacing = float(sizes[0]), float(sizes[1])
-    return Picture(_windowed(hounsfield, window_hu), spacing, volume)
+    levels = _windowed(np.where(unknown, window_hu[0], hounsfield), window_hu)
+    return Picture(levels, spacing, volume, unknown if unknown.any() else None)
 
 
 def _windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:

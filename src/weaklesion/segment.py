@@ -5,12 +5,10 @@ mark, and `refused.csv`. `journal.jsonl` notes every mark that is done, so that 
 stopped goes on where it was.
 """
 
-import hashlib
-import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,10 @@ from weaklesion.errors import DataError
 from weaklesion.files import file_digest, written_whole
 from weaklesion.gate import answer
 from weaklesion.inference import crop_logits, load_network
+from weaklesion.journal import Journal
 from weaklesion.mark_files import MEASURED, measure, surroundings, write_mask, write_overlay
 from weaklesion.marks import BadMarkError, Mark, mark_ellipse, read_marks
-from weaklesion.pictures import Picture, read_picture
+from weaklesion.pictures import read_picture
 from weaklesion.progress import progress
 from weaklesion.prompts import PromptSettings, ellipse_rows, plain_inputs, to_source_logits
 from weaklesion.training_settings import TrainingSettings
@@ -77,10 +76,13 @@ def segment(
         settings: see `SegmentSettings`.
 
     Returns:
-        How many marks were segmented by the network, left to their ellipse, and refused.
+        How many marks were segmented by the network (`network`), left to their ellipse
+        (`ellipse`), given an empty mask, which only a gate of 0 lets through (`empty`), and
+        refused (`refused`).
 
     Raises:
-        DataError: if model or table cannot be used. A single bad mark is refused, and named.
+        DataError: if model or table cannot be used, or the folder is another table's. A single bad
+            mark is refused, and named.
     """
     marks, refused = read_marks(marks_csv)
     torch.set_num_threads(settings.threads)
@@ -96,110 +98,88 @@ def segment(
             " prompted_refined."
         )
     out = Path(out_dir)
-    for name in ("masks", "overlays"):
-        (out / name).mkdir(parents=True, exist_ok=True)
     of_all = [file_digest(folder / name) for name in ("model.safetensors", "run.json")]
     of_all += [repr((settings.gate, settings.consistent, settings.window_hu))]
-    keys = {mark.id: _key(mark, of_all) for mark in marks}
-    done = _read_journal(out, keys)
+    journal = Journal(out, marks, of_all)
+    for name in ("masks", "overlays"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    for name in ("measurements.csv", "refused.csv"):  # of an earlier call: they come last
+        (out / name).unlink(missing_ok=True)
+    done = journal.done()
     for mark in marks:
         if mark.id in done:  # what else stands in the table may have changed
             done[mark.id] |= {"line": mark.row, "image": str(mark.image)}
-    todo = [mark for mark in marks if mark.id not in done]
     if done:
         logger.info("%d of %d marks are done already", len(done), len(marks))
-    with (out / "journal.jsonl").open("a", encoding="utf-8") as journal:
-        if journal.tell():
-            journal.write("\n")  # ends a line that was cut off; an empty one is passed over
-        batches = [todo[i : i + MARKS_A_BATCH] for i in range(0, len(todo), MARKS_A_BATCH)]
-        for batch in progress(batches, total=len(batches), what="batches of marks"):
-            opened, causes = _open_all(batch, settings)
-            refused += causes
-            for mark, row in _segment_batch(opened, model, trained, settings, out, device):
-                done[mark.id] = row
-                journal.write(json.dumps({"key": keys[mark.id], "row": row}) + "\n")
-            journal.flush()
+    todo = [mark for mark in marks if mark.id not in done]
+    batches = [todo[i : i + MARKS_A_BATCH] for i in range(0, len(todo), MARKS_A_BATCH)]
+    for batch in progress(batches, total=len(batches), what="batches of marks"):
+        opened: list[Opened] = []
+        for mark in batch:
+            try:
+                opened.append(open_mark(mark, trained, settings.window_hu))
+            except BadMarkError as error:
+                refused.append((mark.row, mark.id, str(error)))
+        rows = _segment_batch(opened, model, trained, settings, out, device)
+        journal.note(rows)
+        done |= {row["id"]: row for row in rows}
+    journal.forget({name for _, name, _ in refused} - done.keys())
     rows = [done[mark.id] for mark in marks if mark.id in done]
     with written_whole(out / "measurements.csv") as beside:
-        pd.DataFrame(rows, columns=list(MEASURED)).to_csv(beside, index=False, float_format="%.6g")
+        pd.DataFrame(rows, columns=list(MEASURED)).to_csv(beside, index=False, float_format="%.8g")
+    refused.sort()
+    for line, name, cause in refused:
+        logger.warning("line %d, %s: refused: %s", line, name, cause)
     with written_whole(out / "refused.csv") as beside:
-        pd.DataFrame(sorted(refused), columns=["line", "id", "cause"]).to_csv(beside, index=False)
+        pd.DataFrame(refused, columns=["line", "id", "cause"]).to_csv(beside, index=False)
     answers = Counter(row["answer"] for row in rows)
-    return {
-        "network": answers["network"],
-        "ellipse": answers["ellipse"],
-        "refused": len(refused),
-    }
+    kinds = ("network", "ellipse", "empty")
+    return {kind: answers[kind] for kind in kinds} | {"refused": len(refused)}
 
 
-def _key(mark: Mark, of_all: Sequence[str]) -> str:
-    """Return a digest of all that a mark's results depend on."""
-    try:
-        stat = mark.image.stat()
-        image = [str(mark.image.resolve()), stat.st_size, stat.st_mtime_ns]
-    except OSError:
-        image = [str(mark.image)]
-    given = [mark.points.tolist(), mark.slice, mark.spacing, image, *of_all]
-    return hashlib.sha256(json.dumps(given).encode()).hexdigest()
+@dataclass(frozen=True)
+class Opened:
+    """A mark with all that is needed of its image.
 
-
-def _read_journal(out: Path, keys: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the rows of marks that are done, by id.
-
-    Of several lines about a mark the last one holds; one that was cut off is passed over. Files of
-    another model's or another mark's answer under the same id are removed; those of ids that the
-    table does not have are left.
+    Attributes:
+        mark: the mark.
+        ellipse: its ellipse, px of the image.
+        crop: what the network is shown.
+        around: (h, w, 3) uint8, what the overlay shows.
+        shape_hw: height and width of the image, px.
+        spacing: mm per px of x and y, or None.
+        volume: the NIfTI image that it is a slice of, or None.
     """
-    path = out / "journal.jsonl"
-    latest: dict[str, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        latest[entry["row"]["id"]] = entry
-    done = {}
-    for name, entry in latest.items():
-        files = [out / entry["row"][key] for key in ("mask", "overlay")]
-        if name not in keys:
-            continue
-        if keys[name] == entry["key"] and all(file.is_file() for file in files):
-            done[name] = entry["row"]
-        else:
-            for file in files:
-                file.unlink(missing_ok=True)
-    others = len(latest.keys() - keys.keys())
-    if others:
-        logger.warning(
-            "%s has masks of %d marks that this table does not have: they are left, and are not in"
-            " measurements.csv",
-            out,
-            others,
-        )
-    return done
+
+    mark: Mark
+    ellipse: Ellipse
+    crop: "Crop"
+    around: np.ndarray
+    shape_hw: tuple[int, int]
+    spacing: tuple[float, float] | None
+    volume: Any | None
 
 
-def _open_all(
-    batch: Sequence[Mark], settings: SegmentSettings
-) -> tuple[list[tuple[Mark, Picture, Ellipse]], list[tuple[int, str, str]]]:
-    opened, refused = [], []
-    for mark in batch:
-        try:
-            picture = read_picture(mark, settings.window_hu)
-            ellipse = mark_ellipse(mark.points, picture.levels.shape[:2])
-            _check_contrast(picture.levels, ellipse, settings.window_hu)
-        except BadMarkError as error:
-            logger.warning("line %d, %s: refused: %s", mark.row, mark.id, error)
-            refused.append((mark.row, mark.id, str(error)))
-            continue
-        opened.append((mark, picture, ellipse))
-    return opened, refused
+def open_mark(mark: Mark, trained: TrainingSettings, window_hu: tuple[float, float]) -> Opened:
+    """Read the image of a mark, and keep what is needed of it: images may be large.
+
+    Raises:
+        BadMarkError: if mark or image cannot be used.
+    """
+    picture = read_picture(mark, window_hu)
+    shape_hw = picture.levels.shape[0], picture.levels.shape[1]
+    ellipse = mark_ellipse(mark.points, shape_hw, picture.spacing)
+    crop = cut_out(picture.levels, ellipse, trained)
+    if picture.unknown is not None and picture.unknown[crop.rows, crop.columns].any():
+        raise BadMarkError(f"{mark.image.name} has values that are not finite about the mark")
+    around = picture.levels[surroundings(ellipse, 1.0)].copy()
+    _check_contrast(around, window_hu)
+    return Opened(mark, ellipse, crop, around, shape_hw, picture.spacing, picture.volume)
 
 
-def _check_contrast(levels: np.ndarray, ellipse: Ellipse, window_hu: tuple[float, float]) -> None:
+def _check_contrast(around: np.ndarray, window_hu: tuple[float, float]) -> None:
     """Refuse what is one level about the mark: there is nothing to be seen."""
-    part = levels[surroundings(ellipse, 1.0)]
-    if (part == part[0, 0]).all():
+    if (around == around[0, 0]).all():
         raise BadMarkError(
             "the image is one level about the mark: nothing is to be seen (Hounsfield units"
             f" outside of the window {window_hu[0]:g} to {window_hu[1]:g}?)"
@@ -207,17 +187,17 @@ def _check_contrast(levels: np.ndarray, ellipse: Ellipse, window_hu: tuple[float
 
 
 def _segment_batch(
-    opened: Sequence[tuple[Mark, Picture, Ellipse]],
+    opened: Sequence[Opened],
     model: torch.nn.Module,
     trained: TrainingSettings,
     settings: SegmentSettings,
     out: Path,
     device: torch.device,
-) -> Iterator[tuple[Mark, dict[str, Any]]]:
-    """Segment a few marks in one pass of the network, write their files, and yield their rows."""
+) -> list[dict[str, Any]]:
+    """Segment a few marks in one pass of the network, write their files, and return their rows."""
     if not opened:
-        return
-    crops = [cut_out(picture.levels, ellipse, trained) for _, picture, ellipse in opened]
+        return []
+    crops = [each.crop for each in opened]
     assert trained.prompt is not None
     margin = PromptSettings(**trained.prompt).margin
     with torch.inference_mode():
@@ -239,21 +219,23 @@ def _segment_batch(
             )[0].cpu()
             for found, shown, crop in zip(logits, inputs, crops, strict=True)
         ]
-    for (mark, picture, ellipse), crop, score in zip(opened, crops, scores, strict=True):
+    rows = []
+    for each, score in zip(opened, scores, strict=True):
+        mark, crop = each.mark, each.crop
         found = answer(
             score.numpy(), crop.ellipse, gate=settings.gate, consistent=settings.consistent
         )
-        mask = np.zeros(picture.levels.shape[:2], dtype=np.uint8)
-        mask[crop.y0 : crop.y0 + crop.shape_hw[0], crop.x0 : crop.x0 + crop.shape_hw[1]] = (
-            found.mask
-        )
+        mask, own = np.zeros((2, *each.shape_hw), dtype=np.uint8)
+        mask[crop.rows, crop.columns] = found.mask
+        own[crop.rows, crop.columns] = found.own
         files = {
-            "mask": f"masks/{mark.id}{'.png' if picture.volume is None else '.nii.gz'}",
+            "mask": f"masks/{mark.id}{'.png' if each.volume is None else '.nii.gz'}",
             "overlay": f"overlays/{mark.id}.png",
         }
-        write_mask(out / files["mask"], mask, mark, picture)
-        write_overlay(out / files["overlay"], picture.levels, mask, mark, ellipse)
-        yield mark, measure(mark, picture, mask, found, settings.gate) | files
+        write_mask(out / files["mask"], mask, mark.slice, each.volume)
+        write_overlay(out / files["overlay"], each.around, mask, own, mark, each.ellipse)
+        rows.append(measure(mark, mask, found, each.spacing) | files)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -263,16 +245,16 @@ class Crop:
     Attributes:
         image: (1, 3, h, w) uint8, shrunk where the image has far more px than the network.
         shrunk: the mark's ellipse, px of `image`.
-        x0: column of the image where it begins.
-        y0: row of the image where it begins.
+        rows: its rows in the image.
+        columns: its columns in the image.
         shape_hw: its height and width in the image, px.
-        ellipse: the mark's ellipse, px of the image from there.
+        ellipse: the mark's ellipse, px of the image from its first row and column.
     """
 
     image: torch.Tensor
     shrunk: Ellipse
-    x0: int
-    y0: int
+    rows: slice
+    columns: slice
     shape_hw: tuple[int, int]
     ellipse: Ellipse
 
@@ -301,10 +283,10 @@ def cut_out(levels: np.ndarray, ellipse: Ellipse, trained: TrainingSettings) -> 
     if factor < 1:
         part = cv2.resize(part, shrunk_hw[::-1], interpolation=cv2.INTER_AREA)
     return Crop(
-        image=torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None],
+        image=torch.from_numpy(part.copy()).permute(2, 0, 1)[None],
         shrunk=here.resized(shape_hw, (part.shape[0], part.shape[1])),
-        x0=x0,
-        y0=y0,
+        rows=slice(y0, y1),
+        columns=slice(x0, x1),
         shape_hw=shape_hw,
         ellipse=here,
     )

@@ -1,0 +1,58 @@
+"""What the tests of `weaklesion segment` share: lesions, their marks, and a known network."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from weaklesion.cli import app
+from weaklesion.ellipse import fit_ellipse
+from weaklesion.recist import recist_from_ellipse
+from weaklesion.samples import RECIST_COLUMNS
+
+SHAPE = (120, 160)
+INSIDE_HU, AROUND_HU = 120.0, -60.0
+
+
+def lobed(rng, shape=SHAPE, size=1.0):
+    """A lesion that is no ellipse: (H, W) bool."""
+    yy, xx = np.mgrid[: shape[0], : shape[1]]
+    cy, cx = shape[0] / 2 + size * rng.uniform(-8, 8), shape[1] / 2 + size * rng.uniform(-12, 12)
+    waves = 1 + 0.22 * np.cos(3 * np.arctan2(yy - cy, xx - cx) + rng.uniform(0, 6))
+    return np.hypot(yy - cy, (xx - cx) * rng.uniform(0.9, 1.3)) < size * rng.uniform(24, 32) * waves
+
+
+def colored(mask, rng):
+    """An image of a lesion, (H, W, 3) uint8."""
+    levels = np.where(mask[..., None], (150, 90, 80), (205, 160, 140)) + rng.normal(
+        0, 9, (*mask.shape, 3)
+    )
+    return cv2.GaussianBlur(levels, (0, 0), 1.0).clip(0, 255).round().astype(np.uint8)
+
+
+def mark_of(mask):
+    return dict(zip(RECIST_COLUMNS, recist_from_ellipse(fit_ellipse(mask)).ravel(), strict=True))
+
+
+class Discriminating(torch.nn.Module):
+    """A network whose answer is known: where the discriminant says inside."""
+
+    def forward(self, inputs):
+        return 8 * inputs[:, 5:6]
+
+
+def run(model, folder, rows, *options):
+    """Write marks, call the command, and return its result and its measurements by id."""
+    table = folder / "marks.csv"
+    if rows is not None:
+        pd.DataFrame(rows).to_csv(table, index=False)
+    call = ["segment", "--model", model, "--marks", table, "--out", folder / "out", *options]
+    result = CliRunner().invoke(app, [str(part) for part in call])
+    path = folder / "out" / "measurements.csv"
+    return result, pd.read_csv(path).set_index("id") if path.is_file() else None
+
+
+def read_png(path):
+    return np.asarray(Image.open(path)) > 0

@@ -1,0 +1,249 @@
+"""Tables of marks and the pictures that they lie on: what is read, and what is refused."""
+
+from pathlib import Path
+
+import cv2
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import ExifTags, Image
+from segmenting import SHAPE, colored, lobed, mark_of, read_png, run
+
+from weaklesion.ellipse import draw_ellipse
+from weaklesion.marks import mark_ellipse
+from weaklesion.metrics import dice
+from weaklesion.samples import RECIST_COLUMNS
+
+
+def test_diameters_that_are_perpendicular_in_the_patient_are_no_mistake(model, tmp_path):
+    """Where a px is 0.5 by 2 mm, they are 28 degrees apart in the image."""
+    rng = np.random.default_rng(12)
+    points = np.array([[60.0, 52.0], [100.0, 62.0], [90.0, 54.5], [70.0, 59.5]])
+    spacing = np.array([0.5, 2.0])
+    long, short = (points[1] - points[0]) * spacing, (points[3] - points[2]) * spacing
+    assert long @ short == pytest.approx(0, abs=1e-9)
+    ellipse = mark_ellipse(points, SHAPE, tuple(spacing))
+    in_mm = ellipse.scaled(*spacing)
+    lengths = np.hypot(*long), np.hypot(*short)
+    assert (in_mm.width, in_mm.height) == pytest.approx((max(lengths), min(lengths)))
+    mask = draw_ellipse(ellipse, SHAPE)
+    Image.fromarray(colored(mask, rng)).save(tmp_path / "x.png")
+    row = {"id": "l", "image": "x.png"} | dict(zip(RECIST_COLUMNS, points.ravel(), strict=True))
+    _, measured = run(model, tmp_path, [row | {"spacing_x": 0.5, "spacing_y": 2.0}])
+    assert measured.loc["l", "agrees"]
+    assert dice(mask, read_png(tmp_path / "out/masks/l.png")) > 0.9
+    _, measured = run(model, tmp_path, [row])
+    assert len(measured) == 0
+    assert "28 degrees apart" in (tmp_path / "out/refused.csv").read_text()
+    assert not (tmp_path / "out/masks/l.png").exists()  # of the call before
+
+
+def test_each_bad_mark_is_refused_with_its_cause_and_the_rest_goes_through(model, tmp_path, images):
+    _, rows = images
+    good, first = rows[0], rows[1]
+    ends = {name: first[name] for name in RECIST_COLUMNS}
+    long_as_short = {name: ends[name.replace("short", "long")] for name in RECIST_COLUMNS}
+    beside = dict(zip(RECIST_COLUMNS, [30, 60, 90, 60, 135, 40, 135, 80], strict=True))
+    slanted = dict(zip(RECIST_COLUMNS, [30, 60, 90, 60, 40, 55, 80, 65], strict=True))
+    unit = dict(zip(RECIST_COLUMNS, [0.3, 0.6, 0.9, 0.6, 0.5, 0.4, 0.5, 0.8], strict=True))
+    no_length = ends | {"short_b_x": ends["short_a_x"], "short_b_y": ends["short_a_y"]}
+    thin = dict(zip(RECIST_COLUMNS, [30, 60, 90, 60, 60, 59.9, 60, 60.1], strict=True))
+    one_only = ends | {name: "" for name in RECIST_COLUMNS if name.startswith("short")}
+    bad = {
+        "outside": (first | {"long_a_x": 400.0}, "outside the image of 160x120 px"),
+        "length": (first | no_length, "short diameter has no length"),
+        "crossed": (first | beside, "do not cross"),
+        "slanted": (first | slanted, "14 degrees apart"),
+        "unit": (first | unit, "covers no pixel: are its numbers px"),
+        "parallel": (first | long_as_short, "parallel"),
+        "one": (first | one_only, "only one diameter is given, the short one is missing"),
+        "none": (first | dict.fromkeys(RECIST_COLUMNS, ""), "no diameter is given"),
+        "half": (first | {"short_b_y": ""}, "short_b_y: nothing is given"),
+        "word": (first | {"long_a_y": "left"}, "long_a_y is 'left', which is no number"),
+        "infinite": (first | {"long_a_y": "inf"}, "not finite"),
+        "lost": (first | {"image": "nowhere.png"}, "there is no image"),
+        "thin": (first | thin, "short diameter is only 0.2 px long"),
+        "blank": (first | {"image": " "}, "image: nothing is given"),
+        "long": (first | {"image": "x" * 300}, "cannot be opened"),
+        "zero": (first | {"image": "x\0.png"}, "zero byte"),
+        "text": (first | {"image": "marks.csv"}, "cannot be read as an image"),
+        "volume": (first | {"slice": 3}, "is no volume"),
+        "spacing": (first | {"spacing_x": 1.0}, "one is given without the other"),
+        "m0": (first, "the id m0 is that of line 2, too"),
+        "M0": (first, "the id M0 is that of line 2, too"),
+        "../up": (first, "cannot name a file"),
+        "ö" * 120: (first, "cannot name a file"),
+    }
+    table = [good, *(row | {"id": name} for name, (row, _) in bad.items())]
+    result, measured = run(model, tmp_path, table)
+    assert result.exit_code == 0, result.output
+    assert (
+        "1 marks segmented; 0 answered by their ellipse, for the network disagrees with the mark;"
+        f" {len(bad)} refused" in result.output
+    )
+    assert list(measured.index) == ["m0"]
+    refused = pd.read_csv(tmp_path / "out" / "refused.csv")
+    assert refused["line"].tolist() == list(range(3, 3 + len(bad)))
+    for (_, cause), row in zip(bad.values(), refused.itertuples(), strict=True):
+        assert pd.Series([row.cause]).str.contains(cause).all(), (row.id, row.cause)
+
+
+def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
+    _, rows = images
+    volume = nibabel.Nifti1Image(np.zeros((160, 120, 3), np.float32), np.eye(4))
+    nibabel.save(volume, tmp_path / "v.nii.gz")
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "v.nii.gz").read_bytes()[:60])
+    table = [
+        rows[0] | {"slice": ""},
+        rows[1] | {"image": "v.nii.gz", "slice": 3},
+        rows[2] | {"image": "v.nii.gz", "slice": ""},
+        rows[3] | {"image": "cut.nii.gz", "slice": 0},
+        rows[3] | {"id": "m4", "image": "v.nii.gz", "slice": 1.5},
+        rows[3] | {"id": "m5", "image": "flipped.nii.gz", "slice": 2},
+        rows[3] | {"id": "m6", "image": "rgb.nii", "slice": 0},
+        rows[3] | {"id": "m7", "image": "turned.jpg"},
+        rows[3] | {"id": "m8", "image": "float.tif"},
+        rows[3] | {"id": "m9", "image": "black.png"},
+        rows[3] | {"id": "m10", "image": "odd.nii", "slice": 0},
+        rows[3] | {"id": "m11", "image": "nowhere.nii", "slice": 0},
+        rows[3] | {"id": "m12", "image": "frames.tif"},
+        rows[3] | {"id": "m13", "image": "deep.png"},
+        rows[3] | {"id": "m14", "image": "holes.nii", "slice": 0},
+        rows[3]
+        | {"id": "m15", "image": "scaled.nii", "slice": 0}
+        | {"spacing_x": 1.0, "spacing_y": 1.0},
+        rows[3] | {"id": "m16", "image": "times.nii", "slice": 0},
+    ]
+    noise = np.random.default_rng(0).normal(0, 50, (160, 120, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), tmp_path / "flipped.nii.gz")
+    flipped = bytearray((tmp_path / "flipped.nii.gz").read_bytes())
+    flipped[60:100] = b"\xff" * 40  # neither a block of data nor its length
+    (tmp_path / "flipped.nii.gz").write_bytes(flipped)
+    colors = np.zeros((160, 120, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.save(nibabel.Nifti1Image(colors, np.eye(4)), tmp_path / "rgb.nii")
+    nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), tmp_path / "odd.nii")
+    odd = bytearray((tmp_path / "odd.nii").read_bytes())
+    odd[123] = 5  # xyzt_units
+    (tmp_path / "odd.nii").write_bytes(odd)
+    nowhere = nibabel.Nifti1Image(noise, np.eye(4))
+    nowhere.header.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), 1)
+    nibabel.save(nibabel.Nifti1Image(noise, None, nowhere.header), tmp_path / "nowhere.nii")
+    holes = np.where(np.arange(160)[:, None, None] == 80, np.nan, noise).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(holes, np.eye(4)), tmp_path / "holes.nii")
+    nibabel.save(nibabel.Nifti1Image(noise, np.diag([0.8, 0.8, 3, 1])), tmp_path / "scaled.nii")
+    times = nibabel.Nifti1Image(np.stack([noise, noise], axis=3), np.eye(4))
+    nibabel.save(times, tmp_path / "times.nii")
+    frames = [Image.new("RGB", (160, 120), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "frames.tif", save_all=True, append_images=frames[1:])
+    deep = np.random.default_rng(0).integers(0, 65536, (120, 160, 3)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), deep)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (160, 120)).save(tmp_path / "turned.jpg", exif=exif)
+    Image.new("F", (160, 120)).save(tmp_path / "float.tif")
+    Image.new("RGB", (160, 120)).save(tmp_path / "black.png")
+    run(model, tmp_path, table)
+    causes = pd.read_csv(tmp_path / "out" / "refused.csv").set_index("id")["cause"]
+    assert "slice 3 is none of v.nii.gz, which has 3" in causes["m1"]
+    assert "has 3 slices, and none is named" in causes["m2"]
+    assert "cut.nii.gz" in causes["m3"]
+    assert "no index from 0" in causes["m4"]
+    assert "flipped.nii.gz cannot be read as NIfTI" in causes["m5"]
+    assert "has values of type" in causes["m6"]
+    assert causes["m7"].startswith("turned.jpg is stored turned (EXIF orientation 6)")
+    assert causes["m8"].startswith("float.tif has levels of no known scale (32-bit floats)")
+    assert "one level about the mark" in causes["m9"]
+    assert causes["m10"].startswith("odd.nii has a unit of length that NIfTI does not know")
+    assert causes["m11"].startswith("nowhere.nii has an affine that places no voxel")
+    assert causes["m12"].startswith("frames.tif holds 2 images")
+    assert causes["m13"].startswith("deep.png has 16 bits a colour")
+    assert causes["m14"].startswith("holes.nii has values that are not finite about the mark")
+    assert "are 1 and 1 mm, and scaled.nii has 0.8 and 0.8" in causes["m15"]
+    assert "times.nii has 160 x 120 x 3 x 2 voxels" in causes["m16"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "P", "CMYK", "TIFF", "EXIF"])
+def test_pictures_of_every_usual_kind(model, tmp_path, mode):
+    mask = lobed(np.random.default_rng(4))
+    picture = Image.fromarray(colored(mask, np.random.default_rng(5)))
+    options = {}
+    if mode == "EXIF":  # 0 is no orientation, and some cameras write it
+        options["exif"] = Image.Exif()
+        options["exif"][ExifTags.Base.Orientation] = 0
+    elif mode != "TIFF":
+        picture = picture.convert(mode)
+    name = {"CMYK": "x.jpg", "TIFF": "x.tif"}.get(mode, "x.png")
+    picture.save(tmp_path / name, **options)
+    row = {"id": "l", "image": f" {name} "} | mark_of(mask)
+    _, measured = run(model, tmp_path, [row])
+    assert dice(mask, read_png(tmp_path / "out" / measured.loc["l", "mask"])) > 0.95
+
+
+def test_volumes_with_an_axis_to_spare_and_holes_elsewhere(model, tmp_path):
+    mask = lobed(np.random.default_rng(4))
+    levels = np.where(mask, 100.0, 0.0).T.astype(np.float32)[..., None, None]
+    levels[:5] = np.nan  # padding, as scanners write it
+    nibabel.save(nibabel.Nifti1Image(levels, np.diag([0.8, 0.8, 3, 1])), tmp_path / "V.NII.GZ")
+    row = {"id": "l", "image": "V.NII.GZ", "slice": 0, "spacing_x": 0.801, "spacing_y": 0.8}
+    _, measured = run(model, tmp_path, [row | mark_of(mask)])
+    found = nibabel.load(tmp_path / "out" / measured.loc["l", "mask"])
+    assert found.shape == levels.shape
+    assert dice(mask, found.dataobj[..., 0, 0].T > 0) > 0.95
+
+
+def test_a_folder_that_cannot_be_read_is_refused_by_row(model, tmp_path, images, monkeypatch):
+    _, rows = images
+    is_file = Path.is_file
+
+    def locked(path):
+        if path.name == "1.jpg":
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", locked)
+    _, measured = run(model, tmp_path, rows)
+    assert list(measured.index) == ["m0", "m2", "m3"]
+    assert (
+        "1.jpg cannot be opened (Permission denied)" in (tmp_path / "out/refused.csv").read_text()
+    )
+
+
+def test_tables_as_spreadsheets_write_them(model, tmp_path, images):
+    _, rows = images
+    lines = pd.DataFrame(rows[:2]).to_csv(index=False).splitlines()
+    head = lines[0].replace("image", " image ")
+    text = "\ufeff" + "\r\n".join([head + ",", lines[1] + ",", "", lines[2] + ","]) + "\r\n"
+    (tmp_path / "marks.csv").write_text(text, encoding="utf-8", newline="")
+    result, measured = run(model, tmp_path, None)
+    assert result.exit_code == 0, result.output
+    assert measured["line"].to_dict() == {"m0": 2, "m1": 4}
+
+
+def test_decimal_commas_are_refused_and_the_line_is_named(model, tmp_path, images):
+    _, rows = images
+    lines = pd.DataFrame(rows[:3]).to_csv(index=False).splitlines()
+    lines[2] = lines[2].replace(".", ",").replace(",jpg", ".jpg")
+    (tmp_path / "marks.csv").write_text("\n".join(lines) + "\n")
+    _, measured = run(model, tmp_path, None)
+    assert list(measured.index) == ["m0", "m2"]
+    (row,) = pd.read_csv(tmp_path / "out/refused.csv").to_dict("records")
+    assert (row["line"], row["id"]) == (3, "m1")
+    assert "fields, and the header has 10: decimal commas?" in row["cause"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("image\n", "lacks the column long_a_x"),
+        (",".join(["image", *RECIST_COLUMNS]) + "\n", "has no row"),
+        ("", "is empty"),
+        ('image\n"x', "cannot be read as a table"),
+        ("image;long_a_x\n", "separated by commas"),
+    ],
+)
+def test_a_table_that_is_none_stops_the_call(model, tmp_path, text, cause):
+    (tmp_path / "marks.csv").write_text(text)
+    result, _ = run(model, tmp_path, None)
+    assert result.exit_code == 1
+    assert cause in result.output
