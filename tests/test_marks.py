@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from segmenting import SHAPE, colored, lobed, mark_of, read_png, run
 
 from weaklesion.ellipse import draw_ellipse
-from weaklesion.marks import mark_ellipse
+from weaklesion.marks import mark_ellipse, read_marks
 from weaklesion.metrics import dice
 from weaklesion.samples import RECIST_COLUMNS
 
@@ -247,3 +247,14 @@ def test_a_table_that_is_none_stops_the_call(model, tmp_path, text, cause):
     result, _ = run(model, tmp_path, None)
     assert result.exit_code == 1
     assert cause in result.output
+
+
+def test_the_table_in_the_documentation_is_one(root, tmp_path):
+    text = (root / "docs/PROMPTED.md").read_text()
+    table = text[text.index("    id,image,slice,") :].split("\n\n")[0]
+    (tmp_path / "marks.csv").write_text(table.replace("    ", "") + "\n")
+    marks, refused = read_marks(tmp_path / "marks.csv")
+    assert not refused
+    assert [mark.id for mark in marks] == ["mole", "liver-3", "node"]
+    for mark in marks:
+        mark_ellipse(mark.points, (512, 512), mark.spacing)

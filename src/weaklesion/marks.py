@@ -204,7 +204,7 @@ def mark_ellipse(
     except ValueError as error:
         raise BadMarkError(str(error).removeprefix("points: ")) from error
     if spacing is not None:
-        ellipse = ellipse.scaled(*1 / mm)
+        ellipse = ellipse.scaled(*(1 / mm).tolist())
     if not draw_ellipse(ellipse, (height, width)).any():
         raise BadMarkError("its ellipse covers no pixel: are its numbers px?")
     for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
