@@ -157,19 +157,20 @@ def plot_contours(
     masks = {arm["arm"]: read_rows(arm["predictions"], arm["ids"], chosen) for arm in arms}
     colors = arm_colors(all_arms)
     rows, columns = len(cases), len(chosen) // len(cases)
+    height_in = 2.4 * references[0].shape[0] / references[0].shape[1] + 0.4  # with a title
     with style():
         figure, axes = plt.subplots(
             rows,
             columns,
-            figsize=(2.4 * columns, 2.8 * rows + 0.9),
+            figsize=(2.4 * columns, height_in * rows + 1.1),
             squeeze=False,
             layout="constrained",
         )
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, case in zip(axes[:, 0], cases, strict=True):
-            axis.text(-0.06, 0.5, case, rotation=90, va="center", ha="right",
-                      transform=axis.transAxes)  # fmt: skip
+            axis.text(-0.06, 0.5, case.replace(" of ", " of\n"), rotation=90, va="center",
+                      ha="right", multialignment="center", transform=axis.transAxes)  # fmt: skip
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=True)):
             show(axis, images[index], channel_order)
             outline(axis, references[index], REFERENCE_COLOR, 2.2)
@@ -181,7 +182,7 @@ def plot_contours(
         handles += [Line2D([], [], color=colors[arm["arm"]], label=arm["arm"]) for arm in arms]
         figure.legend(handles=handles, loc="outside lower center", ncol=len(handles), frameon=False)
         names = ", ".join(arm["arm"] for arm in arms)
-        figure.suptitle(f"{title}; above each image the Dice of {names}")
+        figure.suptitle(f"{title}\nAbove each image the Dice of {names}")
         save(figure, figures)
 
 
