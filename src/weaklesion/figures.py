@@ -275,10 +275,14 @@ def plot_sweep(
             axis.set(xlabel=SWEPT[over], ylabel="Test Dice, %", title=f"{dataset}, {protocol}")
             if over != "k":
                 axis.set_xscale("log")
+                ticks = sorted(set(block[over]))
+                axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=45)
+                axis.set_xticks([], minor=True)
             else:
                 axis.xaxis.get_major_locator().set_params(integer=True)
+        seeds = min(block["n_seeds"].min() for _, block in blocks)
         figure.suptitle(
-            f"{title}\n{block['n_seeds'].min()} seeds; band: 95 % interval over groups;"
+            f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; band: 95 % interval over groups;"
             " dashed: the value of the other tables",
             fontsize="medium",
         )
