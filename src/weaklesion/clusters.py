@@ -5,17 +5,19 @@ import logging
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.files import write_json, written_whole
 from weaklesion.samples import read_samples
 from weaklesion.supervision import read_ellipses
+
+# scikit-learn takes most of a second to import, and an ellipse's features need none of it
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +95,9 @@ def fit_and_predict(features: np.ndarray, fitted: np.ndarray, k: int, *, seed: i
     return _fit(features[fitted], k, seed).predict(features).astype(np.int64)
 
 
-def _fit(features: np.ndarray, k: int, seed: int) -> KMeans:
+def _fit(features: np.ndarray, k: int, seed: int) -> "KMeans":
+    from sklearn.cluster import KMeans
+
     if not 1 <= k <= len(features):
         raise ValueError(
             f"k: {k} clusters of {len(features)} samples; 1 to {len(features)} can be "
@@ -199,6 +203,8 @@ def shuffle_clusters(
 
 def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> float:
     """Return the mean adjusted Rand index between the clusters of three seeds, two by two."""
+    from sklearn.metrics import adjusted_rand_score
+
     steps = range(1, STABILITY_SEEDS)
     labels = [first, *(_fit(features, k, seed + step).labels_ for step in steps)]
     return float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(labels, 2)]))
@@ -206,6 +212,8 @@ def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> fl
 
 def _silhouette(features: np.ndarray, labels: np.ndarray, seed: int) -> float | None:
     """Return the mean silhouette; None where it is undefined (one cluster, or one a sample)."""
+    from sklearn.metrics import silhouette_score
+
     if not 2 <= len(np.unique(labels)) < min(len(labels), SILHOUETTE_SAMPLES):
         return None
     size = min(len(labels), SILHOUETTE_SAMPLES)

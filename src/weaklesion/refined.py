@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from scipy.linalg import sqrtm
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
@@ -209,6 +208,8 @@ def _log_ratio(
     levels: np.ndarray, within: np.ndarray, around: np.ndarray, settings: RefinedSettings
 ) -> np.ndarray | None:
     """Return how much likelier each pixel's levels are within than around, clipped and blurred."""
+    from sklearn.mixture import GaussianMixture  # slow to import, and not needed to predict
+
     least = 10 * settings.components
     if within.sum() < least or around.sum() < least:
         return None
