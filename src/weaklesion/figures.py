@@ -2,6 +2,7 @@
 
 import logging
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,7 +170,7 @@ def plot_contours(
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, case in zip(axes[:, 0], cases, strict=True):
-            axis.text(-0.06, 0.5, case.replace(" of ", " of\n"), rotation=90, va="center",
+            axis.text(-0.06, 0.5, textwrap.fill(case, 20), rotation=90, va="center",
                       ha="right", multialignment="center", transform=axis.transAxes)  # fmt: skip
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=True)):
             show(axis, images[index], channel_order)
