@@ -86,6 +86,15 @@ def test_a_mask_that_a_crash_spoilt_is_made_again(model, tmp_path, images):
     assert (tmp_path / "out/masks/m1.png").stat().st_mtime_ns == other
 
 
+def test_what_was_refused_and_forgotten_keeps_no_id(model, tmp_path, images):
+    _, rows = images
+    run(model, tmp_path, rows[:2])
+    run(model, tmp_path, [rows[0], rows[1] | {"short_b_y": ""}])
+    assert not (tmp_path / "out/masks/m1.png").exists()
+    _, measured = run(model, tmp_path, [rows[0], rows[2] | {"id": "m1"}])
+    assert list(measured.index) == ["m0", "m1"]
+
+
 def test_a_picture_that_was_replaced_is_read_again(model, tmp_path, images):
     """In one process, too: what was read of it is kept for the next mark on it."""
     _, rows = images

@@ -103,12 +103,11 @@ def test_a_study_through_slurm(cluster, finished, tmp_path):
                 on_gpu = queue("R")
                 most_at_once = max(most_at_once, len(on_gpu))
                 waited |= bool(on_gpu and queue("PD"))
-                for arm, signal in (("a1", "KILL"), ("a1l", "STOP")):
+                for arm, how in (("a1", []), ("a1l", ["--signal=STOP"])):
                     begun = (tmp_path / RUNS / arm / "seed-1/last.pt").exists()
                     jobs = [job for job, what in on_gpu if what.endswith(f"_{arm}_1")]
                     if begun and jobs and arm not in meddled:
                         meddled[arm] = jobs[0]
-                        how = [] if signal == "KILL" else [f"--signal={signal}"]
                         subprocess.run(["scancel", *how, jobs[0]], check=True, timeout=30)
                 time.sleep(0.5)
         finally:

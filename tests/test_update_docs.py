@@ -4,7 +4,9 @@ import json
 import shutil
 
 import pandas as pd
+import update_benchmarks
 import update_docs
+from markers import has_markers, replace_between
 
 
 def test_every_page_says_what_its_tables_say(root):
@@ -90,3 +92,14 @@ def test_tables_that_are_too_long_or_unknown_are_left_out(tmp_path):
     (folder / "tables/other.csv").write_text("something\n1\n")
     update_docs.collect(folder, tmp_path / "kept")
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["one.csv", "runs.csv"]
+
+
+def test_each_benchmark_has_its_place_and_leaves_the_rest_alone(root):
+    page = update_benchmarks.PAGE.read_text()
+    scripts = {path.stem.removeprefix("bench_") for path in root.glob("benchmarks/bench_*.py")}
+    assert set(update_benchmarks.NAMES) == scripts - {"full_run"}  # which takes a GPU
+    for name in update_benchmarks.NAMES:
+        assert has_markers(page, name)
+    changed = replace_between(page, "segment", "measured \\1\n")
+    assert "<!-- begin segment -->\nmeasured \\1\n<!-- end segment -->" in changed
+    assert changed.split("<!-- begin segment")[0] == page.split("<!-- begin segment")[0]

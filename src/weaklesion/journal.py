@@ -59,7 +59,11 @@ class Journal:
                 continue
             if entry.get("version") == VERSION:
                 latest[entry["row"]["id"]] = entry
-        return latest
+        return {
+            name: entry
+            for name, entry in latest.items()
+            if any((self.out / file).is_file() for file in entry["files"])  # else forgotten
+        }
 
     def done(self) -> dict[str, dict[str, Any]]:
         """Return the rows of marks whose answers are there, whole and of the same making, by id."""
@@ -84,8 +88,8 @@ class Journal:
         others = len(self.earlier.keys() - self.keys.keys())
         if others:
             logger.warning(
-                "%s has masks of %d marks that this table does not have, or that are refused: they"
-                " are not in measurements.csv",
+                "%s has answers to %d marks that are none of this table's usable ones: they are not"
+                " in measurements.csv",
                 self.out,
                 others,
             )
