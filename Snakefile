@@ -32,4 +32,4 @@ rule all:
         [files_for(item) for item in ITEMS],
         [rules.definitions.input, rules.verdicts.input, rules.figures.input]
         if "table1" in ITEMS
-        else [],
+        else [rules.tabulate_samples.output if SHOWN_BLOCKS else []],

@@ -3,10 +3,10 @@
 One row a mark: `image`, a path from the table's own folder; the ends of both diameters, `long_a_x,
 long_a_y, long_b_x, ... short_b_y`, in px, the centre of the first pixel being (0, 0) (of NIfTI,
 voxels along the first two axes); and, where there is reason, `id`, `slice` (of NIfTI: index along
-the third axis, from 0), `spacing_x` and `spacing_y` (mm per px).
+the third axis, from 0), `spacing_x` and `spacing_y` (mm per px). Only marks that are
+trained on need `group`, `split` and `mask`: see `weaklesion.datasets.custom`.
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,12 @@ import numpy as np
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
+from weaklesion.mark_table import read_lines
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.samples import RECIST_COLUMNS
 
 REACH = 0.5  # by which diameters may miss each other, in parts of their length: real marks do
-OPTIONAL = ("id", "slice", "spacing_x", "spacing_y")
+OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask")
 UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
 LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
 LEAST_PX = 0.5  # of a diameter
@@ -43,6 +44,9 @@ class Mark:
         slice: index along a volume's third axis, or None.
         points: (4, 2) x and y of the ends, px; nan where the row says nothing.
         spacing: mm per px of x and y, or None.
+        group: name of the patient or lesion, or "".
+        split: name of the split, or "".
+        mask: path of the lesion's dense mask, or None.
     """
 
     row: int
@@ -51,6 +55,9 @@ class Mark:
     slice: int | None
     points: np.ndarray
     spacing: tuple[float, float] | None
+    group: str = ""
+    split: str = ""
+    mask: Path | None = None
 
 
 def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, str]]]:
@@ -63,7 +70,7 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
         DataError: if the file cannot be read, is empty or lacks a column.
     """
     path = Path(marks_csv)
-    header, lines = _read_lines(path)
+    header, lines = read_lines(path)
     missing = [name for name in ("image", *RECIST_COLUMNS) if name not in header]
     if missing:
         raise DataError(
@@ -92,32 +99,21 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                 Mark(
                     row=line,
                     id=name,
-                    image=path.parent / _image(row["image"]),
+                    image=path.parent / _file_name(row["image"], "image"),
                     slice=_slice(row.get("slice", "")),
                     points=_points(row),
                     spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
+                    group=row.get("group", "").strip(),
+                    split=row.get("split", "").strip(),
+                    mask=path.parent / _file_name(row["mask"], "mask")
+                    if row.get("mask", "").strip()
+                    else None,
                 )
             )
             seen[name.casefold()] = line
         except BadMarkError as error:
             refused.append((line, name, str(error)))
     return marks, refused
-
-
-def _read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header of a CSV file, and its rows that are not blank with their lines."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True, strict=True)
-            header = [name.strip() for name in next(reader)]
-            rows = [(reader.line_num, fields) for fields in reader]
-    except StopIteration as error:
-        raise DataError(f"{path}: is empty. Give a CSV file with a header.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not in UTF-8 ({error}). Save it as `CSV UTF-8`.") from error
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
-    return header, [(line, row) for line, row in rows if any(field.strip() for field in row)]
 
 
 def _number(text: str, column: str) -> float:
@@ -130,12 +126,12 @@ def _number(text: str, column: str) -> float:
     return value
 
 
-def _image(text: str) -> str:
+def _file_name(text: str, column: str) -> str:
     name = text.strip()
     if not name:
-        raise BadMarkError("image: nothing is given")
+        raise BadMarkError(f"{column}: nothing is given")
     if "\0" in name:
-        raise BadMarkError("image: no file's name has a zero byte")
+        raise BadMarkError(f"{column}: no file's name has a zero byte")
     return name
 
 

@@ -49,19 +49,73 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
     Raises:
         BadMarkError: if there is none, or it cannot be read.
     """
-    try:
-        path = mark.image.resolve()
-        if not path.is_file():
-            raise BadMarkError(f"there is no image {mark.image}")
-        stat = path.stat()
-    except OSError as error:  # no permission, or a name that no file can have
-        raise BadMarkError(f"{mark.image} cannot be opened ({error.strerror})") from error
-    stamp = stat.st_mtime_ns, stat.st_size
-    if path.name.lower().endswith(NIFTI):
+    path, stamp = _found(mark.image, "image")
+    if _is_volume(path):
         return _read_slice(mark, path, stamp, window_hu)
     if mark.slice is not None:
         raise BadMarkError(f"a slice is given, and {path.name} is no volume")
     return Picture(_read_levels(path, stamp, window_hu), mark.spacing, None)
+
+
+def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
+    """Read the dense mask of a mark, as large as its picture: (H, W) bool.
+
+    A file of the same kind as the image: a grey or palette image of the level 0 and one other, or a
+    NIfTI image in the volume's place, of which what is above 0 in the mark's slice counts.
+
+    Raises:
+        BadMarkError: if there is none, it cannot be read, or it does not lie on the picture.
+    """
+    if mark.mask is None:
+        raise BadMarkError("no mask is given")
+    path, stamp = _found(mark.mask, "mask")
+    if _is_volume(path) != (picture.volume is not None):
+        raise BadMarkError(f"{path.name} and its image are not both volumes, or both none")
+    if picture.volume is None:
+        mask = _read_levels_of_mask(path)
+    else:
+        volume = _open_volume(path, stamp)
+        same = volume.shape == picture.volume.shape
+        if not same or not np.allclose(volume.affine, picture.volume.affine, atol=1e-3):
+            raise BadMarkError(f"{path.name} has not the voxels of its image (shape, or affine)")
+        try:
+            part = np.asarray(volume.dataobj[place_of(volume.shape, mark.slice)])
+        except UNREADABLE as error:
+            raise BadMarkError(f"{path.name} is truncated or damaged ({error})") from error
+        mask = part.T > 0
+    if mask.shape != picture.levels.shape[:2]:
+        sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, picture.levels.shape)]
+        raise BadMarkError(f"{path.name} is {sizes[0]} px, and its image {sizes[1]}")
+    return mask
+
+
+def _read_levels_of_mask(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            grey = np.asarray(image if image.mode.startswith("I") else image.convert("L"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
+    levels = np.unique(grey).tolist()
+    if len(levels) > 2 or levels[0] != 0:
+        shown = ", ".join(map(str, levels[:4])) + (", ..." if len(levels) > 4 else "")
+        raise BadMarkError(f"{path.name} has the levels {shown}: a mask has 0 and one other")
+    return np.asarray(grey > 0)
+
+
+def _found(file: Path, what: str) -> tuple[Path, Stamp]:
+    """Return where a file really is, and its stamp."""
+    try:
+        path = file.resolve()
+        if not path.is_file():
+            raise BadMarkError(f"there is no {what} {file}")
+        stat = path.stat()
+    except OSError as error:  # no permission, or a name that no file can have
+        raise BadMarkError(f"{file} cannot be opened ({error.strerror})") from error
+    return path, (stat.st_mtime_ns, stat.st_size)
+
+
+def _is_volume(path: Path) -> bool:
+    return path.name.lower().endswith(NIFTI)
 
 
 @lru_cache(maxsize=2)
@@ -153,6 +207,23 @@ def _read_slice(mark: Mark, path: Path, stamp: Stamp, window_hu: tuple[float, fl
         spacing = float(sizes[0]), float(sizes[1])
     levels = _windowed(np.where(unknown, window_hu[0], hounsfield), window_hu)
     return Picture(levels, spacing, volume, unknown if unknown.any() else None)
+
+
+def check_contrast(around: np.ndarray, window_hu: tuple[float, float]) -> None:
+    """Refuse what is one level about the mark: there is nothing to be seen.
+
+    Args:
+        around: (h, w, 3) uint8, the picture about the mark.
+        window_hu: Hounsfield units that became 0 and 255.
+
+    Raises:
+        BadMarkError: if it is.
+    """
+    if (around == around[0, 0]).all():
+        raise BadMarkError(
+            "the image is one level about the mark: nothing is to be seen (Hounsfield units"
+            f" outside of the window {window_hu[0]:g} to {window_hu[1]:g}?)"
+        )
 
 
 def _windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:

@@ -18,6 +18,7 @@ from typing import Any
 from weaklesion.arms import is_trained, training_settings
 from weaklesion.experiments import KINDS, Run, items_of, runs_of, trainings_of
 from weaklesion.manifest import read_manifest
+from weaklesion.mark_table import read_lines
 from weaklesion.published import read_published
 from weaklesion.switches import Config, patch_settings
 from weaklesion.training_settings import PAIR_MODELS
@@ -115,13 +116,15 @@ def run_folder(run: Run) -> str:
 
 
 def num_samples(config: Config, dataset: str, published: Mapping[str, Any]) -> int:
-    """Return about how many samples a dataset has, as the paper counts or a phantom is made."""
+    """Return about how many samples a dataset has, as the paper or a table of marks counts them."""
     definition = config["datasets"][dataset]
     limit = definition.get("limit") or {}
     if len(limit) == 3:
         return int(sum(limit.values()))
     if definition["loader"] == "lits_liver":
         return LIVER_SLICES
+    if "marks" in definition:
+        return len(read_lines(Path(definition["marks"]))[1])
     if "phantom" in definition:
         settings = definition["phantom"]
         slices = settings.get("num_slices", 1)

@@ -26,7 +26,7 @@ from weaklesion.inference import crop_logits, load_network
 from weaklesion.journal import Journal
 from weaklesion.mark_files import MEASURED, measure, surroundings, write_mask, write_overlay
 from weaklesion.marks import BadMarkError, Mark, mark_ellipse, read_marks
-from weaklesion.pictures import read_picture
+from weaklesion.pictures import check_contrast, read_picture
 from weaklesion.progress import progress
 from weaklesion.prompts import PromptSettings, ellipse_rows, plain_inputs, to_source_logits
 from weaklesion.training_settings import TrainingSettings
@@ -173,17 +173,8 @@ def open_mark(mark: Mark, trained: TrainingSettings, window_hu: tuple[float, flo
     if picture.unknown is not None and picture.unknown[crop.rows, crop.columns].any():
         raise BadMarkError(f"{mark.image.name} has values that are not finite about the mark")
     around = picture.levels[surroundings(ellipse, 1.0)].copy()
-    _check_contrast(around, window_hu)
+    check_contrast(around, window_hu)
     return Opened(mark, ellipse, crop, around, shape_hw, picture.spacing, picture.volume)
-
-
-def _check_contrast(around: np.ndarray, window_hu: tuple[float, float]) -> None:
-    """Refuse what is one level about the mark: there is nothing to be seen."""
-    if (around == around[0, 0]).all():
-        raise BadMarkError(
-            "the image is one level about the mark: nothing is to be seen (Hounsfield units"
-            f" outside of the window {window_hu[0]:g} to {window_hu[1]:g}?)"
-        )
 
 
 def _segment_batch(

@@ -69,6 +69,8 @@ def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any
         settings["released_ids_sha256"] = definition.get("released_ids_sha256")
     elif loader == "lits":
         settings["published_split"] = definition.get("published_split")
+    elif loader == "custom":
+        settings["dense"] = definition["reference"] == "dense"
     elif loader == "deeplesion":
         settings["complete"] = "parts" not in definition
     return settings

@@ -9,6 +9,7 @@ from weaklesion import arms, experiments, switches
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
+from weaklesion.mark_table import state_of_files
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
 from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
@@ -108,8 +109,32 @@ def source_files(wildcards):
     return dataset.get("parts", archives), tables, others
 
 
+def table_of_marks(dataset):
+    """A group's own table of marks."""
+    named = config["datasets"][dataset]["marks"]
+    if not Path(in_workflow(named)).is_file():
+        raise DataError(
+            f"config: datasets.{dataset}.marks: there is no file {named}. Put the table of marks"
+            f" there, or name it: --config 'datasets={{{dataset}: {{marks: FILE}}}}'."
+        )
+    return in_workflow(named)
+
+
+def own_images(wildcards):
+    """State of the images (and masks) that a table of marks names; nothing for other datasets.
+
+    As inputs of the rule they would fill the screen.
+    """
+    if loader_of(wildcards) != "custom":
+        return None
+    columns = ["image", "mask"] if is_dense(wildcards.dataset) else ["image"]
+    return state_of_files(source_table(wildcards), *columns)
+
+
 def unpacked_sources(wildcards):
     """Folders of a dataset's unpacked archives, and files that need no unpacking."""
+    if loader_of(wildcards) == "custom":
+        return []
     archives, _, others = source_files(wildcards)
     source = dataset_source(wildcards)
     return [source / "extracted" / name for name in archives] + [
@@ -119,6 +144,8 @@ def unpacked_sources(wildcards):
 
 def source_table(wildcards):
     """Table of a dataset, if it has one."""
+    if loader_of(wildcards) == "custom":
+        return table_of_marks(wildcards.dataset)
     _, tables, _ = source_files(wildcards)
     if len(tables) > 1:
         names = ", ".join(tables)
@@ -397,6 +424,10 @@ PROMPTED_RUNS = item_runs("prompted") if "prompted" in ITEMS else []
 PROMPTED_BLOCKS = list(
     dict.fromkeys((run.dataset, run.protocol) for run in PROMPTED_RUNS)
 )
+# Whose samples are accounted for in the report.
+SHOWN_BLOCKS = list(
+    dict.fromkeys([*(TABLE1_BLOCKS if "table1" in ITEMS else []), *PROMPTED_BLOCKS])
+)
 WARPED_ARMS = list(
     dict.fromkeys(
         (run.dataset, run.protocol, run.arm)
@@ -484,8 +515,8 @@ def undefined_policies(runs):
     }
 
 
-def patch_accounts():
-    """Accounts of the samples of each block of Table 1."""
+def patch_accounts(blocks):
+    """Accounts of the samples of some datasets and protocols."""
     return [
         {
             "dataset": dataset,
@@ -495,7 +526,7 @@ def patch_accounts():
                 dataset=dataset, protocol=protocol
             ),
         }
-        for dataset, protocol in TABLE1_BLOCKS
+        for dataset, protocol in blocks
     ]
 
 

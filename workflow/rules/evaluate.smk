@@ -544,7 +544,7 @@ rule write_overview:
         study=config["study"],
         titles={item: config["experiments"][item]["title"] for item in ITEMS},
         runs=described_runs(ALL_TRAININGS, run="run.json"),
-        patches=patch_accounts(),
+        patches=patch_accounts(TABLE1_BLOCKS),
     script:
         "../scripts/write_overview.py"
 

@@ -6,7 +6,7 @@ rule tabulate_samples:
     input:
         patches=[
             str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
-            for dataset, protocol in TABLE1_BLOCKS
+            for dataset, protocol in SHOWN_BLOCKS
         ],
         templates=templates("base", "samples"),
         code=module_files("accounting"),
@@ -27,7 +27,7 @@ rule tabulate_samples:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        blocks=patch_accounts(),
+        blocks=patch_accounts(SHOWN_BLOCKS),
     script:
         "../scripts/tabulate_samples.py"
 

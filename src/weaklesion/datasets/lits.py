@@ -28,6 +28,7 @@ from weaklesion.patches import (
 )
 from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
 from weaklesion.splits import published_split, two_volumes_split, volume_split
+from weaklesion.windows import Window, cut_window, resized, resized_mask
 
 logger = logging.getLogger(__name__)
 
@@ -219,9 +220,7 @@ def _ellipse_iou(sample: Sample) -> float:
     return float((reference & drawn).sum() / union) if union else float("nan")
 
 
-def _window(
-    box: np.ndarray, shape_hw: tuple[int, ...], settings: Settings
-) -> tuple[int, int, int, int]:
+def _window(box: np.ndarray, shape_hw: tuple[int, ...], settings: Settings) -> Window:
     """Return x0, y0, x1, y1 of the window about a component's bounding box."""
     x, y, width, height = (int(value) for value in box[:4])
     side = max(width, height) + 2 * settings.margin_px
@@ -241,22 +240,15 @@ def _cut(
     grey: np.ndarray,
     mask: np.ndarray,
     ellipse: Ellipse,
-    window: tuple[int, int, int, int],
+    window: Window,
     spacing: tuple[float, float] | None,
     settings: Settings,
 ) -> Sample:
     """Cut a window out of a slice and resize it to a patch."""
     x0, y0, x1, y1 = window
     side = settings.side_px
-    rows = np.clip(np.arange(y0, y1), 0, grey.shape[0] - 1)
-    columns = np.clip(np.arange(x0, x1), 0, grey.shape[1] - 1)
-    inside = ((np.arange(y0, y1) == rows)[:, None]) & (np.arange(x0, x1) == columns)
-    image = grey[np.ix_(rows, columns)]
-    reference = (mask[np.ix_(rows, columns)] & inside).astype(np.uint8)
-    shrinks = image.shape[0] > side
-    image = cv2.resize(
-        image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    image, inside = cut_window(grey, window)
+    reference, _ = cut_window(mask, window)
     moved = Ellipse(
         ellipse.cx - x0, ellipse.cy - y0, ellipse.width, ellipse.height, ellipse.angle_deg
     )
@@ -266,8 +258,8 @@ def _cut(
     return Sample(
         id=name,
         group=f"volume-{number}",
-        image=np.repeat(image.round().astype(np.uint8)[..., None], 3, axis=2),
-        reference=cv2.resize(reference, (side, side), interpolation=cv2.INTER_NEAREST_EXACT),
+        image=np.repeat(resized(image, side).round().astype(np.uint8)[..., None], 3, axis=2),
+        reference=resized_mask(reference & inside, side),
         recist=recist_from_ellipse(moved.resized((y1 - y0, x1 - x0), (side, side))),
         source=f"volume-{number}",
         slice=z,

@@ -1,0 +1,42 @@
+"""Cutting windows out of images, whose border is repeated where a window leaves them."""
+
+import cv2
+import numpy as np
+
+Window = tuple[int, int, int, int]  # x0, y0, x1, y1, px; may leave the image
+
+
+def cut_window(image: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a window out of an image.
+
+    Args:
+        image: (H, W) or (H, W, channels).
+        window: what to cut; some of it must lie in the image.
+
+    Returns:
+        The window's pixels, (h, w) or (h, w, channels), and where it is inside the image, (h, w)
+        bool.
+
+    >>> cut_window(np.array([[1, 2], [3, 4]]), (1, 0, 3, 1))
+    (array([[2, 2]]), array([[ True, False]]))
+    """
+    x0, y0, x1, y1 = window
+    rows = np.clip(np.arange(y0, y1), 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(x0, x1), 0, image.shape[1] - 1)
+    inside = (np.arange(y0, y1) == rows)[:, None] & (np.arange(x0, x1) == columns)
+    return image[np.ix_(rows, columns)], inside
+
+
+def resized(image: np.ndarray, side_px: int) -> np.ndarray:
+    """Resize an image to a square: by area where it shrinks, linearly where it grows."""
+    shrinks = image.shape[0] > side_px
+    return cv2.resize(
+        image, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+
+
+def resized_mask(mask: np.ndarray, side_px: int) -> np.ndarray:
+    """Resize a mask to a square; return uint8 of 0 and 1."""
+    return cv2.resize(
+        mask.astype(np.uint8), (side_px, side_px), interpolation=cv2.INTER_NEAREST_EXACT
+    )
