@@ -25,6 +25,7 @@ SETTINGS = {
     "side_px": 64,
     "on_bad_sample": "error",
     "split_seed": 1,
+    "channel_order": "rgb",
     "frame": "squashed",
     "margin": 0.5,
     "window_hu": (-160, 240),
@@ -145,7 +146,10 @@ def test_slices_of_volumes(tmp_path):
                 {"image": f"ct{number}.nii.gz", "mask": f"seg{number}.nii.gz", "slice": place}
                 | mark_of(lesions[-1])
             )
-    samples, images, references = made(tmp_path, rows, frame="source", side_px=200)
+    with pytest.raises(DataError, match=r"ct0.nii.gz is grey, .* set .*channel_order to center"):
+        made(tmp_path, rows)
+    grey = {"frame": "source", "side_px": 200, "channel_order": "center"}
+    samples, images, references = made(tmp_path, rows, **grey)
     assert len(samples) == 24
     assert list(samples.index[:2]) == ["mark-00001", "mark-00002"]
     assert set(samples["slice"]) == {0, 2}
@@ -169,7 +173,7 @@ def test_slices_of_volumes(tmp_path):
     )
     rows[8] |= {"mask": "short.nii.gz"}
     with pytest.raises(DataError, match=r"2 marks cannot be used: line 9 .*elsewhere.*line 10"):
-        made(tmp_path, rows)
+        made(tmp_path, rows, **grey)
 
 
 def test_a_split_of_ones_own_is_taken(tmp_path, table):
@@ -178,6 +182,8 @@ def test_a_split_of_ones_own_is_taken(tmp_path, table):
     rows = [row | {"split": own[row["id"]]} for row in rows]
     samples, _, _ = made(tmp_path, rows)
     assert samples["split"].to_dict() == own
+    with pytest.raises(DataError, match=r"30 marks cannot be used: line 2 .*0.png is coloured"):
+        made(tmp_path, rows, channel_order="center")
     rows[4] |= {"split": "validation"}
     rows[5] |= {"split": ""}
     with pytest.raises(DataError, match=r"line 6 \(l4\): split is 'validation'.*line 7 \(l5\)"):

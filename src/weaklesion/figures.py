@@ -170,8 +170,9 @@ def plot_contours(
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, case in zip(axes[:, 0], cases, strict=True):
-            axis.text(-0.06, 0.5, textwrap.fill(case, 20), rotation=90, va="center",
-                      ha="right", multialignment="center", transform=axis.transAxes)  # fmt: skip
+            lines = textwrap.fill(case, max(20, *map(len, case.split())))
+            axis.text(-0.06, 0.5, lines, rotation=90, va="center", ha="right",
+                      multialignment="center", transform=axis.transAxes)  # fmt: skip
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=True)):
             show(axis, images[index], channel_order)
             outline(axis, references[index], REFERENCE_COLOR, 2.2)

@@ -42,6 +42,8 @@ class Settings:
         side_px: height and width of a patch, px.
         on_bad_sample: `error`, or `drop` to leave bad marks out and count them.
         split_seed: seed of the split by group, where the table has none.
+        channel_order: `rgb` of coloured images, or `center` of grey ones, such as CT: pseudo-masks
+            are made of colours, or of levels. Images of the other kind are bad.
         frame: `squashed`: the lesion with a margin, resized to `side_px`; or `source`: a window of
             `side_px` about it in the image's own pixels, and where lesion and margin are larger,
             these, shrunk to `side_px`.
@@ -54,6 +56,7 @@ class Settings:
     side_px: int
     on_bad_sample: OnBadSample
     split_seed: int
+    channel_order: Literal["rgb", "center"]
     frame: Literal["squashed", "source"]
     margin: float
     window_hu: tuple[float, float]
@@ -188,6 +191,13 @@ def read_sample(mark: Mark, folder: Path, settings: Settings) -> Sample:
     picture = read_picture(mark, settings.window_hu)
     shape_hw = picture.levels.shape[0], picture.levels.shape[1]
     ellipse = mark_ellipse(mark.points, shape_hw, picture.spacing)
+    grey = bool((picture.levels == picture.levels[..., :1]).all())
+    if grey != (settings.channel_order == "center"):
+        kind, other = ("grey", "center") if grey else ("coloured", "rgb")
+        raise BadMarkError(
+            f"{mark.image.name} is {kind}, and the dataset's images are not: if all are, set"
+            f" patches.custom.channel_order to {other}"
+        )
     window = window_about(ellipse, settings)
     levels, inside = cut_window(picture.levels, window)
     if picture.unknown is not None and cut_window(picture.unknown, window)[0].any():
