@@ -5,7 +5,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs
 DEMO := --configfile workflow/studies/demo.yaml
 
-.PHONY: help demo plan test crf crash-test bench lint format lock clean
+.PHONY: help demo plan test crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -26,7 +26,7 @@ plan: .venv/.ready ## Jobs, hours, downloads and disk of the paper, or of a stud
 	$(BIN)/python tools/plan.py $(STUDY)
 
 test: .venv/.ready ## All checks and tests.
-	$(MAKE) lint
+	$(MAKE) --jobs 2 --output-sync lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 crf: .venv/.ready ## What arms with a CRF need; takes a C++ compiler.
@@ -35,10 +35,16 @@ crf: .venv/.ready ## What arms with a CRF need; takes a C++ compiler.
 crash-test: .venv/.ready ## Kill a study at 100 moments, start it again and compare.
 	$(BIN)/python tests/crash/harness.py --points 100
 
-lint: .venv/.ready ## Style, types and workflow checks.
+lint: lint-style lint-types lint-workflow ## Style, types and workflow checks.
+
+lint-style: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types: .venv/.ready
 	$(BIN)/mypy
+
+lint-workflow: .venv/.ready
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 

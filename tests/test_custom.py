@@ -17,6 +17,7 @@ from weaklesion.ellipse import draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.mark_table import state_of_files
 from weaklesion.metrics import dice
+from weaklesion.plan import num_samples
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.samples import RECIST_COLUMNS
 from workflow import planned, snakemake
@@ -250,6 +251,12 @@ def test_state_of_the_files_that_a_table_names(tmp_path, table):
     assert state("image") == before
     with pytest.raises(DataError, match=r"lost.csv: cannot be read as a table"):
         state_of_files(tmp_path / "lost.csv", "image")
+
+
+def test_the_plan_counts_the_rows(tmp_path, table):
+    pd.DataFrame(table[0]).to_csv(tmp_path / "marks.csv", index=False)
+    own = {"loader": "custom", "marks": str(tmp_path / "marks.csv")}
+    assert num_samples({"datasets": {"own": own}}, "own", {}) == 30
 
 
 def test_the_study_of_own_marks(tmp_path, table):
