@@ -13,9 +13,10 @@ from PIL import Image
 from segmenting import SHAPE, colored, lobed, mark_of
 
 from weaklesion.datasets import custom
-from weaklesion.ellipse import draw_ellipse, fit_ellipse
+from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.mark_table import state_of_files
+from weaklesion.marks import Mark, mark_ellipse
 from weaklesion.metrics import dice
 from weaklesion.plan import num_samples
 from weaklesion.recist import ellipse_from_recist
@@ -71,6 +72,12 @@ def told(folder):
     return json.loads((folder / "patches/patches.json").read_text())
 
 
+def dropped(folder, rows, **changes):
+    """What is left out of patches: line, id and cause."""
+    made(folder, rows, **changes, on_bad_sample="drop")
+    return told(folder)["left_out"]
+
+
 def marked(samples, name):
     """The ellipse of a sample's mark, drawn in its patch."""
     return ellipse_from_recist(samples.loc[name, RECIST_COLUMNS].to_numpy(float).reshape(4, 2))
@@ -83,6 +90,87 @@ def agreement(mask, ellipse):
 def agreement_in_source(mask):
     """Dice of a lesion with its mark's ellipse: what it must be in the patch, too."""
     return agreement(mask, fit_ellipse(mask))
+
+
+def small(folder, image, points, **changes):
+    """The sample of one mark on an image of a few pixels."""
+    Image.fromarray(image).save(folder / "small.png")
+    of = {"spacing": None} | changes.pop("of", {})
+    mark = Mark(2, "s", folder / "small.png", None, np.array(points, float), **of)
+    return custom.read_sample(mark, "small.png", "g", custom.Settings(**SETTINGS | changes))
+
+
+def corner_image():
+    """An image of 12 x 16 px whose columns are 0, 10, 20, ... and whose rows add 1."""
+    levels = 10 * np.arange(16)[None, :] + np.arange(12)[:, None]
+    return np.stack([levels, levels + 1, levels + 2], axis=2).astype(np.uint8)
+
+
+def test_a_window_by_hand(tmp_path):
+    """Centre (7.5, 5.5), long diameter 4, margin 0.5: 8 px from (4, 2) to (12, 10)."""
+    image = corner_image()
+    points = [[5.5, 5.5], [9.5, 5.5], [7.5, 4.5], [7.5, 6.5]]
+    spacing = {"spacing": (0.4, 0.4)}
+    sample = small(tmp_path, image, points, side_px=4, dense=False, of=spacing)
+    assert sample.crop == (4, 2, 12, 10)
+    # four px of the image become one
+    expected = image[2:10, 4:12].reshape(4, 2, 4, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(sample.image, expected, atol=0.51)
+    # pixel 5.5 of the image is 1.5 px from the window's first, whose edge is at -0.5: 2 px, 1 here
+    np.testing.assert_allclose(
+        sample.recist, [[0.5, 1.5], [2.5, 1.5], [1.5, 1.0], [1.5, 2.0]], atol=1e-9
+    )
+    assert sample.mm_per_px == pytest.approx((0.8, 0.8))
+    assert (sample.id, sample.group, sample.source) == ("s", "g", "small.png")
+    kept = small(tmp_path, image, points, side_px=10, dense=False, frame="source", of=spacing)
+    assert kept.crop == (3, 1, 13, 11)
+    np.testing.assert_array_equal(kept.image, image[1:11, 3:13])
+    np.testing.assert_allclose(kept.recist, np.array(points) - (3, 1), atol=1e-9)
+    assert kept.mm_per_px == pytest.approx((0.4, 0.4))
+
+
+def test_a_window_over_the_border(tmp_path):
+    """Its pixels are repeated, and its mask is not."""
+    image, mask = corner_image(), np.zeros((12, 16), dtype=bool)
+    mask[:4, :5] = True
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    points = [[0, 1.5], [4, 1.5], [2, 0], [2, 3]]
+    changes = {"side_px": 8, "frame": "source", "of": {"mask": tmp_path / "mask.png"}}
+    sample = small(tmp_path, image, points, **changes)
+    assert sample.crop == (-2, -2, 6, 6)
+    np.testing.assert_array_equal(sample.image[2:, 2:], image[:6, :6])
+    np.testing.assert_array_equal(sample.image[0], sample.image[2])
+    np.testing.assert_array_equal(sample.image[:, 0], sample.image[:, 2])
+    expected = np.zeros((8, 8), dtype=np.uint8)
+    expected[2:6, 2:7] = 1
+    np.testing.assert_array_equal(sample.reference, expected)
+
+
+def test_where_pixels_are_not_square_the_mark_is_that_of_segment(tmp_path):
+    """Diameters that are perpendicular in the patient are not so in the image."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 255, (*SHAPE, 3)).astype(np.uint8)
+    points = np.array([[60.0, 52.0], [100.0, 62.0], [90.0, 54.5], [70.0, 59.5]])
+    spacing = (0.5, 2.0)
+    options = {"side_px": 180, "frame": "source", "dense": False}
+    sample = small(tmp_path, image, points, **options, of={"spacing": spacing})
+    expected = mark_ellipse(points, SHAPE, spacing)
+    found = ellipse_from_recist(sample.recist)
+    assert found.cx + sample.crop[0] == pytest.approx(expected.cx)
+    assert (found.width, found.height) == pytest.approx((expected.width, expected.height))
+    assert found.angle_deg == pytest.approx(expected.angle_deg)
+    drawn = [[60, 52], [100, 62], [75, 70], [85, 44]]  # by hand: not quite perpendicular
+    square = small(tmp_path, image, drawn, **options, of={"spacing": (0.5, 0.5)})
+    np.testing.assert_allclose(square.recist + square.crop[:2], drawn)
+
+
+def test_a_part_of_the_mask_that_the_mark_does_not_touch_is_another_lesion():
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[4:10, 3:9] = mask[12:16, 20:26] = True
+    mask[10, 9] = True  # touches the first by a corner
+    found = custom.marked_part(mask, Ellipse(5.5, 6.5, 5, 4, 0))
+    assert found.sum() == 37
+    assert not found[12:16].any()
 
 
 def test_mark_and_mask_lie_on_the_patch(tmp_path, table):
@@ -147,7 +235,9 @@ def test_slices_of_volumes(tmp_path):
                 {"image": f"ct{number}.nii.gz", "mask": f"seg{number}.nii.gz", "slice": place}
                 | mark_of(lesions[-1])
             )
-    with pytest.raises(DataError, match=r"ct0.nii.gz is grey, .* set .*channel_order to center"):
+    with pytest.raises(
+        DataError, match=r"ct0.nii.gz is grey about .* set .*channel_order to center"
+    ):
         made(tmp_path, rows)
     grey = {"frame": "source", "side_px": 200, "channel_order": "center"}
     samples, images, references = made(tmp_path, rows, **grey)
@@ -160,11 +250,15 @@ def test_slices_of_volumes(tmp_path):
         reference = references[name].astype(bool)
         assert reference.sum() == lesion.sum()
         expected = agreement_in_source(lesion)
-        assert agreement(reference, marked(samples, name)) == pytest.approx(expected, abs=0.01)
+        # pixels are not quite square: the mark's ellipse is that in mm
+        assert agreement(reference, marked(samples, name)) == pytest.approx(expected, abs=0.03)
         assert images[name][reference].mean() == pytest.approx(255 * 280 / 400, abs=8)
     # without a group, the slices of a volume are in one split
     assert samples.groupby("source")["split"].nunique().max() == 1
-    rows[5] |= {"mask": "seg0.nii.gz"}
+    two = masks.astype(np.uint8)
+    two[:3, :3] = 2
+    nibabel.save(nibabel.Nifti1Image(two, affine), tmp_path / "two.nii.gz")
+    rows[5] |= {"mask": "two.nii.gz"}
     nibabel.save(
         nibabel.Nifti1Image(masks.astype(np.uint8), np.eye(4)), tmp_path / "elsewhere.nii.gz"
     )
@@ -173,8 +267,83 @@ def test_slices_of_volumes(tmp_path):
         nibabel.Nifti1Image(masks[..., :2].astype(np.uint8), affine), tmp_path / "short.nii.gz"
     )
     rows[8] |= {"mask": "short.nii.gz"}
-    with pytest.raises(DataError, match=r"2 marks cannot be used: line 9 .*elsewhere.*line 10"):
+    with pytest.raises(DataError, match=r"3 marks cannot be used: .*line 9 .*elsewhere.*10"):
         made(tmp_path, rows, **grey)
+    causes = {entry["id"]: entry["cause"] for entry in dropped(tmp_path, rows, **grey)}
+    assert causes == {
+        "mark-00006": "two.nii.gz has the levels 0, 1, 2: a mask has 0 and one other",
+        "mark-00008": "elsewhere.nii.gz has not the voxels of its image (shape, or affine)",
+        "mark-00009": "short.nii.gz has not the voxels of its image (shape, or affine)",
+    }
+
+
+def test_what_cannot_be_seen_is_refused(tmp_path):
+    rng = np.random.default_rng(3)
+    mask = lobed(rng)
+    affine = np.diag([0.7, 0.7, 3.0, 1.0])
+    levels = np.where(mask, 120.0, -60.0).T.astype(np.float32)[..., None]
+    rows = []
+    for name, change in {"good": {}, "hole": {"at": np.nan}, "flat": {"fill": -900.0}}.items():
+        voxels = np.full_like(levels, change["fill"]) if "fill" in change else levels.copy()
+        voxels[0, 0] = np.nan  # far from the mark: padding
+        voxels[80, 60] = change.get("at", voxels[80, 60])
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / f"{name}.nii")
+        rows.append({"id": name, "image": f"{name}.nii"} | mark_of(mask))
+    for number in range(3):
+        rows.append({"id": f"g{number}", "image": "good.nii", "split": "val"} | mark_of(mask))
+    rows = [row | {"split": "train"} for row in rows]
+    for number, split in enumerate(("val", "test")):
+        nibabel.save(nibabel.Nifti1Image(levels, affine), tmp_path / f"more{number}.nii")
+        rows.append({"id": split, "image": f"more{number}.nii", "split": split} | mark_of(mask))
+    changes = {"frame": "source", "side_px": 320, "channel_order": "center", "dense": False}
+    causes = {entry["id"]: entry["cause"] for entry in dropped(tmp_path, rows, **changes)}
+    assert set(causes) == {"hole", "flat"}
+    assert causes["hole"] == "hole.nii has values that are not finite about the mark"
+    assert causes["flat"].startswith("the image is one level about the mark")
+    samples, _, _ = made(tmp_path, rows, **changes, on_bad_sample="drop", limit={"train": 2})
+    assert samples["split"].value_counts().to_dict() == {"train": 2, "val": 1, "test": 1}
+
+
+def test_an_image_or_group_is_in_one_split(tmp_path, table):
+    """By lesion, by a group that is not always given, and by two spellings of one path."""
+    rows, _ = table
+    (tmp_path / "d").mkdir()
+    for number, row in enumerate(rows):
+        image = f"{number // 3}.png"
+        mark = {name: rows[number // 3 * 1][name] for name in RECIST_COLUMNS}
+        row |= mark | {
+            "image": image,
+            "mask": f"{number // 3}-mask.png",
+            "group": f"lesion{number}",
+        }
+        if number % 3 == 1:
+            row |= {"group": "", "image": f"d/../{image}"}
+        if number % 3 == 2:
+            row |= {"group": "N/A", "image": tmp_path / image}
+    samples, _, _ = made(tmp_path, rows)
+    assert len(samples) == 30
+    assert samples["source"].nunique() == samples["group"].nunique() == 10
+    assert samples.groupby("source")["split"].nunique().max() == 1
+    assert samples.loc["l4", "group"] == "lesion3"
+    split = ["train", "val", "test"]
+    rows = [row | {"split": split[number % 3]} for number, row in enumerate(rows)]
+    with pytest.raises(DataError, match=r"group lesion0 is in the splits test, train, val"):
+        made(tmp_path, rows)
+
+
+def test_few_groups_are_enough_and_too_few_are_told_of(tmp_path, table):
+    rows, _ = table
+    three = [row | {"group": f"p{min(number // 14, 2)}"} for number, row in enumerate(rows)]
+    samples, _, _ = made(tmp_path, three)
+    assert samples.groupby("split")["group"].nunique().to_dict() == {
+        "train": 1, "val": 1, "test": 1
+    }  # fmt: skip
+    two = [row | {"group": f"p{number // 14 % 2}"} for number, row in enumerate(rows)]
+    with pytest.raises(DataError, match=r"30 marks in 2 groups leave nothing for val, test\. At"):
+        made(tmp_path, two)
+    no_test = [row | {"split": "val" if row["group"] == "p3" else "Train"} for row in rows]
+    with pytest.raises(DataError, match=r"leave nothing for test\. .* in the column split"):
+        made(tmp_path, no_test)
 
 
 def test_a_split_of_ones_own_is_taken(tmp_path, table):
@@ -183,7 +352,9 @@ def test_a_split_of_ones_own_is_taken(tmp_path, table):
     rows = [row | {"split": own[row["id"]]} for row in rows]
     samples, _, _ = made(tmp_path, rows)
     assert samples["split"].to_dict() == own
-    with pytest.raises(DataError, match=r"30 marks cannot be used: line 2 .*0.png is coloured"):
+    with pytest.raises(
+        DataError, match=r"30 marks cannot be used: line 2 .*0.png is coloured about"
+    ):
         made(tmp_path, rows, channel_order="center")
     rows[4] |= {"split": "validation"}
     rows[5] |= {"split": ""}
@@ -219,26 +390,43 @@ def test_all_bad_rows_are_told_of_at_once_or_left_out_and_counted(tmp_path, tabl
         made(tmp_path, rows)
     message = str(error.value)
     assert f"{tmp_path / 'marks.csv'}: 9 marks cannot be used: line 3 (l1): " in message
-    for number, (_, cause) in bad.items():
+    for number, (_, cause) in list(bad.items())[: custom.LISTED]:
         assert cause in message, cause
         assert f"line {number + 2} (" in message
+    assert "; and 4 more, in the log. Correct the rows" in message
     assert not (tmp_path / "patches/images.npy").exists()
-    samples, _, _ = made(tmp_path, rows, on_bad_sample="drop")
+    left_out = dropped(tmp_path, rows)
+    samples = pd.read_csv(tmp_path / "patches/samples.csv").set_index("id")
     assert sorted(samples.index) == sorted(f"l{n}" for n in range(30) if n not in bad)
+    assert [(entry["line"], entry["id"]) for entry in left_out] == [
+        (number + 2, rows[number]["id"]) for number in bad
+    ]
+    for entry, (_, cause) in zip(left_out, bad.values(), strict=True):
+        assert cause in entry["cause"]
     content = told(tmp_path)
     assert content["found"] == content["rows"] == 30
-    (dropped,) = content["dropped"]
-    assert (dropped["reason"], dropped["count"]) == (custom.LEFT_OUT, 9)
-    assert "l0 (line 17)" in dropped["ids"]
+    (counted,) = content["dropped"]
+    assert (counted["reason"], counted["count"]) == (custom.LEFT_OUT, 9)
+    assert "l0 (line 17)" in counted["ids"]
+
+
+def test_many_bad_rows_are_all_logged(tmp_path, table, caplog):
+    rows, _ = table
+    rows = [row | {"image": "nowhere.png"} for row in rows]
+    with pytest.raises(DataError, match=r"30 marks cannot .*; and 25 more, in the log\. Correct"):
+        made(tmp_path, rows)
+    for number in range(30):
+        assert f"line {number + 2} (l{number}): there is no image" in caplog.text
 
 
 def test_state_of_the_files_that_a_table_names(tmp_path, table):
     rows, _ = table
     rows[2] |= {"image": "nowhere.png", "mask": "x" * 300}
+    rows[3] |= {"image": "gone.png"}
     pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
 
     def state(*columns):
-        return state_of_files(tmp_path / "marks.csv", *columns)
+        return state_of_files(tmp_path / "marks.csv", *columns, all_needed=False)
 
     before, with_masks = state("image"), state("image", "mask")
     assert len({before, with_masks}) == 2
@@ -250,7 +438,16 @@ def test_state_of_the_files_that_a_table_names(tmp_path, table):
     (tmp_path / "nowhere.png").unlink()
     assert state("image") == before
     with pytest.raises(DataError, match=r"lost.csv: cannot be read as a table"):
-        state_of_files(tmp_path / "lost.csv", "image")
+        state_of_files(tmp_path / "lost.csv", "image", all_needed=False)
+    needed = (
+        r"2 of 30 files that it names are not there: line 4: nowhere.png; line 5: gone.png\. Is"
+    )
+    with pytest.raises(DataError, match=needed):
+        state_of_files(tmp_path / "marks.csv", "image", all_needed=True)
+    for path in tmp_path.glob("*.png"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"30 of 30 files .*; and 20 more\. Is their disk there"):
+        state("image")
 
 
 def test_the_plan_counts_the_rows(tmp_path, table):
@@ -280,6 +477,10 @@ def test_the_study_of_own_marks(tmp_path, table):
     assert planned(tmp_path, patches, *study) == {}
     shutil.copy(tmp_path / "data/1.png", tmp_path / "data/0.png")
     assert planned(tmp_path, patches, *study)["make_patches"] == 1
+    (tmp_path / "data/0.png").unlink()  # nothing is lost for that
+    missing = snakemake(tmp_path, patches, *study, expect=1)
+    assert "1 of 30 files that it names are not there: line 2: 0.png" in missing
+    assert len(pd.read_csv(tmp_path / patches)) == 30
     (tmp_path / "elsewhere").mkdir()
     wrong = snakemake(tmp_path / "elsewhere", "-n", *study, expect=1)
     assert "datasets.own.marks: there is no file data/marks.csv. Put the table" in wrong

@@ -28,7 +28,7 @@ def check_config(config: Config) -> None:
         if files_of is None:
             continue
         check_known(f"datasets.{name}.files_of", files_of, config["datasets"])
-        if "source" not in config["datasets"][files_of]:
+        if not {"manifest", "phantom"} & set(config["datasets"][files_of]):
             raise DataError(
                 f"config: datasets.{name}.files_of: {files_of} has no files of its own. Name a"
                 " dataset with a manifest or a phantom."

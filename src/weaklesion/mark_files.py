@@ -14,6 +14,7 @@ from weaklesion.gate import Answer
 from weaklesion.marks import Mark
 from weaklesion.pictures import place_of
 from weaklesion.recist import measure_recist
+from weaklesion.windows import surroundings
 
 OVERLAY_PX = 384
 GIVEN, NETWORK, MARKED, REJECTED = (255, 200, 0), (0, 220, 90), (255, 255, 255), (230, 60, 60)
@@ -25,13 +26,6 @@ MEASURED = (
     "long_difference_px", "short_difference_px", "long_difference_mm", "short_difference_mm",
     "mask", "overlay",
 )  # fmt: skip
-
-
-def surroundings(ellipse: Ellipse, reach: float) -> tuple[slice, slice]:
-    """Return rows and columns of a square about an ellipse, `reach` major axes on each side."""
-    half = max(reach * ellipse.width, 8.0)
-    x0, y0 = (max(0, math.floor(center - half)) for center in (ellipse.cx, ellipse.cy))
-    return slice(y0, math.ceil(ellipse.cy + half)), slice(x0, math.ceil(ellipse.cx + half))
 
 
 def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | None) -> None:

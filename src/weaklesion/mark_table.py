@@ -10,6 +10,8 @@ from pathlib import Path
 
 from weaklesion.errors import DataError
 
+LISTED = 10
+
 
 def read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the header of a CSV file, and its rows that are not blank with their lines.
@@ -31,20 +33,40 @@ def read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, [(line, row) for line, row in rows if any(field.strip() for field in row)]
 
 
-def state_of_files(marks_csv: str | Path, *columns: str) -> str:
+def state_of_files(marks_csv: str | Path, *columns: str, all_needed: bool) -> str:
     """Return a digest of the sizes and times of the files that some columns of a table name.
 
-    It changes when one of them does, appears or goes. Paths are from the table's folder. What
-    cannot be used is told of when the table's rows are parsed (`weaklesion.marks`).
+    It changes when one of them does. Paths are from the table's folder.
+
+    Args:
+        marks_csv: the table.
+        columns: those whose values are files.
+        all_needed: whether a file that is not there is an error. That none is there always is, for
+            then a disk is missing, and what was made of the files must not be lost for that.
+
+    Raises:
+        DataError: naming the first that are not there.
     """
     path = Path(marks_csv)
     header, lines = read_lines(path)
     found: dict[str, str] = {}
-    for _, fields in lines:
+    lost: dict[str, int] = {}
+    for line, fields in lines:
         row = dict(zip(header, fields, strict=False))
         for name in (row.get(column, "").strip() for column in columns):
-            if name not in found and name and os.path.isfile(path.parent / name):
+            if not name or name in found or name in lost:
+                continue
+            if os.path.isfile(path.parent / name):  # which raises nothing
                 stat = (path.parent / name).stat()
                 found[name] = f"{stat.st_size} {stat.st_mtime_ns}"
+            else:
+                lost[name] = line
+    if lost and (all_needed or not found):
+        shown = [f"line {line}: {name}" for name, line in list(lost.items())[:LISTED]]
+        more = f"; and {len(lost) - LISTED} more" if len(lost) > LISTED else ""
+        raise DataError(
+            f"{path}: {len(lost)} of {len(lost) + len(found)} files that it names are not there:"
+            f" {'; '.join(shown)}{more}. Is their disk there? Paths are from the table's folder."
+        )
     listed = "\n".join(f"{name} {state}" for name, state in sorted(found.items()))
     return hashlib.sha256(listed.encode()).hexdigest()

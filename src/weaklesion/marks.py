@@ -29,6 +29,10 @@ LEAST_PX = 0.5  # of a diameter
 LEAST_ANGLE_DEG = 45.0  # between the diameters; of 9,921 real marks one is below it
 
 
+# Words that tables are read back with as "there is none" (pandas.read_csv)
+NO_NAME = {"na", "n/a", "<na>", "#n/a", "#na", "nan", "-nan", "none", "null"}
+
+
 class BadMarkError(DataError):
     """A mark that cannot be used; the message is its cause."""
 
@@ -95,6 +99,9 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                 raise BadMarkError(f"the id {name} is that of line {seen[name.casefold()]}, too")
             if UNSAFE & set(name) or name.startswith(".") or len(name.encode()) > LONGEST_ID:
                 raise BadMarkError(f"the id {name} cannot name a file")
+            if name.casefold() in NO_NAME:
+                raise BadMarkError(f"the id {name} means that there is none")
+            group = row.get("group", "").strip()
             marks.append(
                 Mark(
                     row=line,
@@ -103,8 +110,8 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                     slice=_slice(row.get("slice", "")),
                     points=_points(row),
                     spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
-                    group=row.get("group", "").strip(),
-                    split=row.get("split", "").strip(),
+                    group="" if group.casefold() in NO_NAME else group,
+                    split=row.get("split", "").strip().casefold(),
                     mask=path.parent / _file_name(row["mask"], "mask")
                     if row.get("mask", "").strip()
                     else None,

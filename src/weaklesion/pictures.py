@@ -60,8 +60,8 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
 def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
     """Read the dense mask of a mark, as large as its picture: (H, W) bool.
 
-    A file of the same kind as the image: a grey or palette image of the level 0 and one other, or a
-    NIfTI image in the volume's place, of which what is above 0 in the mark's slice counts.
+    A file of the same kind as the image: a grey or palette image, or a NIfTI image in the volume's
+    place, with the level 0 and one other (in the mark's slice).
 
     Raises:
         BadMarkError: if there is none, it cannot be read, or it does not lie on the picture.
@@ -82,7 +82,7 @@ def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
             part = np.asarray(volume.dataobj[place_of(volume.shape, mark.slice)])
         except UNREADABLE as error:
             raise BadMarkError(f"{path.name} is truncated or damaged ({error})") from error
-        mask = part.T > 0
+        mask = _two_levels(part.T, path)
     if mask.shape != picture.levels.shape[:2]:
         sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, picture.levels.shape)]
         raise BadMarkError(f"{path.name} is {sizes[0]} px, and its image {sizes[1]}")
@@ -92,14 +92,23 @@ def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
 def _read_levels_of_mask(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
+            if "A" in image.getbands() or "transparency" in image.info:
+                raise BadMarkError(f"{path.name} is transparent: save the mask as a grey image")
             grey = np.asarray(image if image.mode.startswith("I") else image.convert("L"))
+    except BadMarkError:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
-    levels = np.unique(grey).tolist()
-    if len(levels) > 2 or levels[0] != 0:
-        shown = ", ".join(map(str, levels[:4])) + (", ..." if len(levels) > 4 else "")
+    return _two_levels(grey, path)
+
+
+def _two_levels(levels: np.ndarray, path: Path) -> np.ndarray:
+    """Return where a mask is not 0."""
+    found = np.unique(levels).tolist()
+    if len(found) > 2 or found[0] != 0:
+        shown = ", ".join(f"{level:g}" for level in found[:4]) + (", ..." if len(found) > 4 else "")
         raise BadMarkError(f"{path.name} has the levels {shown}: a mask has 0 and one other")
-    return np.asarray(grey > 0)
+    return levels != 0
 
 
 def _found(file: Path, what: str) -> tuple[Path, Stamp]:

@@ -91,7 +91,7 @@ def make_plan(
         if not (results / run_folder(run) / "run.json").is_file()
     ]
     datasets = list(dict.fromkeys(run.dataset for run in runs))
-    samples = {name: num_samples(config, name, published) for name in datasets}
+    samples = {name: num_samples(config, name, published, folder) for name in datasets}
     trainings = [_training(config, run, samples[run.dataset], speeds, published) for run in left]
     blocks = {(run.dataset, run.protocol) for run in runs}
     return Plan(
@@ -115,7 +115,9 @@ def run_folder(run: Run) -> str:
     return f"{run.dataset}/{run.protocol}/runs/{run.arm}/seed-{run.seed}"
 
 
-def num_samples(config: Config, dataset: str, published: Mapping[str, Any]) -> int:
+def num_samples(
+    config: Config, dataset: str, published: Mapping[str, Any], folder: Path = Path()
+) -> int:
     """Return about how many samples a dataset has, as the paper or a table of marks counts them."""
     definition = config["datasets"][dataset]
     limit = definition.get("limit") or {}
@@ -124,7 +126,7 @@ def num_samples(config: Config, dataset: str, published: Mapping[str, Any]) -> i
     if definition["loader"] == "lits_liver":
         return LIVER_SLICES
     if "marks" in definition:
-        return len(read_lines(Path(definition["marks"]))[1])
+        return len(read_lines(folder / definition["marks"])[1])
     if "phantom" in definition:
         settings = definition["phantom"]
         slices = settings.get("num_slices", 1)

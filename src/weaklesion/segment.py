@@ -24,12 +24,13 @@ from weaklesion.files import file_digest, written_whole
 from weaklesion.gate import answer
 from weaklesion.inference import crop_logits, load_network
 from weaklesion.journal import Journal
-from weaklesion.mark_files import MEASURED, measure, surroundings, write_mask, write_overlay
+from weaklesion.mark_files import MEASURED, measure, write_mask, write_overlay
 from weaklesion.marks import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.pictures import check_contrast, read_picture
 from weaklesion.progress import progress
 from weaklesion.prompts import PromptSettings, ellipse_rows, plain_inputs, to_source_logits
 from weaklesion.training_settings import TrainingSettings
+from weaklesion.windows import surroundings
 
 logger = logging.getLogger(__name__)
 

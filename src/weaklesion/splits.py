@@ -61,7 +61,8 @@ def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str
 
     Groups come in a seeded random order; each goes to the first of test, validation and training
     that has room for the whole of it. The sizes are those of `ham10k_released_split` for the same
-    number of samples, to within the size of a group.
+    number of samples, to within the size of a group. Where a split would be empty, the two smallest
+    groups go to test and validation, so that of three groups or more none is.
 
     Args:
         groups: sample id to group.
@@ -77,14 +78,19 @@ def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str
     random.Random(seed).shuffle(order)
     num_train, num_val = int(0.7 * len(groups)), int(0.2 * len(groups))
     room = {"test": len(groups) - num_train - num_val, "val": num_val, "train": num_train}
-    split_ids: dict[str, list[str]] = {split: [] for split in SPLITS}
+    split_of: dict[str, str] = {}
     for group in order:
         size = len(members[group])
         fitting = [split for split in room if room[split] >= size]
-        split = fitting[0] if fitting else max(room, key=lambda name: room[name])
-        split_ids[split] += members[group]
-        room[split] -= size
-    return split_ids
+        split_of[group] = fitting[0] if fitting else max(room, key=lambda name: room[name])
+        room[split_of[group]] -= size
+    if len(order) >= len(SPLITS) and set(split_of.values()) != set(SPLITS):
+        smallest = sorted(order, key=lambda group: len(members[group]))[:2]
+        split_of = dict.fromkeys(order, "train") | dict(zip(smallest, ("test", "val"), strict=True))
+    return {
+        split: [name for group in order if split_of[group] == split for name in members[group]]
+        for split in SPLITS
+    }
 
 
 def _distinct_sorted(ids: Sequence[str]) -> list[str]:

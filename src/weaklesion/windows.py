@@ -1,7 +1,11 @@
 """Cutting windows out of images, whose border is repeated where a window leaves them."""
 
+import math
+
 import cv2
 import numpy as np
+
+from weaklesion.ellipse import Ellipse
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1, px; may leave the image
 
@@ -40,3 +44,10 @@ def resized_mask(mask: np.ndarray, side_px: int) -> np.ndarray:
     return cv2.resize(
         mask.astype(np.uint8), (side_px, side_px), interpolation=cv2.INTER_NEAREST_EXACT
     )
+
+
+def surroundings(ellipse: Ellipse, reach: float) -> tuple[slice, slice]:
+    """Return rows and columns of a square about an ellipse, `reach` major axes on each side."""
+    half = max(reach * ellipse.width, 8.0)
+    x0, y0 = (max(0, math.floor(center - half)) for center in (ellipse.cx, ellipse.cy))
+    return slice(y0, math.ceil(ellipse.cy + half)), slice(x0, math.ceil(ellipse.cx + half))

@@ -110,25 +110,30 @@ def source_files(wildcards):
 
 
 def table_of_marks(dataset):
-    """A group's own table of marks."""
-    named = config["datasets"][dataset]["marks"]
-    if not Path(in_workflow(named)).is_file():
+    """A group's own table of marks, from where one works."""
+    named = Path(config["datasets"][dataset]["marks"]).expanduser()
+    if not named.is_file():
         raise DataError(
             f"config: datasets.{dataset}.marks: there is no file {named}. Put the table of marks"
             f" there, or name it: --config 'datasets={{{dataset}: {{marks: FILE}}}}'."
         )
-    return in_workflow(named)
+    return named
 
 
-def own_images(wildcards):
-    """State of the images (and masks) that a table of marks names; nothing for other datasets.
+def patch_settings(wildcards):
+    """Settings of a dataset's loader; of a table of marks, with the state of the images it names.
 
-    As inputs of the rule they would fill the screen.
+    As inputs of the rule these would fill the screen.
     """
-    if loader_of(wildcards) != "custom":
-        return None
-    columns = ["image", "mask"] if is_dense(wildcards.dataset) else ["image"]
-    return state_of_files(source_table(wildcards), *columns)
+    place = wildcards.dataset, wildcards.protocol
+    settings = switches.patch_settings(config, *place)
+    if loader_of(wildcards) == "custom":
+        settings["state"] = state_of_files(
+            table_of_marks(wildcards.dataset),
+            *(["image", "mask"] if settings["dense"] else ["image"]),
+            all_needed=settings["on_bad_sample"] == "error",
+        )
+    return settings
 
 
 def unpacked_sources(wildcards):

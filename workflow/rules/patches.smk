@@ -24,9 +24,6 @@ rule make_patches:
         runtime=growing(60),
     params:
         loader=loader_of,
-        own_images=own_images,
-        settings=lambda wildcards: switches.patch_settings(
-            config, wildcards.dataset, wildcards.protocol
-        ),
+        settings=patch_settings,
     script:
         "../scripts/make_patches.py"
