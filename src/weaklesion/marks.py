@@ -30,7 +30,10 @@ LEAST_ANGLE_DEG = 45.0  # between the diameters; of 9,921 real marks one is belo
 
 
 # Words that tables are read back with as "there is none" (pandas.read_csv)
-NO_NAME = {"na", "n/a", "<na>", "#n/a", "#na", "nan", "-nan", "none", "null"}
+NO_NAME = {
+    "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NaN", "nan", "-NaN", "-nan",
+    "NULL", "null", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
+}  # fmt: skip
 
 
 class BadMarkError(DataError):
@@ -99,7 +102,7 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                 raise BadMarkError(f"the id {name} is that of line {seen[name.casefold()]}, too")
             if UNSAFE & set(name) or name.startswith(".") or len(name.encode()) > LONGEST_ID:
                 raise BadMarkError(f"the id {name} cannot name a file")
-            if name.casefold() in NO_NAME:
+            if name in NO_NAME:
                 raise BadMarkError(f"the id {name} means that there is none")
             group = row.get("group", "").strip()
             marks.append(
@@ -110,7 +113,7 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                     slice=_slice(row.get("slice", "")),
                     points=_points(row),
                     spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
-                    group="" if group.casefold() in NO_NAME else group,
+                    group="" if group in NO_NAME else group,
                     split=row.get("split", "").strip().casefold(),
                     mask=path.parent / _file_name(row["mask"], "mask")
                     if row.get("mask", "").strip()
