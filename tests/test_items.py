@@ -421,6 +421,20 @@ def test_numbers_of_parameters_are_compared_exactly(
     assert f"{parameters:,}" in row["why"]
 
 
+def test_a_verdict_of_another_network_says_so(make_run, published, tmp_path):
+    rng = np.random.default_rng(3)
+    base = rng.uniform(0.6, 0.7, 60)
+    runs = [
+        make_run(arm, seed, base + gain + rng.normal(0, 0.004, 60), encoder="resnet18")
+        for arm, gain in (("a1l", 0.02), ("a1", 0.0))
+        for seed in range(1, 6)
+    ]
+    row = judged(runs, published, tmp_path).loc["Dice against A1"]
+    assert row["verdict"] == "reproduced"
+    assert row["why"] == "not of the paper's network: encoder resnet18"
+    assert "network: encoder resnet18" in (tmp_path / "v.html").read_text()
+
+
 def test_parameters_with_known_answers(make_run, published, tmp_path):
     sizes = read_published(published)["section_7_6_parameter_counts"]
     runs = [make_run("a1", seed, [0.5], parameters=sizes["A1"] + 7) for seed in (1, 2)]

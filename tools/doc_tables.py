@@ -117,7 +117,7 @@ def verdicts(table: pd.DataFrame) -> str:
             f" {interval(row, 'ci_low_percent', 'ci_high_percent', '+')}",
             f"{row['claimed_percent']:.1f}",
             "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}",
-            row["verdict"],
+            row["verdict"] + ("" if pd.isna(row["why"]) else f"; {row['why']}"),
         ]
         for _, row in tested.iterrows()
     ]

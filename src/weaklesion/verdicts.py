@@ -33,8 +33,11 @@ RULES = {
     " and the run could have detected it; for a loss that is granted: more is lost, at 5 %;"
     " for time: no seed saves as much; for parameters: another number",
     "undecided": "anything else; always with fewer than two seeds",
-    "not testable here": "the dataset or the encoder is not the paper's, or an arm was not trained",
+    "not testable here": "the dataset is not the paper's, or an arm was not trained; for"
+    " parameters: the encoder is not the paper's. A verdict of another network than the paper's"
+    " says so",
 }
+OF_THE_PAPER = {"encoder": "resnet101", "weights": "imagenet", "input_px": 120}
 COLUMNS = [
     "claim",
     "where",
@@ -113,6 +116,7 @@ def tabulate_verdicts(
                 else:
                     metric = choice["published_as"][claim.column]
                     found |= improvement(resolved, claim, metric, claimed, resampling)
+                found = {"why": other_network(told, place, claim.arm)} | found
             row = {key: value for key, value in asdict(claim).items() if key in COLUMNS}
             row |= {"claim": claim.name, "dataset": dataset, "protocol": protocol, "baseline": ""}
             rows.append(row | found)
@@ -136,6 +140,26 @@ def _judged_columns() -> set[str]:
 
 
 MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
+
+
+def other_network(
+    told: Mapping[tuple[Any, ...], Mapping[str, Any]], place: tuple[str, str], arm: str
+) -> str | None:
+    """Say by what an arm's network differs from the paper's, if it does.
+
+    Args:
+        told: content of `run.json` by dataset, protocol, arm and seed.
+        place: dataset and protocol.
+        arm: arm whose network is meant.
+    """
+    runs = [run for key, run in told.items() if key[:3] == (*place, arm)]
+    settings = runs[0]["settings"] if runs else {}
+    others = [
+        f"{key} {settings[key]}"
+        for key, own in OF_THE_PAPER.items()
+        if key in settings and settings[key] != own
+    ]
+    return f"not of the paper's network: {', '.join(others)}" if others else None
 
 
 def improvement(
