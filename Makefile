@@ -27,7 +27,7 @@ plan: .venv/.ready ## Jobs, hours, downloads and disk of the paper, or of a stud
 
 test: .venv/.ready ## All checks and tests.
 	$(MAKE) --jobs 2 --output-sync lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 crf: .venv/.ready ## What arms with a CRF need; takes a C++ compiler.
 	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1
