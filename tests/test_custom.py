@@ -289,8 +289,7 @@ def test_what_cannot_be_seen_is_refused(tmp_path):
         voxels[80, 60] = change.get("at", voxels[80, 60])
         nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / f"{name}.nii")
         rows.append({"id": name, "image": f"{name}.nii"} | mark_of(mask))
-    for number in range(3):
-        rows.append({"id": f"g{number}", "image": "good.nii", "split": "val"} | mark_of(mask))
+    rows += [{"id": f"g{number}", "image": "good.nii"} | mark_of(mask) for number in range(3)]
     rows = [row | {"split": "train"} for row in rows]
     for number, split in enumerate(("val", "test")):
         nibabel.save(nibabel.Nifti1Image(levels, affine), tmp_path / f"more{number}.nii")
@@ -310,7 +309,7 @@ def test_an_image_or_group_is_in_one_split(tmp_path, table):
     (tmp_path / "d").mkdir()
     for number, row in enumerate(rows):
         image = f"{number // 3}.png"
-        mark = {name: rows[number // 3 * 1][name] for name in RECIST_COLUMNS}
+        mark = {name: rows[number // 3][name] for name in RECIST_COLUMNS}
         row |= mark | {
             "image": image,
             "mask": f"{number // 3}-mask.png",

@@ -298,7 +298,7 @@ def judge_parameters(
     if not runs or claimed is None:
         return MISSING
     encoder, counted = runs[0]["settings"]["encoder"], runs[0]["num_parameters"]
-    if encoder != "resnet101":
+    if encoder != OF_THE_PAPER["encoder"]:
         why = f"the encoder is {encoder}, with {counted:,} parameters in all"
         return {"verdict": "not testable here", "why": why}
     verdict: Verdict = "reproduced" if counted == claimed else "not reproduced"
