@@ -66,7 +66,7 @@ def check_config(config: Config) -> None:
         if item == "table1":
             ranked_by = config["figures"]["ranked_by"]
             check_known("figures.ranked_by", ranked_by, experiment["arms"])
-        if experiment["kind"] in ("scores", "policies"):
+        if experiment["kind"] in ("scores", "policies", "attribution"):
             check_known(f"experiments.{item}.baseline", experiment["baseline"], experiment["arms"])
         if experiment["kind"] == "gap":
             own = config["experiments"][item]
