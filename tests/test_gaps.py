@@ -9,9 +9,6 @@ import pytest
 from weaklesion.gap_figure import plot_gap
 from weaklesion.gaps import contrast, describe_samples, strata, tabulate_gap
 from weaklesion.measures import MEASURES
-from weaklesion.resampling import Resampling
-
-RESAMPLING = Resampling(bootstrap_draws=200, permutation_draws=200, seed=0)
 
 
 @pytest.fixture
@@ -62,7 +59,6 @@ def test_gaps_and_shares_with_known_answers(runs, traits, tmp_path):
         arms=["a1"],
         against=["ellipse", "a1_dense"],
         undefined={"p": "worst_possible"},
-        resampling=RESAMPLING,
         title="Gap",
         table_csv=table_csv,
         samples_csv=samples_csv,

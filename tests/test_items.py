@@ -20,11 +20,9 @@ from weaklesion.overview import write_overview
 from weaklesion.parameters import tabulate_parameters
 from weaklesion.policies import tabulate_policies
 from weaklesion.published import printed_cells, printed_gain, read_published
-from weaklesion.resampling import Resampling
 from weaklesion.sweeps import tabulate_sweep
 from weaklesion.verdicts import RULES, judge, judge_hours, tabulate_verdicts
 
-RESAMPLING = Resampling(bootstrap_draws=200, permutation_draws=400, seed=0)
 POLICY = "worst_possible"
 PROTOCOL = {
     "undefined": POLICY,
@@ -204,7 +202,6 @@ def test_sweep_with_known_answers(make_run, tmp_path):
         "points": points,
         "over": "k",
         "undefined": {"p": POLICY},
-        "resampling": RESAMPLING,
         "table_csv": tmp_path / "t.csv",
     }
     tabulate_sweep(runs=runs, **given)
@@ -248,12 +245,11 @@ def test_attribution_with_known_answers(make_run, tmp_path):
         runs=runs,
         flips=flips,
         undefined={"c": POLICY},
-        arm="a1",
-        multi_task_arm="a1l",
+        arms=["a1l", "a1"],
+        baseline="a1",
         title="Attribution",
         table_csv=tmp_path / "t.csv",
         table_html=tmp_path / "t.html",
-        resampling=RESAMPLING,
     )
     table = pd.read_csv(tmp_path / "t.csv")
     table = table[table["metric"] == "dice"].set_index(["switch", "quantity"])
@@ -269,7 +265,70 @@ def test_attribution_with_known_answers(make_run, tmp_path):
     # an arm that the switch does not change keeps its runs
     assert found["T1", "a1"] == 0
     assert found["T1", "gain"] == pytest.approx(2)
-    assert "other test samples" in (tmp_path / "t.html").read_text()
+    assert table.loc[("T1", "a1"), "unknown"] == "the same runs"
+    assert math.isnan(table.loc[("T1", "a1"), "p_holm"])
+    page = (tmp_path / "t.html").read_text()
+    assert "other test samples" in page
+    # bold is what passes the corrected test, and nothing else
+    assert "<strong>-5.00</strong>" in page
+    assert page.count("<strong>") == (pd.read_csv(tmp_path / "t.csv")["p_holm"] < 0.05).sum()
+
+
+def test_attribution_does_not_depend_on_the_order_of_its_arms(make_run, tmp_path):
+    base = np.random.default_rng(0).uniform(0.5, 0.7, 30)
+    runs = [
+        make_run(arm, seed, base + gain + 0.001 * seed, protocol=protocol)
+        for seed in (1, 2)
+        for protocol, arm, gain in (
+            ("c", "a1", 0), ("c", "a1l", 0.01), ("c~T1", "a1", 0), ("c~T1", "a1l", 0.03)
+        )
+    ]  # fmt: skip
+    flips = [{"dataset": "ham10k", "base": "c", "switch": "T1", "a1": "c~T1", "a1l": "c~T1"}]
+    tables = []
+    for arms in (["a1", "a1l"], ["a1l", "a1"]):
+        tabulate_attribution(
+            runs=runs,
+            flips=flips,
+            undefined={"c": POLICY},
+            arms=arms,
+            baseline="a1",
+            title="Attribution",
+            table_csv=tmp_path / "t.csv",
+            table_html=tmp_path / "t.html",
+        )
+        tables.append((tmp_path / "t.csv").read_text())
+    assert tables[0] == tables[1]
+
+
+def test_attribution_calls_chance_decided_as_seldom_as_it_says(make_run, tmp_path):
+    """Seeds differ as much as they like and switches do nothing: little may be bold."""
+    rng = np.random.default_rng(5)
+    runs, flips = [], []
+    for number in range(12):
+        name = f"d{number}"
+        flips.append({"dataset": name, "base": "c", "switch": "S", "a1": "c~S", "a1l": "c~S"})
+        for seed in (1, 2, 3):
+            base = rng.uniform(0.5, 0.7, 30)
+            runs += [
+                make_run(arm, seed, base + rng.normal(0, 0.03), dataset=name, protocol=protocol)
+                for arm in ("a1", "a1l")
+                for protocol in ("c", "c~S")
+            ]
+    tabulate_attribution(
+        runs=runs,
+        flips=flips,
+        undefined={"c": POLICY},
+        arms=["a1", "a1l"],
+        baseline="a1",
+        title="Attribution",
+        table_csv=tmp_path / "t.csv",
+        table_html=tmp_path / "t.html",
+    )
+    table = pd.read_csv(tmp_path / "t.csv")
+    dice = table[table["metric"] == "dice"]
+    excluded_zero = (dice["ci_low"] > 0) | (dice["ci_high"] < 0)
+    assert excluded_zero.mean() <= 0.15  # 36 tests, two of three dependent
+    assert not (table["p_holm"] < 0.05).any()
 
 
 def judged(runs, published, folder, datasets=None):
@@ -280,7 +339,6 @@ def judged(runs, published, folder, datasets=None):
         protocols={"p": PROTOCOL},
         table_csv=folder / "v.csv",
         table_html=folder / "v.html",
-        resampling=RESAMPLING,
     )
     return pd.read_csv(folder / "v.csv").set_index("claim")
 
@@ -575,7 +633,6 @@ def test_answers_with_known_gains(make_run, published, tmp_path):
         undefined={"p": POLICY},
         published_yaml=published,
         published_datasets={"ham10k": "HAM10K", "liver": "LiTS_liver"},
-        resampling=RESAMPLING,
         title="Answers",
         table_csv=tmp_path / "answers.csv",
         table_html=tmp_path / "answers.html",
@@ -610,7 +667,6 @@ def test_policies_with_known_answers(make_run, tmp_path):
     tabulate_policies(
         runs=runs,
         baseline="cmu_unet",
-        resampling=RESAMPLING,
         title="Policies",
         table_csv=tmp_path / "policies.csv",
         table_html=tmp_path / "policies.html",
@@ -635,4 +691,7 @@ def test_policies_with_known_answers(make_run, tmp_path):
     }  # fmt: skip
     gains = table["gain"].xs(("cmu_net", "dice"), level=("arm", "metric"))
     assert gains["with_reference"] == pytest.approx(5)
-    assert "correct_empty" in (tmp_path / "policies.html").read_text()
+    page = (tmp_path / "policies.html").read_text()
+    assert "correct_empty" in page
+    assert "no interval: one seed" in page
+    assert "nan" not in page

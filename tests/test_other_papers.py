@@ -50,6 +50,11 @@ def test_rules_that_no_item_of_the_paper_needs_have_run(papers):
     assert {path.name for path in (papers / "logs").iterdir()} >= OF_OTHER_PAPERS
 
 
+def test_contours_of_the_tables_that_have_them(papers):
+    drawn = {path.name for path in (papers / "figures").glob("contours.*")}
+    assert drawn == {"contours.phantom_deeplesion.agarwal.png", "contours.phantom_liver.cmu.png"}
+
+
 def test_partners_share_one_network_and_differ(papers):
     runs = papers / "phantom_deeplesion/agarwal/runs"
     chosen = {}

@@ -11,9 +11,8 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_gain, read_published
-from weaklesion.resampling import Resampling
-from weaklesion.statistics import compare, resolve_undefined, with_shared_seeds
-from weaklesion.tables import read_scores, verdict
+from weaklesion.statistics import compare, holm, resolve_undefined, with_shared_seeds
+from weaklesion.tables import direction, read_scores
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +26,6 @@ def tabulate_answers(
     undefined: Mapping[str, str],
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
-    resampling: Resampling,
     title: str,
     table_csv: str | Path,
     table_html: str | Path,
@@ -41,11 +39,10 @@ def tabulate_answers(
         undefined: protocol to what an empty prediction counts as.
         published_yaml: published numbers.
         published_datasets: our dataset's name to the papers'.
-        resampling: draws of the intervals and tests.
         title: the page's title.
         table_csv: written: a row a comparison and metric; `gain` is the arm's minus the baseline's,
-            overlaps in percent, distances in px. `p_value` is the larger of that over groups and
-            that over seeds, uncorrected.
+            overlaps in percent, distances in px. `p_value` is uncorrected, `p_holm`
+            corrected for the number of comparisons under a metric; `answer` follows the latter.
         table_html: written: the same for reading.
     """
     scores = read_scores([run["scores"] for run in runs], runs, METRICS)
@@ -60,7 +57,7 @@ def tabulate_answers(
             ours, theirs = with_shared_seeds(
                 *(of_metric[of_metric["arm"] == pair[role]] for role in ("arm", "baseline"))
             )
-            found = compare(ours, theirs, resampling)
+            found = compare(ours, theirs)
             scale = 100.0 if measure_of(metric).unit == "%" else 1.0
             name = published_datasets.get(pair["dataset"], "")
             rows.append(
@@ -76,7 +73,7 @@ def tabulate_answers(
                     "ci_high": scale * found.ci_high,
                     "p_value": found.p_value,
                     "detectable": scale * found.detectable,
-                    "answer": verdict(found.difference, metric, found.p_value),
+                    "unknown": found.unknown,
                     "n_seeds": found.n_seeds,
                     "n_groups": found.n_groups,
                     "published_gain": printed_gain(
@@ -85,6 +82,11 @@ def tabulate_answers(
                 }
             )
     table = pd.DataFrame(rows)
+    for _, of_metric in table.groupby("metric"):
+        table.loc[of_metric.index, "p_holm"] = holm(of_metric["p_value"].to_list())
+    table["answer"] = [
+        direction(row["gain"], row["metric"], row["p_holm"]) for row in table.to_dict("records")
+    ]
     with written_whole(table_csv) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
     blocks = [

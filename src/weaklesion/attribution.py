@@ -3,19 +3,17 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
-from weaklesion.resampling import Resampling
-from weaklesion.statistics import Difference, compare, compare_unpaired, resolve_undefined
-from weaklesion.tables import read_scores
+from weaklesion.statistics import compare, compare_unpaired, holm, resolve_undefined
+from weaklesion.tables import LEVEL, read_scores
 
 logger = logging.getLogger(__name__)
 
@@ -27,31 +25,37 @@ def tabulate_attribution(
     runs: Sequence[Mapping[str, Any]],
     flips: Sequence[Mapping[str, Any]],
     undefined: Mapping[str, str],
-    arm: str,
-    multi_task_arm: str,
-    resampling: Resampling,
+    arms: Sequence[str],
+    baseline: str,
     title: str,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
     """Tabulate the change of Dice and Hausdorff, and of the second task's gain, a switch each.
 
-    Where a switch changes which samples are tested, means of different samples are compared, and
-    the interval is that of two independent samples; `paired` says so.
+    Where a switch changes which samples are tested, means of different samples are compared, as
+    independent ones; `paired` says so. Where it changes nothing for an arm, there is no test.
 
     Args:
         runs: dataset, protocol, arm, seed, and the path `scores`.
         flips: dataset, `base` protocol, `switch`, and for each arm the protocol whose runs hold
             when the switch is flipped (the base's own, where it changes nothing for the arm).
         undefined: base protocol to what an empty prediction counts as.
-        arm: arm without the second task.
-        multi_task_arm: arm with it.
-        resampling: draws of the intervals and tests.
+        arms: two arms: `baseline`, and the one with the second task.
+        baseline: arm without the second task.
         title: the page's title.
-        table_csv: written: a row a dataset, base, switch, metric and quantity (either arm, or
-            `gain`: the multi-task arm's minus the other's).
+        table_csv: written: a row per dataset, base, switch, metric and quantity (either arm, or
+            `gain`: the multi-task arm's minus the baseline's). `p_holm` is corrected over all
+            tests of a base.
         table_html: written: the same for reading.
+
+    Raises:
+        ValueError: if `arms` are not two, or `baseline` is none of them.
     """
+    others = [name for name in arms if name != baseline]
+    if len(arms) != 2 or len(others) != 1:
+        raise ValueError(f"arms: two are needed, {baseline} one of them, not {list(arms)}")
+    quantities = (baseline, others[0], "gain")
     scores = read_scores([run["scores"] for run in runs], runs, METRICS)
     rows = []
     for flip in flips:
@@ -60,19 +64,17 @@ def tabulate_attribution(
             of_metric = of_dataset[of_dataset["metric"] == metric]
             values = {
                 (name, when): _values(of_metric, protocol, name, undefined[flip["base"]])
-                for name in (arm, multi_task_arm)
+                for name in arms
                 for when, protocol in (("before", flip["base"]), ("after", flip[name]))
             }
             for when in ("before", "after"):
-                values[("gain", when)] = _gain(values[(multi_task_arm, when)], values[(arm, when)])
-            for quantity in (arm, multi_task_arm, "gain"):
+                values[("gain", when)] = _gain(values[(others[0], when)], values[(baseline, when)])
+            for quantity in quantities:
                 before, after = values[(quantity, "before")], values[(quantity, "after")]
                 paired = set(before["id"]) == set(after["id"])
-                found: Difference
-                if paired:
-                    found = compare(after, before, resampling).as_difference()
-                else:
-                    found = compare_unpaired(after, before, resampling)
+                found = compare(after, before) if paired else compare_unpaired(after, before)
+                if quantity != "gain" and flip[quantity] == flip["base"]:
+                    found = replace(found, p_value=math.nan, unknown="the same runs")
                 scale = 100.0 if measure_of(metric).unit == "%" else 1.0
                 rows.append(
                     {
@@ -83,12 +85,19 @@ def tabulate_attribution(
                         "quantity": quantity,
                         "before": scale * before.groupby("seed")["value"].mean().mean(),
                         "after": scale * after.groupby("seed")["value"].mean().mean(),
-                        **{key: scale * value for key, value in asdict(found).items()},
+                        "difference": scale * found.difference,
+                        "ci_low": scale * found.ci_low,
+                        "ci_high": scale * found.ci_high,
+                        "p_value": found.p_value,
+                        "detectable": scale * found.detectable,
+                        "unknown": found.unknown,
                         "paired": paired,
                         "n_seeds": after["seed"].nunique(),
                     }
                 )
     table = pd.DataFrame(rows)
+    for _, of_base in table.groupby("base"):
+        table.loc[of_base.index, "p_holm"] = holm(of_base["p_value"].to_list())
     with written_whole(table_csv) as beside:
         table.to_csv(beside, index=False, float_format="%.6g")
     blocks = [
@@ -99,8 +108,9 @@ def tabulate_attribution(
         "attribution.html",
         title=title,
         blocks=blocks,
-        quantities=[arm, multi_task_arm, "gain"],
+        quantities=quantities,
         metrics={name: measure_of(name) for name in METRICS},
+        level=LEVEL,
     )
     with written_whole(table_html) as beside:
         beside.write_text(page, encoding="utf-8")
@@ -126,17 +136,9 @@ def _switches(block: pd.DataFrame) -> list[dict[str, Any]]:
             "name": switch,
             "paired": bool(rows["paired"].all()),
             "cells": {
-                (row["metric"], row["quantity"]): {**row, "decided": _decided(dict(row))}
+                (row["metric"], row["quantity"]): {**row, "decided": row["p_holm"] < LEVEL}
                 for row in rows.to_dict("records")
             },
         }
         for switch, rows in block.groupby("switch", sort=False)
     ]
-
-
-def _decided(row: Mapping[Any, Any]) -> bool:
-    """Whether the interval over groups leaves out zero, and there is more than one seed."""
-    low, high = row["ci_low"], row["ci_high"]
-    if math.isnan(low) or row["n_seeds"] < 2:
-        return False
-    return bool(np.sign(low) == np.sign(high) and low != 0)

@@ -79,7 +79,7 @@ def check_config(config: Config) -> None:
         if item == "table1":
             ranked_by = config["figures"]["ranked_by"]
             check_known("figures.ranked_by", ranked_by, experiment["arms"])
-        if experiment["kind"] in ("scores", "policies"):
+        if experiment["kind"] in ("scores", "policies", "attribution"):
             check_known(f"experiments.{item}.baseline", experiment["baseline"], experiment["arms"])
         _check_references(config, item)
         _check_drawn_arms(config, item)

@@ -13,7 +13,6 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_cells, read_published
-from weaklesion.resampling import Resampling
 from weaklesion.statistics import UndefinedPolicy, estimate, resolve_undefined
 from weaklesion.tables import read_scores, scaled
 
@@ -79,7 +78,6 @@ def tabulate_definitions(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     published_arms: Mapping[str, str],
-    resampling: Resampling,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -91,7 +89,6 @@ def tabulate_definitions(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         published_arms: our arm's name to the paper's.
-        resampling: draws of the intervals.
         table_csv: written: a row a dataset, protocol, arm, column and definition.
         table_html: written: the three definitions side by side.
     """
@@ -105,7 +102,7 @@ def tabulate_definitions(
                 for column, metric in definition.metrics.items():
                     cell = of_arm[of_arm["metric"] == metric]
                     unit = measure_of(metric).unit
-                    ours = asdict(estimate(cell, resampling))
+                    ours = asdict(estimate(cell))
                     place = published_datasets.get(str(dataset), ""), str(arm), column
                     mean, std = printed.get(place, (math.nan, math.nan))
                     rows.append(

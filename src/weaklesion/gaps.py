@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pandas as pd
 from weaklesion import metrics
 from weaklesion.files import written_whole
 from weaklesion.pages import render
-from weaklesion.resampling import Resampling
 from weaklesion.samples import read_rows, read_samples, split_ids
 from weaklesion.statistics import compare, resolve_undefined, with_shared_seeds
 from weaklesion.tables import read_scores
@@ -21,6 +21,7 @@ from weaklesion.tables import read_scores
 logger = logging.getLogger(__name__)
 
 QUARTILES = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
+LARGEST_GAPS = "largest gaps"
 LARGEST = (0.01, 0.05, 0.10, 0.25, 0.50)
 PAIR = ["dataset", "protocol", "arm", "against"]
 
@@ -108,7 +109,6 @@ def tabulate_gap(
     arms: Sequence[str],
     against: Sequence[str],
     undefined: Mapping[str, str],
-    resampling: Resampling,
     title: str,
     table_csv: str | Path,
     samples_csv: str | Path,
@@ -122,7 +122,6 @@ def tabulate_gap(
         arms: arms whose gap is asked for.
         against: arms that they are compared with; over the seeds that both have.
         undefined: protocol to what an empty prediction counts as.
-        resampling: draws of the intervals.
         title: the page's title.
         table_csv: written: a row a kind of image; Dice in percent, `gap` is the other arm's minus
             the arm's, and `share_of_gap` the part of the whole gap that these images carry, in
@@ -147,7 +146,9 @@ def tabulate_gap(
                 gaps = image_gaps(ours, theirs, described)
                 images.append(gaps.assign(**pair))
                 for kind, ids in strata(gaps):
-                    rows.append(pair | _row(ours, theirs, gaps, ids, resampling) | kind)
+                    largest = kind["stratum"] == LARGEST_GAPS
+                    row = _row(ours, theirs, gaps, ids, chosen_by_gap=largest)
+                    rows.append(pair | row | kind)
     table, by_image = pd.DataFrame(rows), pd.concat(images, ignore_index=True)
     front = [*PAIR, "stratum", "value"]
     table = table[[*front, *table.columns.drop(front)]]
@@ -217,7 +218,7 @@ def strata(gaps: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.Series]]:
                 yield kind, gaps.loc[gaps[trait] == value, "id"]
     for part in LARGEST:
         number = math.ceil(part * len(gaps))
-        yield {"stratum": "largest gaps", "value": f"{100 * part:g} %"}, gaps["id"].iloc[:number]
+        yield {"stratum": LARGEST_GAPS, "value": f"{100 * part:g} %"}, gaps["id"].iloc[:number]
 
 
 def _row(
@@ -225,10 +226,13 @@ def _row(
     theirs: pd.DataFrame,
     gaps: pd.DataFrame,
     ids: pd.Series,
-    resampling: Resampling,
+    *,
+    chosen_by_gap: bool,
 ) -> dict[str, Any]:
-    """Return the gap over some images, with its interval over their groups."""
-    found = compare(theirs[theirs["id"].isin(ids)], ours[ours["id"].isin(ids)], resampling)
+    """Return the gap over some images, with its interval; none of images chosen by their gap."""
+    found = compare(theirs[theirs["id"].isin(ids)], ours[ours["id"].isin(ids)])
+    if chosen_by_gap:
+        found = replace(found, ci_low=math.nan, ci_high=math.nan, unknown="chosen by the gap")
     here = gaps[gaps["id"].isin(ids)]
     total = gaps["gap"].sum()
     return {
@@ -240,6 +244,7 @@ def _row(
         "gap": 100 * found.difference,
         "ci_low": 100 * found.ci_low,
         "ci_high": 100 * found.ci_high,
+        "unknown": found.unknown,
         "share_of_samples": 100 * len(here) / len(gaps),
         "share_of_gap": 100 * here["gap"].sum() / total if total else math.nan,
     }

@@ -11,7 +11,6 @@ import pandas as pd
 from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
-from weaklesion.resampling import Resampling
 from weaklesion.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
 from weaklesion.tables import read_scores, scaled
 
@@ -30,7 +29,6 @@ def tabulate_policies(
     *,
     runs: Sequence[Mapping[str, Any]],
     baseline: str,
-    resampling: Resampling,
     title: str,
     table_csv: str | Path,
     table_html: str | Path,
@@ -40,7 +38,6 @@ def tabulate_policies(
     Args:
         runs: dataset, protocol, arm, seed, and the path `scores`.
         baseline: arm that the others are compared with.
-        resampling: draws of the intervals.
         title: the page's title.
         table_csv: written: a row a policy, arm and metric; overlaps in percent, distances in px.
         table_html: written: the same for reading.
@@ -59,16 +56,17 @@ def tabulate_policies(
                     "policy": policy,
                     "arm": arm,
                     "metric": metric,
-                    **scaled(asdict(estimate(cell, resampling)), scale),
+                    **scaled(asdict(estimate(cell)), scale),
                     "n_counted": int(cell["value"].notna().sum() / cell["seed"].nunique()),
                 }
                 if arm != baseline and of_baseline.any():
-                    found = compare(cell, resolved[of_baseline], resampling)
+                    found = compare(cell, resolved[of_baseline])
                     row |= {
                         "gain": scale * found.difference,
                         "gain_ci_low": scale * found.ci_low,
                         "gain_ci_high": scale * found.ci_high,
                         "p_value": found.p_value,
+                        "gain_unknown": found.unknown,
                     }
                 rows.append(row)
     table = pd.DataFrame(rows)

@@ -1,12 +1,10 @@
 """From the scores of samples to means, differences and what they can carry.
 
-A cell's mean is taken over the samples of each run, then over the runs of its seeds. Its interval
-is a bootstrap over groups (lesions, volumes or patients), because the samples of a group are alike:
-the groups of the test split are drawn with replacement, the seeds are kept.
-
-Two arms are compared sample by sample and seed by seed. A difference can be chance in two ways: by
-the groups that happen to be tested, and by the seeds that happen to be trained. Each has a test of
-its own, and a difference counts only if it passes both.
+A cell's mean is taken over the samples of each run, then over the runs of its seeds. Two arms are
+compared sample by sample and seed by seed. Interval, p-value and detectable difference of both come
+from one model of chance (`weaklesion.chance`): other groups (lesions, volumes or patients) might
+have been tested, and other seeds trained. A run that is no training, such as the ellipse, has the
+seed 0 and no chance of training.
 """
 
 import math
@@ -17,22 +15,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from weaklesion.chance import Chance, Parts, chance_of_mean, chance_of_sum, parts_of_mean
 from weaklesion.errors import DataError
 from weaklesion.measures import measure_of
-from weaklesion.resampling import (
-    Resampling,
-    bootstrap_interval,
-    bootstrap_means,
-    detectable_difference,
-    group_sums,
-    percentile_interval,
-    permutation_p,
-    seeds_p,
-)
 
 UndefinedPolicy = Literal[
     "released", "stated", "exclude", "worst_possible", "correct_empty", "with_reference"
 ]
+UNTRAINED_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +33,9 @@ class Estimate:
         mean: mean over the seeds of each run's mean over its samples.
         std: sample standard deviation (n - 1) of the seeds' means; nan for one seed.
         std_population: the same with n, as the paper probably gives it.
-        ci_low: lower end of the bootstrap interval.
+        ci_low: lower end of the 95 % interval; nan where `unknown` says why.
         ci_high: upper end.
+        unknown: why there is no interval; empty where there is one.
         n_seeds: number of seeds.
         n_samples: number of samples of a run.
         n_groups: number of their groups.
@@ -55,6 +46,7 @@ class Estimate:
     std_population: float
     ci_low: float
     ci_high: float
+    unknown: str
     n_seeds: int
     n_samples: int
     n_groups: int
@@ -62,18 +54,16 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One arm's metric minus another's, over the same samples.
+    """One arm's metric minus another's.
 
     Attributes:
         difference: mean over seeds of the mean over samples.
-        ci_low: lower end of its bootstrap interval over groups.
+        ci_low: lower end of its 95 % interval; nan where `unknown` says why.
         ci_high: upper end.
-        p_groups: permutation test over groups, two-sided.
-        p_seeds: paired t-test over seeds, two-sided; nan for fewer than two seeds.
-        p_value: the larger of the two, nan where one is: without a second seed nothing is decided.
-        detectable: smallest difference that the run's groups and seeds would have found with a
-            power of 0.8 at a level of 0.05 (one test); nan for fewer than two seeds, or fewer than
-            six groups, whose exchanges are too few to decide anything at that level.
+        p_value: two-sided p-value of the same model, uncorrected; nan where it is unknown.
+        detectable: smallest true difference that these groups and seeds would have shown with a
+            power of 0.8 at a level of 0.05 (one test); nan where it is unknown.
+        unknown: why there is neither interval nor test; empty where there are.
         n_seeds: number of seeds.
         n_groups: number of groups.
     """
@@ -81,25 +71,28 @@ class Comparison:
     difference: float
     ci_low: float
     ci_high: float
-    p_groups: float
-    p_seeds: float
     p_value: float
     detectable: float
+    unknown: str
     n_seeds: int
     n_groups: int
 
-    def as_difference(self) -> "Difference":
-        """Return the difference and its interval only."""
-        return Difference(difference=self.difference, ci_low=self.ci_low, ci_high=self.ci_high)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A difference of two means with its bootstrap interval over groups."""
+class Paired:
+    """Two arms' values, joined by sample and seed.
 
-    difference: float
-    ci_low: float
-    ci_high: float
+    Attributes:
+        ours: (samples, seeds).
+        theirs: (samples, seeds), with the same index and columns.
+        groups: the group of each sample.
+        trained: whether at least one of the two arms was trained.
+    """
+
+    ours: pd.DataFrame
+    theirs: pd.DataFrame
+    groups: pd.Series
+    trained: bool
 
 
 def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataFrame:
@@ -152,40 +145,40 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
     return scores
 
 
-def estimate(values: pd.DataFrame, resampling: Resampling, level: float = 0.95) -> Estimate:
+def estimate(values: pd.DataFrame) -> Estimate:
     """Estimate the mean of one metric of one arm.
 
     Args:
         values: columns `id`, `group`, `seed`, `value`; every seed has the same ids.
-        resampling: draws of the interval.
-        level: level of the interval.
 
     Raises:
         DataError: if the seeds differ in their samples, or a sample is there twice.
     """
     table, groups = _by_seed(values)
     seed_means = table.mean(axis=0).to_numpy()
-    sums, counts = group_sums(table, groups)
-    low, high = bootstrap_interval(sums, counts, resampling, level)
+    mean = float(np.mean(seed_means))
+    chance = chance_of_mean(table, groups, trained=is_trained(values))
+    low, high = chance.interval(mean)
     several = len(seed_means) > 1
     return Estimate(
-        mean=float(np.mean(seed_means)),
+        mean=mean,
         std=float(np.std(seed_means, ddof=1)) if several else math.nan,
         std_population=float(np.std(seed_means)) if several else math.nan,
         ci_low=low,
         ci_high=high,
+        unknown=chance.unknown,
         n_seeds=table.shape[1],
         n_samples=table.shape[0],
-        n_groups=len(sums),
+        n_groups=chance.num_groups,
     )
 
 
-def compare(
-    values: pd.DataFrame,
-    baseline: pd.DataFrame,
-    resampling: Resampling,
-    level: float = 0.95,
-) -> Comparison:
+def is_trained(values: pd.DataFrame) -> bool:
+    """Tell whether rows with a column `seed` come from trainings."""
+    return bool((values["seed"] != UNTRAINED_SEED).any())
+
+
+def compare(values: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
     """Compare the same metric of two arms, paired by sample and by seed.
 
     An arm with a single run that is no training (the ellipse) is compared with every seed.
@@ -193,55 +186,77 @@ def compare(
     Args:
         values: columns `id`, `group`, `seed`, `value`.
         baseline: the same of the arm that is subtracted.
-        resampling: draws of the interval and of the test.
-        level: level of the interval.
 
     Raises:
         DataError: if the arms differ in their samples or seeds, or a sample is there twice.
     """
-    (first, groups), (second, _) = _by_seed(values), _by_seed(baseline)
-    if set(first.index) != set(second.index):
-        raise DataError("the two arms have different samples. Score again.")
-    if 1 in (first.shape[1], second.shape[1]):  # one run beside each of the other's seeds
-        wider = first if first.shape[1] > 1 else second
-        first, second = (
-            table if table.shape[1] > 1 else pd.concat([table.iloc[:, 0]] * wider.shape[1], axis=1)
-            for table in (first, second)
-        )
-        first.columns = second.columns = wider.columns
-    if set(first.columns) != set(second.columns):
-        raise DataError(
-            f"the two arms have different seeds: {list(first.columns)} and {list(second.columns)}."
-        )
-    paired = first - second.loc[first.index, first.columns]
-    sums, counts = group_sums(paired, groups)
-    seeds = paired.mean(axis=0).to_numpy()
-    low, high = bootstrap_interval(sums, counts, resampling, level)
-    p_groups, p_seeds = permutation_p(sums, counts, resampling), seeds_p(seeds)
+    both = pair(values, baseline)
+    return as_comparison(mean_difference(both), parts_of_difference(both).chance())
+
+
+def as_comparison(difference: float, chance: Chance) -> Comparison:
+    """Return interval and test of a difference."""
+    low, high = chance.interval(difference)
     return Comparison(
-        difference=float(np.mean(seeds)),
+        difference=difference,
         ci_low=low,
         ci_high=high,
-        p_groups=p_groups,
-        p_seeds=p_seeds,
-        p_value=math.nan if math.isnan(p_groups + p_seeds) else max(p_groups, p_seeds),
-        detectable=detectable_difference(sums, counts, seeds),
-        n_seeds=len(seeds),
-        n_groups=len(sums),
+        p_value=chance.p_value(difference),
+        detectable=chance.detectable(),
+        unknown=chance.unknown,
+        n_seeds=chance.num_seeds,
+        n_groups=chance.num_groups,
     )
+
+
+def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
+    """Join two arms by sample and seed, see `compare`."""
+    (ours, groups), (theirs, _) = _by_seed(values), _by_seed(baseline)
+    if set(ours.index) != set(theirs.index):
+        raise DataError("the two arms have different samples. Score again.")
+    if not is_trained(values) or not is_trained(baseline):  # one run beside each of the other's
+        wider = ours if ours.shape[1] > 1 else theirs
+        ours, theirs = (
+            table if table.shape[1] > 1 else pd.concat([table.iloc[:, 0]] * wider.shape[1], axis=1)
+            for table in (ours, theirs)
+        )
+        ours.columns = theirs.columns = wider.columns
+    if set(ours.columns) != set(theirs.columns):
+        raise DataError(
+            f"the two arms have different seeds: {list(ours.columns)} and {list(theirs.columns)}."
+        )
+    return Paired(
+        ours=ours,
+        theirs=theirs.loc[ours.index, ours.columns],
+        groups=groups,
+        trained=is_trained(values) or is_trained(baseline),
+    )
+
+
+def mean_difference(both: Paired) -> float:
+    """Return the mean over seeds of the mean over samples of ours minus theirs."""
+    return float(np.mean((both.ours - both.theirs).mean(axis=0).to_numpy()))
+
+
+def parts_of_difference(both: Paired, factor: float = 1.0) -> Parts:
+    """Return the variance of the mean of ours minus `factor` times theirs, by its origin."""
+    apart = both.ours - factor * both.theirs
+    return parts_of_mean(apart, both.groups, trained=both.trained)
 
 
 def share_better(values: pd.DataFrame, baseline: pd.DataFrame, *, larger_is_better: bool) -> float:
     """Return the share of samples, over all seeds, in which an arm is better than another.
 
     Args:
-        values: columns `id`, `seed`, `value`; undefined values are not counted.
+        values: columns `id`, `group`, `seed`, `value`; undefined values are not counted.
         baseline: the same of the other arm, of the same seeds or of a single run.
         larger_is_better: whether larger values of the metric are.
     """
-    keys = ["id"] if baseline["id"].is_unique else ["id", "seed"]
-    both = values.merge(baseline[[*keys, "value"]], on=keys, suffixes=("", "_baseline")).dropna()
-    gains = both["value"] - both["value_baseline"]
+    both = pair(values, baseline)
+    gains = (both.ours - both.theirs).to_numpy().ravel()
+    gains = gains[~np.isnan(gains)]
+    if not len(gains):
+        return math.nan
     return float((gains > 0 if larger_is_better else gains < 0).mean())
 
 
@@ -258,26 +273,21 @@ def with_shared_seeds(
     return values[values["seed"].isin(shared)], baseline[baseline["seed"].isin(shared)]
 
 
-def compare_unpaired(
-    values: pd.DataFrame, baseline: pd.DataFrame, resampling: Resampling, level: float = 0.95
-) -> Difference:
+def compare_unpaired(values: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
     """Compare means over different samples, such as those of two splits.
+
+    The two means are independent, so their variances add up.
 
     Args:
         values: columns `id`, `group`, `seed`, `value`.
         baseline: the same of what is subtracted.
-        resampling: draws of groups, independent for the two.
-        level: level of the interval.
     """
-    means = []
-    for number, rows in enumerate((values, baseline)):
+    means, chances = [], []
+    for rows in (values, baseline):
         table, groups = _by_seed(rows)
-        seed = [resampling.seed, number]
-        drawn = bootstrap_means(*group_sums(table, groups), resampling.bootstrap_draws, seed)
-        means.append((float(table.mean(axis=0).mean()), drawn))
-    (ours, drawn), (theirs, drawn_theirs) = means
-    low, high = percentile_interval(drawn - drawn_theirs, level)
-    return Difference(difference=ours - theirs, ci_low=low, ci_high=high)
+        means.append(float(np.mean(table.mean(axis=0).to_numpy())))
+        chances.append(chance_of_mean(table, groups, trained=is_trained(rows)))
+    return as_comparison(means[0] - means[1], chance_of_sum(*chances))
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

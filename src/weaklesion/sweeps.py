@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.files import written_whole
-from weaklesion.resampling import Resampling
 from weaklesion.statistics import estimate, resolve_undefined
 from weaklesion.tables import read_scores
 
@@ -22,7 +21,6 @@ def tabulate_sweep(
     points: Sequence[Mapping[str, Any]],
     over: str,
     undefined: Mapping[str, str],
-    resampling: Resampling,
     table_csv: str | Path,
 ) -> None:
     """Tabulate the test Dice against a setting that was swept, with intervals.
@@ -34,7 +32,6 @@ def tabulate_sweep(
         points: dataset, protocol, arm and `value` of the setting.
         over: `k`, `alpha` or `samples`.
         undefined: protocol to what an empty prediction counts as.
-        resampling: draws of the intervals.
         table_csv: written: a row a point, Dice in percent.
     """
     scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
@@ -46,7 +43,7 @@ def tabulate_sweep(
             here[here["metric"] == "dice"],
             undefined[point["protocol"]],  # type: ignore[arg-type]
         )
-        rows.append({**place, over: point["value"], **asdict(estimate(cell, resampling))})
+        rows.append({**place, over: point["value"], **asdict(estimate(cell))})
     table = pd.DataFrame(rows).sort_values(["dataset", "protocol", over], kind="stable")
     table[["mean", "std", "std_population", "ci_low", "ci_high"]] *= 100
     with written_whole(table_csv) as beside:

@@ -14,7 +14,6 @@ from weaklesion.files import written_whole
 from weaklesion.measures import MEASURES, MM, measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_cells, published_names, read_published
-from weaklesion.resampling import Resampling
 from weaklesion.statistics import (
     UndefinedPolicy,
     compare,
@@ -53,11 +52,12 @@ TABLE1_COLUMNS = [
     "gain",
     "gain_ci_low",
     "gain_ci_high",
-    "p_groups",
-    "p_seeds",
+    "p_value",
     "p_holm",
     "detectable",
     "share_better",
+    "unknown",
+    "gain_unknown",
     "network",
     "reference",
     "source",
@@ -113,7 +113,6 @@ def tabulate_scores(
     columns: Sequence[str],
     references: Mapping[str, str],
     sources: Mapping[str, str],
-    resampling: Resampling,
     title: str,
     table_csv: str | Path,
     table_html: str | Path,
@@ -133,7 +132,6 @@ def tabulate_scores(
         columns: the paper's columns that the page shows and that arms are compared under.
         references: dataset to what its predictions are scored against.
         sources: dataset to the label of where its files are from.
-        resampling: draws of the intervals and tests.
         title: the page's title.
         table_csv: written: one row a cell; overlaps in percent, distances in px or mm. `gain` is
             the difference from the baseline, `p_holm` is corrected over all comparisons of a
@@ -156,7 +154,7 @@ def tabulate_scores(
         choice = protocols[str(protocol)]
         chosen = {choice["published_as"][column]: column for column in columns}
         name = published_datasets.get(str(dataset), "")
-        for cell in block_cells(block, choice["undefined"], baseline, list(chosen), resampling):
+        for cell in block_cells(block, choice["undefined"], baseline, list(chosen)):
             place = name, cell["arm"], chosen.get(cell["metric"], "")
             mean, std = printed.get(place, (math.nan, math.nan))
             rows.append(
@@ -187,7 +185,6 @@ def block_cells(
     undefined: UndefinedPolicy,
     baseline: str,
     compared: Sequence[str],
-    resampling: Resampling,
 ) -> Iterator[dict[str, Any]]:
     """Yield the cells of one dataset and protocol: an arm's metric each.
 
@@ -196,7 +193,6 @@ def block_cells(
         undefined: what an undefined value counts as.
         baseline: arm that the others are compared with.
         compared: metrics under which they are.
-        resampling: draws of the intervals and tests.
     """
     resolved = resolve_undefined(block, undefined)
     cells = {
@@ -206,7 +202,7 @@ def block_cells(
     raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
     for (arm, metric), cell in cells.items():
         scale = 100.0 if measure_of(metric).unit == "%" else 1.0
-        found = estimate(cell, resampling)
+        found = estimate(cell)
         row = {
             "arm": arm,
             "metric": metric,
@@ -216,15 +212,15 @@ def block_cells(
             "undefined_policy": undefined,
         }
         if metric in compared and arm != baseline and (baseline, metric) in cells:
-            against = compare(cell, cells[(baseline, metric)], resampling)
+            against = compare(cell, cells[(baseline, metric)])
             row |= {
                 "baseline": baseline,
                 "gain": scale * against.difference,
                 "gain_ci_low": scale * against.ci_low,
                 "gain_ci_high": scale * against.ci_high,
-                "p_groups": against.p_groups,
-                "p_seeds": against.p_seeds,
+                "p_value": against.p_value,
                 "p_holm": against.p_value,
+                "gain_unknown": against.unknown,
                 "detectable": scale * against.detectable,
                 "share_better": 100
                 * share_better(
@@ -244,7 +240,7 @@ def scaled(estimated: dict[str, Any], scale: float) -> dict[str, Any]:
     }
 
 
-def verdict(gain: float, metric: str, p_holm: float) -> str:
+def direction(gain: float, metric: str, p_holm: float) -> str:
     """Say whether a difference from the baseline counts: better, worse, or not decided.
 
     Undecided where there is no test, as with one seed, or where it is not passed.
@@ -272,7 +268,7 @@ def render_scores(
         for arm, rows in block.groupby("arm", sort=False):
             cells = rows.set_index("metric").to_dict("index")
             for metric, cell in cells.items():
-                cell["verdict"] = verdict(cell["gain"], str(metric), cell["p_holm"])
+                cell["direction"] = direction(cell["gain"], str(metric), cell["p_holm"])
             arms.append({"name": arm, "cells": cells, **cells["dice"]})
         first = block.iloc[0]
         blocks.append(

@@ -16,7 +16,6 @@ from weaklesion.files import written_whole
 from weaklesion.measures import measure_of
 from weaklesion.pages import render
 from weaklesion.published import printed_parameters, read_published
-from weaklesion.resampling import Resampling
 from weaklesion.statistics import compare, holm, resolve_undefined, with_shared_seeds
 from weaklesion.switches import FLIP
 from weaklesion.tables import LEVEL, RUN_KEYS, read_scores
@@ -66,7 +65,6 @@ def tabulate_verdicts(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
-    resampling: Resampling,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -77,7 +75,6 @@ def tabulate_verdicts(
         published_yaml: published numbers, for the sizes of the claims.
         published_datasets: our dataset's name to the paper's.
         protocols: protocol to `undefined` and `published_as`.
-        resampling: draws of the intervals and tests.
         table_csv: written: a row a claim, dataset and protocol; sizes in percent of the baseline.
         table_html: written: the same for reading, with the rules.
     """
@@ -115,7 +112,7 @@ def tabulate_verdicts(
                     found |= judge_parameters(told, place, claim.arm, number)
                 else:
                     metric = choice["published_as"][claim.column]
-                    found |= improvement(resolved, claim, metric, claimed, resampling)
+                    found |= improvement(resolved, claim, metric, claimed)
                 found = {"why": other_network(told, place, claim.arm)} | found
             row = {key: value for key, value in asdict(claim).items() if key in COLUMNS}
             row |= {"claim": claim.name, "dataset": dataset, "protocol": protocol, "baseline": ""}
@@ -163,7 +160,7 @@ def other_network(
 
 
 def improvement(
-    scores: pd.DataFrame, claim: Claim, metric: str, claimed_percent: float, resampling: Resampling
+    scores: pd.DataFrame, claim: Claim, metric: str, claimed_percent: float
 ) -> dict[str, Any]:
     """Measure by how much an arm is better than another, in percent of the other's mean.
 
@@ -176,7 +173,6 @@ def improvement(
         claim: which arm against which, over the seeds that both have.
         metric: under which metric.
         claimed_percent: what is claimed; negative for a loss that is granted.
-        resampling: draws of the interval and the test.
     """
     of_metric = scores[scores["metric"] == metric]
     means = of_metric.groupby("arm")["value"].mean()
@@ -195,13 +191,13 @@ def improvement(
     ours, theirs = with_shared_seeds(
         *(of_metric[of_metric["arm"] == name] for name in (claim.arm, baseline))
     )
-    found = compare(ours, theirs, resampling)
+    found = compare(ours, theirs)
     mean = theirs.groupby("seed")["value"].mean().mean()
     sign = 100 / mean * (1 if measure_of(metric).larger_is_better else -1)
     tested = found
     if claimed_percent < 0:
         shifted = ours.assign(value=ours["value"] - claimed_percent / sign)
-        tested = compare(shifted, theirs, resampling)
+        tested = compare(shifted, theirs)
     low, high = sorted((sign * found.ci_low, sign * found.ci_high))
     return {
         "baseline": baseline,

@@ -69,7 +69,6 @@ rule tabulate_scores:
             name: dataset["reference"] for name, dataset in config["datasets"].items()
         },
         sources={name: source_label(name) for name in config["datasets"]},
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_scores.py"
 
@@ -107,7 +106,6 @@ rule tabulate_definitions:
         expected=described_runs(TABLE1_RUNS),
         published_datasets=published_names("datasets"),
         published_arms=published_names("arms"),
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_definitions.py"
 
@@ -263,7 +261,6 @@ rule tabulate_sweep:
         points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
         over=of_item("over"),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_sweep.py"
 
@@ -304,9 +301,9 @@ rule tabulate_attribution:
         ),
         flips=lambda wildcards: experiments.flips_of_item(config, wildcards.item),
         arms=of_item("arms"),
+        baseline=of_item("baseline"),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
         title=of_item("title"),
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_attribution.py"
 
@@ -379,7 +376,6 @@ rule tabulate_gap:
         against=of_item("against"),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
         title=of_item("title"),
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_gap.py"
 
@@ -500,7 +496,6 @@ rule tabulate_policies:
         ),
         baseline=of_item("baseline"),
         title=of_item("title"),
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_policies.py"
 
@@ -544,7 +539,6 @@ rule tabulate_answers:
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
         published_datasets=published_names("datasets"),
         title=of_item("title"),
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_answers.py"
 
@@ -587,7 +581,6 @@ rule tabulate_verdicts:
         trained=described_runs(JUDGED_TRAININGS, scores="scores.csv", run="run.json"),
         published_datasets=published_names("datasets"),
         protocols=scoring_choices(JUDGED_RUNS),
-        statistics=config["statistics"],
     script:
         "../scripts/tabulate_verdicts.py"
 

@@ -3,7 +3,6 @@
 from job import logged
 
 from weaklesion.answers import tabulate_answers
-from weaklesion.resampling import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_answers(
@@ -12,7 +11,6 @@ with logged(snakemake.log[0]):
         undefined=snakemake.params.undefined,
         published_yaml=snakemake.input.published,
         published_datasets=snakemake.params.published_datasets,
-        resampling=Resampling(**snakemake.params.statistics),
         title=snakemake.params.title,
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,

@@ -3,7 +3,6 @@
 from job import logged
 
 from weaklesion.definitions import tabulate_definitions
-from weaklesion.resampling import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_definitions(
@@ -12,7 +11,6 @@ with logged(snakemake.log[0]):
         published_yaml=snakemake.input.published,
         published_datasets=snakemake.params.published_datasets,
         published_arms=snakemake.params.published_arms,
-        resampling=Resampling(**snakemake.params.statistics),
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,
     )

@@ -3,7 +3,6 @@
 from job import logged
 
 from weaklesion.gaps import tabulate_gap
-from weaklesion.resampling import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_gap(
@@ -12,7 +11,6 @@ with logged(snakemake.log[0]):
         arms=snakemake.params.arms,
         against=snakemake.params.against,
         undefined=snakemake.params.undefined,
-        resampling=Resampling(**snakemake.params.statistics),
         title=snakemake.params.title,
         table_csv=snakemake.output.csv,
         samples_csv=snakemake.output.samples,

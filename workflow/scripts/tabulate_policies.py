@@ -3,13 +3,11 @@
 from job import logged
 
 from weaklesion.policies import tabulate_policies
-from weaklesion.resampling import Resampling
 
 with logged(snakemake.log[0]):
     tabulate_policies(
         runs=snakemake.params.runs,
         baseline=snakemake.params.baseline,
-        resampling=Resampling(**snakemake.params.statistics),
         title=snakemake.params.title,
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,

@@ -2,7 +2,6 @@
 
 from job import logged
 
-from weaklesion.resampling import Resampling
 from weaklesion.tables import tabulate_scores
 
 with logged(snakemake.log[0]):
@@ -18,7 +17,6 @@ with logged(snakemake.log[0]):
         columns=snakemake.params.columns,
         references=snakemake.params.references,
         sources=snakemake.params.sources,
-        resampling=Resampling(**snakemake.params.statistics),
         title=snakemake.params.title,
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,

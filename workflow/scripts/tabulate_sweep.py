@@ -2,7 +2,6 @@
 
 from job import logged
 
-from weaklesion.resampling import Resampling
 from weaklesion.sweeps import tabulate_sweep
 
 with logged(snakemake.log[0]):
@@ -11,6 +10,5 @@ with logged(snakemake.log[0]):
         points=snakemake.params.points,
         over=snakemake.params.over,
         undefined=snakemake.params.undefined,
-        resampling=Resampling(**snakemake.params.statistics),
         table_csv=snakemake.output[0],
     )

@@ -2,7 +2,6 @@
 
 from job import logged
 
-from weaklesion.resampling import Resampling
 from weaklesion.verdicts import tabulate_verdicts
 
 with logged(snakemake.log[0]):
@@ -11,7 +10,6 @@ with logged(snakemake.log[0]):
         published_yaml=snakemake.input.published,
         published_datasets=snakemake.params.published_datasets,
         protocols=snakemake.params.protocols,
-        resampling=Resampling(**snakemake.params.statistics),
         table_csv=snakemake.output.csv,
         table_html=snakemake.output.html,
     )

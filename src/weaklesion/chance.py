@@ -1,0 +1,203 @@
+"""One model of chance, from which every interval, p-value and detectable difference follows.
+
+A mean over samples and seeds would have come out differently with other groups (patients, volumes
+or lesions) and with other seeds. The model has one effect per group, one per seed, and one per pair
+of both:
+
+    value = mean + group + seed + remainder
+
+The variance of the mean is that of the groups' means plus that of the seeds' means, less the
+remainder, which both contain; the part of the seeds is at least 0. The mean divided by the root of
+that variance follows Student's t with Satterthwaite's degrees of freedom. Samples of a group are
+alike, so a group counts once, however many samples it has; means of groups of different sizes are
+linearised as ratios.
+
+`docs/METRICS.md` has the simulated coverage of the intervals and size of the tests.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+LEVEL, POWER = 0.05, 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """How far a mean would lie elsewhere by chance.
+
+    Attributes:
+        variance: of the mean, squared units of the metric; nan where it is unknown.
+        freedom: Satterthwaite's degrees of freedom; infinite where the variance is 0.
+        num_groups: number of groups.
+        num_seeds: number of seeds.
+        unknown: why there is neither interval nor test; empty where there are.
+    """
+
+    variance: float
+    freedom: float
+    num_groups: int
+    num_seeds: int
+    unknown: str = ""
+
+    @property
+    def std_error(self) -> float:
+        """Standard error of the mean; nan where it is unknown."""
+        return math.sqrt(self.variance)
+
+    def interval(self, mean: float, level: float = LEVEL) -> tuple[float, float]:
+        """Return the interval of a mean that leaves out the truth with probability `level`."""
+        reach = float(stats.t.ppf(1 - level / 2, self.freedom)) * self.std_error
+        return mean - reach, mean + reach
+
+    def p_value(self, mean: float) -> float:
+        """Return the two-sided p-value of a mean against zero; nan where it is unknown."""
+        if self.std_error == 0:
+            return 0.0 if mean else 1.0
+        return float(2 * stats.t.sf(abs(mean) / self.std_error, self.freedom))
+
+    def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
+        """Return the smallest true mean that a test at `level` finds with a given power."""
+        quantiles = stats.t.ppf([1 - level / 2, power], self.freedom)
+        return float(quantiles.sum()) * self.std_error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Variance of a mean over samples and seeds, by where it comes from.
+
+    Attributes:
+        between_groups: variance of the mean of the groups' means.
+        between_seeds: variance of the mean of the seeds' means; nan where nothing was trained.
+        remainder: the part of both that belongs to single pairs of group and seed.
+        num_groups: number of groups.
+        num_seeds: number of seeds.
+        unknown: why the variances are; empty where they are known.
+    """
+
+    between_groups: float
+    between_seeds: float
+    remainder: float
+    num_groups: int
+    num_seeds: int
+    unknown: str = ""
+
+    @property
+    def of_seeds(self) -> float:
+        """Variance that other seeds alone would cause; 0 where nothing was trained."""
+        if math.isnan(self.between_seeds):
+            return 0.0
+        return max(self.between_seeds - self.remainder, 0.0)
+
+    def chance(self) -> Chance:
+        """Return the variance of the mean, with its degrees of freedom."""
+        of_seeds = self.of_seeds
+        terms = [(self.between_groups, self.num_groups - 1)]
+        if of_seeds > 0:
+            terms += [
+                (self.between_seeds, self.num_seeds - 1),
+                (self.remainder, (self.num_groups - 1) * (self.num_seeds - 1)),
+            ]
+        return Chance(
+            variance=self.between_groups + of_seeds,
+            freedom=_satterthwaite(self.between_groups + of_seeds, terms),
+            num_groups=self.num_groups,
+            num_seeds=self.num_seeds,
+            unknown=self.unknown,
+        )
+
+    def with_seeds(self, num_seeds: int) -> "Parts":
+        """Return what is to be expected with another number of seeds and the same groups."""
+        ratio = self.num_seeds / num_seeds
+        remainder = self.remainder * ratio
+        return replace(
+            self,
+            between_groups=max(self.between_groups - self.remainder, 0.0) + remainder,
+            between_seeds=self.of_seeds * ratio + remainder,
+            remainder=remainder,
+            num_seeds=num_seeds,
+        )
+
+
+def _satterthwaite(variance: float, terms: Iterable[tuple[float, float]]) -> float:
+    """Return the degrees of freedom of a variance made of terms (variance, freedom)."""
+    spread = sum(term**2 / freedom for term, freedom in terms if term > 0)
+    return variance**2 / spread if spread > 0 else math.inf
+
+
+def chance_of_sum(first: Chance, second: Chance) -> Chance:
+    """Return the chance of the sum, or difference, of two independent means."""
+    variance = first.variance + second.variance
+    terms = [(one.variance, one.freedom) for one in (first, second)]
+    return Chance(
+        variance=variance,
+        freedom=_satterthwaite(variance, terms),
+        num_groups=min(first.num_groups, second.num_groups),
+        num_seeds=min(first.num_seeds, second.num_seeds),
+        unknown=first.unknown or second.unknown,
+    )
+
+
+def parts_of_mean(table: pd.DataFrame, groups: pd.Series, *, trained: bool) -> Parts:
+    """Measure the variance of a table's mean over other groups and other seeds.
+
+    Args:
+        table: values, (samples, seeds); nan is left out.
+        groups: the group of each sample, with the table's index.
+        trained: whether the seeds are those of trainings. Where nothing was trained (an ellipse),
+            there is one column, and groups are the only source of chance.
+
+    Returns:
+        The variances. Unknown with a reason where a seed has no defined value, with one group,
+        and, of trainings, with one seed.
+    """
+    return parts_of_sums(*group_sums(table, groups), trained=trained)
+
+
+def parts_of_sums(sums: np.ndarray, counts: np.ndarray, *, trained: bool) -> Parts:
+    """Do the same from the sums and numbers of the groups' defined values, (groups, seeds) each."""
+    num_groups, num_seeds = sums.shape
+    unknown = ""
+    if (counts.sum(axis=0) == 0).any():
+        unknown = "no defined value"
+    elif num_groups < 2:
+        unknown = "one group"
+    elif trained and num_seeds < 2:
+        unknown = "one seed"
+    between_groups = between_seeds = remainder = math.nan
+    if not unknown:
+        totals = counts.sum(axis=0)
+        means = sums.sum(axis=0) / totals
+        apart = (sums - means * counts) / totals  # what each group adds to the mean of each seed
+        shared = apart.mean(axis=1)
+        correction = num_groups / (num_groups - 1)
+        between_groups = correction * float(shared @ shared)
+        remainder = 0.0
+    if not unknown and trained:
+        between_seeds = float(np.var(means, ddof=1)) / num_seeds
+        left = apart - shared[:, None]
+        remainder = correction * float((left**2).sum()) / (num_seeds * (num_seeds - 1))
+    return Parts(
+        between_groups=between_groups,
+        between_seeds=between_seeds,
+        remainder=remainder,
+        num_groups=num_groups,
+        num_seeds=num_seeds,
+        unknown=unknown,
+    )
+
+
+def chance_of_mean(table: pd.DataFrame, groups: pd.Series, *, trained: bool) -> Chance:
+    """Return the chance of a table's mean, see `parts_of_mean`."""
+    return parts_of_mean(table, groups, trained=trained).chance()
+
+
+def group_sums(table: pd.DataFrame, groups: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums and numbers of the defined values of a table, (groups, seeds) each."""
+    by_group = groups.to_numpy()
+    sums = table.groupby(by_group).sum()
+    return sums.to_numpy(), table.notna().groupby(by_group).sum().to_numpy()

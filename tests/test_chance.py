@@ -1,0 +1,167 @@
+"""The model of chance: by hand, and against studies whose truth is known."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from simulate_chance import RATIOS, draw_study, simulate
+
+from weaklesion.chance import (
+    Chance,
+    Parts,
+    chance_of_mean,
+    chance_of_sum,
+    parts_of_mean,
+    parts_of_sums,
+)
+
+NAN = math.nan
+
+
+def groups_of(table, names=None):
+    return pd.Series(names if names is not None else range(len(table)), index=table.index)
+
+
+def test_parts_by_hand():
+    #            seed 1  seed 2   mean
+    # group a       1       3       2
+    # group b       3       9       6
+    # mean          2       6       4
+    table = pd.DataFrame([[1.0, 3.0], [3.0, 9.0]])
+    parts = parts_of_mean(table, groups_of(table), trained=True)
+    assert parts.between_groups == pytest.approx(8 / 2)  # variance of 2 and 6, by 2 groups
+    assert parts.between_seeds == pytest.approx(8 / 2)  # variance of 2 and 6, by 2 seeds
+    # left over: -1 +1 / +1 -1 with one degree of freedom, over 4 cells
+    assert parts.remainder == pytest.approx(4 / 4)
+    chance = parts.chance()
+    assert chance.variance == pytest.approx(4 + 4 - 1)
+    assert chance.freedom == pytest.approx(7**2 / (4**2 / 1 + 4**2 / 1 + 1**2 / 1))
+    low, high = chance.interval(4.0)
+    reach = stats.t.ppf(0.975, chance.freedom) * math.sqrt(7)
+    assert (low, high) == pytest.approx((4 - reach, 4 + reach))
+    assert chance.p_value(4.0) == pytest.approx(2 * stats.t.sf(4 / math.sqrt(7), chance.freedom))
+    quantiles = stats.t.ppf(0.975, chance.freedom) + stats.t.ppf(0.8, chance.freedom)
+    assert chance.detectable() == pytest.approx(quantiles * math.sqrt(7))
+
+
+def test_without_a_training_groups_are_the_only_chance():
+    table = pd.DataFrame([[1.0], [2.0], [6.0]])
+    chance = chance_of_mean(table, groups_of(table), trained=False)
+    assert chance.variance == pytest.approx(np.var([1, 2, 6], ddof=1) / 3)
+    assert chance.freedom == pytest.approx(2)
+
+
+def test_seeds_that_vary_by_the_remainder_alone_add_nothing():
+    table = pd.DataFrame([[1.0, 3.0], [5.0, 3.0], [2.0, 2.0]])  # the seeds' means are 8/3 both
+    parts = parts_of_mean(table, groups_of(table), trained=True)
+    assert parts.between_seeds < parts.remainder
+    assert parts.of_seeds == 0
+    assert parts.chance().variance == parts.between_groups
+    assert parts.chance().freedom == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "trained", "why"),
+    [
+        ([[1.0], [2.0]], None, True, "one seed"),
+        ([[1.0, 2.0], [2.0, 3.0]], ["a", "a"], True, "one group"),
+        ([[1.0], [2.0]], ["a", "a"], False, "one group"),
+        ([[NAN, 1.0], [NAN, 2.0]], None, True, "no defined value"),
+    ],
+)
+def test_what_cannot_be_known_is_unknown_and_says_why(values, names, trained, why):
+    table = pd.DataFrame(values)
+    chance = chance_of_mean(table, groups_of(table, names), trained=trained)
+    assert chance.unknown == why
+    found = [*chance.interval(1.0), chance.p_value(1.0), chance.detectable()]
+    assert all(map(math.isnan, found))
+
+
+def test_groups_of_different_sizes_count_once():
+    one = pd.DataFrame([[1.0, 2.0], [4.0, 6.0], [2.0, 2.0]])
+    repeated = one.loc[[0, 0, 0, 1, 2]].reset_index(drop=True)
+    alone = parts_of_mean(one, groups_of(one), trained=True)
+    together = parts_of_mean(repeated, groups_of(repeated, [0, 0, 0, 1, 2]), trained=True)
+    assert (together.num_groups, together.num_seeds) == (3, 2)
+    # three samples of one group are no three groups
+    taken_apart = parts_of_mean(repeated, groups_of(repeated), trained=True)
+    assert together.between_groups > 1.5 * taken_apart.between_groups
+    assert alone.between_groups != together.between_groups
+
+
+def test_equal_values_have_no_chance():
+    table = pd.DataFrame([[2.0, 2.0]] * 3)
+    chance = chance_of_mean(table, groups_of(table), trained=True)
+    assert chance.interval(2.0) == (2.0, 2.0)
+    assert (chance.p_value(0.0), chance.p_value(2.0), chance.detectable()) == (1.0, 0.0, 0.0)
+
+
+def test_more_seeds_take_away_the_seeds_part_only():
+    parts = Parts(between_groups=5.0, between_seeds=4.0, remainder=1.0, num_groups=50, num_seeds=5)
+    more = parts.with_seeds(20)
+    # groups alone 4; seeds alone 3, a quarter of which is left; remainder 1, a quarter left
+    assert more.between_groups == pytest.approx(4 + 0.25)
+    assert more.of_seeds == pytest.approx(0.75)
+    assert more.chance().variance == pytest.approx(4 + 0.25 + 0.75)
+    assert parts.with_seeds(5) == parts
+    assert parts.with_seeds(10**6).chance().variance == pytest.approx(4, rel=1e-4)
+
+
+def test_independent_means_add_their_variances():
+    first = Chance(variance=3.0, freedom=4.0, num_groups=9, num_seeds=2)
+    second = Chance(variance=1.0, freedom=10.0, num_groups=5, num_seeds=3)
+    both = chance_of_sum(first, second)
+    assert both.variance == 4.0
+    assert both.freedom == pytest.approx(16 / (9 / 4 + 1 / 10))
+    assert (both.num_groups, both.num_seeds) == (5, 2)
+    lacking = Chance(variance=NAN, freedom=NAN, num_groups=1, num_seeds=1, unknown="one seed")
+    assert chance_of_sum(first, lacking).unknown == "one seed"
+    assert math.isnan(chance_of_sum(first, lacking).p_value(1.0))
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize(
+    ("seeds", "covered", "rejected"),
+    [
+        (3, (0.91, 0.98), (0.02, 0.09)),
+        (5, (0.92, 0.97), (0.03, 0.08)),
+        (10, (0.92, 0.97), (0.03, 0.08)),
+    ],
+)
+def test_intervals_cover_and_tests_reject_as_often_as_they_say(seeds, ratio, covered, rejected):
+    rates = simulate(seeds=seeds, ratio=ratio, trials=2000, seed=7)
+    assert covered[0] <= rates.covered <= covered[1]
+    assert rejected[0] <= rates.rejected <= rejected[1]
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_skewed_differences_are_covered_too(ratio):
+    rates = simulate(seeds=5, ratio=ratio, trials=1000, skewed=True, seed=3)
+    assert 0.92 <= rates.covered <= 0.97
+
+
+def test_an_interval_over_groups_alone_would_not_cover():
+    """What the model mends: five networks that happen to be better on every patient."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(500):
+        sums, counts = draw_study(rng, groups=100, seeds=5, ratio=4.0, skewed=False)
+        mean = (sums.sum(axis=0) / counts.sum(axis=0)).mean()
+        error = math.sqrt(parts_of_sums(sums, counts, trained=True).between_groups)
+        covered += abs(mean) <= 1.96 * error
+    assert covered / 500 < 0.7
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_the_detectable_difference_is_found_four_times_in_five(ratio):
+    rng = np.random.default_rng(5)
+    studies = [draw_study(rng, groups=100, seeds=5, ratio=ratio, skewed=False) for _ in range(1000)]
+    chances = [parts_of_sums(*study, trained=True).chance() for study in studies]
+    size = float(np.median([chance.detectable() for chance in chances]))
+    means = [float((sums.sum(axis=0) / counts.sum(axis=0)).mean()) for sums, counts in studies]
+    found = [
+        chance.p_value(mean + size) < 0.05 for chance, mean in zip(chances, means, strict=True)
+    ]
+    assert 0.72 <= np.mean(found) <= 0.88
