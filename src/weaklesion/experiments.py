@@ -267,13 +267,15 @@ def sweep_points(config: Config, item: str) -> list[dict[str, Any]]:
     ]
 
 
-def own_values(config: Config, item: str) -> dict[str, float]:
-    """Return for each dataset the value that the arm of a sweep has elsewhere."""
+def own_values(config: Config, item: str) -> dict[str, dict[str, float]]:
+    """Return for each dataset and protocol the value that the arm of a sweep has elsewhere."""
     experiment = experiment_of(config, item)
+    arm, over = experiment["arms"][0], experiment["over"]
     return {
-        dataset: own_value(
-            config, dataset, experiment["protocols"][0], experiment["arms"][0], experiment["over"]
-        )
+        dataset: {
+            protocol: own_value(config, dataset, protocol, arm, over)
+            for protocol in experiment["protocols"]
+        }
         for dataset in experiment["datasets"]
     }
 

@@ -270,60 +270,6 @@ def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
     axis.set_ylim(mask.shape[0] - 0.5, -0.5)
 
 
-SWEPT = {
-    "k": "Number of clusters K",
-    "alpha": "Weight of the segmentation loss, alpha",
-    "samples": "Number of training images",
-}
-
-
-def plot_sweep(
-    *,
-    table_csv: str | Path,
-    over: str,
-    own: Mapping[str, float],
-    title: str,
-    figures: Sequence[str | Path],
-) -> None:
-    """Plot the test Dice against a setting that was swept, with intervals.
-
-    Args:
-        table_csv: a row a point, see `weaklesion.sweeps`.
-        over: `k`, `alpha` or `samples`.
-        own: dataset to the value that the arm itself has; infinite for all samples.
-        title: the figure's title.
-        figures: files to write.
-    """
-    table = pd.read_csv(table_csv)
-    blocks = list(table.groupby(["dataset", "protocol"], sort=False))
-    with style():
-        figure, axes = plt.subplots(
-            1, len(blocks), figsize=(4.6 * len(blocks), 3.8), squeeze=False, layout="constrained"
-        )
-        for axis, ((dataset, protocol), block) in zip(axes.flat, blocks, strict=True):
-            axis.fill_between(
-                block[over], block["ci_low"], block["ci_high"], color=PALETTE[0], alpha=0.2, lw=0
-            )
-            axis.plot(block[over], block["mean"], marker="o", color=PALETTE[0])
-            if math.isfinite(own[str(dataset)]):
-                axis.axvline(own[str(dataset)], color="0.4", ls="--", lw=1)
-            axis.set(xlabel=SWEPT[over], ylabel="Test Dice, %", title=f"{dataset}, {protocol}")
-            if over != "k":
-                axis.set_xscale("log")
-                ticks = sorted(set(block[over]))
-                axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=45)
-                axis.set_xticks([], minor=True)
-            else:
-                axis.xaxis.get_major_locator().set_params(integer=True)
-        seeds = min(block["n_seeds"].min() for _, block in blocks)
-        figure.suptitle(
-            f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; band: 95 % interval over groups;"
-            " dashed: the value of the other tables",
-            fontsize="medium",
-        )
-        save(figure, figures)
-
-
 def plot_cost(
     *, table_csv: str | Path, all_arms: Sequence[str], title: str, figures: Sequence[str | Path]
 ) -> None:

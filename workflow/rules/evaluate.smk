@@ -237,9 +237,12 @@ rule tabulate_accuracy:
 
 
 rule tabulate_sweep:
-    """Tabulate Dice against a setting that is swept."""
+    """Tabulate test and validation Dice against a setting that is swept."""
     input:
         scores=files_of_item("scores.csv"),
+        histories=files_of_item("history.csv"),
+        runs=files_of_item("run.json"),
+        published=PUBLISHED_NUMBERS,
         code=module_files("sweeps"),
     output:
         RESULTS / "tables/{item}.csv",
@@ -256,11 +259,15 @@ rule tabulate_sweep:
         runtime=growing(60),
     params:
         runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item), scores="scores.csv"
+            item_runs(wildcards.item),
+            scores="scores.csv",
+            history="history.csv",
+            run="run.json",
         ),
         points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
         over=of_item("over"),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        published_datasets=published_names("datasets"),
     script:
         "../scripts/tabulate_sweep.py"
 

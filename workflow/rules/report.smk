@@ -336,10 +336,10 @@ rule plot_angles:
 
 
 rule plot_sweep:
-    """Plot Dice against a setting that is swept."""
+    """Plot test and validation Dice against a setting that is swept."""
     input:
         table=RESULTS / "tables/{item}.csv",
-        code=module_files("figures"),
+        code=module_files("sweep_figure"),
     output:
         svg=report(
             RESULTS / "figures/{item}.svg",
