@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from weaklesion.figures import PALETTE, save, style
 
@@ -84,7 +85,7 @@ def plot_sweep(
 def _draw_curves(axis: plt.Axes, block: pd.DataFrame, over: str) -> None:
     axis.fill_between(block[over], block["ci_low"], block["ci_high"], color=TEST, alpha=0.2, lw=0)
     axis.plot(block[over], block["mean"], marker="o", color=TEST,
-              label="test, against the reference")  # fmt: skip
+              label="test, scored as in the tables")  # fmt: skip
     axis.plot(block[over], block["val_dice"], marker="o", ls=":", color=VALIDATION,
               label="validation, against the training target")  # fmt: skip
 
@@ -112,7 +113,7 @@ def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
 
 def _set_ticks(axis: plt.Axes, values: pd.Series, over: str) -> None:
     if over == "k":
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         return
     axis.set_xscale("log")
     ticks = sorted(set(values))
