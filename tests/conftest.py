@@ -1,10 +1,12 @@
 """Shared fixtures: phantoms and their patches, made once; and real data where they are at hand."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from filelock import FileLock
@@ -16,6 +18,7 @@ from weaklesion import arms
 from weaklesion.datasets import deeplesion, ham10k, lits
 from weaklesion.download import extract, fetch
 from weaklesion.manifest import is_archive, read_manifest
+from weaklesion.measures import MEASURES
 from weaklesion.phantoms import deeplesion as deeplesion_phantom
 from weaklesion.phantoms import ham10k as ham10k_phantom
 from weaklesion.phantoms import lits as lits_phantom
@@ -211,3 +214,74 @@ def images(tmp_path):
         masks[f"m{number}"] = mask
         rows.append({"id": f"m{number}", "image": f"{number}.{ending}"} | mark_of(mask))
     return masks, rows
+
+
+@pytest.fixture
+def published(root):
+    return root / "workflow/resources/published_numbers.yaml"
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Write one run's scores, run.json and history; return its description."""
+
+    def make(
+        arm,
+        seed,
+        dice,
+        *,
+        dataset="ham10k",
+        protocol="p",
+        hours=1.0,
+        others=0.5,
+        ids="s",
+        encoder="resnet101",
+        classes=None,
+        parameters=1,
+        val=(0.5, 0.5),
+    ):
+        run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
+        rows = [
+            {
+                **run,
+                "id": f"{ids}{number}",
+                "group": f"g{ids}{number}",
+                "metric": metric,
+                "value": value if metric == "dice" else others,
+                "status": "ok",
+                "worst": 0.0 if measure.larger_is_better else 100.0,
+            }
+            for number, value in enumerate(dice)
+            for metric, measure in MEASURES.items()
+        ]
+        folder = tmp_path / f"{dataset}-{protocol}-{arm}-{seed}"
+        folder.mkdir()
+        pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
+        told = {
+            "device": "one GPU",
+            "threads": 1,
+            "wall_s": 3600 * hours,
+            "epochs_run": 10 * seed,
+            "kept_epoch": 1,
+            "images_per_second": 100.0,
+            "peak_gpu_memory_bytes": 2**31,
+            "code": {"commit": "0123456789abcdef", "dirty": False},
+            "versions": {"torch": f"2.{seed}"},
+            "settings": {"encoder": encoder, "num_classes": classes},
+            "settings_sha256": "5e" * 32,
+            "inputs_sha256": {"images": "1a" * 32, "target": "7b" * 32},
+            "num_parameters": parameters,
+        }
+        (folder / "run.json").write_text(json.dumps(told))
+        history = {"epoch": [0, 1, 2], "val_segmentation_loss": [9.0, val[0], 8.0]}
+        history["val_dice"] = [0.1, val[1], 0.2]
+        pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+        return {
+            **run,
+            "network": "resnet101, ImageNet weights",
+            "scores": folder / "scores.csv",
+            "run": folder / "run.json",
+            "history": folder / "history.csv",
+        }
+
+    return make

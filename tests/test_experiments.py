@@ -40,7 +40,7 @@ def study(config, root, name):
 
 def test_full_reproduction_of_table1(config):
     runs = runs_of(config, ["table1"])
-    assert len(runs) == len(set(runs)) == 3 * 3 * (4 * 5 + 2)
+    assert len(runs) == len(set(runs)) == 3 * 3 * (4 * 12 + 2)
     assert [run.seed for run in runs if run.arm == "ellipse"] == [0] * 9
 
 
@@ -53,7 +53,7 @@ def test_plan_of_the_full_reproduction(config):
         added[item] = len(runs - seen)
         seen |= runs
     assert added == {
-        "table1": 3 * 3 * 4 * 5,
+        "table1": 3 * 3 * 4 * 12,
         "table2": 0,
         "table3": 2 * 2 * 5,
         "table4": 2 * 2 * 5,
@@ -73,7 +73,7 @@ def test_plan_of_the_full_reproduction(config):
         "prompted_samples": 6 * 5,
         "attribution": 390,
     }
-    assert len(seen) == sum(added.values()) == 985 + 160 + 70
+    assert len(seen) == sum(added.values()) == 1237 + 160 + 70
     robust = set(trainings_of(config, ["mark_noise3", "mark_noise6"])) - seen
     assert {run.arm for run in robust} == {"prompted_refined_robust"}
     assert len(robust) == 5

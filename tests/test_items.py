@@ -11,18 +11,14 @@ import yaml
 from weaklesion.accuracy_table import tabulate_accuracy
 from weaklesion.answers import tabulate_answers
 from weaklesion.attribution import tabulate_attribution
-from weaklesion.claims import CLAIMS
 from weaklesion.costs import tabulate_cost
 from weaklesion.errors import DataError
 from weaklesion.figures import plot_cost
-from weaklesion.measures import MEASURES
-from weaklesion.overview import write_overview
 from weaklesion.parameters import tabulate_parameters
 from weaklesion.policies import tabulate_policies
 from weaklesion.published import printed_cells, printed_choice, printed_gain, read_published
 from weaklesion.sweep_figure import plot_sweep
 from weaklesion.sweeps import tabulate_sweep
-from weaklesion.verdicts import RULES, judge, judge_hours, tabulate_verdicts
 
 POLICY = "worst_possible"
 PROTOCOL = {
@@ -36,77 +32,6 @@ PROTOCOL = {
         "AVD": "hausdorff",
     },
 }
-
-
-@pytest.fixture
-def published(root):
-    return root / "workflow/resources/published_numbers.yaml"
-
-
-@pytest.fixture
-def make_run(tmp_path):
-    """Write one run's scores and run.json; return its description."""
-
-    def make(
-        arm,
-        seed,
-        dice,
-        *,
-        dataset="ham10k",
-        protocol="p",
-        hours=1.0,
-        others=0.5,
-        ids="s",
-        encoder="resnet101",
-        classes=None,
-        parameters=1,
-        val=(0.5, 0.5),
-    ):
-        run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
-        rows = [
-            {
-                **run,
-                "id": f"{ids}{number}",
-                "group": f"g{ids}{number}",
-                "metric": metric,
-                "value": value if metric == "dice" else others,
-                "status": "ok",
-                "worst": 0.0 if measure.larger_is_better else 100.0,
-            }
-            for number, value in enumerate(dice)
-            for metric, measure in MEASURES.items()
-        ]
-        folder = tmp_path / f"{dataset}-{protocol}-{arm}-{seed}"
-        folder.mkdir()
-        pd.DataFrame(rows).to_csv(folder / "scores.csv", index=False)
-        told = {
-            "device": "one GPU",
-            "threads": 1,
-            "wall_s": 3600 * hours,
-            "epochs_run": 10 * seed,
-            "kept_epoch": 1,
-            "images_per_second": 100.0,
-            "peak_gpu_memory_bytes": 2**31,
-            "code": {"commit": "0123456789abcdef", "dirty": False},
-            "versions": {"torch": f"2.{seed}"},
-            "settings": {"encoder": encoder, "num_classes": classes},
-            "settings_sha256": "5e" * 32,
-            "inputs_sha256": {"images": "1a" * 32, "target": "7b" * 32},
-            "num_parameters": parameters,
-        }
-        (folder / "run.json").write_text(json.dumps(told))
-        history = {"epoch": [0, 1, 2], "val_segmentation_loss": [9.0, val[0], 8.0]}
-        history["val_dice"] = [0.1, val[1], 0.2]
-        pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-        return {
-            **run,
-            "network": "resnet101, ImageNet weights",
-            "scores": folder / "scores.csv",
-            "run": folder / "run.json",
-            "history": folder / "history.csv",
-        }
-
-    return make
 
 
 def test_published_tables_are_found_by_dataset_arm_and_column(published):
@@ -366,168 +291,6 @@ def test_attribution_calls_chance_decided_as_seldom_as_it_says(make_run, tmp_pat
     assert not (table["p_holm"] < 0.05).any()
 
 
-def judged(runs, published, folder, datasets=None):
-    tabulate_verdicts(
-        runs=runs,
-        published_yaml=published,
-        published_datasets={"ham10k": "HAM10K"} if datasets is None else datasets,
-        protocols={"p": PROTOCOL},
-        table_csv=folder / "v.csv",
-        table_html=folder / "v.html",
-    )
-    return pd.read_csv(folder / "v.csv").set_index("claim")
-
-
-def better_runs(make_run, gain, seeds, **options):
-    rng = np.random.default_rng(1)
-    base = rng.uniform(0.5, 0.7, 60)
-    return [
-        run
-        for seed in range(1, seeds + 1)
-        for run in (
-            make_run("a1", seed, base + rng.normal(0, 0.004, 60), **options),
-            make_run("a1l", seed, base + gain + rng.normal(0, 0.004, 60), **options),
-        )
-    ]
-
-
-@pytest.mark.parametrize(
-    ("gain", "verdict"), [(0.03, "reproduced"), (0.0, "not reproduced"), (-0.03, "not reproduced")]
-)
-def test_a_clear_answer_over_five_seeds(make_run, published, tmp_path, gain, verdict):
-    table = judged(better_runs(make_run, gain, 5), published, tmp_path)
-    assert table.loc["Dice against A1", "verdict"] == verdict
-    assert table.loc["Dice against A1", "improvement_percent"] == pytest.approx(
-        100 * gain / 0.6, abs=0.4
-    )
-    # equal in every other metric
-    assert table.loc["Centre against A1", "verdict"] == "undecided"
-
-
-def test_arms_with_different_seeds_are_compared_over_those_that_both_have(
-    make_run, published, tmp_path
-):
-    runs = better_runs(make_run, 0.03, 5)
-    kept = [run for run in runs if run["arm"] != "a1l" or run["seed"] in (2, 4)]
-    table = judged(kept, published, tmp_path)
-    claim = table.loc["Dice against A1"]
-    assert claim["n_seeds"] == 2
-    same = [run for run in runs if run["seed"] in (2, 4)]
-    assert claim["improvement_percent"] == pytest.approx(
-        judged(same, published, tmp_path).loc["Dice against A1", "improvement_percent"]
-    )
-
-
-def test_a_study_too_small_decides_nothing(make_run, published, tmp_path):
-    table = judged(better_runs(make_run, 0.03, 1), published, tmp_path)
-    assert table.loc["Dice against A1", "verdict"] == "undecided"
-
-
-def test_a_phantom_tests_no_claim_of_the_paper(make_run, published, tmp_path):
-    table = judged(better_runs(make_run, 0.03, 2), published, tmp_path, datasets={})
-    assert set(table["verdict"]) == {"not testable here"}
-    assert set(table["why"]) == {"not the paper's dataset"}
-
-
-def test_claims_about_arms_that_were_not_run(make_run, published, tmp_path):
-    runs = [run | {"run": None} for run in better_runs(make_run, 0.03, 2)]
-    table = judged(runs, published, tmp_path)
-    assert table.loc["Training time", "verdict"] == "not testable here"
-    assert table.loc["Training time", "why"] == "an arm is missing"
-    # HAM10K is not one of the CT datasets
-    assert "Dice against ACoseg" not in table.index
-    page = (tmp_path / "v.html").read_text()
-    for rule in RULES.values():
-        assert rule.split(",")[0].replace("'", "&#39;") in page
-
-
-@pytest.mark.parametrize(
-    ("hours", "verdict"),
-    [
-        ({"a1l": [1, 1], "acoseg": [4, 5]}, "reproduced"),
-        ({"a1l": [3, 3], "acoseg": [4, 5]}, "not reproduced"),
-        ({"a1l": [1, 3], "acoseg": [4, 4]}, "undecided"),
-        ({"a1l": [1], "acoseg": [4]}, "undecided"),
-    ],
-)
-def test_training_time(hours, verdict):
-    told = {
-        ("d", "p", arm, seed): {"wall_s": 3600 * value}
-        for arm, values in hours.items()
-        for seed, value in enumerate(values)
-    }
-    claim = next(claim for claim in CLAIMS if claim.name == "Training time")
-    found = judge_hours(told, ("d", "p"), claim, 69.0)
-    assert (found["verdict"], found["baseline"]) == (verdict, "acoseg")
-
-
-def test_best_of_a_sweep_is_compared_with_the_best_rival(make_run, published, tmp_path):
-    rng = np.random.default_rng(2)
-    base = rng.uniform(0.5, 0.7, 60)
-    dice = {"a1l": 0.02, "a1l~k5": 0.0, "a1l~k100": 0.01, "a1l~alpha5": 0.05, "a1l~alpha10": 0.0}
-    runs = [
-        make_run(arm, seed, base + gain + rng.normal(0, 0.001, 60))
-        for arm, gain in dice.items()
-        for seed in range(1, 6)
-    ]
-    table = judged(runs, published, tmp_path)
-    k, alpha = table.loc["Best K"], table.loc["Best alpha"]
-    assert (k["baseline"], k["verdict"]) == ("a1l~k100", "reproduced")
-    assert k["improvement_percent"] == pytest.approx(100 * 0.01 / 0.61, abs=0.1)
-    assert (alpha["baseline"], alpha["verdict"]) == ("a1l~alpha5", "not reproduced")
-
-
-@pytest.mark.parametrize(
-    ("lost", "verdict"), [(0.01, "reproduced"), (0.04, "not reproduced"), (0.0187, "undecided")]
-)
-def test_a_loss_that_is_granted(make_run, published, tmp_path, lost, verdict):
-    rng = np.random.default_rng(3)
-    base = rng.uniform(0.6, 0.7, 60)
-    runs = [
-        make_run(arm, seed, base - loss + rng.normal(0, 0.004, 60))
-        for arm, loss in (("a1l", lost), ("a1l_dense", 0.0))
-        for seed in range(1, 6)
-    ]
-    row = judged(runs, published, tmp_path).loc["Loss by weak supervision"]
-    printed = read_published(published)["table6_supervision_dice"]["HAM10K"]
-    granted = 100 * (printed["Ellipse"] / printed["FullySupervised"] - 1)
-    assert -3 < granted < -2.8
-    assert row["claimed_percent"] == pytest.approx(granted, rel=1e-4)
-    assert row["improvement_percent"] == pytest.approx(-100 * lost / 0.65, abs=0.2)
-    assert row["verdict"] == verdict
-
-
-@pytest.mark.parametrize(
-    ("encoder", "parameters", "verdict"),
-    [
-        ("resnet101", 45_669_713, "reproduced"),
-        ("resnet101", 45_669_714, "not reproduced"),
-        ("resnet18", 12_000_000, "not testable here"),
-    ],
-)
-def test_numbers_of_parameters_are_compared_exactly(
-    make_run, published, tmp_path, encoder, parameters, verdict
-):
-    runs = [make_run("a1", 1, [0.5, 0.6], encoder=encoder, parameters=parameters)]
-    row = judged(runs, published, tmp_path).loc["Parameters of a1"]
-    assert row["verdict"] == verdict
-    assert f"{parameters:,}" in row["why"]
-
-
-def test_a_verdict_of_another_network_says_so(make_run, published, tmp_path):
-    rng = np.random.default_rng(3)
-    base = rng.uniform(0.6, 0.7, 60)
-    runs = [
-        make_run(arm, seed, base + gain + rng.normal(0, 0.004, 60), encoder="resnet18")
-        for arm, gain in (("a1l", 0.02), ("a1", 0.0))
-        for seed in range(1, 6)
-    ]
-    row = judged(runs, published, tmp_path).loc["Dice against A1"]
-    assert row["verdict"] == "reproduced"
-    assert row["why"] == "not of the paper's network: encoder resnet18"
-    assert "network: encoder resnet18" in (tmp_path / "v.html").read_text()
-
-
 def test_parameters_with_known_answers(make_run, published, tmp_path):
     sizes = read_published(published)["section_7_6_parameter_counts"]
     runs = [make_run("a1", seed, [0.5], parameters=sizes["A1"] + 7) for seed in (1, 2)]
@@ -550,71 +313,6 @@ def test_parameters_with_known_answers(make_run, published, tmp_path):
     runs.append(make_run("a1", 3, [0.5], parameters=8))
     with pytest.raises(DataError, match="different sizes"):
         tabulate_parameters(runs=runs, **given)
-
-
-def test_judge():
-    row = {
-        "p_holm": 0.01,
-        "improvement_percent": 2.0,
-        "ci_high_percent": 3.0,
-        "claimed_percent": 1.0,
-        "detectable_percent": 0.5,
-    }
-    assert judge(row) == "reproduced"
-    assert judge(row | {"ci_high_percent": 0.9, "improvement_percent": 0.5}) == "not reproduced"
-    assert judge(row | {"improvement_percent": -2.0}) == "not reproduced"
-    assert judge(row | {"p_holm": 0.2}) == "undecided"
-    assert judge(row | {"p_holm": 0.2, "ci_high_percent": 0.9}) == "not reproduced"
-    small = {"p_holm": 0.2, "ci_high_percent": 0.9, "detectable_percent": 2.0}
-    assert judge(row | small) == "undecided"
-    assert judge(row | {"p_holm": math.nan}) == "undecided"
-    granted = row | {"claimed_percent": -3.0, "improvement_percent": -2.0}
-    assert judge(granted) == "reproduced"
-    assert judge(granted | {"improvement_percent": -4.0}) == "not reproduced"
-    assert judge(granted | {"p_holm": 0.2}) == "undecided"
-
-
-def test_claims_read_their_sizes_from_the_published_numbers(published):
-    numbers = read_published(published)
-    sizes = {claim.name: claim.size(numbers, claim.datasets[0]) for claim in CLAIMS}
-    claimed = numbers["headline_claims"]
-    assert sizes["Dice, headline"] == claimed["abstract"]["dice_improvement_pct"]
-    assert f"{sizes['Training time']:g}-" in claimed["section5"]["time_saved_pct"]
-
-
-def test_overview_tells_what_was_run(make_run, published, tmp_path):
-    runs = better_runs(make_run, 0.03, 2)
-    judged(runs, published, tmp_path)
-    pd.DataFrame(
-        [{"dataset": "ham10k", "protocol": "p", "arm": "a1", "metric": "dice", "mean": 60.0,
-          "std": 1.0, "ci_low": 58.0, "ci_high": 62.0, "published_mean": 90.01,
-          "published_std": 0.09, "n_seeds": 2, "network": "resnet101"}]
-    ).to_csv(tmp_path / "table1.csv", index=False)  # fmt: skip
-    account = {"kept": {"train": 7, "val": 8, "test": 9}}
-    (tmp_path / "patches.json").write_text(json.dumps(account))
-    write_overview(
-        study="mine",
-        items={"table1": "Table 1: the effect"},
-        runs=runs,
-        patches=[{"dataset": "ham10k", "protocol": "p", "source": "dataverse",
-                  "patches": tmp_path / "patches.json"}],
-        verdicts_csv=tmp_path / "v.csv",
-        table1_csv=tmp_path / "table1.csv",
-        page_html=tmp_path / "o.html",
-    )  # fmt: skip
-    page = (tmp_path / "o.html").read_text()
-    for word in (
-        "Study mine",
-        "0123456789ab",
-        "one GPU (1 threads)",
-        "4 hours of training",
-        "Table 1: the effect",
-        "<td>7</td><td>8</td><td>9</td>",
-        "torch 2.1 or 2.2",
-        "<code>7b7b7b7b7b7b</code>",
-        "90.01 ± 0.09",
-    ):
-        assert word in page
 
 
 def test_published_file_has_no_other_tables_of_scores(published):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from weaklesion.tables import verdict
+from weaklesion.tables import direction
 
 PLACE = ["of", "dataset", "protocol", "constant"]  # of a choice
 METRICS = {  # those that are shown where they are in the table and compared, or in Table 1
@@ -32,9 +32,11 @@ def markdown(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def interval(row: pd.Series, low: str = "ci_low", high: str = "ci_high", sign: str = "") -> str:
-    """Return an interval in brackets; of a single group there is none."""
+    """Return an interval in brackets, or why there is none."""
     if row.get("n_groups", 2) < 2:
         return "(one group)"
+    if pd.isna(row[low]):
+        return "(no interval)"
     return f"[{row[low]:{sign}.2f}, {row[high]:{sign}.2f}]"
 
 
@@ -55,10 +57,10 @@ def gain(row: pd.Series) -> str:
         return ""
     text = f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}"
     if pd.isna(row["p_holm"]):
-        if row.get("network") == "no network":
+        if row.get("network") == "no network" and "p_groups" in row:  # of an earlier rule
             return f"{text}; not trained, p over groups {row['p_groups']:.4f}"
         return f"{text}; one seed, undecided"
-    decided = verdict(row["gain"], row["metric"], row["p_holm"])
+    decided = direction(row["gain"], row["metric"], row["p_holm"])
     text += f"; p {row['p_holm']:.3f}, {decided}"
     if row["metric"] == "dice" and "share_better" in row:
         text += f"; {row['share_better']:.1f} % of images better"

@@ -16,7 +16,7 @@ linearised as ratios.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,6 +110,15 @@ class Parts:
             unknown=self.unknown,
         )
 
+    def scaled(self, factor: float) -> "Parts":
+        """Return the variances of a mean that is multiplied by a factor."""
+        return replace(
+            self,
+            between_groups=self.between_groups * factor**2,
+            between_seeds=self.between_seeds * factor**2,
+            remainder=self.remainder * factor**2,
+        )
+
     def with_seeds(self, num_seeds: int) -> "Parts":
         """Return what is to be expected with another number of seeds and the same groups."""
         ratio = self.num_seeds / num_seeds
@@ -127,6 +136,24 @@ def _satterthwaite(variance: float, terms: Iterable[tuple[float, float]]) -> flo
     """Return the degrees of freedom of a variance made of terms (variance, freedom)."""
     spread = sum(term**2 / freedom for term, freedom in terms if term > 0)
     return variance**2 / spread if spread > 0 else math.inf
+
+
+def parts_of_seeds(values: Sequence[float]) -> Parts:
+    """Return the variance of a mean that only seeds move, such as hours of training."""
+    if len(values) < 2:
+        return replace(parts_of_variance(math.nan, len(values)), unknown="one seed")
+    return parts_of_variance(float(np.var(values, ddof=1)), len(values))
+
+
+def parts_of_variance(variance: float, num_seeds: int) -> Parts:
+    """Return the same from the variance between seeds."""
+    return Parts(
+        between_groups=0.0,
+        between_seeds=variance / num_seeds,
+        remainder=0.0,
+        num_groups=2,  # of a term that is 0
+        num_seeds=num_seeds,
+    )
 
 
 def chance_of_sum(first: Chance, second: Chance) -> Chance:

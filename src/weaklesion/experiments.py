@@ -303,9 +303,15 @@ def flips_of_item(config: Config, item: str) -> list[dict[str, Any]]:
 
 
 def seeds_of(config: Config, item: str, arm: str) -> list[int]:
-    """Return an arm's seeds: the item's own, or the study's.
+    """Return an arm's seeds: the item's own, or those of the study.
 
-    An arm without a network has nothing to seed, and one run.
+    Of the study's, a primary item has all and every other item the first `secondary_seeds`. An arm
+    without a network has nothing to seed, and one run.
     """
-    own = config["experiments"][item].get("seeds", config["seeds"])
-    return list(own) if has_network(config, arm) else [0]
+    if not has_network(config, arm):
+        return [0]
+    experiment = config["experiments"][item]
+    of_study = config["seeds"]
+    if not experiment.get("primary", False):
+        of_study = of_study[: config["secondary_seeds"]]
+    return list(experiment.get("seeds", of_study))

@@ -5,11 +5,14 @@ import sys
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
+import yaml
+
 from weaklesion import arms, experiments, switches
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.mark_table import state_of_files
+from weaklesion.paper_settings import other_settings
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files
 from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
@@ -524,6 +527,27 @@ def scoring_choices(runs):
         settings = switches.protocol_settings(config, protocol)
         choices[protocol] = settings["scoring"]
     return choices
+
+
+PAPER = yaml.safe_load((Path(workflow.basedir) / "config.yaml").read_text())
+
+
+def judged_training(run):
+    """A training as the rule of the verdicts needs it, with what is not as in the paper."""
+    (described,) = described_runs([run], scores="scores.csv", run="run.json")
+    return described | {"other_settings": other_settings(config, PAPER, run)}
+
+
+def judging_choices(runs):
+    """How each protocol of some runs scores, and whether it is the released code's."""
+    return {
+        protocol: choice
+        | {
+            "is_released": "released"
+            in switches.bases_of(config, "protocols", protocol)
+        }
+        for protocol, choice in scoring_choices(runs).items()
+    }
 
 
 def undefined_policies(runs):

@@ -585,9 +585,9 @@ rule tabulate_verdicts:
             [run for run in JUDGED_RUNS if run not in JUDGED_TRAININGS],
             scores="scores.csv",
         ),
-        trained=described_runs(JUDGED_TRAININGS, scores="scores.csv", run="run.json"),
+        trained=[judged_training(run) for run in JUDGED_TRAININGS],
         published_datasets=published_names("datasets"),
-        protocols=scoring_choices(JUDGED_RUNS),
+        protocols=judging_choices(JUDGED_RUNS),
     script:
         "../scripts/tabulate_verdicts.py"
 
