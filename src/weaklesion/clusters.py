@@ -40,11 +40,13 @@ def ellipse_features(
 
     - `raw`: centre x and y, width, height (px) and angle (degrees), unscaled, as in the paper
       (section 4, footnote 1). How much the angle weighs depends on the data: it carries 43 % of
-      the variance on HAM10000, and 99 % of that of 9,921 rows of DeepLesion;
+      the variance on HAM10000, and 74 % on 9,921 marks of DeepLesion;
     - `opencv`: the same with the minor axis first and its direction, as `cv2.fitEllipse` gives them
-      and the released code clusters them (K1): angles wrap where the major axis is vertical;
+      and the released code clusters them (K1): angles wrap where the major axis is vertical. The
+      angle carries 72 % of the variance on HAM10000;
     - `clicked`: the same with the direction in which the short diameter was clicked, in [-90, 270):
-      what the released code clusters DeepLesion by (K1); the order of two clicks moves a lesion;
+      what the released code clusters DeepLesion by (K1); the order of two clicks moves a lesion.
+      The angle carries 92 % of the variance on 9,921 marks of DeepLesion;
     - `periodic`: centre and logarithm of both axes, each standardised, then cosine and sine
       of twice the angle times the elongation 1 - height / width, so that 179 and 1 degrees are
       neighbours and a circle has no direction.
