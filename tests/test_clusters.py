@@ -11,6 +11,7 @@ from weaklesion.class_table import FLIPS
 from weaklesion.clusters import (
     cluster_lesions,
     ellipse_features,
+    fit_and_predict,
     fit_clusters,
     shuffle_clusters,
     shuffle_labels,
@@ -21,7 +22,7 @@ from weaklesion.embeddings import cluster_embeddings
 from weaklesion.errors import DataError
 from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
 from weaklesion.samples import read_samples
-from weaklesion.supervision import draw_ellipses
+from weaklesion.supervision import draw_ellipses, read_ellipses
 
 
 def test_raw_features_are_the_numbers_themselves():
@@ -148,6 +149,22 @@ def test_the_class_under_a_flip_is_that_of_the_flipped_mark(patches, tmp_path, e
     mirrored = [name_of_copy(name, "cluster_left_right") for name in ids]
     back = classes.loc[mirrored, "cluster_left_right"]
     assert back.tolist() == classes.loc[ids, "cluster"].tolist()
+
+
+@pytest.mark.parametrize("encoding", ["raw", "opencv", "clicked", "periodic"])
+def test_flips_do_not_move_the_class_of_the_mark_as_it_is(cluster, patches, tmp_path, encoding):
+    labels, _ = cluster(encoding=encoding)
+    samples = read_samples(patches / "samples.csv")
+    table = pd.read_csv(tmp_path / "ellipses.csv").set_index("id").loc[samples.index]
+    ellipses = read_ellipses(tmp_path / "ellipses.csv")
+    fitted = (samples["split"] == "train").to_numpy()
+    features = ellipse_features(
+        [ellipses[name] for name in samples.index],
+        encoding=encoding,
+        fitted=fitted,
+        clicked_angles_deg=table["clicked_angle_deg"].to_list(),
+    )
+    assert labels.tolist() == fit_and_predict(features, fitted, 4, seed=0).tolist()
 
 
 def test_angle_outweighs_the_rest_on_real_marks_unless_periodic():

@@ -757,7 +757,7 @@ def test_soft_targets_are_levels_and_are_floored_where_a_mask_is_needed(
 
 def test_labels_out_of_range_or_missing_are_refused(train, supervised, tmp_path):
     clusters = pd.read_csv(supervised / "clusters.csv")
-    clusters.assign(cluster=clusters["cluster"] + 1).to_csv(tmp_path / "c.csv", index=False)
+    clusters.assign(**clusters[list(FLIPS)] + 1).to_csv(tmp_path / "c.csv", index=False)
     with pytest.raises(DataError, match=r"c\.csv: clusters 1 to 4 do not fit 4 classes"):
         train(files={"clusters_csv": tmp_path / "c.csv"}, **A1L)
     clusters.iloc[:10].to_csv(tmp_path / "c.csv", index=False)

@@ -12,7 +12,7 @@ from weaklesion.files import written_whole
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2  # of what is saved; it is part of the digest, so that no other one is gone on from
+FORMAT = 2  # of what is saved; part of the digest, so that no training resumes from another one
 
 
 def random_states(generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -205,8 +205,13 @@ def cluster_lesions(
     }
     write_json(quality_json, quality)
     logger.info("%d clusters of %d samples: %s", k, len(samples), json.dumps(quality["sizes"]))
-    for name, changed in zip(FLIPS, (classes != labels[:, None]).mean(axis=0), strict=True):
-        logger.info("%s: another class for %.1f %% of the samples", name, 100 * changed)
+    logger.info(
+        "another class under a flip: %s",
+        ", ".join(
+            f"{name} {100 * np.mean(flipped != labels):.1f} %"
+            for name, flipped in zip(list(FLIPS)[1:], classes.T[1:], strict=True)
+        ),
+    )
 
 
 def shuffle_labels(labels: pd.DataFrame, splits: pd.Series, *, seed: int) -> pd.DataFrame:

@@ -53,7 +53,6 @@ class Progress:
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("data", "steps", "validation", "saving"), 0.0)
     )
-
     earlier_s: float = 0.0
 
     def __post_init__(self) -> None:
