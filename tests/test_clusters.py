@@ -11,8 +11,8 @@ from weaklesion.class_table import FLIPS
 from weaklesion.clusters import (
     cluster_lesions,
     ellipse_features,
-    fit_and_predict,
     fit_clusters,
+    flipped_features,
     shuffle_clusters,
     shuffle_labels,
 )
@@ -22,7 +22,7 @@ from weaklesion.embeddings import cluster_embeddings
 from weaklesion.errors import DataError
 from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
 from weaklesion.samples import read_samples
-from weaklesion.supervision import draw_ellipses, read_ellipses
+from weaklesion.supervision import draw_ellipses
 
 
 def test_raw_features_are_the_numbers_themselves():
@@ -152,19 +152,18 @@ def test_the_class_under_a_flip_is_that_of_the_flipped_mark(patches, tmp_path, e
 
 
 @pytest.mark.parametrize("encoding", ["raw", "opencv", "clicked", "periodic"])
-def test_flips_do_not_move_the_class_of_the_mark_as_it_is(cluster, patches, tmp_path, encoding):
-    labels, _ = cluster(encoding=encoding)
-    samples = read_samples(patches / "samples.csv")
-    table = pd.read_csv(tmp_path / "ellipses.csv").set_index("id").loc[samples.index]
-    ellipses = read_ellipses(tmp_path / "ellipses.csv")
-    fitted = (samples["split"] == "train").to_numpy()
-    features = ellipse_features(
-        [ellipses[name] for name in samples.index],
-        encoding=encoding,
-        fitted=fitted,
-        clicked_angles_deg=table["clicked_angle_deg"].to_list(),
-    )
-    assert labels.tolist() == fit_and_predict(features, fitted, 4, seed=0).tolist()
+def test_flips_do_not_move_the_features_of_marks_as_they_are(encoding):
+    ellipses = [Ellipse(x, 2 * x, 4 + x, 3, 5 * x) for x in (1.0, 2.0, 5.0, 7.0)]
+    options = {"encoding": encoding, "clicked_angles_deg": [-90.0, 0.0, 10.0, 200.0]}
+    options["fitted"] = np.array([True, True, True, False])
+    features = flipped_features(ellipses, (100, 50), **options)
+    np.testing.assert_array_equal(features[0], ellipse_features(ellipses, **options))
+    # in units of the marks as they are: their centres 1, 2 and 5 have mean 8 / 3 and deviation 1.7
+    mirrored_x = 49 - np.array([1.0, 2.0, 5.0, 7.0])
+    if encoding == "periodic":
+        mirrored_x = (mirrored_x - 8 / 3) / np.std([1, 2, 5])
+    assert features[1, :, 0] == pytest.approx(mirrored_x)
+    assert features.shape == (4, 4, 6 if encoding == "periodic" else 5)
 
 
 def test_angle_outweighs_the_rest_on_real_marks_unless_periodic():
