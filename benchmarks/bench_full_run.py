@@ -79,6 +79,7 @@ def train(
     assert settings.num_classes is not None
     cluster_lesions(
         samples_csv=folder / "samples.csv",
+        images_npy=folder / "images.npy",
         ellipses_csv=folder / "ellipses.csv",
         clusters_csv=folder / "clusters.csv",
         quality_json=folder / "clusters.json",

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-ID = r"[MGSTKPBC]\d+"
+ID = r"[MGSTKPBCW]\d+"
 
 
 def test_every_discrepancy_of_the_configuration_is_explained(root):
@@ -49,5 +49,6 @@ def test_no_discrepancy_is_forgotten(root):
         + [f"P{n}" for n in range(1, 18)]
         + [f"B{n}" for n in range(1, 15)]
         + [f"C{n}" for n in range(1, 12)]
+        + ["W1"]
     )
     assert [name for name in known if not re.search(rf"\b{name}\b", audit)] == []

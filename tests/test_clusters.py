@@ -5,16 +5,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import real
+from flipping import cluster_with_flipped_copies, name_of_copy
 
+from weaklesion.class_table import FLIPS
 from weaklesion.clusters import (
     cluster_lesions,
     ellipse_features,
     fit_clusters,
+    flipped_features,
     shuffle_clusters,
     shuffle_labels,
 )
 from weaklesion.datasets.deeplesion_table import parse_row, read_table
 from weaklesion.ellipse import Ellipse
+from weaklesion.embeddings import cluster_embeddings
+from weaklesion.errors import DataError
 from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
 from weaklesion.samples import read_samples
 from weaklesion.supervision import draw_ellipses
@@ -90,6 +95,7 @@ def cluster(patches, tmp_path):
         options = {"k": 4, "encoding": "raw", "fit_on": "train", "seed": 0} | changes
         cluster_lesions(
             samples_csv=samples_csv,
+            images_npy=patches / "images.npy",
             ellipses_csv=ellipses_csv,
             clusters_csv=tmp_path / "c.csv",
             quality_json=tmp_path / "q.json",
@@ -129,6 +135,37 @@ def test_centres_are_fitted_to_the_training_split_only(cluster, patches, tmp_pat
     assert quality["num_fitted"] == len(every)
 
 
+@pytest.mark.parametrize("encoding", ["raw", "opencv", "clicked", "periodic"])
+def test_the_class_under_a_flip_is_that_of_the_flipped_mark(patches, tmp_path, encoding):
+    classes = cluster_with_flipped_copies(patches, tmp_path, encoding=encoding)
+    ids = read_samples(patches / "samples.csv").index
+    assert list(classes.columns) == list(FLIPS)
+    for column in FLIPS:
+        of_copies = classes.loc[[name_of_copy(name, column) for name in ids], "cluster"]
+        assert classes.loc[ids, column].tolist() == of_copies.tolist()
+        if column not in ("cluster", "cluster_both_flips"):
+            assert (classes.loc[ids, column] != classes.loc[ids, "cluster"]).mean() > 0.2
+    # copies that are flipped once more are where they came from
+    mirrored = [name_of_copy(name, "cluster_left_right") for name in ids]
+    back = classes.loc[mirrored, "cluster_left_right"]
+    assert back.tolist() == classes.loc[ids, "cluster"].tolist()
+
+
+@pytest.mark.parametrize("encoding", ["raw", "opencv", "clicked", "periodic"])
+def test_flips_do_not_move_the_features_of_marks_as_they_are(encoding):
+    ellipses = [Ellipse(x, 2 * x, 4 + x, 3, 5 * x) for x in (1.0, 2.0, 5.0, 7.0)]
+    options = {"encoding": encoding, "clicked_angles_deg": [-90.0, 0.0, 10.0, 200.0]}
+    options["fitted"] = np.array([True, True, True, False])
+    features = flipped_features(ellipses, (100, 50), **options)
+    np.testing.assert_array_equal(features[0], ellipse_features(ellipses, **options))
+    # in units of the marks as they are: their centres 1, 2 and 5 have mean 8 / 3 and deviation 1.7
+    mirrored_x = 49 - np.array([1.0, 2.0, 5.0, 7.0])
+    if encoding == "periodic":
+        mirrored_x = (mirrored_x - 8 / 3) / np.std([1, 2, 5])
+    assert features[1, :, 0] == pytest.approx(mirrored_x)
+    assert features.shape == (4, 4, 6 if encoding == "periodic" else 5)
+
+
 def test_angle_outweighs_the_rest_on_real_marks_unless_periodic():
     table = real("deeplesion") / "DL_info_9921_rows.csv"
     lesions = [parse_row(row, table) for row in read_table(table)]
@@ -146,7 +183,8 @@ def test_angle_outweighs_the_rest_on_real_marks_unless_periodic():
 
 
 def test_shuffled_labels_keep_every_splits_counts(cluster, patches, tmp_path):
-    labels, _ = cluster()
+    cluster()
+    labels = pd.read_csv(tmp_path / "c.csv").set_index("id")
     splits = read_samples(patches / "samples.csv")["split"]
     shuffle_clusters(
         samples_csv=patches / "samples.csv",
@@ -154,11 +192,45 @@ def test_shuffled_labels_keep_every_splits_counts(cluster, patches, tmp_path):
         shuffled_csv=tmp_path / "s.csv",
         seed=0,
     )
-    shuffled = pd.read_csv(tmp_path / "s.csv").set_index("id")["cluster"]
+    shuffled = pd.read_csv(tmp_path / "s.csv").set_index("id")
+    assert list(shuffled.columns) == list(FLIPS)
     assert list(shuffled.index) == list(splits.index)
     assert not shuffled.equals(labels)
     for split in ("train", "val", "test"):
         ids = splits.index[splits == split]
-        assert sorted(shuffled[ids]) == sorted(labels[ids])
-    assert shuffle_labels(labels, splits, seed=0).equals(shuffled.rename("cluster"))
+        # whole rows: the classes under the flips are of the lesion whose class it is
+        rows = [sorted(map(tuple, table.loc[ids].to_numpy())) for table in (shuffled, labels)]
+        assert rows[0] == rows[1]
+    assert labels.drop_duplicates().shape[0] > labels["cluster"].nunique()
+    assert shuffle_labels(labels, splits, seed=0).equals(shuffled)
     assert not shuffle_labels(labels, splits, seed=1).equals(shuffled)
+
+
+def test_classes_without_those_under_flips_are_not_shuffled(cluster, patches, tmp_path):
+    cluster()
+    pd.read_csv(tmp_path / "c.csv")[["id", "cluster"]].to_csv(tmp_path / "c.csv", index=False)
+    with pytest.raises(DataError, match=r"c\.csv: has no column cluster_left_right"):
+        shuffle_clusters(
+            samples_csv=patches / "samples.csv",
+            clusters_csv=tmp_path / "c.csv",
+            shuffled_csv=tmp_path / "s.csv",
+            seed=0,
+        )
+
+
+def test_a_flip_keeps_the_class_of_an_embedding(patches, tmp_path):
+    count = len(read_samples(patches / "samples.csv"))
+    embeddings = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    np.save(tmp_path / "e.npy", embeddings)
+    cluster_embeddings(
+        samples_csv=patches / "samples.csv",
+        embeddings_npy=tmp_path / "e.npy",
+        clusters_csv=tmp_path / "c.csv",
+        k=4,
+        fit_on="train",
+        seed=0,
+    )
+    classes = pd.read_csv(tmp_path / "c.csv").set_index("id")
+    assert list(classes.columns) == list(FLIPS)
+    assert classes["cluster"].nunique() == 4
+    assert all(classes[column].equals(classes["cluster"].rename(column)) for column in FLIPS)

@@ -164,3 +164,29 @@ def test_the_hull_of_each_rows_ends_is_that_of_all_pixels():
             expected = cv2.convexHull(cv2.findNonZero(mask.astype(np.uint8)))[:, 0]
             np.testing.assert_array_equal(convex_hull(mask), expected)
     assert convex_hull(np.zeros((4, 4), bool)).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("upside_down", "left_right"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_a_flipped_ellipse_is_that_of_the_flipped_mask(upside_down, left_right):
+    shape_hw = (110, 130)  # about which the ellipses do not lie in the middle
+    steps = (-1 if upside_down else 1, -1 if left_right else 1)
+    for ellipse in random_ellipses(10, 70, 100):
+        flipped = ellipse.flipped(shape_hw, upside_down=upside_down, left_right=left_right)
+        mask = draw_ellipse(ellipse, shape_hw)
+        mask = mask[:: steps[0], :: steps[1]]
+        # pixels whose centres lie on the outline, as far as floating point knows
+        assert (draw_ellipse(flipped, shape_hw) != mask).sum() <= 2
+        fitted = fit_ellipse(mask)
+        shapes = flipped.shape_matrix(), fitted.shape_matrix()
+        assert np.allclose(*shapes, atol=0.04 * flipped.width**2 / 4)
+        assert (fitted.cx, fitted.cy) == pytest.approx((flipped.cx, flipped.cy), abs=0.5)
+        assert 0 <= flipped.angle_deg < 180
+        assert flipped.width >= flipped.height
+
+
+@pytest.mark.parametrize("angle_deg", [0.0, 1e-20, 90.0, 180 - 1e-13])
+def test_flipped_angles_stay_below_180_degrees(angle_deg):
+    flipped = Ellipse(5, 5, 4, 2, angle_deg).flipped((10, 10), upside_down=True, left_right=False)
+    assert 0 <= flipped.angle_deg < 180

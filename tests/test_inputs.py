@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from weaklesion.augmentation import apply_flips, draw_flips
+from weaklesion.augmentation import apply_flips, draw_flips, flip_numbers
+from weaklesion.class_table import FLIPS
 from weaklesion.inputs import InputFrame, normalise
 
 CPU = torch.device("cpu")
@@ -64,6 +65,13 @@ def test_normalise_is_imagenets():
     expected = normalize(to_tensor(image), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     ours = normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
     torch.testing.assert_close(ours[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_flips_are_numbered_in_the_order_of_the_columns_of_classes():
+    flips = torch.tensor([[True, False], [False, False], [True, True], [False, True]])
+    numbers = flip_numbers(flips)
+    assert sorted(numbers.tolist()) == [0, 1, 2, 3]
+    assert [list(list(FLIPS.values())[number]) for number in numbers] == flips.tolist()
 
 
 def test_flips_move_image_and_target_alike_and_can_be_replayed():

@@ -9,6 +9,7 @@ import pytest
 from conftest import unpack
 
 from weaklesion.class_labels import label_presence
+from weaklesion.class_table import FLIPS
 from weaklesion.datasets import lits_liver
 from weaklesion.errors import DataError
 from weaklesion.phantoms.lits import make_phantom
@@ -58,8 +59,10 @@ def test_every_slice_of_the_volumes_is_a_sample(volumes, tmp_path):
         target_npy=tmp_path / "reference.npy",
         labels_csv=tmp_path / "labels.csv",
     )
-    labels = pd.read_csv(tmp_path / "labels.csv", dtype={"id": str}).set_index("id")["cluster"]
-    assert labels[samples["id"]].tolist() == middle.astype(int).tolist()
+    labels = pd.read_csv(tmp_path / "labels.csv", dtype={"id": str}).set_index("id")
+    assert list(labels.columns) == list(FLIPS)
+    for column in FLIPS:  # a flip moves no liver out of a slice
+        assert labels.loc[samples["id"], column].tolist() == middle.astype(int).tolist()
 
 
 def test_other_volumes_with_another_seed_and_the_same_with_the_same(volumes, tmp_path):

@@ -7,6 +7,7 @@ from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.recist import (
     clicked_angle_deg,
     ellipse_from_recist,
+    flipped_clicked_angle_deg,
     measure_recist,
     parse_recist,
     recist_from_ellipse,
@@ -146,6 +147,21 @@ def test_clicked_angle_knows_the_order_of_the_clicks():
         end = [np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))]
         mark = np.array([[0, 0], [1, 1], [0, 0], end])
         assert clicked_angle_deg(mark) == pytest.approx(degrees)
+
+
+@pytest.mark.parametrize(
+    ("upside_down", "left_right"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_clicked_angle_in_a_flipped_image_is_that_of_the_flipped_mark(upside_down, left_right):
+    signs = np.array([-1 if left_right else 1, -1 if upside_down else 1])
+    for degrees in range(-90, 270, 15):
+        end = [np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))]
+        mark = np.array([[0, 0], [1, 1], [0, 0], np.round(end, 12)])
+        flipped = flipped_clicked_angle_deg(
+            clicked_angle_deg(mark), upside_down=upside_down, left_right=left_right
+        )
+        assert flipped == pytest.approx(clicked_angle_deg(mark * signs + 0.0))
+        assert -90 <= flipped < 270
 
 
 def test_measuring_by_hand():

@@ -115,6 +115,21 @@ def test_every_item_is_made_and_none_is_empty(every_item):
     assert (every_item / "report.html").stat().st_size < 25e6
 
 
+def test_no_page_and_no_figure_prints_nan(every_item):
+    """What is undefined is a dash, or says so in words."""
+    pages = [
+        *every_item.glob("results/items/**/*.html"),
+        *every_item.glob("results/items/**/*.svg"),
+    ]
+    assert len(pages) > 30
+    for page in pages:
+        text = re.sub(
+            r"<style.*?</style>|<script.*?</script>|<[^>]+>", " ", page.read_text(), flags=re.S
+        )
+        found = re.search(r".{0,40}(?<![a-z])(nan|inf|None|-0\.00?)(?![a-z0-9]).{0,40}", text)
+        assert found is None, (page.name, found)
+
+
 def segmented(every_item, folder, dataset, row):
     """What `weaklesion segment` says of a mark with a network of the study, and its mask."""
     pd.DataFrame([row]).to_csv(folder / "marks.csv", index=False)

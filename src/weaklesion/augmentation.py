@@ -16,3 +16,8 @@ def apply_flips(batch: torch.Tensor, flips: torch.Tensor) -> torch.Tensor:
     flips = flips.to(batch.device)
     batch = torch.where(flips[:, 0, None, None, None], batch.flip(2), batch)
     return torch.where(flips[:, 1, None, None, None], batch.flip(3), batch)
+
+
+def flip_numbers(flips: torch.Tensor) -> torch.Tensor:
+    """Return the number, (N,) int64, of each drawn flip among `weaklesion.class_table.FLIPS`."""
+    return 2 * flips[:, 0].long() + flips[:, 1].long()

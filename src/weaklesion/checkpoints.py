@@ -12,6 +12,8 @@ from weaklesion.files import written_whole
 
 logger = logging.getLogger(__name__)
 
+FORMAT = 2  # of what is saved; part of the digest, so that no training resumes from another one
+
 
 def random_states(generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Return the states of all generators that a training draws from."""
@@ -52,6 +54,6 @@ def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
         logger.warning("%s cannot be read (%s): starting afresh", path, str(error)[:200])
         return None
     if state["digest"] != digest:
-        logger.warning("%s is of other settings or data: starting afresh", path)
+        logger.warning("%s is of other settings, data or format: starting afresh", path)
         return None
     return state

@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
-from weaklesion.files import written_whole
+from weaklesion.class_table import write_classes
 from weaklesion.samples import read_rows, read_samples
 
 logger = logging.getLogger(__name__)
@@ -19,10 +19,10 @@ def label_presence(
     Args:
         samples_csv: the N samples.
         target_npy: their references, (N, H, W) uint8 of 0 and 1.
-        labels_csv: written: `id, cluster`, 1 with foreground and 0 without.
+        labels_csv: written: see `weaklesion.class_table`; 1 with foreground and 0 without, under
+            every flip.
     """
     ids = list(read_samples(samples_csv).index)
-    present = [int(mask.any()) for mask in read_rows(target_npy, samples_csv, ids)]
-    with written_whole(labels_csv) as beside:
-        pd.DataFrame({"id": ids, "cluster": present}).to_csv(beside, index=False)
-    logger.info("%d of %d samples with foreground", sum(present), len(present))
+    present = np.array([int(mask.any()) for mask in read_rows(target_npy, samples_csv, ids)])
+    write_classes(labels_csv, ids, present)
+    logger.info("%d of %d samples with foreground", present.sum(), len(present))

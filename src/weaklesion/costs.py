@@ -30,8 +30,9 @@ def tabulate_cost(
 ) -> None:
     """Tabulate hours, epochs, images a second and device of each arm, with its Dice.
 
-    Hours are of the whole training, from reading the data to the last file; `saved` is by how much
-    an arm is below the co-segmentation of the same block that takes longest.
+    Hours are of the whole training, from reading the data to the last file, added up over its
+    processes if it was killed and went on (`weaklesion.training.train_arm` says what is lost then);
+    `saved` is by how much an arm is below the co-segmentation of the same block that takes longest.
 
     Args:
         runs: dataset, protocol, arm, seed, network, and the paths `run` and `scores`.

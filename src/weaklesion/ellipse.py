@@ -89,6 +89,28 @@ class Ellipse:
             angle_deg=self.angle_deg + math.degrees(size * draws[4]),
         ).canonical()
 
+    def flipped(
+        self, shape_hw: tuple[int, int], *, upside_down: bool, left_right: bool
+    ) -> "Ellipse":
+        """Return the ellipse as it appears when its image is flipped; canonical.
+
+        Args:
+            shape_hw: height and width of the image, px.
+            upside_down: whether y becomes height - 1 - y.
+            left_right: whether x becomes width - 1 - x.
+
+        >>> Ellipse(2.0, 3.0, 6.0, 4.0, 30.0).flipped((10, 20), upside_down=False, left_right=True)
+        Ellipse(cx=17.0, cy=3.0, width=6.0, height=4.0, angle_deg=150.0)
+        """
+        height, width = shape_hw
+        return Ellipse(
+            cx=width - 1 - self.cx if left_right else self.cx,
+            cy=height - 1 - self.cy if upside_down else self.cy,
+            width=self.width,
+            height=self.height,
+            angle_deg=self.angle_deg if upside_down == left_right else -self.angle_deg,
+        ).canonical()
+
     def resized(self, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> "Ellipse":
         """Return the ellipse as it appears when its image is resized, aspect ratio kept or not.
 

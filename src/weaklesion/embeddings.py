@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import torch
 
+from weaklesion.class_table import write_classes
 from weaklesion.clusters import fit_and_predict
-from weaklesion.files import write_array, written_whole
+from weaklesion.files import write_array
 from weaklesion.inference import load_network
 from weaklesion.inputs import InputFrame, normalise
 from weaklesion.samples import read_rows, read_samples
@@ -70,10 +70,13 @@ def cluster_embeddings(
 ) -> None:
     """Cluster the samples of a dataset by their embeddings, with K-means.
 
+    A flip keeps the class: it says what the image shows, which a flip does not change. The
+    embedding of the flipped image, which may lie in another cluster, is not computed.
+
     Args:
         samples_csv: the N samples, for their splits.
         embeddings_npy: of `embed_lesions`.
-        clusters_csv: written: `id, cluster`, in the samples' order.
+        clusters_csv: written: see `weaklesion.class_table`, in the samples' order.
         k: number of clusters.
         fit_on: samples that the centres are fitted to.
         seed: seed of K-means.
@@ -83,6 +86,5 @@ def cluster_embeddings(
     labels = fit_and_predict(
         read_rows(embeddings_npy, samples_csv, list(samples.index)), fitted, k, seed=seed
     )
-    with written_whole(clusters_csv) as beside:
-        pd.DataFrame({"id": samples.index, "cluster": labels}).to_csv(beside, index=False)
+    write_classes(clusters_csv, list(samples.index), labels)
     logger.info("%d clusters: %s", k, json.dumps(np.bincount(labels, minlength=k).tolist()))

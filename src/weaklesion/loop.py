@@ -34,7 +34,15 @@ CURE = "Lower learning_rate, or set precision to float32."
 
 @dataclass
 class Progress:
-    """What the loop has seen so far, and the weights that its checkpoint rule keeps."""
+    """What the loop has seen so far, and the weights that its checkpoint rule keeps.
+
+    Times add up over the processes of a training that was killed and went on: up to the last save
+    of each. What a killed process spent after its last save is lost with it and cannot be known.
+
+    Attributes:
+        seconds: seconds spent on data, steps, validation and saving.
+        earlier_s: wall seconds of the processes before this one, up to their last saves.
+    """
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = -1
@@ -45,6 +53,14 @@ class Progress:
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("data", "steps", "validation", "saving"), 0.0)
     )
+    earlier_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def wall_s(self) -> float:
+        """Return the wall seconds of the training so far, over all its processes."""
+        return self.earlier_s + time.perf_counter() - self._started
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -285,7 +301,7 @@ def _state(
         "optimizer": optimizer.state_dict(),
         "scheduler": None if scheduler is None else scheduler.state_dict(),
         "random": random_states(generator),
-        "seen": asdict(seen),
+        "seen": asdict(seen) | {"earlier_s": seen.wall_s()},
         "average": None if average is None else average.state_dict(),
     }
 
@@ -312,6 +328,8 @@ def resume(
     set_random_states(state["random"], generator)
     if average is not None:
         average.load_state_dict(state["average"])
+    read_s = seen.seconds["data"]  # by this process
     for key, value in state["seen"].items():
         setattr(seen, key, value)
+    seen.seconds["data"] += read_s
     logger.info("going on after epoch %d, from last.pt", len(seen.history))

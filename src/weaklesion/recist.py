@@ -120,6 +120,21 @@ def clicked_angle_deg(points: np.ndarray) -> float:
     return angle + 360.0 if angle < -90.0 else angle
 
 
+def flipped_clicked_angle_deg(angle_deg: float, *, upside_down: bool, left_right: bool) -> float:
+    """Return the clicked direction of the same mark in a flipped image, degrees in [-90, 270).
+
+    A clicked direction leads from the first click to the second, so that both flips together turn
+    it by 180 degrees.
+    """
+    if left_right:
+        angle_deg = 180.0 - angle_deg
+    if upside_down:
+        angle_deg = -angle_deg
+    if angle_deg < -90.0:
+        return angle_deg + 360.0
+    return angle_deg - 360.0 if angle_deg >= 270.0 else angle_deg
+
+
 @dataclass(frozen=True)
 class Measurement:
     """RECIST diameters measured on a mask.

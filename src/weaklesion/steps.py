@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from weaklesion.augmentation import apply_flips
+from weaklesion.augmentation import apply_flips, flip_numbers
 from weaklesion.inputs import InputFrame, normalise
 from weaklesion.losses import classification_loss, segmentation_loss
 from weaklesion.prompts import PromptSettings, plain_inputs, sample
@@ -59,8 +59,8 @@ def training_step(
         segmentation = segmentation_loss(logits, targets, frame, settings)
     classification = torch.zeros_like(segmentation)
     if class_logits is not None:
-        assert data.labels is not None
-        classification = classification_loss(class_logits, data.labels[index], settings)
+        labels = classes_as_flipped(data, index, draws)
+        classification = classification_loss(class_logits, labels, settings)
     loss = (
         settings.segmentation_weight * segmentation
         + settings.classification_weight * classification
@@ -72,6 +72,23 @@ def training_step(
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
     optimizer.step()
     return torch.stack([loss, segmentation, classification]).detach()
+
+
+def classes_as_flipped(
+    data: SplitData, index: torch.Tensor, flips: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the classes, (B,) int64, of a batch as it is shown to the network.
+
+    Args:
+        data: samples with classes.
+        index: (B,) int64 on the device, the samples of the batch.
+        flips: (B, 2) bool on the device, which of them are flipped; None for none.
+    """
+    if flips is None:
+        assert data.labels is not None
+        return data.labels[index]
+    assert data.flipped_labels is not None
+    return data.flipped_labels[index, flip_numbers(flips)]
 
 
 def network_outputs(

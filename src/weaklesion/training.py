@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -14,6 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
+from weaklesion.checkpoints import FORMAT
 from weaklesion.cpu_convolutions import speed_up_on_cpu
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, write_json, written_whole
@@ -42,7 +42,9 @@ def train_arm(
     """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
 
     Only the train and val splits are read. A training that was killed goes on from `last.pt` in
-    `run_dir`, bit for bit on a CPU; the file is removed at the end.
+    `run_dir`, bit for bit on a CPU; the file is removed at the end. `wall_s` of `run.json` adds up
+    the seconds of all its processes, from their start to their last save and of the last process to
+    its end; what a killed process spent after its last save is lost and cannot be known.
 
     Args:
         files: what is read.
@@ -60,7 +62,7 @@ def train_arm(
         DataError: if samples, targets and labels do not belong together, the loss is not finite,
             memory does not suffice, or `run_dir` cannot be written.
     """
-    started = time.perf_counter()
+    seen = Progress()
     device = prepare_device(settings, threads)
     if epochs_of_json is not None:
         epochs = json.loads(Path(epochs_of_json).read_text())["epochs_run"]
@@ -69,7 +71,6 @@ def train_arm(
         role.rsplit("_", 1)[0]: path for role, path in asdict(files).items() if path is not None
     }
     run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
-    seen = Progress()
     frame = InputFrame(
         side_px=read_array(files.images_npy).shape[1],
         input_px=settings.input_px,
@@ -105,7 +106,8 @@ def train_arm(
         )
         last_pt = Path(run_dir) / "last.pt"
         digest = settings_digest(
-            {key: run[key] for key in ("settings", "seed", "inputs_sha256")} | {"on": device.type}
+            {key: run[key] for key in ("settings", "seed", "inputs_sha256")}
+            | {"on": device.type, "last_pt": FORMAT}
         )
         fit(
             model,
@@ -131,7 +133,7 @@ def train_arm(
             "threads": threads,
             "images_per_second": len(seen.history) * len(train.ids) / seen.seconds["steps"],
             "seconds": seen.seconds,
-            "wall_s": time.perf_counter() - started,
+            "wall_s": seen.wall_s(),
             "peak_memory_bytes": peak_memory_bytes(),
             "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated()
             if device.type == "cuda"

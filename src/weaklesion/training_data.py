@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
+from weaklesion.class_table import FLIPS, read_classes
 from weaklesion.errors import DataError
 from weaklesion.inputs import InputFrame
 from weaklesion.prompts import ellipse_rows
@@ -24,7 +24,8 @@ class TrainingFiles:
         samples_csv: their samples.
         target_npy: (M, side, side) uint8 of 0 and 1, or of 0 to 255 where they are soft.
         target_ids_csv: `id` of each of the M targets.
-        clusters_csv: `id, cluster`; for networks with classes, and for pairs within a cluster.
+        clusters_csv: classes (`weaklesion.class_table`), for networks with classes and for pairs
+            within a cluster.
         weights_pth: verified ImageNet weights of the encoder; None to start from scratch.
         ellipses_csv: ellipses of the marks, for networks that see them; or None.
         start_safetensors: network of another run, whose encoder the training starts from; or None.
@@ -51,6 +52,8 @@ class SplitData:
         labels: (N,) int64 clusters, or None.
         prompts: (N, 5) float32 ellipses of the marks, px (`weaklesion.prompts`), or None. Images
             and targets are then in the source's pixels.
+        flipped_labels: (N, 4) int64 clusters under each flip, in the order of
+            `weaklesion.class_table.FLIPS`, or None where no training with classes flips images.
     """
 
     ids: list[str]
@@ -58,6 +61,7 @@ class SplitData:
     targets: torch.Tensor
     labels: torch.Tensor | None
     prompts: torch.Tensor | None = None
+    flipped_labels: torch.Tensor | None = None
 
 
 def load_split(
@@ -91,7 +95,9 @@ def load_split(
             f"{files.target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
             "Make the supervision again."
         )
-    labels = _labels(files.clusters_csv, ids, settings) if settings.needs_clusters else None
+    labels = None
+    if settings.needs_clusters:
+        labels = torch.tensor(_labels(files.clusters_csv, ids, settings), device=device)
     if settings.prompt is not None:
         return SplitData(
             ids,
@@ -104,7 +110,8 @@ def load_split(
         ids,
         frame.load_images(images, device),
         frame.load_targets(targets, device, soft=settings.soft_targets),
-        None if labels is None else torch.tensor(labels, device=device),
+        None if labels is None else labels[:, 0].contiguous(),
+        flipped_labels=labels if settings.flips_classes else None,
     )
 
 
@@ -143,14 +150,14 @@ def load_prompts(
 def _labels(
     clusters_csv: str | Path | None, ids: list[str], settings: TrainingSettings
 ) -> np.ndarray:
-    """Return the cluster of each sample."""
+    """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`."""
     if clusters_csv is None:
         raise DataError(f"{settings.model} needs clusters, and none are given.")
-    clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    clusters = read_classes(clusters_csv, list(FLIPS) if settings.flips_classes else ["cluster"])
     missing = [name for name in ids if name not in clusters.index]
     if missing:
         raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
-    labels = clusters[ids].to_numpy()
+    labels = clusters.loc[ids].to_numpy()
     below = settings.num_classes or np.inf
     if labels.min() < 0 or labels.max() >= below:
         raise DataError(

@@ -191,6 +191,11 @@ class TrainingSettings:
         """Whether training reads the clusters, as classes or to draw pairs."""
         return self.num_classes is not None or (self.is_paired and self.pairs == "cluster")
 
+    @property
+    def flips_classes(self) -> bool:
+        """Whether training reads the classes of flipped samples, beside those as they are."""
+        return self.num_classes is not None and self.augmentation == "flips"
+
 
 def with_choice(settings: TrainingSettings, choice_json: str | Path | None) -> TrainingSettings:
     """Return settings with the warp that was chosen (`weaklesion.warp_choice`), if one was."""

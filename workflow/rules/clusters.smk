@@ -5,6 +5,7 @@ rule cluster_lesions:
     """Cluster the lesions of one dataset by their ellipses."""
     input:
         samples=PATCHES / "samples.csv",
+        images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
         code=module_files("clusters"),
     output:

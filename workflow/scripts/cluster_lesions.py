@@ -7,6 +7,7 @@ from weaklesion.clusters import cluster_lesions
 with logged(snakemake.log[0]):
     cluster_lesions(
         samples_csv=snakemake.input.samples,
+        images_npy=snakemake.input.images,
         ellipses_csv=snakemake.input.ellipses,
         clusters_csv=snakemake.output.clusters,
         quality_json=snakemake.output.quality,
