@@ -166,6 +166,16 @@ def test_sweep_with_known_answers(make_run, published, tmp_path):
     assert "Number of clusters K" in drawn
     assert "chosen by validation: 5 (loss), 20 (Dice)" in drawn
     assert "by test: 45 (+10.00 points against 5); by the paper: 45" in drawn
+    assert "2 seeds; band: 95 % interval" in drawn
+    tabulate_sweep(runs=[run for run in runs if run["seed"] == 1], **given)
+    plot_sweep(
+        table_csv=tmp_path / "t.csv",
+        over="k",
+        own={"ham10k": {"p": 45}},
+        title="Figure 2",
+        figures=[tmp_path / "f.svg"],
+    )
+    assert "1 seed; no interval: one seed" in (tmp_path / "f.svg").read_text()
     with pytest.raises(DataError, match="missing"):
         tabulate_sweep(runs=[runs[0] | {"seed": 3}, *runs[1:]], **given)
     told = json.loads(runs[0]["run"].read_text()) | {"kept_epoch": 3}

@@ -53,7 +53,8 @@ def plot_sweep(
         title: the figure's title.
         figures: files to write.
     """
-    blocks = list(pd.read_csv(table_csv).groupby(["dataset", "protocol"], sort=False))
+    table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
+    blocks = list(table.groupby(["dataset", "protocol"], sort=False))
     protocols = {protocol for (_, protocol), _ in blocks}
     columns = len(protocols) if len(protocols) > 1 else len(blocks)
     rows = math.ceil(len(blocks) / columns)
@@ -74,10 +75,11 @@ def plot_sweep(
             _set_ticks(axis, block[over], over)
         handles, labels = axes.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncol=3, frameon=False)
-        seeds = min(block["n_seeds"].min() for _, block in blocks)
+        seeds = table["n_seeds"].min()
+        has_band = table["ci_low"].notna().any()
+        band = "band: 95 % interval" if has_band else f"no interval: {table['unknown'].iloc[0]}"
         figure.suptitle(
-            f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; band: 95 % interval",
-            fontsize="medium",
+            f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; {band}", fontsize="medium"
         )
         save(figure, figures)
 
