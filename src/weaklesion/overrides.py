@@ -9,7 +9,7 @@ Uses only what Snakemake itself needs, because it is read wherever Snakemake run
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -27,7 +27,7 @@ SCALARS = {
 class _CoreLoader(yaml.SafeLoader):
     """Loader of YAML with the scalars above."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
 for _kind, _pattern in SCALARS.items():
@@ -40,7 +40,7 @@ def parse_overrides(entries: Iterable[str]) -> dict[str, Any]:
     """Parse what `--config` was given.
 
     Args:
-        entries: each `key=value`, the value in YAML; later ones add to earlier ones of the same key.
+        entries: each `key=value`, the value in YAML; later ones add to earlier ones of a key.
 
     Returns:
         Nested settings. A value that is no YAML is a string.
@@ -62,6 +62,6 @@ def parse_overrides(entries: Iterable[str]) -> dict[str, Any]:
 
 def _parse(text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_CoreLoader)  # noqa: S506, a safe loader
+        return yaml.load(text, Loader=_CoreLoader)
     except yaml.YAMLError:
         return text

@@ -10,7 +10,6 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-ROOT = PACKAGE.parents[1]
 
 # Their changes cannot move a result: messages, progress, bookkeeping.
 UNTRACKED = frozenset({"__init__", "errors", "files", "progress", "provenance"})
@@ -42,10 +41,10 @@ def module_files(*modules: str) -> list[str]:
             raise ValueError(f"module: there is no weaklesion.{name}")
         found[name] = path
         todo += _imports(path)
-    return sorted(path_from_here(path) for path in found.values())
+    return sorted(path_from_here(path, PACKAGE.parents[1]) for path in found.values())
 
 
-def path_from_here(path: str | Path, root: str | Path = ROOT) -> str:
+def path_from_here(path: str | Path, root: str | Path) -> str:
     """Return the path of a file of the workflow's folder as an input of a rule.
 
     It is relative where the working directory is the workflow's folder, lies inside it, beside it

@@ -27,9 +27,12 @@ LOGS = RESULTS / "logs"
 BENCHMARKS = RESULTS / "benchmarks"
 
 
-PUBLISHED_NUMBERS = path_from_here(
-    Path(workflow.basedir) / "workflow/resources/published_numbers.yaml"
-)
+def shipped_file(path):
+    """A file of the workflow's folder, as an input of a rule."""
+    return path_from_here(Path(workflow.basedir) / path, workflow.basedir)
+
+
+PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
 
 
 wildcard_constraints:
@@ -601,8 +604,7 @@ def traits_of_item(item):
 
 def templates(*names):
     """Templates of the package's pages."""
-    folder = Path(workflow.basedir) / "src/weaklesion/templates"
-    return [path_from_here(folder / f"{name}.html") for name in names]
+    return [shipped_file(f"src/weaklesion/templates/{name}.html") for name in names]
 
 
 FIGURES = [
