@@ -20,6 +20,7 @@ STUDY = {
     "select": {"items": ["table1"], "datasets": ["phantom_ham10k"]},
 }
 FILES = ("--configfile", "workflow/studies/demo.yaml", "tiny.yaml")
+COMMAND = ("table1", *FILES, "study.yaml")
 RUN = "results/moved/phantom_ham10k/demo/runs/a1/seed-1"
 
 
@@ -74,39 +75,46 @@ def test_what_is_fetched_first_is_not_fetched_again(cloned):
     assert "fetch_slices" not in plan
 
 
-@pytest.fixture(scope="module")
-def interrupted(cloned):
-    """The clone, in which a study was stopped by Ctrl-C while it trained."""
-    output = cloned / "output"
+def interrupt(folder, command, watched):
+    """Start Snakemake, and press Ctrl-C as soon as there is a file."""
+    output = folder / "output"
     with output.open("w") as stream:
         running = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "table1", *FILES, "study.yaml"],
+            [sys.executable, "-m", "snakemake", *command],
             stdout=stream,
             stderr=subprocess.STDOUT,
-            cwd=cloned,
-            env=environment(cloned.parent),
+            cwd=folder,
+            env=environment(folder.parent),
             start_new_session=True,
         )
         try:
             deadline = time.monotonic() + 600
-            while not (cloned / RUN / "last.pt").exists():
+            while not watched.exists():
                 assert running.poll() is None, output.read_text()[-6000:]
                 assert time.monotonic() < deadline
-                time.sleep(0.05)
+                time.sleep(0.002)
             os.killpg(running.pid, signal.SIGINT)  # as a terminal does, to all processes
             running.wait(timeout=120)
         finally:
             running.kill()
     assert running.returncode != 0
+
+
+@pytest.fixture(scope="module")
+def interrupted(cloned):
+    """The clone, in which a study was stopped by Ctrl-C twice, and run again to its end."""
+    patches = cloned / "results/moved/phantom_ham10k/demo/patches/images.npy"
+    interrupt(cloned, COMMAND, patches)
+    # without the default profile Snakemake would stop here
+    plain = ("--workflow-profile", "none", "--cores", "1")
+    assert "IncompleteFilesException" in snakemake(cloned, *COMMAND, *plain, expect=1)
+    interrupt(cloned, COMMAND, cloned / RUN / "last.pt")
     assert not (cloned / RUN / "run.json").exists()
+    snakemake(cloned, *COMMAND)
     return cloned
 
 
 def test_after_ctrl_c_the_same_command_goes_on(interrupted):
-    command = ("table1", *FILES, "study.yaml")
-    plain = ("--workflow-profile", "none", "--cores", "1")
-    assert "IncompleteFilesException" in snakemake(interrupted, *command, *plain, expect=1)
-    snakemake(interrupted, *command)
     assert (interrupted / "results/moved/tables/table1.csv").is_file()
     log = interrupted / "results/moved/logs/train_arm/phantom_ham10k-demo-a1-1.log"
     assert "going on after epoch" in log.read_text()
@@ -114,11 +122,9 @@ def test_after_ctrl_c_the_same_command_goes_on(interrupted):
 
 def test_in_a_clone_that_was_moved_nothing_runs_again(interrupted):
     """Nor in a copy with its times and hidden files; with another file of code all of it does."""
-    command = ("table1", *FILES, "study.yaml")
-    snakemake(interrupted, *command)
     moved = interrupted.parent / "elsewhere/deeper/there"
     shutil.copytree(interrupted, moved, symlinks=True)
-    assert "Nothing to be done" in snakemake(moved, "-n", *command)
+    assert "Nothing to be done" in snakemake(moved, "-n", *COMMAND)
     code = moved / "src/weaklesion/recist.py"
     code.write_text(code.read_text() + "\n# changed\n")
-    assert "make_patches" in snakemake(moved, "-n", "--quiet", "rules", *command)
+    assert "make_patches" in snakemake(moved, "-n", "--quiet", "rules", *COMMAND)

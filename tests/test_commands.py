@@ -253,3 +253,12 @@ def test_the_default_profile_leaves_the_others_what_they_say(options, cores):
     slurm = any("slurm" in option for option in options)
     expected = [cores, "slurm" if slurm else None, 100 if slurm else None, True, True, slurm]
     assert json.loads(said) == expected
+
+
+def test_clean_leaves_what_is_tracked(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "results/demo/tables").mkdir(parents=True)
+    (tmp_path / "results/.hidden").touch()
+    shutil.copy(ROOT / "results/README.md", tmp_path / "results")
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["README.md"]
