@@ -223,7 +223,7 @@ def published(root):
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Write one run's scores and run.json; return its description."""
+    """Write one run's scores, run.json and history; return its description."""
 
     def make(
         arm,
@@ -238,6 +238,7 @@ def make_run(tmp_path):
         encoder="resnet101",
         classes=None,
         parameters=1,
+        val=(0.5, 0.5),
     ):
         run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
         rows = [
@@ -261,6 +262,7 @@ def make_run(tmp_path):
             "threads": 1,
             "wall_s": 3600 * hours,
             "epochs_run": 10 * seed,
+            "kept_epoch": 1,
             "images_per_second": 100.0,
             "peak_gpu_memory_bytes": 2**31,
             "code": {"commit": "0123456789abcdef", "dirty": False},
@@ -271,11 +273,15 @@ def make_run(tmp_path):
             "num_parameters": parameters,
         }
         (folder / "run.json").write_text(json.dumps(told))
+        history = {"epoch": [0, 1, 2], "val_segmentation_loss": [9.0, val[0], 8.0]}
+        history["val_dice"] = [0.1, val[1], 0.2]
+        pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
         return {
             **run,
             "network": "resnet101, ImageNet weights",
             "scores": folder / "scores.csv",
             "run": folder / "run.json",
+            "history": folder / "history.csv",
         }
 
     return make

@@ -65,8 +65,8 @@ def test_plan_of_the_full_reproduction(config):
         "table7": 3 * 2 * 5,
         "parameters": 0,
         "table8": 0,
-        "figure2": (9 + 8 + 9) * 5,  # K_opt is Table 1's
-        "figure5": 6 * 5,
+        "figure2": 2 * (9 + 8 + 9) * 5,  # K_opt is Table 1's
+        "figure5": 2 * 6 * 5,
         "controls": 3 * 2 * 3 * 5,
         "gap": 2 * 5,  # a1_dense
         "refined": 3 * 2 * 5 + 5,  # and a1_dense on DeepLesion
@@ -76,7 +76,7 @@ def test_plan_of_the_full_reproduction(config):
         "prompted_samples": 6 * 5,
         "attribution": 390,
     }
-    assert len(seen) == sum(added.values()) == 1237 + 70
+    assert len(seen) == sum(added.values()) == 1237 + 160 + 70
     robust = set(trainings_of(config, ["mark_noise3", "mark_noise6"])) - seen
     assert {run.arm for run in robust} == {"prompted_refined_robust"}
     assert len(robust) == 5

@@ -13,10 +13,11 @@ from weaklesion.answers import tabulate_answers
 from weaklesion.attribution import tabulate_attribution
 from weaklesion.costs import tabulate_cost
 from weaklesion.errors import DataError
-from weaklesion.figures import plot_cost, plot_sweep
+from weaklesion.figures import plot_cost
 from weaklesion.parameters import tabulate_parameters
 from weaklesion.policies import tabulate_policies
-from weaklesion.published import printed_cells, printed_gain, read_published
+from weaklesion.published import printed_cells, printed_choice, printed_gain, read_published
+from weaklesion.sweep_figure import plot_sweep
 from weaklesion.sweeps import tabulate_sweep
 
 POLICY = "worst_possible"
@@ -122,35 +123,63 @@ def test_accuracy_with_known_answers(published, tmp_path):
     assert test["published"] == printed
 
 
-def test_sweep_with_known_answers(make_run, tmp_path):
-    runs = [make_run(arm, seed, [dice, dice]) for arm, dice in (("a1l~k5", 0.7), ("a1l", 0.8))
-            for seed in (1, 2)]  # fmt: skip
+def test_sweep_with_known_answers(make_run, published, tmp_path):
+    """Three values of K: the test set chooses 45, validation 20 by its Dice and 5 by its loss."""
+    made = {"a1l~k5": (0.7, (0.1, 0.80)), "a1l~k20": (0.75, (0.2, 0.90)), "a1l": (0.8, (0.3, 0.85))}
+    runs = [
+        make_run(arm, seed, [dice, dice], val=(val[0], val[1] + shift))
+        for arm, (dice, val) in made.items()
+        for seed, shift in ((1, -0.01), (2, 0.01))
+    ]
     points = [
         {"dataset": "ham10k", "protocol": "p", "arm": "a1l", "value": 45},
         {"dataset": "ham10k", "protocol": "p", "arm": "a1l~k5", "value": 5},
+        {"dataset": "ham10k", "protocol": "p", "arm": "a1l~k20", "value": 20},
     ]
     given = {
         "points": points,
         "over": "k",
         "undefined": {"p": POLICY},
+        "published_yaml": published,
+        "published_datasets": {"ham10k": "HAM10K"},
         "table_csv": tmp_path / "t.csv",
     }
     tabulate_sweep(runs=runs, **given)
-    table = pd.read_csv(tmp_path / "t.csv")
-    assert table["k"].tolist() == [5, 45]
-    assert table["mean"].tolist() == pytest.approx([70, 80])
-    assert table["n_seeds"].tolist() == [2, 2]
+    table = pd.read_csv(tmp_path / "t.csv").set_index("k")
+    assert table["mean"].to_dict() == pytest.approx({5: 70, 20: 75, 45: 80})
+    assert table["n_seeds"].tolist() == [2, 2, 2]
+    # of the kept epoch, not of the last or the best
+    assert table["val_loss"].to_dict() == pytest.approx({5: 0.1, 20: 0.2, 45: 0.3})
+    assert table["val_dice"].to_dict() == pytest.approx({5: 80, 20: 90, 45: 85})
+    assert table["val_dice_std"].to_numpy() == pytest.approx(math.sqrt(2), rel=1e-5)
+    for chooser, value in (("validation_loss", 5), ("validation_dice", 20), ("test", 45)):
+        assert table.index[table[f"chosen_by_{chooser}"]].tolist() == [value]
+    assert (table["paper_value"] == 45).all()
     plot_sweep(
         table_csv=tmp_path / "t.csv",
         over="k",
-        own={"ham10k": 45},
+        own={"ham10k": {"p": 45}},
         title="Figure 2",
         figures=[tmp_path / "f.svg", tmp_path / "f.png"],
     )
-    assert "Number of clusters K" in (tmp_path / "f.svg").read_text()
-    runs[0] = runs[0] | {"seed": 3}
+    drawn = (tmp_path / "f.svg").read_text()
+    assert "Number of clusters K" in drawn
+    assert "chosen by validation: 5 (loss), 20 (Dice)" in drawn
+    assert "by test: 45 (+10.00 points against 5); by the paper: 45" in drawn
     with pytest.raises(DataError, match="missing"):
+        tabulate_sweep(runs=[runs[0] | {"seed": 3}, *runs[1:]], **given)
+    told = json.loads(runs[0]["run"].read_text()) | {"kept_epoch": 3}
+    runs[0]["run"].write_text(json.dumps(told))
+    with pytest.raises(DataError, match="epoch 3, whose network was kept, is not in it"):
         tabulate_sweep(runs=runs, **given)
+
+
+def test_a_setting_that_the_paper_did_not_choose(published):
+    numbers = read_published(published)
+    assert printed_choice(numbers, "k", "LiTS") == numbers["K_opt"]["LiTS"]
+    assert printed_choice(numbers, "alpha", "HAM10K") == 50
+    assert math.isnan(printed_choice(numbers, "samples", "HAM10K"))
+    assert math.isnan(printed_choice(numbers, "alpha", "LiTS_liver"))
 
 
 def test_attribution_with_known_answers(make_run, tmp_path):

@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT
 from test_workflow_items import OF_OTHER_PAPERS
 
-from workflow import snakemake
+from workflow import planned, snakemake
 
 PAPERS = ("agarwal2020", "cmunet", "three_papers")
 STUDIES = [ROOT / f"workflow/studies/{name}.yaml" for name in PAPERS]
@@ -48,6 +48,18 @@ def test_tables_beside_the_published_values(papers):
 
 def test_rules_that_no_item_of_the_paper_needs_have_run(papers):
     assert {path.name for path in (papers / "logs").iterdir()} >= OF_OTHER_PAPERS
+
+
+@pytest.mark.parametrize(("name", "figures"), [("agarwal2020", 2), ("cmunet", 1)])
+def test_contours_are_a_target_and_of_the_study(tmp_path, name, figures):
+    for target in (["contours"], []):
+        jobs = planned(tmp_path, *target, "--configfile", ROOT / f"workflow/studies/{name}.yaml")
+        assert jobs["plot_contours"] == figures
+
+
+def test_contours_of_the_tables_that_have_them(papers):
+    drawn = {path.name for path in (papers / "figures").glob("contours.*")}
+    assert drawn == {"contours.phantom_deeplesion.agarwal.png", "contours.phantom_liver.cmu.png"}
 
 
 def test_partners_share_one_network_and_differ(papers):

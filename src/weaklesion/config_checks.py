@@ -11,9 +11,22 @@ from weaklesion.arms import (
     training_settings,
 )
 from weaklesion.errors import DataError
-from weaklesion.experiments import KINDS, ORIGINS, experiment_of, items_of, runs_of, trainings_of
+from weaklesion.experiments import (
+    KINDS,
+    ORIGINS,
+    drawn_arms,
+    experiment_of,
+    items_of,
+    runs_of,
+    trainings_of,
+)
 from weaklesion.switches import Config, check_known, protocol_settings
 from weaklesion.training_settings import TrainingSettings
+
+SCORED_KINDS = tuple(
+    kind for kind in KINDS if kind not in ("parameters", "accuracy", "mark_agreement")
+)
+DRAWN_KINDS = ("scores", "mark_agreement")
 
 
 def check_config(config: Config) -> None:
@@ -68,6 +81,8 @@ def check_config(config: Config) -> None:
             check_known("figures.ranked_by", ranked_by, experiment["arms"])
         if experiment["kind"] in ("scores", "policies", "attribution"):
             check_known(f"experiments.{item}.baseline", experiment["baseline"], experiment["arms"])
+        _check_references(config, item)
+        _check_drawn_arms(config, item)
         if experiment["kind"] == "gap":
             own = config["experiments"][item]
             if set(own["arms"]) == set(own["against"]) and len(own["arms"]) == 1:
@@ -95,6 +110,47 @@ def check_config(config: Config) -> None:
                 if settings["weights"] == "imagenet":
                     files = config["imagenet_weights"]["files"]
                     check_known("encoder (with weights: imagenet)", settings["encoder"], files)
+
+
+def _check_references(config: Config, item: str) -> None:
+    """Check that a group's own masks are compared with dense masks, or with marks and named so."""
+    experiment = experiment_of(config, item)
+    kind = experiment["kind"]
+    for name in experiment["datasets"]:
+        dataset = config["datasets"][name]
+        dense = dataset["reference"] == "dense"
+        if dataset["loader"] == "custom" and not dense and kind in SCORED_KINDS:
+            raise DataError(
+                f"config: experiments.{item}: {name} has no dense masks (reference: grabcut), and"
+                f" an item of kind {kind} would rank its arms by a mask that is made from the"
+                " mark. Set kind: mark_agreement; or, where the table of marks has a column mask,"
+                f" datasets.{name}.reference: dense."
+            )
+        if dense and kind == "mark_agreement":
+            raise DataError(
+                f"config: experiments.{item}: {name} has dense masks (reference: dense). Set kind:"
+                " scores, which compares with them."
+            )
+
+
+def _check_drawn_arms(config: Config, item: str) -> None:
+    """Check which arms of an item are drawn over test images."""
+    experiment = experiment_of(config, item)
+    if not experiment.get("contours", False):
+        return
+    if experiment["kind"] not in DRAWN_KINDS:
+        raise DataError(
+            f"config: experiments.{item}.contours: for items of kind {' or '.join(DRAWN_KINDS)},"
+            f" not {experiment['kind']}. Leave it out."
+        )
+    drawn = drawn_arms(config, item)
+    for arm in drawn:
+        check_known(f"experiments.{item}.contours", arm, experiment["arms"])
+    if not any(has_network(config, arm) for arm in drawn):
+        raise DataError(
+            f"config: experiments.{item}.contours: at least one arm needs a network, because test"
+            " images are chosen by it."
+        )
 
 
 def _check_mark_keys(config: Config, arm: str) -> None:

@@ -15,6 +15,7 @@ from weaklesion.arms import (
     protocol_with_runs,
     swept_arm,
     training_settings,
+    warp_arm,
 )
 from weaklesion.switches import (
     FLIP,
@@ -34,6 +35,7 @@ KINDS = (
     "gap",
     "policies",
     "answers",
+    "mark_agreement",
 )
 DIGITS = "0123456789."  # of the value that ends a variant's name
 ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys of an arm that name another
@@ -160,6 +162,49 @@ def experiment_of(config: Config, item: str) -> dict[str, Any]:
     return experiment
 
 
+def drawn_arms(config: Config, item: str) -> list[str]:
+    """Return the arms of an item whose contours are drawn over test images.
+
+    Those that the item lists in `contours`; with `contours: true` all of its arms but the fixed
+    ellipse, which is the same on every image; none without.
+    """
+    experiment = experiment_of(config, item)
+    chosen = experiment.get("contours", False)
+    if isinstance(chosen, list):
+        return list(chosen)
+    return [
+        arm
+        for arm in experiment["arms"]
+        if chosen and arm_definition(config, arm)["target"] != "fixed_ellipse"
+    ]
+
+
+def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
+    """Return which constants of an item's arms are chosen by recovery (`weaklesion.recovery`).
+
+    Returns:
+        dataset, protocol, `of`: `pseudo-masks`, or the arm whose warp is chosen; `constant`, its
+        name; and `used_by`, the arms that take the choice, or whose networks the item's arms use.
+    """
+    used_by: dict[tuple[str, str, str, str], dict[str, None]] = {}
+    for dataset in experiment_of(config, item)["datasets"]:
+        for protocol, arm in cells_of(config, item, dataset):
+            name = arm_definition(config, arm).get("network_of") or arm
+            if arm_definition(config, name)["target"] == "refined":
+                place = dataset, protocol, "pseudo-masks", "prior_weight"
+                used_by.setdefault(place, {})[name] = None
+            warped = (
+                warp_arm(config, dataset, protocol, name) if has_network(config, name) else None
+            )
+            if warped is not None:
+                used_by.setdefault((dataset, protocol, warped, "max_amplitude"), {})[name] = None
+    keys = ("dataset", "protocol", "of", "constant")
+    return [
+        dict(zip(keys, place, strict=True)) | {"used_by": list(names)}
+        for place, names in used_by.items()
+    ]
+
+
 def items_of(config: Config, *kinds: str) -> list[str]:
     """Return the items of some kinds that the study selects and has datasets for."""
     chosen = config["select"]["items"]
@@ -239,13 +284,15 @@ def sweep_points(config: Config, item: str) -> list[dict[str, Any]]:
     ]
 
 
-def own_values(config: Config, item: str) -> dict[str, float]:
-    """Return for each dataset the value that the arm of a sweep has elsewhere."""
+def own_values(config: Config, item: str) -> dict[str, dict[str, float]]:
+    """Return for each dataset and protocol the value that the arm of a sweep has elsewhere."""
     experiment = experiment_of(config, item)
+    arm, over = experiment["arms"][0], experiment["over"]
     return {
-        dataset: own_value(
-            config, dataset, experiment["protocols"][0], experiment["arms"][0], experiment["over"]
-        )
+        dataset: {
+            protocol: own_value(config, dataset, protocol, arm, over)
+            for protocol in experiment["protocols"]
+        }
         for dataset in experiment["datasets"]
     }
 

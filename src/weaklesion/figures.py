@@ -38,6 +38,20 @@ def arm_colors(arms: Sequence[str]) -> dict[str, Any]:
     return {arm: PALETTE[index % len(PALETTE)] for index, arm in enumerate(arms)}
 
 
+def distinct_colors(arms: Sequence[str], all_arms: Sequence[str]) -> dict[str, Any]:
+    """Return colours that tell the arms of one figure apart.
+
+    They are those of all other figures, where each of these arms has one that no other arm has;
+    else the palette's first ones.
+
+    Args:
+        arms: arms of the figure, at most as many as the palette has colours.
+        all_arms: all arms of the configuration, in its order.
+    """
+    has_own = set(arms) <= set(all_arms[: len(PALETTE)])
+    return arm_colors(all_arms if has_own else arms)
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the project's style; text stays text in SVG, and files do not carry the date."""
@@ -120,6 +134,7 @@ def plot_contours(
     images_npy: str | Path,
     reference_npy: str | Path,
     reference_ids_csv: str | Path,
+    reference_name: str,
     samples_csv: str | Path,
     channel_order: str,
     all_arms: Sequence[str],
@@ -132,12 +147,14 @@ def plot_contours(
     """Draw test images with the contours of the reference and of each arm.
 
     A row each: the worst of one arm's Dice, those about its median, its best, and those on which
-    the networks differ most.
+    the networks differ most. An image for which that arm's Dice is undefined, because reference and
+    prediction are empty, is not drawn.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         reference_npy: (N, H, W) uint8 of 0 and 1.
         reference_ids_csv: `id` of each reference.
+        reference_name: what the references are, for the legend.
         samples_csv: the N samples.
         channel_order: `rgb` or `bgr`, of the patches; `center` shows the middle channel in grey.
         all_arms: all arms of the configuration, for their colours.
@@ -156,31 +173,18 @@ def plot_contours(
     images = read_rows(images_npy, samples_csv, chosen)
     references = read_rows(reference_npy, reference_ids_csv, chosen)
     masks = {arm["arm"]: read_rows(arm["predictions"], arm["ids"], chosen) for arm in arms}
-    colors = arm_colors(all_arms)
-    rows, columns = len(cases), len(chosen) // len(cases)
-    height_in = 2.4 * references[0].shape[0] / references[0].shape[1] + 0.4  # with a title
+    colors = distinct_colors([arm["arm"] for arm in arms], all_arms)
     with style():
-        figure, axes = plt.subplots(
-            rows,
-            columns,
-            figsize=(2.4 * columns, height_in * rows + 1.1),
-            squeeze=False,
-            layout="constrained",
-        )
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for axis, case in zip(axes[:, 0], cases, strict=True):
-            lines = textwrap.fill(case, max(20, *map(len, case.split())))
-            axis.text(-0.06, 0.5, lines, rotation=90, va="center", ha="right",
-                      multialignment="center", transform=axis.transAxes)  # fmt: skip
+        figure, axes = case_grid(cases, images[0].shape)
         for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=True)):
             show(axis, images[index], channel_order)
             outline(axis, references[index], REFERENCE_COLOR, 2.2)
             for arm in arms:
                 outline(axis, masks[arm["arm"]][index], colors[arm["arm"]], 1.2)
-            scores = " ".join(f"{dice[arm['arm']][sample_id]:.2f}" for arm in arms)
+            values = [dice[arm["arm"]][sample_id] for arm in arms]
+            scores = " ".join("none" if math.isnan(value) else f"{value:.2f}" for value in values)
             axis.set_title(f"{sample_id}\n{scores}", fontsize=7)
-        handles = [Line2D([], [], color="0.75", lw=2.2, label="reference (white)")]
+        handles = [Line2D([], [], color="0.75", lw=2.2, label=f"{reference_name} (white)")]
         handles += [Line2D([], [], color=colors[arm["arm"]], label=arm["arm"]) for arm in arms]
         figure.legend(handles=handles, loc="outside lower center", ncol=len(handles), frameon=False)
         names = ", ".join(arm["arm"] for arm in arms)
@@ -188,17 +192,46 @@ def plot_contours(
         save(figure, figures)
 
 
+def case_grid(
+    cases: Mapping[str, Sequence[str]], image_shape: tuple[int, ...]
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its (cases, images) axes for images, a labelled row a case.
+
+    Args:
+        cases: label to the ids of its images, equally many of each.
+        image_shape: height and width of an image, px, first.
+    """
+    rows, columns = len(cases), len(next(iter(cases.values())))
+    height_in = 2.4 * image_shape[0] / image_shape[1] + 0.4  # with a title
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.4 * columns, height_in * rows + 1.1),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, case in zip(axes[:, 0], cases, strict=True):
+        lines = textwrap.fill(case, max(20, *map(len, case.split())))
+        axis.text(-0.06, 0.5, lines, rotation=90, va="center", ha="right",
+                  multialignment="center", transform=axis.transAxes)  # fmt: skip
+    return figure, axes
+
+
 def choose_cases(dice: pd.DataFrame, ranked_by: str, per_case: int) -> dict[str, list[str]]:
     """Choose samples to show, by a stated rule.
 
     Args:
-        dice: Dice of each sample (rows) and network (columns).
+        dice: Dice of each sample (rows) and network (columns); samples for which that of
+            `ranked_by` is undefined are not chosen.
         ranked_by: arm by which the worst, the middle and the best are told.
         per_case: samples a case; fewer where there are not as many.
 
     Returns:
         Case to sample ids; a sample may stand for more than one.
     """
+    dice = dice[dice[ranked_by].notna()]
     order = dice[ranked_by].sort_values(kind="stable").index
     count = min(per_case, len(order))
     middle = (len(order) - count) // 2
@@ -235,60 +268,6 @@ def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
         )
     axis.set_xlim(-0.5, mask.shape[1] - 0.5)
     axis.set_ylim(mask.shape[0] - 0.5, -0.5)
-
-
-SWEPT = {
-    "k": "Number of clusters K",
-    "alpha": "Weight of the segmentation loss, alpha",
-    "samples": "Number of training images",
-}
-
-
-def plot_sweep(
-    *,
-    table_csv: str | Path,
-    over: str,
-    own: Mapping[str, float],
-    title: str,
-    figures: Sequence[str | Path],
-) -> None:
-    """Plot the test Dice against a setting that was swept, with intervals.
-
-    Args:
-        table_csv: a row a point, see `weaklesion.sweeps`.
-        over: `k`, `alpha` or `samples`.
-        own: dataset to the value that the arm itself has; infinite for all samples.
-        title: the figure's title.
-        figures: files to write.
-    """
-    table = pd.read_csv(table_csv)
-    blocks = list(table.groupby(["dataset", "protocol"], sort=False))
-    with style():
-        figure, axes = plt.subplots(
-            1, len(blocks), figsize=(4.6 * len(blocks), 3.8), squeeze=False, layout="constrained"
-        )
-        for axis, ((dataset, protocol), block) in zip(axes.flat, blocks, strict=True):
-            axis.fill_between(
-                block[over], block["ci_low"], block["ci_high"], color=PALETTE[0], alpha=0.2, lw=0
-            )
-            axis.plot(block[over], block["mean"], marker="o", color=PALETTE[0])
-            if math.isfinite(own[str(dataset)]):
-                axis.axvline(own[str(dataset)], color="0.4", ls="--", lw=1)
-            axis.set(xlabel=SWEPT[over], ylabel="Test Dice, %", title=f"{dataset}, {protocol}")
-            if over != "k":
-                axis.set_xscale("log")
-                ticks = sorted(set(block[over]))
-                axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=45)
-                axis.set_xticks([], minor=True)
-            else:
-                axis.xaxis.get_major_locator().set_params(integer=True)
-        seeds = min(block["n_seeds"].min() for _, block in blocks)
-        figure.suptitle(
-            f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; band: 95 % interval over groups;"
-            " dashed: the value of the other tables",
-            fontsize="medium",
-        )
-        save(figure, figures)
 
 
 def plot_cost(

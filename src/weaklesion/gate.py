@@ -55,18 +55,28 @@ def answer(
     if own is None:
         own, agreement = np.zeros(logits.shape, dtype=bool), 0.0
     else:
-        agreement = _agreement(own, ellipse)
+        agreement = mask_agreement(own, ellipse)
     if gate is not None and agreement < gate:
         return Answer(draw_ellipse(ellipse, own.shape), own, agreement, False)
     moved = make_consistent(logits, ellipse) if consistent else None
     return Answer(own if moved is None else moved > 0, own, agreement, True)
 
 
-def _agreement(own: np.ndarray, ellipse: Ellipse) -> float:
+def mask_agreement(mask: np.ndarray, ellipse: Ellipse) -> float:
+    """Return how well a mask agrees with a mark, 0 to 1: the overlap of their ellipses.
+
+    Of a mark of a few px, and of a mask that is too small for an ellipse, it is the overlap of the
+    mask with the drawn mark; of an empty mask it is 0.
+
+    Args:
+        mask: (H, W) bool.
+        ellipse: of the mark, px.
+    """
     if ellipse.width >= LEAST_FITTED_PX:
         try:
-            return ellipse_iou(fit_ellipse(own), ellipse)
+            return ellipse_iou(fit_ellipse(mask), ellipse)
         except ValueError:  # its hull has fewer than five vertices
             pass
-    drawn = draw_ellipse(ellipse, own.shape)
-    return float((own & drawn).sum() / (own | drawn).sum())
+    drawn = draw_ellipse(ellipse, mask.shape)
+    union = (mask | drawn).sum()
+    return float((mask & drawn).sum() / union) if union else 0.0

@@ -13,7 +13,7 @@ from weaklesion.files import written_whole
 from weaklesion.gate import Answer
 from weaklesion.marks import Mark
 from weaklesion.pictures import place_of
-from weaklesion.recist import measure_recist
+from weaklesion.recist import compare_diameters
 from weaklesion.windows import surroundings
 
 OVERLAY_PX = 384
@@ -102,13 +102,9 @@ def measure(
 ) -> dict[str, Any]:
     """Return a row of `measurements.csv`, without its files.
 
-    Of both the mask and the mark the long diameter is the one that is longer in the patient, where
-    the spacing (mm per px of x and y) is known.
+    Diameters are compared as `weaklesion.recist.compare_diameters` does it; the spacing is mm per
+    px of x and y.
     """
-    mm = np.array(spacing or (1.0, 1.0))
-    given = sorted(
-        (math.dist(*(ends * mm)), math.dist(*ends)) for ends in (mark.points[:2], mark.points[2:])
-    )
     row: dict[str, Any] = {
         "id": mark.id,
         "line": mark.row,
@@ -121,12 +117,4 @@ def measure(
     }
     if spacing is not None:
         row["area_mm2"] = row["area_px"] * spacing[0] * spacing[1]
-    measured = measure_recist(mask, (mm[1], mm[0])) if mask.any() else None
-    for which, (length_mm, length_px) in zip(("short", "long"), given, strict=True):
-        units = {"px": length_px} if spacing is None else {"px": length_px, "mm": length_mm}
-        for unit, length in units.items():
-            row[f"given_{which}_{unit}"] = length
-            if measured is not None:
-                row[f"{which}_{unit}"] = getattr(measured, f"{which}_{unit}")
-                row[f"{which}_difference_{unit}"] = row[f"{which}_{unit}"] - length
-    return row
+    return row | compare_diameters(mark.points, mask, (spacing[1], spacing[0]) if spacing else None)

@@ -27,7 +27,7 @@ SCALARS = {
 class _CoreLoader(yaml.SafeLoader):
     """Loader of YAML with the scalars above."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
 
 for _kind, _pattern in SCALARS.items():

@@ -103,6 +103,21 @@ def printed_gain(
     return math.nan
 
 
+def printed_choice(published: Mapping[str, Any], over: str, dataset: str) -> float:
+    """Return the value that the paper chose of a setting that it swept; nan where it prints none.
+
+    Args:
+        published: the file of published numbers.
+        over: `k`, `alpha` or `samples`.
+        dataset: the paper's name of the dataset; alpha is the same for all of them.
+    """
+    if dataset not in published["K_opt"] or over not in ("k", "alpha"):
+        return math.nan
+    if over == "alpha":
+        return float(published["hyperparameters_as_stated"]["alpha_seg"])
+    return float(published["K_opt"][dataset])
+
+
 def printed_parameters(published: Mapping[str, Any], arm: str, dataset: str) -> int | None:
     """Return the printed number of parameters of an arm's network; None where none is printed.
 

@@ -183,6 +183,39 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
     )
 
 
+def compare_diameters(
+    points: np.ndarray, mask: np.ndarray, spacing: tuple[float, float] | None = None
+) -> dict[str, float]:
+    """Return the diameters of a mark, and of a mask beside them.
+
+    Of both the long one is the one that is longer in the patient, where the spacing is known.
+
+    Args:
+        points: (4, 2) mark, px: long a, long b, short a, short b; each (x, y).
+        mask: (H, W) bool, or integer with foreground above 0.
+        spacing: mm per pixel of rows and columns, or None.
+
+    Returns:
+        `given_long_px` and `given_short_px` of the mark; of a mask that is not empty, too,
+        `long_px`, `short_px`, and what they are longer than the mark's, `long_difference_px` and
+        `short_difference_px`. With a spacing, all of them in mm as well.
+    """
+    rows_mm, columns_mm = spacing or (1.0, 1.0)
+    mm = np.array([columns_mm, rows_mm])
+    given = sorted((math.dist(*(ends * mm)), math.dist(*ends)) for ends in (points[:2], points[2:]))
+    measured = measure_recist(mask, (rows_mm, columns_mm)) if np.any(mask) else None
+    compared: dict[str, float] = {}
+    for which, (length_mm, length_px) in zip(("short", "long"), given, strict=True):
+        units = {"px": length_px} if spacing is None else {"px": length_px, "mm": length_mm}
+        for unit, length in units.items():
+            compared[f"given_{which}_{unit}"] = length
+            if measured is not None:
+                found = getattr(measured, f"{which}_{unit}")
+                compared[f"{which}_{unit}"] = found
+                compared[f"{which}_difference_{unit}"] = found - length
+    return compared
+
+
 def longest_diameters(foreground: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
     """Return the ends of the longest diameter and of the longest one perpendicular to it.
 

@@ -7,11 +7,12 @@ from snakemake.iocontainers import Wildcards
 import yaml
 
 from weaklesion import arms, experiments, switches
-from weaklesion.claims import CLAIMS
+from weaklesion.claims import claimed_arms
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.mark_table import state_of_files
+from weaklesion.paper_claims import CLAIMS
 from weaklesion.paper_settings import other_settings
 from weaklesion.phantoms import FILES as PHANTOM_FILES
 from weaklesion.sources import module_files, path_from_here
@@ -440,7 +441,7 @@ TABLE1_TRAININGS = item_runs("table1", trained=True)
 ALL_TRAININGS = experiments.trainings_of(config, ITEMS)
 # Runs that the paper's claims are judged by: not those with one switch flipped. A study without any
 # has a page that says so, of Table 1's runs.
-CLAIMED_ARMS = {arm for claim in CLAIMS for arm in (claim.arm, *claim.baseline)}
+CLAIMED_ARMS = claimed_arms(CLAIMS)
 JUDGED_ITEMS = experiments.items_of(config, "scores", "cost", "parameters", "sweep")
 JUDGED_RUNS = (
     experiments.runs_of_arms(experiments.runs_of(config, JUDGED_ITEMS), CLAIMED_ARMS)
@@ -459,22 +460,54 @@ def downloads(wildcards):
     return files + list(dict.fromkeys(path for path in weights if path))
 
 
-PROMPTED_RUNS = item_runs("prompted") if "prompted" in ITEMS else []
-PROMPTED_BLOCKS = list(
-    dict.fromkeys((run.dataset, run.protocol) for run in PROMPTED_RUNS)
-)
+# Items whose test images are drawn with contours, and the runs of each.
+DRAWN_RUNS = {
+    item: item_runs(item)
+    for item in ITEMS
+    if config["experiments"][item].get("contours", False)
+}
+
+
+def blocks_of(runs):
+    """Datasets and protocols of some runs, each once."""
+    return list(dict.fromkeys((run.dataset, run.protocol) for run in runs))
+
+
 # Whose samples are accounted for in the report.
-SHOWN_BLOCKS = list(
-    dict.fromkeys([*(TABLE1_BLOCKS if "table1" in ITEMS else []), *PROMPTED_BLOCKS])
+SHOWN_BLOCKS = blocks_of(run for runs in DRAWN_RUNS.values() for run in runs)
+CONTOUR_BLOCKS = blocks_of(
+    run
+    for item, runs in DRAWN_RUNS.items()
+    if config["experiments"][item]["kind"] == "scores"
+    for run in runs
 )
-WARPED_ARMS = list(
-    dict.fromkeys(
-        (run.dataset, run.protocol, run.arm)
-        for run in PROMPTED_RUNS
-        if arms.is_trained(config, run.arm)
-        and arms.warp_arm(config, run.dataset, run.protocol, run.arm) == run.arm
-    )
-)
+
+
+def drawing_item(wildcards):
+    """Item whose arms' contours are drawn: the rule's, or the first of scores with the block."""
+    if "item" in wildcards.keys():
+        return wildcards.item
+    block = wildcards.dataset, wildcards.protocol
+    items = [
+        item
+        for item, runs in DRAWN_RUNS.items()
+        if config["experiments"][item]["kind"] == "scores" and block in blocks_of(runs)
+    ]
+    return items[0] if items else "table1"  # whose figures any study can ask for
+
+
+def drawn_runs(wildcards):
+    """Runs of a block whose contours are drawn, the first seed of each arm."""
+    item = drawing_item(wildcards)
+    block = wildcards.dataset, wildcards.protocol
+    drawn = experiments.drawn_arms(config, item)
+    return [
+        run
+        for run in item_runs(item)
+        if (run.dataset, run.protocol) == block
+        and run.arm in drawn
+        and run.seed == experiments.seeds_of(config, item, run.arm)[0]
+    ]
 
 
 def ranked_by(wildcards):
@@ -486,38 +519,20 @@ def ranked_by(wildcards):
     return chosen if chosen in drawn else drawn[-1]
 
 
-def runs_of_block(wildcards, trained=False, first_seed=False):
-    """Runs of one dataset and protocol: all, those with a network, or one a arm."""
+def table1_trainings(wildcards):
+    """Trainings of Table 1 on one dataset under one protocol."""
     block = wildcards.dataset, wildcards.protocol
-    prompted = block in PROMPTED_BLOCKS and not (
-        "table1" in ITEMS and block in TABLE1_BLOCKS
+    return [run for run in TABLE1_TRAININGS if (run.dataset, run.protocol) == block]
+
+
+def warp_figures(runs):
+    """Figures of the warps of those arms among some runs for which a warp is chosen."""
+    places = dict.fromkeys(
+        (run.dataset, run.protocol, run.arm)
+        for run in trained_runs(runs)
+        if arms.warp_arm(config, run.dataset, run.protocol, run.arm) == run.arm
     )
-    item = "prompted" if prompted else "table1"
-    return [
-        run
-        for run in (PROMPTED_RUNS if prompted else TABLE1_RUNS)
-        if (run.dataset, run.protocol) == (wildcards.dataset, wildcards.protocol)
-        and (not trained or arms.is_trained(config, run.arm))
-        and (
-            not first_seed or run.seed == experiments.seeds_of(config, item, run.arm)[0]
-        )
-    ]
-
-
-def colored_arms(wildcards):
-    """Arms among which colours are shared out: all, or those of a block of prompted ones."""
-    runs = drawn_runs(wildcards)
-    of_prompted = all(run in PROMPTED_RUNS for run in runs)
-    return [run.arm for run in runs] if of_prompted else list(config["arms"])
-
-
-def drawn_runs(wildcards):
-    """Runs of a block whose contours are drawn: each arm's first, but not what never changes."""
-    return [
-        run
-        for run in runs_of_block(wildcards, first_seed=True)
-        if arms.arm_definition(config, run.arm)["target"] != "fixed_ellipse"
-    ]
+    return [f"figures/warps.{'.'.join(place)}.png" for place in places]
 
 
 def described_runs(runs, **files):
@@ -590,6 +605,79 @@ def patch_accounts(blocks):
     ]
 
 
+def marked_blocks(item):
+    """Samples and true marks of each dataset and protocol of an item."""
+    files = {"samples": PATCHES / "samples.csv", "ellipses": TARGETS / "ellipses.csv"}
+    return [
+        {"dataset": dataset, "protocol": protocol}
+        | {
+            key: str(path).format(dataset=dataset, protocol=protocol)
+            for key, path in files.items()
+        }
+        for dataset, protocol in blocks_of(item_runs(item))
+    ]
+
+
+def marked_runs(item):
+    """Runs of an item with their masks, and how far the marks that each was given are perturbed."""
+    runs = item_runs(item)
+    described = described_runs(
+        runs, predictions="predictions.npy", ids="predictions.csv"
+    )
+    noises = [arms.arm_definition(config, run.arm).get("marks") for run in runs]
+    return [
+        run | {"mark_noise": config["mark_noise"][noise] if noise else 0.0}
+        for run, noise in zip(described, noises)
+    ]
+
+
+def figures_of_item(item):
+    """Figures of an item, one of each dataset and protocol."""
+    return [
+        {"dataset": dataset, "protocol": protocol}
+        | {"figure": str(RESULTS / f"figures/{item}.{dataset}.{protocol}.png")}
+        for dataset, protocol in blocks_of(item_runs(item))
+    ]
+
+
+def recoveries_of(item):
+    """How well marks were recovered when the constants of an item's arms were chosen."""
+    recoveries = []
+    for recovery in experiments.recoveries_of_item(config, item):
+        warp = STAGE / "warps" / recovery["of"]
+        files = {
+            "prior_weight": (
+                TARGETS / "refined_recovery.csv",
+                TARGETS / "refined_choice.json",
+            ),
+            "max_amplitude": (f"{warp}_recovery.csv", f"{warp}.json"),
+        }[recovery["constant"]]
+        place = {key: recovery[key] for key in ("dataset", "protocol")}
+        measured, choice = (str(path).format(**place) for path in files)
+        recoveries.append(recovery | {"recovery": measured, "choice": choice})
+    return recoveries
+
+
+def models_of(item):
+    """Networks of an item that `weaklesion segment` takes, the first seed of each."""
+    first = {}
+    for run in item_runs(item, trained=True):
+        if arms.is_prompted(config, run.arm):
+            first.setdefault(run[:3], run)
+    models = []
+    for run in first.values():
+        prompt = training_settings(run)["prompt"]
+        settings = switches.patch_settings(config, run.dataset, run.protocol)
+        grey = settings.get("channel_order", "center") == "center"
+        models.append(
+            {"dataset": run.dataset, "protocol": run.protocol, "arm": run.arm}
+            | {"model": str(RUN).format(**run._asdict())}
+            | {"window_hu": settings.get("window_hu") if grey else None}
+            | {"saw_noise": prompt["mark_noise"] > 0}
+        )
+    return models
+
+
 def files_for(item):
     """Files of an item: what its target makes."""
     kind = config["experiments"][item]["kind"]
@@ -599,14 +687,14 @@ def files_for(item):
         "sweep": tables[:1] + figures,
         "cost": [*tables, *figures],
         "gap": [*tables, *figures],
+        "mark_agreement": [*tables, f"tables/{item}.recovery.csv"],
     }.get(kind, tables)
-    if item == "prompted":
+    if item in DRAWN_RUNS:
+        runs = DRAWN_RUNS[item]
+        drawn = "contours" if kind == "scores" else item
         files = files + [
-            *(
-                f"figures/contours.{block[0]}.{block[1]}.png"
-                for block in PROMPTED_BLOCKS
-            ),
-            *(f"figures/warps.{'.'.join(place)}.png" for place in WARPED_ARMS),
+            *(f"figures/{drawn}.{'.'.join(block)}.png" for block in blocks_of(runs)),
+            *warp_figures(runs),
         ]
     return [RESULTS / file for file in files]
 

@@ -237,9 +237,12 @@ rule tabulate_accuracy:
 
 
 rule tabulate_sweep:
-    """Tabulate Dice against a setting that is swept."""
+    """Tabulate test and validation Dice against a setting that is swept."""
     input:
         scores=files_of_item("scores.csv"),
+        histories=files_of_item("history.csv"),
+        runs=files_of_item("run.json"),
+        published=PUBLISHED_NUMBERS,
         code=module_files("sweeps"),
     output:
         RESULTS / "tables/{item}.csv",
@@ -256,11 +259,15 @@ rule tabulate_sweep:
         runtime=growing(60),
     params:
         runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item), scores="scores.csv"
+            item_runs(wildcards.item),
+            scores="scores.csv",
+            history="history.csv",
+            run="run.json",
         ),
         points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
         over=of_item("over"),
         undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        published_datasets=published_names("datasets"),
     script:
         "../scripts/tabulate_sweep.py"
 
@@ -378,6 +385,86 @@ rule tabulate_gap:
         title=of_item("title"),
     script:
         "../scripts/tabulate_gap.py"
+
+
+rule tabulate_mark_agreement:
+    """Compare the masks of test images with the marks of their lesions."""
+    input:
+        predictions=files_of_item("predictions.npy"),
+        ids=files_of_item("predictions.csv"),
+        blocks=lambda wildcards: [
+            block[file]
+            for block in marked_blocks(wildcards.item)
+            for file in ("samples", "ellipses")
+        ],
+        code=module_files("mark_agreement"),
+    output:
+        csv=report(
+            RESULTS / "tables/{item}.csv",
+            caption="../report/mark_agreement.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "CSV"},
+        ),
+        masks=RESULTS / "tables/{item}.masks.csv",
+    log:
+        LOGS / "tabulate_mark_agreement/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_mark_agreement/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("mark_agreement"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        runs=lambda wildcards: marked_runs(wildcards.item),
+        blocks=lambda wildcards: marked_blocks(wildcards.item),
+    script:
+        "../scripts/tabulate_mark_agreement.py"
+
+
+rule write_mark_agreement:
+    """Say what can be known of masks without a dense one, and what cannot."""
+    input:
+        table=RESULTS / "tables/{item}.csv",
+        figures=lambda wildcards: [
+            figure["figure"] for figure in figures_of_item(wildcards.item)
+        ],
+        recoveries=lambda wildcards: [
+            recovery[file]
+            for recovery in recoveries_of(wildcards.item)
+            for file in ("recovery", "choice")
+        ],
+        templates=templates("base", "mark_agreement"),
+        code=module_files("mark_agreement_page"),
+    output:
+        recovery=RESULTS / "tables/{item}.recovery.csv",
+        html=report(
+            RESULTS / "tables/{item}.html",
+            caption="../report/mark_agreement.rst",
+            category="Tables",
+            labels={"item": "{item}", "format": "page"},
+        ),
+    log:
+        LOGS / "write_mark_agreement/{item}.log",
+    benchmark:
+        BENCHMARKS / "write_mark_agreement/{item}.tsv"
+    wildcard_constraints:
+        item=items_matching("mark_agreement"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        figures=lambda wildcards: figures_of_item(wildcards.item),
+        recoveries=lambda wildcards: recoveries_of(wildcards.item),
+        recovery_noise=config["recovery"]["mark_noise"],
+        models=lambda wildcards: models_of(wildcards.item),
+        title=of_item("title"),
+    script:
+        "../scripts/write_mark_agreement.py"
 
 
 rule tabulate_policies:

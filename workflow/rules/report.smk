@@ -36,7 +36,7 @@ rule plot_training_curves:
     """Plot losses and validation Dice of every arm and seed."""
     input:
         histories=lambda wildcards: run_files(
-            "history.csv", runs_of_block(wildcards, trained=True)
+            "history.csv", table1_trainings(wildcards)
         ),
         code=module_files("figures"),
     output:
@@ -63,7 +63,7 @@ rule plot_training_curves:
     params:
         all_arms=list(config["arms"]),
         runs=lambda wildcards: described_runs(
-            runs_of_block(wildcards, trained=True), history="history.csv"
+            table1_trainings(wildcards), history="history.csv"
         ),
     script:
         "../scripts/plot_training_curves.py"
@@ -102,7 +102,10 @@ rule plot_contours:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        all_arms=colored_arms,
+        all_arms=list(config["arms"]),
+        reference_name=lambda wildcards: (
+            "reference" if is_dense(wildcards.dataset) else "GrabCut mask"
+        ),
         channel_order=channel_order_of,
         num_images=config["figures"]["contour_images"],
         ranked_by=ranked_by,
@@ -114,6 +117,43 @@ rule plot_contours:
         ),
     script:
         "../scripts/plot_contours.py"
+
+
+rule plot_mark_agreement:
+    """Draw test images with the mark, its ellipse and the contour of each arm's mask."""
+    input:
+        images=PATCHES / "images.npy",
+        samples=PATCHES / "samples.csv",
+        ellipses=TARGETS / "ellipses.csv",
+        predictions=lambda wildcards: run_files(
+            "predictions.npy", drawn_runs(wildcards)
+        ),
+        ids=lambda wildcards: run_files("predictions.csv", drawn_runs(wildcards)),
+        masks=RESULTS / "tables/{item}.masks.csv",
+        code=module_files("mark_agreement_figure"),
+    output:
+        png=RESULTS / "figures/{item}.{dataset}.{protocol}.png",  # the item's page holds it
+    log:
+        LOGS / "plot_mark_agreement/{item}-{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_mark_agreement/{item}-{dataset}-{protocol}.tsv"
+    wildcard_constraints:
+        item=items_matching("mark_agreement"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        arms=lambda wildcards: described_runs(
+            drawn_runs(wildcards), predictions="predictions.npy", ids="predictions.csv"
+        ),
+        all_arms=list(config["arms"]),
+        channel_order=channel_order_of,
+        ranked_by=ranked_by,
+        num_images=config["figures"]["contour_images"],
+    script:
+        "../scripts/plot_mark_agreement.py"
 
 
 rule draw_warps:
@@ -296,10 +336,10 @@ rule plot_angles:
 
 
 rule plot_sweep:
-    """Plot Dice against a setting that is swept."""
+    """Plot test and validation Dice against a setting that is swept."""
     input:
         table=RESULTS / "tables/{item}.csv",
-        code=module_files("figures"),
+        code=module_files("sweep_figure"),
     output:
         svg=report(
             RESULTS / "figures/{item}.svg",
@@ -424,6 +464,15 @@ rule tabulate_agreement:
         ],
     script:
         "../scripts/tabulate_agreement.py"
+
+
+rule contours:
+    """Test images with contours, of every table that has them."""
+    input:
+        [
+            RESULTS / f"figures/contours.{dataset}.{protocol}.png"
+            for dataset, protocol in CONTOUR_BLOCKS
+        ],
 
 
 rule agreement:

@@ -9,6 +9,7 @@ with logged(snakemake.log[0]):
         images_npy=snakemake.input.images,
         reference_npy=snakemake.input.reference,
         reference_ids_csv=snakemake.input.reference_ids,
+        reference_name=snakemake.params.reference_name,
         samples_csv=snakemake.input.samples,
         channel_order=snakemake.params.channel_order,
         arms=snakemake.params.arms,

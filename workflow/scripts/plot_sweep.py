@@ -1,8 +1,8 @@
-"""Plot Dice against a setting that is swept."""
+"""Plot test and validation Dice against a setting that is swept."""
 
 from job import logged
 
-from weaklesion.figures import plot_sweep
+from weaklesion.sweep_figure import plot_sweep
 
 with logged(snakemake.log[0]):
     plot_sweep(

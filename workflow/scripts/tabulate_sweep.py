@@ -1,4 +1,4 @@
-"""Tabulate Dice against a setting that is swept."""
+"""Tabulate test and validation Dice against a setting that is swept."""
 
 from job import logged
 
@@ -10,5 +10,7 @@ with logged(snakemake.log[0]):
         points=snakemake.params.points,
         over=snakemake.params.over,
         undefined=snakemake.params.undefined,
+        published_yaml=snakemake.input.published,
+        published_datasets=snakemake.params.published_datasets,
         table_csv=snakemake.output[0],
     )
