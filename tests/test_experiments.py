@@ -13,7 +13,7 @@ from weaklesion.arms import (
     training_settings,
     warp_arm,
 )
-from weaklesion.claims import CLAIMS
+from weaklesion.claims import claimed_arms
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
@@ -28,6 +28,7 @@ from weaklesion.experiments import (
     sweep_points,
     trainings_of,
 )
+from weaklesion.paper_claims import CLAIMS
 from weaklesion.switches import merge, patch_settings, protocol_settings, stage_settings
 from weaklesion.training_settings import TrainingSettings
 
@@ -432,7 +433,7 @@ def test_runs_that_named_arms_and_variants_have(named, arms):
 
 def test_verdicts_need_the_trainings_of_the_papers_tables_and_figures(config):
     """Not those given the mark, nor controls: no claim is about them."""
-    named = {arm for claim in CLAIMS for arm in (claim.arm, *claim.baseline)}
+    named = claimed_arms(CLAIMS)
     judged = runs_of(config, items_of(config, "scores", "cost", "parameters", "sweep"))
     papers = [f"table{number}" for number in range(1, 9)] + ["figure2", "figure5", "parameters"]
     runs = runs_of_arms(judged, named)

@@ -246,6 +246,34 @@ def test_the_command_takes_settings_as_snakemake_does(root, plan_command):
     done = plan_command(small, "--config", "seeds=[7]", "study=mine")
     assert "Study mine: " in done.stdout, done.stderr
     assert "Core-hours of 2 trainings on a CPU" in done.stdout
+    # of the primary claims, those on the study's dataset
+    assert "this study has 1" in done.stdout
+    assert re.search(r"Dice against A1 +HAM10K +\+0\.53 +0\.29 ", done.stdout)
+    assert "NIH_DeepLesion" not in done.stdout
+
+
+def test_the_command_says_how_many_seeds_finished_studies_ask_for(root, plan_command, tmp_path):
+    tables = tmp_path / "results/mine/tables"
+    tables.mkdir(parents=True)
+    (tables / "verdicts.csv").write_text(
+        "claim,family,dataset,protocol,verdict,n_seeds,seeds_needed\n"
+        "Dice against A1,primary,ham10k,corrected,undecided,5,17\n"
+        "AVD against A1,secondary,ham10k,corrected,undecided,5,9\n"
+        "Dice against ACoseg,primary,lits,corrected,not testable here,,\n"
+    )
+    done = plan_command(root / "workflow/studies/ham10k-small.yaml")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  mine")]
+    assert line.split() == [
+        "mine",
+        "Dice",
+        "against",
+        "A1",
+        "ham10k",
+        "corrected",
+        "undecided",
+        "5",
+        "17",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,13 @@ from typing import Any
 
 import yaml
 
+from weaklesion.arms import has_network
 from weaklesion.errors import DataError
+from weaklesion.experiments import KINDS, items_of, runs_of
 from weaklesion.overrides import parse_overrides
 from weaklesion.plan import GPU_RULES, Plan, job_costs, make_plan, spent
+from weaklesion.power import measured_needs, printed_power
+from weaklesion.published import read_published
 from weaklesion.switches import merge
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +113,46 @@ def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
     return "\n".join(lines)
 
 
+def seeds_report(config: dict[str, Any], folder: Path) -> str:
+    """Return the seeds that the primary claims need, printed and measured, as text."""
+    published = read_published(ROOT / "workflow/resources/published_numbers.yaml")
+    primary = [
+        item for item in items_of(config, *KINDS) if config["experiments"][item].get("primary")
+    ]
+    runs = runs_of(config, primary)
+    names = {config["datasets"][run.dataset].get("published") for run in runs}
+    num_seeds = len({run.seed for run in runs if has_network(config, run.arm)})
+    rows = [row for row in printed_power(published, num_seeds) if row["dataset"] in names]
+    lines = []
+    if rows:
+        lines.append(
+            f"Primary claims: seeds for a power of 0.8, by the paper's own deviations between runs"
+            f" (level {rows[0]['level']:.3f}; this study has {num_seeds})"
+        )
+        head = ("claim", "dataset", "gain", "deviation", "power", "seeds")
+        lines.append("  {:24}{:16}{:>8}{:>11}{:>8}{:>7}".format(*head))
+        lines += [
+            f"  {row['claim']:24}{row['dataset']:16}{row['size']:+8.2f}{row['deviation']:11.2f}"
+            f"{row['power']:8.2f}{_seeds(row['seeds_needed']):>7}"
+            for row in rows
+        ]
+    measured = measured_needs(folder)
+    if measured:
+        lines.append("The same by the runs under results/")
+        head = ("study", "claim", "dataset", "protocol", "verdict", "had", "needs")
+        lines.append("  {:16}{:38}{:12}{:14}{:18}{:>5}{:>7}".format(*head))
+        lines += [
+            f"  {row['study']:16}{row['claim']:38}{row['dataset']:12}{row['protocol']:14}"
+            f"{row['verdict']:18}{row['n_seeds']:5.0f}{_seeds(row['seeds_needed']):>7}"
+            for row in measured
+        ]
+    return "\n".join(lines)
+
+
+def _seeds(needed: float | None) -> str:
+    return "none" if needed is None or math.isnan(needed) else f"{needed:.0f}"
+
+
 def main() -> None:
     """Print the plan of a study."""
     parser = argparse.ArgumentParser(
@@ -127,6 +171,7 @@ def main() -> None:
         sys.exit(f"plan: {error}")
     print(f"Study {config['study']}: {sum(jobs.values())} jobs are left\n")
     print(report(plan, spent(arguments.directory, config["study"])))
+    print(f"\n{seeds_report(config, arguments.directory)}".rstrip())
 
 
 if __name__ == "__main__":

@@ -443,10 +443,10 @@ ALL_TRAININGS = experiments.trainings_of(config, ITEMS)
 # has a page that says so, of Table 1's runs.
 CLAIMED_ARMS = claimed_arms(CLAIMS)
 JUDGED_ITEMS = experiments.items_of(config, "scores", "cost", "parameters", "sweep")
-JUDGED_RUNS = (
-    experiments.runs_of_arms(experiments.runs_of(config, JUDGED_ITEMS), CLAIMED_ARMS)
-    or TABLE1_RUNS
+CLAIMED_RUNS = experiments.runs_of_arms(
+    experiments.runs_of(config, JUDGED_ITEMS), CLAIMED_ARMS
 )
+JUDGED_RUNS = CLAIMED_RUNS or TABLE1_RUNS
 JUDGED_TRAININGS = trained_runs(JUDGED_RUNS)
 TABLE1_BLOCKS = list(dict.fromkeys((run.dataset, run.protocol) for run in TABLE1_RUNS))
 
