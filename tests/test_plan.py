@@ -292,6 +292,23 @@ def test_what_cannot_be_planned_is_said_in_one_line(plan_command, tmp_path, word
     assert done.stderr.count("\n") == 1
 
 
+def test_readme_says_what_the_plan_says(root, tmp_path):
+    paper = yaml.safe_load((root / "config.yaml").read_text())
+    plan = make_plan(paper, {}, tmp_path, root)
+    given_mark = [one for one in plan.trainings if math.isnan(one.hours)]
+    hours = sum(one.hours for one in plan.trainings if not math.isnan(one.hours))
+    readme = " ".join((root / "README.md").read_text().split())
+    number = len(plan.trainings) - len(given_mark)
+    assert f"takes {number:,} trainings" in readme
+    assert f"add {len(given_mark)}." in readme
+    assert f"at most {hours:,.0f} GPU-hours" in readme
+    running = " ".join((root / "docs/RUNNING.md").read_text().split())
+    assert (
+        f"takes {number:,} trainings; networks that are given the mark add {len(given_mark)}."
+        in running
+    )
+
+
 def test_run_folder_is_where_the_workflow_puts_runs(config):
     from weaklesion.experiments import Run
 
