@@ -2,7 +2,7 @@
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 DEMO := --configfile workflow/studies/demo.yaml
 
 .PHONY: help demo plan test crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
@@ -60,4 +60,5 @@ lock: ## Choose all versions anew: requirements.lock and the pins of envs/.
 	$(PYTHON) tools/lock.py
 
 clean: ## Remove all results; raw files under resources/ stay.
-	rm -rf results .snakemake
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf .snakemake

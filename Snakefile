@@ -1,15 +1,20 @@
 # WeakLesion: Chu et al., MIDL 2021, from public data to every table and figure.
 # `snakemake --cores N` is the full reproduction; `--configfile workflow/studies/X.yaml` a study.
+import sys
 from pathlib import Path
 
-from snakemake.utils import min_version, validate
+from snakemake.utils import min_version, update_config, validate
 
 min_version("9.27")
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+from weaklesion.overrides import parse_overrides
 
 
 configfile: Path(workflow.basedir) / "config.yaml"
 
 
+update_config(config, parse_overrides(workflow.config_settings.config_args))
 validate(config, "workflow/schemas/config.schema.yaml")
 
 
@@ -30,6 +35,11 @@ rule all:
     default_target: True
     input:
         [files_for(item) for item in ITEMS],
-        [rules.definitions.input, rules.verdicts.input, rules.figures.input]
+        [
+            rules.definitions.input,
+            rules.overview.input,
+            rules.figures.input,
+        ]
         if "table1" in ITEMS
         else [rules.tabulate_samples.output if SHOWN_BLOCKS else []],
+        rules.verdicts.input if CLAIMED_RUNS else [],

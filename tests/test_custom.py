@@ -18,8 +18,8 @@ from weaklesion.errors import DataError
 from weaklesion.mark_table import state_of_files
 from weaklesion.marks import Mark, mark_ellipse
 from weaklesion.metrics import dice
-from weaklesion.plan import num_samples
 from weaklesion.recist import ellipse_from_recist
+from weaklesion.sample_counts import num_samples
 from weaklesion.samples import RECIST_COLUMNS
 from workflow import planned, snakemake
 

@@ -13,18 +13,22 @@ from weaklesion.arms import (
     training_settings,
     warp_arm,
 )
+from weaklesion.claims import claimed_arms
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.experiments import (
     KINDS,
+    Run,
     cells_of,
     experiment_of,
     flips_of_item,
     items_of,
     runs_of,
+    runs_of_arms,
     sweep_points,
     trainings_of,
 )
+from weaklesion.paper_claims import CLAIMS
 from weaklesion.switches import merge, patch_settings, protocol_settings, stage_settings
 from weaklesion.training_settings import TrainingSettings
 
@@ -406,3 +410,32 @@ def test_names_that_stand_for_nothing(config, change, message):
     check_config(config)
     with pytest.raises(DataError, match=message):
         check_config(merge(config, change))
+
+
+@pytest.mark.parametrize(
+    ("named", "arms"),
+    [
+        ({"a1"}, ["a1"]),
+        ({"a1l"}, ["a1l"]),
+        ({"a1l~k"}, ["a1l~k20", "a1l~k5"]),
+        ({"a1l~alpha"}, ["a1l~alpha0.5"]),
+        ({"a1", "a1l~k"}, ["a1", "a1l~k20", "a1l~k5"]),
+        (set(), []),
+        ({"ellipse"}, []),
+    ],
+)
+def test_runs_that_named_arms_and_variants_have(named, arms):
+    every = ["a1", "a1l", "a1_dense", "a1l~k20", "a1l~k5", "a1l~alpha0.5", "prompted~samples250"]
+    runs = [Run("ham10k", "corrected", arm, seed) for arm in every for seed in (1, 2)]
+    found = runs_of_arms(runs, named)
+    assert found == [run for run in runs if run.arm in arms]
+
+
+def test_verdicts_need_the_trainings_of_the_papers_tables_and_figures(config):
+    """Not those given the mark, nor controls: no claim is about them."""
+    named = claimed_arms(CLAIMS)
+    judged = runs_of(config, items_of(config, "scores", "cost", "parameters", "sweep"))
+    papers = [f"table{number}" for number in range(1, 9)] + ["figure2", "figure5", "parameters"]
+    runs = runs_of_arms(judged, named)
+    assert {run.arm for run in judged} - {run.arm for run in runs} > {"prompted", "a1l_shuffled"}
+    assert set(runs) <= set(runs_of(config, papers))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,13 @@ from weaklesion.plan import (
     job_costs,
     make_plan,
     measured_speeds,
-    num_samples,
     pixels_of,
     run_folder,
     spent,
 )
+from weaklesion.sample_counts import num_samples, split_samples
 from weaklesion.switches import merge
+from weaklesion.training_rates import read_rates, seconds_per_step, training_hours
 
 
 @pytest.fixture
@@ -48,8 +50,9 @@ def add_run(folder, arm, seed, **changes):
 
 def test_nothing_measured_the_papers_hours_hold(config, root, tmp_path):
     plan = make_plan(config, {"train_arm": 4}, tmp_path, root)
-    assert [one.gpu_hours for one in plan.trainings] == [3.9] * 4  # Table 2, HAM10K, A1+L
-    assert "paper's hours of A1_L" in plan.trainings[0].basis
+    assert [one.hours for one in plan.trainings] == [3.9] * 4  # Table 2, HAM10K, A1+L
+    assert {one.on for one in plan.trainings} == {"GPU"}
+    assert "upper bound: the paper's hours of A1_L" in plan.trainings[0].basis
     names = ["images_part_1", "images_part_2", "segmentations", "metadata"]
     assert 2.7e9 < plan.download_bytes < 2.9e9, names
     models = plan.disk_bytes["models and predictions"]
@@ -63,17 +66,18 @@ def test_what_was_measured_counts_and_what_is_done_is_not_planned(config, root, 
     plan = make_plan(config, {"train_arm": 3}, tmp_path, root)
     left = {(one.run.arm, one.run.seed): one for one in plan.trainings}
     assert set(left) == {("a1", 2), ("a1l", 1), ("a1l", 2)}
-    assert left[("a1", 2)].gpu_hours == pytest.approx(50 * 0.7 * 10_015 / 600 / 3600)
+    assert left[("a1", 2)].hours == pytest.approx(50 * 7_011 / 600 / 3600)
+    assert left[("a1", 2)].on == "GPU"
     assert "measured on GPU" in left[("a1", 2)].basis
     # another network is not as fast
-    assert left[("a1l", 1)].gpu_hours == 3.9
+    assert left[("a1l", 1)].hours == 3.9
     assert len(measured_speeds(tmp_path)) == 1
 
 
 def test_a_dataset_that_the_paper_has_not_is_unknown(config, root, tmp_path):
     config["datasets"]["ham10k"].pop("published")
     plan = make_plan(config, {"train_arm": 4}, tmp_path, root)
-    assert all(math.isnan(one.gpu_hours) for one in plan.trainings)
+    assert all(math.isnan(one.hours) for one in plan.trainings)
 
 
 def test_files_that_are_there_are_not_downloaded(config, root, tmp_path):
@@ -95,6 +99,75 @@ def test_samples_are_those_of_the_limit_the_phantom_or_the_paper(config, root):
     config["datasets"]["mine"] = {"loader": "lits", "phantom": phantom}
     assert num_samples(config, "mine", published) == 30
     assert num_samples(config, "liver", published) == 1664 + 298 + 787
+
+
+def test_a_limit_of_some_splits_leaves_the_others_whole(config, root):
+    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    whole = {"train": 7_011, "val": 2_003, "test": 1_001}  # 10,015 in 70, 20 and 10 %
+    assert split_samples(config, "ham10k", published) == whole
+    config["datasets"]["ham10k"]["limit"] = {"train": 1500, "val": 300}
+    limited = {"train": 1500, "val": 300, "test": 1_001}
+    assert split_samples(config, "ham10k", published) == limited
+    config["datasets"]["ham10k"]["limit"] = {"train": 20_000}  # more than there are
+    assert split_samples(config, "ham10k", published) == whole
+
+
+SMALL = {
+    "encoder": "resnet18",
+    "pad_to": [64, 64],
+    "batch_size": 10,
+    "epochs": 6,
+    "iterations": None,
+    "train_samples": None,
+    "steps_per_batch": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 0.22),
+        ({"pad_to": [128, 128]}, 0.6),
+        ({"pad_to": [32, 32]}, 0.22 / 4),  # a quarter of the pixels
+        ({"pad_to": [256, 256]}, 0.6 * 4),
+        # 96x96 is 9,216 px: 5,120 of the 12,288 px between 64x64 and 128x128
+        ({"pad_to": [96, 96]}, 0.22 + 0.38 * 5120 / 12288),
+        ({"batch_size": 20}, 0.44),
+        ({"encoder": "resnet101", "pad_to": [128, 128]}, 1.8),
+        ({"encoder": "resnet34"}, None),
+    ],
+)
+def test_a_step_takes_what_was_measured_scaled_by_pixels_and_images(root, changes, seconds):
+    rates = read_rates(root / "workflow/resources/training_rates.csv")
+    found = seconds_per_step(rates, SMALL | changes)
+    assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({}, 6 * 151),  # 1,501 images in batches of ten
+        ({"train_samples": 500}, 6 * 50),
+        ({"train_samples": 5000}, 6 * 151),
+        ({"iterations": 219}, 6 * 219),
+        ({"steps_per_batch": 2}, 6 * 151 * 2),
+    ],
+)
+def test_hours_are_those_of_all_steps_and_a_third_more(changes, steps):
+    hours = training_hours(0.3, SMALL | changes, 1501)
+    assert hours == pytest.approx(steps * 0.3 * 4 / 3 / 3600)
+
+
+def test_a_small_network_is_planned_for_a_cpu(root, tmp_path):
+    config = yaml.safe_load((root / "config.yaml").read_text())
+    study = yaml.safe_load((root / "workflow/studies/ham10k-small.yaml").read_text())
+    plan = make_plan(merge(config, study), {"train_arm": 4}, tmp_path, root)
+    # 1,500 images are 150 steps of 0.22 s in each of six epochs, and a third more
+    assert [one.hours for one in plan.trainings] == [
+        pytest.approx(150 * 6 * 0.22 * 4 / 3 / 3600)
+    ] * 4
+    assert {one.on for one in plan.trainings} == {"CPU"}
+    assert "resnet18 in A1" in plan.trainings[0].basis
 
 
 @pytest.mark.parametrize("name", ["agarwal2020", "cmunet", "three_papers", "ham10k-gpu"])
@@ -154,8 +227,86 @@ def test_the_command_prints_a_plan(root, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Study demo: " in done.stdout
     assert "train_arm" in done.stdout
-    assert "33 trainings: unknown" in done.stdout
+    assert re.search("Core-hours of 31 trainings on a CPU: [0-9.]+\n", done.stdout)
+    assert "Trainings whose time is unknown: 2\n" in done.stdout  # those given the mark
     assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def plan_command(root, tmp_path):
+    """Call tools/plan.py on some arguments; return how it ended."""
+    base = [sys.executable, root / "tools/plan.py", "--directory", tmp_path]
+    return lambda *words: subprocess.run(
+        [*base, *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_takes_settings_as_snakemake_does(root, plan_command):
+    small = root / "workflow/studies/ham10k-small.yaml"
+    done = plan_command(small, "--config", "seeds=[7]", "study=mine")
+    assert "Study mine: " in done.stdout, done.stderr
+    assert "Core-hours of 2 trainings on a CPU" in done.stdout
+    # of the primary claims, those on the study's dataset
+    assert "this study has 1" in done.stdout
+    assert re.search(r"Dice against A1 +HAM10K +\+0\.53 +0\.29 ", done.stdout)
+    assert "NIH_DeepLesion" not in done.stdout
+
+
+def test_the_command_says_how_many_seeds_finished_studies_ask_for(root, plan_command, tmp_path):
+    tables = tmp_path / "results/mine/tables"
+    tables.mkdir(parents=True)
+    (tables / "verdicts.csv").write_text(
+        "claim,family,dataset,protocol,verdict,n_seeds,seeds_needed\n"
+        "Dice against A1,primary,ham10k,corrected,undecided,5,17\n"
+        "AVD against A1,secondary,ham10k,corrected,undecided,5,9\n"
+        "Dice against ACoseg,primary,lits,corrected,not testable here,,\n"
+    )
+    done = plan_command(root / "workflow/studies/ham10k-small.yaml")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  mine")]
+    assert line.split() == [
+        "mine",
+        "Dice",
+        "against",
+        "A1",
+        "ham10k",
+        "corrected",
+        "undecided",
+        "5",
+        "17",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nope.yaml"], "nope.yaml: cannot be read as a study (No such file"),
+        (["list.yaml"], "list.yaml: is no mapping"),
+        (["--config", "seeds"], "'seeds' is not key=value"),
+    ],
+)
+def test_what_cannot_be_planned_is_said_in_one_line(plan_command, tmp_path, words, message):
+    (tmp_path / "list.yaml").write_text("[1]")
+    done = plan_command(*[tmp_path / word if word.endswith("yaml") else word for word in words])
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_readme_says_what_the_plan_says(root, tmp_path):
+    paper = yaml.safe_load((root / "config.yaml").read_text())
+    plan = make_plan(paper, {}, tmp_path, root)
+    given_mark = [one for one in plan.trainings if math.isnan(one.hours)]
+    hours = sum(one.hours for one in plan.trainings if not math.isnan(one.hours))
+    readme = " ".join((root / "README.md").read_text().split())
+    number = len(plan.trainings) - len(given_mark)
+    assert f"takes {number:,} trainings" in readme
+    assert f"add {len(given_mark)}." in readme
+    assert f"at most {hours:,.0f} GPU-hours" in readme
+    running = " ".join((root / "docs/RUNNING.md").read_text().split())
+    assert (
+        f"takes {number:,} trainings; networks that are given the mark add {len(given_mark)}."
+        in running
+    )
 
 
 def test_run_folder_is_where_the_workflow_puts_runs(config):

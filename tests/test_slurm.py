@@ -14,17 +14,17 @@ from conftest import ROOT
 
 from workflow import TINY, snakemake
 
+# Every item of the demo, as small as it can be.
 STUDY = {
     "study": "slurm",
-    "seeds": [1],
     "protocols": {
         "demo": {
             "exceptions": [
-                {"datasets": ["ham10k"], "training": {"epochs": 40}},  # time to meddle with it
+                # time to meddle with it
+                {"datasets": ["ham10k"], "arms": ["a1", "a1l"], "training": {"epochs": 40}},
             ]
         }
     },
-    "select": {"items": ["table1"], "datasets": ["phantom_ham10k"]},
 }
 RUNS = "results/slurm/phantom_ham10k/demo/runs"
 
@@ -73,15 +73,18 @@ def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path)
         assert "gpu_model" not in resources[rule]
 
 
-def test_a_study_through_slurm(cluster, finished, tmp_path):
-    """One GPU job at a time; a job that is cancelled or hangs is tried again, and goes on."""
+def test_the_demo_through_slurm(cluster, finished, tmp_path):
+    """One GPU job at a time; a job that is cancelled or hangs is tried again, and goes on.
+
+    All rules of the demo take part, so that their groups are those of a whole study.
+    """
     (tmp_path / "resources").symlink_to(finished / "resources")
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
     command = [
-        *(sys.executable, "-m", "snakemake", "table1"),
+        *(sys.executable, "-m", "snakemake"),
         *("--snakefile", ROOT / "Snakefile", "--directory", tmp_path),
         *("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml"),
-        tmp_path / "study.yaml",
+        *(ROOT / "tests/every_item.yaml", tmp_path / "study.yaml"),
         *("--profile", ROOT / "workflow/profiles/slurm"),
         *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"),
         *("--seconds-between-status-checks", "5", "--latency-wait", "20"),
@@ -126,6 +129,9 @@ def test_a_study_through_slurm(cluster, finished, tmp_path):
         assert f"SLURM status is: '{state}'" in told
     table = pd.read_csv(tmp_path / "results/slurm/tables/table1.csv")
     assert set(table["arm"]) == {"ellipse", "a1", "a1l"}
+    assert set(table["dataset"]) == {"phantom_deeplesion", "phantom_lits", "phantom_ham10k"}
+    for made in ("overview.html", "phantom_ham10k/demo_source/targets/shrunken.npy"):
+        assert (tmp_path / "results/slurm" / made).is_file()
     # small jobs went together, and their logs are kept
     assert "Group job shapes" in told
     assert list((tmp_path / ".snakemake/slurm_logs").rglob("*.log"))

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import pytest
 
-from weaklesion.sources import PACKAGE, module_files
+from weaklesion import sources
+from weaklesion.sources import PACKAGE, module_files, path_from_here
 
 
 def names(module):
-    return {path.removeprefix(f"{PACKAGE}/") for path in module_files(module)}
+    return {str(Path(path).resolve().relative_to(PACKAGE)) for path in module_files(module)}
 
 
 def test_a_stage_depends_on_what_it_imports_however_far():
@@ -30,3 +33,77 @@ def test_messages_and_bookkeeping_re_run_nothing():
 def test_unknown_module():
     with pytest.raises(ValueError, match=r"no weaklesion\.nothing"):
         module_files("nothing")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package in which a stage imports from another package, `metrics`; and a way to write it."""
+    folder = tmp_path / "src/weaklesion"
+
+    def write(name, text=""):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    monkeypatch.setattr(sources, "PACKAGE", folder)
+    monkeypatch.chdir(tmp_path.parent.parent)
+    sources._imports.cache_clear()
+    write("__init__.py", "__version__ = '1'")
+    write("metrics/__init__.py", "from weaklesion.metrics.overlap import dice")
+    write("metrics/overlap.py", "def dice(): ...")
+    write("metrics/distance.py")
+    yield write
+    sources._imports.cache_clear()
+
+
+def of_stage(package, text):
+    package("stage.py", text)
+    files = module_files("stage")
+    return {path.split("/src/weaklesion/")[1] for path in files} - {"stage.py"}
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("from weaklesion.metrics import dice", {"metrics/__init__.py", "metrics/overlap.py"}),
+        ("from weaklesion import metrics", {"metrics/__init__.py", "metrics/overlap.py"}),
+        ("import weaklesion.metrics", {"metrics/__init__.py", "metrics/overlap.py"}),
+        ("from weaklesion.metrics import distance", {"metrics/distance.py"}),
+        ("from weaklesion.metrics.distance import x", {"metrics/distance.py"}),
+        ("from .metrics import distance", {"metrics/distance.py"}),
+        ("from weaklesion import __version__", set()),
+        ("import numpy", set()),
+    ],
+)
+def test_a_package_counts_where_its_own_names_are_imported(package, text, files):
+    assert of_stage(package, text) == files
+
+
+@pytest.mark.parametrize(
+    "text", ["import weaklesion.gone", "from weaklesion.gone import x", "from .gone import x"]
+)
+def test_an_import_of_what_is_not_there(package, text):
+    package("stage.py", text)
+    with pytest.raises(ValueError, match=r"stage.py: imports weaklesion\.gone, which does not"):
+        module_files("stage")
+
+
+@pytest.mark.parametrize(
+    ("here", "path"),
+    [
+        ("a/clone", "src/x.py"),
+        ("a/clone/sub", "../src/x.py"),
+        ("a/beside", "../clone/src/x.py"),
+        ("a", "clone/src/x.py"),
+        ("elsewhere", None),
+        (".", None),
+    ],
+)
+def test_code_that_can_be_moved_with_the_working_directory_is_relative(
+    tmp_path, monkeypatch, here, path
+):
+    for folder in ("a/clone/src", "a/clone/sub", "a/beside", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / here)
+    code = tmp_path / "a/clone/src/x.py"
+    assert path_from_here(code, tmp_path / "a/clone") == (path or str(code))

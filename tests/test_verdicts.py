@@ -533,6 +533,10 @@ def test_the_number_of_seeds_suffices_for_every_primary_claim(published, paper, 
         assert line in metrics_md
 
 
+def test_one_seed_finds_nothing(published):
+    assert {row["power"] for row in printed_power(read_published(published), 1)} == {0.0}
+
+
 def test_power_from_the_printed_deviations(published):
     rows = {
         (row["claim"], row["dataset"]): row for row in printed_power(read_published(published), 10)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,20 @@ from conftest import ROOT
 
 TINY = ("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
 RUNS = "results/tiny/phantom_ham10k/demo/runs"
+
+
+SHIPPED = ("Snakefile", "config.yaml", "Makefile", "workflow", "src", "envs", "tools", "docs")
+LINKS = ("profiles", "gpu", "slurm")  # to the profiles
+
+
+def clone(folder):
+    """Copy what a clone has and a run needs."""
+    folder.mkdir(parents=True)
+    for name in SHIPPED:
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
+    for name in LINKS:
+        shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
+    return folder
 
 
 def command(folder, *arguments):

@@ -3,7 +3,7 @@
 Uses only the standard library, for it is read wherever Snakemake itself runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from weaklesion.arms import (
@@ -37,6 +37,7 @@ KINDS = (
     "answers",
     "mark_agreement",
 )
+DIGITS = "0123456789."  # of the value that ends a variant's name
 ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys of an arm that name another
 
 
@@ -76,6 +77,22 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
                 for seed in seeds_of(config, item, arm):
                     runs[Run(dataset, protocol, arm, seed)] = None
     return list(runs)
+
+
+def runs_of_arms(runs: Sequence[Run], arms: Collection[str]) -> list[Run]:
+    """Return those of some runs whose arm is named.
+
+    A name such as `a1l~k` stands for all variants of the arm `a1l` with another number of clusters,
+    `a1l~alpha` for those with another weight of the segmentation loss.
+
+    >>> runs_of_arms([Run("d", "p", "a1l~k20", 1), Run("d", "p", "a1l~alpha5", 1)], {"a1l~k"})
+    [Run(dataset='d', protocol='p', arm='a1l~k20', seed=1)]
+    """
+    return [
+        run
+        for run in runs
+        if run.arm in arms or (FLIP in run.arm and run.arm.rstrip(DIGITS) in arms)
+    ]
 
 
 def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:

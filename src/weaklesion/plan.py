@@ -1,29 +1,37 @@
 """What a study will take, before it is paid for; and, after a run, what it took.
 
-GPU-hours of a training are, in this order: measured on a run of the same network and frame, times
-the most epochs that it may take; else the paper's own hours (Table 2, on a GPU that it does not
-name), which stand for the released frame, and so are an upper bound for `corrected`. CPU-hours are
-a time a job and a time a sample, each with its basis in `workflow/resources/job_costs.csv`.
+Hours of a training are, in this order: measured on a run of the same network and frame, times the
+most epochs that it may take; for the paper's network, which is planned for a GPU, the paper's own
+hours (Table 2, on a GPU that it does not name), which stand for the released frame, and so are an
+upper bound for `corrected`; for another encoder the hours of one CPU thread, from what a step of it
+takes (`weaklesion.training_rates`). Hours of other jobs are a time per job and a time per sample,
+each with its basis in `workflow/resources/job_costs.csv`.
 """
 
 import csv
 import json
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from weaklesion.arms import is_trained, training_settings
 from weaklesion.experiments import KINDS, Run, items_of, runs_of, trainings_of
 from weaklesion.manifest import read_manifest
-from weaklesion.mark_table import read_lines
 from weaklesion.published import read_published
+from weaklesion.sample_counts import split_samples
 from weaklesion.switches import Config, patch_settings
+from weaklesion.training_rates import (
+    images_of_epoch,
+    read_rates,
+    seconds_per_step,
+    training_hours,
+)
 from weaklesion.training_settings import PAIR_MODELS
 
-GPU_RULES = (
+GPU_RULES = (  # those with `gpu=1`; the Slurm profile names them, too
     "train_arm",
     "choose_warp",
     "predict_arm",
@@ -32,21 +40,28 @@ GPU_RULES = (
     "embed_lesions",
 )
 OF_THE_PAPER = ("a1", "a1l", "unet", "unetl", "acoseg", "acoseg_released")  # whose hours it prints
+PAPER_ENCODER = "resnet101"
 HAM10K_PIXELS = 600 * 450
 # Parameters, about, for the size of a model's file.
 PARAMETERS = {"resnet101": 46e6, "resnet50": 27e6, "resnet34": 22e6, "resnet18": 12e6}
 NEEDED_SLICES_BYTES = 27e9  # of DeepLesion: three slices a lesion, 0.28 MB each
 DEEPLESION_AT_ONCE = 4 * 5.5e9  # archives that are on the disk before they are thinned out
-SPLIT_TRAIN = 0.7
-LIVER_SLICES = 2749  # of 17 volumes: Moseley et al., section 3
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training that is still to do: its hours, nan where nothing says, and their basis."""
+    """One training that is still to do.
+
+    Attributes:
+        run: what is trained.
+        hours: on a GPU, or of one CPU thread; nan where nothing says.
+        on: which of the two.
+        basis: what the hours are based on, in words.
+    """
 
     run: Run
-    gpu_hours: float
+    hours: float
+    on: Literal["GPU", "CPU"]
     basis: str
 
 
@@ -91,13 +106,18 @@ def make_plan(
         if not (results / run_folder(run) / "run.json").is_file()
     ]
     datasets = list(dict.fromkeys(run.dataset for run in runs))
-    samples = {name: num_samples(config, name, published, folder) for name in datasets}
-    trainings = [_training(config, run, samples[run.dataset], speeds, published) for run in left]
+    splits = {name: split_samples(config, name, published, folder) for name in datasets}
+    samples = {name: sum(split.values()) for name, split in splits.items()}
+    rates = read_rates(root / "workflow/resources/training_rates.csv")
+    trainings = [
+        _training(config, run, splits[run.dataset]["train"], speeds, rates, published)
+        for run in left
+    ]
     blocks = {(run.dataset, run.protocol) for run in runs}
     return Plan(
         jobs=dict(jobs),
         trainings=trainings,
-        cpu_hours=_cpu_hours(jobs, root, samples, blocks),
+        cpu_hours=_cpu_hours(jobs, root, splits, blocks),
         download_bytes=sum(
             _download_bytes(config, name, folder, root) for name in files_of(config, datasets)
         ),
@@ -113,32 +133,6 @@ def files_of(config: Config, datasets: Iterable[str]) -> list[str]:
 def run_folder(run: Run) -> str:
     """Return a run's folder, under the study's."""
     return f"{run.dataset}/{run.protocol}/runs/{run.arm}/seed-{run.seed}"
-
-
-def num_samples(
-    config: Config, dataset: str, published: Mapping[str, Any], folder: Path = Path()
-) -> int:
-    """Return about how many samples a dataset has, as the paper or a table of marks counts them."""
-    definition = config["datasets"][dataset]
-    limit = definition.get("limit") or {}
-    if len(limit) == 3:
-        return int(sum(limit.values()))
-    if definition["loader"] == "lits_liver":
-        return LIVER_SLICES
-    if "marks" in definition:
-        return len(read_lines(folder / definition["marks"])[1])
-    if "phantom" in definition:
-        settings = definition["phantom"]
-        slices = settings.get("num_slices", 1)
-        sizes = (settings.get(key) for key in ("num_images", "num_volumes", "num_series"))
-        return int(next(size for size in sizes if size) * slices)
-    stated = published["dataset_counts_as_stated"]
-    counts = {
-        "HAM10K": stated["HAM10K"]["images"],
-        "LiTS": sum(stated["LiTS"][split]["images"] for split in ("train", "val", "test")),
-        "NIH_DeepLesion": stated["NIH_DeepLesion"]["ct_images"],
-    }
-    return int(counts.get(definition.get("published", ""), 10_000))
 
 
 def pixels_of(config: Config, dataset: str, protocol: str) -> int:
@@ -175,26 +169,40 @@ def measured_speeds(folder: str | Path) -> dict[tuple[Any, ...], tuple[float, st
 def _training(
     config: Config,
     run: Run,
-    samples: int,
+    train_samples: int,
     speeds: Mapping[tuple[Any, ...], tuple[float, str]],
+    rates: Mapping[str, Mapping[int, float]],
     published: Mapping[str, Any],
 ) -> Training:
     settings = training_settings(config, run.dataset, run.protocol, run.arm)
     measured = speeds.get(network_key(settings))
     if measured is not None:
         speed, device = measured
-        of_epoch = SPLIT_TRAIN * samples
-        if settings["iterations"] is not None:
-            of_epoch = settings["iterations"] * settings["batch_size"]
-        hours = settings["epochs"] * of_epoch / speed / 3600
-        return Training(run, hours, f"measured on {device}, if all {settings['epochs']} epochs run")
+        images = settings["epochs"] * images_of_epoch(settings, train_samples)
+        hours = images / speed / 3600
+        basis = f"measured on {device}, if all {settings['epochs']} epochs run"
+        return Training(run, hours, "CPU" if device.startswith("cpu") else "GPU", basis)
+    if settings["model"] in OF_THE_PAPER and settings["encoder"] != PAPER_ENCODER:
+        seconds = seconds_per_step(rates, settings)
+        if seconds is not None:
+            return Training(
+                run,
+                training_hours(seconds, settings, train_samples),
+                "CPU",
+                f"estimate: {seconds:.2g} s per step of {settings['batch_size']} images of"
+                f" {settings['pad_to'][0]}x{settings['pad_to'][1]} px, as measured with"
+                f" {settings['encoder']} in A1 in bfloat16 on one CPU thread, and a third more for"
+                " validation",
+            )
     printed = published["table2_training_gpu_hours"].get(
         config["datasets"][run.dataset].get("published", "")
     )
-    if printed is None or settings["model"] not in OF_THE_PAPER:
-        return Training(run, float("nan"), "unknown: no such network was trained here yet")
+    of_paper = settings["model"] in OF_THE_PAPER and settings["encoder"] == PAPER_ENCODER
+    if printed is None or not of_paper:
+        return Training(run, float("nan"), "GPU", "unknown: no such network was trained here yet")
     arm = "ACoseg" if settings["model"] in PAIR_MODELS else "A1_L"
-    return Training(run, float(printed[arm]), f"the paper's hours of {arm}, on an unnamed GPU")
+    basis = f"upper bound: the paper's hours of {arm}, on an unnamed GPU"
+    return Training(run, float(printed[arm]), "GPU", basis)
 
 
 def job_costs(root: Path) -> dict[str, dict[str, str]]:
@@ -206,19 +214,19 @@ def job_costs(root: Path) -> dict[str, dict[str, str]]:
 def _cpu_hours(
     jobs: Mapping[str, int],
     root: Path,
-    samples: Mapping[str, int],
-    blocks: Iterable[tuple[str, str]],
+    splits: Mapping[str, Mapping[str, int]],
+    blocks: Collection[tuple[str, str]],
 ) -> dict[str, float]:
     """Hours of one core by rule; a job's samples are the mean over datasets and protocols."""
     costs = job_costs(root)
-    of_block = [samples[dataset] for dataset, _ in blocks]
-    mean = sum(of_block) / len(of_block)
+    mean = sum(sum(splits[dataset].values()) for dataset, _ in blocks) / len(blocks)
+    mean_test = sum(splits[dataset]["test"] for dataset, _ in blocks) / len(blocks)
     hours = {}
     for rule, count in jobs.items():
         if rule in GPU_RULES or rule == "all":
             continue
         cost = costs.get(rule, {"seconds_per_job": "10", "seconds_per_sample": "0"})
-        of_job = mean * (0.1 if rule == "score_predictions" else 1)
+        of_job = mean_test if rule == "score_predictions" else mean
         seconds = float(cost["seconds_per_job"]) + float(cost["seconds_per_sample"]) * of_job
         hours[rule] = count * seconds / 3600
     return hours

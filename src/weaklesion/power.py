@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from scipy import stats
 
 from weaklesion.chance import LEVEL, POWER, Chance, Parts, parts_of_variance
@@ -91,8 +93,28 @@ def printed_power(published: Mapping[str, Any], seeds: int) -> list[dict[str, An
                 "size": size,
                 "deviation": math.sqrt(variance),
                 "level": level,
-                "power": power(parts.with_seeds(seeds).chance(), size, level),
+                # without a second seed there is no test that could find it
+                "power": power(parts.with_seeds(seeds).chance(), size, level) if seeds > 1 else 0.0,
                 "seeds_needed": seeds_needed(parts, size, level),
             }
         )
     return rows
+
+
+def measured_needs(folder: str | Path) -> list[dict[str, Any]]:
+    """Return what the finished studies under `results/` say about each primary claim.
+
+    Args:
+        folder: where `results/` is.
+
+    Returns:
+        A row per study, claim, dataset and protocol: `study`, `claim`, `dataset`, `protocol`,
+        `verdict`, `n_seeds`, and `seeds_needed` (nan where no number is known).
+    """
+    rows = []
+    for path in sorted(Path(folder).glob("results/*/tables/verdicts.csv")):
+        table = pd.read_csv(path)
+        tested = table[(table["family"] == "primary") & table["n_seeds"].notna()]
+        columns = ["claim", "dataset", "protocol", "verdict", "n_seeds", "seeds_needed"]
+        rows += tested[columns].assign(study=path.parts[-3]).to_dict("records")
+    return rows  # type: ignore[return-value]

@@ -1,20 +1,21 @@
 # Where things lie, and which settings a job gets. All logic is in the package.
 import functools
 import re
-import sys
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+from snakemake.iocontainers import Wildcards
 
 import yaml
 
 from weaklesion import arms, experiments, switches
+from weaklesion.claims import claimed_arms
 from weaklesion.config_checks import check_config
 from weaklesion.errors import DataError
 from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.mark_table import state_of_files
+from weaklesion.paper_claims import CLAIMS
 from weaklesion.paper_settings import other_settings
 from weaklesion.phantoms import FILES as PHANTOM_FILES
-from weaklesion.sources import module_files
+from weaklesion.sources import module_files, path_from_here
 from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
 
 check_config(config)
@@ -30,7 +31,12 @@ LOGS = RESULTS / "logs"
 BENCHMARKS = RESULTS / "benchmarks"
 
 
-PUBLISHED_NUMBERS = Path(workflow.basedir) / "workflow/resources/published_numbers.yaml"
+def shipped_file(path):
+    """A file of the workflow's folder, as an input of a rule."""
+    return path_from_here(Path(workflow.basedir) / path, workflow.basedir)
+
+
+PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
 
 
 wildcard_constraints:
@@ -137,6 +143,19 @@ def patch_settings(wildcards):
             all_needed=settings["on_bad_sample"] == "error",
         )
     return settings
+
+
+def downloaded_files(dataset):
+    """Raw files of a dataset as they come; of DeepLesion the slices that are kept of each archive."""
+    wildcards = Wildcards(fromdict={"dataset": dataset})
+    if loader_of(wildcards) == "custom":
+        return []
+    archives, tables, others = source_files(wildcards)
+    source = dataset_source(wildcards)
+    kept = "extracted" if loader_of(wildcards) == "deeplesion" else "archives"
+    return [source / kept / name for name in archives] + [
+        source / "archives" / name for name in [*tables, *others]
+    ]
 
 
 def unpacked_sources(wildcards):
@@ -420,12 +439,25 @@ ITEMS = experiments.items_of(config, *experiments.KINDS)
 TABLE1_RUNS = item_runs("table1")
 TABLE1_TRAININGS = item_runs("table1", trained=True)
 ALL_TRAININGS = experiments.trainings_of(config, ITEMS)
-# Runs that the paper's claims are judged by: not those with one switch flipped.
-JUDGED_RUNS = experiments.runs_of(
-    config, experiments.items_of(config, "scores", "cost", "parameters", "sweep")
+# Runs that the paper's claims are judged by: not those with one switch flipped. A study without any
+# has a page that says so, of Table 1's runs.
+CLAIMED_ARMS = claimed_arms(CLAIMS)
+JUDGED_ITEMS = experiments.items_of(config, "scores", "cost", "parameters", "sweep")
+CLAIMED_RUNS = experiments.runs_of_arms(
+    experiments.runs_of(config, JUDGED_ITEMS), CLAIMED_ARMS
 )
+JUDGED_RUNS = CLAIMED_RUNS or TABLE1_RUNS
 JUDGED_TRAININGS = trained_runs(JUDGED_RUNS)
 TABLE1_BLOCKS = list(dict.fromkeys((run.dataset, run.protocol) for run in TABLE1_RUNS))
+
+
+def downloads(wildcards):
+    """All that the study needs over the network: raw files, and weights that trainings start from."""
+    runs = [*experiments.runs_of(config, ITEMS), *ALL_TRAININGS]
+    datasets = dict.fromkeys(files_of(run.dataset) for run in runs)
+    files = [file for dataset in datasets for file in downloaded_files(dataset)]
+    weights = [weights_of(Wildcards(fromdict=run._asdict())) for run in ALL_TRAININGS]
+    return files + list(dict.fromkeys(path for path in weights if path))
 
 
 # Items whose test images are drawn with contours, and the runs of each.
@@ -684,7 +716,7 @@ def traits_of_item(item):
 
 def templates(*names):
     """Templates of the package's pages."""
-    return [in_workflow(f"src/weaklesion/templates/{name}.html") for name in names]
+    return [shipped_file(f"src/weaklesion/templates/{name}.html") for name in names]
 
 
 FIGURES = [
@@ -695,6 +727,15 @@ FIGURES = [
     "k_sweep",
     "angles",
 ]
+
+
+def figure_files(figure):
+    """Files of a figure of Table 1's runs, one or two of each dataset and protocol."""
+    return [
+        RESULTS / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
+        for dataset, protocol in TABLE1_BLOCKS
+        for suffix in (["png"] if figure == "contours" else ["svg", "png"])
+    ]
 
 
 def chosen_k(wildcards):

@@ -91,3 +91,9 @@ rule extract_archive:
         runtime=growing(60),
     script:
         "../scripts/extract_archive.py"
+
+
+rule downloads:
+    """Everything that comes over the network: raw files, and ImageNet weights."""
+    input:
+        downloads,

@@ -633,6 +633,11 @@ rule verdicts:
     """What becomes of the paper's claims."""
     input:
         rules.tabulate_verdicts.output,
+
+
+rule overview:
+    """What was run, on what, with what, and what follows: of every training of the study."""
+    input:
         rules.write_overview.output,
 
 

@@ -481,14 +481,33 @@ rule agreement:
         rules.tabulate_agreement.output,
 
 
+rule samples:
+    """What became of each dataset's samples."""
+    input:
+        rules.tabulate_samples.output,
+
+
+rule figure3:
+    """Figure 3 of the paper: the largest clusters with their ellipses."""
+    input:
+        figure_files("clusters"),
+
+
+rule figure4:
+    """Figure 4 of the paper: contours on test images."""
+    input:
+        figure_files("contours"),
+
+
+rule figure6:
+    """Figure 6 of the paper: more contours, on the same pages as those of Figure 4."""
+    input:
+        figure_files("contours"),
+
+
 rule figures:
     """All figures, and the accounts of the samples."""
     input:
         rules.tabulate_samples.output,
         rules.tabulate_agreement.output,
-        [
-            RESULTS / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
-            for dataset, protocol in TABLE1_BLOCKS
-            for figure in FIGURES
-            for suffix in (["png"] if figure == "contours" else ["svg", "png"])
-        ],
+        [figure_files(figure) for figure in FIGURES],

@@ -1,0 +1,41 @@
+"""Plan with many Snakemake command lines at once: imported once, each runs in a fork.
+
+    python tests/dry_runs.py FOLDER < lines.json > answers.json
+
+Lines are lists of words; an answer is how a line's dry run in FOLDER ended, and what it said.
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+from snakemake.cli import main
+
+
+def dry_run(words: list[str]) -> tuple[int, str]:
+    """Run `snakemake WORDS -n` in a process of its own."""
+    with tempfile.TemporaryFile("w+") as output:
+        child = os.fork()
+        if child == 0:
+            for stream in (1, 2):
+                os.dup2(output.fileno(), stream)
+            sys.argv = ["snakemake", *words, "--dry-run", "--quiet", "rules"]
+            code = 1
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        output.seek(0)
+        return code, output.read()
+
+
+if __name__ == "__main__":
+    lines = json.load(sys.stdin)
+    os.chdir(sys.argv[1])
+    json.dump([dry_run(words) for words in lines], sys.stdout)

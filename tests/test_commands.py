@@ -1,0 +1,264 @@
+"""Every documented command plans: each profile, study and target, and the documents' own lines."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+from snakemake.cli import parse_config
+
+from weaklesion.plan import GPU_RULES
+from workflow import clone
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+STUDIES = sorted(path.name for path in (ROOT / "workflow/studies").glob("*.yaml"))
+PROFILES = {"none": [], "gpu": ["--profile", "gpu"], "slurm": ["--profile", "slurm"]}
+OURS = {"agreement", "definitions", "downloads", "figures", "overview", "samples", "verdicts"}
+# Files that a user puts in the place of these words are made by `prepared`.
+PLACEHOLDERS = {"FOLDER": "mine", "STUDY": "workflow/studies/demo.yaml"}
+# What cannot be run dry, with the reason.
+NOT_DRY = {
+    "--report": "needs a finished study: test_workflow_items.py makes a report",
+    "--unlock": "does nothing but to remove a lock: test_faults.py",
+    "--conda-cleanup-envs": "plans nothing; conda removes environments",
+    "--conda-create-envs-only": "plans nothing; conda makes environments: test_environments.py",
+}
+# A documented command about the whole paper is planned on this part of it, for time: all of it is
+# planned with each profile by `test_every_profile_plans_every_target_of_the_paper`.
+PART = {
+    "seeds": [1],
+    "select": {"items": None, "datasets": ["ham10k"], "protocols": ["corrected"]},
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A clone, with the files that the documents' commands name."""
+    folder = clone(tmp_path_factory.mktemp("commands") / "clone")
+    mine = folder / "mine"
+    mine.mkdir()
+    (mine / "image.png").touch()
+    marks = pd.read_csv(ROOT / "docs/marks-phantom.csv").assign(image="image.png")
+    for path in (mine / "marks.csv", folder / "marks.csv"):
+        marks.to_csv(path, index=False)
+    shutil.copy(mine / "image.png", folder)
+    shutil.copy(ROOT / "workflow/resources/ham10k_dataverse.csv", mine / "manifest.csv")
+    (folder / "part.yaml").write_text(yaml.safe_dump(PART))
+    return folder
+
+
+def planned_lines(folder, lines):
+    """How the dry run of each line ended, and what it said; two at a time."""
+    halves = [lines[::2], lines[1::2]]
+    environment = {**os.environ, "PATH": f"{ROOT / 'tests/conda/bin'}:{os.environ['PATH']}"}
+    environment["XDG_CACHE_HOME"] = str(folder / "cache")
+
+    def answers(half):
+        command = [sys.executable, ROOT / "tests/dry_runs.py", folder]
+        done = subprocess.run(
+            command,
+            input=json.dumps(half),
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(answers, halves))
+    return {
+        shlex.join(line): answer
+        for half, of_half in zip(halves, found, strict=True)
+        for line, answer in zip(half, of_half, strict=True)
+    }
+
+
+def assert_all_plan(folder, lines):
+    answers = planned_lines(folder, lines)
+    assert len(answers) == len(lines)
+    failed = {line: said[-1500:] for line, (code, said) in answers.items() if code}
+    assert not failed, json.dumps(failed, indent=1).replace("\\n", "\n")
+    return {line: said for line, (_, said) in answers.items()}
+
+
+def jobs_of(said):
+    table = said.split("Job stats:")[-1].split("\ntotal")[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def snakemake(folder, *words):
+    command = [sys.executable, "-m", "snakemake", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout
+
+
+def test_every_profile_plans_every_target_of_the_paper(prepared):
+    """All targets at once: a part of a plan has no error of groups that the whole has not."""
+    targets = snakemake(prepared, "--list-target-rules").split()
+    papers = {f"table{number}" for number in range(1, 9)}
+    papers |= {f"figure{number}" for number in range(2, 7)}  # Figure 1 is a drawing
+    assert papers | OURS <= set(targets)
+    lines = [[*targets, *options] for options in PROFILES.values()]
+    lines += [["downloads"], ["verdicts"]]
+    answers = [jobs_of(said) for said in assert_all_plan(prepared, lines).values()]
+    whole, fetched, judged = answers[0], *sorted(answers[-2:], key=len)
+    of_profiles = [jobs for jobs in answers if jobs.keys() >= whole.keys()]
+    assert of_profiles == [whole] * 3
+    assert {"fetch_slices", "download_file"} < set(fetched)
+    # what is fetched beforehand is all that the whole study fetches
+    assert fetched == {
+        "download_file": whole["download_file"],
+        "fetch_slices": whole["fetch_slices"],
+        "downloads": 1,
+    }
+    assert judged["train_arm"] == 460  # of 1060: those of Tables 1 to 7 and Figures 2 and 5
+
+
+def test_every_profile_plans_every_study(prepared):
+    lines = [
+        ["--configfile", f"workflow/studies/{study}", *options]
+        for study in STUDIES
+        for options in PROFILES.values()
+    ]
+    for line, said in assert_all_plan(prepared, lines).items():
+        assert sum(jobs_of(said).values()) > 10, line
+
+
+def documented_lines():
+    """Lines of the documents that call Snakemake or plan, as they stand; each once."""
+    lines = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
+        text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+        blocks.append("\n".join(re.findall(r"^ {4,}(.*)$", text, re.M)))
+        for block in blocks:
+            lines += block.replace("\\\n", " ").splitlines()
+        lines += re.findall(r"`(snakemake [^`]+)`", text)
+    wanted = []
+    for line in lines:
+        words = line.removeprefix(".venv/bin/").split()
+        if words[:1] == ["snakemake"] or words[:2] == ["make", "plan"]:
+            wanted.append(tuple(shlex.split(line.removeprefix(".venv/bin/"), comments=True)))
+    return list(dict.fromkeys(wanted))
+
+
+def filled_in(words):
+    for place, file in PLACEHOLDERS.items():
+        words = [re.sub(rf"\b{place}\b", file, word) for word in words]
+    return words
+
+
+def test_the_documents_name_commands():
+    lines = documented_lines()
+    assert sum(words[0] == "snakemake" for words in lines) > 25
+    assert ("snakemake", "--profile", "slurm") in lines
+    assert any("protocols: null" in words[-1] for words in lines)
+    assert sum(words[0] == "make" for words in lines) >= 2
+    for option in NOT_DRY:  # no reason outlives its command
+        assert any(option in words for words in lines), option
+
+
+def test_every_documented_command_of_snakemake_plans(prepared):
+    lines = []
+    for words in documented_lines():
+        if words[0] != "snakemake" or set(words) & set(NOT_DRY):
+            continue
+        line = filled_in(words[1:])
+        if "--configfile" not in line and "--config" not in line:
+            line += ["--configfile", "part.yaml"]
+        lines.append(line)
+    assert_all_plan(prepared, lines)
+
+
+def test_every_documented_plan_is_printed(prepared):
+    """What `make plan` runs, as the Makefile has it."""
+    (prepared / ".venv").mkdir(exist_ok=True)
+    (prepared / ".venv/.ready").touch()
+    for words in documented_lines():
+        if words[0] != "make":
+            continue
+        line = filled_in(words)
+        plans_all = line == ["make", "plan"]
+        line += [f"BIN={os.path.dirname(sys.executable)}", "--old-file=.venv/.ready"]
+        line += ["STUDY=part.yaml"] if plans_all else []
+        done = subprocess.run(line, capture_output=True, text=True, cwd=prepared, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "jobs are left" in done.stdout
+
+
+def test_nested_settings_of_the_command_line_are_what_they_look_like(prepared):
+    """Snakemake itself makes strings of nested scalars, which the schema refuses."""
+    entries = [
+        "select={items: [table1], datasets: [ham10k], protocols: null}",
+        "seeds=[3]",
+        "datasets={ham10k: {limit: {train: 50}}}",
+        "protocols={corrected: {training: {learning_rate: 1e-3}}}",
+    ]
+    assert parse_config(["seeds=[3]"]) == {"seeds": ["3"]}
+    words = ["table1", "--configfile", "part.yaml", "--config"]
+    assert_all_plan(prepared, [[*words, entry] for entry in entries])
+
+
+def test_gpu_rules_are_the_same_in_rules_plan_and_profile():
+    """Rules with `gpu=1`, as Snakemake has loaded them."""
+    code = (
+        "from pathlib import Path\n"
+        "from snakemake.api import ResourceSettings, SnakemakeApi\n"
+        "with SnakemakeApi() as api:\n"
+        "    loaded = api.workflow(ResourceSettings(cores=1), snakefile=Path('Snakefile'))\n"
+        "    for rule in loaded._workflow.rules:\n"
+        "        if 'gpu' in rule.resources:\n"
+        "            print('gpu:', rule.name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rules = set(re.findall(r"^gpu: (\w+)$", done.stdout, re.M))
+    assert rules == set(GPU_RULES)
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    assert set(profile["set-resources"]) == rules
+
+
+@pytest.mark.parametrize(
+    ("options", "cores"),
+    [
+        ([], len(os.sched_getaffinity(0))),
+        (["--cores", "1"], 1),
+        (["--profile", "gpu"], len(os.sched_getaffinity(0))),
+        (["--profile", "gpu", "--cores", "1"], 1),
+        (["--profile", "slurm"], None),  # the cores of a login node limit no job
+        (["--profile", "workflow/profiles/slurm"], None),
+    ],
+)
+def test_the_default_profile_leaves_the_others_what_they_say(options, cores):
+    code = (
+        "import json, sys\n"
+        "from snakemake.cli import parse_args\n"
+        "args = parse_args(sys.argv[1:])[1]\n"
+        "print(json.dumps([args.cores, args.executor, args.jobs, args.rerun_incomplete,"
+        " args.show_failed_logs, args.keep_going]))\n"
+    )
+    command = [sys.executable, "-c", code, *options]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    slurm = any("slurm" in option for option in options)
+    expected = [cores, "slurm" if slurm else None, 100 if slurm else None, True, True, slurm]
+    assert json.loads(said) == expected
+
+
+def test_clean_leaves_what_is_tracked(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "results/demo/tables").mkdir(parents=True)
+    (tmp_path / "results/.hidden").touch()
+    shutil.copy(ROOT / "results/README.md", tmp_path / "results")
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["README.md"]
