@@ -69,7 +69,7 @@ def test_what_is_fetched_first_is_not_fetched_again(cloned):
     assert raw["phantom_lits"] == {"lits_phantom.zip"}
     assert {"Images_png_01.zip", "Images_png_02.zip"} <= raw["phantom_deeplesion"]
     assert not (cloned / "results/tiny/phantom_ham10k").exists()
-    plan = snakemake(cloned, "-n", "--quiet", "rules", *FILES)
+    plan = snakemake(cloned, *FILES, "-n", "--quiet", "rules")
     assert "train_arm" in plan
     assert "download_file" not in plan
     assert "fetch_slices" not in plan
@@ -127,4 +127,4 @@ def test_in_a_clone_that_was_moved_nothing_runs_again(interrupted):
     assert "Nothing to be done" in snakemake(moved, "-n", *COMMAND)
     code = moved / "src/weaklesion/recist.py"
     code.write_text(code.read_text() + "\n# changed\n")
-    assert "make_patches" in snakemake(moved, "-n", "--quiet", "rules", *COMMAND)
+    assert "make_patches" in snakemake(moved, *COMMAND, "-n", "--quiet", "rules")

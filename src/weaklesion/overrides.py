@@ -9,7 +9,7 @@ Uses only what Snakemake itself needs, because it is read wherever Snakemake run
 
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -27,9 +27,8 @@ SCALARS = {
 class _CoreLoader(yaml.SafeLoader):
     """Loader of YAML with the scalars above."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
-
+_CoreLoader.yaml_implicit_resolvers = {}
 for _kind, _pattern in SCALARS.items():
     _CoreLoader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_pattern})$"), None
