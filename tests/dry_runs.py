@@ -38,4 +38,11 @@ def dry_run(words: list[str]) -> tuple[int, str]:
 if __name__ == "__main__":
     lines = json.load(sys.stdin)
     os.chdir(sys.argv[1])
+    # what every line would read again: imports of the package, by the clone's own code
+    sys.path.insert(0, os.path.abspath("src"))
+    from weaklesion.sources import PACKAGE, module_files
+
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        module_files(name.removesuffix(".__init__"))
     json.dump([dry_run(words) for words in lines], sys.stdout)

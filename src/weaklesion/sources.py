@@ -30,6 +30,12 @@ def module_files(*modules: str) -> list[str]:
     Raises:
         ValueError: if there is no such module, or one of them imports what is not there.
     """
+    return list(_module_files(modules, PACKAGE, Path.cwd()))
+
+
+@cache
+def _module_files(modules: tuple[str, ...], package: Path, here: Path) -> tuple[str, ...]:
+    """Do the same once per working directory, because many rules name the same modules."""
     found: dict[str, Path] = {}
     todo = list(modules)
     while todo:
@@ -41,7 +47,7 @@ def module_files(*modules: str) -> list[str]:
             raise ValueError(f"module: there is no weaklesion.{name}")
         found[name] = path
         todo += _imports(path)
-    return sorted(path_from_here(path, PACKAGE.parents[1]) for path in found.values())
+    return tuple(sorted(path_from_here(path, package.parents[1]) for path in found.values()))
 
 
 def path_from_here(path: str | Path, root: str | Path) -> str:
