@@ -14,18 +14,6 @@ from conftest import ROOT
 
 from workflow import TINY, snakemake
 
-# Every item of the demo, as small as it can be.
-STUDY = {
-    "study": "slurm",
-    "protocols": {
-        "demo": {
-            "exceptions": [
-                # time to meddle with it
-                {"datasets": ["ham10k"], "arms": ["a1", "a1l"], "training": {"epochs": 40}},
-            ]
-        }
-    },
-}
 RUNS = "results/slurm/phantom_ham10k/demo/runs"
 
 
@@ -76,15 +64,15 @@ def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path)
 def test_the_demo_through_slurm(cluster, finished, tmp_path):
     """One GPU job at a time; a job that is cancelled or hangs is tried again, and goes on.
 
-    All rules of the demo take part, so that their groups are those of a whole study.
+    Its groups and its rules with a GPU are those of the whole demo, which test_commands.py plans
+    with this profile; its arms are as few as that takes.
     """
     (tmp_path / "resources").symlink_to(finished / "resources")
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
     command = [
         *(sys.executable, "-m", "snakemake"),
         *("--snakefile", ROOT / "Snakefile", "--directory", tmp_path),
         *("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml"),
-        *(ROOT / "tests/every_item.yaml", tmp_path / "study.yaml"),
+        ROOT / "tests/slurm.yaml",
         *("--profile", ROOT / "workflow/profiles/slurm"),
         *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"),
         *("--seconds-between-status-checks", "5", "--latency-wait", "20"),
@@ -129,9 +117,18 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         assert f"SLURM status is: '{state}'" in told
     table = pd.read_csv(tmp_path / "results/slurm/tables/table1.csv")
     assert set(table["arm"]) == {"ellipse", "a1", "a1l"}
-    assert set(table["dataset"]) == {"phantom_deeplesion", "phantom_lits", "phantom_ham10k"}
+    assert set(table["dataset"]) == {"phantom_ham10k"}
     for made in ("overview.html", "phantom_ham10k/demo_source/targets/shrunken.npy"):
         assert (tmp_path / "results/slurm" / made).is_file()
     # small jobs went together, and their logs are kept
-    assert "Group job shapes" in told
+    for group in ("shapes", "clusters", "scores"):
+        assert f"Group job {group}" in told, group
+    logged = {path.name for path in (tmp_path / "results/slurm/logs").iterdir()}
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    of_other_papers = {"embed_lesions", "predict_arm_with_crf"}
+    of_protocols = {"draw_soft_ellipses", "draw_fixed_ellipse"}  # not of this study
+    assert {
+        *profile["set-resources"],
+        *profile["groups"],
+    } - of_other_papers - of_protocols <= logged
     assert list((tmp_path / ".snakemake/slurm_logs").rglob("*.log"))
