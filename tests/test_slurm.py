@@ -116,7 +116,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
     for state in ("CANCELLED", "TIMEOUT"):
         assert f"SLURM status is: '{state}'" in told
     table = pd.read_csv(tmp_path / "results/slurm/tables/table1.csv")
-    assert set(table["arm"]) == {"ellipse", "a1", "a1l"}
+    assert set(table["arm"]) == {"fixed_ellipse", "ellipse", "a1", "a1l"}
     assert set(table["dataset"]) == {"phantom_ham10k"}
     for made in ("overview.html", "phantom_ham10k/demo_source/targets/shrunken.npy"):
         assert (tmp_path / "results/slurm" / made).is_file()
@@ -126,9 +126,5 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
     logged = {path.name for path in (tmp_path / "results/slurm/logs").iterdir()}
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     of_other_papers = {"embed_lesions", "predict_arm_with_crf"}
-    of_protocols = {"draw_soft_ellipses", "draw_fixed_ellipse"}  # not of this study
-    assert {
-        *profile["set-resources"],
-        *profile["groups"],
-    } - of_other_papers - of_protocols <= logged
+    assert {*profile["set-resources"], *profile["groups"]} - of_other_papers <= logged
     assert list((tmp_path / ".snakemake/slurm_logs").rglob("*.log"))
