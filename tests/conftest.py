@@ -34,6 +34,8 @@ LONG = (
     "test_workflow_items",
     "test_slurm",
     "test_workflow",
+    "test_commands",
+    "test_clone",
     "test_other_papers",
     "test_prompted_workflow",
     "test_crash",

@@ -119,7 +119,10 @@ def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jo
 def test_an_arm_more_trains_that_arm_only(finished, tmp_path):
     arms = ["ellipse", "a1", "a1l", "a1l_shuffled"]
     jobs = planned(finished, *overlay(tmp_path, {"experiments": {"table1": {"arms": arms}}}))
-    assert jobs == {"shuffle_clusters": 3, **THREE_DATASETS}
+    # no claim is about shuffled classes: the verdicts stay
+    expected = {"shuffle_clusters": 3, **THREE_DATASETS}
+    del expected["tabulate_verdicts"]
+    assert jobs == expected
 
 
 def test_plan_of_the_full_reproduction(tmp_path):
