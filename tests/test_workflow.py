@@ -107,10 +107,13 @@ THREE_DATASETS = {
             {"datasets": {"phantom_lits": {"k_sweep": [2, 3, 4]}}},
             {"cluster_lesions": 1, "plot_k_sweep": 1, "all": 1},
         ),
-        ({"statistics": {"seed": 1}}, STATISTICS),
+        (
+            {"experiments": {"table1": {"baseline": "ellipse"}}},
+            {"tabulate_scores": 1, "write_overview": 1, "all": 1},
+        ),
         ({"figures": {"contour_images": 3}}, {"plot_contours": 3, "all": 1}),
     ],
-    ids=["learning rate", "new seed", "K", "K of the sweep", "bootstrap seed", "figure"],
+    ids=["learning rate", "new seed", "K", "K of the sweep", "baseline", "figure"],
 )
 def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jobs):
     assert planned(finished, *overlay(tmp_path, change)) == jobs
@@ -180,7 +183,7 @@ def test_plan_of_the_full_reproduction(tmp_path):
 def test_one_item_alone(finished, tmp_path):
     jobs = planned(finished, *overlay(tmp_path, {"select": {"items": ["table7"]}}))
     assert jobs == {"train_arm": 2, "predict_arm": 2, "score_predictions": 2,
-                    "tabulate_scores": 1, "all": 1}  # fmt: skip
+                    "tabulate_scores": 1, "tabulate_verdicts": 1, "all": 1}  # fmt: skip
 
 
 SCORED_AGAIN = {

@@ -37,7 +37,7 @@ def environment(folder):
     return {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
 
 
-def snakemake(folder, *arguments, expect=0, timeout=1500, **variables):
+def snakemake(folder, *arguments, expect=0, timeout=3000, **variables):
     done = subprocess.run(
         command(folder, *arguments),
         capture_output=True,
