@@ -866,3 +866,17 @@ def test_a_target_as_the_prediction(patches, supervised, tmp_path):
         read_array(tmp_path / "p.npy"),
         read_array(supervised / "ellipse.npy")[samples.loc[ids, "row"]],
     )
+
+
+def test_the_last_weights_are_those_that_the_rule_last_keeps(train):
+    """A training that keeps its last epoch, and one that keeps its best but also its last."""
+    last = train("last", epochs=4, checkpoint="last")
+    best = train("best", epochs=4, checkpoint="best_loss", options={"keep_last": True})
+    assert (best / "last.safetensors").read_bytes() == (last / "model.safetensors").read_bytes()
+    assert not (last / "last.safetensors").exists()
+
+
+def test_the_last_weights_of_an_averaged_network_are_its_average(train):
+    last = train("last", checkpoint="last", ema=0.9)
+    best = train("best", checkpoint="best_loss", ema=0.9, options={"keep_last": True})
+    assert (best / "last.safetensors").read_bytes() == (last / "model.safetensors").read_bytes()

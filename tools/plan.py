@@ -71,10 +71,8 @@ def merged_config(studies: list[Path], overrides: list[str]) -> dict[str, Any]:
 
 def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
     """Return both as text."""
-    hours = {
-        kind: [one.hours for one in plan.trainings if one.on == kind and not math.isnan(one.hours)]
-        for kind in ("GPU", "CPU")
-    }
+    known = [one for one in plan.trainings if not math.isnan(one.hours)]
+    hours = {kind: [one.hours for one in known if one.on == kind] for kind in ("GPU", "CPU")}
     unknown = len(plan.trainings) - sum(map(len, hours.values()))
     costs = job_costs(ROOT)
     head = ("rule", "left", "planned", "done", "spent", "core-hours")
@@ -83,8 +81,8 @@ def report(plan: Plan, took: dict[str, tuple[int, float, float]]) -> str:
         done, spent_hours, cpu_hours = took.get(rule, (0, 0.0, 0.0))
         planned = plan.cpu_hours.get(rule)
         basis = costs.get(rule, {"basis": "assumed: 10 s a job"})["basis"]
-        if rule == "train_arm":
-            planned, basis = sum(map(sum, hours.values())), "see below"
+        if rule.startswith("train_arm"):
+            planned, basis = sum(one.hours for one in known if one.rule == rule), "see below"
         elif rule in GPU_RULES and rule in plan.jobs:
             planned = plan.jobs[rule] * float(costs[rule]["seconds_per_job"]) / 3600
         told = "" if planned is None else f"{planned:.2f} h"

@@ -181,6 +181,15 @@ def is_prompted(config: Config, arm: str) -> bool:
     return arm_definition(config, arm)["model"] in PROMPTED_MODELS
 
 
+def keeps_last(config: Config, arm: str) -> bool:
+    """Tell whether another arm predicts with the last weights of an arm's training."""
+    definitions = (arm_definition(config, name) for name in config["arms"])
+    return is_trained(config, arm) and any(
+        other.get("network_of") == arm and other.get("weights_of") == "last"
+        for other in definitions
+    )
+
+
 def is_trained(config: Config, arm: str) -> bool:
     """Tell whether an arm is trained itself, and does not predict with another's network."""
     return has_network(config, arm) and arm_definition(config, arm).get("network_of") is None

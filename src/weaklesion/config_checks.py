@@ -57,6 +57,11 @@ def check_config(config: Config) -> None:
     for name in config["arms"]:
         definition = arm_definition(config, name)
         _check_mark_keys(config, name)
+        if definition.get("weights_of") == "last" and definition.get("network_of") is None:
+            raise DataError(
+                f"config: arms.{name}.weights_of: last: for an arm that predicts with another's"
+                " network. Name that arm in network_of."
+            )
         for key in ORIGINS:
             if definition.get(key) is None:
                 continue

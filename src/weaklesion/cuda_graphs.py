@@ -24,10 +24,12 @@ def recorded(
     optimizer: torch.optim.Optimizer,
     index: torch.Tensor,
     flips: torch.Tensor | None,
+    *,
+    zero_gradients: bool = True,
 ) -> Step:
     """Record `step` for batches of one size; return a step that replays it.
 
-    Weights, optimiser and random state are afterwards as before.
+    Weights, gradients, optimiser and random state are afterwards as before.
 
     Args:
         step: takes a training step on (index, flips), returns its losses; reads and writes only
@@ -36,12 +38,18 @@ def recorded(
         optimizer: its optimiser, capturable.
         index: (B,) a batch of the size to record, on the device.
         flips: (B, 2) its flips, or None.
+        zero_gradients: whether a step starts from no gradients; else they add up from step to step,
+            in the memory that they have when the step is recorded.
 
     Returns:
         A step for batches of B; `step` itself, with a warning, where recording fails or the
         recorded step's loss is not that of a plain one.
     """
-    before = _State(model, optimizer)
+    if not zero_gradients:
+        for parameter in model.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+    before = _State(model, optimizer, gradients=not zero_gradients)
     held_index, held_flips = index.clone(), None if flips is None else flips.clone()
     try:
         stream = torch.cuda.Stream()
@@ -53,7 +61,8 @@ def recorded(
         before.restore()
         expected = float(step(held_index, held_flips)[0])
         before.restore()
-        optimizer.zero_grad(set_to_none=True)
+        if zero_gradients:
+            optimizer.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             held_losses = step(held_index, held_flips)
@@ -85,10 +94,17 @@ def recorded(
 
 
 class _State:
-    """Weights, optimiser and random state as they were, to be put back in place."""
+    """Weights, optimiser, random state and, if told, gradients, to be put back in place."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, gradients: bool
+    ) -> None:
         self.model, self.optimizer = model, optimizer
+        self.gradients = {
+            parameter: parameter.grad.clone()
+            for parameter in model.parameters()
+            if gradients and parameter.grad is not None
+        }
         self.weights = {name: value.clone() for name, value in model.state_dict().items()}
         self.moments = {
             parameter: {key: value.clone() for key, value in state.items()}
@@ -101,9 +117,12 @@ class _State:
         """Put everything back, into the same memory, which a recorded step writes to."""
         for name, value in self.model.state_dict().items():
             value.copy_(self.weights[name])
-        for parameter, state in self.optimizer.state.items():
+        for parameter, gradient in self.gradients.items():
+            assert parameter.grad is not None
+            parameter.grad.copy_(gradient)
+        for trained, state in self.optimizer.state.items():
             for key, value in state.items():
-                saved = self.moments.get(parameter, {}).get(key)
+                saved = self.moments.get(trained, {}).get(key)
                 # what the first step made starts from zero
                 value.zero_() if saved is None else value.copy_(saved)
         torch.cuda.set_rng_state(self.random)

@@ -83,8 +83,12 @@ def fit(
     digest: str,
     save_every_s: float,
     on_epoch: Callable[[dict[str, float]], None],
-) -> None:
-    """Run the epochs that are left; fill `seen`, with the weights that the rule keeps."""
+) -> nn.Module:
+    """Run the epochs that are left; fill `seen`, with the weights that the rule keeps.
+
+    Returns:
+        The network after the last epoch, or its moving average where `settings` has one.
+    """
     device = train.images.device
     generator = torch.Generator().manual_seed(seed)
     partner_images = _partner_images(train, val, settings, generator)
@@ -134,6 +138,7 @@ def fit(
             saved_at = time.perf_counter()
         _report(seen, settings)
         on_epoch(row)
+    return kept
 
 
 def make_batches(
@@ -186,7 +191,9 @@ def make_step(
 
     if not _can_record(train, settings):
         return plain
-    replayed = recorded(plain, model, optimizer, index, draws)
+    replayed = recorded(
+        plain, model, optimizer, index, draws, zero_gradients=settings.zero_gradients
+    )
     size = len(index)
     return lambda index, draws: (replayed if len(index) == size else plain)(index, draws)
 
@@ -204,7 +211,7 @@ def _can_record(train: SplitData, settings: TrainingSettings) -> bool:
         and settings.ema is None
     )
     on_gpu = train.images.device.type == "cuda"
-    return on_gpu and plain and settings.zero_gradients and settings.schedule == "constant"
+    return on_gpu and plain and settings.schedule == "constant"
 
 
 def draw(
@@ -262,10 +269,15 @@ def keep(seen: Progress, model: nn.Module, settings: TrainingSettings) -> None:
     )
     if improved or take_last:
         seen.kept_epoch = epoch
-        seen.kept = {
-            name: tensor.detach().cpu().clone().contiguous()
-            for name, tensor in model.state_dict().items()
-        }
+        seen.kept = weights_of(model)
+
+
+def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a copy of a network's weights, on the CPU."""
+    return {
+        name: tensor.detach().cpu().clone().contiguous()
+        for name, tensor in model.state_dict().items()
+    }
 
 
 def _report(seen: Progress, settings: TrainingSettings) -> None:

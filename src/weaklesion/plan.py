@@ -14,10 +14,11 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from weaklesion.arms import is_trained, training_settings
+from weaklesion.arms import is_trained, keeps_last, training_settings
 from weaklesion.experiments import KINDS, Run, items_of, runs_of, trainings_of
 from weaklesion.manifest import read_manifest
 from weaklesion.published import read_published
@@ -33,6 +34,7 @@ from weaklesion.training_settings import PAIR_MODELS
 
 GPU_RULES = (  # those with `gpu=1`; the Slurm profile names them, too
     "train_arm",
+    "train_arm_keeping_last",
     "choose_warp",
     "predict_arm",
     "predict_arm_with_crf",
@@ -54,12 +56,14 @@ class Training:
 
     Attributes:
         run: what is trained.
+        rule: the rule that trains it.
         hours: on a GPU, or of one CPU thread; nan where nothing says.
         on: which of the two.
         basis: what the hours are based on, in words.
     """
 
     run: Run
+    rule: str
     hours: float
     on: Literal["GPU", "CPU"]
     basis: str
@@ -175,18 +179,19 @@ def _training(
     published: Mapping[str, Any],
 ) -> Training:
     settings = training_settings(config, run.dataset, run.protocol, run.arm)
+    rule = "train_arm_keeping_last" if keeps_last(config, run.arm) else "train_arm"
+    planned = partial(Training, run, rule)
     measured = speeds.get(network_key(settings))
     if measured is not None:
         speed, device = measured
         images = settings["epochs"] * images_of_epoch(settings, train_samples)
         hours = images / speed / 3600
         basis = f"measured on {device}, if all {settings['epochs']} epochs run"
-        return Training(run, hours, "CPU" if device.startswith("cpu") else "GPU", basis)
+        return planned(hours, "CPU" if device.startswith("cpu") else "GPU", basis)
     if settings["model"] in OF_THE_PAPER and settings["encoder"] != PAPER_ENCODER:
         seconds = seconds_per_step(rates, settings)
         if seconds is not None:
-            return Training(
-                run,
+            return planned(
                 training_hours(seconds, settings, train_samples),
                 "CPU",
                 f"estimate: {seconds:.2g} s per step of {settings['batch_size']} images of"
@@ -199,10 +204,10 @@ def _training(
     )
     of_paper = settings["model"] in OF_THE_PAPER and settings["encoder"] == PAPER_ENCODER
     if printed is None or not of_paper:
-        return Training(run, float("nan"), "GPU", "unknown: no such network was trained here yet")
+        return planned(float("nan"), "GPU", "unknown: no such network was trained here yet")
     arm = "ACoseg" if settings["model"] in PAIR_MODELS else "A1_L"
     basis = f"upper bound: the paper's hours of {arm}, on an unnamed GPU"
-    return Training(run, float(printed[arm]), "GPU", basis)
+    return planned(float(printed[arm]), "GPU", basis)
 
 
 def job_costs(root: Path) -> dict[str, dict[str, str]]:

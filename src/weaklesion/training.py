@@ -18,7 +18,7 @@ from weaklesion.cpu_convolutions import speed_up_on_cpu
 from weaklesion.errors import DataError
 from weaklesion.files import read_array, write_json, written_whole
 from weaklesion.inputs import InputFrame
-from weaklesion.loop import Progress, fit
+from weaklesion.loop import Progress, fit, weights_of
 from weaklesion.models import build_model, load_trained_encoder, num_parameters
 from weaklesion.provenance import describe_run, peak_memory_bytes, settings_digest
 from weaklesion.seeding import seed_everything
@@ -38,6 +38,7 @@ def train_arm(
     threads: int = 1,
     save_every_s: float = 60.0,
     tensorboard: bool = False,
+    keep_last: bool = False,
 ) -> None:
     """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
 
@@ -57,6 +58,7 @@ def train_arm(
         save_every_s: `last.pt` is written at the end of the first epoch, then of the first one
             after so many seconds.
         tensorboard: also write the history for TensorBoard, to `run_dir/tensorboard`.
+        keep_last: also write the weights after the last epoch, to `last.safetensors`.
 
     Raises:
         DataError: if samples, targets and labels do not belong together, the loss is not finite,
@@ -109,7 +111,7 @@ def train_arm(
             {key: run[key] for key in ("settings", "seed", "inputs_sha256")}
             | {"on": device.type, "last_pt": FORMAT}
         )
-        fit(
+        after_last = fit(
             model,
             train,
             val,
@@ -139,6 +141,9 @@ def train_arm(
             if device.type == "cuda"
             else None,
         }
+        if keep_last:
+            with written_whole(Path(run_dir) / "last.safetensors") as beside:
+                beside.write_bytes(save(weights_of(after_last)))
         write_run(Path(run_dir), seen, run)
         last_pt.unlink(missing_ok=True)
 

@@ -280,6 +280,12 @@ def network_file(name):
     )
 
 
+def weights_file(wildcards):
+    """Weights that an arm predicts with: those that the checkpoint rule kept, or the last."""
+    last = arm_of(wildcards).get("weights_of") == "last"
+    return network_file("last.safetensors" if last else "model.safetensors")(wildcards)
+
+
 def embedding_file(name):
     """Input function: a file of the run whose network embeds a dataset's lesions."""
     return lambda wildcards: str(RUN / name).format(

@@ -57,7 +57,10 @@ rule train_arm:
     benchmark:
         BENCHMARKS / "train_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(arms.is_trained),
+        arm=arms_matching(
+            lambda config, arm: arms.is_trained(config, arm)
+            and not arms.keeps_last(config, arm)
+        ),
     conda:
         "../../envs/train.yaml"
     threads: 1  # two runs with one thread each train more images a second than one with two
@@ -72,10 +75,24 @@ rule train_arm:
         "../scripts/train_arm.py"
 
 
+use rule train_arm as train_arm_keeping_last with:
+    output:
+        model=RUN / "model.safetensors",
+        history=RUN / "history.csv",
+        run=RUN / "run.json",
+        last=RUN / "last.safetensors",
+    log:
+        LOGS / "train_arm_keeping_last/{dataset}-{protocol}-{arm}-{seed}.log",
+    benchmark:
+        BENCHMARKS / "train_arm_keeping_last/{dataset}-{protocol}-{arm}-{seed}.tsv"
+    wildcard_constraints:
+        arm=arms_matching(arms.keeps_last),
+
+
 rule predict_arm:
     """Predict the test split with a trained network."""
     input:
-        model=network_file("model.safetensors"),
+        model=weights_file,
         run=network_file("run.json"),
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",

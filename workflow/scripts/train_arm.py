@@ -37,4 +37,5 @@ with (
         epochs_of_json=snakemake.input.epochs_of or None,
         threads=snakemake.threads,
         tensorboard=snakemake.params.tensorboard,
+        keep_last="last" in snakemake.output.keys(),
     )
