@@ -53,7 +53,11 @@ def embed_lesions(
     )
     rows = []
     for batch in frame.load_images(images, device).split(EVALUATION_BATCH):
-        deepest = encoder(frame.pad(normalise(batch)))[-1].float().mean(dim=(2, 3))
+        deepest = (
+            encoder(frame.pad(normalise(batch, settings.normalisation)))[-1]
+            .float()
+            .mean(dim=(2, 3))
+        )
         rows.append(torch.nn.functional.normalize(deepest).cpu().numpy())
     write_array(embeddings_npy, np.concatenate(rows))
     logger.info("%d samples embedded by %s", len(images), settings.model)

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,6 +10,11 @@ import torch.nn.functional as F
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+Normalisation = Literal["imagenet", "half"]
+MEAN_AND_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "half": ((0.5,) * 3, (0.5,) * 3),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +108,21 @@ def _reflected(count: int, before: int, size: int, device: torch.device) -> torc
 
 
 @functools.cache
-def _imagenet_levels(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _levels(normalisation: Normalisation, device: torch.device) -> tuple[torch.Tensor, ...]:
     """Return mean and standard deviation of levels 0 to 255, (1, 3, 1, 1) each."""
-    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1) * 255
-    return mean, torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1) * 255
+    return tuple(
+        torch.tensor(values, device=device).view(1, 3, 1, 1) * 255
+        for values in MEAN_AND_STD[normalisation]
+    )
 
 
-def normalise(images: torch.Tensor) -> torch.Tensor:
-    """Scale (N, 3, H, W) uint8 by ImageNet's mean and standard deviation, in channel order."""
-    mean, std = _imagenet_levels(images.device)
+def normalise(images: torch.Tensor, normalisation: Normalisation = "imagenet") -> torch.Tensor:
+    """Scale (N, 3, H, W) uint8 by a mean and a standard deviation, in channel order.
+
+    Args:
+        images: what is scaled.
+        normalisation: `imagenet`, ImageNet's own; or `half`, 0.5 for both, so that inputs are -1 to
+            1, as weights of EfficientNet-Lite want them.
+    """
+    mean, std = _levels(normalisation, images.device)
     return (images.float() - mean) / std

