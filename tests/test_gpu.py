@@ -25,7 +25,7 @@ STEPS = 12
 def settings_of(arm, **changes):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     settings = training_settings(config, "ham10k", "released", arm)
-    return TrainingSettings(**settings | SMALL | {"learning_rate": 1e-3} | changes)
+    return TrainingSettings(**settings | SMALL | changes)
 
 
 def samples(num_classes):
@@ -75,8 +75,9 @@ def train(settings, *, recorded):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("arm", ["a1", "a1l", "acoseg", "acoseg_released"])
 def test_a_recorded_step_trains_as_a_plain_one(arm, precision, caplog):
-    settings = settings_of(arm, precision=precision)
+    settings = settings_of(arm, precision=precision, learning_rate=1e-4)
     plain, recorded = (train(settings, recorded=recorded) for recorded in (False, True))
     assert "not recorded" not in caplog.text
+    # Rounding differs from run to run, and grows with the steps.
     assert recorded == pytest.approx(plain, rel=0.02 if precision == "float32" else 0.05)
     assert plain[-1, 1] < 0.9 * plain[0, 1]  # it learns, so that equal losses mean something
