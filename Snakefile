@@ -8,7 +8,7 @@ from snakemake.utils import min_version, update_config, validate
 min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from weaklesion.overrides import parse_overrides
+from weaklesion.study.overrides import parse_overrides
 
 
 configfile: Path(workflow.basedir) / "config.yaml"

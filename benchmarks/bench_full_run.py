@@ -16,14 +16,15 @@ from pathlib import Path
 
 import yaml
 
-from weaklesion import arms, experiments
-from weaklesion.archives import extract
 from weaklesion.clusters import cluster_lesions
-from weaklesion.datasets import ham10k
-from weaklesion.supervision import draw_ellipses
-from weaklesion.training import train_arm
-from weaklesion.training_data import TrainingFiles
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.data.archives import extract
+from weaklesion.data.loaders import ham10k
+from weaklesion.study import arms
+from weaklesion.study import items as experiments
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.training.data import TrainingFiles
+from weaklesion.training.train import train_arm
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS_MIN = {"released": 6.0, "corrected": 3.0}

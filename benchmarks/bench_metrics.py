@@ -11,7 +11,7 @@ from medpy.metric.binary import hd
 from skimage.feature import canny
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
-from weaklesion.measures import MEASURES, measure_pair
+from weaklesion.metrics.measures import MEASURES, measure_pair
 
 SHAPE = (120, 120)
 PAIRS = 150

@@ -18,9 +18,9 @@ import psutil
 from joblib import Parallel, delayed
 from PIL import Image
 
-from weaklesion.archives import extract
-from weaklesion.datasets import deeplesion
-from weaklesion.phantoms.deeplesion import make_phantom
+from weaklesion.data.archives import extract
+from weaklesion.data.loaders import deeplesion
+from weaklesion.data.phantoms.deeplesion import make_phantom
 
 SERIES = 60
 FULL_LESIONS = 32735

@@ -15,17 +15,17 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from weaklesion.arms import training_settings
+from weaklesion.data.manifest import is_archive, read_manifest
+from weaklesion.data.phantoms.ham10k import make_phantom
+from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.download import extract, fetch
 from weaklesion.ellipse import fit_ellipse
-from weaklesion.inference import crop_logits
-from weaklesion.manifest import is_archive, read_manifest
 from weaklesion.models import build_model
-from weaklesion.phantoms.ham10k import make_phantom
+from weaklesion.prediction.predict import crop_logits
 from weaklesion.recist import recist_from_ellipse
-from weaklesion.samples import RECIST_COLUMNS
-from weaklesion.segment import SegmentSettings, segment
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.segment.run import SegmentSettings, segment
+from weaklesion.study.arms import training_settings
+from weaklesion.study.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKS, WIDTH_PX, HEIGHT_PX = 160, 600, 450

@@ -19,11 +19,11 @@ import numpy as np
 from matplotlib.patches import Ellipse as MatplotlibEllipse
 
 from weaklesion.clusters import ellipse_features, fit_clusters
+from weaklesion.data.phantoms.ham10k import draw_image, draw_lesion
+from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.grabcut import Settings, draw_grabcut
-from weaklesion.phantoms.ham10k import draw_image, draw_lesion
-from weaklesion.samples import RECIST_COLUMNS
-from weaklesion.supervision import draw_ellipses
+from weaklesion.supervision.ellipses import draw_ellipses
 
 SIDE = 120
 LESIONS = 32735

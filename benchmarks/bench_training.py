@@ -23,15 +23,15 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from weaklesion.arms import training_settings
-from weaklesion.cpu_convolutions import speed_up_on_cpu
-from weaklesion.inputs import IMAGENET_MEAN, IMAGENET_STD, InputFrame
-from weaklesion.loop import make_step
 from weaklesion.models import build_model
-from weaklesion.optimizers import make_optimizer
-from weaklesion.steps import training_step
-from weaklesion.training_data import SplitData
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.study.arms import training_settings
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.cpu_convolutions import speed_up_on_cpu
+from weaklesion.training.data import SplitData
+from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD, InputFrame
+from weaklesion.training.loop import make_step
+from weaklesion.training.optimizers import make_optimizer
+from weaklesion.training.steps import training_step
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_GPU = torch.cuda.is_available()

@@ -14,15 +14,15 @@ from hypothesis import settings
 from PIL import Image
 from segmenting import Discriminating, colored, lobed, mark_of
 
-from weaklesion import arms
-from weaklesion.datasets import deeplesion, ham10k, lits
+from weaklesion.data.loaders import deeplesion, ham10k, lits
+from weaklesion.data.manifest import is_archive, read_manifest
+from weaklesion.data.phantoms import deeplesion as deeplesion_phantom
+from weaklesion.data.phantoms import ham10k as ham10k_phantom
+from weaklesion.data.phantoms import lits as lits_phantom
 from weaklesion.download import extract, fetch
-from weaklesion.manifest import is_archive, read_manifest
-from weaklesion.measures import MEASURES
-from weaklesion.phantoms import deeplesion as deeplesion_phantom
-from weaklesion.phantoms import ham10k as ham10k_phantom
-from weaklesion.phantoms import lits as lits_phantom
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.metrics.measures import MEASURES
+from weaklesion.study import arms
+from weaklesion.study.settings import TrainingSettings
 
 # The same examples in every run: a test that fails, fails for everybody.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
@@ -196,7 +196,7 @@ def model(root, tmp_path, monkeypatch):
     config = yaml.safe_load((root / "config.yaml").read_text())
     trained = TrainingSettings(**arms.training_settings(config, "ham10k", "source", "prompted"))
     monkeypatch.setattr(
-        "weaklesion.segment.load_network", lambda *_: (Discriminating().eval(), trained)
+        "weaklesion.segment.run.load_network", lambda *_: (Discriminating().eval(), trained)
     )
     folder = tmp_path / "run"
     folder.mkdir()

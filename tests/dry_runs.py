@@ -40,7 +40,7 @@ if __name__ == "__main__":
     os.chdir(sys.argv[1])
     # what every line would read again: imports of the package, by the clone's own code
     sys.path.insert(0, os.path.abspath("src"))
-    from weaklesion.sources import PACKAGE, module_files
+    from weaklesion.study.code_tracking import PACKAGE, module_files
 
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)

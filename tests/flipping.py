@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from weaklesion.class_table import FLIPS
 from weaklesion.clusters import cluster_lesions
-from weaklesion.files import read_array
-from weaklesion.samples import RECIST_COLUMNS
-from weaklesion.supervision import draw_ellipses
+from weaklesion.data.samples import RECIST_COLUMNS
+from weaklesion.supervision.class_table import FLIPS
+from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.support.files import read_array
 
 
 def name_of_copy(sample_id, column):

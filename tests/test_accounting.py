@@ -1,6 +1,6 @@
 import json
 
-from weaklesion.accounting import tabulate_samples
+from weaklesion.report.tables.samples import tabulate_samples
 
 
 def test_page_says_what_was_kept_and_every_reason(tmp_path):

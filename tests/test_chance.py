@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from simulate_chance import RATIOS, draw_study, simulate
 
-from weaklesion.chance import (
+from weaklesion.scoring.chance import (
     Chance,
     Parts,
     chance_of_mean,

@@ -7,7 +7,6 @@ import pytest
 from conftest import real
 from flipping import cluster_with_flipped_copies, name_of_copy
 
-from weaklesion.class_table import FLIPS
 from weaklesion.clusters import (
     cluster_lesions,
     ellipse_features,
@@ -16,13 +15,14 @@ from weaklesion.clusters import (
     shuffle_clusters,
     shuffle_labels,
 )
-from weaklesion.datasets.deeplesion_table import parse_row, read_table
+from weaklesion.data.loaders.deeplesion_table import parse_row, read_table
+from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse
-from weaklesion.embeddings import cluster_embeddings
 from weaklesion.errors import DataError
+from weaklesion.prediction.embeddings import cluster_embeddings
 from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
-from weaklesion.samples import read_samples
-from weaklesion.supervision import draw_ellipses
+from weaklesion.supervision.class_table import FLIPS
+from weaklesion.supervision.ellipses import draw_ellipses
 
 
 def test_raw_features_are_the_numbers_themselves():

@@ -15,7 +15,7 @@ import yaml
 from conftest import ROOT
 from snakemake.cli import parse_config
 
-from weaklesion.plan import GPU_RULES
+from weaklesion.report.plan import GPU_RULES
 from workflow import clone
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import yaml
 
-from weaklesion.crf import CRFSettings, refine, refine_image
 from weaklesion.errors import DataError
+from weaklesion.prediction.crf import CRFSettings, refine, refine_image
 
 INSTALLED = find_spec("pydensecrf") is not None
 

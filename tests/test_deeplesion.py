@@ -9,26 +9,26 @@ import pandas as pd
 import pytest
 from conftest import DEEPLESION, REAL_DATA, make_deeplesion, real, unpack
 
-from weaklesion.datasets.deeplesion import (
+from weaklesion.data.loaders.deeplesion import (
     Settings,
     find_series,
     nearest_slice,
     read_key_slice,
 )
-from weaklesion.datasets.deeplesion_table import (
+from weaklesion.data.loaders.deeplesion_table import (
     needed_members,
     parse_row,
     read_table,
     slice_weights,
 )
+from weaklesion.data.patches import Sample
+from weaklesion.data.phantoms.deeplesion import make_phantom
+from weaklesion.data.samples import RECIST_COLUMNS, read_samples
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.files import read_array
 from weaklesion.metrics import dice
-from weaklesion.patches import Sample
-from weaklesion.phantoms.deeplesion import make_phantom
 from weaklesion.recist import ellipse_from_recist
-from weaklesion.samples import RECIST_COLUMNS, read_samples
+from weaklesion.support.files import read_array
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from weaklesion.devices import claimed_device, visible_devices
 from weaklesion.errors import DataError
+from weaklesion.support.devices import claimed_device, visible_devices
 
 HOLDER = """
 import sys, time
-from weaklesion.devices import claimed_device
+from weaklesion.support.devices import claimed_device
 with claimed_device(int(sys.argv[2]), folder=sys.argv[1]) as device:
     print(device, flush=True)
     time.sleep(60)

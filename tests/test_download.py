@@ -10,10 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from weaklesion import archives, download
+from weaklesion import download
+from weaklesion.data import archives
+from weaklesion.data.manifest import read_manifest, write_manifest
 from weaklesion.download import extract, fetch, fetch_members, row_of
 from weaklesion.errors import DataError
-from weaklesion.manifest import read_manifest, write_manifest
 
 CONTENT = bytes(range(256)) * 5000
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from weaklesion.sources import module_files
-from weaklesion.training_settings import NETWORK_MODULES
+from weaklesion.study.code_tracking import module_files
+from weaklesion.study.settings import NETWORK_MODULES
 
 # names under which packages are imported, where they differ from their own
 IMPORTED_AS = {
@@ -85,8 +85,8 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
         modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         package = [module for module in modules if module.startswith("weaklesion.")]
         if script in ("make_phantom", "make_patches"):  # they import the module of the loader
-            kind = "phantoms" if script == "make_phantom" else "datasets"
-            package = [f"weaklesion.{kind}.{name}" for name in LOADERS[kind]]
+            kind = "phantoms" if script == "make_phantom" else "loaders"
+            package = [f"weaklesion.data.{kind}.{name}" for name in LOADERS[kind]]
         if script in (
             "train_arm",
             "predict_arm",
@@ -99,7 +99,7 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
             path for module in package for path in module_files(module.removeprefix("weaklesion."))
         }
         untracked = ("files", "progress", "provenance")
-        files |= {str(root / f"src/weaklesion/{module}.py") for module in untracked}
+        files |= {str(root / f"src/weaklesion/support/{module}.py") for module in untracked}
         for path in files:
             for node in ast.walk(ast.parse(Path(path).read_text())):
                 names = (

@@ -5,7 +5,8 @@ import math
 import pytest
 import yaml
 
-from weaklesion.arms import (
+from weaklesion.errors import DataError
+from weaklesion.study.arms import (
     arm_definition,
     is_trained,
     keeps_last,
@@ -14,10 +15,9 @@ from weaklesion.arms import (
     training_settings,
     warp_arm,
 )
-from weaklesion.claims import claimed_arms
-from weaklesion.config_checks import check_config
-from weaklesion.errors import DataError
-from weaklesion.experiments import (
+from weaklesion.study.checks import check_config
+from weaklesion.study.claims import claimed_arms
+from weaklesion.study.items import (
     KINDS,
     Run,
     cells_of,
@@ -29,9 +29,9 @@ from weaklesion.experiments import (
     sweep_points,
     trainings_of,
 )
-from weaklesion.paper_claims import CLAIMS
-from weaklesion.switches import merge, patch_settings, protocol_settings, stage_settings
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.study.paper_claims import CLAIMS
+from weaklesion.study.protocols import merge, patch_settings, protocol_settings, stage_settings
+from weaklesion.study.settings import TrainingSettings
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ def test_unknown_names_and_circles_are_named(config):
 
 
 def test_patch_settings_of_every_loader_are_valid(config, root):
-    from weaklesion.datasets import deeplesion, ham10k, lits
+    from weaklesion.data.loaders import deeplesion, ham10k, lits
 
     for dataset, loader in (("ham10k", ham10k), ("lits", lits), ("deeplesion", deeplesion)):
         for protocol in config["protocols"]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 
-from weaklesion.figures import (
+from weaklesion.report.figures.arms import (
     PALETTE,
     arm_colors,
     choose_cases,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from weaklesion.errors import DataError
-from weaklesion.files import digest_file, read_array, write_array, written_whole
+from weaklesion.support.files import digest_file, read_array, write_array, written_whole
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weaklesion.gap_figure import plot_gap
-from weaklesion.gaps import contrast, describe_samples, strata, tabulate_gap
-from weaklesion.measures import MEASURES
+from weaklesion.metrics.measures import MEASURES
+from weaklesion.report.figures.gap import plot_gap
+from weaklesion.report.tables.gap import contrast, describe_samples, strata, tabulate_gap
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
-from weaklesion.gate import answer
+from weaklesion.prediction.gate import answer
 
 SHAPE = (100, 120)
 MARK = Ellipse(60.0, 50.0, 50.0, 30.0, 20.0)

@@ -6,15 +6,15 @@ import torch
 import yaml
 from conftest import ROOT
 
-from weaklesion.arms import training_settings
-from weaklesion.inputs import InputFrame
-from weaklesion.loop import make_step
 from weaklesion.models import build_model
-from weaklesion.optimizers import make_optimizer
-from weaklesion.seeding import seed_everything
-from weaklesion.steps import training_step
-from weaklesion.training_data import SplitData
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.study.arms import training_settings
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.data import SplitData
+from weaklesion.training.inputs import InputFrame
+from weaklesion.training.loop import make_step
+from weaklesion.training.optimizers import make_optimizer
+from weaklesion.training.seeding import seed_everything
+from weaklesion.training.steps import training_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 

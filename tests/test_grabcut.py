@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse, draw_ellipse
-from weaklesion.files import read_array
 from weaklesion.grabcut import Settings, draw_grabcut, grabcut_mask
 from weaklesion.metrics import dice
-from weaklesion.samples import read_samples
-from weaklesion.supervision import draw_ellipses
+from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.support.files import read_array
 
 SHAPE = (80, 80)
 

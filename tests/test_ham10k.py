@@ -6,10 +6,10 @@ import pytest
 from conftest import unpack
 from PIL import Image
 
-from weaklesion.datasets.ham10k import find_samples, read_image, read_mask
+from weaklesion.data.loaders.ham10k import find_samples, read_image, read_mask
+from weaklesion.data.phantoms import FILES
+from weaklesion.data.phantoms.ham10k import make_phantom
 from weaklesion.errors import DataError
-from weaklesion.phantoms import FILES
-from weaklesion.phantoms.ham10k import make_phantom
 
 
 @pytest.fixture

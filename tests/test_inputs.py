@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from weaklesion.augmentation import apply_flips, draw_flips, flip_numbers
-from weaklesion.class_table import FLIPS
-from weaklesion.inputs import InputFrame, normalise
+from weaklesion.supervision.class_table import FLIPS
+from weaklesion.training.augmentation import apply_flips, draw_flips, flip_numbers
+from weaklesion.training.inputs import InputFrame, normalise
 
 CPU = torch.device("cpu")
 

@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from weaklesion.accuracy_table import tabulate_accuracy
-from weaklesion.answers import tabulate_answers
-from weaklesion.attribution import tabulate_attribution
-from weaklesion.costs import tabulate_cost
 from weaklesion.errors import DataError
-from weaklesion.figures import plot_cost
-from weaklesion.parameters import tabulate_parameters
-from weaklesion.policies import tabulate_policies
-from weaklesion.published import printed_cells, printed_choice, printed_gain, read_published
-from weaklesion.sweep_figure import plot_sweep
-from weaklesion.sweeps import tabulate_sweep
+from weaklesion.report.figures.arms import plot_cost
+from weaklesion.report.figures.sweep import plot_sweep
+from weaklesion.report.tables.accuracy import tabulate_accuracy
+from weaklesion.report.tables.answers import tabulate_answers
+from weaklesion.report.tables.attribution import tabulate_attribution
+from weaklesion.report.tables.cost import tabulate_cost
+from weaklesion.report.tables.parameters import tabulate_parameters
+from weaklesion.report.tables.policies import tabulate_policies
+from weaklesion.report.tables.sweep import tabulate_sweep
+from weaklesion.study.published import printed_cells, printed_choice, printed_gain, read_published
 
 POLICY = "worst_possible"
 PROTOCOL = {

@@ -67,7 +67,7 @@ def test_a_call_that_is_killed_leaves_no_table_of_the_call_before(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("weaklesion.segment.write_mask", killed)
+        patched.setattr("weaklesion.segment.run.write_mask", killed)
         run(model, tmp_path, rows, "--gate", "0.5")
     assert not (tmp_path / "out/measurements.csv").exists()
     assert not (tmp_path / "out/refused.csv").exists()
@@ -109,7 +109,7 @@ def test_a_picture_that_was_replaced_is_read_again(model, tmp_path, images):
 
 def test_a_full_disk_stops_the_call(model, tmp_path, images, monkeypatch):
     _, rows = images
-    monkeypatch.setattr("weaklesion.mark_files.cv2.imwrite", lambda *_: False)
+    monkeypatch.setattr("weaklesion.segment.outputs.cv2.imwrite", lambda *_: False)
     result, measured = run(model, tmp_path, rows)
     assert result.exit_code == 1
     assert "cannot be written. Check permissions and space; run it again." in result.output

@@ -8,17 +8,17 @@ import pytest
 from conftest import LITS, make_lits, real, unpack
 from skimage.measure import label, regionprops
 
-from weaklesion.datasets import lits_files as reading
-from weaklesion.datasets.lits import Settings, read_slice, read_volume
-from weaklesion.datasets.lits_files import find_volumes
+from weaklesion.data.loaders import lits_files as reading
+from weaklesion.data.loaders.lits import Settings, read_slice, read_volume
+from weaklesion.data.loaders.lits_files import find_volumes
+from weaklesion.data.patches import LeftOut, Sample
+from weaklesion.data.phantoms.lits import make_phantom
+from weaklesion.data.samples import RECIST_COLUMNS, read_samples
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.files import read_array
 from weaklesion.metrics import dice
-from weaklesion.patches import LeftOut, Sample
-from weaklesion.phantoms.lits import make_phantom
 from weaklesion.recist import ellipse_from_recist
-from weaklesion.samples import RECIST_COLUMNS, read_samples
+from weaklesion.support.files import read_array
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from conftest import unpack
 
-from weaklesion.class_labels import label_presence
-from weaklesion.class_table import FLIPS
-from weaklesion.datasets import lits_liver
+from weaklesion.data.loaders import lits_liver
+from weaklesion.data.phantoms.lits import make_phantom
 from weaklesion.errors import DataError
-from weaklesion.phantoms.lits import make_phantom
+from weaklesion.supervision.class_table import FLIPS
+from weaklesion.supervision.presence import label_presence
 
 SETTINGS = {
     "side_px": 64,

@@ -3,9 +3,9 @@ import pytest
 import torch
 from test_training import SETTINGS
 
-from weaklesion.inputs import InputFrame
-from weaklesion.losses import classification_loss, segmentation_loss
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.inputs import InputFrame
+from weaklesion.training.losses import classification_loss, segmentation_loss
 
 FRAME = InputFrame(side_px=16, input_px=16, pad_to_hw=(32, 32))
 

@@ -11,17 +11,17 @@ from conftest import ROOT
 from PIL import Image
 from segmenting import colored, lobed, mark_of
 
-from weaklesion.config_checks import check_config
+from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
-from weaklesion.experiments import drawn_arms, items_of, recoveries_of_item
-from weaklesion.gate import mask_agreement
-from weaklesion.mark_agreement import tabulate_mark_agreement, tabulate_recovery
-from weaklesion.mark_agreement_figure import choose_cases, overlaps
-from weaklesion.mark_agreement_page import segment_command, write_mark_agreement
+from weaklesion.prediction.gate import mask_agreement
 from weaklesion.recist import compare_diameters
-from weaklesion.samples import RECIST_COLUMNS
-from weaklesion.switches import merge
+from weaklesion.report.figures.mark_agreement import choose_cases, overlaps
+from weaklesion.report.tables.mark_agreement import tabulate_mark_agreement, tabulate_recovery
+from weaklesion.report.tables.mark_agreement_page import segment_command, write_mark_agreement
+from weaklesion.study.checks import check_config
+from weaklesion.study.items import drawn_arms, items_of, recoveries_of_item
+from weaklesion.study.protocols import merge
 from workflow import planned, snakemake
 
 OWN_MARKS = ROOT / "workflow/studies/own-marks.yaml"

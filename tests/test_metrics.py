@@ -8,7 +8,6 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
 from weaklesion import metrics
-from weaklesion.mask_pair import border
 from weaklesion.metrics import (
     average_hausdorff,
     average_surface_distance,
@@ -24,6 +23,7 @@ from weaklesion.metrics import (
     recall,
     volumetric_similarity,
 )
+from weaklesion.metrics.pair import border
 
 
 def named(metric, **options):

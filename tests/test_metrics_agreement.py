@@ -15,8 +15,6 @@ from skimage.feature import canny
 from skimage.measure import perimeter as skimage_perimeter
 from surface_distance import compute_surface_dice_at_tolerance, compute_surface_distances
 
-from weaklesion.contours import canny_counts, perimeter
-from weaklesion.mask_pair import MaskPair, border
 from weaklesion.metrics import (
     average_hausdorff,
     average_surface_distance,
@@ -26,6 +24,8 @@ from weaklesion.metrics import (
     normalised_surface_dice,
     perimeter_error,
 )
+from weaklesion.metrics.contours import canny_counts, perimeter
+from weaklesion.metrics.pair import MaskPair, border
 
 SPACINGS = [(1.0, 1.0), (0.7, 2.5), (3.0, 0.5)]
 

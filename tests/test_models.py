@@ -5,9 +5,9 @@ import torch
 import yaml
 from torch import nn
 
-from weaklesion.cpu_convolutions import CenteredConv2d, UnfoldedConv2d, speed_up_on_cpu
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, num_parameters
+from weaklesion.training.cpu_convolutions import CenteredConv2d, UnfoldedConv2d, speed_up_on_cpu
 
 
 def published_counts(root):

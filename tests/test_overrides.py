@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from weaklesion.overrides import parse_overrides
+from weaklesion.study.overrides import parse_overrides
 
 
 @pytest.mark.parametrize(

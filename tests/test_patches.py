@@ -9,14 +9,14 @@ import pytest
 import yaml
 from conftest import HAM10K, make_ham10k, real, unpack
 
-from weaklesion.datasets.ham10k import Settings, make_patches, read_image, read_mask
+from weaklesion.data.loaders.ham10k import Settings, make_patches, read_image, read_mask
+from weaklesion.data.patches import LeftOut, Sample, write_patches
+from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
 from weaklesion.ellipse import draw_ellipse, ellipse_iou
 from weaklesion.errors import DataError
-from weaklesion.files import file_digest, read_array
 from weaklesion.metrics import dice
-from weaklesion.patches import LeftOut, Sample, write_patches
 from weaklesion.recist import ellipse_from_recist
-from weaklesion.samples import RECIST_COLUMNS, read_rows, read_samples
+from weaklesion.support.files import file_digest, read_array
 
 
 def make(phantom, folder, **changes):

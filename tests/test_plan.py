@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from weaklesion.plan import (
+from weaklesion.report.plan import (
     job_costs,
     make_plan,
     measured_speeds,
@@ -18,9 +18,9 @@ from weaklesion.plan import (
     run_folder,
     spent,
 )
-from weaklesion.sample_counts import num_samples, split_samples
-from weaklesion.switches import merge
-from weaklesion.training_rates import read_rates, seconds_per_step, training_hours
+from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
+from weaklesion.study.protocols import merge
+from weaklesion.study.sample_counts import num_samples, split_samples
 
 
 @pytest.fixture
@@ -310,6 +310,6 @@ def test_readme_says_what_the_plan_says(root, tmp_path):
 
 
 def test_run_folder_is_where_the_workflow_puts_runs(config):
-    from weaklesion.experiments import Run
+    from weaklesion.study.items import Run
 
     assert run_folder(Run("d", "p", "a", 3)) == "d/p/runs/a/seed-3"

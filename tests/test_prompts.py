@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
-from weaklesion.prompts import (
+from weaklesion.training.prompts import (
     PromptSettings,
     discriminant,
     ellipse_rows,
@@ -17,7 +17,7 @@ from weaklesion.prompts import (
     to_source_logits,
     views,
 )
-from weaklesion.warp_refit import (
+from weaklesion.training.warp_refit import (
     DRAWS,
     EDGE_PX,
     FIELD_NOISE,

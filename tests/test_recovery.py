@@ -8,13 +8,18 @@ import pandas as pd
 import pytest
 import yaml
 
+from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
-from weaklesion.files import read_array
 from weaklesion.recist import recist_from_ellipse
-from weaklesion.recovery import RecoverySettings, choose_prior_weight
-from weaklesion.samples import RECIST_COLUMNS
-from weaklesion.supervision import draw_ellipses, draw_shrunken, perturb_marks, read_ellipses
+from weaklesion.selection.recovery import RecoverySettings, choose_prior_weight
+from weaklesion.supervision.ellipses import (
+    draw_ellipses,
+    draw_shrunken,
+    perturb_marks,
+    read_ellipses,
+)
+from weaklesion.support.files import read_array
 
 WEIGHTS = [1.25, 5, 40]
 COUNT = 12

@@ -11,7 +11,8 @@ import yaml
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
-from weaklesion.refined import (
+from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.supervision.pseudo_masks import (
     RefinedSettings,
     affine_between,
     draw_refined,
@@ -21,7 +22,6 @@ from weaklesion.refined import (
     refine_scores,
     without_hair,
 )
-from weaklesion.supervision import draw_ellipses
 
 SHAPE = (120, 120)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from weaklesion.data.samples import read_samples, split_ids
 from weaklesion.errors import DataError
-from weaklesion.files import read_array
-from weaklesion.measures import MEASURES, MM
 from weaklesion.metrics import dice
-from weaklesion.samples import read_samples, split_ids
-from weaklesion.scoring import marked_diameters, score_predictions, spacings_mm, status
+from weaklesion.metrics.measures import MEASURES, MM
+from weaklesion.scoring.score import marked_diameters, score_predictions, spacings_mm, status
+from weaklesion.support.files import read_array
 
 RUN = {"dataset": "d", "protocol": "p", "arm": "a", "seed": 7}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from weaklesion.errors import DataError
-from weaklesion.files import read_array, write_array
-from weaklesion.scratch import node_local
+from weaklesion.support.files import read_array, write_array
+from weaklesion.support.scratch import node_local
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ from segmenting import (
     run,
 )
 
-import weaklesion.segment
+import weaklesion.segment.run
+from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
-from weaklesion.gate import answer
-from weaklesion.inference import predict_prompted
 from weaklesion.metrics import dice
-from weaklesion.prompts import ellipse_rows
+from weaklesion.prediction.gate import answer
+from weaklesion.prediction.predict import predict_prompted
 from weaklesion.recist import recist_from_ellipse
-from weaklesion.samples import RECIST_COLUMNS
+from weaklesion.training.prompts import ellipse_rows
 
 
 def test_masks_are_better_than_the_ellipses_of_marks(model, tmp_path, images):
@@ -174,7 +174,7 @@ def test_a_16_bit_png_holds_hounsfield_units(model, tmp_path):
 def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
     masks, rows = images
     ids = ["m0", "m2"]  # PNG
-    network, trained = weaklesion.segment.load_network()
+    network, trained = weaklesion.segment.run.load_network()
     pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
     prompts = ellipse_rows([fit_ellipse(masks[name]) for name in ids])
     logits = predict_prompted(network, pictures, prompts, trained)
@@ -284,9 +284,9 @@ def test_a_folder_without_a_network_that_sees_marks(tmp_path, images):
 
 
 def test_a_network_that_does_not_see_marks_is_refused(model, tmp_path, images, monkeypatch):
-    _, trained = weaklesion.segment.load_network()
+    _, trained = weaklesion.segment.run.load_network()
     other = replace(trained, model="a1", prompt=None)
-    monkeypatch.setattr("weaklesion.segment.load_network", lambda *_: (Discriminating(), other))
+    monkeypatch.setattr("weaklesion.segment.run.load_network", lambda *_: (Discriminating(), other))
     result, _ = run(model, tmp_path, images[1])
     assert result.exit_code == 1
     assert "a1 sees no marks" in result.output

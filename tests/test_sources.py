@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from weaklesion import sources
-from weaklesion.sources import PACKAGE, module_files, path_from_here
+from weaklesion.study import code_tracking as sources
+from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
 
 
 def names(module):

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from weaklesion.errors import DataError
-from weaklesion.statistics import (
+from weaklesion.scoring.statistics import (
     compare,
     compare_unpaired,
     estimate,

@@ -1,11 +1,11 @@
 import pandas as pd
 import pytest
 
+from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.files import read_array
-from weaklesion.samples import read_samples
-from weaklesion.supervision import draw_ellipses, read_ellipses
+from weaklesion.supervision.ellipses import draw_ellipses, read_ellipses
+from weaklesion.support.files import read_array
 
 
 def draw(samples_csv, images_npy, folder):

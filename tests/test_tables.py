@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from weaklesion.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.errors import DataError
-from weaklesion.measures import MEASURES, MM, measure_of
-from weaklesion.tables import (
+from weaklesion.metrics.measures import MEASURES, MM, measure_of
+from weaklesion.report.tables.definitions import DEFINITIONS, tabulate_definitions
+from weaklesion.report.tables.scores import (
     SHOWN_TOO,
     TABLE1_COLUMNS,
     direction,

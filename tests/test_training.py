@@ -14,23 +14,23 @@ import torch
 from flipping import cluster_with_flipped_copies, name_of_copy
 from safetensors.torch import load_file
 
-from weaklesion.class_table import FLIPS
 from weaklesion.clusters import cluster_lesions
+from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.errors import DataError
-from weaklesion.files import file_digest, read_array
-from weaklesion.inference import predict_arm
-from weaklesion.inputs import InputFrame
-from weaklesion.loop import Progress, keep
-from weaklesion.optimizers import make_optimizer, make_schedule
-from weaklesion.predictions import predict_target
-from weaklesion.recovery import RecoverySettings
-from weaklesion.samples import read_rows, read_samples, split_ids
-from weaklesion.steps import evaluate, training_step
-from weaklesion.supervision import draw_ellipses, draw_soft_ellipses
-from weaklesion.training import train_arm
-from weaklesion.training_data import TrainingFiles, epoch_batches, load_split, some_ids
-from weaklesion.training_settings import TrainingSettings, with_choice
-from weaklesion.warp_choice import ShortTraining, choose_amplitude
+from weaklesion.prediction.files import predict_target
+from weaklesion.prediction.predict import predict_arm
+from weaklesion.selection.recovery import RecoverySettings
+from weaklesion.selection.warp_amplitude import ShortTraining, choose_amplitude
+from weaklesion.study.settings import TrainingSettings, with_choice
+from weaklesion.supervision.class_table import FLIPS
+from weaklesion.supervision.ellipses import draw_ellipses, draw_soft_ellipses
+from weaklesion.support.files import file_digest, read_array
+from weaklesion.training.data import TrainingFiles, epoch_batches, load_split, some_ids
+from weaklesion.training.inputs import InputFrame
+from weaklesion.training.loop import Progress, keep
+from weaklesion.training.optimizers import make_optimizer, make_schedule
+from weaklesion.training.steps import evaluate, training_step
+from weaklesion.training.train import train_arm
 
 SETTINGS = {
     "model": "a1",
@@ -247,7 +247,7 @@ def test_a_flipped_image_is_shown_with_the_class_of_its_flipped_mark(
         return loss
 
     for name in ("segmentation_loss", "classification_loss"):
-        monkeypatch.setattr(f"weaklesion.steps.{name}", noted(name))
+        monkeypatch.setattr(f"weaklesion.training.steps.{name}", noted(name))
     model = TwoTasks()
     index = torch.arange(len(data.ids)).repeat_interleave(len(FLIPS))
     flips = torch.tensor(list(FLIPS.values())).repeat(len(data.ids), 1)
@@ -294,7 +294,7 @@ def test_second_step_on_a_batch_has_its_halves_swapped(train, monkeypatch):
         seen.append(index.tolist())
         return step(model, optimizer, data, index, *rest)
 
-    monkeypatch.setattr("weaklesion.loop.training_step", noted)
+    monkeypatch.setattr("weaklesion.training.loop.training_step", noted)
     train(**ACOSEG_RELEASED | {"epochs": 1})
     assert len(seen) % 2 == 0
     for first, second in zip(seen[::2], seen[1::2], strict=True):
@@ -304,9 +304,9 @@ def test_second_step_on_a_batch_has_its_halves_swapped(train, monkeypatch):
 
 TRAIN_IN_A_PROCESS = """
 import json, logging, sys
-from weaklesion.training import train_arm
-from weaklesion.training_data import TrainingFiles
-from weaklesion.training_settings import TrainingSettings
+from weaklesion.training.train import train_arm
+from weaklesion.training.data import TrainingFiles
+from weaklesion.study.settings import TrainingSettings
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 given = json.loads(sys.argv[1])
 train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=1, save_every_s=0,
@@ -345,7 +345,7 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
     # reading a split takes 3 s, a step 1 s, a validation 10 s: each epoch of four steps 14 s
     now = 0.0
     clock = SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr("weaklesion.loop.time", clock)
+    monkeypatch.setattr("weaklesion.training.loop.time", clock)
 
     def taking(seconds, function):
         def slow(*args):
@@ -355,9 +355,9 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
 
         return slow
 
-    monkeypatch.setattr("weaklesion.training.load_split", taking(3, load_split))
-    monkeypatch.setattr("weaklesion.loop.training_step", taking(1, training_step))
-    monkeypatch.setattr("weaklesion.loop.evaluate", taking(10, evaluate))
+    monkeypatch.setattr("weaklesion.training.train.load_split", taking(3, load_split))
+    monkeypatch.setattr("weaklesion.training.loop.training_step", taking(1, training_step))
+    monkeypatch.setattr("weaklesion.training.loop.evaluate", taking(10, evaluate))
     options = {"options": {"save_every_s": 0}, "epochs": 4}
     # the first process is killed after its second epoch, the second one within the fourth
     for started_at, validations in ((1000.0, 3), (50.0, 2)):
@@ -370,7 +370,7 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
             return taking(10, evaluate)(*args)
 
         with monkeypatch.context() as patched:
-            patched.setattr("weaklesion.loop.evaluate", killed)
+            patched.setattr("weaklesion.training.loop.evaluate", killed)
             with pytest.raises(KeyboardInterrupt):
                 train(**options)
     now = 7000.0
@@ -386,7 +386,7 @@ def leave_last_pt(train, monkeypatch, name, **changes):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("weaklesion.loop._report", killed)
+        patched.setattr("weaklesion.training.loop._report", killed)
         with pytest.raises(KeyboardInterrupt):
             train(name, **changes)
 
@@ -443,7 +443,7 @@ def test_too_little_memory_says_what_to_lower(train, monkeypatch):
     def full(*args):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr("weaklesion.loop.training_step", full)
+    monkeypatch.setattr("weaklesion.training.loop.training_step", full)
     with pytest.raises(DataError, match=r"memory does not suffice .* Lower batch_size \(10\)"):
         train()
 
@@ -458,7 +458,7 @@ def test_full_disk_says_so_and_keeps_the_last_state(train, monkeypatch, tmp_path
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("weaklesion.training.save", full)
+    monkeypatch.setattr("weaklesion.training.train.save", full)
     with pytest.raises(DataError, match="No space left on device"):
         train()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["last.pt"]
@@ -621,7 +621,7 @@ def test_released_frame_and_whole_map_loss(train):
 def test_an_epoch_of_so_many_batches(train, monkeypatch, passes):
     sizes = []
     monkeypatch.setattr(
-        "weaklesion.loop.training_step",
+        "weaklesion.training.loop.training_step",
         lambda *given: (sizes.append(len(given[3])), training_step(*given))[1],
     )
     whole = len(sizes_of_one_epoch(train, sizes))
@@ -772,7 +772,7 @@ def test_diverging_loss_names_the_step_and_leaves_the_last_good_state(train, mon
         losses = step(*args)
         return losses * math.nan if next(calls) == 5 else losses
 
-    monkeypatch.setattr("weaklesion.loop.training_step", breaks)
+    monkeypatch.setattr("weaklesion.training.loop.training_step", breaks)
     with pytest.raises(DataError, match=r"epoch 2/2, step 2 of 4: the .* loss is nan, after 0\."):
         train("nan")
     assert [path.name for path in (tmp_path / "nan").iterdir()] == ["last.pt"]

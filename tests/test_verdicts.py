@@ -11,9 +11,15 @@ import pytest
 import yaml
 from scipy import stats
 
-from weaklesion import arms, experiments
-from weaklesion.chance import Parts, parts_of_variance
-from weaklesion.claims import (
+from weaklesion.report.power import power, printed_power, seeds_needed
+from weaklesion.report.tables.judgement import RULES, judged, measure_hours, measure_metric
+from weaklesion.report.tables.overview import write_overview
+from weaklesion.report.tables.verdicts import tabulate_verdicts
+from weaklesion.scoring.chance import Parts, parts_of_variance
+from weaklesion.scoring.statistics import compare
+from weaklesion.study import arms
+from weaklesion.study import items as experiments
+from weaklesion.study.claims import (
     HAM10K,
     LARGER_IS_BETTER,
     claimed_arms,
@@ -21,15 +27,10 @@ from weaklesion.claims import (
     expanded,
     printed_means,
 )
-from weaklesion.judgement import RULES, judged, measure_hours, measure_metric
-from weaklesion.overview import write_overview
-from weaklesion.paper_claims import CLAIMS
-from weaklesion.paper_settings import other_settings
-from weaklesion.power import power, printed_power, seeds_needed
-from weaklesion.published import read_published
-from weaklesion.statistics import compare
-from weaklesion.switches import merge
-from weaklesion.verdicts import tabulate_verdicts
+from weaklesion.study.paper_claims import CLAIMS
+from weaklesion.study.paper_settings import other_settings
+from weaklesion.study.protocols import merge
+from weaklesion.study.published import read_published
 
 POLICY = "worst_possible"
 METRIC_OF = {

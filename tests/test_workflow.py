@@ -9,7 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from weaklesion.tables import TABLE1_COLUMNS
+from weaklesion.report.tables.scores import TABLE1_COLUMNS
 from workflow import RUNS, TINY, overlay, planned, snakemake
 
 

@@ -18,11 +18,11 @@ from playwright.sync_api import sync_playwright
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
+from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import fit_ellipse
-from weaklesion.files import file_digest
 from weaklesion.metrics import dice
 from weaklesion.recist import recist_from_ellipse
-from weaklesion.samples import RECIST_COLUMNS
+from weaklesion.support.files import file_digest
 from workflow import TINY, snakemake
 
 # Besides every item, an arm of every kind on one dataset: network, target, classes.

@@ -15,9 +15,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from weaklesion.figures import save, style
+from weaklesion.data.samples import read_rows
 from weaklesion.metrics import dice
-from weaklesion.samples import read_rows
+from weaklesion.report.figures.arms import save, style
 
 ROOT = Path(__file__).resolve().parents[1]
 A_ROW = 5

@@ -4,7 +4,8 @@
     python tools/plan.py workflow/studies/demo.yaml       # a study, one or more files
     python tools/plan.py --config 'seeds=[1, 2]'          # settings as Snakemake takes them
 
-Nothing is run and nothing is downloaded. `src/weaklesion/plan.py` says what the hours are based on.
+Nothing is run and nothing is downloaded. `src/weaklesion/report/plan.py` says what the hours are
+based on.
 """
 
 import argparse
@@ -18,14 +19,14 @@ from typing import Any
 
 import yaml
 
-from weaklesion.arms import has_network
 from weaklesion.errors import DataError
-from weaklesion.experiments import KINDS, items_of, runs_of
-from weaklesion.overrides import parse_overrides
-from weaklesion.plan import GPU_RULES, Plan, job_costs, make_plan, spent
-from weaklesion.power import measured_needs, printed_power
-from weaklesion.published import read_published
-from weaklesion.switches import merge
+from weaklesion.report.plan import GPU_RULES, Plan, job_costs, make_plan, spent
+from weaklesion.report.power import measured_needs, printed_power
+from weaklesion.study.arms import has_network
+from weaklesion.study.items import KINDS, items_of, runs_of
+from weaklesion.study.overrides import parse_overrides
+from weaklesion.study.protocols import merge
+from weaklesion.study.published import read_published
 
 ROOT = Path(__file__).resolve().parents[1]
 

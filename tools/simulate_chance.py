@@ -3,10 +3,10 @@
     python tools/simulate_chance.py            # prints the table of docs/METRICS.md, minutes
     python tools/simulate_chance.py --trials 500
 
-Values are drawn from the model of `weaklesion.chance`, whose truth is 0: groups of one to four
-samples, seeds, and a remainder per pair of group and seed. The variance that the seeds bring to the
-mean is 0, 1 or 4 times that of the groups. `skewed` draws the groups' effects from an exponential
-distribution, as differences of Dice are skewed.
+Values are drawn from the model of `weaklesion.scoring.chance`, whose truth is 0: groups of one to
+four samples, seeds, and a remainder per pair of group and seed. The variance that the seeds bring
+to the mean is 0, 1 or 4 times that of the groups. `skewed` draws the groups' effects from an
+exponential distribution, as differences of Dice are skewed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weaklesion.chance import parts_of_sums
+from weaklesion.scoring.chance import parts_of_sums
 
 RATIOS = (0.0, 1.0, 4.0)
 SEEDS = (3, 5, 10)

@@ -43,8 +43,8 @@ def segment(
     A call that was stopped goes on where it was. A mark that cannot be used is refused, with the
     cause in refused.csv, and the rest goes through.
     """
-    from weaklesion.segment import SegmentSettings  # slow to import
-    from weaklesion.segment import segment as run
+    from weaklesion.segment.run import SegmentSettings  # slow to import
+    from weaklesion.segment.run import segment as run
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
@@ -71,3 +71,14 @@ def segment(
     typer.echo(f"See measurements.csv and refused.csv in {out}.")
     if not counts["network"] + counts["ellipse"] + counts["empty"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def manifest(
+    folder: Annotated[Path, typer.Argument(help="Folder of files of your own.", exists=True)],
+) -> None:
+    """Write manifest.csv, with the size and digests of every file of a folder."""
+    from weaklesion.data.manifest import write_manifest
+
+    written = write_manifest(folder, folder / "manifest.csv")
+    typer.echo(f"{folder / 'manifest.csv'}: {len(written)} files")

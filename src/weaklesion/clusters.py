@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from weaklesion.class_table import FLIPS, read_classes, write_classes
+from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse
-from weaklesion.files import read_array, write_json
 from weaklesion.recist import flipped_clicked_angle_deg
-from weaklesion.samples import read_samples
-from weaklesion.supervision import read_ellipses
+from weaklesion.supervision.class_table import FLIPS, read_classes, write_classes
+from weaklesion.supervision.ellipses import read_ellipses
+from weaklesion.support.files import read_array, write_json
 
 # scikit-learn takes most of a second to import, and an ellipse's features need none of it
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def flipped_features(
         clicked_angles_deg: N angles.
 
     Returns:
-        (4, N, D) float64, in the order of `weaklesion.class_table.FLIPS`.
+        (4, N, D) float64, in the order of `weaklesion.supervision.class_table.FLIPS`.
     """
     turned, angles = [], []
     for upside_down, left_right in FLIPS.values():
@@ -166,7 +166,7 @@ def cluster_lesions(
         samples_csv: table of the samples, for their splits.
         images_npy: the patches, (N, H, W, 3); only their size is read.
         ellipses_csv: their ellipses.
-        clusters_csv: written: see `weaklesion.class_table`, in the samples' order.
+        clusters_csv: written: see `weaklesion.supervision.class_table`, in the samples' order.
         quality_json: written: inertia, silhouette (of at most 2,000 samples), stability
             (mean adjusted Rand index between three seeds), sizes, each feature's share of variance.
         k: number of clusters.
@@ -221,7 +221,7 @@ def shuffle_labels(labels: pd.DataFrame, splits: pd.Series, *, seed: int) -> pd.
     under the same flip.
 
     Args:
-        labels: classes of each sample, indexed by sample id (`weaklesion.class_table`).
+        labels: classes of each sample, indexed by sample id (`weaklesion.supervision.class_table`).
         splits: split of each sample, indexed by sample id.
         seed: decides the order.
 
@@ -243,7 +243,7 @@ def shuffle_clusters(
 
     Args:
         samples_csv: table of the samples, for their splits.
-        clusters_csv: see `weaklesion.class_table`.
+        clusters_csv: see `weaklesion.supervision.class_table`.
         shuffled_csv: written: the same columns, in the samples' order.
         seed: see `shuffle_labels`.
     """

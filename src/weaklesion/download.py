@@ -12,10 +12,10 @@ from urllib.request import url2pathname
 import requests
 
 from weaklesion import __version__
-from weaklesion.archives import extract, list_members
+from weaklesion.data.archives import extract, list_members
+from weaklesion.data.manifest import read_manifest, row_problem
 from weaklesion.errors import DataError
-from weaklesion.manifest import read_manifest, row_problem
-from weaklesion.progress import progress
+from weaklesion.support.progress import progress
 
 __all__ = ["extract", "fetch", "fetch_members", "row_of"]
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from weaklesion.files import read_array, write_array
-from weaklesion.patches import in_parallel
-from weaklesion.samples import read_rows, read_samples
+from weaklesion.data.patches import in_parallel
+from weaklesion.data.samples import read_rows, read_samples
+from weaklesion.support.files import read_array, write_array
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from weaklesion.data.samples import SPLITS
 from weaklesion.errors import DataError
-from weaklesion.files import read_array
-from weaklesion.samples import SPLITS
+from weaklesion.support.files import read_array
 
 
 def ham10k_released_split(image_ids: Sequence[str]) -> dict[str, list[str]]:

@@ -59,7 +59,7 @@ rule label_presence:
     input:
         samples=PATCHES / "samples.csv",
         target=PATCHES / "reference.npy",
-        code=module_files("class_labels"),
+        code=module_files("supervision.presence"),
     output:
         CLUSTERS / "k2_presence.csv",
     log:
@@ -82,7 +82,7 @@ rule embed_lesions:
         run=embedding_file("run.json"),
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
-        code=module_files("embeddings"),
+        code=module_files("prediction.embeddings"),
     output:
         CLUSTERS / "embeddings.npy",
     log:
@@ -104,7 +104,7 @@ rule cluster_embeddings:
     input:
         samples=PATCHES / "samples.csv",
         embeddings=CLUSTERS / "embeddings.npy",
-        code=module_files("embeddings"),
+        code=module_files("prediction.embeddings"),
     output:
         CLUSTERS / "k{k}_embedding.csv",
     log:

@@ -6,17 +6,19 @@ from snakemake.iocontainers import Wildcards
 
 import yaml
 
-from weaklesion import arms, experiments, switches
-from weaklesion.claims import claimed_arms
-from weaklesion.config_checks import check_config
+from weaklesion.study import arms
+from weaklesion.study import items as experiments
+from weaklesion.study import protocols as switches
+from weaklesion.study.claims import claimed_arms
+from weaklesion.study.checks import check_config
 from weaklesion.errors import DataError
-from weaklesion.manifest import is_archive, read_manifest
-from weaklesion.mark_table import state_of_files
-from weaklesion.paper_claims import CLAIMS
-from weaklesion.paper_settings import other_settings
-from weaklesion.phantoms import FILES as PHANTOM_FILES
-from weaklesion.sources import module_files, path_from_here
-from weaklesion.training_settings import NETWORK_MODULES, PARTNER_MODELS
+from weaklesion.data.manifest import is_archive, read_manifest
+from weaklesion.marks.files import state_of_files
+from weaklesion.study.paper_claims import CLAIMS
+from weaklesion.study.paper_settings import other_settings
+from weaklesion.data.phantoms import FILES as PHANTOM_FILES
+from weaklesion.study.code_tracking import module_files, path_from_here
+from weaklesion.study.settings import NETWORK_MODULES, PARTNER_MODELS
 
 check_config(config)
 
@@ -722,7 +724,7 @@ def traits_of_item(item):
 
 def templates(*names):
     """Templates of the package's pages."""
-    return [shipped_file(f"src/weaklesion/templates/{name}.html") for name in names]
+    return [shipped_file(f"src/weaklesion/report/templates/{name}.html") for name in names]
 
 
 FIGURES = [

@@ -4,7 +4,7 @@
 rule make_phantom:
     """Make a phantom in the native form of a dataset."""
     input:
-        code=lambda wildcards: module_files(f"phantoms.{loader_of(wildcards)}"),
+        code=lambda wildcards: module_files(f"data.phantoms.{loader_of(wildcards)}"),
     output:
         manifest=SOURCE / "phantom/manifest.csv",
     log:
@@ -50,7 +50,7 @@ rule fetch_slices:
     input:
         manifest=phantom_manifest,
         table=SOURCE / "archives/DL_info.csv",
-        code=module_files("datasets.deeplesion_table"),
+        code=module_files("data.loaders.deeplesion_table"),
     output:
         directory(SOURCE / "extracted/{file}"),
     log:

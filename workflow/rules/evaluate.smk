@@ -9,7 +9,7 @@ rule score_predictions:
         reference=reference_of,
         reference_ids=reference_ids_of,
         samples=PATCHES / "samples.csv",
-        code=module_files("scoring"),
+        code=module_files("scoring.score"),
     output:
         scores=RUN / "scores.csv",
     log:
@@ -32,7 +32,7 @@ rule tabulate_scores:
         scores=files_of_item("scores.csv"),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "scores"),
-        code=module_files("tables"),
+        code=module_files("report.tables.scores"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -79,7 +79,7 @@ rule tabulate_definitions:
         scores=run_files("scores.csv", TABLE1_RUNS),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "definitions"),
-        code=module_files("definitions"),
+        code=module_files("report.tables.definitions"),
     output:
         csv=report(
             RESULTS / "tables/definitions.csv",
@@ -117,7 +117,7 @@ rule tabulate_cost:
         runs=files_of_item("run.json", trained=True),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "costs"),
-        code=module_files("costs"),
+        code=module_files("report.tables.cost"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -160,7 +160,7 @@ rule tabulate_parameters:
         runs=files_of_item("run.json", trained=True),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "parameters"),
-        code=module_files("parameters"),
+        code=module_files("report.tables.parameters"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -201,7 +201,7 @@ rule tabulate_accuracy:
         accuracies=files_of_item("accuracy.json", trained=True),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "accuracy"),
-        code=module_files("accuracy_table"),
+        code=module_files("report.tables.accuracy"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -243,7 +243,7 @@ rule tabulate_sweep:
         histories=files_of_item("history.csv"),
         runs=files_of_item("run.json"),
         published=PUBLISHED_NUMBERS,
-        code=module_files("sweeps"),
+        code=module_files("report.tables.sweep"),
     output:
         RESULTS / "tables/{item}.csv",
     log:
@@ -277,7 +277,7 @@ rule tabulate_attribution:
     input:
         scores=files_of_item("scores.csv"),
         templates=templates("base", "attribution"),
-        code=module_files("attribution"),
+        code=module_files("report.tables.attribution"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -324,7 +324,7 @@ rule describe_samples:
         ellipse=TARGETS / "ellipse.npy",
         ellipse_ids=TARGETS / "ellipses.csv",
         samples=PATCHES / "samples.csv",
-        code=module_files("gaps"),
+        code=module_files("report.tables.gap"),
     output:
         STAGE / "traits.csv",
     log:
@@ -348,7 +348,7 @@ rule tabulate_gap:
             traits["traits"] for traits in traits_of_item(wildcards.item)
         ],
         templates=templates("base", "gap"),
-        code=module_files("gaps"),
+        code=module_files("report.tables.gap"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -397,7 +397,7 @@ rule tabulate_mark_agreement:
             for block in marked_blocks(wildcards.item)
             for file in ("samples", "ellipses")
         ],
-        code=module_files("mark_agreement"),
+        code=module_files("report.tables.mark_agreement"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -437,7 +437,7 @@ rule write_mark_agreement:
             for file in ("recovery", "choice")
         ],
         templates=templates("base", "mark_agreement"),
-        code=module_files("mark_agreement_page"),
+        code=module_files("report.tables.mark_agreement_page"),
     output:
         recovery=RESULTS / "tables/{item}.recovery.csv",
         html=report(
@@ -472,7 +472,7 @@ rule tabulate_policies:
     input:
         scores=files_of_item("scores.csv"),
         templates=templates("base", "policies"),
-        code=module_files("policies"),
+        code=module_files("report.tables.policies"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -513,7 +513,7 @@ rule tabulate_answers:
         scores=files_of_item("scores.csv"),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "answers"),
-        code=module_files("answers"),
+        code=module_files("report.tables.answers"),
     output:
         csv=report(
             RESULTS / "tables/{item}.csv",
@@ -557,7 +557,7 @@ rule tabulate_verdicts:
         runs=run_files("run.json", JUDGED_TRAININGS),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "verdicts"),
-        code=module_files("verdicts"),
+        code=module_files("report.tables.verdicts"),
     output:
         csv=report(
             RESULTS / "tables/verdicts.csv",
@@ -603,7 +603,7 @@ rule write_overview:
         table1=RESULTS / "tables/table1.csv",
         verdicts=RESULTS / "tables/verdicts.csv",
         templates=templates("base", "overview"),
-        code=module_files("overview"),
+        code=module_files("report.tables.overview"),
     output:
         report(
             RESULTS / "overview.html",

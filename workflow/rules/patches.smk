@@ -6,7 +6,7 @@ rule make_patches:
     input:
         folders=unpacked_sources,
         table=source_table,
-        code=lambda wildcards: module_files(f"datasets.{loader_of(wildcards)}"),
+        code=lambda wildcards: module_files(f"data.loaders.{loader_of(wildcards)}"),
     output:
         images=PATCHES / "images.npy",
         reference=PATCHES / "reference.npy",

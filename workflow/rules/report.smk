@@ -9,7 +9,7 @@ rule tabulate_samples:
             for dataset, protocol in SHOWN_BLOCKS
         ],
         templates=templates("base", "samples"),
-        code=module_files("accounting"),
+        code=module_files("report.tables.samples"),
     output:
         html=report(
             RESULTS / "tables/samples.html",
@@ -38,7 +38,7 @@ rule plot_training_curves:
         histories=lambda wildcards: run_files(
             "history.csv", table1_trainings(wildcards)
         ),
-        code=module_files("figures"),
+        code=module_files("report.figures.arms"),
     output:
         svg=report(
             RESULTS / "figures/training_curves.{dataset}.{protocol}.svg",
@@ -80,7 +80,7 @@ rule plot_contours:
             "predictions.npy", drawn_runs(wildcards)
         ),
         scores=lambda wildcards: run_files("scores.csv", drawn_runs(wildcards)),
-        code=module_files("figures"),
+        code=module_files("report.figures.arms"),
     output:
         png=report(
             RESULTS / "figures/contours.{dataset}.{protocol}.png",
@@ -130,7 +130,7 @@ rule plot_mark_agreement:
         ),
         ids=lambda wildcards: run_files("predictions.csv", drawn_runs(wildcards)),
         masks=RESULTS / "tables/{item}.masks.csv",
-        code=module_files("mark_agreement_figure"),
+        code=module_files("report.figures.mark_agreement"),
     output:
         png=RESULTS / "figures/{item}.{dataset}.{protocol}.png",  # the item's page holds it
     log:
@@ -165,7 +165,7 @@ rule draw_warps:
         target_ids=target_ids_of,
         ellipses=training_prompts_of,
         warp=warp_of,
-        code=module_files("warps"),
+        code=module_files("report.figures.warps"),
     output:
         figure=report(
             RESULTS / "figures/warps.{dataset}.{protocol}.{arm}.png",
@@ -205,7 +205,7 @@ rule plot_supervision:
         rect=TARGETS / "grabcut_rect.npy",
         trimap=TARGETS / "grabcut_trimap.npy",
         target_ids=TARGETS / "ellipses.csv",
-        code=module_files("supervision_figures"),
+        code=module_files("report.figures.supervision"),
     output:
         report(
             RESULTS / "figures/supervision.{dataset}.{protocol}.png",
@@ -241,7 +241,7 @@ rule plot_clusters:
         samples=PATCHES / "samples.csv",
         ellipses=TARGETS / "ellipses.csv",
         clusters=lambda wildcards: CLUSTERS / f"k{chosen_k(wildcards)}.csv",
-        code=module_files("supervision_figures"),
+        code=module_files("report.figures.supervision"),
     output:
         report(
             RESULTS / "figures/clusters.{dataset}.{protocol}.png",
@@ -277,7 +277,7 @@ rule plot_k_sweep:
             CLUSTERS / f"k{k}.json"
             for k in config["datasets"][wildcards.dataset]["k_sweep"]
         ],
-        code=module_files("supervision_figures"),
+        code=module_files("report.figures.supervision"),
     output:
         report(
             RESULTS / "figures/k_sweep.{dataset}.{protocol}.png",
@@ -309,7 +309,7 @@ rule plot_angles:
     """Plot the angles of the marks, and what each feature of the clusters weighs."""
     input:
         ellipses=TARGETS / "ellipses.csv",
-        code=module_files("supervision_figures"),
+        code=module_files("report.figures.supervision"),
     output:
         report(
             RESULTS / "figures/angles.{dataset}.{protocol}.png",
@@ -339,7 +339,7 @@ rule plot_sweep:
     """Plot test and validation Dice against a setting that is swept."""
     input:
         table=RESULTS / "tables/{item}.csv",
-        code=module_files("sweep_figure"),
+        code=module_files("report.figures.sweep"),
     output:
         svg=report(
             RESULTS / "figures/{item}.svg",
@@ -371,7 +371,7 @@ rule plot_cost:
     """Plot Dice against the hours of training."""
     input:
         table=RESULTS / "tables/{item}.csv",
-        code=module_files("figures"),
+        code=module_files("report.figures.arms"),
     output:
         svg=report(
             RESULTS / "figures/{item}.svg",
@@ -403,7 +403,7 @@ rule plot_gap:
     input:
         table=RESULTS / "tables/{item}.csv",
         samples=RESULTS / "tables/{item}.samples.csv",
-        code=module_files("gap_figure"),
+        code=module_files("report.figures.gap"),
     output:
         svg=report(
             RESULTS / "figures/{item}.svg",
@@ -438,7 +438,7 @@ rule tabulate_agreement:
             if is_dense(dataset)
         ],
         templates=templates("base", "agreement"),
-        code=module_files("agreement"),
+        code=module_files("scoring.agreement"),
     output:
         csv=RESULTS / "tables/agreement.csv",
         html=report(

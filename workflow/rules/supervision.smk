@@ -6,7 +6,7 @@ rule draw_ellipses:
     input:
         samples=PATCHES / "samples.csv",
         images=PATCHES / "images.npy",
-        code=module_files("supervision"),
+        code=module_files("supervision.ellipses"),
     output:
         ellipses=TARGETS / "ellipses.csv",
         target=TARGETS / "ellipse.npy",
@@ -32,7 +32,7 @@ rule draw_fixed_ellipse:
         samples=PATCHES / "samples.csv",
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
-        code=module_files("supervision"),
+        code=module_files("supervision.ellipses"),
     output:
         target=TARGETS / "fixed_ellipse.npy",
     log:
@@ -53,7 +53,7 @@ rule draw_soft_ellipses:
     input:
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
-        code=module_files("supervision"),
+        code=module_files("supervision.ellipses"),
     output:
         target=TARGETS / "ellipse_soft.npy",
     log:
@@ -102,7 +102,7 @@ rule choose_prior_weight:
         samples=PATCHES / "samples.csv",
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
-        code=module_files("recovery"),
+        code=module_files("selection.recovery"),
     output:
         recovery=TARGETS / "refined_recovery.csv",
         choice=TARGETS / "refined_choice.json",
@@ -132,7 +132,7 @@ rule draw_refined:
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
         choice=TARGETS / "refined_choice.json",
-        code=module_files("refined"),
+        code=module_files("supervision.pseudo_masks"),
     output:
         target=TARGETS / "refined.npy",
     log:
@@ -158,7 +158,7 @@ rule draw_shrunken:
         samples=PATCHES / "samples.csv",
         ellipses=TARGETS / "ellipses.csv",
         refined=TARGETS / "refined.npy",
-        code=module_files("supervision"),
+        code=module_files("supervision.ellipses"),
     output:
         target=TARGETS / "shrunken.npy",
     log:
@@ -179,7 +179,7 @@ rule perturb_marks:
     input:
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
-        code=module_files("supervision"),
+        code=module_files("supervision.ellipses"),
     output:
         ellipses=TARGETS / "ellipses_{marks}.csv",
         target=TARGETS / "ellipse_{marks}.npy",
@@ -209,7 +209,7 @@ rule measure_agreement:
         rect=TARGETS / "grabcut_rect.npy",
         trimap=TARGETS / "grabcut_trimap.npy",
         target_ids=TARGETS / "ellipses.csv",
-        code=module_files("agreement"),
+        code=module_files("scoring.agreement"),
     output:
         TARGETS / "agreement.csv",
     log:

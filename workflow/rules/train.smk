@@ -9,7 +9,7 @@ rule choose_warp:
         target=target_of,
         target_ids=target_ids_of,
         ellipses=training_prompts_of,
-        code=code_with_network("warp_choice"),
+        code=code_with_network("selection.warp_amplitude"),
     output:
         recovery=STAGE / "warps/{arm}_recovery.csv",
         choice=STAGE / "warps/{arm}.json",
@@ -47,7 +47,7 @@ rule train_arm:
         ellipses=training_prompts_of,
         warp=warp_of,
         epochs_of=epochs_of,
-        code=code_with_network("training"),
+        code=code_with_network("training.train"),
     output:
         model=RUN / "model.safetensors",
         history=RUN / "history.csv",
@@ -99,7 +99,7 @@ rule predict_arm:
         ellipses=partner_ellipses_of,
         clusters=partner_clusters_of,
         embeddings=partner_embeddings_of,
-        code=code_with_network("inference"),
+        code=code_with_network("prediction.predict"),
     output:
         predictions=RUN / "predictions.npy",
         ids=RUN / "predictions.csv",
@@ -153,7 +153,7 @@ rule measure_accuracy:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
         clusters=clusters_of,
-        code=code_with_network("accuracy"),
+        code=code_with_network("prediction.accuracy"),
     output:
         RUN / "accuracy.json",
     log:
@@ -178,7 +178,7 @@ rule predict_target:
         target=target_of,
         target_ids=target_ids_of,
         samples=PATCHES / "samples.csv",
-        code=module_files("predictions"),
+        code=module_files("prediction.files"),
     output:
         predictions=RUN / "predictions.npy",
         ids=RUN / "predictions.csv",

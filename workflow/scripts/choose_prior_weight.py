@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.recovery import RecoverySettings, choose_prior_weight
+from weaklesion.selection.recovery import RecoverySettings, choose_prior_weight
 
 with logged(snakemake.log[0]):
     choose_prior_weight(

@@ -2,11 +2,11 @@
 
 from job import logged
 
-from weaklesion.devices import claimed_device
-from weaklesion.recovery import RecoverySettings
-from weaklesion.training_data import TrainingFiles
-from weaklesion.training_settings import TrainingSettings
-from weaklesion.warp_choice import ShortTraining, choose_amplitude
+from weaklesion.selection.recovery import RecoverySettings
+from weaklesion.selection.warp_amplitude import ShortTraining, choose_amplitude
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.devices import claimed_device
+from weaklesion.training.data import TrainingFiles
 
 with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_gpu", 1)):
     choose_amplitude(

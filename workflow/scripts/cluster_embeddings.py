@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.embeddings import cluster_embeddings
+from weaklesion.prediction.embeddings import cluster_embeddings
 
 with logged(snakemake.log[0]):
     cluster_embeddings(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.gaps import describe_samples
+from weaklesion.report.tables.gap import describe_samples
 
 with logged(snakemake.log[0]):
     describe_samples(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.supervision import draw_ellipses
+from weaklesion.supervision.ellipses import draw_ellipses
 
 with logged(snakemake.log[0]):
     draw_ellipses(

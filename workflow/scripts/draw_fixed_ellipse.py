@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.supervision import draw_fixed_ellipse
+from weaklesion.supervision.ellipses import draw_fixed_ellipse
 
 with logged(snakemake.log[0]):
     draw_fixed_ellipse(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from job import logged
 
-from weaklesion.refined import RefinedSettings, draw_refined
+from weaklesion.supervision.pseudo_masks import RefinedSettings, draw_refined
 
 with logged(snakemake.log[0]):
     choice = json.loads(Path(snakemake.input.choice).read_text(encoding="utf-8"))

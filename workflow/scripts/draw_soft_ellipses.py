@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.supervision import draw_soft_ellipses
+from weaklesion.supervision.ellipses import draw_soft_ellipses
 
 with logged(snakemake.log[0]):
     draw_soft_ellipses(

@@ -2,8 +2,8 @@
 
 from job import logged
 
-from weaklesion.training_settings import TrainingSettings, with_choice
-from weaklesion.warps import draw_warps
+from weaklesion.report.figures.warps import draw_warps
+from weaklesion.study.settings import TrainingSettings, with_choice
 
 with logged(snakemake.log[0]):
     draw_warps(

@@ -2,8 +2,8 @@
 
 from job import logged
 
-from weaklesion.devices import claimed_device
-from weaklesion.embeddings import embed_lesions
+from weaklesion.prediction.embeddings import embed_lesions
+from weaklesion.support.devices import claimed_device
 
 with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_gpu", 1)):
     embed_lesions(

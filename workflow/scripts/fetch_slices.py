@@ -5,7 +5,7 @@ from pathlib import Path
 
 from job import logged
 
-from weaklesion.datasets.deeplesion_table import needed_members
+from weaklesion.data.loaders.deeplesion_table import needed_members
 from weaklesion.download import fetch_members, row_of
 
 with logged(snakemake.log[0]):

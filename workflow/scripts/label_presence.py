@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.class_labels import label_presence
+from weaklesion.supervision.presence import label_presence
 
 with logged(snakemake.log[0]):
     label_presence(

@@ -6,7 +6,7 @@ from pathlib import Path
 from job import logged
 
 with logged(snakemake.log[0]):
-    loader = import_module(f"weaklesion.datasets.{snakemake.params.loader}")
+    loader = import_module(f"weaklesion.data.loaders.{snakemake.params.loader}")
     loader.make_patches(
         folders=snakemake.input.folders,
         table_csv=snakemake.input.table or None,

@@ -2,8 +2,8 @@
 
 from job import logged
 
-from weaklesion.accuracy import measure_accuracy
-from weaklesion.devices import claimed_device
+from weaklesion.prediction.accuracy import measure_accuracy
+from weaklesion.support.devices import claimed_device
 
 with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_gpu", 1)):
     measure_accuracy(

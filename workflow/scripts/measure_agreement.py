@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.agreement import measure_agreement
+from weaklesion.scoring.agreement import measure_agreement
 
 with logged(snakemake.log[0]):
     measure_agreement(

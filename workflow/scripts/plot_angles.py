@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.supervision_figures import plot_angles
+from weaklesion.report.figures.supervision import plot_angles
 
 with logged(snakemake.log[0]):
     plot_angles(

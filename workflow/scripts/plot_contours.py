@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.figures import plot_contours
+from weaklesion.report.figures.arms import plot_contours
 
 with logged(snakemake.log[0]):
     plot_contours(

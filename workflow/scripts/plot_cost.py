@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.figures import plot_cost
+from weaklesion.report.figures.arms import plot_cost
 
 with logged(snakemake.log[0]):
     plot_cost(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.gap_figure import plot_gap
+from weaklesion.report.figures.gap import plot_gap
 
 with logged(snakemake.log[0]):
     plot_gap(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.supervision_figures import plot_k_sweep
+from weaklesion.report.figures.supervision import plot_k_sweep
 
 with logged(snakemake.log[0]):
     plot_k_sweep(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.mark_agreement_figure import plot_mark_agreement
+from weaklesion.report.figures.mark_agreement import plot_mark_agreement
 
 with logged(snakemake.log[0]):
     plot_mark_agreement(

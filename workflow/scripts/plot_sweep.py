@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.sweep_figure import plot_sweep
+from weaklesion.report.figures.sweep import plot_sweep
 
 with logged(snakemake.log[0]):
     plot_sweep(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.figures import plot_training_curves
+from weaklesion.report.figures.arms import plot_training_curves
 
 with logged(snakemake.log[0]):
     plot_training_curves(

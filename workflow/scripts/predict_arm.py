@@ -2,9 +2,9 @@
 
 from job import logged
 
-from weaklesion.crf import CRFSettings
-from weaklesion.devices import claimed_device
-from weaklesion.inference import predict_arm
+from weaklesion.prediction.crf import CRFSettings
+from weaklesion.prediction.predict import predict_arm
+from weaklesion.support.devices import claimed_device
 
 with logged(snakemake.log[0]), claimed_device(snakemake.resources.get("jobs_per_gpu", 1)):
     predict_arm(

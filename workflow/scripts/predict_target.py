@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.predictions import predict_target
+from weaklesion.prediction.files import predict_target
 
 with logged(snakemake.log[0]):
     predict_target(

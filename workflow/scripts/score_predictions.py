@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.scoring import score_predictions
+from weaklesion.scoring.score import score_predictions
 
 with logged(snakemake.log[0]):
     score_predictions(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.accuracy_table import tabulate_accuracy
+from weaklesion.report.tables.accuracy import tabulate_accuracy
 
 with logged(snakemake.log[0]):
     tabulate_accuracy(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.answers import tabulate_answers
+from weaklesion.report.tables.answers import tabulate_answers
 
 with logged(snakemake.log[0]):
     tabulate_answers(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.attribution import tabulate_attribution
+from weaklesion.report.tables.attribution import tabulate_attribution
 
 with logged(snakemake.log[0]):
     tabulate_attribution(

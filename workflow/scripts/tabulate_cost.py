@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.costs import tabulate_cost
+from weaklesion.report.tables.cost import tabulate_cost
 
 with logged(snakemake.log[0]):
     tabulate_cost(

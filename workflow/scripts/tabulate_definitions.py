@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.definitions import tabulate_definitions
+from weaklesion.report.tables.definitions import tabulate_definitions
 
 with logged(snakemake.log[0]):
     tabulate_definitions(

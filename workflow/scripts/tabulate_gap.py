@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.gaps import tabulate_gap
+from weaklesion.report.tables.gap import tabulate_gap
 
 with logged(snakemake.log[0]):
     tabulate_gap(

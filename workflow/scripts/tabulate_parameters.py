@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.parameters import tabulate_parameters
+from weaklesion.report.tables.parameters import tabulate_parameters
 
 with logged(snakemake.log[0]):
     tabulate_parameters(

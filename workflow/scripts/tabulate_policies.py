@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.policies import tabulate_policies
+from weaklesion.report.tables.policies import tabulate_policies
 
 with logged(snakemake.log[0]):
     tabulate_policies(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.accounting import tabulate_samples
+from weaklesion.report.tables.samples import tabulate_samples
 
 with logged(snakemake.log[0]):
     tabulate_samples(blocks=snakemake.params.blocks, page_html=snakemake.output.html)

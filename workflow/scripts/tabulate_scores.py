@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.tables import tabulate_scores
+from weaklesion.report.tables.scores import tabulate_scores
 
 with logged(snakemake.log[0]):
     tabulate_scores(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.sweeps import tabulate_sweep
+from weaklesion.report.tables.sweep import tabulate_sweep
 
 with logged(snakemake.log[0]):
     tabulate_sweep(

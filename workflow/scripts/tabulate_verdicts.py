@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.verdicts import tabulate_verdicts
+from weaklesion.report.tables.verdicts import tabulate_verdicts
 
 with logged(snakemake.log[0]):
     tabulate_verdicts(

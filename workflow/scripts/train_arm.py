@@ -4,11 +4,11 @@ from pathlib import Path
 
 from job import logged
 
-from weaklesion.devices import claimed_device
-from weaklesion.scratch import node_local
-from weaklesion.training import train_arm
-from weaklesion.training_data import TrainingFiles
-from weaklesion.training_settings import TrainingSettings, with_choice
+from weaklesion.study.settings import TrainingSettings, with_choice
+from weaklesion.support.devices import claimed_device
+from weaklesion.support.scratch import node_local
+from weaklesion.training.data import TrainingFiles
+from weaklesion.training.train import train_arm
 
 resources = snakemake.resources
 scratch = resources.tmpdir if resources.get("node_local", 0) else None

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.mark_agreement_page import write_mark_agreement
+from weaklesion.report.tables.mark_agreement_page import write_mark_agreement
 
 with logged(snakemake.log[0]):
     write_mark_agreement(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.overview import write_overview
+from weaklesion.report.tables.overview import write_overview
 
 with logged(snakemake.log[0]):
     write_overview(

@@ -1,0 +1,171 @@
+"""Unpack zip and tar archives safely: all of it or nothing, and never outside its folder."""
+
+import logging
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from weaklesion.errors import DataError
+from weaklesion.support.files import written_whole
+from weaklesion.support.progress import progress
+
+logger = logging.getLogger(__name__)
+
+NOT_SOUND = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One file of an archive."""
+
+    name: str
+    size: int
+    is_link: bool
+    is_encrypted: bool
+    handle: zipfile.ZipInfo | tarfile.TarInfo
+
+
+def list_members(archive: str | Path) -> list[str]:
+    """Return the names of an archive's files.
+
+    Raises:
+        DataError: if the archive is missing or not sound.
+    """
+    with _opened(Path(archive)) as bundle:
+        return [entry.name for entry in _entries(bundle)]
+
+
+def extract(
+    archive: str | Path, destination: str | Path, members: Iterable[str] | None = None
+) -> list[Path]:
+    """Unpack a zip or tar archive into the folder `destination`, all of it or nothing.
+
+    Entries under `__MACOSX/` are macOS bookkeeping and are left out unless named in `members`.
+
+    Args:
+        archive: a zip file, or a tar file, compressed or not.
+        destination: the folder that is made; one that is there is replaced.
+        members: names of the entries to unpack; all files by default.
+
+    Returns:
+        The files that were unpacked, in the archive's order.
+
+    Raises:
+        DataError: if the archive is missing, truncated or encrypted, does not fit the disk, lacks
+            a member, has one twice, or has an entry that would leave `destination` (absolute,
+            `..`, a link) or is larger than the archive says.
+    """
+    archive, destination = Path(archive), Path(destination)
+    with _opened(archive) as bundle, written_whole(destination) as beside:
+        entries = _chosen(list(_entries(bundle)), archive, members)
+        for entry in entries:
+            _check_entry(entry, archive)
+        _check_space(entries, archive, destination)
+        beside.mkdir()
+        for entry in progress(entries, total=len(entries), what=f"unpacking {archive.name}"):
+            target = beside / entry.name
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with _open_entry(bundle, entry) as source, target.open("xb") as sink:
+                    shutil.copyfileobj(source, sink, 1 << 20)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                raise DataError(
+                    f"{archive}: entry {entry.name!r} is there twice, or is a file and a folder. "
+                    "Do not use this archive."
+                ) from error
+            if target.stat().st_size != entry.size:
+                raise DataError(
+                    f"{archive}: entry {entry.name!r} has {target.stat().st_size} bytes, and the "
+                    f"archive says {entry.size}. Do not use this archive."
+                )
+    logger.info("unpacked %d files of %s to %s", len(entries), archive, destination)
+    return [destination / entry.name for entry in entries]
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+    """Open an archive; whatever is wrong with its bytes, then or later, is a DataError."""
+    if not archive.is_file():
+        raise DataError(f"{archive}: no such archive. Fetch it first.")
+    try:
+        if archive.name.endswith(".zip"):
+            with zipfile.ZipFile(archive) as zip_file:
+                yield zip_file
+        else:
+            with tarfile.open(archive) as tar_file:
+                yield tar_file
+    except NOT_SOUND as error:
+        raise DataError(
+            f"{archive}: not a sound archive ({error}). Delete it and fetch it again."
+        ) from error
+
+
+def _entries(bundle: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Entry]:
+    if isinstance(bundle, zipfile.ZipFile):
+        for info in bundle.infolist():
+            if not info.is_dir():
+                is_link = stat.S_ISLNK(info.external_attr >> 16)
+                encrypted = bool(info.flag_bits & 0x1)
+                yield _Entry(info.filename, info.file_size, is_link, encrypted, info)
+    else:
+        for member in bundle:
+            if not member.isdir():
+                yield _Entry(member.name, member.size, not member.isfile(), False, member)
+
+
+def _open_entry(bundle: zipfile.ZipFile | tarfile.TarFile, entry: _Entry) -> IO[bytes]:
+    if isinstance(bundle, zipfile.ZipFile):
+        assert isinstance(entry.handle, zipfile.ZipInfo)
+        return bundle.open(entry.handle)
+    assert isinstance(entry.handle, tarfile.TarInfo)
+    source = bundle.extractfile(entry.handle)
+    assert source is not None  # a regular file, as was checked
+    return source
+
+
+def _chosen(entries: list[_Entry], archive: Path, members: Iterable[str] | None) -> list[_Entry]:
+    if members is None:
+        chosen = [entry for entry in entries if not entry.name.startswith("__MACOSX/")]
+        if len(chosen) < len(entries):
+            logger.info("%s: left out %d __MACOSX entries", archive, len(entries) - len(chosen))
+        return chosen
+    by_name = {entry.name: entry for entry in entries}
+    wanted = list(members)
+    missing = [name for name in wanted if name not in by_name]
+    if missing:
+        raise DataError(
+            f"{archive}: has no entry {', '.join(missing[:10])} ({len(missing)} missing). Check "
+            "that it is the right archive."
+        )
+    return [by_name[name] for name in wanted]
+
+
+def _check_entry(entry: _Entry, archive: Path) -> None:
+    path = PurePosixPath(entry.name.replace("\\", "/"))
+    leaves = path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0]
+    if leaves or entry.is_link:
+        raise DataError(
+            f"{archive}: entry {entry.name!r} would leave the folder it is unpacked to, or is no "
+            "file. Do not use this archive."
+        )
+    if entry.is_encrypted:
+        raise DataError(
+            f"{archive}: entry {entry.name!r} is encrypted. Get the archive without a password."
+        )
+
+
+def _check_space(entries: list[_Entry], archive: Path, destination: Path) -> None:
+    needed = sum(entry.size for entry in entries)
+    free = shutil.disk_usage(destination.parent).free
+    if needed > free:
+        raise DataError(
+            f"{archive}: unpacks to {needed} bytes, and {destination.parent} has {free} left. "
+            "Free some space."
+        )

@@ -1,0 +1,208 @@
+"""Slices of LiTS for the segmentation of the liver: what CMU-Net is about, not lesions.
+
+Each axial slice of some volumes is a sample, with or without liver, and without a RECIST mark.
+
+Source: Moseley et al., "Context-aware multitasking for medical image segmentation", section 3.
+"""
+
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
+from weaklesion.data.patches import (
+    BadSampleError,
+    LeftOut,
+    OnBadSample,
+    Sample,
+    in_parallel,
+    write_patches,
+)
+from weaklesion.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+NO_MARK = np.full((4, 2), np.nan)
+VALIDATION_STEP = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How slices are taken from LiTS's volumes.
+
+    Attributes:
+        side_px: height and width of a sample, px.
+        on_bad_sample: `error`, or `drop` to leave bad volumes out and count them.
+        split_seed: decides which volumes are taken, and for what.
+        window_hu: Hounsfield units that become 0 and 255.
+        volumes: number of volumes of `train`, `val` and `test`. With none for `val`, every fifth
+            slice of the training volumes validates: for trials with two volumes, for it flatters.
+        limit: at most so many slices of a split.
+    """
+
+    side_px: int
+    on_bad_sample: OnBadSample
+    split_seed: int
+    window_hu: tuple[float, float]
+    volumes: dict[str, int]
+    limit: dict[str, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window_hu", tuple(self.window_hu))
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise ValueError(f"window_hu: from low to high is needed, not {self.window_hu}")
+
+
+def make_patches(
+    *,
+    folders: Sequence[str | Path],
+    table_csv: str | Path | None,
+    patches_dir: str | Path,
+    settings: Settings,
+    workers: int = 1,
+) -> None:
+    """Take the slices of LiTS or of its phantom; each volume is decoded once.
+
+    Args:
+        folders: the unpacked archives.
+        table_csv: None; LiTS has no table.
+        patches_dir: where the files of `weaklesion.data.patches` are written.
+        settings: see `Settings`.
+        workers: number of processes, each of which holds one volume.
+
+    Raises:
+        DataError: if there are fewer volumes than `settings` ask for, or the data are not as they
+            must be; nothing is written then.
+    """
+    pairs = find_volumes(folders)
+    chosen = choose_volumes([number for number, _, _ in pairs], settings, folders)
+    split_of = {number: split for split, numbers in chosen.items() for number in numbers}
+    items = [pair for pair in pairs if pair[0] in split_of]
+    logger.info("%d of %d volumes: %s", len(items), len(pairs), chosen)
+    by_volume = in_parallel(partial(read_volume, settings=settings), items, workers, "volumes",
+                            chunk=1)  # fmt: skip
+
+    def assign(groups: Mapping[str, str]) -> dict[str, list[str]]:
+        ids: dict[str, list[str]] = {split: [] for split in settings.volumes}
+        for sample, group in groups.items():
+            split = split_of[int(group.removeprefix("volume-"))]
+            slice_number = int(sample.split("_")[1])
+            if split == "train" and not settings.volumes["val"]:
+                split = "train" if slice_number % VALIDATION_STEP else "val"
+            ids[split].append(sample)
+        return ids
+
+    write_patches(
+        patches_dir,
+        chain.from_iterable(by_volume),
+        assign_splits=assign,
+        groups_apart=settings.volumes["val"] > 0,
+        limit=settings.limit,
+        report={"volumes": len(items), "settings": asdict(settings)},
+    )
+
+
+def choose_volumes(
+    numbers: Sequence[int], settings: Settings, folders: Sequence[str | Path]
+) -> dict[str, list[int]]:
+    """Draw the volumes of each split.
+
+    Raises:
+        DataError: if there are too few.
+    """
+    needed = sum(settings.volumes.values())
+    if len(numbers) < needed:
+        where = ", ".join(str(folder) for folder in folders)
+        raise DataError(
+            f"{where}: has {len(numbers)} volumes with segmentations, and {needed} are needed "
+            f"({settings.volumes}). Add volumes, or lower patches.lits_liver.volumes."
+        )
+    order = sorted(numbers)
+    random.Random(settings.split_seed).shuffle(order)
+    chosen, start = {}, 0
+    for split, count in settings.volumes.items():
+        chosen[split] = sorted(order[start : start + count])
+        start += count
+    return chosen
+
+
+def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sample | LeftOut]:
+    """Read one volume; return all its slices, or why it is left out."""
+    number, volume_path, segmentation_path = item
+    name = f"volume-{number}"
+    try:
+        liver = read_labels(segmentation_path, name) > 0  # tumours are part of the liver
+        if not liver.any():
+            return [LeftOut(name, "volume without liver")]
+        volume, spacing = read_hounsfield(volume_path, name)
+        if volume.shape != liver.shape:
+            raise BadSampleError(
+                name,
+                "volume and segmentation differ in shape",
+                f"{segmentation_path}: has the shape {liver.shape}, and its volume "
+                f"{volume.shape}. Get both from the same source.",
+            )
+        if not np.isfinite(volume).all():
+            raise BadSampleError(
+                name,
+                "volume with values that are not finite",
+                f"{volume_path}: has values that are not finite numbers. Get it again, or leave it"
+                " out.",
+            )
+    except BadSampleError as bad:
+        if settings.on_bad_sample == "error":
+            raise
+        return [LeftOut(bad.sample_id, bad.reason)]
+    return [
+        cut_slice(number, z, volume[..., z].T, liver[..., z].T, spacing, settings)
+        for z in range(liver.shape[2])
+    ]
+
+
+def cut_slice(
+    number: int,
+    z: int,
+    hounsfield: np.ndarray,
+    liver: np.ndarray,
+    spacing: tuple[float, float] | None,
+    settings: Settings,
+) -> Sample:
+    """Make a sample of a slice; one that is not square is made so by the window's lowest level.
+
+    Args:
+        number: the volume's number.
+        z: index of the slice.
+        hounsfield: (H, W) HU.
+        liver: (H, W) bool.
+        spacing: mm per pixel of x and y, or None.
+        settings: see `Settings`.
+    """
+    low, high = settings.window_hu
+    grey = np.clip((hounsfield.astype(np.float32) - low) / (high - low), 0, 1) * 255
+    height, width = grey.shape
+    side, target = max(height, width), settings.side_px
+    top, left = (side - height) // 2, (side - width) // 2
+    around = (top, side - height - top), (left, side - width - left)
+    grey, reference = np.pad(grey, around), np.pad(liver.astype(np.uint8), around)
+    smaller = cv2.INTER_AREA if side > target else cv2.INTER_LINEAR
+    grey = cv2.resize(grey, (target, target), interpolation=smaller)
+    mask = cv2.resize(reference, (target, target), interpolation=cv2.INTER_NEAREST_EXACT)
+    scale = side / target
+    return Sample(
+        id=f"{number:03d}_{z:04d}",
+        group=f"volume-{number}",
+        image=np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=2),
+        reference=mask.astype(np.uint8),
+        recist=NO_MARK,
+        source=f"volume-{number}",
+        slice=z,
+        crop=(-left, -top, side - left, side - top),
+        mm_per_px=None if spacing is None else (spacing[0] * scale, spacing[1] * scale),
+    )

@@ -1,0 +1,116 @@
+"""Manifests: which files a dataset consists of, where they are, and how to know them.
+
+A manifest is a CSV file with the columns `name, url, bytes, md5, sha256`. An address is http, https
+or a file's; a relative one is relative to the manifest; several, separated by blanks, are mirrors
+that are tried in turn. At least one checksum is needed; the first eight digits of one, or more,
+stand for the whole, for some publishers give no more.
+
+Uses only the standard library, for it is read wherever Snakemake itself runs.
+"""
+
+import csv
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from weaklesion.errors import DataError
+
+MANIFEST_COLUMNS = ("name", "url", "bytes", "md5", "sha256")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
+    """Read a manifest; return its rows by name, with relative addresses made absolute.
+
+    Raises:
+        DataError: if the file or a column is missing, a name is doubled or unsafe, a size is no
+            number, or a row has no address or no checksum.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such manifest. Give the path of a CSV file with the columns "
+            f"{', '.join(MANIFEST_COLUMNS)}."
+        )
+    rows: dict[str, dict[str, str]] = {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in MANIFEST_COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(
+                f"{path}: column {', '.join(missing)} is missing. A manifest has the columns "
+                f"{', '.join(MANIFEST_COLUMNS)}."
+            )
+        for line, raw in enumerate(reader, start=2):
+            row = {key: (raw[key] or "").strip() for key in MANIFEST_COLUMNS}
+            problem = row_problem(row)
+            if row["name"] in rows:
+                problem = f"{row['name']} is there twice. Remove one row."
+            if problem:
+                raise DataError(f"{path}, line {line}: {problem}")
+            row["url"] = " ".join(_absolute(url, path.parent) for url in row["url"].split())
+            rows[row["name"]] = row
+    return rows
+
+
+def row_problem(row: dict[str, str]) -> str | None:
+    """Return what is wrong with a row, and the cure; None if nothing is."""
+    name = row["name"]
+    if not name or Path(name).name != name or name in (".", ".."):
+        return f"{name!r} is no plain file name."
+    if not row["url"]:
+        return f"{name} has no url. Add one, or the file's path."
+    if not (row["md5"] or row["sha256"]):
+        return f"{name} has no checksum. Add md5 or sha256."
+    for key in ("md5", "sha256"):
+        if 0 < len(row[key]) < 8:
+            return f"{key} of {name} has fewer than eight digits. Give more of it."
+    if row["bytes"] and not row["bytes"].isdigit():
+        return f"bytes of {name} is {row['bytes']!r}, not a whole number."
+    return None
+
+
+def _absolute(url: str, folder: Path) -> str:
+    return url if urlsplit(url).scheme else str((folder / url).resolve())
+
+
+def is_archive(name: str) -> bool:
+    """Tell whether a file of this name is unpacked before use."""
+    return name.endswith(ARCHIVE_SUFFIXES)
+
+
+def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
+    """Write a manifest of all files in a folder, with their sizes and checksums.
+
+    Args:
+        folder: its files are named; hidden ones and a `manifest.csv` are left out.
+        manifest: CSV file to write; addresses are relative to its folder where they can be.
+
+    Returns:
+        The names.
+
+    Raises:
+        DataError: if there is no file in the folder.
+    """
+    folder, manifest = Path(folder).resolve(), Path(manifest).resolve()
+    files = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".") and path.name != "manifest.csv"
+    ]
+    if not files:
+        raise DataError(f"{folder}: no files in it. Put the downloaded archives there.")
+    with manifest.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(MANIFEST_COLUMNS)
+        for path in files:
+            inside = path.is_relative_to(manifest.parent)
+            url = path.relative_to(manifest.parent).as_posix() if inside else path.as_uri()
+            size = path.stat().st_size
+            writer.writerow([path.name, url, size, _digest(path, "md5"), _digest(path, "sha256")])
+    return [path.name for path in files]
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()

@@ -1,0 +1,66 @@
+"""The table of samples, and joining arrays to it by sample id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weaklesion.errors import DataError
+from weaklesion.support.files import read_array
+
+SPLITS = ("train", "val", "test")
+RECIST_COLUMNS = [
+    f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"
+]
+
+
+def read_samples(samples_csv: str | Path) -> pd.DataFrame:
+    """Read `samples.csv`, indexed by sample id, with the column `row` for its place in the arrays.
+
+    Raises:
+        DataError: if an id is there twice or a split is unknown.
+    """
+    samples = pd.read_csv(samples_csv, dtype={"id": str, "group": str})
+    if samples["id"].duplicated().any():
+        doubled = samples.loc[samples["id"].duplicated(), "id"].iloc[0]
+        raise DataError(f"{samples_csv}: sample {doubled} is there twice. Make the patches again.")
+    if not samples["split"].isin(SPLITS).all():
+        raise DataError(
+            f"{samples_csv}: splits are {', '.join(SPLITS)}, not "
+            f"{samples['split'].unique().tolist()}. Make the patches again."
+        )
+    return samples.assign(row=np.arange(len(samples))).set_index("id")
+
+
+def split_ids(samples_csv: str | Path, split: str) -> list[str]:
+    """Return the ids of one split's samples, in the table's order."""
+    samples = read_samples(samples_csv)
+    return list(samples.index[samples["split"] == split])
+
+
+def read_rows(array_npy: str | Path, ids_csv: str | Path, wanted_ids: Sequence[str]) -> np.ndarray:
+    """Return the rows of an array that belong to `wanted_ids`, found by id.
+
+    Args:
+        array_npy: array with one row a sample.
+        ids_csv: table with the column `id`, one row for each of the array's.
+        wanted_ids: ids, in the order in which the rows are returned.
+
+    Raises:
+        DataError: if array and table differ in length, an id is doubled, or one is not there.
+    """
+    array = read_array(array_npy)
+    ids = pd.Index(pd.read_csv(ids_csv, usecols=["id"], dtype=str)["id"])
+    if len(ids) != len(array):
+        raise DataError(
+            f"{array_npy}: has {len(array)} rows and {ids_csv} {len(ids)}. They are not"
+            " of one run; delete both and run again."
+        )
+    if not ids.is_unique:
+        raise DataError(f"{ids_csv}: {ids[ids.duplicated()][0]} is there twice.")
+    rows = ids.get_indexer(pd.Index(wanted_ids))
+    if (rows < 0).any():
+        missing = wanted_ids[int(np.flatnonzero(rows < 0)[0])]
+        raise DataError(f"{ids_csv}: sample {missing} is not in it. Run the stage before again.")
+    return np.asarray(array[rows])

@@ -1,0 +1,230 @@
+"""A table of RECIST marks on images of any kind, as users have it.
+
+One row a mark: `image`, a path from the table's own folder; the ends of both diameters, `long_a_x,
+long_a_y, long_b_x, ... short_b_y`, in px, the centre of the first pixel being (0, 0) (of NIfTI,
+voxels along the first two axes); and, where there is reason, `id`, `slice` (of NIfTI: index along
+the third axis, from 0), `spacing_x` and `spacing_y` (mm per px). Only marks that are
+trained on need `group`, `split` and `mask`: see `weaklesion.data.loaders.custom`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from weaklesion.data.samples import RECIST_COLUMNS
+from weaklesion.ellipse import Ellipse, draw_ellipse
+from weaklesion.errors import DataError
+from weaklesion.marks.files import read_lines
+from weaklesion.recist import ellipse_from_recist
+
+REACH = 0.5  # by which diameters may miss each other, in parts of their length: real marks do
+OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask")
+UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
+LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
+LEAST_PX = 0.5  # of a diameter
+LEAST_ANGLE_DEG = 45.0  # between the diameters; of 9,921 real marks one is below it
+
+
+# Words that tables are read back with as "there is none" (pandas.read_csv)
+NO_NAME = {
+    "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NaN", "nan", "-NaN", "-nan",
+    "NULL", "null", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
+}  # fmt: skip
+
+
+class BadMarkError(DataError):
+    """A mark that cannot be used; the message is its cause."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One row of the table.
+
+    Attributes:
+        row: number of the line in the file, the header's being 1.
+        id: name of its files.
+        image: path of the image.
+        slice: index along a volume's third axis, or None.
+        points: (4, 2) x and y of the ends, px; nan where the row says nothing.
+        spacing: mm per px of x and y, or None.
+        group: name of the patient or lesion, or "".
+        split: name of the split, or "".
+        mask: path of the lesion's dense mask, or None.
+    """
+
+    row: int
+    id: str
+    image: Path
+    slice: int | None
+    points: np.ndarray
+    spacing: tuple[float, float] | None
+    group: str = ""
+    split: str = ""
+    mask: Path | None = None
+
+
+def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, str]]]:
+    """Read a table of marks.
+
+    Returns:
+        The marks, and what was refused: line, id and cause.
+
+    Raises:
+        DataError: if the file cannot be read, is empty or lacks a column.
+    """
+    path = Path(marks_csv)
+    header, lines = read_lines(path)
+    missing = [name for name in ("image", *RECIST_COLUMNS) if name not in header]
+    if missing:
+        raise DataError(
+            f"{path}: lacks the column {', '.join(missing)}. It needs image, "
+            f"{', '.join(RECIST_COLUMNS)}, separated by commas, and may have"
+            f" {', '.join(OPTIONAL)}."
+        )
+    if not lines:
+        raise DataError(f"{path}: has no row. Give at least one mark.")
+    marks: list[Mark] = []
+    refused: list[tuple[int, str, str]] = []
+    seen: dict[str, int] = {}
+    for line, fields in lines:
+        row = dict(zip_longest(header, fields[: len(header)], fillvalue=""))
+        name = row.get("id", "").strip() or f"mark-{line - 1:05d}"
+        try:
+            if any(field.strip() for field in fields[len(header) :]):
+                raise BadMarkError(
+                    f"{len(fields)} fields, and the header has {len(header)}: decimal commas?"
+                )
+            if name.casefold() in seen:  # some file systems do not tell A from a
+                raise BadMarkError(f"the id {name} is that of line {seen[name.casefold()]}, too")
+            if UNSAFE & set(name) or name.startswith(".") or len(name.encode()) > LONGEST_ID:
+                raise BadMarkError(f"the id {name} cannot name a file")
+            if name in NO_NAME:
+                raise BadMarkError(f"the id {name} means that there is none")
+            group = row.get("group", "").strip()
+            marks.append(
+                Mark(
+                    row=line,
+                    id=name,
+                    image=path.parent / _file_name(row["image"], "image"),
+                    slice=_slice(row.get("slice", "")),
+                    points=_points(row),
+                    spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
+                    group="" if group in NO_NAME else group,
+                    split=row.get("split", "").strip().casefold(),
+                    mask=path.parent / _file_name(row["mask"], "mask")
+                    if row.get("mask", "").strip()
+                    else None,
+                )
+            )
+            seen[name.casefold()] = line
+        except BadMarkError as error:
+            refused.append((line, name, str(error)))
+    return marks, refused
+
+
+def _number(text: str, column: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise BadMarkError(f"{column} is {text!r}, which is no number") from error
+    if not math.isfinite(value):
+        raise BadMarkError(f"{column} is {text!r}, which is not finite")
+    return value
+
+
+def _file_name(text: str, column: str) -> str:
+    name = text.strip()
+    if not name:
+        raise BadMarkError(f"{column}: nothing is given")
+    if "\0" in name:
+        raise BadMarkError(f"{column}: no file's name has a zero byte")
+    return name
+
+
+def _slice(text: str) -> int | None:
+    if not text.strip():
+        return None
+    value = _number(text, "slice")
+    if value != int(value) or value < 0:
+        raise BadMarkError(f"slice is {text!r}, which is no index from 0")
+    return int(value)
+
+
+def _spacing(x: str, y: str) -> tuple[float, float] | None:
+    if not x.strip() and not y.strip():
+        return None
+    if not x.strip() or not y.strip():
+        raise BadMarkError("spacing_x and spacing_y: one is given without the other")
+    values = _number(x, "spacing_x"), _number(y, "spacing_y")
+    if min(values) <= 0:
+        raise BadMarkError(f"spacing is {values}: mm per px are above 0")
+    return values
+
+
+def _points(row: dict[str, str]) -> np.ndarray:
+    empty = [name for name in RECIST_COLUMNS if not row[name].strip()]
+    if len(empty) == len(RECIST_COLUMNS):
+        raise BadMarkError("no diameter is given")
+    for which in ("long", "short"):
+        if {name for name in RECIST_COLUMNS if name.startswith(which)} == set(empty):
+            raise BadMarkError(f"only one diameter is given, the {which} one is missing")
+    if empty:
+        raise BadMarkError(f"{', '.join(empty)}: nothing is given")
+    values = [_number(row[name], name) for name in RECIST_COLUMNS]
+    return np.array(values).reshape(4, 2)
+
+
+def mark_ellipse(
+    points: np.ndarray, shape_hw: Sequence[int], spacing: tuple[float, float] | None = None
+) -> Ellipse:
+    """Return the ellipse of a mark on an image, px.
+
+    Its axes are perpendicular in the patient, not in the image, where the two are known to differ.
+
+    Args:
+        points: (4, 2) ends of the diameters, px.
+        shape_hw: height and width of the image, px.
+        spacing: mm per px of x and y, if known.
+
+    Raises:
+        BadMarkError: if an end is outside the image, a diameter has no length, the two do not
+            cross or are nearly parallel, or no pixel is covered.
+    """
+    height, width = shape_hw
+    for name, (x, y) in zip(("long a", "long b", "short a", "short b"), points, strict=True):
+        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
+            raise BadMarkError(
+                f"the end {name} at ({x:g}, {y:g}) is outside the image of {width}x{height} px:"
+                " another image's mark?"
+            )
+    for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
+        if np.array_equal(start, end):
+            raise BadMarkError(f"the {which} diameter has no length")
+    mm = np.array(spacing or (1.0, 1.0))
+    try:
+        ellipse = ellipse_from_recist(points * mm)
+    except ValueError as error:
+        raise BadMarkError(str(error).removeprefix("points: ")) from error
+    if spacing is not None:
+        ellipse = ellipse.scaled(*(1 / mm).tolist())
+    if not draw_ellipse(ellipse, (height, width)).any():
+        raise BadMarkError("its ellipse covers no pixel: are its numbers px?")
+    for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
+        if math.dist(start, end) < LEAST_PX:
+            raise BadMarkError(f"the {which} diameter is only {math.dist(start, end):g} px long")
+    long, short = (points[1] - points[0]) * mm, (points[3] - points[2]) * mm
+    between = (points[2] - points[0]) * mm
+    where = np.linalg.solve(np.column_stack([long, -short]), between)
+    if (where < -REACH).any() or (where > 1 + REACH).any():
+        raise BadMarkError("the two diameters do not cross: are their ends mixed up?")
+    cosine = abs(long @ short) / math.hypot(*long) / math.hypot(*short)
+    if cosine > math.cos(math.radians(LEAST_ANGLE_DEG)):
+        raise BadMarkError(
+            f"the diameters are {math.degrees(math.acos(cosine)):.0f} degrees apart, not about 90:"
+            " are their ends mixed up?"
+        )
+    return ellipse

@@ -1,0 +1,91 @@
+"""A fully connected CRF over a network's probabilities, by pydensecrf2.
+
+Source: Krähenbühl and Koltun 2011, with the weights and widths of their reference code, as Agarwal
+et al. 2020 give none (docs/AUDIT.md, B7).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from weaklesion.errors import DataError
+from weaklesion.support.progress import progress
+
+LEAST_PROBABILITY = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class CRFSettings:
+    """The energy of the CRF, and how often it is passed on.
+
+    Attributes:
+        iterations: of mean field inference.
+        smoothness_px: width of the kernel of places.
+        smoothness_weight: its weight.
+        appearance_px: width in places of the kernel of places and levels.
+        appearance_levels: its width in levels of 0 to 255.
+        appearance_weight: its weight.
+    """
+
+    iterations: int
+    smoothness_px: float
+    smoothness_weight: float
+    appearance_px: float
+    appearance_levels: float
+    appearance_weight: float
+
+
+def refine(
+    images: np.ndarray, probabilities: Sequence[np.ndarray] | np.ndarray, settings: CRFSettings
+) -> np.ndarray:
+    """Refine the probabilities of N images.
+
+    Args:
+        images: (N, H, W, 3) uint8.
+        probabilities: (N, H, W) float of 0 to 1, of foreground.
+        settings: see `CRFSettings`.
+
+    Returns:
+        (N, H, W) bool.
+
+    Raises:
+        DataError: if pydensecrf2 is not installed.
+    """
+    pairs = zip(images, probabilities, strict=True)
+    refined = [
+        refine_image(image, probability, settings)
+        for image, probability in progress(pairs, total=len(images), what="images refined")
+    ]
+    return np.stack(refined) if refined else np.zeros(images.shape[:3], bool)
+
+
+def refine_image(image: np.ndarray, probability: np.ndarray, settings: CRFSettings) -> np.ndarray:
+    """Refine one (H, W) map of probabilities by its (H, W, 3) uint8 image; return bool.
+
+    An image of one colour says nothing of where a lesion ends: the probabilities decide alone, as
+    they do in the network's own prediction (at least 0.5).
+    """
+    if (image == image[:1, :1]).all():
+        return probability >= 0.5
+    try:
+        from pydensecrf.densecrf import DenseCRF2D
+    except ImportError as error:
+        raise DataError(
+            "pydensecrf2 is not installed, which arms with a CRF need. With a C++ compiler: make"
+            " crf; or run Snakemake with --sdm conda."
+        ) from error
+    height, width = probability.shape
+    foreground = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    unary = -np.log(np.stack([1 - foreground, foreground])).reshape(2, -1)
+    field = DenseCRF2D(width, height, 2)
+    field.setUnaryEnergy(np.ascontiguousarray(unary, dtype=np.float32))
+    field.addPairwiseGaussian(sxy=settings.smoothness_px, compat=settings.smoothness_weight)
+    field.addPairwiseBilateral(
+        sxy=settings.appearance_px,
+        srgb=settings.appearance_levels,
+        rgbim=np.ascontiguousarray(image),
+        compat=settings.appearance_weight,
+    )
+    labels = np.argmax(field.inference(settings.iterations), axis=0)
+    return labels.reshape(height, width).astype(bool)

@@ -1,0 +1,1 @@
+"""Tables, figures and pages, and the plan of a study."""

@@ -1,0 +1,237 @@
+"""Figures of the supervision: clusters, the sweep over K, targets side by side, clicked angles."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from weaklesion.clusters import Encoding, ellipse_features
+from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
+from weaklesion.recist import recist_from_ellipse
+from weaklesion.report.figures.arms import PALETTE, REFERENCE_COLOR, outline, save, show, style
+from weaklesion.supervision.ellipses import read_ellipses
+
+logger = logging.getLogger(__name__)
+
+PATCHES_A_ROW = 8
+ENCODINGS_SHOWN: tuple[Encoding, ...] = ("clicked", "raw", "periodic")
+
+
+def plot_clusters(
+    *,
+    images_npy: str | Path,
+    samples_csv: str | Path,
+    ellipses_csv: str | Path,
+    clusters_csv: str | Path,
+    channel_order: str,
+    num_rows: int,
+    title: str,
+    figures: Sequence[str | Path],
+) -> None:
+    """Draw the largest clusters, a row each, with their lesions' ellipses (the paper's Figure 3).
+
+    Args:
+        images_npy: patches, (N, H, W, 3) uint8.
+        samples_csv: the N samples.
+        ellipses_csv: their ellipses.
+        clusters_csv: their clusters.
+        channel_order: `rgb`, `bgr` or `center`, see `weaklesion.report.figures.arms.plot_contours`.
+        num_rows: number of clusters; the first training samples of each are shown.
+        title: the figure's title.
+        figures: files to write.
+    """
+    samples = read_samples(samples_csv)
+    clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    train = clusters[samples.index[samples["split"] == "train"]]
+    largest = train.value_counts(sort=True).index[:num_rows]
+    ellipses = read_ellipses(ellipses_csv)
+    with style():
+        figure, axes = plt.subplots(
+            len(largest),
+            PATCHES_A_ROW,
+            figsize=(1.5 * PATCHES_A_ROW, 1.55 * len(largest) + 0.5),
+            squeeze=False,
+            layout="constrained",
+        )
+        for row, cluster in zip(axes, largest, strict=True):
+            ids = list(train.index[train == cluster][:PATCHES_A_ROW])
+            images = read_rows(images_npy, samples_csv, ids)
+            for axis in row:
+                axis.set(xticks=[], yticks=[])
+                axis.grid(False)
+                sns.despine(ax=axis, left=True, bottom=True)
+            row[0].set_ylabel(f"cluster {cluster}\n{(train == cluster).sum()} lesions", fontsize=8)
+            for axis, image, sample_id in zip(row, images, ids, strict=False):
+                show(axis, image, channel_order)
+                _draw_curve(axis, ellipses[sample_id], image.shape[0])
+        figure.suptitle(title)
+        save(figure, figures)
+
+
+def _draw_curve(axis: plt.Axes, ellipse: object, side: int) -> None:
+    """Draw an ellipse's curve and its axes."""
+    marks = recist_from_ellipse(ellipse)  # type: ignore[arg-type]
+    center = marks.mean(axis=0)
+    long, short = marks[1] - center, marks[3] - center
+    t = np.linspace(0, 2 * np.pi, 73)[:, None]
+    curve = center + np.cos(t) * long + np.sin(t) * short
+    axis.plot(curve[:, 0], curve[:, 1], color=PALETTE[1], lw=1.3)
+    axis.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
+
+
+def plot_k_sweep(
+    *,
+    quality_jsons: Sequence[str | Path],
+    chosen_k: int,
+    title: str,
+    figures: Sequence[str | Path],
+) -> None:
+    """Plot inertia, silhouette, stability and cluster sizes against K.
+
+    Args:
+        quality_jsons: one of `weaklesion.clusters.cluster_lesions` for each K.
+        chosen_k: the K that the arms use.
+        title: the figure's title.
+        figures: files to write.
+    """  # fmt: skip
+    rows = [json.loads(Path(path).read_text(encoding="utf-8")) for path in quality_jsons]
+    table = pd.DataFrame(
+        {
+            "k": row["k"],
+            "Inertia": row["inertia"],
+            "Silhouette": np.nan if row["silhouette"] is None else row["silhouette"],
+            "Stability (adjusted Rand)": row["stability"],
+            "Smallest cluster": min(row["sizes"]),
+            "Median cluster": float(np.median(row["sizes"])),
+            "Largest cluster": max(row["sizes"]),
+        }
+        for row in rows
+    ).sort_values("k")
+    with style():
+        figure, axes = plt.subplots(1, 4, figsize=(14, 3.3), layout="constrained")
+        for axis, name in zip(axes, table.columns[1:4], strict=False):
+            sns.lineplot(table, x="k", y=name, marker="o", ax=axis, color=PALETTE[0])
+        sizes = table.melt("k", ["Smallest cluster", "Median cluster", "Largest cluster"])
+        sns.lineplot(sizes, x="k", y="value", hue="variable", style="variable", markers=True,
+                     palette=PALETTE[:3], ax=axes[3])  # fmt: skip
+        axes[3].set(yscale="log", ylabel="Samples")
+        axes[3].legend(title=None, fontsize=8)
+        for axis in axes:
+            axis.set_xlabel("K")
+            axis.axvline(chosen_k, color="0.4", ls=":", lw=1.2)
+        figure.suptitle(f"{title}; dotted: K = {chosen_k}")
+        save(figure, figures)
+
+
+def plot_supervision(
+    *,
+    images_npy: str | Path,
+    reference_npy: str | Path | None,
+    samples_csv: str | Path,
+    targets: Mapping[str, str | Path],
+    target_ids_csv: str | Path,
+    channel_order: str,
+    num_images: int,
+    title: str,
+    figures: Sequence[str | Path],
+) -> None:
+    """Draw training samples: image, RECIST mark, each target, and the reference where there is one.
+
+    Args:
+        images_npy: patches, (N, H, W, 3) uint8.
+        reference_npy: (N, H, W) uint8 of 0 and 1, or None.
+        samples_csv: the N samples, with their marks.
+        targets: name to (M, H, W) uint8 of 0 and 1.
+        target_ids_csv: `id` of each of the M.
+        channel_order: see `weaklesion.report.figures.arms.plot_contours`.
+        num_images: number of samples, evenly spaced over the training split.
+        title: the figure's title.
+        figures: files to write.
+    """
+    samples = read_samples(samples_csv)
+    train = samples[samples["split"] == "train"]
+    places = np.linspace(0, len(train) - 1, min(num_images, len(train))).astype(int)
+    ids = [str(train.index[place]) for place in places]
+    images = read_rows(images_npy, samples_csv, ids)
+    masks = {name: read_rows(path, target_ids_csv, ids) for name, path in targets.items()}
+    if reference_npy is not None:
+        masks["reference"] = read_rows(reference_npy, samples_csv, ids)
+    panels = ["image", "RECIST", *masks]
+    with style():
+        figure, axes = plt.subplots(
+            len(ids),
+            len(panels),
+            figsize=(1.6 * len(panels), 1.6 * len(ids) + 0.6),
+            squeeze=False,
+            layout="constrained",
+        )
+        for index, sample_id in enumerate(ids):
+            points = samples.loc[sample_id, RECIST_COLUMNS].to_numpy(dtype=float).reshape(4, 2)
+            for axis, panel in zip(axes[index], panels, strict=True):
+                show(axis, images[index], channel_order)
+                axis.set_axis_off()
+                if index == 0:
+                    axis.set_title(panel, fontsize=9)
+                if panel == "RECIST":
+                    for ends, color in ((points[:2], PALETTE[1]), (points[2:], PALETTE[2])):
+                        axis.plot(ends[:, 0], ends[:, 1], color=color, lw=1.5)
+                elif panel != "image":
+                    color = REFERENCE_COLOR if panel == "reference" else PALETTE[0]
+                    outline(axis, masks[panel][index], color, 1.5)
+                axis.set(xlim=(-0.5, images.shape[2] - 0.5), ylim=(images.shape[1] - 0.5, -0.5))
+        figure.suptitle(title)
+        save(figure, figures)
+
+
+def plot_angles(*, ellipses_csv: str | Path, title: str, figures: Sequence[str | Path]) -> None:
+    """Plot the clicked and the canonical angles of the marks, and what each feature weighs.
+
+    The clicked angle has two humps half a turn apart where the short diameter was clicked in either
+    order: the same ellipse in two places (discrepancy K1).
+
+    Args:
+        ellipses_csv: the ellipses.
+        title: the figure's title.
+        figures: files to write.
+    """
+    table = pd.read_csv(ellipses_csv, dtype={"id": str})
+    ellipses = list(read_ellipses(ellipses_csv).values())
+    clicked = table["clicked_angle_deg"].to_list()
+    names = ["centre x", "centre y", "width", "height", "angle"]
+    rows = []
+    for encoding in ENCODINGS_SHOWN:
+        features = ellipse_features(ellipses, encoding=encoding, clicked_angles_deg=clicked)
+        variances = features.var(axis=0)
+        if encoding == "clicked":  # the minor axis comes first there
+            variances = variances[[0, 1, 3, 2, 4]]
+        # `periodic` has two features of the angle
+        shares = [*variances[:4], variances[4:].sum()] / variances.sum()
+        rows += [
+            {"encoding": encoding, "feature": name, "share": share}
+            for name, share in zip(names, shares, strict=True)
+        ]
+    shares_of = pd.DataFrame(rows)
+    with style():
+        figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+        bins = np.arange(-90, 271, 10).tolist()
+        for column, color, label in (
+            ("clicked_angle_deg", PALETTE[1], "short diameter as clicked"),
+            ("angle_deg", PALETTE[0], "major axis, canonical"),
+        ):
+            axes[0].hist(table[column], bins=bins, histtype="step", lw=1.8, color=color)
+            axes[0].plot([], [], color=color, label=label)
+        axes[0].set(xlabel="Angle, degrees", ylabel="Lesions", xticks=range(-90, 271, 90))
+        handles = [Line2D([], [], color=line.get_color(), label=line.get_label())
+                   for line in axes[0].get_lines()]  # fmt: skip
+        axes[0].legend(handles=handles, fontsize=8)
+        colors = [PALETTE[1], PALETTE[0], PALETTE[2]]
+        sns.barplot(shares_of, x="feature", y="share", hue="encoding", palette=colors, ax=axes[1])
+        axes[1].set(xlabel="Feature of K-means", ylabel="Share of the variance", ylim=(0, 1))
+        figure.suptitle(title)
+        save(figure, figures)

@@ -1,0 +1,123 @@
+"""Figures 2 and 5: test and validation Dice against a setting, and which value each chooses."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from weaklesion.report.figures.arms import PALETTE, save, style
+
+SWEPT = {
+    "k": "Number of clusters K",
+    "alpha": "Weight of the segmentation loss, alpha",
+    "samples": "Number of training images",
+}
+TEST, VALIDATION = PALETTE[0], PALETTE[1]
+# What may choose a value (`weaklesion.report.tables.sweep.CHOOSERS`): its curve, marker and colour.
+CHOICES: dict[str, dict[str, Any]] = {
+    "test": {"column": "mean", "marker": "*", "s": 190, "color": TEST},
+    "validation_dice": {"column": "val_dice", "marker": "*", "s": 190, "color": VALIDATION},
+    "validation_loss": {
+        "column": "val_dice", "marker": "s", "s": 110, "facecolors": "none", "color": VALIDATION,
+    },
+}  # fmt: skip
+NAMES = {
+    "test": "highest test Dice",
+    "validation_dice": "highest validation Dice",
+    "validation_loss": "lowest validation loss",
+}
+
+
+def plot_sweep(
+    *,
+    table_csv: str | Path,
+    over: str,
+    own: Mapping[str, Mapping[str, float]],
+    title: str,
+    figures: Sequence[str | Path],
+) -> None:
+    """Plot test and validation Dice against a setting that was swept, and mark what was chosen.
+
+    A row a dataset where there are several protocols, which are the columns then. Above each panel
+    stand the values that validation, the test set and the paper chose, and how much higher the test
+    Dice is at the value that the test set chose than at the one that the validation loss chose.
+
+    Args:
+        table_csv: a row a point, see `weaklesion.report.tables.sweep`.
+        over: `k`, `alpha` or `samples`; of the last nothing is chosen.
+        own: dataset and protocol to the value that the arm itself has; infinite for all samples.
+        title: the figure's title.
+        figures: files to write.
+    """
+    table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
+    blocks = list(table.groupby(["dataset", "protocol"], sort=False))
+    protocols = {protocol for (_, protocol), _ in blocks}
+    columns = len(protocols) if len(protocols) > 1 else len(blocks)
+    rows = math.ceil(len(blocks) / columns)
+    with style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(6.2 * columns, 4.2 * rows), squeeze=False, layout="constrained"
+        )
+        for axis, ((dataset, protocol), block) in zip(axes.flat, blocks, strict=True):
+            _draw_curves(axis, block, over)
+            value = own[str(dataset)][str(protocol)]
+            if math.isfinite(value):
+                axis.axvline(value, color="0.4", ls="--", lw=1, label="value of the other tables")
+            lines = [f"{dataset}, {protocol}"]
+            if over != "samples":
+                lines += _draw_choices(axis, block, over)
+            axis.set_title("\n".join(lines), fontsize="small")
+            axis.set(xlabel=SWEPT[over], ylabel="Dice, %")
+            _set_ticks(axis, block[over], over)
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncol=3, frameon=False)
+        seeds = table["n_seeds"].min()
+        has_band = table["ci_low"].notna().any()
+        band = "band: 95 % interval" if has_band else f"no interval: {table['unknown'].iloc[0]}"
+        figure.suptitle(
+            f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; {band}", fontsize="medium"
+        )
+        save(figure, figures)
+
+
+def _draw_curves(axis: plt.Axes, block: pd.DataFrame, over: str) -> None:
+    axis.fill_between(block[over], block["ci_low"], block["ci_high"], color=TEST, alpha=0.2, lw=0)
+    axis.plot(block[over], block["mean"], marker="o", color=TEST,
+              label="test, scored as in the tables")  # fmt: skip
+    axis.plot(block[over], block["val_dice"], marker="o", ls=":", color=VALIDATION,
+              label="validation, against the training target")  # fmt: skip
+
+
+def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
+    """Mark the values that were chosen; return them in words."""
+    chosen = {chooser: block[block[f"chosen_by_{chooser}"]].iloc[0] for chooser in CHOICES}
+    for chooser, point in chosen.items():
+        look = dict(CHOICES[chooser])
+        height = point[look.pop("column")]
+        axis.scatter([point[over]], [height], zorder=3, label=NAMES[chooser], **look)
+    gained = chosen["test"]["mean"] - chosen["validation_loss"]["mean"]
+    dice, loss, test = (
+        f"{chosen[name][over]:g}" for name in ("validation_dice", "validation_loss", "test")
+    )
+    paper = block["paper_value"].iloc[0]
+    if not math.isnan(paper):
+        axis.axvline(paper, color="#7a3e00", ls="-.", lw=1, label="the paper's value")
+    return [
+        f"chosen by validation: {loss} (loss), {dice} (Dice)",
+        f"by test: {test} ({gained:+.2f} points against {loss})"
+        + ("" if math.isnan(paper) else f"; by the paper: {paper:g}"),
+    ]
+
+
+def _set_ticks(axis: plt.Axes, values: pd.Series, over: str) -> None:
+    if over == "k":
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return
+    axis.set_xscale("log")
+    ticks = sorted(set(values))
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=45)
+    axis.set_xticks([], minor=True)

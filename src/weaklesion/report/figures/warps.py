@@ -1,0 +1,94 @@
+"""Pictures of what a network that sees the mark is trained on: warped images, refitted prompts."""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.files import written_whole
+from weaklesion.training.data import load_prompts
+from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD
+from weaklesion.training.prompts import PromptSettings
+from weaklesion.training.warp_refit import DRAWS, training_batch
+
+logger = logging.getLogger(__name__)
+
+TILE_PX = 192
+GAP_PX = 4
+PROMPT, TARGET = (255, 200, 0), (0, 220, 90)
+
+
+def draw_warps(
+    *,
+    images_npy: str | Path,
+    samples_csv: str | Path,
+    target_npy: str | Path,
+    target_ids_csv: str | Path,
+    ellipses_csv: str | Path,
+    settings: TrainingSettings,
+    num_samples: int,
+    figure_png: str | Path,
+) -> None:
+    """Draw training samples, a row each: as they are, warped twice, and what is seen beside it.
+
+    The prompt is yellow, the target green. The last two columns are the second warp's prompt and
+    discriminant as the network has them.
+
+    Args:
+        images_npy: patches, (N, H, W, 3) uint8.
+        samples_csv: their samples.
+        target_npy: targets, (M, H, W).
+        target_ids_csv: their ids.
+        ellipses_csv: ellipses of the marks.
+        settings: of the arm's training, with the amplitude that was chosen.
+        num_samples: number of rows, evenly spaced over the training split.
+        figure_png: written.
+    """
+    assert settings.prompt is not None
+    ids = split_ids(samples_csv, "train")
+    chosen = [ids[i] for i in np.linspace(0, len(ids) - 1, num_samples).round().astype(int)]
+    images = torch.from_numpy(read_rows(images_npy, samples_csv, chosen)).permute(0, 3, 1, 2)
+    targets = torch.from_numpy(read_rows(target_npy, target_ids_csv, chosen))[:, None]
+    prompts = load_prompts(ellipses_csv, chosen, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    columns = []
+    for amplitude in (0.0, settings.prompt["max_amplitude"], settings.prompt["max_amplitude"]):
+        draws = torch.randn(num_samples, DRAWS, generator=generator)
+        draws[:, 2] = 3.0  # as far as the amplitude allows
+        if amplitude == 0:
+            draws[:, 0] = -9.0  # not turned
+            draws[:, 1] = 9.0  # not mirrored
+        prompt = PromptSettings(**{**settings.prompt, "max_amplitude": amplitude})
+        batch = training_batch(images, targets, prompts, draws, TILE_PX, prompt)
+        columns.append([_tile(*pair) for pair in zip(batch.inputs, batch.targets, strict=True)])
+    columns += [[_grey(values) for values in batch.inputs[:, channel]] for channel in (4, 5)]
+    rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]
+    with written_whole(figure_png) as beside:
+        cv2.imwrite(str(beside), np.concatenate(rows)[..., ::-1])
+    logger.info("%d samples drawn, warped with an amplitude of %g", num_samples, amplitude)
+
+
+def _tile(inputs: torch.Tensor, target: torch.Tensor) -> np.ndarray:
+    """Draw a crop with the outlines of its prompt and target, (h, w, 3) uint8."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    levels = (inputs[:3] * std + mean).clamp(0, 1) * inputs[3] + (1 - inputs[3])
+    drawn = np.ascontiguousarray((levels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    for mask, color in ((target[0] >= 0.5, TARGET), (inputs[4] >= 0, PROMPT)):
+        found, _ = cv2.findContours(
+            mask.numpy().astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        cv2.drawContours(drawn, found, -1, color, 2, cv2.LINE_AA)
+    return _framed(drawn)
+
+
+def _grey(values: torch.Tensor) -> np.ndarray:
+    grey = ((values.clamp(-1, 1).numpy() + 1) * 127.5).round().astype(np.uint8)
+    return _framed(np.repeat(grey[..., None], 3, axis=2))
+
+
+def _framed(tile: np.ndarray) -> np.ndarray:
+    return np.pad(tile, ((GAP_PX,), (GAP_PX,), (0,)), constant_values=255)

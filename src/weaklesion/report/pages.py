@@ -1,0 +1,46 @@
+"""HTML pages from the templates of the package, in one style."""
+
+import math
+from typing import Any
+
+import jinja2
+
+DASH = "\N{EN DASH}"
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of `weaklesion/report/templates`; text is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("weaklesion.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals |= {"isnan": math.isnan, "interval": interval}
+    environment.filters["number"] = number
+    return environment.get_template(template).render(**values)
+
+
+def number(value: float | None, form: str = "%.2f") -> str:
+    """Return a number as text; a dash where it is undefined. No page prints nan.
+
+    >>> number(-0.001), number(2.5, "%+.1f"), number(float("nan")) == DASH
+    ('0.00', '+2.5', True)
+    """
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = form % value
+    # -0.00 says that something is negative when it is only too small to be shown
+    return text.replace("-", "+" if "+" in form else "") if float(form % value) == 0 else text
+
+
+def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") -> str:
+    """Return an interval as text, or why there is none.
+
+    >>> interval(1, 2), interval(float("nan"), float("nan"), unknown="one seed")
+    ('[1.00, 2.00]', 'no interval: one seed')
+    """
+    if math.isfinite(low) and math.isfinite(high):
+        return f"[{number(low, form)}, {number(high, form)}]"
+    return f"no interval: {unknown}" if isinstance(unknown, str) and unknown else "no interval"

@@ -1,0 +1,74 @@
+"""Table 8: the accuracy of the second task, against guesses."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weaklesion.data.samples import SPLITS
+from weaklesion.report.pages import render
+from weaklesion.study.published import read_published
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+
+def tabulate_accuracy(
+    *,
+    runs: Sequence[Mapping[str, Any]],
+    published_yaml: str | Path,
+    published_datasets: Mapping[str, str],
+    title: str,
+    table_csv: str | Path,
+    table_html: str | Path,
+) -> None:
+    """Tabulate the accuracies of several runs, mean and sample deviation over seeds, in percent.
+
+    Args:
+        runs: dataset, protocol, arm, seed, network, and the path `accuracy`.
+        published_yaml: published numbers, of A1+L.
+        published_datasets: our dataset's name to the paper's.
+        title: the page's title.
+        table_csv: written: a row a dataset, protocol, arm and split.
+        table_html: written: the same for reading.
+    """
+    rows = []
+    for run in runs:
+        told = json.loads(Path(run["accuracy"]).read_text())
+        for split in SPLITS:
+            rows.append(
+                {key: run[key] for key in ("dataset", "protocol", "arm", "network")}
+                | {"split": split, "num_classes": told["num_classes"]}
+                | {key: told[split][key] for key in ("accuracy", "majority", "num_samples")}
+            )
+    keys = ["dataset", "protocol", "arm", "network", "num_classes", "split", "num_samples"]
+    frame = pd.DataFrame(rows)
+    frame[["accuracy", "majority"]] *= 100
+    table = (
+        frame.groupby(keys, sort=False)
+        .agg(
+            n_seeds=("accuracy", "size"),
+            accuracy=("accuracy", "mean"),
+            std=("accuracy", "std"),
+            majority=("majority", "mean"),
+        )
+        .reset_index()
+    )
+    table["chance"] = 100 / table["num_classes"]
+    printed = read_published(published_yaml)["table8_classification_accuracy_percent"]
+    table["published"] = [
+        float(printed.get(published_datasets.get(dataset, ""), {}).get(split, math.nan))
+        if arm == "a1l"
+        else math.nan
+        for dataset, arm, split in table[["dataset", "arm", "split"]].to_numpy()
+    ]
+    with written_whole(table_csv) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+    with written_whole(table_html) as beside:
+        page = render("accuracy.html", title=title, rows=table.to_dict("records"))
+        beside.write_text(page, encoding="utf-8")
+    logger.info("accuracy of %d runs", len(runs))

@@ -1,0 +1,147 @@
+"""The same runs under three definitions of the paper's six metrics."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weaklesion.metrics.measures import measure_of
+from weaklesion.report.pages import render
+from weaklesion.report.tables.scores import read_scores, scaled
+from weaklesion.scoring.statistics import UndefinedPolicy, estimate, resolve_undefined
+from weaklesion.study.published import printed_cells, read_published
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+OVERLAPS = {"IoU": "iou", "Dice": "dice", "VS": "volumetric_similarity"}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """How somebody computes the paper's columns.
+
+    Attributes:
+        metrics: the paper's column to our metric.
+        undefined: what an empty prediction counts as.
+        text: whose definition it is.
+    """
+
+    metrics: Mapping[str, str]
+    undefined: UndefinedPolicy
+    text: str
+
+
+DEFINITIONS = {
+    "paper": Definition(
+        OVERLAPS
+        | {
+            "CenterError": "center_error",
+            "PerimeterError": "perimeter_error",
+            "AVD": "average_hausdorff",
+        },
+        "stated",
+        "section 7.1 of the paper, as its text says",
+    ),
+    "released": Definition(
+        OVERLAPS
+        | {
+            "CenterError": "center_error",
+            "PerimeterError": "perimeter_error_canny_half",
+            "AVD": "hausdorff",
+        },
+        "released",
+        "what the released code computes (M1, M2, M3)",
+    ),
+    "textbook": Definition(
+        OVERLAPS
+        | {
+            "CenterError": "centroid_error",
+            "PerimeterError": "perimeter_error_contour",
+            "AVD": "average_hausdorff_mean",
+        },
+        "worst_possible",
+        "centres of mass, lengths of contours, and the average Hausdorff distance of Taha and"
+        " Hanbury 2015; failures count as the worst that is possible",
+    ),
+}
+
+
+def tabulate_definitions(
+    *,
+    scores_csvs: Sequence[str | Path],
+    expected: Sequence[Mapping[str, Any]],
+    published_yaml: str | Path,
+    published_datasets: Mapping[str, str],
+    published_arms: Mapping[str, str],
+    table_csv: str | Path,
+    table_html: str | Path,
+) -> None:
+    """Compute the six columns of Table 1 under each definition, from the same scores.
+
+    Args:
+        scores_csvs: scores of all runs.
+        expected: those runs.
+        published_yaml: published numbers.
+        published_datasets: our dataset's name to the paper's.
+        published_arms: our arm's name to the paper's.
+        table_csv: written: a row a dataset, protocol, arm, column and definition.
+        table_html: written: the three definitions side by side.
+    """
+    scores = read_scores(scores_csvs, expected)
+    printed = printed_cells(read_published(published_yaml), "table1", published_arms)
+    rows = []
+    for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
+        for name, definition in DEFINITIONS.items():
+            resolved = resolve_undefined(block, definition.undefined)
+            for arm, of_arm in resolved.groupby("arm", sort=False):
+                for column, metric in definition.metrics.items():
+                    cell = of_arm[of_arm["metric"] == metric]
+                    unit = measure_of(metric).unit
+                    ours = asdict(estimate(cell))
+                    place = published_datasets.get(str(dataset), ""), str(arm), column
+                    mean, std = printed.get(place, (math.nan, math.nan))
+                    rows.append(
+                        {
+                            "dataset": dataset,
+                            "protocol": protocol,
+                            "arm": arm,
+                            "column": column,
+                            "definition": name,
+                            "metric": metric,
+                            "undefined_policy": definition.undefined,
+                            "unit": unit,
+                            **scaled(ours, 100.0 if unit == "%" else 1.0),
+                            "published_mean": mean,
+                            "published_std": std,
+                        }
+                    )
+    table = pd.DataFrame(rows)
+    with written_whole(table_csv) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+    blocks = [
+        {"dataset": dataset, "protocol": protocol, "arms": _arms(block)}
+        for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False)
+    ]
+    page = render("definitions.html", blocks=blocks, definitions=DEFINITIONS, measure_of=measure_of)
+    with written_whole(table_html) as beside:
+        beside.write_text(page, encoding="utf-8")
+    logger.info("%d cells under %d definitions", len(table), len(DEFINITIONS))
+
+
+def _arms(block: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each arm's columns, with the three values of each."""
+    return [
+        {
+            "name": arm,
+            "columns": {
+                column: cells.set_index("definition").to_dict("index")
+                for column, cells in of_arm.groupby("column", sort=False)
+            },
+        }
+        for arm, of_arm in block.groupby("arm", sort=False)
+    ]

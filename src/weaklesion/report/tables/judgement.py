@@ -1,0 +1,251 @@
+"""One claim against the scores of a study: how much better, by what chance, and the verdict."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pandas as pd
+
+from weaklesion.metrics.measures import measure_of
+from weaklesion.report.power import seeds_needed
+from weaklesion.scoring.chance import LEVEL, Parts, parts_of_seeds
+from weaklesion.scoring.statistics import (
+    mean_difference,
+    pair,
+    parts_of_difference,
+    with_shared_seeds,
+)
+from weaklesion.study.claims import EQUAL_TIME_PERCENT, Claim
+from weaklesion.study.protocols import FLIP
+
+Verdict = Literal["reproduced", "not reproduced", "undecided", "not testable here"]
+RULES = {
+    "reproduced": "better, p below 5 % after Holm's correction within the family, and the claimed"
+    " size lies within or below the interval. Of a loss that is granted: less than twice that is"
+    " lost, p below 5 %, and the granted loss lies within or below the interval. Of equal times:"
+    " the whole interval lies within what counts as equal. Of parameters: the same number",
+    "not reproduced": "the whole interval, at the level that is corrected for the size of the"
+    " family, lies below the claimed size; so where the truth is as claimed, this comes out in at"
+    " most 2.5 %. Of equal times: the whole interval lies outside. Of parameters: another number",
+    "undecided": "anything else; always with one seed or one group",
+    "not testable here": "the dataset is not the papers', or an arm was not trained; of parameters:"
+    " the encoder is not the paper's",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A claim, measured.
+
+    Attributes:
+        baseline: arm that the claim's is compared with, the best of several.
+        metric: our metric, or `hours`.
+        improvement: by how much the arm is better, percent of the baseline's mean.
+        difference: the arm's mean minus the baseline's: percent points, px, mm or hours.
+        parts: variance of the improvement, squared percent.
+        p_value: two-sided, against no improvement, or twice the loss that is granted; nan where it
+            is unknown, and for equal times.
+        rivals: number of arms that the baseline is the best of.
+        n_seeds: number of seeds.
+        n_groups: number of groups; 0 for hours.
+    """
+
+    baseline: str
+    metric: str
+    improvement: float
+    difference: float
+    parts: Parts
+    p_value: float
+    rivals: int
+    n_seeds: int
+    n_groups: int
+
+
+def measure_metric(
+    scores: pd.DataFrame, claim: Claim, metric: str, claimed: float
+) -> Measured | None:
+    """Measure by how much an arm is better than another under a metric.
+
+    The improvement is a ratio of two means; its variance is that of the arm's values minus the
+    ratio times the baseline's. Against the best of several rivals, the p-value is multiplied by
+    their number (Bonferroni), because which of them is best was seen on the same samples.
+
+    Args:
+        scores: of one dataset and protocol, undefined values resolved; over the seeds that both
+            arms have.
+        claim: one that `weaklesion.study.claims.expanded` returns.
+        metric: under which metric.
+        claimed: the claimed improvement, percent; negative for a loss that is granted.
+
+    Returns:
+        None where an arm was not run, or they share no seed.
+    """
+    of_metric = scores[scores["metric"] == metric]
+    larger = measure_of(metric).larger_is_better
+    means = of_metric.groupby("arm")["value"].mean()
+    rivals = means[[_is_rival(arm, claim) for arm in means.index]]
+    if claim.arm not in means.index or rivals.empty:
+        return None
+    baseline = str(rivals.idxmax() if larger else rivals.idxmin())
+    ours, theirs = with_shared_seeds(
+        *(of_metric[of_metric["arm"] == name] for name in (claim.arm, baseline))
+    )
+    if not set(ours["seed"]) & set(theirs["seed"]):
+        return None
+    both = pair(ours, theirs)
+    mean, theirs_mean = (float(table.mean(axis=0).mean()) for table in (both.ours, both.theirs))
+    percent = 100 / theirs_mean if theirs_mean > 0 else math.nan
+    sign = 1 if larger else -1
+    null = no_effect(claimed)
+    factor = 1 + sign * null / 100
+    tested = parts_of_difference(both, factor).chance()
+    parts = parts_of_difference(both, mean * percent / 100).scaled(percent)
+    if math.isnan(percent):  # an improvement of nothing
+        parts = replace(parts, unknown="the baseline's mean is 0 or undefined")
+    return Measured(
+        baseline=baseline,
+        metric=metric,
+        improvement=sign * (percent * mean - 100),
+        difference=(100 if measure_of(metric).unit == "%" else 1) * mean_difference(both),
+        parts=parts,
+        # nan stays nan, because it comes first
+        p_value=min(len(rivals) * tested.p_value(mean - factor * theirs_mean), 1.0),
+        rivals=len(rivals),
+        n_seeds=tested.num_seeds,
+        n_groups=tested.num_groups,
+    )
+
+
+def _is_rival(arm: str, claim: Claim) -> bool:
+    """Tell whether an arm is a claim's baseline, or one of the variants that it stands for."""
+    return any(
+        re.fullmatch(re.escape(wanted) + "[0-9.]+", arm) if FLIP in wanted else arm == wanted
+        for wanted in claim.baselines
+    )
+
+
+def no_effect(claimed: float) -> float:
+    """Return the improvement that a claim is tested against: none, or twice the granted loss."""
+    return claimed - abs(claimed)
+
+
+def measure_hours(
+    hours: Mapping[str, Mapping[int, float]], claim: Claim, claimed: float
+) -> Measured | None:
+    """Measure how much training time an arm saves against another, seed by seed.
+
+    Args:
+        hours: hours of training, by arm and seed.
+        claim: one that `weaklesion.study.claims.expanded` returns.
+        claimed: the claimed saving, percent.
+
+    Returns:
+        None where an arm was not trained, or they share no seed.
+    """
+    baseline = claim.baselines[0]
+    ours, theirs = hours.get(claim.arm, {}), hours.get(baseline, {})
+    shared = sorted(ours.keys() & theirs.keys())
+    if not shared:
+        return None
+    saved = [100 * (1 - ours[seed] / theirs[seed]) for seed in shared]
+    improvement = sum(saved) / len(saved)
+    parts = parts_of_seeds(saved)
+    tests_equality = claim.kind == "equal hours"
+    p_value = parts.chance().p_value(improvement - no_effect(claimed))
+    return Measured(
+        baseline=baseline,
+        metric="hours",
+        improvement=improvement,
+        difference=sum(ours[seed] - theirs[seed] for seed in shared) / len(shared),
+        parts=parts,
+        p_value=math.nan if tests_equality else p_value,
+        rivals=1,
+        n_seeds=len(shared),
+        n_groups=0,
+    )
+
+
+def judged(
+    claim: Claim, measured: Measured, claimed: float, p_holm: float, num_tests: int
+) -> dict[str, Any]:
+    """Judge a measured claim by `RULES`.
+
+    Args:
+        claim: the claim.
+        measured: what was measured.
+        claimed: the claimed improvement, percent.
+        p_holm: the corrected p-value.
+        num_tests: size of the family, to which the interval's level is corrected.
+
+    Returns:
+        `verdict`, `why`, `seeds_needed` (nan where no number is known), and the intervals in
+        percent: at 95 %, and at the corrected level.
+    """
+    level = LEVEL / (max(num_tests, 1) * measured.rivals)
+    chance = measured.parts.chance()
+    ci_low, ci_high = chance.interval(measured.improvement)
+    low, high = chance.interval(measured.improvement, level)
+    verdict: Verdict = "undecided"
+    why = chance.unknown
+    needed = None
+    if claim.kind == "equal hours":
+        if low >= -EQUAL_TIME_PERCENT and high <= EQUAL_TIME_PERCENT:
+            verdict = "reproduced"
+        elif low > EQUAL_TIME_PERCENT or high < -EQUAL_TIME_PERCENT:
+            verdict = "not reproduced"
+    elif not chance.unknown:
+        needed = seeds_needed(measured.parts, claimed, level)
+        better = measured.improvement > no_effect(claimed) and p_holm < LEVEL
+        if high < claimed:
+            verdict = "not reproduced"
+            why = "better, but by less than claimed" if better and claimed > 0 else ""
+        elif better:
+            verdict = "reproduced"
+        else:
+            why = _what_would_decide(claimed, needed, measured)
+    return {
+        "verdict": verdict,
+        "why": why,
+        "seeds_needed": math.nan if needed is None else needed,
+        "ci_low_percent": ci_low,
+        "ci_high_percent": ci_high,
+        "corrected_level": level,
+        "corrected_low_percent": low,
+        "corrected_high_percent": high,
+        "detectable_percent": chance.detectable(level),
+    }
+
+
+def _what_would_decide(claimed: float, needed: int | None, measured: Measured) -> str:
+    if claimed == 0:
+        return "no size is claimed, so that no number of seeds can be named"
+    if needed is not None and needed > measured.n_seeds:
+        return f"{needed} seeds would find the claimed size in four of five studies"
+    if needed is not None:
+        return "a difference of the claimed size would probably have been found"
+    return f"no number of seeds would decide it on {measured.n_groups} groups"
+
+
+def judge_parameters(
+    run_infos: Sequence[Mapping[str, Any]], claimed: int | None, encoder: str
+) -> dict[str, Any]:
+    """Judge a printed number of parameters by what a training counted.
+
+    Args:
+        run_infos: content of the arm's `run.json` files.
+        claimed: the printed number.
+        encoder: the paper's.
+
+    Returns:
+        `verdict` and `why`.
+    """
+    if not run_infos or claimed is None:
+        return {"verdict": "not testable here", "why": "an arm is missing"}
+    found, counted = run_infos[0]["settings"]["encoder"], run_infos[0]["num_parameters"]
+    if found != encoder:
+        why = f"the encoder is {found}, with {counted:,} parameters in all"
+        return {"verdict": "not testable here", "why": why}
+    verdict: Verdict = "reproduced" if counted == claimed else "not reproduced"
+    return {"verdict": verdict, "why": f"{counted:,} counted, {claimed:,} printed"}

@@ -1,0 +1,70 @@
+"""Section 7.6: how many parameters each network has."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weaklesion.errors import DataError
+from weaklesion.report.pages import render
+from weaklesion.study.published import printed_parameters, read_published
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+
+def tabulate_parameters(
+    *,
+    runs: Sequence[Mapping[str, Any]],
+    published_yaml: str | Path,
+    published_datasets: Mapping[str, str],
+    title: str,
+    table_csv: str | Path,
+    table_html: str | Path,
+) -> None:
+    """Tabulate the numbers of parameters that trainings counted in their networks.
+
+    Args:
+        runs: dataset, protocol, arm, seed, network, and the path `run`.
+        published_yaml: published numbers.
+        published_datasets: our dataset's name to the paper's.
+        title: the page's title.
+        table_csv: written: a row a dataset, protocol and arm; `num_classes` is empty without a
+            second task.
+        table_html: written: the same for reading.
+
+    Raises:
+        DataError: if two seeds of an arm have different numbers.
+    """
+    rows = []
+    for run in runs:
+        told = json.loads(Path(run["run"]).read_text())
+        rows.append(
+            {key: run[key] for key in ("dataset", "protocol", "arm", "network")}
+            | {"num_classes": told["settings"]["num_classes"], "parameters": told["num_parameters"]}
+        )
+    table = pd.DataFrame(rows).astype({"num_classes": "Int64"}).drop_duplicates()
+    twice = table.duplicated(["dataset", "protocol", "arm"])
+    if twice.any():
+        arm = table.loc[twice, "arm"].iloc[0]
+        raise DataError(f"{arm}: its seeds have networks of different sizes. Train it again.")
+    published = read_published(published_yaml)
+    table["published"] = pd.array(
+        [
+            printed_parameters(published, arm, published_datasets[dataset])
+            if dataset in published_datasets
+            else None
+            for dataset, arm in table[["dataset", "arm"]].to_numpy()
+        ],
+        dtype="Int64",
+    )
+    table["difference"] = table["parameters"] - table["published"]
+    with written_whole(table_csv) as beside:
+        table.to_csv(beside, index=False)
+    with written_whole(table_html) as beside:
+        shown = table.astype(object).where(table.notna(), None).to_dict("records")
+        beside.write_text(render("parameters.html", title=title, rows=shown), encoding="utf-8")
+    logger.info("parameters of %d networks", len(table))

@@ -1,0 +1,28 @@
+"""What became of a dataset: files, samples kept by split, and every reason for leaving one out."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from weaklesion.report.pages import render
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+
+def tabulate_samples(*, blocks: Sequence[Mapping[str, Any]], page_html: str | Path) -> None:
+    """Write a page with the accounts of some datasets and protocols.
+
+    Args:
+        blocks: `dataset`, `protocol`, `source` and `patches` (path of patches.json) of each.
+        page_html: written.
+    """
+    accounts = [
+        {**block, **json.loads(Path(block["patches"]).read_text(encoding="utf-8"))}
+        for block in blocks
+    ]
+    with written_whole(page_html) as beside:
+        beside.write_text(render("samples.html", accounts=accounts), encoding="utf-8")
+    logger.info("accounts of %d datasets and protocols", len(accounts))

@@ -1,0 +1,123 @@
+"""Figures 2 and 5: Dice against the number of clusters, and against the weight of the loss.
+
+The paper does not say whether K and alpha were chosen on validation or on test images; the released
+evaluation of LiTS loops over K and prints test metrics (discrepancy S5). So beside the test Dice of
+every value stands its validation, and which value each of the two would have chosen.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weaklesion.errors import DataError
+from weaklesion.report.tables.scores import read_scores
+from weaklesion.scoring.statistics import estimate, resolve_undefined
+from weaklesion.study.published import printed_choice, read_published
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+# What may choose a value: a column of the table, and whether larger is better.
+CHOOSERS = {
+    "validation_loss": ("val_loss", False),
+    "validation_dice": ("val_dice", True),
+    "test": ("mean", True),
+}
+
+
+def tabulate_sweep(
+    *,
+    runs: Sequence[Mapping[str, Any]],
+    points: Sequence[Mapping[str, Any]],
+    over: str,
+    undefined: Mapping[str, str],
+    published_yaml: str | Path,
+    published_datasets: Mapping[str, str],
+    table_csv: str | Path,
+) -> None:
+    """Tabulate the test Dice against a setting that was swept, with intervals, and the validation.
+
+    The paper prints no numbers for these figures.
+
+    Args:
+        runs: dataset, protocol, arm, seed, and the paths `scores`, `history` and `run`.
+        points: dataset, protocol, arm and `value` of the setting.
+        over: `k`, `alpha` or `samples`.
+        undefined: protocol to what an empty prediction counts as.
+        published_yaml: published numbers, for the value that the paper chose.
+        published_datasets: our dataset's name to the paper's.
+        table_csv: written: a row a point, Dice in percent. `val_loss` and `val_dice` are the
+            segmentation loss and the Dice of the kept epoch on validation images, against the
+            target that the arm is trained on: means over seeds, with their sample deviations.
+            `chosen_by_validation_loss`, `chosen_by_validation_dice` and `chosen_by_test` name the
+            best value of each dataset and protocol, of equals the smallest; `paper_value` is the
+            paper's, missing where it prints none.
+    """
+    scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
+    published = read_published(published_yaml)
+    validation = pd.DataFrame([_place(run) | kept_validation(run) for run in runs])
+    rows = []
+    for point in points:
+        place = _place(point)
+        here = scores[(scores[list(place)] == pd.Series(place)).all(axis=1)]
+        cell = resolve_undefined(
+            here[here["metric"] == "dice"],
+            undefined[point["protocol"]],  # type: ignore[arg-type]
+        )
+        measured = validation[(validation[list(place)] == pd.Series(place)).all(axis=1)]
+        rows.append(
+            {
+                **place,
+                over: point["value"],
+                **asdict(estimate(cell)),
+                "val_loss": measured["val_loss"].mean(),
+                "val_loss_std": measured["val_loss"].std(),
+                "val_dice": 100 * measured["val_dice"].mean(),
+                "val_dice_std": 100 * measured["val_dice"].std(),
+                "paper_value": printed_choice(
+                    published, over, published_datasets.get(point["dataset"], "")
+                ),
+            }
+        )
+    table = pd.DataFrame(rows).sort_values(["dataset", "protocol", over], kind="stable")
+    table[["mean", "std", "std_population", "ci_low", "ci_high"]] *= 100
+    for chooser, (column, larger) in CHOOSERS.items():
+        values = table[column] if larger else -table[column]
+        best = values.groupby([table["dataset"], table["protocol"]]).idxmax()
+        table[f"chosen_by_{chooser}"] = table.index.isin(best)
+    with written_whole(table_csv) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+    logger.info("%d points of a sweep over %s", len(points), over)
+
+
+def _place(cell: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: cell[key] for key in ("dataset", "protocol", "arm")}
+
+
+def kept_validation(run: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a run's kept epoch gave on validation images.
+
+    Args:
+        run: with the paths `history` (history.csv) and `run` (run.json).
+
+    Returns:
+        `val_loss`, the segmentation loss without its weight, and `val_dice`, 0 to 1; both against
+        the target that the run was trained on.
+
+    Raises:
+        DataError: if the history lacks the kept epoch.
+    """
+    kept = json.loads(Path(run["run"]).read_text())["kept_epoch"]
+    history = pd.read_csv(run["history"]).set_index("epoch")
+    if kept not in history.index:
+        raise DataError(
+            f"{run['history']}: epoch {kept}, whose network was kept, is not in it: it is of"
+            " another training. Delete the run and train again."
+        )
+    loss, dice = history.loc[kept, ["val_segmentation_loss", "val_dice"]]
+    return {"val_loss": float(loss), "val_dice": float(dice)}

@@ -1,0 +1,217 @@
+"""What becomes of the papers' claims: each with a rule, the numbers behind it, and a verdict."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weaklesion.report.pages import render
+from weaklesion.report.tables.judgement import (
+    RULES,
+    Measured,
+    judge_parameters,
+    judged,
+    measure_hours,
+    measure_metric,
+)
+from weaklesion.report.tables.scores import RUN_KEYS, read_scores
+from weaklesion.scoring.statistics import holm, resolve_undefined
+from weaklesion.study.claims import CHU, Claim, claimed_percent, expanded
+from weaklesion.study.paper_claims import CLAIMS
+from weaklesion.study.published import printed_parameters, read_published
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+PAPER_ENCODER = "resnet101"
+MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
+NOT_THE_PAPERS = {"verdict": "not testable here", "why": "not the paper's dataset"}
+COLUMNS = [
+    "claim",
+    "paper",
+    "where",
+    "text",
+    "family",
+    "dataset",
+    "protocol",
+    "verdict",
+    "why",
+    "arm",
+    "baseline",
+    "metric",
+    "claimed_percent",
+    "improvement_percent",
+    "ci_low_percent",
+    "ci_high_percent",
+    "corrected_level",
+    "corrected_low_percent",
+    "corrected_high_percent",
+    "difference",
+    "detectable_percent",
+    "p_value",
+    "p_holm",
+    "seeds_needed",
+    "n_seeds",
+    "n_groups",
+    "contradicted",
+    "other_settings",
+]
+
+
+def tabulate_verdicts(
+    *,
+    runs: Sequence[Mapping[str, Any]],
+    published_yaml: str | Path,
+    published_datasets: Mapping[str, str],
+    protocols: Mapping[str, Mapping[str, Any]],
+    table_csv: str | Path,
+    table_html: str | Path,
+) -> None:
+    """Judge every claim on every dataset under every protocol.
+
+    Args:
+        runs: dataset, protocol, arm, seed, network and the paths `scores` and, of networks, `run`;
+            and `other_settings`: settings that differ from the paper's, in words.
+        published_yaml: published numbers, for the sizes of the claims.
+        published_datasets: our dataset's name to the papers'.
+        protocols: protocol to `undefined`, `published_as` and `is_released`, whether what the
+            released code does is what it asks for.
+        table_csv: written: a row per claim, dataset and protocol; sizes in percent of the baseline.
+            The primary claims of a protocol are one family, all others another; `p_holm` is
+            corrected within its family.
+        table_html: written: the same for reading, with the rules.
+    """
+    metrics = {name for choice in protocols.values() for name in choice["published_as"].values()}
+    scores = read_scores([run["scores"] for run in runs], runs, metrics)
+    published = read_published(published_yaml)
+    run_infos = {
+        tuple(run[key] for key in RUN_KEYS): json.loads(Path(run["run"]).read_text())
+        for run in runs
+        if run.get("run")
+    }
+    rows, tests = [], []
+    for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
+        choice = protocols[str(protocol)]
+        place = str(dataset), str(protocol)
+        resolved = resolve_undefined(block, choice["undefined"])
+        name = published_datasets.get(place[0], "")
+        of_block = {key[2:]: info for key, info in run_infos.items() if key[:2] == place}
+        for claim in _claims_of_block(name, set(block["arm"]), choice["is_released"]):
+            found, measured = _found(claim, name, resolved, of_block, published, choice)
+            rows.append(
+                {
+                    "claim": claim.name,
+                    "paper": claim.paper,
+                    "where": claim.where,
+                    "text": claim.text,
+                    "family": "primary" if claim.primary else "secondary",
+                    "dataset": dataset,
+                    "protocol": protocol,
+                    "arm": claim.arm,
+                    "baseline": "",
+                    "contradicted": claim.contradicted.get(name, ""),
+                    "other_settings": _other_settings(runs, place, claim.arm, measured),
+                    **found,
+                }
+            )
+            tests.append((claim, measured))
+    table = _with_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS), tests)
+    with written_whole(table_csv) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+    with written_whole(table_html) as beside:
+        page = render(
+            "verdicts.html", rows=table.to_dict("records"), rules=RULES, counts=counts(table)
+        )
+        beside.write_text(page, encoding="utf-8")
+    logger.info("verdicts: %s", table["verdict"].value_counts().to_dict())
+
+
+def _claims_of_block(name: str, arms: set[str], is_released: bool) -> Iterator[Claim]:
+    """Yield the claims about a dataset: the paper's, and another's where its arm was run."""
+    for claim in expanded(CLAIMS, is_released):
+        if name and name not in claim.datasets:
+            continue
+        of_paper = any(arm in ("a1", "a1l") for arm in arms) if claim.paper == CHU else False
+        if of_paper or claim.arm in arms:
+            yield claim
+
+
+def _found(
+    claim: Claim,
+    name: str,
+    scores: pd.DataFrame,
+    run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]],
+    published: Mapping[str, Any],
+    choice: Mapping[str, Any],
+) -> tuple[dict[str, Any], Measured | None]:
+    """Measure one claim; return its cells, and what is judged once all p-values are known."""
+    if not name:
+        return dict(NOT_THE_PAPERS), None
+    if claim.kind == "parameters":
+        number = printed_parameters(published, claim.arm, name)
+        of_arm = [info for (arm, _), info in run_infos.items() if arm == claim.arm]
+        return judge_parameters(of_arm, number, PAPER_ENCODER), None
+    claimed = claimed_percent(claim, published, name)
+    if claim.kind == "metric":
+        measured = measure_metric(scores, claim, choice["published_as"][claim.column], claimed)
+    else:
+        hours: dict[str, dict[int, float]] = {}
+        for (arm, seed), info in run_infos.items():
+            hours.setdefault(arm, {})[seed] = info["wall_s"] / 3600
+        measured = measure_hours(hours, claim, claimed)
+    if measured is None:
+        return {"claimed_percent": claimed, **MISSING}, None
+    found = {
+        "claimed_percent": claimed,
+        "baseline": measured.baseline,
+        "metric": measured.metric,
+        "improvement_percent": measured.improvement,
+        "difference": measured.difference,
+        "p_value": measured.p_value,
+        "n_seeds": measured.n_seeds,
+        "n_groups": measured.n_groups,
+    }
+    return found, measured
+
+
+def _with_verdicts(
+    table: pd.DataFrame, tests: Sequence[tuple[Claim, Measured | None]]
+) -> pd.DataFrame:
+    """Correct the p-values of each family, and judge what was measured."""
+    table = table.astype({"verdict": object, "why": object})
+    for _, family in table.groupby(["protocol", "family"]):
+        table.loc[family.index, "p_holm"] = holm(family["p_value"].to_list())
+        num_tests = int(family["p_value"].count())
+        for index in family.index:
+            claim, measured = tests[int(index)]
+            if measured is None:
+                continue
+            claimed, p_holm = table.loc[index, ["claimed_percent", "p_holm"]]
+            for key, value in judged(claim, measured, claimed, p_holm, num_tests).items():
+                table.loc[index, key] = value
+    return table
+
+
+def _other_settings(
+    runs: Sequence[Mapping[str, Any]], place: tuple[str, str], arm: str, measured: Measured | None
+) -> str:
+    """Return the settings of both arms' trainings that differ from the paper's."""
+    arms = {arm} if measured is None else {arm, measured.baseline}
+    differing = {
+        setting: None
+        for run in runs
+        if (run["dataset"], run["protocol"]) == place and run["arm"] in arms
+        for setting in run.get("other_settings", ())
+    }
+    return ", ".join(differing)
+
+
+def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return for each protocol how many claims got each verdict."""
+    return {
+        str(protocol): {name: int((rows["verdict"] == name).sum()) for name in RULES}
+        for protocol, rows in table.groupby("protocol", sort=False)
+    }

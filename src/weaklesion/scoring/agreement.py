@@ -1,0 +1,94 @@
+"""How well each supervision agrees with the dense reference, before any network is trained."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weaklesion import metrics
+from weaklesion.data.samples import read_rows, read_samples
+from weaklesion.report.pages import render
+from weaklesion.support.files import written_whole
+from weaklesion.support.progress import progress
+
+logger = logging.getLogger(__name__)
+
+
+def measure_agreement(
+    *,
+    reference_npy: str | Path,
+    samples_csv: str | Path,
+    targets: Mapping[str, str | Path],
+    target_ids_csv: str | Path,
+    agreement_csv: str | Path,
+    dataset: str,
+    protocol: str,
+) -> None:
+    """Compare the targets of all samples, of every split, with the dense reference.
+
+    Args:
+        reference_npy: (N, H, W) uint8 of 0 and 1.
+        samples_csv: the N samples.
+        targets: name to (M, H, W) uint8 of 0 and 1.
+        target_ids_csv: `id` of each of the M.
+        agreement_csv: written: `dataset, protocol, target, id, dice, hd95, area_ratio`; px.
+        dataset: for the table.
+        protocol: for the table.
+    """
+    ids = list(read_samples(samples_csv).index)
+    references = read_rows(reference_npy, samples_csv, ids)
+    tables = []
+    for name, path in targets.items():
+        masks = read_rows(path, target_ids_csv, ids)
+        rows = [
+            (metrics.dice(ref, mask), metrics.hausdorff_percentile(ref, mask, 95.0),
+             float(mask.sum() / ref.sum()) if ref.any() else np.nan)
+            for ref, mask in progress(
+                zip(references, masks, strict=True), total=len(ids), what=f"{name} compared")
+        ]  # fmt: skip
+        table = pd.DataFrame(rows, columns=["dice", "hd95", "area_ratio"])
+        for position, (column, values) in enumerate(
+            (("dataset", dataset), ("protocol", protocol), ("target", name), ("id", ids))
+        ):
+            table.insert(position, column, values)
+        tables.append(table)
+        logger.info("%s: mean Dice %.4f", name, table["dice"].mean())
+    with written_whole(agreement_csv) as beside:
+        pd.concat(tables).to_csv(beside, index=False, float_format="%.6g")
+
+
+def tabulate_agreement(
+    *,
+    agreement_csvs: Sequence[str | Path],
+    without_reference: Sequence[str],
+    table_csv: str | Path,
+    page_html: str | Path,
+) -> None:
+    """Make the table of all datasets and protocols.
+
+    Args:
+        agreement_csvs: files of `measure_agreement`.
+        without_reference: datasets that have no dense reference; the page names them.
+        table_csv: written: means, and how many values are undefined, by target.
+        page_html: written.
+    """
+    columns = ["dataset", "protocol", "target", "n_samples", "dice", "hd95_px", "area_ratio_median",
+               "n_undefined"]  # fmt: skip
+    rows = []
+    for path in agreement_csvs:
+        table = pd.read_csv(path, dtype={"id": str})
+        for key, group in table.groupby(["dataset", "protocol", "target"], sort=False):
+            defined = group["hd95"].notna()
+            rows.append(
+                [*key, len(group), 100 * group["dice"].mean(), group["hd95"].mean(),
+                 group["area_ratio"].median(), int((~defined).sum())]
+            )  # fmt: skip
+    table = pd.DataFrame(rows, columns=columns)
+    with written_whole(table_csv) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+    with written_whole(page_html) as beside:
+        page = render("agreement.html", rows=table.to_dict("records"), without=without_reference)
+        beside.write_text(page, encoding="utf-8")
+    logger.info("agreement of %d targets", len(table))

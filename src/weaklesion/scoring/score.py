@@ -1,0 +1,130 @@
+"""Score the predictions of one run: one row a sample and metric, with a status."""
+
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weaklesion.data.samples import read_rows, read_samples
+from weaklesion.errors import DataError
+from weaklesion.metrics.measures import measure_of, measure_pairs
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+
+def score_predictions(
+    *,
+    predictions_npy: str | Path,
+    predictions_csv: str | Path,
+    reference_npy: str | Path,
+    reference_ids_csv: str | Path,
+    samples_csv: str | Path,
+    scores_csv: str | Path,
+    dataset: str,
+    protocol: str,
+    arm: str,
+    seed: int,
+    workers: int = 1,
+) -> None:
+    """Score every test sample.
+
+    Args:
+        predictions_npy: (T, H, W) uint8 of 0 and 1.
+        predictions_csv: `id` of each prediction.
+        reference_npy: (N, H, W) uint8 of 0 and 1.
+        reference_ids_csv: `id` of each reference.
+        samples_csv: the N samples.
+        scores_csv: written: `dataset, protocol, arm, seed, id, group, metric, value, status,
+            worst`. Metrics are those of `weaklesion.metrics.measures`; the ones in mm are there
+            where the samples have a spacing. The status is `ok`, `empty_prediction`,
+            `empty_reference` or `both_empty`; a value is missing exactly where the metric is
+            undefined. `worst` is the worst value that is possible: 0 for overlaps, the patch's
+            diagonal for distances.
+        dataset: the run's dataset.
+        protocol: the run's protocol.
+        arm: the run's arm.
+        seed: the run's seed.
+        workers: processes.
+
+    Raises:
+        DataError: if a test sample has no prediction, or a prediction is no test sample's.
+    """
+    samples = read_samples(samples_csv)
+    test = samples[samples["split"] == "test"]
+    predicted = pd.read_csv(predictions_csv, dtype={"id": str})["id"]
+    if sorted(predicted) != sorted(test.index):
+        odd = sorted(set(predicted) ^ set(test.index))
+        raise DataError(
+            f"{predictions_csv}: {len(odd)} test samples lack a prediction, or are no "
+            f"test samples: {', '.join(odd[:10])}. Predict again."
+        )
+    predictions = read_rows(predictions_npy, predictions_csv, list(test.index))
+    references = read_rows(reference_npy, reference_ids_csv, list(test.index))
+    spacings = spacings_mm(test)
+    measured = measure_pairs(
+        references,
+        predictions,
+        marked_diameters(test, 1.0, 1.0),
+        marked_diameters(test, test["mm_per_px_x"], test["mm_per_px_y"]),
+        spacings,
+        workers=workers,
+    )
+    height, width = references.shape[1:]
+    diagonals_mm = [
+        math.hypot(height * rows, width * columns)
+        for rows, columns in (spacing or (math.nan, math.nan) for spacing in spacings)
+    ]
+    rows = []
+    pairs = zip(test["group"].items(), references, predictions, diagonals_mm, measured, strict=True)
+    for (sample_id, group), ref, pred, diagonal_mm, values in pairs:
+        state = status(ref, pred)
+        worst = {"%": 0.0, "px": math.hypot(height, width), "mm": diagonal_mm}
+        rows += [
+            (sample_id, group, name, value, state, worst[measure_of(name).unit])
+            for name, value in values.items()
+        ]
+    scores = pd.DataFrame(rows, columns=["id", "group", "metric", "value", "status", "worst"])
+    run: dict[str, str | int] = {
+        "dataset": dataset,
+        "protocol": protocol,
+        "arm": arm,
+        "seed": seed,
+    }
+    for position, (column, value) in enumerate(run.items()):
+        scores.insert(position, column, value)
+    with written_whole(scores_csv) as beside:
+        scores.to_csv(beside, index=False, float_format="%.9g")
+    logger.info(
+        "scored %d samples: mean Dice %.4f; %s",
+        len(test),
+        scores.loc[scores["metric"] == "dice", "value"].mean(),
+        scores.drop_duplicates("id")["status"].value_counts().to_dict(),
+    )
+
+
+def spacings_mm(samples: pd.DataFrame) -> list[tuple[float, float] | None]:
+    """Return mm per pixel of rows and columns of each sample, or None where it is unknown."""
+    steps = samples[["mm_per_px_y", "mm_per_px_x"]].astype(float).to_numpy()
+    return [None if np.isnan(step).any() else (float(step[0]), float(step[1])) for step in steps]
+
+
+def marked_diameters(
+    samples: pd.DataFrame, mm_x: float | pd.Series, mm_y: float | pd.Series
+) -> np.ndarray:
+    """Return (N, 2) lengths of the long and short marked diameters; nan where a factor is."""
+    lengths = []
+    for axis in ("long", "short"):
+        dx = (samples[f"{axis}_b_x"] - samples[f"{axis}_a_x"]) * mm_x
+        dy = (samples[f"{axis}_b_y"] - samples[f"{axis}_a_y"]) * mm_y
+        lengths.append(np.hypot(dx, dy))
+    return np.sort(np.column_stack(lengths).astype(float), axis=1)[:, ::-1]
+
+
+def status(ref: np.ndarray, pred: np.ndarray) -> str:
+    """Return which of the two masks is empty: the cases in which a metric may be undefined."""
+    if ref.any():
+        return "ok" if pred.any() else "empty_prediction"
+    return "empty_reference" if pred.any() else "both_empty"

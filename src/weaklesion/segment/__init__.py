@@ -1,0 +1,1 @@
+"""`weaklesion segment`: masks for a user's own marks."""

@@ -1,0 +1,1 @@
+"""Constants that are chosen without a dense mask."""

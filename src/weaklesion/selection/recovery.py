@@ -1,0 +1,147 @@
+"""How well a true mark is found again from a perturbed one: a criterion that needs no dense mask.
+
+A training image's mark is perturbed. What is given both, image and perturbed mark, returns a mask,
+and the ellipse fitted to that is compared with the true mark's. Who copies the mark given recovers
+nothing; who trusts the image too much loses the mark. The best choice of a constant recovers most.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from weaklesion.data.patches import in_parallel
+from weaklesion.data.samples import read_samples
+from weaklesion.ellipse import Ellipse, ellipse_iou, fit_ellipse
+from weaklesion.errors import DataError
+from weaklesion.supervision.ellipses import noise_of, read_ellipses
+from weaklesion.supervision.pseudo_masks import (
+    ChannelOrder,
+    RefinedSettings,
+    main_part,
+    refine_scores,
+    to_rgb,
+)
+from weaklesion.support.files import read_array, write_json, written_whole
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoverySettings:
+    """How recovery is measured.
+
+    Attributes:
+        mark_noise: size of the perturbation, see `weaklesion.ellipse.Ellipse.perturbed`.
+        images: how many training images are taken, drawn at random; all if there are fewer.
+        seed: of the draws.
+    """
+
+    mark_noise: float
+    images: int
+    seed: int
+
+
+def choose_prior_weight(
+    *,
+    images_npy: str | Path,
+    samples_csv: str | Path,
+    ellipses_csv: str | Path,
+    recovery_csv: str | Path,
+    choice_json: str | Path,
+    prior_weights: Sequence[float],
+    constants: dict[str, Any],
+    recovery: RecoverySettings,
+    channel_order: ChannelOrder,
+    workers: int = 1,
+) -> None:
+    """Choose the weight of the prior that recovers training marks best.
+
+    Args:
+        images_npy: patches, (N, H, W, 3) uint8.
+        samples_csv: the N samples; those of training are drawn from.
+        ellipses_csv: ellipses of their marks.
+        recovery_csv: written: `id, prior_weight, given_iou, recovered_iou`, the overlaps of the
+            perturbed and of the recovered ellipse with the true one.
+        choice_json: written: `prior_weight`, and the mean of `recovered_iou` of every weight.
+        prior_weights: to choose from; of equals the larger.
+        constants: all of `weaklesion.supervision.pseudo_masks.RefinedSettings` but the weight.
+        recovery: see `RecoverySettings`.
+        channel_order: of the patches; `center` for CT, whose channels are slices.
+        workers: processes.
+    """
+    samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
+    train = samples.index[(samples["split"] == "train") & samples.index.isin(list(ellipses))]
+    if not len(train):
+        raise DataError(f"{samples_csv}: no training sample has an ellipse in {ellipses_csv}.")
+    order = np.random.default_rng(recovery.seed).permutation(sorted(train))
+    drawn = [str(name) for name in order[: recovery.images]]
+    work = partial(
+        _recover,
+        images_npy=str(images_npy),
+        settings=[RefinedSettings(prior_weight=weight, **constants) for weight in prior_weights],
+        recovery=recovery,
+        channel_order=channel_order,
+    )
+    row_of = dict(zip(samples.index, samples["row"].tolist(), strict=True))
+    items = [(name, row_of[name], ellipses[name]) for name in drawn]
+    rows = [row for found in in_parallel(work, items, workers, "marks recovered") for row in found]
+    table = pd.DataFrame(rows)
+    with written_whole(recovery_csv) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+    means = {
+        weight: mean_recovery(table[table["prior_weight"] == weight]) for weight in prior_weights
+    }
+    chosen = max(means, key=lambda weight: (means[weight], weight))
+    shown = {f"{weight:g}": round(mean, 6) for weight, mean in means.items()}
+    write_json(choice_json, {"prior_weight": chosen, "recovered_iou": shown, "images": len(drawn)})
+    logger.info("recovery of %d marks by prior weight: %s; %g taken", len(drawn), shown, chosen)
+
+
+def _recover(
+    item: tuple[str, int, Ellipse],
+    *,
+    images_npy: str,
+    settings: Sequence[RefinedSettings],
+    recovery: RecoverySettings,
+    channel_order: ChannelOrder,
+) -> list[dict[str, Any]]:
+    name, row, true = item
+    image = to_rgb(np.asarray(read_array(images_npy)[row]), channel_order)
+    given = true.perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
+    rows = []
+    for chosen in settings:
+        with threadpool_limits(1):
+            scores = refine_scores(
+                image, given, chosen, ct=channel_order == "center", consistent=False
+            )
+        found = None if scores is None else main_part(scores > 0, given)
+        rows.append(
+            {
+                "id": name,
+                "prior_weight": chosen.prior_weight,
+                "given_iou": ellipse_iou(given, true),
+                "recovered_iou": ellipse_iou(ellipse_or(found, given), true),
+            }
+        )
+    return rows
+
+
+def mean_recovery(rows: pd.DataFrame) -> float:
+    """Return the mean of the column `recovered_iou`, whatever the rows' order."""
+    return math.fsum(rows["recovered_iou"]) / len(rows)
+
+
+def ellipse_or(mask: np.ndarray | None, otherwise: Ellipse) -> Ellipse:
+    """Return a mask's ellipse; the other one where it has none, as a pseudo-mask then is that."""
+    try:
+        return otherwise if mask is None else fit_ellipse(mask)
+    except ValueError:
+        return otherwise

@@ -1,0 +1,195 @@
+"""One arm of the configuration: its definition, its training, and what its variants are called.
+
+Uses only the standard library, for it is read wherever Snakemake itself runs.
+"""
+
+import math
+import re
+from typing import Any
+
+from weaklesion.errors import DataError
+from weaklesion.study.protocols import (
+    FLIP,
+    Config,
+    bases_of,
+    flipped_paths,
+    merge,
+    other_protocol,
+    patch_settings,
+    stage_settings,
+    value_at,
+)
+from weaklesion.study.settings import MULTI_TASK_MODELS, PROMPTED_MODELS
+
+VARIANT = r"(k|alpha|samples)([0-9.]+)"
+
+
+def arm_definition(config: Config, arm: str) -> dict[str, Any]:
+    """Return an arm's definition, with what its `base` says where it says nothing itself.
+
+    Published numbers are those of an arm itself only. A variant such as `a1l~k20`, `a1l~alpha10` or
+    `a1l~samples500` is the arm with another number of clusters, weight of the segmentation loss, or
+    number of training samples.
+
+    Raises:
+        DataError: if the arm, or a base, is not defined, or bases run in a circle.
+    """
+    merged: dict[str, Any] = {}
+    plain, *variant = arm.split(FLIP)
+    for name in reversed(bases_of(config, "arms", plain)):
+        merged.pop("published", None)
+        layer = config["arms"][name]
+        merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
+    if variant:
+        merged.pop("published", None)
+        merged = merge(merged, _variant_changes(arm, variant[0]))
+    return merged
+
+
+def _variant_changes(arm: str, variant: str) -> dict[str, Any]:
+    """Return what a variant changes of its arm."""
+    match = re.fullmatch(VARIANT, variant)
+    if match is None:
+        raise DataError(f"config: arm {arm!r}: a variant is {VARIANT}, not {variant!r}.")
+    kind, value = match[1], float(match[2])
+    if kind == "k":
+        return {"num_clusters": int(value)}
+    if kind == "alpha":
+        return {"training": {"segmentation_weight": value}}
+    return {"training": {"train_samples": int(value)}}
+
+
+def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:
+    """Return the settings of `weaklesion.study.settings.TrainingSettings` for an arm's runs.
+
+    Later layers override earlier ones: `training`, the arm's `training`, the protocol's `training`,
+    those of the protocol's `exceptions` whose `dataset` and `arm` are these, then what a variant
+    such as `a1l~alpha10` is about.
+    """
+    definition = arm_definition(config, arm)
+    settings = merge(config["training"], definition.get("training", {}))
+    settings = merge(settings, stage_settings(config, dataset, protocol, "training", arm))
+    for stage, *keys in flipped_paths(config, protocol):
+        if stage == "training":
+            other = training_settings(config, dataset, other_protocol(config, protocol), arm)
+            settings[keys[0]] = value_at(other, keys)
+    if FLIP in arm:
+        variant = _variant_changes(arm, arm.split(FLIP)[1])
+        settings = merge(settings, variant.get("training", {}))
+    multi_task = definition["model"] in MULTI_TASK_MODELS
+    soft = is_soft(config, dataset, protocol, arm)
+    return {
+        "model": definition["model"],
+        "network": definition.get("network", {}),
+        "num_classes": num_clusters(config, dataset, arm) if multi_task else None,
+        "soft_targets": soft,
+        **settings,
+    }
+
+
+def warp_arm(config: Config, dataset: str, protocol: str, arm: str) -> str | None:
+    """Return the arm for whose images it is chosen how far an arm's are warped: itself, or another.
+
+    None where nothing is chosen: the arm's network does not see the mark, or its settings say it.
+    """
+    prompt = training_settings(config, dataset, protocol, arm)["prompt"]
+    if prompt is None or prompt["max_amplitude"] is not None:
+        return None
+    plain: str = arm_definition(config, arm).get("warp_of", arm.split(FLIP)[0])
+    return plain
+
+
+def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
+    """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14).
+
+    Networks that see the mark are not: they soften the edges of what they warped.
+    """
+    supervision = stage_settings(config, dataset, protocol, "supervision")
+    definition = arm_definition(config, arm)
+    trained_on_ellipses = (
+        definition["target"] == "ellipse"
+        and definition["model"] is not None
+        and not is_prompted(config, arm)
+    )
+    return bool(supervision["soft_edges"]) and trained_on_ellipses
+
+
+def num_clusters(config: Config, dataset: str, arm: str) -> int | None:
+    """Return K of an arm that needs clusters; None for the others."""
+    definition = arm_definition(config, arm)
+    if not definition.get("clusters"):
+        return None
+    return int(definition.get("num_clusters", config["datasets"][dataset]["num_clusters"]))
+
+
+def own_value(config: Config, dataset: str, protocol: str, arm: str, over: str) -> float:
+    """Return the value that an arm itself has of what is swept.
+
+    Its number of clusters (`k`), weight of the segmentation loss (`alpha`), or number of training
+    samples (`samples`), infinite for all of them.
+    """
+    settings = training_settings(config, dataset, protocol, arm)
+    if over == "samples":
+        return float(settings["train_samples"] or math.inf)
+    return float(settings["num_classes"] if over == "k" else settings["segmentation_weight"])
+
+
+def swept_arm(
+    config: Config, dataset: str, protocol: str, arm: str, over: str, value: float
+) -> str:
+    """Return the name of an arm's variant, or of the arm itself where the value is its own."""
+    own = own_value(config, dataset, protocol, arm, over)
+    return arm if value == own else f"{arm}{FLIP}{over}{value:g}"
+
+
+def flips_of(config: Config, protocol: str) -> list[str]:
+    """Return a protocol with each switch of `attribution` flipped alone."""
+    return [f"{protocol}{FLIP}{switch}" for switch in config["attribution"]["switches"]]
+
+
+def protocol_with_runs(config: Config, dataset: str, flipped: str, arm: str) -> str:
+    """Return the protocol whose runs a flipped one has: its base or the other, where equal."""
+    base = flipped.split(FLIP)[0]
+    for plain in (base, other_protocol(config, flipped)):
+        if not differ(config, dataset, flipped, plain, arm):
+            return plain
+    return flipped
+
+
+def differ(config: Config, dataset: str, first: str, second: str, arm: str) -> bool:
+    """Tell whether two protocols give an arm other runs on a dataset."""
+    definition = arm_definition(config, arm)
+
+    def decided_by(protocol: str) -> list[Any]:
+        stages = ["supervision", *(["clusters"] if definition.get("clusters") else [])]
+        settings = [stage_settings(config, dataset, protocol, stage) for stage in stages]
+        settings.append(patch_settings(config, dataset, protocol))
+        if definition["model"] is not None:
+            settings.append(training_settings(config, dataset, protocol, arm))
+        return settings
+
+    return decided_by(first) != decided_by(second)
+
+
+def has_network(config: Config, arm: str) -> bool:
+    """Tell whether an arm has a network, or is a target taken as the prediction."""
+    return arm_definition(config, arm)["model"] is not None
+
+
+def is_prompted(config: Config, arm: str) -> bool:
+    """Tell whether an arm's network is given the mark."""
+    return arm_definition(config, arm)["model"] in PROMPTED_MODELS
+
+
+def keeps_last(config: Config, arm: str) -> bool:
+    """Tell whether another arm predicts with the last weights of an arm's training."""
+    definitions = (arm_definition(config, name) for name in config["arms"])
+    return is_trained(config, arm) and any(
+        other.get("network_of") == arm and other.get("weights_of") == "last"
+        for other in definitions
+    )
+
+
+def is_trained(config: Config, arm: str) -> bool:
+    """Tell whether an arm is trained itself, and does not predict with another's network."""
+    return has_network(config, arm) and arm_definition(config, arm).get("network_of") is None

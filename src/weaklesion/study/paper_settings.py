@@ -1,0 +1,48 @@
+"""In which settings a study's trainings differ from the paper's.
+
+Uses only the standard library, because Snakemake's own interpreter reads it.
+"""
+
+from weaklesion.study.arms import training_settings
+from weaklesion.study.items import Run
+from weaklesion.study.protocols import FLIP, Config, bases_of
+
+# Neither the paper nor its code says anything about these.
+OURS = ("precision", "deterministic")
+
+
+def other_settings(config: Config, paper: Config, run: Run) -> list[str]:
+    """Return each setting of a run's training that differs from the paper's, in words.
+
+    Args:
+        config: the study's merged configuration.
+        paper: `config.yaml` alone: every setting that the paper or its code states.
+        run: a training.
+
+    Returns:
+        Such as `epochs 4 instead of 50`. Nothing of an arm, a dataset or a protocol that is not of
+        the paper's, nor like one.
+    """
+    dataset = config["datasets"][run.dataset].get("like", run.dataset)
+    protocols = bases_of(config, "protocols", run.protocol)
+    protocol = next((name for name in protocols if name in paper["protocols"]), None)
+    known = dataset in paper["datasets"] and run.arm.split(FLIP)[0] in paper["arms"]
+    if not known or protocol is None:
+        return []
+    ours = training_settings(config, run.dataset, run.protocol, run.arm)
+    theirs = training_settings(paper, dataset, protocol, run.arm)
+    found = [
+        f"{key} {_told(ours[key])} instead of {_told(value)}"
+        for key, value in theirs.items()
+        if key not in OURS and ours[key] != value
+    ]
+    limit = config["datasets"][run.dataset]["limit"]
+    if limit:
+        found.append("at most " + ", ".join(f"{limit[key]} {key}" for key in limit) + " samples")
+    return found
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return "none" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Targets and classes made from RECIST marks."""

@@ -1,0 +1,210 @@
+"""Supervision: the targets that a network is trained on, made from RECIST marks."""
+
+import logging
+import math
+import zlib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.lib.format import open_memmap
+
+from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
+from weaklesion.ellipse import Ellipse, draw_ellipse, draw_soft_ellipse
+from weaklesion.errors import DataError
+from weaklesion.recist import Center, clicked_angle_deg, ellipse_from_recist
+from weaklesion.support.files import read_array, write_array, written_whole
+from weaklesion.support.progress import progress
+
+logger = logging.getLogger(__name__)
+
+
+def draw_ellipses(
+    *,
+    samples_csv: str | Path,
+    images_npy: str | Path,
+    ellipses_csv: str | Path,
+    target_npy: str | Path,
+    center: Center,
+    outline_px: float,
+) -> None:
+    """Draw the ellipse of every sample's RECIST mark.
+
+    Args:
+        samples_csv: table of the samples, with the marks in patch pixels.
+        images_npy: the patches, (N, H, W, 3); only their size is read.
+        ellipses_csv: written: `id, cx, cy, width, height, angle_deg`, px of the patch, and
+            `clicked_angle_deg` of the mark.
+        target_npy: written: (N, H, W) uint8 of 0 and 1, in the rows' order of `ellipses_csv`.
+        center: see `weaklesion.recist.ellipse_from_recist`.
+        outline_px: see `weaklesion.ellipse.draw_ellipse`.
+
+    Raises:
+        DataError: if a mark is no ellipse, or its ellipse covers no pixel of the patch.
+    """
+    samples = read_samples(samples_csv)
+    shape_hw = read_array(images_npy).shape[1:3]
+    ellipses = []
+    with written_whole(target_npy) as beside:
+        target = open_memmap(beside, "w+", dtype=np.uint8, shape=(len(samples), *shape_hw))
+        marks = samples[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)
+        for row, (sample_id, points) in enumerate(
+            progress(zip(samples.index, marks, strict=True), total=len(samples), what="ellipses")
+        ):
+            try:
+                ellipse = ellipse_from_recist(points, center=center)
+            except ValueError as error:
+                raise DataError(
+                    f"{samples_csv}: sample {sample_id}: {error}. Correct the mark "
+                    "or leave the sample out."
+                ) from error
+            target[row] = draw_ellipse(ellipse, shape_hw, outline_px=outline_px)
+            if not target[row].any():
+                raise DataError(
+                    f"{samples_csv}: sample {sample_id}: its ellipse {ellipse} covers "
+                    "no pixel of the patch. Correct the mark."
+                )
+            clicked = clicked_angle_deg(points)
+            ellipses.append({"id": sample_id, **asdict(ellipse), "clicked_angle_deg": clicked})
+        target.flush()
+    with written_whole(ellipses_csv) as beside:
+        pd.DataFrame(ellipses).to_csv(beside, index=False)
+    logger.info("drew %d ellipses, centre by %s", len(ellipses), center)
+
+
+def draw_fixed_ellipse(
+    *,
+    samples_csv: str | Path,
+    images_npy: str | Path,
+    ellipses_csv: str | Path,
+    target_npy: str | Path,
+) -> None:
+    """Draw one ellipse for all samples: what can be had without looking at an image or its mark.
+
+    It lies in the patch's centre and has the mean shape of the training marks: the mean of their
+    (2, 2) shape matrices.
+
+    Args:
+        samples_csv: table of the samples, for their splits.
+        images_npy: patches, for their number and size.
+        ellipses_csv: ellipses of the samples; those of training are read.
+        target_npy: written: (N, H, W) uint8 of 0 and 1, in the order of `ellipses_csv`.
+    """
+    samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
+    train = samples.index[samples["split"] == "train"]
+    variances, axes = np.linalg.eigh(
+        np.mean([ellipses[name].shape_matrix() for name in train], axis=0)
+    )
+    count, height, width = read_array(images_npy).shape[:3]
+    mean = Ellipse(
+        cx=(width - 1) / 2,
+        cy=(height - 1) / 2,
+        width=2 * float(np.sqrt(variances[1])),
+        height=2 * float(np.sqrt(variances[0])),
+        angle_deg=float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))),
+    ).canonical()
+    mask = draw_ellipse(mean, (height, width)).astype(np.uint8)
+    with written_whole(target_npy) as beside:
+        masks = open_memmap(beside, mode="w+", dtype=np.uint8, shape=(count, height, width))
+        masks[:] = mask
+        masks.flush()
+    logger.info("the mean of %d training marks: %s", len(train), mean)
+
+
+def draw_soft_ellipses(
+    *, images_npy: str | Path, ellipses_csv: str | Path, target_npy: str | Path
+) -> None:
+    """Draw every ellipse with soft edges (discrepancy G14).
+
+    Args:
+        images_npy: the patches, (N, H, W, 3); only their size is read.
+        ellipses_csv: M ellipses, px of the patch.
+        target_npy: written: (M, H, W) uint8 of 0 to 255, in the rows' order of `ellipses_csv`.
+    """
+    ellipses = read_ellipses(ellipses_csv)
+    height, width = read_array(images_npy).shape[1:3]
+    with written_whole(target_npy) as beside:
+        shape = (len(ellipses), height, width)
+        target = open_memmap(beside, "w+", dtype=np.uint8, shape=shape)
+        drawn = progress(ellipses.values(), total=len(ellipses), what="soft ellipses")
+        for row, ellipse in enumerate(drawn):
+            target[row] = draw_soft_ellipse(ellipse, (height, width))
+        target.flush()
+    logger.info("drew %d ellipses with soft edges", len(ellipses))
+
+
+def draw_shrunken(
+    *,
+    samples_csv: str | Path,
+    ellipses_csv: str | Path,
+    refined_npy: str | Path,
+    target_npy: str | Path,
+) -> None:
+    """Draw every ellipse shrunken to the area that pseudo-masks have.
+
+    A lesion is smaller than the ellipse of its hull. By how much is measured on pseudo-masks, the
+    median of the training images', for dense masks are not to be seen.
+
+    Args:
+        samples_csv: table of the samples, for their splits.
+        ellipses_csv: M ellipses, px of the patch.
+        refined_npy: pseudo-masks, (M, H, W), in the order of `ellipses_csv`.
+        target_npy: written: (M, H, W) uint8 of 0 and 1, in the same order.
+    """
+    samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
+    train = [str(name) for name in samples.index[samples["split"] == "train"]]
+    areas = read_rows(refined_npy, ellipses_csv, train).sum(axis=(1, 2))
+    full = [math.pi / 4 * ellipses[name].width * ellipses[name].height for name in train]
+    part = float(np.median(areas / np.array(full)))
+    scale = math.sqrt(part)
+    shape_hw = read_array(refined_npy).shape[1:3]
+    masks = [
+        draw_ellipse(replace(e, width=scale * e.width, height=scale * e.height), shape_hw)
+        for e in ellipses.values()
+    ]
+    write_array(target_npy, np.stack(masks).astype(np.uint8))
+    logger.info("drew %d ellipses with %.4f of their area", len(masks), part)
+
+
+def noise_of(sample_id: str, seed: int = 0) -> list[float]:
+    """Draw five standard normal numbers that depend on the sample's id and the seed only."""
+    rng = np.random.default_rng([seed, zlib.crc32(sample_id.encode())])
+    return [float(value) for value in rng.normal(size=5)]
+
+
+def perturb_marks(
+    *,
+    images_npy: str | Path,
+    ellipses_csv: str | Path,
+    mark_noise: float,
+    perturbed_csv: str | Path,
+    target_npy: str | Path,
+) -> None:
+    """Perturb every ellipse, as a mark less exactly made.
+
+    Args:
+        images_npy: the patches, (N, H, W, 3); only their size is read.
+        ellipses_csv: M ellipses, px of the patch.
+        mark_noise: see `weaklesion.ellipse.Ellipse.perturbed`.
+        perturbed_csv: written: `id, cx, cy, width, height, angle_deg` of the perturbed ellipses.
+        target_npy: written: (M, H, W) uint8 of 0 and 1, those ellipses drawn.
+    """
+    ellipses = {
+        name: ellipse.perturbed(noise_of(name), mark_noise)
+        for name, ellipse in read_ellipses(ellipses_csv).items()
+    }
+    shape_hw = read_array(images_npy).shape[1:3]
+    masks = [draw_ellipse(ellipse, shape_hw) for ellipse in ellipses.values()]
+    write_array(target_npy, np.stack(masks).astype(np.uint8))
+    rows = [{"id": name, **asdict(ellipse)} for name, ellipse in ellipses.items()]
+    with written_whole(perturbed_csv) as beside:
+        pd.DataFrame(rows).to_csv(beside, index=False)
+    logger.info("perturbed %d ellipses by %g", len(rows), mark_noise)
+
+
+def read_ellipses(ellipses_csv: str | Path) -> dict[str, Ellipse]:
+    """Read `ellipses.csv` as sample id to ellipse."""
+    table = pd.read_csv(ellipses_csv, dtype={"id": str}).set_index("id")
+    axes = table[["cx", "cy", "width", "height", "angle_deg"]].to_numpy(dtype=float).tolist()
+    return {sample_id: Ellipse(*row) for sample_id, row in zip(table.index, axes, strict=True)}

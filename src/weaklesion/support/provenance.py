@@ -1,0 +1,93 @@
+"""What a run was made with: commit, versions, digests, device."""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from weaklesion.support.files import file_digest
+
+REPORTED_PACKAGES = (
+    "monai",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "safetensors",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "segmentation-models-pytorch",
+    "torch",
+    "torchvision",
+)
+
+
+def settings_digest(settings: dict[str, Any]) -> str:
+    """Return a SHA-256 digest of nested settings, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def git_state() -> dict[str, Any]:
+    """Return the commit of the code that runs and whether its tree has changes.
+
+    Both are None where the package does not run from a git checkout.
+    """
+    root = Path(__file__).resolve().parents[3]
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(root), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    commit = git("rev-parse", "HEAD")
+    status = git("status", "--porcelain")
+    return {
+        "commit": commit.strip() if commit else None,
+        "dirty": bool(status.strip()) if commit and status is not None else None,
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that can move a number."""
+    versions = {"python": platform.python_version()}
+    for name in REPORTED_PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def describe_run(
+    *, settings: dict[str, Any], seed: int, inputs: dict[str, str | Path]
+) -> dict[str, Any]:
+    """Describe a run before it starts; the caller adds what it measured.
+
+    Args:
+        settings: everything that decides the result, besides seed and inputs.
+        seed: the run's seed.
+        inputs: role to path of each input file; their SHA-256 digests are recorded.
+    """
+    return {
+        "code": git_state(),
+        "settings": settings,
+        "settings_sha256": settings_digest(settings),
+        "seed": seed,
+        "inputs_sha256": {role: file_digest(path) for role, path in inputs.items()},
+        "versions": package_versions(),
+        "host_cpus": os.cpu_count(),
+    }

@@ -1,0 +1,40 @@
+"""A copy of large inputs on a node's own disk, where the shared one is slow."""
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from weaklesion.support.files import read_array
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def node_local(array_npy: str | Path, folder: str | Path | None) -> Iterator[Path]:
+    """Yield a copy of an array in a folder of this node, removed at the end.
+
+    Args:
+        array_npy: the array; it is verified first.
+        folder: where to copy it to; None to use it where it is, as when it does not fit.
+
+    Raises:
+        DataError: if the array is not what was written.
+    """
+    array_npy = Path(array_npy)
+    read_array(array_npy)
+    if folder is None:
+        yield array_npy
+        return
+    with tempfile.TemporaryDirectory(prefix="weaklesion-", dir=folder) as private:
+        copy = Path(private) / array_npy.name
+        try:
+            shutil.copyfile(array_npy, copy)
+            logger.info("copied %s to %s", array_npy, private)
+        except OSError as error:
+            logger.warning("%s is read where it is: %s", array_npy, error)
+            copy.unlink(missing_ok=True)
+            copy = array_npy
+        yield copy

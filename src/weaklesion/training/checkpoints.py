@@ -1,0 +1,59 @@
+"""`last.pt`: everything that a killed training needs to go on as if nothing had happened."""
+
+import io
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 2  # of what is saved; part of the digest, so that no training resumes from another one
+
+
+def random_states(generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Return the states of all generators that a training draws from."""
+    states = {"order": generator.get_state(), "cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_random_states(states: dict[str, torch.Tensor], generator: torch.Generator) -> None:
+    """Put generators into the states that `random_states` returned."""
+    generator.set_state(states["order"])
+    torch.set_rng_state(states["cpu"])
+    if torch.cuda.is_available() and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def save_last(path: str | Path, digest: str, state: dict[str, Any]) -> None:
+    """Write `last.pt`: tensors, numbers, strings, lists and dictionaries only."""
+    saved = io.BytesIO()  # to a full disk torch itself raises what says nothing of disks
+    torch.save({"digest": digest, **state}, saved)
+    with written_whole(path) as beside:
+        beside.write_bytes(saved.getbuffer())
+
+
+def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
+    """Read `last.pt`.
+
+    Returns:
+        What was saved; None, with the reason in the log, if there is no file, it is broken, or it
+        is of another training.
+    """
+    if not Path(path).is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        logger.warning("%s cannot be read (%s): starting afresh", path, str(error)[:200])
+        return None
+    if state["digest"] != digest:
+        logger.warning("%s is of other settings, data or format: starting afresh", path)
+        return None
+    return state

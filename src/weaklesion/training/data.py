@@ -1,0 +1,180 @@
+"""A split's patches, targets and labels on the device, joined by sample id."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.errors import DataError
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.supervision.class_table import FLIPS, read_classes
+from weaklesion.supervision.ellipses import read_ellipses
+from weaklesion.training.inputs import InputFrame
+from weaklesion.training.prompts import ellipse_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFiles:
+    """The files that a training reads.
+
+    Attributes:
+        images_npy: patches, (N, side, side, 3) uint8.
+        samples_csv: their samples.
+        target_npy: (M, side, side) uint8 of 0 and 1, or of 0 to 255 where they are soft.
+        target_ids_csv: `id` of each of the M targets.
+        clusters_csv: classes (`weaklesion.supervision.class_table`), for networks with classes and
+            for pairs within a cluster.
+        weights_pth: verified ImageNet weights of the encoder; None to start from scratch.
+        ellipses_csv: ellipses of the marks, for networks that see them; or None.
+        start_safetensors: network of another run, whose encoder the training starts from; or None.
+    """
+
+    images_npy: str | Path
+    samples_csv: str | Path
+    target_npy: str | Path
+    target_ids_csv: str | Path
+    clusters_csv: str | Path | None = None
+    weights_pth: str | Path | None = None
+    ellipses_csv: str | Path | None = None
+    start_safetensors: str | Path | None = None
+
+
+@dataclass
+class SplitData:
+    """One split on the device, joined by sample id.
+
+    Attributes:
+        ids: N sample ids, the order of the others.
+        images: (N, 3, input, input) uint8.
+        targets: (N, 1, input, input) uint8 of 0 and 1, or of 0 to 255 where they are soft.
+        labels: (N,) int64 clusters, or None.
+        prompts: (N, 5) float32 ellipses of the marks, px (`weaklesion.training.prompts`), or None.
+            Images and targets are then in the source's pixels.
+        flipped_labels: (N, 4) int64 clusters under each flip, in the order of
+            `weaklesion.supervision.class_table.FLIPS`, or None where no training with classes flips
+            images.
+    """
+
+    ids: list[str]
+    images: torch.Tensor
+    targets: torch.Tensor
+    labels: torch.Tensor | None
+    prompts: torch.Tensor | None = None
+    flipped_labels: torch.Tensor | None = None
+
+
+def load_split(
+    split: str,
+    files: TrainingFiles,
+    frame: InputFrame,
+    settings: TrainingSettings,
+    device: torch.device,
+) -> SplitData:
+    """Load one split to the device; targets and labels are found by sample id.
+
+    Raises:
+        DataError: if the split is too small, or targets or labels are not what `settings` says.
+    """
+    ids = split_ids(files.samples_csv, split)
+    if split == "train" and settings.train_samples is not None:
+        ids = some_ids(ids, settings.train_samples, files.samples_csv)
+    if len(ids) < 2:
+        raise DataError(
+            f"{files.samples_csv}: the split {split} has {len(ids)} samples; two are needed."
+        )
+    if split == "train" and settings.batch_size > len(ids):
+        raise DataError(
+            f"{files.samples_csv}: the split train has {len(ids)} samples, fewer than one batch. "
+            f"Lower batch_size, {settings.batch_size}."
+        )
+    images = read_rows(files.images_npy, files.samples_csv, ids)
+    targets = read_rows(files.target_npy, files.target_ids_csv, ids)
+    if targets.max() > settings.full_target:
+        raise DataError(
+            f"{files.target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
+            "Make the supervision again."
+        )
+    labels = None
+    if settings.needs_clusters:
+        labels = torch.tensor(_labels(files.clusters_csv, ids, settings), device=device)
+    if settings.prompt is not None:
+        return SplitData(
+            ids,
+            torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous(),
+            torch.from_numpy(targets).to(device)[:, None],
+            None,
+            load_prompts(files.ellipses_csv, ids, device),
+        )
+    return SplitData(
+        ids,
+        frame.load_images(images, device),
+        frame.load_targets(targets, device, soft=settings.soft_targets),
+        None if labels is None else labels[:, 0].contiguous(),
+        flipped_labels=labels if settings.flips_classes else None,
+    )
+
+
+def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:
+    """Return `count` of some ids, the same whatever their order, nested for growing counts.
+
+    Raises:
+        DataError: if there are fewer.
+    """
+    if count > len(ids):
+        raise DataError(
+            f"{samples_csv}: the split train has {len(ids)} samples. Lower train_samples, {count}."
+        )
+    order = np.random.default_rng(0).permutation(sorted(ids))
+    kept = set(order[:count].tolist())
+    return [name for name in ids if name in kept]
+
+
+def load_prompts(
+    ellipses_csv: str | Path | None, ids: list[str], device: torch.device
+) -> torch.Tensor:
+    """Load the ellipses of some samples' marks, (N, 5) float32 px, by id.
+
+    Raises:
+        DataError: if there are none, or a sample has none.
+    """
+    if ellipses_csv is None:
+        raise DataError("a network that sees the mark needs ellipses, and none are given.")
+    ellipses = read_ellipses(ellipses_csv)
+    missing = [name for name in ids if name not in ellipses]
+    if missing:
+        raise DataError(f"{ellipses_csv}: sample {missing[0]} is not in it. Draw again.")
+    return ellipse_rows([ellipses[name] for name in ids]).to(device)
+
+
+def _labels(
+    clusters_csv: str | Path | None, ids: list[str], settings: TrainingSettings
+) -> np.ndarray:
+    """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`."""
+    if clusters_csv is None:
+        raise DataError(f"{settings.model} needs clusters, and none are given.")
+    clusters = read_classes(clusters_csv, list(FLIPS) if settings.flips_classes else ["cluster"])
+    missing = [name for name in ids if name not in clusters.index]
+    if missing:
+        raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
+    labels = clusters.loc[ids].to_numpy()
+    below = settings.num_classes or np.inf
+    if labels.min() < 0 or labels.max() >= below:
+        raise DataError(
+            f"{clusters_csv}: clusters {labels.min()} to {labels.max()} "
+            f"do not fit {settings.num_classes} classes. Cluster again."
+        )
+    return labels
+
+
+def epoch_batches(
+    count: int, batch_size: int, generator: torch.Generator, *, drop_last: bool = False
+) -> list[torch.Tensor]:
+    """Return a random order of 0 .. count - 1 in batches; a single one left joins the last."""
+    batches = list(torch.randperm(count, generator=generator).split(batch_size))
+    if len(batches[-1]) < batch_size and drop_last:
+        return batches[:-1]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches

@@ -1,0 +1,207 @@
+"""Train one arm with one seed, from files to files."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save
+
+from weaklesion.errors import DataError
+from weaklesion.models import build_model, load_trained_encoder, num_parameters
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.files import read_array, write_json, written_whole
+from weaklesion.support.provenance import describe_run, peak_memory_bytes, settings_digest
+from weaklesion.training.checkpoints import FORMAT
+from weaklesion.training.cpu_convolutions import speed_up_on_cpu
+from weaklesion.training.data import TrainingFiles, load_split
+from weaklesion.training.inputs import InputFrame
+from weaklesion.training.loop import Progress, fit, weights_of
+from weaklesion.training.seeding import seed_everything
+
+logger = logging.getLogger(__name__)
+
+
+def train_arm(
+    *,
+    files: TrainingFiles,
+    run_dir: str | Path,
+    settings: TrainingSettings,
+    seed: int,
+    epochs_of_json: str | Path | None = None,
+    threads: int = 1,
+    save_every_s: float = 60.0,
+    tensorboard: bool = False,
+    keep_last: bool = False,
+) -> None:
+    """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
+
+    Only the train and val splits are read. A training that was killed goes on from `last.pt` in
+    `run_dir`, bit for bit on a CPU; the file is removed at the end. `wall_s` of `run.json` adds up
+    the seconds of all its processes, from their start to their last save and of the last process to
+    its end; what a killed process spent after its last save is lost and cannot be known.
+
+    Args:
+        files: what is read.
+        run_dir: where the three files are written.
+        settings: see `TrainingSettings`.
+        seed: seed of weights, order and augmentation.
+        epochs_of_json: `run.json` of another run, whose number of epochs is trained, with no
+            patience.
+        threads: CPU threads.
+        save_every_s: `last.pt` is written at the end of the first epoch, then of the first one
+            after so many seconds.
+        tensorboard: also write the history for TensorBoard, to `run_dir/tensorboard`.
+        keep_last: also write the weights after the last epoch, to `last.safetensors`.
+
+    Raises:
+        DataError: if samples, targets and labels do not belong together, the loss is not finite,
+            memory does not suffice, or `run_dir` cannot be written.
+    """
+    seen = Progress()
+    device = prepare_device(settings, threads)
+    if epochs_of_json is not None:
+        epochs = json.loads(Path(epochs_of_json).read_text())["epochs_run"]
+        settings = replace(settings, epochs=epochs, patience=None)
+    given = {
+        role.rsplit("_", 1)[0]: path for role, path in asdict(files).items() if path is not None
+    }
+    run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
+    frame = InputFrame(
+        side_px=read_array(files.images_npy).shape[1],
+        input_px=settings.input_px,
+        pad_to_hw=settings.pad_to,
+    )
+    with _clear_errors(settings, run_dir):
+        Path(run_dir).mkdir(parents=True, exist_ok=True)
+        with seen.timed("data"):
+            train, val = (
+                load_split(name, files, frame, settings, device) for name in ("train", "val")
+            )
+        seed_everything(seed)
+        model = build_model(
+            settings.model,
+            num_classes=settings.num_classes,
+            encoder=settings.encoder,
+            options=settings.network,
+            weights=files.weights_pth,
+        ).to(device)
+        if files.start_safetensors is not None:
+            load_trained_encoder(model, files.start_safetensors)
+        if device.type == "cuda":
+            model = model.to(memory_format=torch.channels_last)
+        else:
+            speed_up_on_cpu(model)
+        logger.info(
+            "%s with %d parameters on %s; %d training and %d validation samples",
+            settings.model,
+            num_parameters(model),
+            device,
+            len(train.ids),
+            len(val.ids),
+        )
+        last_pt = Path(run_dir) / "last.pt"
+        digest = settings_digest(
+            {key: run[key] for key in ("settings", "seed", "inputs_sha256")}
+            | {"on": device.type, "last_pt": FORMAT}
+        )
+        after_last = fit(
+            model,
+            train,
+            val,
+            frame,
+            settings,
+            seed,
+            seen,
+            last_pt=last_pt,
+            digest=digest,
+            save_every_s=save_every_s,
+            on_epoch=tensorboard_writer(run_dir) if tensorboard else lambda row: None,
+        )
+        run |= {
+            "num_parameters": num_parameters(model),
+            "num_samples": {"train": len(train.ids), "val": len(val.ids)},
+            "epochs_run": len(seen.history),
+            "best_epoch": seen.best_epoch,
+            "kept_epoch": seen.kept_epoch,
+            "stopped_by_patience": seen.stopped,
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+            "threads": threads,
+            "images_per_second": len(seen.history) * len(train.ids) / seen.seconds["steps"],
+            "seconds": seen.seconds,
+            "wall_s": seen.wall_s(),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated()
+            if device.type == "cuda"
+            else None,
+        }
+        if keep_last:
+            with written_whole(Path(run_dir) / "last.safetensors") as beside:
+                beside.write_bytes(save(weights_of(after_last)))
+        write_run(Path(run_dir), seen, run)
+        last_pt.unlink(missing_ok=True)
+
+
+def prepare_device(settings: TrainingSettings, threads: int) -> torch.device:
+    """Choose GPU or CPU, and how torch computes on it."""
+    if settings.deterministic:  # read when CUDA starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+    torch.backends.cudnn.deterministic = settings.deterministic
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def _clear_errors(settings: TrainingSettings, run_dir: str | Path) -> Iterator[None]:
+    """Turn errors of memory and disk into messages that say what to change."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and (
+            "not enough memory" not in str(error)
+        ):
+            raise
+        raise DataError(
+            f"{run_dir}: memory does not suffice ({str(error)[:200]}). Lower batch_size "
+            f"({settings.batch_size}), or pad_to ({list(settings.pad_to)})."
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or run_dir}: cannot be written or read ({error.strerror or error}). "
+            "Check permissions and space, and run again; the training goes on from its last.pt."
+        ) from error
+
+
+def write_run(folder: Path, seen: Progress, run: dict[str, Any]) -> None:
+    """Write weights, history and description of a finished training."""
+    with written_whole(folder / "model.safetensors") as beside:
+        beside.write_bytes(save(seen.kept))
+    with written_whole(folder / "history.csv") as beside:
+        pd.DataFrame(seen.history).set_index("epoch").to_csv(beside)
+    write_json(folder / "run.json", run)
+
+
+def tensorboard_writer(run_dir: str | Path) -> Callable[[dict[str, float]], None]:
+    """Return what writes a row of the history for TensorBoard, to `run_dir/tensorboard`."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise DataError(
+            "tensorboard: the package is not installed. Install it, or set tensorboard to false."
+        ) from error
+    writer = SummaryWriter(Path(run_dir) / "tensorboard")
+
+    def write(row: dict[str, float]) -> None:
+        for key in sorted(row.keys() - {"epoch"}):
+            writer.add_scalar(key, row[key], row["epoch"])
+        writer.flush()
+
+    return write
