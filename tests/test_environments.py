@@ -22,7 +22,7 @@ IMPORTED_AS = {
 }
 LOADERS = {
     "phantoms": ("ham10k", "lits", "deeplesion"),
-    "datasets": ("ham10k", "lits", "lits_liver", "deeplesion", "custom"),
+    "loaders": ("ham10k", "lits", "lits_liver", "deeplesion", "custom"),
 }
 COMPILED = "pydensecrf2"  # takes a compiler: in an environment of its own, and in no lock file
 

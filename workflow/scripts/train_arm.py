@@ -10,13 +10,12 @@ from weaklesion.support.scratch import node_local
 from weaklesion.training.data import TrainingFiles
 from weaklesion.training.train import train_arm
 
-resources = snakemake.resources
-scratch = resources.tmpdir if resources.get("node_local", 0) else None
+given = snakemake.resources
 
 with (
     logged(snakemake.log[0]),
-    claimed_device(resources.get("jobs_per_gpu", 1)),
-    node_local(snakemake.input.images, scratch) as images_npy,
+    claimed_device(given.get("jobs_per_gpu", 1)),
+    node_local(snakemake.input.images, given.get("node_local") and given.tmpdir) as images_npy,
 ):
     train_arm(
         files=TrainingFiles(

@@ -25,7 +25,7 @@ def node_local(array_npy: str | Path, folder: str | Path | None) -> Iterator[Pat
     """
     array_npy = Path(array_npy)
     read_array(array_npy)
-    if folder is None:
+    if not folder:
         yield array_npy
         return
     with tempfile.TemporaryDirectory(prefix="weaklesion-", dir=folder) as private:
