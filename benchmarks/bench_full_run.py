@@ -16,12 +16,12 @@ from pathlib import Path
 
 import yaml
 
-from weaklesion.clusters import cluster_lesions
 from weaklesion.data.archives import extract
 from weaklesion.data.loaders import ham10k
 from weaklesion.study import arms
 from weaklesion.study import items as experiments
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.training.data import TrainingFiles
 from weaklesion.training.train import train_arm

@@ -11,7 +11,8 @@ from medpy.metric.binary import hd
 from skimage.feature import canny
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
-from weaklesion.metrics.measures import MEASURES, measure_pair
+from weaklesion.metrics.catalogue import MEASURES
+from weaklesion.metrics.measures import measure_pair
 
 SHAPE = (120, 120)
 PAIRS = 150

@@ -17,12 +17,11 @@ from safetensors.torch import save_file
 
 from weaklesion.data.manifest import is_archive, read_manifest
 from weaklesion.data.phantoms.ham10k import make_phantom
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.download import extract, fetch
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.models import build_model
 from weaklesion.prediction.predict import crop_logits
-from weaklesion.recist import recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.segment.run import SegmentSettings, segment
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings

@@ -20,10 +20,10 @@ from matplotlib.patches import Ellipse as MatplotlibEllipse
 
 from weaklesion.clusters import ellipse_features, fit_clusters
 from weaklesion.data.phantoms.ham10k import draw_image, draw_lesion
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import Ellipse, draw_ellipse
-from weaklesion.grabcut import Settings, draw_grabcut
+from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.supervision.grabcut import GrabCutSettings, draw_grabcut
 
 SIDE = 120
 LESIONS = 32735
@@ -103,7 +103,7 @@ def main() -> None:
                 **files,
                 ellipse_npy=folder / "e.npy",
                 target_npy=folder / "g.npy",
-                settings=Settings(init="trimap"),
+                settings=GrabCutSettings(init="trimap"),
                 workers=workers,
             )
 

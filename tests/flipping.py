@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from weaklesion.clusters import cluster_lesions
-from weaklesion.data.samples import RECIST_COLUMNS
-from weaklesion.supervision.class_table import FLIPS
+from weaklesion.flips import FLIPS
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.support.files import read_array
 

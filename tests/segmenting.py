@@ -8,9 +8,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import fit_ellipse
-from weaklesion.recist import recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 
 SHAPE = (120, 160)
 INSIDE_HU, AROUND_HU = 120.0, -60.0

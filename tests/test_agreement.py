@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weaklesion.scoring.agreement import measure_agreement, tabulate_agreement
+from weaklesion.report.tables.agreement import tabulate_agreement
+from weaklesion.scoring.agreement import measure_agreement
 
 REF = np.zeros((20, 20), np.uint8)
 REF[5:15, 5:15] = 1

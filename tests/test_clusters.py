@@ -7,21 +7,15 @@ import pytest
 from conftest import real
 from flipping import cluster_with_flipped_copies, name_of_copy
 
-from weaklesion.clusters import (
-    cluster_lesions,
-    ellipse_features,
-    fit_clusters,
-    flipped_features,
-    shuffle_clusters,
-    shuffle_labels,
-)
+from weaklesion.clusters import ellipse_features, fit_clusters, flipped_features
 from weaklesion.data.loaders.deeplesion_table import parse_row, read_table
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
+from weaklesion.flips import FLIPS
 from weaklesion.prediction.embeddings import cluster_embeddings
 from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
-from weaklesion.supervision.class_table import FLIPS
+from weaklesion.supervision.classes import cluster_lesions, shuffle_clusters, shuffle_labels
 from weaklesion.supervision.ellipses import draw_ellipses
 
 

@@ -13,14 +13,13 @@ from PIL import Image
 from segmenting import SHAPE, colored, lobed, mark_of
 
 from weaklesion.data.loaders import custom
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.files import state_of_files
 from weaklesion.marks.table import Mark, mark_ellipse
 from weaklesion.metrics import dice
-from weaklesion.recist import ellipse_from_recist
-from weaklesion.study.sample_counts import num_samples
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
+from weaklesion.report.sample_counts import num_samples
 from workflow import planned, snakemake
 
 SETTINGS = {

@@ -23,11 +23,11 @@ from weaklesion.data.loaders.deeplesion_table import (
 )
 from weaklesion.data.patches import Sample
 from weaklesion.data.phantoms.deeplesion import make_phantom
-from weaklesion.data.samples import RECIST_COLUMNS, read_samples
+from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
-from weaklesion.recist import ellipse_from_recist
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.support.files import read_array
 
 

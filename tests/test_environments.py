@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from weaklesion.networks.names import NETWORK_MODULES
 from weaklesion.study.code_tracking import module_files
-from weaklesion.study.settings import NETWORK_MODULES
 
 # names under which packages are imported, where they differ from their own
 IMPORTED_AS = {

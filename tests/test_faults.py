@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weaklesion.data.patches import in_parallel
 from weaklesion.errors import DataError
 from weaklesion.support.files import read_array, written_whole
+from weaklesion.support.parallel import in_parallel
 from workflow import RUNS, TINY, command, environment, overlay, snakemake
 
 ONE_DATASET = {"select": {"items": ["table1"], "datasets": ["phantom_ham10k"]}}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weaklesion.metrics.measures import MEASURES
+from weaklesion.metrics.catalogue import MEASURES
 from weaklesion.report.figures.gap import plot_gap
 from weaklesion.report.tables.gap import contrast, describe_samples, strata, tabulate_gap
 

@@ -3,9 +3,10 @@ import pytest
 
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse, draw_ellipse
-from weaklesion.grabcut import Settings, draw_grabcut, grabcut_mask
+from weaklesion.grabcut import grabcut_mask
 from weaklesion.metrics import dice
 from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.supervision.grabcut import GrabCutSettings, draw_grabcut
 from weaklesion.support.files import read_array
 
 SHAPE = (80, 80)
@@ -83,7 +84,7 @@ def test_masks_follow_the_rows_of_the_ellipses_whatever_the_workers(patches, tmp
             **files,
             ellipse_npy=tmp_path / "ellipse.npy",
             target_npy=tmp_path / f"{workers}.npy",
-            settings=Settings(init="trimap"),
+            settings=GrabCutSettings(init="trimap"),
             workers=workers,
         )
     one, two = (read_array(tmp_path / f"{workers}.npy") for workers in (1, 2))
@@ -150,6 +151,8 @@ def test_starts_from_the_ellipse_as_it_was_drawn(patches, tmp_path):
     }
     drawn = tmp_path / "ellipse.npy"
     draw_ellipses(**files, target_npy=drawn, center="midpoint", outline_px=2.1)
-    kept = Settings(init="rect", min_px=10_000)  # nothing found is enough: the ellipse is taken
+    kept = GrabCutSettings(
+        init="rect", min_px=10_000
+    )  # nothing found is enough: the ellipse is taken
     draw_grabcut(**files, ellipse_npy=drawn, target_npy=tmp_path / "g.npy", settings=kept)
     np.testing.assert_array_equal(read_array(tmp_path / "g.npy"), read_array(drawn))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaklesion.supervision.class_table import FLIPS
+from weaklesion.flips import FLIPS
 from weaklesion.training.augmentation import apply_flips, draw_flips, flip_numbers
 from weaklesion.training.inputs import InputFrame, normalise
 

@@ -11,7 +11,7 @@ from conftest import unpack
 from weaklesion.data.loaders import lits_liver
 from weaklesion.data.phantoms.lits import make_phantom
 from weaklesion.errors import DataError
-from weaklesion.supervision.class_table import FLIPS
+from weaklesion.flips import FLIPS
 from weaklesion.supervision.presence import label_presence
 
 SETTINGS = {

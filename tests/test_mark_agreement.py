@@ -11,11 +11,10 @@ from conftest import ROOT
 from PIL import Image
 from segmenting import colored, lobed, mark_of
 
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
 from weaklesion.prediction.gate import mask_agreement
-from weaklesion.recist import compare_diameters
+from weaklesion.recist import RECIST_COLUMNS, compare_diameters
 from weaklesion.report.figures.mark_agreement import choose_cases, overlaps
 from weaklesion.report.tables.mark_agreement import tabulate_mark_agreement, tabulate_recovery
 from weaklesion.report.tables.mark_agreement_page import segment_command, write_mark_agreement

@@ -10,10 +10,10 @@ import pytest
 from PIL import ExifTags, Image
 from segmenting import SHAPE, colored, lobed, mark_of, read_png, run
 
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.marks.table import mark_ellipse, read_marks
 from weaklesion.metrics import dice
+from weaklesion.recist import RECIST_COLUMNS
 
 
 def test_diameters_that_are_perpendicular_in_the_patient_are_no_mistake(model, tmp_path):

@@ -11,11 +11,11 @@ from conftest import HAM10K, make_ham10k, real, unpack
 
 from weaklesion.data.loaders.ham10k import Settings, make_patches, read_image, read_mask
 from weaklesion.data.patches import LeftOut, Sample, write_patches
-from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
+from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import draw_ellipse, ellipse_iou
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
-from weaklesion.recist import ellipse_from_recist
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.support.files import file_digest, read_array
 
 

@@ -18,9 +18,9 @@ from weaklesion.report.plan import (
     run_folder,
     spent,
 )
+from weaklesion.report.sample_counts import num_samples, split_samples
 from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
 from weaklesion.study.protocols import merge
-from weaklesion.study.sample_counts import num_samples, split_samples
 
 
 @pytest.fixture

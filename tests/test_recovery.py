@@ -8,17 +8,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from weaklesion.data.samples import RECIST_COLUMNS
+from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.ellipse import draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
-from weaklesion.recist import recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.selection.recovery import RecoverySettings, choose_prior_weight
-from weaklesion.supervision.ellipses import (
-    draw_ellipses,
-    draw_shrunken,
-    perturb_marks,
-    read_ellipses,
-)
+from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.supervision.perturbed import draw_shrunken, perturb_marks
 from weaklesion.support.files import read_array
 
 WEIGHTS = [1.25, 5, 40]

@@ -11,17 +11,17 @@ import yaml
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
-from weaklesion.supervision.ellipses import draw_ellipses
-from weaklesion.supervision.pseudo_masks import (
+from weaklesion.pseudo_masks import (
     RefinedSettings,
     affine_between,
-    draw_refined,
     elliptic_radius,
     main_part,
     make_consistent,
     refine_scores,
     without_hair,
 )
+from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.supervision.pseudo_masks import draw_refined
 
 SHAPE = (120, 120)
 

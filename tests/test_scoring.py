@@ -7,7 +7,8 @@ import pytest
 from weaklesion.data.samples import read_samples, split_ids
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
-from weaklesion.metrics.measures import MEASURES, MM
+from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
+from weaklesion.metrics.measures import COMPUTED, DIAMETERS, IN_MM, OVERLAPS
 from weaklesion.scoring.score import marked_diameters, score_predictions, spacings_mm, status
 from weaklesion.support.files import read_array
 
@@ -137,3 +138,9 @@ def test_marked_diameters_and_spacings():
     np.testing.assert_array_equal(marked_diameters(samples, 1.0, 1.0), [[4, 3], [4, 3]])
     in_mm = marked_diameters(samples, samples["mm_per_px_x"], samples["mm_per_px_y"])
     np.testing.assert_array_equal(in_mm, [[6, 2], [np.nan, np.nan]])
+
+
+def test_every_metric_that_is_computed_is_in_the_catalogue_in_the_same_order():
+    assert [*COMPUTED, *DIAMETERS] == list(MEASURES)
+    assert {*IN_MM, *DIAMETERS} == set(MM)
+    assert set(OVERLAPS) == {name for name in MEASURES if measure_of(name).unit == "%"}

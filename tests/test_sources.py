@@ -11,7 +11,7 @@ def names(module):
 
 
 def test_a_stage_depends_on_what_it_imports_however_far():
-    read = {"data/patches.py", "data/samples.py", "ellipse.py", "splits.py"}
+    read = {"data/patches.py", "ellipse.py", "splits.py", "support/parallel.py"}
     assert read <= names("data.loaders.ham10k")
 
 
@@ -28,6 +28,16 @@ def test_stages_do_not_depend_on_each_others_code():
     assert not [name for name in training if name.startswith(other_stages)]
     later = names("scoring.score") | names("report.figures.arms") | names("report.tables.scores")
     assert not [name for name in later if name.startswith("training/")]
+
+
+def test_what_no_training_reads_retrains_nothing():
+    assert "supervision/perturbed.py" not in names("training.train")
+
+
+def test_words_about_metrics_score_nothing_again():
+    assert "metrics/pair.py" in names("scoring.score")
+    assert "metrics/catalogue.py" not in names("scoring.score")
+    assert "metrics/pair.py" not in names("scoring.statistics")
 
 
 def test_messages_and_bookkeeping_re_run_nothing():

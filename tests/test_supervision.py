@@ -1,10 +1,11 @@
 import pandas as pd
 import pytest
 
+from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.supervision.ellipses import draw_ellipses, read_ellipses
+from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.support.files import read_array
 
 

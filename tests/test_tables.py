@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from weaklesion.errors import DataError
-from weaklesion.metrics.measures import MEASURES, MM, measure_of
+from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
 from weaklesion.report.tables.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.report.tables.scores import (
     SHOWN_TOO,

@@ -14,15 +14,15 @@ import torch
 from flipping import cluster_with_flipped_copies, name_of_copy
 from safetensors.torch import load_file
 
-from weaklesion.clusters import cluster_lesions
 from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.errors import DataError
+from weaklesion.flips import FLIPS
 from weaklesion.prediction.files import predict_target
 from weaklesion.prediction.predict import predict_arm
 from weaklesion.selection.recovery import RecoverySettings
 from weaklesion.selection.warp_amplitude import ShortTraining, choose_amplitude
 from weaklesion.study.settings import TrainingSettings, with_choice
-from weaklesion.supervision.class_table import FLIPS
+from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses, draw_soft_ellipses
 from weaklesion.support.files import file_digest, read_array
 from weaklesion.training.data import TrainingFiles, epoch_batches, load_split, some_ids

@@ -18,10 +18,9 @@ from playwright.sync_api import sync_playwright
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.metrics import dice
-from weaklesion.recist import recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.support.files import file_digest
 from workflow import TINY, snakemake
 

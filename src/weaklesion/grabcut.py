@@ -1,44 +1,16 @@
 """GrabCut pseudo-masks from RECIST ellipses, on OpenCV's implementation."""
 
 import logging
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
-import pandas as pd
-
-from weaklesion.data.patches import in_parallel
-from weaklesion.data.samples import read_rows, read_samples
-from weaklesion.support.files import read_array, write_array
 
 logger = logging.getLogger(__name__)
 
 Init = Literal["rect", "trimap"]
 REACH = 1.5  # beyond this many radii is surely background
 CROSS_LENGTH, CROSS_WIDTH = 0.8, 0.15  # of the diameters, surely foreground; in radii
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How GrabCut is run.
-
-    Attributes:
-        init: `rect` or `trimap`, see `grabcut_mask`.
-        iterations: of GrabCut.
-        zero_outside: whether the image is blackened outside the ellipse first (discrepancy G3).
-        shrink_px: px by which the rectangle is moved right and down and made smaller (G4).
-        cast_to_01: whether the image's levels are cut to 0 and 1 first (G2).
-        min_px: results with fewer pixels are replaced by the ellipse.
-    """
-
-    init: Init
-    iterations: int = 5
-    zero_outside: bool = False
-    shrink_px: int = 0
-    cast_to_01: bool = False
-    min_px: int = 1
 
 
 def grabcut_mask(
@@ -64,7 +36,7 @@ def grabcut_mask(
         ellipse_mask: (H, W) bool.
         init: `rect` or `trimap`.
         iterations: of GrabCut.
-        zero_outside: see `Settings`, as for the following.
+        zero_outside: see `supervision.grabcut.GrabCutSettings`, as for the following.
         shrink_px: of the rectangle.
         cast_to_01: levels of 255 become 1 and all others 0, as where an image in [0, 1] is cast to
             whole numbers.
@@ -132,50 +104,3 @@ def _draw_trimap(labels: np.ndarray, ellipse_mask: np.ndarray) -> None:
     labels[np.hypot(major, minor) < REACH] = cv2.GC_PR_BGD
     labels[ellipse_mask] = cv2.GC_PR_FGD
     labels[cross & ellipse_mask] = cv2.GC_FGD
-
-
-def draw_grabcut(
-    *,
-    samples_csv: str | Path,
-    images_npy: str | Path,
-    ellipses_csv: str | Path,
-    ellipse_npy: str | Path,
-    target_npy: str | Path,
-    settings: Settings,
-    workers: int = 1,
-) -> None:
-    """Make the GrabCut mask of every sample, starting from its ellipse as it was drawn.
-
-    Args:
-        samples_csv: table of the samples.
-        images_npy: the patches, (N, H, W, 3) uint8.
-        ellipses_csv: `id` of each of the M ellipses.
-        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outline if any.
-        target_npy: written: (M, H, W) uint8 of 0 and 1, in the same order.
-        settings: see `Settings`.
-        workers: number of processes; the result does not depend on it.
-    """
-    rows = read_samples(samples_csv)["row"]
-    ids = list(pd.read_csv(ellipses_csv, usecols=["id"], dtype=str)["id"])
-    ellipses = read_rows(ellipse_npy, ellipses_csv, ids)
-    images = read_array(images_npy)
-    items = [
-        (np.asarray(images[rows[name]]), ellipse, settings)
-        for name, ellipse in zip(ids, ellipses, strict=True)
-    ]
-    masks = np.empty(ellipses.shape, dtype=np.uint8)
-    for row, mask in enumerate(in_parallel(_mask_of, items, workers, "GrabCut masks")):
-        masks[row] = mask
-    write_array(target_npy, masks)
-    unchanged = int((masks == ellipses).all(axis=(1, 2)).sum())
-    logger.info(
-        "segmented %d samples by GrabCut (%s); %d are the ellipse itself",
-        len(items),
-        settings.init,
-        unchanged,
-    )
-
-
-def _mask_of(item: tuple[np.ndarray, np.ndarray, Settings]) -> np.ndarray:
-    image, ellipse, settings = item
-    return grabcut_mask(image, ellipse.astype(bool), **asdict(settings))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from weaklesion.errors import DataError
-from weaklesion.study.settings import MODELS, MULTI_TASK_MODELS, NETWORK_MODULES
+from weaklesion.networks.names import MODELS, MULTI_TASK_MODELS, NETWORK_MODULES
 
 HEAD_DROPOUT = 0.2
 

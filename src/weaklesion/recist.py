@@ -13,6 +13,9 @@ import numpy as np
 from weaklesion.ellipse import Ellipse, convex_hull
 
 Center = Literal["midpoint", "intersection"]
+RECIST_COLUMNS = [
+    f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"
+]
 
 
 def parse_recist(text: str) -> np.ndarray:

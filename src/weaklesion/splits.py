@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from weaklesion.data.samples import SPLITS
 from weaklesion.errors import DataError
 from weaklesion.support.files import read_array
+
+SPLITS = ("train", "val", "test")
 
 
 def ham10k_released_split(image_ids: Sequence[str]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ rule cluster_lesions:
         samples=PATCHES / "samples.csv",
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
-        code=module_files("clusters"),
+        code=module_files("supervision.classes"),
     output:
         clusters=CLUSTERS / "k{k}{encoding}.csv",
         quality=CLUSTERS / "k{k}{encoding}.json",
@@ -36,7 +36,7 @@ rule shuffle_clusters:
     input:
         samples=PATCHES / "samples.csv",
         clusters=CLUSTERS / "k{k}.csv",
-        code=module_files("clusters"),
+        code=module_files("supervision.classes"),
     output:
         CLUSTERS / "k{k}_shuffled.csv",
     log:

@@ -18,7 +18,7 @@ from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.paper_settings import other_settings
 from weaklesion.data.phantoms import FILES as PHANTOM_FILES
 from weaklesion.study.code_tracking import module_files, path_from_here
-from weaklesion.study.settings import NETWORK_MODULES, PARTNER_MODELS
+from weaklesion.networks.names import NETWORK_MODULES, PARTNER_MODELS
 
 check_config(config)
 

@@ -438,7 +438,7 @@ rule tabulate_agreement:
             if is_dense(dataset)
         ],
         templates=templates("base", "agreement"),
-        code=module_files("scoring.agreement"),
+        code=module_files("report.tables.agreement"),
     output:
         csv=RESULTS / "tables/agreement.csv",
         html=report(

@@ -76,7 +76,7 @@ rule draw_grabcut:
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
         ellipse=TARGETS / "ellipse.npy",
-        code=module_files("grabcut"),
+        code=module_files("supervision.grabcut"),
     output:
         target=TARGETS / "grabcut_{init}.npy",
     log:
@@ -158,7 +158,7 @@ rule draw_shrunken:
         samples=PATCHES / "samples.csv",
         ellipses=TARGETS / "ellipses.csv",
         refined=TARGETS / "refined.npy",
-        code=module_files("supervision.ellipses"),
+        code=module_files("supervision.perturbed"),
     output:
         target=TARGETS / "shrunken.npy",
     log:
@@ -179,7 +179,7 @@ rule perturb_marks:
     input:
         images=PATCHES / "images.npy",
         ellipses=TARGETS / "ellipses.csv",
-        code=module_files("supervision.ellipses"),
+        code=module_files("supervision.perturbed"),
     output:
         ellipses=TARGETS / "ellipses_{marks}.csv",
         target=TARGETS / "ellipse_{marks}.npy",

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.clusters import cluster_lesions
+from weaklesion.supervision.classes import cluster_lesions
 
 with logged(snakemake.log[0]):
     cluster_lesions(

@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.grabcut import Settings, draw_grabcut
+from weaklesion.supervision.grabcut import GrabCutSettings, draw_grabcut
 
 with logged(snakemake.log[0]):
     draw_grabcut(
@@ -11,6 +11,6 @@ with logged(snakemake.log[0]):
         ellipses_csv=snakemake.input.ellipses,
         ellipse_npy=snakemake.input.ellipse,
         target_npy=snakemake.output.target,
-        settings=Settings(**snakemake.params.settings),
+        settings=GrabCutSettings(**snakemake.params.settings),
         workers=snakemake.threads,
     )

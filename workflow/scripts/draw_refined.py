@@ -5,7 +5,8 @@ from pathlib import Path
 
 from job import logged
 
-from weaklesion.supervision.pseudo_masks import RefinedSettings, draw_refined
+from weaklesion.pseudo_masks import RefinedSettings
+from weaklesion.supervision.pseudo_masks import draw_refined
 
 with logged(snakemake.log[0]):
     choice = json.loads(Path(snakemake.input.choice).read_text(encoding="utf-8"))

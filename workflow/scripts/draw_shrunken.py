@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.supervision.ellipses import draw_shrunken
+from weaklesion.supervision.perturbed import draw_shrunken
 
 with logged(snakemake.log[0]):
     draw_shrunken(

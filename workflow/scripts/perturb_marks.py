@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.supervision.ellipses import perturb_marks
+from weaklesion.supervision.perturbed import perturb_marks
 
 with logged(snakemake.log[0]):
     perturb_marks(

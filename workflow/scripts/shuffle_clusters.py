@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.clusters import shuffle_clusters
+from weaklesion.supervision.classes import shuffle_clusters
 
 with logged(snakemake.log[0]):
     shuffle_clusters(

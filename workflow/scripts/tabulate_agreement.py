@@ -2,7 +2,7 @@
 
 from job import logged
 
-from weaklesion.scoring.agreement import tabulate_agreement
+from weaklesion.report.tables.agreement import tabulate_agreement
 
 with logged(snakemake.log[0]):
     tabulate_agreement(

@@ -11,25 +11,21 @@ counted. The files of a patches folder:
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.lib.format import write_array_header_1_0
 
-from weaklesion.data.samples import RECIST_COLUMNS, SPLITS
 from weaklesion.errors import DataError
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.splits import SPLITS
 from weaklesion.support.files import file_digest, write_json, written_whole
-from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
-S = TypeVar("S")
 
 OnBadSample = Literal["error", "drop"]
 IDS_LISTED = 10
@@ -88,25 +84,6 @@ class LeftOut:
 
     sample_id: str
     reason: str
-
-
-def in_parallel(
-    work: Callable[[S], T], items: Sequence[S], workers: int, what: str, *, chunk: int = 16
-) -> Iterator[T]:
-    """Map `work` over `items` in processes; results come in the items' order.
-
-    Raises:
-        DataError: if a process was killed.
-    """
-    pool = Parallel(n_jobs=workers, batch_size=chunk, return_as="generator")
-    results = pool(delayed(work)(item) for item in items)
-    try:
-        yield from progress(results, total=len(items), what=what)
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{what}: one of {workers} processes was killed, usually because memory ran out. "
-            "Run again, with fewer threads (--set-threads) or more memory."
-        ) from error
 
 
 def write_patches(

@@ -7,12 +7,8 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.errors import DataError
+from weaklesion.splits import SPLITS
 from weaklesion.support.files import read_array
-
-SPLITS = ("train", "val", "test")
-RECIST_COLUMNS = [
-    f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"
-]
 
 
 def read_samples(samples_csv: str | Path) -> pd.DataFrame:

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklesion.data.samples import RECIST_COLUMNS
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.files import read_lines
-from weaklesion.recist import ellipse_from_recist
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 
 REACH = 0.5  # by which diameters may miss each other, in parts of their length: real marks do
 OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask")

@@ -1,8 +1,6 @@
-"""All metrics of many pairs of masks, with what each is called and means."""
+"""All metrics of many pairs of masks; `weaklesion.metrics.catalogue` says what they mean."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -12,150 +10,47 @@ from weaklesion.metrics.pair import MaskPair
 from weaklesion.support.progress import progress
 
 TOLERANCE_PX = 2.0
-TOLERANCE_MM = 2.0
 CHUNK = 64  # pairs that a worker takes at once
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A metric as tables name it.
-
-    Attributes:
-        label: its name for readers.
-        unit: `%` (a fraction in files), `px` or `mm`.
-        larger_is_better: whether it is an overlap, from 0 to 1.
-        text: its definition in a line.
-        of: computes it from a pair; the marked diameters are beside it.
-    """
-
-    label: str
-    unit: Literal["%", "px", "mm"]
-    larger_is_better: bool
-    text: str
-    of: Callable[[MaskPair, tuple[float, float]], float]
-
-
-def _overlap(label: str, text: str, of: Callable[[MaskPair], float]) -> Measure:
-    return Measure(
-        label=label, unit="%", larger_is_better=True, text=text, of=lambda pair, _: of(pair)
-    )
-
-
-def _distance(label: str, text: str, of: Callable[[MaskPair], float]) -> Measure:
-    return Measure(
-        label=label, unit="px", larger_is_better=False, text=text, of=lambda pair, _: of(pair)
-    )
-
-
-def _diameter(label: str, axis: int) -> Measure:
-    text = "of the prediction, against the mark; both perpendicular, between pixel centres"
-    return Measure(
-        label=label,
-        unit="px",
-        larger_is_better=False,
-        text=f"{('long', 'short')[axis]} RECIST diameter {text}",
-        of=lambda pair, marked: metrics.pair_diameter_error(pair, marked[axis], axis),
-    )
-
-
-# Those of the paper first. All are computed in px; those of `MM` also in mm, where mm are known.
-MEASURES: dict[str, Measure] = {
-    "iou": _overlap("IoU", "|R∩P| / |R∪P|", metrics.pair_iou),
-    "dice": _overlap("Dice", "2 |R∩P| / (|R| + |P|)", metrics.pair_dice),
-    "volumetric_similarity": _overlap(
-        "VS", "1 − |FN − FP| / (2 TP + FP + FN)", metrics.pair_volumetric_similarity
+# How each metric of `weaklesion.metrics.catalogue` is computed from a pair; the diameters follow.
+COMPUTED: dict[str, Callable[[MaskPair], float]] = {
+    "iou": metrics.pair_iou,
+    "dice": metrics.pair_dice,
+    "volumetric_similarity": metrics.pair_volumetric_similarity,
+    "center_error": lambda pair: metrics.pair_center_error(pair, "box"),
+    "perimeter_error": lambda pair: metrics.pair_perimeter_error(pair, "boundary"),
+    "perimeter_error_canny_half": lambda pair: metrics.pair_perimeter_error(pair, "canny_half"),
+    "hausdorff": metrics.pair_hausdorff,
+    "average_hausdorff": lambda pair: metrics.pair_average_hausdorff(pair, "max", "foreground"),
+    "precision": metrics.pair_precision,
+    "recall": metrics.pair_recall,
+    "surface_dice": lambda pair: metrics.pair_surface_dice(
+        pair, TOLERANCE_PX * pair.spacing[0], "pixels"
     ),
-    "center_error": _distance(
-        "Centre error",
-        "distance of the bounding boxes' centres",
-        lambda pair: metrics.pair_center_error(pair, "box"),
+    "centroid_error": lambda pair: metrics.pair_center_error(pair, "centroid"),
+    "perimeter_error_contour": lambda pair: metrics.pair_perimeter_error(pair, "contour"),
+    "hausdorff_95": lambda pair: metrics.pair_hausdorff_percentile(pair, 95.0),
+    "average_hausdorff_mean": lambda pair: metrics.pair_average_hausdorff(
+        pair, "mean", "foreground"
     ),
-    "perimeter_error": _distance(
-        "Perimeter error",
-        "difference of the numbers of border pixels",
-        lambda pair: metrics.pair_perimeter_error(pair, "boundary"),
+    "average_hausdorff_border": lambda pair: metrics.pair_average_hausdorff(pair, "max", "border"),
+    "average_hausdorff_border_mean": lambda pair: metrics.pair_average_hausdorff(
+        pair, "mean", "border"
     ),
-    "perimeter_error_canny_half": _distance(
-        "½ Canny difference",
-        "half the difference of Canny pixels, as released (M2)",
-        lambda pair: metrics.pair_perimeter_error(pair, "canny_half"),
-    ),
-    "hausdorff": _distance(
-        "Hausdorff",
-        "maximum, both ways, of the 4-connected borders; what the released code prints as AVD (M1)",
-        metrics.pair_hausdorff,
-    ),
-    "average_hausdorff": _distance(
-        "Average Hausdorff",
-        "larger of the two directed means over all foreground pixels; the paper's formula for AVD",
-        lambda pair: metrics.pair_average_hausdorff(pair, "max", "foreground"),
-    ),
-    "precision": _overlap("Precision", "|R∩P| / |P|", metrics.pair_precision),
-    "recall": _overlap("Recall", "|R∩P| / |R|", metrics.pair_recall),
-    "surface_dice": _overlap(
-        "Surface Dice",
-        f"part of both borders within {TOLERANCE_PX:g} px of the other",
-        lambda pair: metrics.pair_surface_dice(pair, TOLERANCE_PX * pair.spacing[0], "pixels"),
-    ),
-    "centroid_error": _distance(
-        "Centroid error",
-        "distance of the centres of mass",
-        lambda pair: metrics.pair_center_error(pair, "centroid"),
-    ),
-    "perimeter_error_contour": _distance(
-        "Contour error",
-        "difference of the lengths of the contours between pixels",
-        lambda pair: metrics.pair_perimeter_error(pair, "contour"),
-    ),
-    "hausdorff_95": _distance(
-        "HD95",
-        "95th percentile of the border distances of both directions together",
-        lambda pair: metrics.pair_hausdorff_percentile(pair, 95.0),
-    ),
-    "average_hausdorff_mean": _distance(
-        "Average Hausdorff, mean",
-        "mean of the two directed means over all foreground pixels; EvaluateSegmentation's AVD",
-        lambda pair: metrics.pair_average_hausdorff(pair, "mean", "foreground"),
-    ),
-    "average_hausdorff_border": _distance(
-        "Average border distance, max",
-        "larger of the two directed means over border pixels",
-        lambda pair: metrics.pair_average_hausdorff(pair, "max", "border"),
-    ),
-    "average_hausdorff_border_mean": _distance(
-        "Average border distance, mean",
-        "mean of the two directed means over border pixels",
-        lambda pair: metrics.pair_average_hausdorff(pair, "mean", "border"),
-    ),
-    "average_surface_distance": _distance(
-        "ASSD",
-        "mean distance of the border pixels of both masks, each counted once",
-        metrics.pair_average_surface_distance,
-    ),
-    "long_diameter_error": _diameter("Long diameter error", 0),
-    "short_diameter_error": _diameter("Short diameter error", 1),
+    "average_surface_distance": metrics.pair_average_surface_distance,
 }
-MM = (
+# Fractions from 0 to 1; all others are distances.
+OVERLAPS = ("iou", "dice", "volumetric_similarity", "precision", "recall", "surface_dice")
+DIAMETERS = ("long_diameter_error", "short_diameter_error")  # against the marked ones
+# Those that are computed in mm, too, as the diameters are.
+IN_MM = (
     "center_error",
     "hausdorff",
     "hausdorff_95",
     "average_hausdorff",
     "average_surface_distance",
-    "long_diameter_error",
-    "short_diameter_error",
 )
-
-
-def measure_of(name: str) -> Measure:
-    """Return the measure of a name of `scores.csv`; one that ends in `_mm` is in mm.
-
-    Raises:
-        KeyError: if there is none.
-    """
-    if name.endswith("_mm") and name[:-3] in MM:
-        measure = MEASURES[name[:-3]]
-        return Measure(**{**vars(measure), "unit": "mm"})
-    return MEASURES[name]
 
 
 def measure_pair(
@@ -175,11 +70,21 @@ def measure_pair(
         spacing_mm: mm per pixel of rows and columns, or None.
     """
     pair = MaskPair(ref, pred)
-    values = {name: measure.of(pair, marked_px) for name, measure in MEASURES.items()}
+    values = {name: of(pair) for name, of in COMPUTED.items()}
+    values |= _diameter_errors(pair, marked_px)
     if spacing_mm is not None:
         scaled = MaskPair(ref, pred, spacing_mm)
-        values |= {f"{name}_mm": MEASURES[name].of(scaled, marked_mm) for name in MM}
+        in_mm = {name: COMPUTED[name](scaled) for name in IN_MM}
+        in_mm |= _diameter_errors(scaled, marked_mm)
+        values |= {f"{name}_mm": value for name, value in in_mm.items()}
     return values
+
+
+def _diameter_errors(pair: MaskPair, marked: tuple[float, float]) -> dict[str, float]:
+    return {
+        name: metrics.pair_diameter_error(pair, marked[axis], axis)
+        for axis, name in enumerate(DIAMETERS)
+    }
 
 
 def measure_pairs(

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weaklesion.data.samples import SPLITS, read_rows, split_ids
+from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.errors import DataError
 from weaklesion.prediction.predict import load_network
+from weaklesion.splits import SPLITS
 from weaklesion.support.files import write_json
 from weaklesion.training.inputs import InputFrame
 from weaklesion.training.steps import EVALUATION_BATCH, network_outputs

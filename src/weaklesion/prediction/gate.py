@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
-from weaklesion.supervision.pseudo_masks import main_part, make_consistent
+from weaklesion.pseudo_masks import main_part, make_consistent
 
 # Major axis below which a drawn mark's fitted ellipse need not be the mark's: of 60 random marks
 # it overlapped by less than 0.8 for 60 at 2 px, 37 at 3, 23 at 4, 3 at 5, and none at 6 and 8

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.clusters import Encoding, ellipse_features
+from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.ellipse import Ellipse, fit_ellipse
-from weaklesion.supervision.ellipses import read_ellipses
 
 
 def choose_partners(

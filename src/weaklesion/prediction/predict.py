@@ -13,14 +13,15 @@ from safetensors.torch import load_file
 from scipy.special import expit
 from torch import nn
 
+from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.errors import DataError
 from weaklesion.models import build_model
+from weaklesion.networks.names import PARTNER_MODELS
 from weaklesion.prediction.crf import CRFSettings, refine
 from weaklesion.prediction.files import write_predictions
 from weaklesion.prediction.gate import answer
-from weaklesion.study.settings import PARTNER_MODELS, TrainingSettings
-from weaklesion.supervision.ellipses import read_ellipses
+from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
 from weaklesion.training.data import load_prompts

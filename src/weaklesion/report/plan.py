@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from weaklesion.data.manifest import read_manifest
+from weaklesion.networks.names import PAIR_MODELS
+from weaklesion.report.sample_counts import split_samples
 from weaklesion.report.training_rates import (
     images_of_epoch,
     read_rates,
@@ -29,8 +31,6 @@ from weaklesion.study.arms import is_trained, keeps_last, training_settings
 from weaklesion.study.items import KINDS, Run, items_of, runs_of, trainings_of
 from weaklesion.study.protocols import Config, patch_settings
 from weaklesion.study.published import read_published
-from weaklesion.study.sample_counts import split_samples
-from weaklesion.study.settings import PAIR_MODELS
 
 GPU_RULES = (  # those with `gpu=1`; the Slurm profile names them, too
     "train_arm",

@@ -1,7 +1,7 @@
 """How well each supervision agrees with the dense reference, before any network is trained."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,6 @@ import pandas as pd
 
 from weaklesion import metrics
 from weaklesion.data.samples import read_rows, read_samples
-from weaklesion.report.pages import render
 from weaklesion.support.files import written_whole
 from weaklesion.support.progress import progress
 
@@ -57,38 +56,3 @@ def measure_agreement(
         logger.info("%s: mean Dice %.4f", name, table["dice"].mean())
     with written_whole(agreement_csv) as beside:
         pd.concat(tables).to_csv(beside, index=False, float_format="%.6g")
-
-
-def tabulate_agreement(
-    *,
-    agreement_csvs: Sequence[str | Path],
-    without_reference: Sequence[str],
-    table_csv: str | Path,
-    page_html: str | Path,
-) -> None:
-    """Make the table of all datasets and protocols.
-
-    Args:
-        agreement_csvs: files of `measure_agreement`.
-        without_reference: datasets that have no dense reference; the page names them.
-        table_csv: written: means, and how many values are undefined, by target.
-        page_html: written.
-    """
-    columns = ["dataset", "protocol", "target", "n_samples", "dice", "hd95_px", "area_ratio_median",
-               "n_undefined"]  # fmt: skip
-    rows = []
-    for path in agreement_csvs:
-        table = pd.read_csv(path, dtype={"id": str})
-        for key, group in table.groupby(["dataset", "protocol", "target"], sort=False):
-            defined = group["hd95"].notna()
-            rows.append(
-                [*key, len(group), 100 * group["dice"].mean(), group["hd95"].mean(),
-                 group["area_ratio"].median(), int((~defined).sum())]
-            )  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns)
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
-    with written_whole(page_html) as beside:
-        page = render("agreement.html", rows=table.to_dict("records"), without=without_reference)
-        beside.write_text(page, encoding="utf-8")
-    logger.info("agreement of %d targets", len(table))

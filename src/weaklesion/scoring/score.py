@@ -9,7 +9,7 @@ import pandas as pd
 
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.errors import DataError
-from weaklesion.metrics.measures import measure_of, measure_pairs
+from weaklesion.metrics.measures import OVERLAPS, measure_pairs
 from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
@@ -81,9 +81,19 @@ def score_predictions(
     pairs = zip(test["group"].items(), references, predictions, diagonals_mm, measured, strict=True)
     for (sample_id, group), ref, pred, diagonal_mm, values in pairs:
         state = status(ref, pred)
-        worst = {"%": 0.0, "px": math.hypot(height, width), "mm": diagonal_mm}
         rows += [
-            (sample_id, group, name, value, state, worst[measure_of(name).unit])
+            (
+                sample_id,
+                group,
+                name,
+                value,
+                state,
+                0.0
+                if name in OVERLAPS
+                else diagonal_mm
+                if name.endswith("_mm")
+                else math.hypot(height, width),
+            )
             for name, value in values.items()
         ]
     scores = pd.DataFrame(rows, columns=["id", "group", "metric", "value", "status", "worst"])

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.errors import DataError
-from weaklesion.metrics.measures import measure_of
+from weaklesion.metrics.catalogue import measure_of
 from weaklesion.scoring.chance import Chance, Parts, chance_of_mean, chance_of_sum, parts_of_mean
 
 UndefinedPolicy = Literal[

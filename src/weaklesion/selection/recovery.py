@@ -17,19 +17,14 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from weaklesion.data.patches import in_parallel
+from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse, ellipse_iou, fit_ellipse
 from weaklesion.errors import DataError
-from weaklesion.supervision.ellipses import noise_of, read_ellipses
-from weaklesion.supervision.pseudo_masks import (
-    ChannelOrder,
-    RefinedSettings,
-    main_part,
-    refine_scores,
-    to_rgb,
-)
+from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, main_part, refine_scores, to_rgb
+from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import read_array, write_json, written_whole
+from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 

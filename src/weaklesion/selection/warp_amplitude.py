@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.ellipse import ellipse_iou
 from weaklesion.prediction.predict import load_network, predict_prompted
+from weaklesion.pseudo_masks import main_part
 from weaklesion.selection.recovery import RecoverySettings, ellipse_or, mean_recovery
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.supervision.ellipses import noise_of, read_ellipses
-from weaklesion.supervision.pseudo_masks import main_part
+from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import write_json, written_whole
 from weaklesion.training.data import TrainingFiles
 from weaklesion.training.prompts import ellipse_rows

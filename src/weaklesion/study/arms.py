@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from weaklesion.errors import DataError
+from weaklesion.networks.names import MULTI_TASK_MODELS, PROMPTED_MODELS
 from weaklesion.study.protocols import (
     FLIP,
     Config,
@@ -19,7 +20,6 @@ from weaklesion.study.protocols import (
     stage_settings,
     value_at,
 )
-from weaklesion.study.settings import MULTI_TASK_MODELS, PROMPTED_MODELS
 
 VARIANT = r"(k|alpha|samples)([0-9.]+)"
 

@@ -6,6 +6,7 @@ Uses only the standard library, for it is read wherever Snakemake itself runs.
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from weaklesion.networks.names import OWN_ENCODERS
 from weaklesion.study.arms import (
     arm_definition,
     flips_of,
@@ -23,7 +24,6 @@ from weaklesion.study.protocols import (
     check_known,
     stage_settings,
 )
-from weaklesion.study.settings import OWN_ENCODERS
 
 KINDS = (
     "scores",

@@ -6,26 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-# Networks of `weaklesion.models.build_model`, each with its module of `weaklesion.networks`.
-NETWORK_MODULES = {
-    "a1": "deeplab",
-    "a1l": "deeplab",
-    "unet": "unet",
-    "unetl": "unet",
-    "acoseg": "cosegmentation",
-    "acoseg_released": "cosegmentation",
-    "drn_fcn32": "dilated",
-    "drn_coseg": "dilated",
-    "cmu_unet": "cmunet",
-    "cmu_net": "cmunet",
-    "prompted": "prompted",
-}
-MODELS = tuple(NETWORK_MODULES)
-MULTI_TASK_MODELS = ("a1l", "unetl", "cmu_net")
-PAIR_MODELS = ("acoseg", "acoseg_released", "drn_coseg")
-PARTNER_MODELS = ("acoseg", "drn_coseg")  # in which the partner changes the prediction (T9)
-PROMPTED_MODELS = ("prompted",)  # which see the mark
-OWN_ENCODERS = ("cmu_unet", "cmu_net", "prompted")  # for which there are no ImageNet weights
+from weaklesion.networks.names import OWN_ENCODERS, PAIR_MODELS, PROMPTED_MODELS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,16 +12,8 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.errors import DataError
+from weaklesion.flips import FLIPS
 from weaklesion.support.files import written_whole
-
-# Column to whether it is upside down and whether it is mirrored left to right, in the order that
-# `weaklesion.training.augmentation.flip_numbers` counts them in.
-FLIPS = {
-    "cluster": (False, False),
-    "cluster_left_right": (False, True),
-    "cluster_upside_down": (True, False),
-    "cluster_both_flips": (True, True),
-}
 
 
 def write_classes(clusters_csv: str | Path, ids: Sequence[str], labels: np.ndarray) -> None:

@@ -1,20 +1,19 @@
 """Supervision: the targets that a network is trained on, made from RECIST marks."""
 
 import logging
-import math
-import zlib
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
 
-from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
+from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse, draw_ellipse, draw_soft_ellipse
 from weaklesion.errors import DataError
-from weaklesion.recist import Center, clicked_angle_deg, ellipse_from_recist
-from weaklesion.support.files import read_array, write_array, written_whole
+from weaklesion.recist import RECIST_COLUMNS, Center, clicked_angle_deg, ellipse_from_recist
+from weaklesion.support.files import read_array, written_whole
 from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -132,79 +131,3 @@ def draw_soft_ellipses(
             target[row] = draw_soft_ellipse(ellipse, (height, width))
         target.flush()
     logger.info("drew %d ellipses with soft edges", len(ellipses))
-
-
-def draw_shrunken(
-    *,
-    samples_csv: str | Path,
-    ellipses_csv: str | Path,
-    refined_npy: str | Path,
-    target_npy: str | Path,
-) -> None:
-    """Draw every ellipse shrunken to the area that pseudo-masks have.
-
-    A lesion is smaller than the ellipse of its hull. By how much is measured on pseudo-masks, the
-    median of the training images', for dense masks are not to be seen.
-
-    Args:
-        samples_csv: table of the samples, for their splits.
-        ellipses_csv: M ellipses, px of the patch.
-        refined_npy: pseudo-masks, (M, H, W), in the order of `ellipses_csv`.
-        target_npy: written: (M, H, W) uint8 of 0 and 1, in the same order.
-    """
-    samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
-    train = [str(name) for name in samples.index[samples["split"] == "train"]]
-    areas = read_rows(refined_npy, ellipses_csv, train).sum(axis=(1, 2))
-    full = [math.pi / 4 * ellipses[name].width * ellipses[name].height for name in train]
-    part = float(np.median(areas / np.array(full)))
-    scale = math.sqrt(part)
-    shape_hw = read_array(refined_npy).shape[1:3]
-    masks = [
-        draw_ellipse(replace(e, width=scale * e.width, height=scale * e.height), shape_hw)
-        for e in ellipses.values()
-    ]
-    write_array(target_npy, np.stack(masks).astype(np.uint8))
-    logger.info("drew %d ellipses with %.4f of their area", len(masks), part)
-
-
-def noise_of(sample_id: str, seed: int = 0) -> list[float]:
-    """Draw five standard normal numbers that depend on the sample's id and the seed only."""
-    rng = np.random.default_rng([seed, zlib.crc32(sample_id.encode())])
-    return [float(value) for value in rng.normal(size=5)]
-
-
-def perturb_marks(
-    *,
-    images_npy: str | Path,
-    ellipses_csv: str | Path,
-    mark_noise: float,
-    perturbed_csv: str | Path,
-    target_npy: str | Path,
-) -> None:
-    """Perturb every ellipse, as a mark less exactly made.
-
-    Args:
-        images_npy: the patches, (N, H, W, 3); only their size is read.
-        ellipses_csv: M ellipses, px of the patch.
-        mark_noise: see `weaklesion.ellipse.Ellipse.perturbed`.
-        perturbed_csv: written: `id, cx, cy, width, height, angle_deg` of the perturbed ellipses.
-        target_npy: written: (M, H, W) uint8 of 0 and 1, those ellipses drawn.
-    """
-    ellipses = {
-        name: ellipse.perturbed(noise_of(name), mark_noise)
-        for name, ellipse in read_ellipses(ellipses_csv).items()
-    }
-    shape_hw = read_array(images_npy).shape[1:3]
-    masks = [draw_ellipse(ellipse, shape_hw) for ellipse in ellipses.values()]
-    write_array(target_npy, np.stack(masks).astype(np.uint8))
-    rows = [{"id": name, **asdict(ellipse)} for name, ellipse in ellipses.items()]
-    with written_whole(perturbed_csv) as beside:
-        pd.DataFrame(rows).to_csv(beside, index=False)
-    logger.info("perturbed %d ellipses by %g", len(rows), mark_noise)
-
-
-def read_ellipses(ellipses_csv: str | Path) -> dict[str, Ellipse]:
-    """Read `ellipses.csv` as sample id to ellipse."""
-    table = pd.read_csv(ellipses_csv, dtype={"id": str}).set_index("id")
-    axes = table[["cx", "cy", "width", "height", "angle_deg"]].to_numpy(dtype=float).tolist()
-    return {sample_id: Ellipse(*row) for sample_id, row in zip(table.index, axes, strict=True)}

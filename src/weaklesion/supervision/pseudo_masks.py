@@ -1,69 +1,21 @@
-"""Pseudo-masks from an image and its RECIST mark: levels decide, consistently with the mark.
-
-The levels inside and around the mark's ellipse give two mixtures; the log-likelihood ratio of each
-pixel, with a prior from its place, makes a map of scores. An affine map then moves the scores so
-that the ellipse fitted to their positive part is the mark's own: a mask with the given mark. Both
-steps are repeated on their result. No dense mask is read.
-"""
+"""Draw the pseudo-masks of all samples, see `weaklesion.pseudo_masks`."""
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-import cv2
 import numpy as np
 import pandas as pd
-from scipy.linalg import sqrtm
 from threadpoolctl import threadpool_limits
 
-from weaklesion.data.patches import in_parallel
-from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.supervision.ellipses import read_ellipses
+from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
 from weaklesion.support.files import read_array, write_array
+from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
-
-ChannelOrder = Literal["rgb", "bgr", "center"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RefinedSettings:
-    """How levels become a pseudo-mask.
-
-    Radii are elliptic: 1 on the mark's ellipse.
-
-    Attributes:
-        blur_px: width of the Gaussian blur of the levels.
-        components: of each mixture.
-        inside: radius inside which the first mixture is fitted at first.
-        around: radii between which the second one is fitted.
-        clip: bound of the log-likelihood ratio on either side.
-        ratio_blur_px: width of the Gaussian blur of the ratio.
-        ratio_weight: its weight.
-        prior_weight: weight of the prior, 1 minus the radius; `weaklesion.selection.recovery`
-            chooses it.
-        rounds: how often mixtures are fitted.
-        max_pixels: that a mixture is fitted to, drawn at random.
-    """
-
-    blur_px: float
-    components: int
-    inside: float
-    around: tuple[float, float]
-    clip: float
-    ratio_blur_px: float
-    ratio_weight: float
-    prior_weight: float
-    rounds: int
-    max_pixels: int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "around", tuple(self.around))
-        if not self.around[0] < self.around[1]:
-            raise ValueError(f"around: two radii, the smaller first, not {self.around}")
 
 
 def draw_refined(
@@ -122,166 +74,3 @@ def _refine_row(
     if scores is None:
         return draw_ellipse(ellipse, image.shape[:2]), True
     return scores > 0, False
-
-
-def to_rgb(image: np.ndarray, channel_order: ChannelOrder) -> np.ndarray:
-    """Return a patch with red first; slices of CT as they are."""
-    return np.ascontiguousarray(image[..., ::-1]) if channel_order == "bgr" else image
-
-
-def refine_scores(
-    image: np.ndarray,
-    ellipse: Ellipse,
-    settings: RefinedSettings,
-    *,
-    ct: bool,
-    consistent: bool = True,
-) -> np.ndarray | None:
-    """Score every pixel: above 0 is lesion.
-
-    Args:
-        image: (H, W, 3) uint8.
-        ellipse: of the mark, px of the image.
-        settings: see `RefinedSettings`.
-        ct: whether the channels are slices of CT, and not red, green and blue.
-        consistent: move the last round's scores, too, so that their ellipse is the given one.
-
-    Returns:
-        (H, W) float32; None where levels cannot decide: too few pixels inside or around the
-        ellipse, or a positive part that has no ellipse.
-    """
-    levels = pixel_levels(image, settings.blur_px, ct=ct)
-    radius = elliptic_radius(ellipse, image.shape[:2])
-    prior = settings.prior_weight * (1 - radius)
-    within = radius < settings.inside
-    around = (radius > settings.around[0]) & (radius < settings.around[1])
-    scores = None
-    for number in range(1, settings.rounds + 1):
-        ratio = _log_ratio(levels, within, around, settings)
-        if ratio is None:
-            return None
-        scores = settings.ratio_weight * ratio + prior
-        if number == settings.rounds and not consistent:
-            return scores
-        scores = make_consistent(scores, ellipse)
-        if scores is None:
-            return None
-        within = scores > 0
-        around = (radius < settings.around[1]) & ~within
-    return scores
-
-
-def elliptic_radius(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Return each pixel's radius, (H, W) float32: 0 at the centre, 1 on the ellipse."""
-    inverse = np.linalg.inv(ellipse.shape_matrix())
-    dy, dx = np.mgrid[: shape_hw[0], : shape_hw[1]].astype(np.float32)
-    dx, dy = dx - ellipse.cx, dy - ellipse.cy
-    squared = inverse[0, 0] * dx * dx + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy * dy
-    return np.sqrt(np.maximum(squared, 0)).astype(np.float32)
-
-
-def pixel_levels(image: np.ndarray, blur_px: float, *, ct: bool) -> np.ndarray:
-    """Return the levels that mixtures are fitted to, (H, W, C) float32, blurred.
-
-    Lab of the image without hair; of CT the slices, once where all three are the same.
-    """
-    if not ct:
-        levels = cv2.cvtColor(without_hair(image), cv2.COLOR_RGB2LAB)
-    else:
-        levels = image[..., :1] if (image == image[..., :1]).all() else image
-    blurred = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), blur_px)
-    return blurred.reshape(*image.shape[:2], -1)
-
-
-def without_hair(image: np.ndarray) -> np.ndarray:
-    """Replace dark thin lines of an RGB image by what is beside them.
-
-    Black-hat and inpainting, as usual in dermoscopy (Lee et al. 1997, DullRazor).
-    """
-    side = max(5, round(min(image.shape[:2]) / 14) | 1)
-    kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (side, side))
-    lines = cv2.morphologyEx(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.MORPH_BLACKHAT, kernel)
-    hair = cv2.dilate((lines > 20).astype(np.uint8), np.ones((3, 3), np.uint8))
-    return cv2.inpaint(image, hair, 2, cv2.INPAINT_TELEA) if hair.any() else image
-
-
-def _log_ratio(
-    levels: np.ndarray, within: np.ndarray, around: np.ndarray, settings: RefinedSettings
-) -> np.ndarray | None:
-    """Return how much likelier each pixel's levels are within than around, clipped and blurred."""
-    from sklearn.mixture import GaussianMixture  # slow to import, and not needed to predict
-
-    least = 10 * settings.components
-    if within.sum() < least or around.sum() < least:
-        return None
-    flat = levels.reshape(-1, levels.shape[-1])
-    ratio = np.zeros(len(flat))
-    for mask, sign in ((within, 1), (around, -1)):
-        pixels = levels[mask]
-        if len(pixels) > settings.max_pixels:
-            drawn = np.random.default_rng(0).choice(len(pixels), settings.max_pixels, replace=False)
-            pixels = pixels[drawn]
-        mixture = GaussianMixture(
-            settings.components, reg_covar=1.0, max_iter=30, tol=1e-2, random_state=0
-        )
-        ratio += sign * mixture.fit(pixels).score_samples(flat)
-    clipped = np.clip(ratio, -settings.clip, settings.clip).reshape(levels.shape[:2])
-    return cv2.GaussianBlur(clipped.astype(np.float32), (0, 0), settings.ratio_blur_px)
-
-
-def make_consistent(scores: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
-    """Move scores so that the ellipse of their positive part is the given one.
-
-    Args:
-        scores: (H, W) float32; the part above 0 that overlaps the ellipse most is taken, its holes
-            filled, and the rest is below 0 afterwards.
-        ellipse: px.
-
-    Returns:
-        (H, W) float32; None where there is no such part, or it has no ellipse.
-    """
-    part = main_part(scores > 0, ellipse)
-    if part is None:
-        return None
-    try:
-        found = fit_ellipse(part)
-    except ValueError:
-        return None
-    alone = np.where(part, np.maximum(scores, 1e-3), np.minimum(scores, -1e-3)).astype(np.float32)
-    height, width = scores.shape
-    moved = cv2.warpAffine(
-        alone,
-        affine_between(found, ellipse),
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=-1.0,
-    )
-    return moved if (moved > 0).any() else None
-
-
-def main_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
-    """Return the connected part of a mask that overlaps an ellipse most, without holes."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    drawn = draw_ellipse(ellipse, mask.shape)
-    overlaps = np.bincount(labels[drawn], minlength=count)
-    overlaps[0] = 0
-    if not overlaps.any():
-        return None
-    part = (labels == overlaps.argmax()).astype(np.uint8)
-    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(np.zeros_like(part), outlines, -1, 1, cv2.FILLED).astype(bool)
-
-
-def affine_between(found: Ellipse, wanted: Ellipse) -> np.ndarray:
-    """Return the (2, 3) affine map that takes one ellipse onto another.
-
-    Of all such maps it is the one whose matrix is symmetric and positive, as in the optimal
-    transport between Gaussians: it mirrors nothing and turns nothing that it need not.
-    """
-    first, second = found.shape_matrix(), wanted.shape_matrix()
-    root = np.real(sqrtm(first))
-    inverse = np.linalg.inv(root)
-    linear = inverse @ np.real(sqrtm(root @ second @ root)) @ inverse
-    start, end = np.array([found.cx, found.cy]), np.array([wanted.cx, wanted.cy])
-    return np.column_stack([linear, end - linear @ start])

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.errors import DataError
+from weaklesion.flips import FLIPS
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.supervision.class_table import FLIPS, read_classes
-from weaklesion.supervision.ellipses import read_ellipses
+from weaklesion.supervision.class_table import read_classes
 from weaklesion.training.inputs import InputFrame
 from weaklesion.training.prompts import ellipse_rows
 

@@ -24,15 +24,15 @@ import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
 from weaklesion.data.crops import Window, cut_window, resized, resized_mask, surroundings
-from weaklesion.data.patches import LeftOut, OnBadSample, Sample, in_parallel, write_patches
-from weaklesion.data.samples import SPLITS
+from weaklesion.data.patches import LeftOut, OnBadSample, Sample, write_patches
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.images import Picture, check_contrast, read_mask, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.recist import recist_from_ellipse
-from weaklesion.splits import grouped_split
+from weaklesion.splits import SPLITS, grouped_split
 from weaklesion.support.files import file_digest
+from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 

@@ -24,17 +24,11 @@ from weaklesion.data.loaders.deeplesion_table import (
     read_table,
     slice_weights,
 )
-from weaklesion.data.patches import (
-    BadSampleError,
-    LeftOut,
-    OnBadSample,
-    Sample,
-    in_parallel,
-    write_patches,
-)
+from weaklesion.data.patches import BadSampleError, LeftOut, OnBadSample, Sample, write_patches
 from weaklesion.errors import DataError
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import stratified_split
+from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 

@@ -18,18 +18,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from weaklesion.data.patches import (
-    BEYOND_LIMIT,
-    LeftOut,
-    OnBadSample,
-    Sample,
-    in_parallel,
-    write_patches,
-)
+from weaklesion.data.patches import BEYOND_LIMIT, LeftOut, OnBadSample, Sample, write_patches
 from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.splits import grouped_split, ham10k_released_split, ids_digest, order_digest
+from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 

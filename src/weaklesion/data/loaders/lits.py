@@ -18,17 +18,11 @@ import numpy as np
 
 from weaklesion.data.crops import Window, cut_window, resized, resized_mask
 from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
-from weaklesion.data.patches import (
-    BadSampleError,
-    LeftOut,
-    OnBadSample,
-    Sample,
-    in_parallel,
-    write_patches,
-)
+from weaklesion.data.patches import BadSampleError, LeftOut, OnBadSample, Sample, write_patches
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
 from weaklesion.splits import published_split, two_volumes_split, volume_split
+from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 

@@ -17,15 +17,9 @@ import cv2
 import numpy as np
 
 from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
-from weaklesion.data.patches import (
-    BadSampleError,
-    LeftOut,
-    OnBadSample,
-    Sample,
-    in_parallel,
-    write_patches,
-)
+from weaklesion.data.patches import BadSampleError, LeftOut, OnBadSample, Sample, write_patches
 from weaklesion.errors import DataError
+from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 

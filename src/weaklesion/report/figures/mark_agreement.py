@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from weaklesion.data.crops import surroundings
-from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
+from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import Ellipse
-from weaklesion.recist import recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.report.figures.arms import case_grid, distinct_colors, outline, save, show, style
-from weaklesion.supervision.ellipses import read_ellipses
 
 MARK_COLOR = "white"
 REACH = 0.75  # major axes that are shown on each side of a lesion

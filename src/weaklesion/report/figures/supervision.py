@@ -12,10 +12,10 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 
 from weaklesion.clusters import Encoding, ellipse_features
-from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
-from weaklesion.recist import recist_from_ellipse
+from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.samples import read_rows, read_samples
+from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.report.figures.arms import PALETTE, REFERENCE_COLOR, outline, save, show, style
-from weaklesion.supervision.ellipses import read_ellipses
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.data.samples import SPLITS
 from weaklesion.report.pages import render
+from weaklesion.splits import SPLITS
 from weaklesion.study.published import read_published
 from weaklesion.support.files import written_whole
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.metrics.measures import measure_of
+from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import render
 from weaklesion.report.tables.scores import LEVEL, read_scores
 from weaklesion.scoring.statistics import compare, compare_unpaired, holm, resolve_undefined

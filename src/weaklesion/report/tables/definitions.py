@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.metrics.measures import measure_of
+from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import render
 from weaklesion.report.tables.scores import read_scores, scaled
 from weaklesion.scoring.statistics import UndefinedPolicy, estimate, resolve_undefined

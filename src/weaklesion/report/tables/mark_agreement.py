@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weaklesion.data.samples import RECIST_COLUMNS, read_rows, read_samples
+from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.prediction.gate import mask_agreement
-from weaklesion.recist import compare_diameters
+from weaklesion.recist import RECIST_COLUMNS, compare_diameters
 from weaklesion.scoring.score import spacings_mm
 from weaklesion.selection.recovery import mean_recovery
-from weaklesion.supervision.ellipses import read_ellipses
 from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.errors import DataError
-from weaklesion.metrics.measures import MEASURES, MM, measure_of
+from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
 from weaklesion.report.pages import render
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,

@@ -1,0 +1,98 @@
+"""The folders of the package: who may import whom."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections import defaultdict
+
+import pytest
+from conftest import ROOT
+
+from weaklesion.study.code_tracking import PACKAGE, UNTRACKED, module_files
+
+# From the bottom up; a folder imports from those below it only. `library` is the top level with
+# `metrics` and `networks`: arrays in, arrays out.
+LAYERS = (
+    "support",
+    "library",
+    "study",
+    "marks",
+    "data",
+    "supervision",
+    "training",
+    "prediction",
+    "selection",
+    "scoring",
+    "report",
+    "segment",
+)
+IN_LIBRARY = {"metrics", "networks"}
+# Modules of the top level with a layer of their own: the error that every module raises, and the
+# faces that users call.
+FACES = {"errors": "support", "download": "segment", "cli": "segment", "manifest": "segment"}
+# What a rule's script imports beside the code that its results depend on.
+OUTSIDE_RESULTS = {"download", "support.devices", "support.scratch"}
+
+
+def layer_of(module):
+    first = module.split(".")[0]
+    if module in FACES:
+        return FACES[module]
+    return first if (PACKAGE / first).is_dir() and first not in IN_LIBRARY else "library"
+
+
+def imported_by(path):
+    """Modules of the package that a file imports, by name inside the package."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("weaklesion"):
+            inside = node.module.removeprefix("weaklesion").removeprefix(".")
+            modules |= {inside} if inside else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names = (alias.name for alias in node.names)
+            modules |= {name[11:] for name in names if name.startswith("weaklesion.")}
+    return modules
+
+
+def test_every_folder_is_a_layer():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders - IN_LIBRARY == set(LAYERS) - {"library"}
+
+
+def test_a_folder_imports_from_those_below_it():
+    upward = defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        for other in imported_by(path):
+            if LAYERS.index(layer_of(other)) > LAYERS.index(layer_of(module)):
+                upward[module].add(other)
+    assert not upward
+
+
+@pytest.mark.parametrize("module", ["study.items", "study.checks", "data.manifest", "marks.files"])
+def test_what_snakemake_itself_reads_takes_neither_numpy_nor_torch(module):
+    """Where Snakemake runs, with conda, only its own packages need to be."""
+    code = f"import sys, weaklesion.{module}; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "pandas", "torch", "cv2"} & set(loaded)
+
+
+def closure(modules):
+    return set(module_files(*modules)) if modules else set()
+
+
+def test_a_script_imports_what_its_rule_tracks_or_what_is_named_untracked():
+    outside = closure(OUTSIDE_RESULTS)
+    checked = 0
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"\n(?=(?:use )?rule )", path.read_text()):
+            script, code = re.search(r"scripts/(\w+)\.py", block), re.search(r"code=(.*)", block)
+            if not script or not code or "lambda" in code[1]:
+                continue
+            imports = imported_by(ROOT / f"workflow/scripts/{script[1]}.py") - UNTRACKED
+            tracked = closure(re.findall(r'"([a-z0-9_.]+)"', code[1]))
+            assert closure(imports) - outside <= tracked, script[1]
+            checked += 1
+    assert checked > 40
