@@ -82,7 +82,10 @@ DEEPLESION = {
 
 
 def pytest_collection_modifyitems(items):
-    """Start with the files that take long."""
+    """Start with the files that take long; mark what runs Snakemake."""
+    for item in items:
+        if item.path.parent.name == "workflow" or "finished" in item.fixturenames:
+            item.add_marker(pytest.mark.workflow)
     places = {name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
@@ -169,7 +172,7 @@ def patches(phantom, tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """Folder in which the tiny study has run, once for all workers; tests must not change it."""
-    from workflow import TINY, snakemake
+    from running import TINY, snakemake
 
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

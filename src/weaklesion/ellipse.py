@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 # How far the vertices of a drawn ellipse's hull lie inside it, on average: measured on random
-# ellipses of 10 to 70 px (tests/test_ellipse.py).
+# ellipses of 10 to 70 px (tests/library/test_ellipse.py).
 HULL_INSET_PX = 0.15
 
 # Short axes below which whole pixels decide: there the hull's vertices alone can miss a drawn

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from running import RUNS, TINY, overlay, planned, snakemake
 
 from weaklesion.report.tables.scores import TABLE1_COLUMNS
-from workflow import RUNS, TINY, overlay, planned, snakemake
 
 
 def test_table_and_figures_are_made(finished):

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from running import clone
 from snakemake.cli import parse_config
 
 from weaklesion.report.plan import GPU_RULES
-from workflow import clone
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STUDIES = sorted(path.name for path in (ROOT / "workflow/studies").glob("*.yaml"))

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
-
-from workflow import TINY, snakemake
+from running import TINY, snakemake
 
 RUNS = "results/slurm/phantom_ham10k/demo/runs"
 

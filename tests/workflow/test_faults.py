@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running import RUNS, TINY, command, environment, overlay, snakemake
 
 from weaklesion.errors import DataError
 from weaklesion.support.files import read_array, written_whole
 from weaklesion.support.parallel import in_parallel
-from workflow import RUNS, TINY, command, environment, overlay, snakemake
 
 ONE_DATASET = {"select": {"items": ["table1"], "datasets": ["phantom_ham10k"]}}
 TABLE = "results/tiny/tables/table1.csv"

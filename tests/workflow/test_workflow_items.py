@@ -15,6 +15,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from playwright.sync_api import sync_playwright
+from running import TINY, snakemake
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
@@ -22,7 +23,6 @@ from weaklesion.ellipse import fit_ellipse
 from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.support.files import file_digest
-from workflow import TINY, snakemake
 
 # Besides every item, an arm of every kind on one dataset: network, target, classes.
 ARMS = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released", "unetl", "a1_grabcut",

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from PIL import Image
+from running import planned, snakemake
 from segmenting import SHAPE, colored, lobed, mark_of
 
 from weaklesion.data.loaders import custom
@@ -20,7 +21,6 @@ from weaklesion.marks.table import Mark, mark_ellipse
 from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.report.sample_counts import num_samples
-from workflow import planned, snakemake
 
 SETTINGS = {
     "side_px": 64,
@@ -454,6 +454,7 @@ def test_the_plan_counts_the_rows(tmp_path, table):
     assert num_samples({"datasets": {"own": own}}, "own", {}) == 30
 
 
+@pytest.mark.workflow
 def test_the_study_of_own_marks(tmp_path, table):
     """From the table to patches; a changed image makes them again, another file does not."""
     rows, _ = table

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from running import planned, snakemake
 from test_workflow_items import OF_OTHER_PAPERS
-
-from workflow import planned, snakemake
 
 PAPERS = ("agarwal2020", "cmunet", "three_papers")
 STUDIES = [ROOT / f"workflow/studies/{name}.yaml" for name in PAPERS]

@@ -2,7 +2,7 @@
 
 import re
 
-from workflow import overlay, snakemake
+from running import overlay, snakemake
 
 STUDY = {
     "seeds": [1],

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from PIL import Image
+from running import planned, snakemake
 from segmenting import colored, lobed, mark_of
 
 from weaklesion.ellipse import Ellipse
@@ -21,7 +22,6 @@ from weaklesion.report.tables.mark_agreement_page import segment_command, write_
 from weaklesion.study.checks import check_config
 from weaklesion.study.items import drawn_arms, items_of, recoveries_of_item
 from weaklesion.study.protocols import merge
-from workflow import planned, snakemake
 
 OWN_MARKS = ROOT / "workflow/studies/own-marks.yaml"
 
@@ -267,6 +267,7 @@ def test_own_marks_with_dense_masks_are_scored(config):
         check_config(merge(paper, cost))
 
 
+@pytest.mark.workflow
 def test_the_page_of_a_small_study(tmp_path):
     """From marks to the page, without a GrabCut mask and without a score."""
     rng = np.random.default_rng(7)

@@ -10,8 +10,7 @@ import time
 import pytest
 import yaml
 from conftest import ROOT
-
-from workflow import clone, environment
+from running import clone, environment
 
 STUDY = {
     "study": "moved",
