@@ -1,0 +1,36 @@
+"""What `import weaklesion` gives."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import weaklesion as wl
+
+
+def test_every_public_name_is_there_and_listed():
+    for name in wl.__all__:
+        assert getattr(wl, name) is not None, name
+    assert dir(wl) == sorted(wl.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'segmnet'"):
+        wl.segmnet  # noqa: B018
+
+
+def test_importing_the_package_imports_no_library():
+    code = "import sys, weaklesion; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "pandas", "torch", "cv2"} & set(done.stdout.split())
+
+
+def test_a_mark_becomes_a_mask_and_is_scored():
+    """A circle of radius 20 px about (40, 30), against itself moved by 4 px."""
+    ellipse = wl.ellipse_from_recist(wl.parse_recist("20,30,60,30,40,10,40,50"))
+    mask = wl.draw_ellipse(ellipse, (80, 80))
+    assert mask.sum() == pytest.approx(np.pi * 20**2, rel=0.05)
+    moved = np.roll(mask, 4, axis=1)
+    overlap = 2 * (mask & moved).sum() / (mask.sum() + moved.sum())
+    assert wl.metrics.dice(mask, moved) == pytest.approx(overlap)
