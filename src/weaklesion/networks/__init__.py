@@ -1,1 +1,1 @@
-"""The paper's networks, from segmentation_models_pytorch, a module each."""
+"""The networks, a module a kind. `names` lists them; `weaklesion.models` builds them."""

@@ -63,7 +63,7 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     """Return the settings of `weaklesion.study.settings.TrainingSettings` for an arm's runs.
 
     Later layers override earlier ones: `training`, the arm's `training`, the protocol's `training`,
-    those of the protocol's `exceptions` whose `dataset` and `arm` are these, then what a variant
+    those of the protocol's `exceptions` whose `datasets` and `arms` have these, then what a variant
     such as `a1l~alpha10` is about.
     """
     definition = arm_definition(config, arm)

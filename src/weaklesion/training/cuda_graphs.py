@@ -23,7 +23,7 @@ def recorded(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     index: torch.Tensor,
-    flips: torch.Tensor | None,
+    draws: torch.Tensor | None,
     *,
     zero_gradients: bool = True,
 ) -> Step:
@@ -32,12 +32,12 @@ def recorded(
     Weights, gradients, optimiser and random state are afterwards as before.
 
     Args:
-        step: takes a training step on (index, flips), returns its losses; reads and writes only
+        step: takes a training step on (index, draws), returns its losses; reads and writes only
             memory of the device.
         model: the network that it trains.
         optimizer: its optimiser, capturable.
         index: (B,) a batch of the size to record, on the device.
-        flips: (B, 2) its flips, or None.
+        draws: all that is random of it, as `weaklesion.training.steps.training_step` has it, or None.
         zero_gradients: whether a step starts from no gradients; else they add up from step to step,
             in the memory that they have when the step is recorded.
 
@@ -50,22 +50,22 @@ def recorded(
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
     before = _State(model, optimizer, gradients=not zero_gradients)
-    held_index, held_flips = index.clone(), None if flips is None else flips.clone()
+    held_index, held_draws = index.clone(), None if draws is None else draws.clone()
     try:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_STEPS):
-                step(held_index, held_flips)
+                step(held_index, held_draws)
         torch.cuda.current_stream().wait_stream(stream)
         before.restore()
-        expected = float(step(held_index, held_flips)[0])
+        expected = float(step(held_index, held_draws)[0])
         before.restore()
         if zero_gradients:
             optimizer.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            held_losses = step(held_index, held_flips)
+            held_losses = step(held_index, held_draws)
         before.restore()
         graph.replay()
         loss = float(held_losses[0])
@@ -83,10 +83,10 @@ def recorded(
         )
         return step
 
-    def replay(index: torch.Tensor, flips: torch.Tensor | None) -> torch.Tensor:
+    def replay(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
         held_index.copy_(index)
-        if held_flips is not None and flips is not None:
-            held_flips.copy_(flips)
+        if held_draws is not None and draws is not None:
+            held_draws.copy_(draws)
         graph.replay()
         return held_losses.clone()
 
