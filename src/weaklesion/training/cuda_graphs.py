@@ -37,7 +37,7 @@ def recorded(
         model: the network that it trains.
         optimizer: its optimiser, capturable.
         index: (B,) a batch of the size to record, on the device.
-        draws: all that is random of it, as `weaklesion.training.steps.training_step` has it, or None.
+        draws: all that is random of it (`steps.training_step`), or None.
         zero_gradients: whether a step starts from no gradients; else they add up from step to step,
             in the memory that they have when the step is recorded.
 
