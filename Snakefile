@@ -34,12 +34,12 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        [files_for(item) for item in ITEMS],
+        [study.files_of(item) for item in study.items()],
         [
             rules.definitions.input,
             rules.overview.input,
             rules.figures.input,
         ]
-        if "table1" in ITEMS
-        else [rules.tabulate_samples.output if SHOWN_BLOCKS else []],
-        rules.verdicts.input if CLAIMED_RUNS else [],
+        if study.has_main_item
+        else [rules.tabulate_samples.output if study.shown_blocks else []],
+        rules.verdicts.input if study.claimed_runs else [],

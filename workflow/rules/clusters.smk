@@ -24,9 +24,9 @@ rule cluster_lesions:
         runtime=growing(30),
     params:
         encoding=lambda wildcards: wildcards.encoding[1:]
-        or switch("clusters", "encoding")(wildcards),
-        fit_on=switch("clusters", "fit_on"),
-        seed=switch("clusters", "seed"),
+        or jobs.switched("clusters", "encoding")(wildcards),
+        fit_on=jobs.switched("clusters", "fit_on"),
+        seed=jobs.switched("clusters", "seed"),
     script:
         "../scripts/cluster_lesions.py"
 
@@ -49,7 +49,7 @@ rule shuffle_clusters:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        seed=switch("clusters", "seed"),
+        seed=jobs.switched("clusters", "seed"),
     script:
         "../scripts/shuffle_clusters.py"
 
@@ -78,8 +78,8 @@ rule label_presence:
 rule embed_lesions:
     """Take what a trained network sees of each sample as the sample's embedding."""
     input:
-        model=embedding_file("model.safetensors"),
-        run=embedding_file("run.json"),
+        model=jobs.embedding_file("model.safetensors"),
+        run=jobs.embedding_file("run.json"),
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
         code=module_files("prediction.embeddings"),
@@ -117,7 +117,7 @@ rule cluster_embeddings:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        fit_on=switch("clusters", "fit_on"),
-        seed=switch("clusters", "seed"),
+        fit_on=jobs.switched("clusters", "fit_on"),
+        seed=jobs.switched("clusters", "seed"),
     script:
         "../scripts/cluster_embeddings.py"

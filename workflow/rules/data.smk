@@ -4,7 +4,9 @@
 rule make_phantom:
     """Make a phantom in the native form of a dataset."""
     input:
-        code=lambda wildcards: module_files(f"data.phantoms.{loader_of(wildcards)}"),
+        code=lambda wildcards: module_files(
+            f"data.phantoms.{sources.loader(wildcards.dataset)}"
+        ),
     output:
         manifest=SOURCE / "phantom/manifest.csv",
     log:
@@ -26,7 +28,7 @@ rule make_phantom:
 rule download_file:
     """Fetch one file of a manifest and verify it."""
     input:
-        manifest=phantom_manifest,
+        manifest=sources.phantom_manifest,
     output:
         SOURCE / "archives/{file}",
     log:
@@ -40,7 +42,7 @@ rule download_file:
         mem_mb=growing(500),
         runtime=growing(240),
     params:
-        row=manifest_row,
+        row=sources.manifest_row,
     script:
         "../scripts/download_file.py"
 
@@ -48,7 +50,7 @@ rule download_file:
 rule fetch_slices:
     """Fetch one archive of DeepLesion, keep the slices that its lesions need, and delete it."""
     input:
-        manifest=phantom_manifest,
+        manifest=sources.phantom_manifest,
         table=SOURCE / "archives/DL_info.csv",
         code=module_files("data.loaders.deeplesion_table"),
     output:
@@ -58,7 +60,7 @@ rule fetch_slices:
     benchmark:
         BENCHMARKS / "fetch_slices/{dataset}-{source}-{file}.tsv"
     wildcard_constraints:
-        dataset=loaded_by("deeplesion"),
+        dataset=sources.loaded_by("deeplesion"),
     conda:
         "../../envs/data.yaml"
     resources:
@@ -67,7 +69,7 @@ rule fetch_slices:
         disk_mb=growing(5500),
         runtime=growing(480),
     params:
-        row=manifest_row,
+        row=sources.manifest_row,
     script:
         "../scripts/fetch_slices.py"
 
@@ -83,7 +85,7 @@ rule extract_archive:
     benchmark:
         BENCHMARKS / "extract_archive/{dataset}-{source}-{file}.tsv"
     wildcard_constraints:
-        dataset=loaded_by("deeplesion", negate=True),
+        dataset=sources.loaded_by("deeplesion", negate=True),
     conda:
         "../../envs/data.yaml"
     resources:

@@ -6,8 +6,8 @@ rule score_predictions:
     input:
         predictions=RUN / "predictions.npy",
         ids=RUN / "predictions.csv",
-        reference=reference_of,
-        reference_ids=reference_ids_of,
+        reference=jobs.reference,
+        reference_ids=jobs.reference_ids,
         samples=PATCHES / "samples.csv",
         code=module_files("scoring.score"),
     output:
@@ -51,24 +51,24 @@ rule tabulate_scores:
     benchmark:
         BENCHMARKS / "tabulate_scores/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("scores"),
+        item=study.items_matching("scores"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        expected=lambda wildcards: described_runs(item_runs(wildcards.item)),
-        published_datasets=published_names("datasets"),
-        published_arms=published_names("arms"),
-        protocols=lambda wildcards: scoring_choices(item_runs(wildcards.item)),
+        expected=lambda wildcards: study.described(study.runs(wildcards.item)),
+        published_datasets=study.published_names("datasets"),
+        published_arms=study.published_names("arms"),
+        protocols=lambda wildcards: study.scoring_choices(study.runs(wildcards.item)),
         baseline=of_item("baseline"),
         columns=of_item("columns"),
         title=of_item("title"),
         references={
             name: dataset["reference"] for name, dataset in config["datasets"].items()
         },
-        sources={name: source_label(name) for name in config["datasets"]},
+        sources=sources.labels,
     script:
         "../scripts/tabulate_scores.py"
 
@@ -76,7 +76,7 @@ rule tabulate_scores:
 rule tabulate_definitions:
     """Score the runs of Table 1 as the paper, its code and textbooks define its metrics."""
     input:
-        scores=run_files("scores.csv", TABLE1_RUNS),
+        scores=layout.run_files("scores.csv", study.main_runs),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "definitions"),
         code=module_files("report.tables.definitions"),
@@ -103,9 +103,9 @@ rule tabulate_definitions:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        expected=described_runs(TABLE1_RUNS),
-        published_datasets=published_names("datasets"),
-        published_arms=published_names("arms"),
+        expected=study.described(study.main_runs),
+        published_datasets=study.published_names("datasets"),
+        published_arms=study.published_names("arms"),
     script:
         "../scripts/tabulate_definitions.py"
 
@@ -136,19 +136,19 @@ rule tabulate_cost:
     benchmark:
         BENCHMARKS / "tabulate_cost/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("cost"),
+        item=study.items_matching("cost"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item, trained=True),
+        runs=lambda wildcards: study.described(
+            study.trained(study.runs(wildcards.item)),
             scores="scores.csv",
             run="run.json",
         ),
-        published_datasets=published_names("datasets"),
+        published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
         "../scripts/tabulate_cost.py"
@@ -179,17 +179,17 @@ rule tabulate_parameters:
     benchmark:
         BENCHMARKS / "tabulate_parameters/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("parameters"),
+        item=study.items_matching("parameters"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item, trained=True), run="run.json"
+        runs=lambda wildcards: study.described(
+            study.trained(study.runs(wildcards.item)), run="run.json"
         ),
-        published_datasets=published_names("datasets"),
+        published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
         "../scripts/tabulate_parameters.py"
@@ -220,17 +220,17 @@ rule tabulate_accuracy:
     benchmark:
         BENCHMARKS / "tabulate_accuracy/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("accuracy"),
+        item=study.items_matching("accuracy"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item, trained=True), accuracy="accuracy.json"
+        runs=lambda wildcards: study.described(
+            study.trained(study.runs(wildcards.item)), accuracy="accuracy.json"
         ),
-        published_datasets=published_names("datasets"),
+        published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
         "../scripts/tabulate_accuracy.py"
@@ -251,23 +251,23 @@ rule tabulate_sweep:
     benchmark:
         BENCHMARKS / "tabulate_sweep/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("sweep"),
+        item=study.items_matching("sweep"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item),
+        runs=lambda wildcards: study.described(
+            study.runs(wildcards.item),
             scores="scores.csv",
             history="history.csv",
             run="run.json",
         ),
         points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
         over=of_item("over"),
-        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
-        published_datasets=published_names("datasets"),
+        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
+        published_datasets=study.published_names("datasets"),
     script:
         "../scripts/tabulate_sweep.py"
 
@@ -296,20 +296,20 @@ rule tabulate_attribution:
     benchmark:
         BENCHMARKS / "tabulate_attribution/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("attribution"),
+        item=study.items_matching("attribution"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item), scores="scores.csv"
+        runs=lambda wildcards: study.described(
+            study.runs(wildcards.item), scores="scores.csv"
         ),
         flips=lambda wildcards: experiments.flips_of_item(config, wildcards.item),
         arms=of_item("arms"),
         baseline=of_item("baseline"),
-        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
         title=of_item("title"),
     script:
         "../scripts/tabulate_attribution.py"
@@ -319,8 +319,8 @@ rule describe_samples:
     """Measure what may make a test image hard."""
     input:
         images=PATCHES / "images.npy",
-        reference=reference_of,
-        reference_ids=reference_ids_of,
+        reference=jobs.reference,
+        reference_ids=jobs.reference_ids,
         ellipse=TARGETS / "ellipse.npy",
         ellipse_ids=TARGETS / "ellipses.csv",
         samples=PATCHES / "samples.csv",
@@ -345,7 +345,7 @@ rule tabulate_gap:
     input:
         scores=files_of_item("scores.csv"),
         traits=lambda wildcards: [
-            traits["traits"] for traits in traits_of_item(wildcards.item)
+            traits["traits"] for traits in study.traits(wildcards.item)
         ],
         templates=templates("base", "gap"),
         code=module_files("report.tables.gap"),
@@ -368,20 +368,20 @@ rule tabulate_gap:
     benchmark:
         BENCHMARKS / "tabulate_gap/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("gap"),
+        item=study.items_matching("gap"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item), scores="scores.csv"
+        runs=lambda wildcards: study.described(
+            study.runs(wildcards.item), scores="scores.csv"
         ),
-        traits=lambda wildcards: traits_of_item(wildcards.item),
+        traits=lambda wildcards: study.traits(wildcards.item),
         arms=of_item("arms"),
         against=of_item("against"),
-        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
+        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
         title=of_item("title"),
     script:
         "../scripts/tabulate_gap.py"
@@ -394,7 +394,7 @@ rule tabulate_mark_agreement:
         ids=files_of_item("predictions.csv"),
         blocks=lambda wildcards: [
             block[file]
-            for block in marked_blocks(wildcards.item)
+            for block in study.marked_blocks(wildcards.item)
             for file in ("samples", "ellipses")
         ],
         code=module_files("report.tables.mark_agreement"),
@@ -411,15 +411,15 @@ rule tabulate_mark_agreement:
     benchmark:
         BENCHMARKS / "tabulate_mark_agreement/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("mark_agreement"),
+        item=study.items_matching("mark_agreement"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: marked_runs(wildcards.item),
-        blocks=lambda wildcards: marked_blocks(wildcards.item),
+        runs=lambda wildcards: study.marked_runs(wildcards.item),
+        blocks=lambda wildcards: study.marked_blocks(wildcards.item),
     script:
         "../scripts/tabulate_mark_agreement.py"
 
@@ -429,11 +429,11 @@ rule write_mark_agreement:
     input:
         table=RESULTS / "tables/{item}.csv",
         figures=lambda wildcards: [
-            figure["figure"] for figure in figures_of_item(wildcards.item)
+            figure["figure"] for figure in study.figures(wildcards.item)
         ],
         recoveries=lambda wildcards: [
             recovery[file]
-            for recovery in recoveries_of(wildcards.item)
+            for recovery in study.recoveries(wildcards.item)
             for file in ("recovery", "choice")
         ],
         templates=templates("base", "mark_agreement"),
@@ -451,17 +451,17 @@ rule write_mark_agreement:
     benchmark:
         BENCHMARKS / "write_mark_agreement/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("mark_agreement"),
+        item=study.items_matching("mark_agreement"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        figures=lambda wildcards: figures_of_item(wildcards.item),
-        recoveries=lambda wildcards: recoveries_of(wildcards.item),
+        figures=lambda wildcards: study.figures(wildcards.item),
+        recoveries=lambda wildcards: study.recoveries(wildcards.item),
         recovery_noise=config["recovery"]["mark_noise"],
-        models=lambda wildcards: models_of(wildcards.item),
+        models=lambda wildcards: study.models(wildcards.item),
         title=of_item("title"),
     script:
         "../scripts/write_mark_agreement.py"
@@ -491,15 +491,15 @@ rule tabulate_policies:
     benchmark:
         BENCHMARKS / "tabulate_policies/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("policies"),
+        item=study.items_matching("policies"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item), scores="scores.csv"
+        runs=lambda wildcards: study.described(
+            study.runs(wildcards.item), scores="scores.csv"
         ),
         baseline=of_item("baseline"),
         title=of_item("title"),
@@ -532,19 +532,19 @@ rule tabulate_answers:
     benchmark:
         BENCHMARKS / "tabulate_answers/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("answers"),
+        item=study.items_matching("answers"),
     conda:
         "../../envs/data.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: described_runs(
-            item_runs(wildcards.item), scores="scores.csv"
+        runs=lambda wildcards: study.described(
+            study.runs(wildcards.item), scores="scores.csv"
         ),
         pairs=lambda wildcards: experiments.answered_pairs(config, wildcards.item),
-        undefined=lambda wildcards: undefined_policies(item_runs(wildcards.item)),
-        published_datasets=published_names("datasets"),
+        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
+        published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
         "../scripts/tabulate_answers.py"
@@ -553,8 +553,8 @@ rule tabulate_answers:
 rule tabulate_verdicts:
     """Judge the paper's claims."""
     input:
-        scores=run_files("scores.csv", JUDGED_RUNS),
-        runs=run_files("run.json", JUDGED_TRAININGS),
+        scores=layout.run_files("scores.csv", study.judged_runs),
+        runs=layout.run_files("run.json", study.trained(study.judged_runs)),
         published=PUBLISHED_NUMBERS,
         templates=templates("base", "verdicts"),
         code=module_files("report.tables.verdicts"),
@@ -581,13 +581,17 @@ rule tabulate_verdicts:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        untrained=described_runs(
-            [run for run in JUDGED_RUNS if run not in JUDGED_TRAININGS],
+        untrained=study.described(
+            [
+                run
+                for run in study.judged_runs
+                if run not in study.trained(study.judged_runs)
+            ],
             scores="scores.csv",
         ),
-        trained=[judged_training(run) for run in JUDGED_TRAININGS],
-        published_datasets=published_names("datasets"),
-        protocols=judging_choices(JUDGED_RUNS),
+        trained=[study.judged_training(run) for run in study.trained(study.judged_runs)],
+        published_datasets=study.published_names("datasets"),
+        protocols=study.judging_choices(study.judged_runs),
     script:
         "../scripts/tabulate_verdicts.py"
 
@@ -595,12 +599,12 @@ rule tabulate_verdicts:
 rule write_overview:
     """Say what was run, on what, with what, and what follows."""
     input:
-        runs=run_files("run.json", ALL_TRAININGS),
+        runs=layout.run_files("run.json", study.all_trainings),
         patches=[
             str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
-            for dataset, protocol in TABLE1_BLOCKS
+            for dataset, protocol in study.main_blocks
         ],
-        table1=RESULTS / "tables/table1.csv",
+        table1=RESULTS / f"tables/{study.main_item}.csv",
         verdicts=RESULTS / "tables/verdicts.csv",
         templates=templates("base", "overview"),
         code=module_files("report.tables.overview"),
@@ -622,9 +626,9 @@ rule write_overview:
         runtime=growing(60),
     params:
         study=config["study"],
-        titles={item: config["experiments"][item]["title"] for item in ITEMS},
-        runs=described_runs(ALL_TRAININGS, run="run.json"),
-        patches=patch_accounts(TABLE1_BLOCKS),
+        titles={item: config["experiments"][item]["title"] for item in study.items()},
+        runs=study.described(study.all_trainings, run="run.json"),
+        patches=study.patch_accounts(study.main_blocks, sources.labels),
     script:
         "../scripts/write_overview.py"
 
@@ -653,4 +657,4 @@ for item in ITEMS:
         name:
             item
         input:
-            files_for(item),
+            study.files_of(item),

@@ -4,9 +4,11 @@
 rule make_patches:
     """Make the patches of one dataset under one protocol."""
     input:
-        folders=unpacked_sources,
-        table=source_table,
-        code=lambda wildcards: module_files(f"data.loaders.{loader_of(wildcards)}"),
+        folders=sources.unpacked,
+        table=sources.table,
+        code=lambda wildcards: module_files(
+            f"data.loaders.{sources.loader(wildcards.dataset)}"
+        ),
     output:
         images=PATCHES / "images.npy",
         reference=PATCHES / "reference.npy",
@@ -24,6 +26,6 @@ rule make_patches:
         runtime=growing(60),
     params:
         loader=loader_of,
-        settings=patch_settings,
+        settings=sources.patch_settings,
     script:
         "../scripts/make_patches.py"

@@ -6,7 +6,7 @@ rule tabulate_samples:
     input:
         patches=[
             str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
-            for dataset, protocol in SHOWN_BLOCKS
+            for dataset, protocol in study.shown_blocks
         ],
         templates=templates("base", "samples"),
         code=module_files("report.tables.samples"),
@@ -27,7 +27,7 @@ rule tabulate_samples:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        blocks=patch_accounts(SHOWN_BLOCKS),
+        blocks=study.patch_accounts(study.shown_blocks, sources.labels),
     script:
         "../scripts/tabulate_samples.py"
 
@@ -35,8 +35,8 @@ rule tabulate_samples:
 rule plot_training_curves:
     """Plot losses and validation Dice of every arm and seed."""
     input:
-        histories=lambda wildcards: run_files(
-            "history.csv", table1_trainings(wildcards)
+        histories=lambda wildcards: layout.run_files(
+            "history.csv", study.main_trainings(wildcards)
         ),
         code=module_files("report.figures.arms"),
     output:
@@ -62,8 +62,8 @@ rule plot_training_curves:
         runtime=growing(30),
     params:
         all_arms=list(config["arms"]),
-        runs=lambda wildcards: described_runs(
-            table1_trainings(wildcards), history="history.csv"
+        runs=lambda wildcards: study.described(
+            study.main_trainings(wildcards), history="history.csv"
         ),
     script:
         "../scripts/plot_training_curves.py"
@@ -73,13 +73,15 @@ rule plot_contours:
     """Draw reference, ellipse and every arm's contour over test images."""
     input:
         images=PATCHES / "images.npy",
-        reference=reference_of,
-        reference_ids=reference_ids_of,
+        reference=jobs.reference,
+        reference_ids=jobs.reference_ids,
         samples=PATCHES / "samples.csv",
-        predictions=lambda wildcards: run_files(
-            "predictions.npy", drawn_runs(wildcards)
+        predictions=lambda wildcards: layout.run_files(
+            "predictions.npy", study.drawn_runs(wildcards)
         ),
-        scores=lambda wildcards: run_files("scores.csv", drawn_runs(wildcards)),
+        scores=lambda wildcards: layout.run_files(
+            "scores.csv", study.drawn_runs(wildcards)
+        ),
         code=module_files("report.figures.arms"),
     output:
         png=report(
@@ -104,13 +106,13 @@ rule plot_contours:
     params:
         all_arms=list(config["arms"]),
         reference_name=lambda wildcards: (
-            "reference" if is_dense(wildcards.dataset) else "GrabCut mask"
+            "reference" if jobs.has_dense_masks(wildcards.dataset) else "GrabCut mask"
         ),
-        channel_order=channel_order_of,
+        channel_order=jobs.channel_order,
         num_images=config["figures"]["contour_images"],
-        ranked_by=ranked_by,
-        arms=lambda wildcards: described_runs(
-            drawn_runs(wildcards),
+        ranked_by=study.ranked_by,
+        arms=lambda wildcards: study.described(
+            study.drawn_runs(wildcards),
             predictions="predictions.npy",
             ids="predictions.csv",
             scores="scores.csv",
@@ -125,10 +127,12 @@ rule plot_mark_agreement:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
         ellipses=TARGETS / "ellipses.csv",
-        predictions=lambda wildcards: run_files(
-            "predictions.npy", drawn_runs(wildcards)
+        predictions=lambda wildcards: layout.run_files(
+            "predictions.npy", study.drawn_runs(wildcards)
         ),
-        ids=lambda wildcards: run_files("predictions.csv", drawn_runs(wildcards)),
+        ids=lambda wildcards: layout.run_files(
+            "predictions.csv", study.drawn_runs(wildcards)
+        ),
         masks=RESULTS / "tables/{item}.masks.csv",
         code=module_files("report.figures.mark_agreement"),
     output:
@@ -138,19 +142,21 @@ rule plot_mark_agreement:
     benchmark:
         BENCHMARKS / "plot_mark_agreement/{item}-{dataset}-{protocol}.tsv"
     wildcard_constraints:
-        item=items_matching("mark_agreement"),
+        item=study.items_matching("mark_agreement"),
     conda:
         "../../envs/report.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        arms=lambda wildcards: described_runs(
-            drawn_runs(wildcards), predictions="predictions.npy", ids="predictions.csv"
+        arms=lambda wildcards: study.described(
+            study.drawn_runs(wildcards),
+            predictions="predictions.npy",
+            ids="predictions.csv",
         ),
         all_arms=list(config["arms"]),
-        channel_order=channel_order_of,
-        ranked_by=ranked_by,
+        channel_order=jobs.channel_order,
+        ranked_by=study.ranked_by,
         num_images=config["figures"]["contour_images"],
     script:
         "../scripts/plot_mark_agreement.py"
@@ -161,10 +167,10 @@ rule draw_warps:
     input:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
-        target=target_of,
-        target_ids=target_ids_of,
-        ellipses=training_prompts_of,
-        warp=warp_of,
+        target=jobs.target,
+        target_ids=jobs.target_ids,
+        ellipses=jobs.training_prompts,
+        warp=jobs.warp,
         code=module_files("report.figures.warps"),
     output:
         figure=report(
@@ -182,14 +188,14 @@ rule draw_warps:
     benchmark:
         BENCHMARKS / "draw_warps/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
-        arm=arms_matching(arms.is_prompted),
+        arm=jobs.arms_matching(arms.is_prompted),
     conda:
         "../../envs/train.yaml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
     params:
-        settings=training_settings,
+        settings=jobs.training_settings,
         num_samples=config["figures"]["supervision_images"],
     script:
         "../scripts/draw_warps.py"
@@ -199,7 +205,7 @@ rule plot_supervision:
     """Draw samples with their mark, each target and the reference."""
     input:
         images=PATCHES / "images.npy",
-        reference=dense_reference_of,
+        reference=jobs.dense_reference,
         samples=PATCHES / "samples.csv",
         ellipse=TARGETS / "ellipse.npy",
         rect=TARGETS / "grabcut_rect.npy",
@@ -228,7 +234,7 @@ rule plot_supervision:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        channel_order=channel_order_of,
+        channel_order=jobs.channel_order,
         num_images=config["figures"]["supervision_images"],
     script:
         "../scripts/plot_supervision.py"
@@ -240,7 +246,7 @@ rule plot_clusters:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
         ellipses=TARGETS / "ellipses.csv",
-        clusters=lambda wildcards: CLUSTERS / f"k{chosen_k(wildcards)}.csv",
+        clusters=lambda wildcards: CLUSTERS / f"k{jobs.chosen_k(wildcards)}.csv",
         code=module_files("report.figures.supervision"),
     output:
         report(
@@ -264,7 +270,7 @@ rule plot_clusters:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        channel_order=channel_order_of,
+        channel_order=jobs.channel_order,
         num_rows=config["figures"]["cluster_rows"],
     script:
         "../scripts/plot_clusters.py"
@@ -300,7 +306,7 @@ rule plot_k_sweep:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        chosen_k=lambda wildcards: chosen_k(wildcards),
+        chosen_k=lambda wildcards: jobs.chosen_k(wildcards),
     script:
         "../scripts/plot_k_sweep.py"
 
@@ -353,7 +359,7 @@ rule plot_sweep:
     benchmark:
         BENCHMARKS / "plot_sweep/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("sweep"),
+        item=study.items_matching("sweep"),
     conda:
         "../../envs/report.yaml"
     resources:
@@ -385,7 +391,7 @@ rule plot_cost:
     benchmark:
         BENCHMARKS / "plot_cost/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("cost"),
+        item=study.items_matching("cost"),
     conda:
         "../../envs/report.yaml"
     resources:
@@ -417,7 +423,7 @@ rule plot_gap:
     benchmark:
         BENCHMARKS / "plot_gap/{item}.tsv"
     wildcard_constraints:
-        item=items_matching("gap"),
+        item=study.items_matching("gap"),
     conda:
         "../../envs/report.yaml"
     resources:
@@ -434,8 +440,8 @@ rule tabulate_agreement:
     input:
         agreements=[
             str(TARGETS / "agreement.csv").format(dataset=dataset, protocol=protocol)
-            for dataset, protocol in TABLE1_BLOCKS
-            if is_dense(dataset)
+            for dataset, protocol in study.main_blocks
+            if jobs.has_dense_masks(dataset)
         ],
         templates=templates("base", "agreement"),
         code=module_files("report.tables.agreement"),
@@ -459,8 +465,8 @@ rule tabulate_agreement:
     params:
         without_reference=[
             dataset
-            for dataset in dict.fromkeys(dataset for dataset, _ in TABLE1_BLOCKS)
-            if not is_dense(dataset)
+            for dataset in dict.fromkeys(dataset for dataset, _ in study.main_blocks)
+            if not jobs.has_dense_masks(dataset)
         ],
     script:
         "../scripts/tabulate_agreement.py"
@@ -471,7 +477,7 @@ rule contours:
     input:
         [
             RESULTS / f"figures/contours.{dataset}.{protocol}.png"
-            for dataset, protocol in CONTOUR_BLOCKS
+            for dataset, protocol in study.contour_blocks
         ],
 
 
@@ -490,19 +496,19 @@ rule samples:
 rule figure3:
     """Figure 3 of the paper: the largest clusters with their ellipses."""
     input:
-        figure_files("clusters"),
+        study.figure_files("clusters"),
 
 
 rule figure4:
     """Figure 4 of the paper: contours on test images."""
     input:
-        figure_files("contours"),
+        study.figure_files("contours"),
 
 
 rule figure6:
     """Figure 6 of the paper: more contours, on the same pages as those of Figure 4."""
     input:
-        figure_files("contours"),
+        study.figure_files("contours"),
 
 
 rule figures:
@@ -510,4 +516,4 @@ rule figures:
     input:
         rules.tabulate_samples.output,
         rules.tabulate_agreement.output,
-        [figure_files(figure) for figure in FIGURES],
+        [study.figure_files(figure) for figure in FIGURES],

@@ -20,8 +20,8 @@ rule draw_ellipses:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        center=switch("supervision", "center"),
-        outline_px=switch("supervision", "outline_px"),
+        center=jobs.switched("supervision", "center"),
+        outline_px=jobs.switched("supervision", "outline_px"),
     script:
         "../scripts/draw_ellipses.py"
 
@@ -90,7 +90,7 @@ rule draw_grabcut:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=lambda wildcards: switch("supervision", "grabcut")(wildcards)
+        settings=lambda wildcards: jobs.switched("supervision", "grabcut")(wildcards)
         | {"init": wildcards.init},
     script:
         "../scripts/draw_grabcut.py"
@@ -117,10 +117,10 @@ rule choose_prior_weight:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        prior_weights=switch("supervision", "prior_weights"),
-        constants=switch("supervision", "refined"),
+        prior_weights=jobs.switched("supervision", "prior_weights"),
+        constants=jobs.switched("supervision", "refined"),
         recovery=config["recovery"],
-        channel_order=channel_order_of,
+        channel_order=jobs.channel_order,
     script:
         "../scripts/choose_prior_weight.py"
 
@@ -146,8 +146,8 @@ rule draw_refined:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        constants=switch("supervision", "refined"),
-        channel_order=channel_order_of,
+        constants=jobs.switched("supervision", "refined"),
+        channel_order=jobs.channel_order,
     script:
         "../scripts/draw_refined.py"
 

@@ -6,9 +6,9 @@ rule choose_warp:
     input:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
-        target=target_of,
-        target_ids=target_ids_of,
-        ellipses=training_prompts_of,
+        target=jobs.target,
+        target_ids=jobs.target_ids,
+        ellipses=jobs.training_prompts,
         code=code_with_network("selection.warp_amplitude"),
     output:
         recovery=STAGE / "warps/{arm}_recovery.csv",
@@ -18,7 +18,7 @@ rule choose_warp:
     benchmark:
         BENCHMARKS / "choose_warp/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
-        arm=arms_matching(arms.is_prompted),
+        arm=jobs.arms_matching(arms.is_prompted),
     conda:
         "../../envs/train.yaml"
     resources:
@@ -26,7 +26,7 @@ rule choose_warp:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        settings=training_settings,
+        settings=jobs.training_settings,
         short=config["short_training"],
         recovery=config["recovery"],
         seed=config["seeds"][0],
@@ -39,14 +39,14 @@ rule train_arm:
     input:
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
-        target=target_of,
-        target_ids=target_ids_of,
-        clusters=clusters_of,
-        weights=weights_of,
-        starts_from=starts_from,
-        ellipses=training_prompts_of,
-        warp=warp_of,
-        epochs_of=epochs_of,
+        target=jobs.target,
+        target_ids=jobs.target_ids,
+        clusters=jobs.clusters,
+        weights=jobs.weights,
+        starts_from=jobs.starts_from,
+        ellipses=jobs.training_prompts,
+        warp=jobs.warp,
+        epochs_of=jobs.epochs_of,
         code=code_with_network("training.train"),
     output:
         model=RUN / "model.safetensors",
@@ -57,7 +57,7 @@ rule train_arm:
     benchmark:
         BENCHMARKS / "train_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(
+        arm=jobs.arms_matching(
             lambda config, arm: arms.is_trained(config, arm)
             and not arms.keeps_last(config, arm)
         ),
@@ -69,7 +69,7 @@ rule train_arm:
         mem_mb=growing(8000),
         runtime=growing(720),
     params:
-        settings=training_settings,
+        settings=jobs.training_settings,
         tensorboard=config["tensorboard"],
     script:
         "../scripts/train_arm.py"
@@ -86,19 +86,19 @@ use rule train_arm as train_arm_keeping_last with:
     benchmark:
         BENCHMARKS / "train_arm_keeping_last/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(arms.keeps_last),
+        arm=jobs.arms_matching(arms.keeps_last),
 
 
 rule predict_arm:
     """Predict the test split with a trained network."""
     input:
-        model=weights_file,
-        run=network_file("run.json"),
+        model=jobs.weights_file,
+        run=jobs.network_file("run.json"),
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
-        ellipses=partner_ellipses_of,
-        clusters=partner_clusters_of,
-        embeddings=partner_embeddings_of,
+        ellipses=jobs.partner_ellipses,
+        clusters=jobs.partner_clusters,
+        embeddings=jobs.partner_embeddings,
         code=code_with_network("prediction.predict"),
     output:
         predictions=RUN / "predictions.npy",
@@ -108,9 +108,9 @@ rule predict_arm:
     benchmark:
         BENCHMARKS / "predict_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(
+        arm=jobs.arms_matching(
             lambda config, arm: arms.has_network(config, arm)
-            and not has_crf(config, arm)
+            and not arms.has_crf(config, arm)
         ),
     conda:
         "../../envs/train.yaml"
@@ -119,11 +119,11 @@ rule predict_arm:
         mem_mb=growing(6000),
         runtime=growing(60),
     params:
-        encoding=switch("clusters", "encoding"),
-        partner=partner_of,
+        encoding=jobs.switched("clusters", "encoding"),
+        partner=jobs.partner,
         crf=None,
-        gate=of_arm("gate"),
-        consistent=of_arm("consistent"),
+        gate=jobs.of_arm("gate"),
+        consistent=jobs.of_arm("consistent"),
     script:
         "../scripts/predict_arm.py"
 
@@ -134,12 +134,12 @@ use rule predict_arm as predict_arm_with_crf with:
     benchmark:
         BENCHMARKS / "predict_arm_with_crf/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(has_crf),
+        arm=jobs.arms_matching(arms.has_crf),
     conda:
         "../../envs/crf.yaml"
     params:
-        encoding=switch("clusters", "encoding"),
-        partner=partner_of,
+        encoding=jobs.switched("clusters", "encoding"),
+        partner=jobs.partner,
         crf=config["crf"],
         gate=None,
         consistent=None,
@@ -152,7 +152,7 @@ rule measure_accuracy:
         run=RUN / "run.json",
         images=PATCHES / "images.npy",
         samples=PATCHES / "samples.csv",
-        clusters=clusters_of,
+        clusters=jobs.clusters,
         code=code_with_network("prediction.accuracy"),
     output:
         RUN / "accuracy.json",
@@ -161,7 +161,7 @@ rule measure_accuracy:
     benchmark:
         BENCHMARKS / "measure_accuracy/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(arms.is_trained),
+        arm=jobs.arms_matching(arms.is_trained),
     conda:
         "../../envs/train.yaml"
     resources:
@@ -175,8 +175,8 @@ rule measure_accuracy:
 rule predict_target:
     """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
     input:
-        target=target_of,
-        target_ids=target_ids_of,
+        target=jobs.target,
+        target_ids=jobs.target_ids,
         samples=PATCHES / "samples.csv",
         code=module_files("prediction.files"),
     output:
@@ -187,7 +187,7 @@ rule predict_target:
     benchmark:
         BENCHMARKS / "predict_target/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=arms_matching(lambda config, arm: not arms.has_network(config, arm)),
+        arm=jobs.arms_matching(lambda config, arm: not arms.has_network(config, arm)),
     conda:
         "../../envs/data.yaml"
     resources:

@@ -190,6 +190,11 @@ def keeps_last(config: Config, arm: str) -> bool:
     )
 
 
+def has_crf(config: Config, arm: str) -> bool:
+    """Tell whether an arm's predictions go through the CRF."""
+    return bool(arm_definition(config, arm).get("crf"))
+
+
 def is_trained(config: Config, arm: str) -> bool:
     """Tell whether an arm is trained itself, and does not predict with another's network."""
     return has_network(config, arm) and arm_definition(config, arm).get("network_of") is None

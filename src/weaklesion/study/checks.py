@@ -17,6 +17,7 @@ from weaklesion.study.items import (
     drawn_arms,
     experiment_of,
     items_of,
+    main_item_of,
     runs_of,
     trainings_of,
 )
@@ -81,7 +82,7 @@ def check_config(config: Config) -> None:
     for item in items_of(config, *KINDS):
         experiment = experiment_of(config, item)
         runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
-        if item == "table1":
+        if item == main_item_of(config):
             ranked_by = config["figures"]["ranked_by"]
             check_known("figures.ranked_by", ranked_by, experiment["arms"])
         if experiment["kind"] in ("scores", "policies", "attribution"):

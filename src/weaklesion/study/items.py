@@ -6,6 +6,7 @@ Uses only the standard library, for it is read wherever Snakemake itself runs.
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from weaklesion.errors import DataError
 from weaklesion.networks.names import OWN_ENCODERS
 from weaklesion.study.arms import (
     arm_definition,
@@ -219,6 +220,23 @@ def items_of(config: Config, *kinds: str) -> list[str]:
         and (chosen is None or item in chosen)
         and experiment_of(config, item)["datasets"]
     ]
+
+
+def main_item_of(config: Config) -> str:
+    """Return the item with `role: main`, whose runs a study's overview and figures show.
+
+    Raises:
+        DataError: if none has it, or several have.
+    """
+    found = [name for name, item in config["experiments"].items() if item.get("role") == "main"]
+    if len(found) != 1:
+        raise DataError(
+            f"config: experiments: one item needs `role: main`, and {len(found)} have it"
+            f"{': ' if found else ''}{', '.join(found)}. Set `role: null` for the others."
+        )
+    if config["experiments"][found[0]]["kind"] != "scores":
+        raise DataError(f"config: experiments.{found[0]}.role: main is for an item of kind scores.")
+    return found[0]
 
 
 def cells_of(config: Config, item: str, dataset: str) -> list[tuple[str, str]]:

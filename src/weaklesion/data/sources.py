@@ -1,0 +1,164 @@
+"""Raw files of the datasets: which there are, where they lie, and what a loader gets of them.
+
+Read wherever Snakemake itself runs, so it imports neither numpy nor torch.
+"""
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from weaklesion.data.manifest import is_archive, read_manifest
+from weaklesion.data.phantoms import FILES as PHANTOM_FILES
+from weaklesion.errors import DataError
+from weaklesion.marks.files import state_of_files
+from weaklesion.study import protocols
+from weaklesion.study.protocols import Config
+
+
+class Job(Protocol):
+    """The wildcards of a job."""
+
+    dataset: str
+    protocol: str
+    file: str
+
+
+class Sources:
+    """Answers for the datasets of one configuration.
+
+    Args:
+        config: the configuration.
+        workflow_folder: what manifests' paths are relative to, if they are there.
+    """
+
+    def __init__(self, config: Config, workflow_folder: str | Path) -> None:
+        self.config, self.workflow_folder = config, Path(workflow_folder)
+        self._rows: dict[str, dict[str, dict[str, str]]] = {}
+
+    def files_of(self, dataset: str) -> str:
+        """The dataset whose raw files a dataset takes: its own, or those of another."""
+        return str(self.config["datasets"][dataset].get("files_of", dataset))
+
+    def label(self, dataset: str) -> str:
+        """Label of where a dataset's raw files are from."""
+        return str(self.config["datasets"][self.files_of(dataset)]["source"])
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The same of every dataset."""
+        return {name: self.label(name) for name in self.config["datasets"]}
+
+    def folder(self, dataset: str) -> Path:
+        """Folder of a dataset's raw files."""
+        return Path("resources") / self.files_of(dataset) / self.label(dataset)
+
+    def loader(self, dataset: str) -> str:
+        """Name of the module that loads a dataset."""
+        return str(self.config["datasets"][dataset]["loader"])
+
+    def loaded_by(self, loader: str, *, negate: bool = False) -> str:
+        """Pattern of the datasets of one loader, or of all others."""
+        names = [
+            name for name in self.config["datasets"] if (self.loader(name) == loader) != negate
+        ]
+        return "|".join(map(re.escape, names)) or "none"
+
+    def is_phantom(self, dataset: str) -> bool:
+        """Whether a dataset is made by the workflow."""
+        return "phantom" in self.config["datasets"].get(dataset, {})
+
+    def manifest_rows(self, dataset: str) -> dict[str, dict[str, str]]:
+        """Rows of the manifest of a dataset, or of the ImageNet weights, by file name."""
+        if dataset not in self._rows:
+            holder = self.config["datasets"].get(dataset, self.config["imagenet_weights"])
+            shipped = self.workflow_folder / holder["manifest"]
+            path = shipped if shipped.exists() else holder["manifest"]
+            self._rows[dataset] = read_manifest(str(path))
+        return self._rows[dataset]
+
+    def manifest_row(self, job: Job) -> dict[str, str]:
+        """A file's row, so that only what it says re-runs its download; none of a phantom."""
+        if self.is_phantom(job.dataset):
+            return {}
+        return self.manifest_rows(job.dataset)[job.file]
+
+    def phantom_manifest(self, job: Job) -> Path | list[Path]:
+        """Manifest of a phantom, which exists only once it is made; nothing for other datasets."""
+        is_phantom = self.is_phantom(job.dataset)
+        return self.folder(job.dataset) / "phantom/manifest.csv" if is_phantom else []
+
+    def names(self, dataset: str) -> tuple[list[str], list[str], list[str]]:
+        """Raw files of a dataset: archives, tables, others, as paths below `archives/`."""
+        holder = self.files_of(dataset)
+        definition = self.config["datasets"][holder]
+        if self.is_phantom(holder):
+            names = list(PHANTOM_FILES[definition["loader"]])
+        else:
+            names = list(self.manifest_rows(holder))
+        archives = [name for name in names if is_archive(name)]
+        tables = [name for name in names if name.endswith(".csv")]
+        others = [name for name in names if name not in [*archives, *tables]]
+        return list(definition.get("parts", archives)), tables, others
+
+    def downloaded(self, dataset: str) -> list[Path]:
+        """Raw files as they come; of DeepLesion the slices that are kept of each archive."""
+        if self.loader(dataset) == "custom":
+            return []
+        archives, tables, others = self.names(dataset)
+        kept = "extracted" if self.loader(dataset) == "deeplesion" else "archives"
+        return [self.folder(dataset) / kept / name for name in archives] + [
+            self.folder(dataset) / "archives" / name for name in [*tables, *others]
+        ]
+
+    def unpacked(self, job: Job) -> list[Path]:
+        """Folders of a dataset's unpacked archives, and files that need no unpacking."""
+        if self.loader(job.dataset) == "custom":
+            return []
+        archives, _, others = self.names(job.dataset)
+        folder = self.folder(job.dataset)
+        return [folder / "extracted" / name for name in archives] + [
+            folder / "archives" / name for name in others
+        ]
+
+    def table(self, job: Job) -> Path | list[Path]:
+        """Table of a dataset, if it has one.
+
+        Raises:
+            DataError: if it has several.
+        """
+        if self.loader(job.dataset) == "custom":
+            return self.table_of_marks(job.dataset)
+        _, tables, _ = self.names(job.dataset)
+        if len(tables) > 1:
+            names = ", ".join(tables)
+            raise DataError(f"{job.dataset}: one table is needed, not {names}.")
+        return self.folder(job.dataset) / "archives" / tables[0] if tables else []
+
+    def table_of_marks(self, dataset: str) -> Path:
+        """A group's own table of marks, from where one works.
+
+        Raises:
+            DataError: if it is not there.
+        """
+        named = Path(self.config["datasets"][dataset]["marks"]).expanduser()
+        if not named.is_file():
+            raise DataError(
+                f"config: datasets.{dataset}.marks: there is no file {named}. Put the table of"
+                f" marks there, or name it: --config 'datasets={{{dataset}: {{marks: FILE}}}}'."
+            )
+        return named
+
+    def patch_settings(self, job: Job) -> dict[str, Any]:
+        """Settings of a dataset's loader; of a table of marks, with the state of its images.
+
+        As inputs of the rule these would fill the screen.
+        """
+        settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
+        if self.loader(job.dataset) == "custom":
+            settings["state"] = state_of_files(
+                self.table_of_marks(job.dataset),
+                *(["image", "mask"] if settings["dense"] else ["image"]),
+                all_needed=settings["on_bad_sample"] == "error",
+            )
+        return settings

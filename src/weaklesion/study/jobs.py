@@ -1,0 +1,228 @@
+"""What a job on one dataset, under one protocol, with one arm and seed, reads and is set to.
+
+Uses only the standard library, for it is read wherever Snakemake itself runs.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from weaklesion.networks.names import NETWORK_MODULES, PARTNER_MODELS
+from weaklesion.study import protocols
+from weaklesion.study.arms import (
+    arm_definition,
+    is_prompted,
+    is_soft,
+    num_clusters,
+    training_settings,
+    warp_arm,
+)
+from weaklesion.study.layout import Layout
+from weaklesion.study.protocols import Config
+
+Paths = str | list[str]  # an input that a job may lack: an empty list
+
+
+class Job(Protocol):
+    """A run, or the wildcards of a job; what the job's rule has no wildcard for is never read."""
+
+    dataset: str
+    protocol: str
+    arm: str
+    seed: Any
+
+
+class Jobs:
+    """Answers for the jobs of one configuration."""
+
+    def __init__(self, config: Config, layout: Layout) -> None:
+        self.config, self.layout = config, layout
+
+    # A dataset under a protocol.
+
+    def has_dense_masks(self, dataset: str) -> bool:
+        """Whether a dataset has a dense reference."""
+        return bool(self.config["datasets"][dataset]["reference"] == "dense")
+
+    def switch(self, job: Job, stage: str, key: str) -> Any:
+        """A switch of the job's protocol, for its dataset."""
+        return protocols.stage_settings(self.config, job.dataset, job.protocol, stage)[key]
+
+    def switched(self, stage: str, key: str) -> Callable[[Job], Any]:
+        """Input function: the same."""
+        return lambda wildcards: self.switch(wildcards, stage, key)
+
+    def reference(self, job: Job) -> str:
+        """What a dataset's predictions are scored against."""
+        if self.has_dense_masks(job.dataset):
+            return self._patches(job, "reference.npy")
+        return self._targets(job, f"grabcut_{self._grabcut_init(job)}.npy")
+
+    def reference_ids(self, job: Job) -> str:
+        """Table with the ids of those references."""
+        if self.has_dense_masks(job.dataset):
+            return self._patches(job, "samples.csv")
+        return self._targets(job, "ellipses.csv")
+
+    def dense_reference(self, job: Job) -> Paths:
+        """The dense reference of a dataset that has one."""
+        has_one = self.has_dense_masks(job.dataset)
+        return self._patches(job, "reference.npy") if has_one else []
+
+    def channel_order(self, job: Job) -> str:
+        """How a dataset's patches are shown: colours, or the middle channel in grey."""
+        settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
+        return str(settings.get("channel_order", "center"))
+
+    def chosen_k(self, job: Job) -> int:
+        """Number of clusters that the arms of a dataset use."""
+        return int(self.config["datasets"][job.dataset]["num_clusters"])
+
+    # An arm.
+
+    def arm(self, job: Job) -> dict[str, Any]:
+        """Definition of the job's arm."""
+        return arm_definition(self.config, job.arm)
+
+    def of_arm(self, key: str) -> Callable[[Job], Any]:
+        """Input function: what the arm's definition says, or None."""
+        return lambda wildcards: self.arm(wildcards).get(key)
+
+    def network_module(self, job: Job) -> str:
+        """Module of the arm's network, by its name inside the package."""
+        return f"networks.{NETWORK_MODULES[self.arm(job)['model']]}"
+
+    def arms_matching(self, chosen: Callable[[Config, str], bool]) -> str:
+        """Pattern of the arms of which `chosen(config, arm)` holds, and of their variants."""
+        names = [arm for arm in self.config["arms"] if chosen(self.config, arm)]
+        joined = "|".join(map(re.escape, names)) or "none"
+        return f"({joined})(~[a-z]+[0-9.]+)?"
+
+    # What a training reads.
+
+    def training_settings(self, job: Job) -> dict[str, Any]:
+        """Settings of the arm's training."""
+        return training_settings(self.config, job.dataset, job.protocol, job.arm)
+
+    def target(self, job: Job) -> str:
+        """Target that an arm is trained on, or that is taken as its prediction."""
+        target = self.arm(job)["target"]
+        if target == "dense":
+            return self.reference(job)
+        if target == "grabcut":
+            target = f"grabcut_{self._grabcut_init(job)}"
+        elif is_soft(self.config, job.dataset, job.protocol, job.arm):
+            target = f"{target}_soft"
+        elif self.arm(job).get("marks"):
+            target = f"{target}_{self.arm(job)['marks']}"
+        return self._targets(job, f"{target}.npy")
+
+    def target_ids(self, job: Job) -> str:
+        """Table with the ids of that target."""
+        if self.arm(job)["target"] == "dense":
+            return self.reference_ids(job)
+        return self.given_marks(job)
+
+    def clusters(self, job: Job) -> Paths:
+        """Clusters that an arm's second task, or its pairs, need; nothing for the other arms."""
+        k = num_clusters(self.config, job.dataset, job.arm)
+        kind = self.arm(job).get("clusters")
+        ending = "" if kind == "shape" else f"_{kind}"
+        return [] if k is None else self._clusters(job, f"k{k}{ending}.csv")
+
+    def weights(self, job: Job) -> Paths:
+        """ImageNet weights of an arm's encoder; nothing if it starts from scratch."""
+        settings = self.training_settings(job)
+        if settings["weights"] == "none":
+            return []
+        weights = self.config["imagenet_weights"]
+        file = weights["files"][settings["encoder"]]
+        return f"resources/imagenet_weights/{weights['source']}/archives/{file}"
+
+    def starts_from(self, job: Job) -> Paths:
+        """Network whose encoder a training starts from; nothing for the other arms."""
+        other = self.arm(job).get("starts_from")
+        return self._of_run(job, other, "model.safetensors") if other else []
+
+    def epochs_of(self, job: Job) -> Paths:
+        """Run whose number of epochs an arm is trained for; nothing for the other arms."""
+        other = self.arm(job).get("epochs_of")
+        return self._of_run(job, other, "run.json") if other else []
+
+    def training_prompts(self, job: Job) -> Paths:
+        """Ellipses of the marks, for networks that see them; nothing for the other arms."""
+        return self._targets(job, "ellipses.csv") if is_prompted(self.config, job.arm) else []
+
+    def warp(self, job: Job) -> Paths:
+        """How far an arm's images are warped, where that is chosen; nothing for the other arms."""
+        arm = warp_arm(self.config, job.dataset, job.protocol, job.arm)
+        stage = self.layout.stage(job.dataset, job.protocol)
+        return [] if arm is None else str(stage / f"warps/{arm}.json")
+
+    # What a prediction reads.
+
+    def network_file(self, name: str) -> Callable[[Job], str]:
+        """Input function: a file of the run whose network an arm predicts with."""
+        return lambda wildcards: self._of_run(
+            wildcards, self.arm(wildcards).get("network_of") or wildcards.arm, name
+        )
+
+    def weights_file(self, job: Job) -> str:
+        """Weights that an arm predicts with: those that the checkpoint rule kept, or the last."""
+        last = self.arm(job).get("weights_of") == "last"
+        return self.network_file("last.safetensors" if last else "model.safetensors")(job)
+
+    def embedding_file(self, name: str) -> Callable[[Job], str]:
+        """Input function: a file of the run whose network embeds a dataset's lesions."""
+
+        def file(wildcards: Job) -> str:
+            arm = self.switch(wildcards, "clusters", "embedding_of")
+            seed = self.config["seeds"][0]
+            run = self.layout.run(wildcards.dataset, wildcards.protocol, arm, seed)
+            return str(run / name)
+
+        return file
+
+    def given_marks(self, job: Job) -> str:
+        """Ellipses of the marks that an arm is given: as they are, or perturbed."""
+        marks = self.arm(job).get("marks")
+        return self._targets(job, f"ellipses_{marks}.csv" if marks else "ellipses.csv")
+
+    def partner(self, job: Job) -> str:
+        """How an arm's images get a partner."""
+        return str(self.arm(job).get("partner", "nearest"))
+
+    def partner_embeddings(self, job: Job) -> Paths:
+        """Embeddings that partners are chosen by, where pairs come from clusters of those."""
+        by_embedding = self.arm(job).get("clusters") == "embedding"
+        needed = self._takes_nearest(job) and by_embedding
+        return self._clusters(job, "embeddings.npy") if needed else []
+
+    def partner_ellipses(self, job: Job) -> Paths:
+        """Ellipses that prediction reads: of marks that are seen, or partners are chosen by."""
+        if is_prompted(self.config, job.arm):
+            return self.given_marks(job)
+        needed = self._takes_nearest(job) and not self.partner_embeddings(job)
+        return self._targets(job, "ellipses.csv") if needed else []
+
+    def partner_clusters(self, job: Job) -> Paths:
+        """Clusters that partners are chosen from; nothing for arms that need no partner."""
+        return self.clusters(job) if self.partner_ellipses(job) else []
+
+    def _takes_nearest(self, job: Job) -> bool:
+        return self.partner(job) == "nearest" and self.arm(job)["model"] in PARTNER_MODELS
+
+    def _grabcut_init(self, job: Job) -> str:
+        return str(self.switch(job, "supervision", "grabcut")["init"])
+
+    def _patches(self, job: Job, name: str) -> str:
+        return str(self.layout.patches(job.dataset, job.protocol) / name)
+
+    def _targets(self, job: Job, name: str) -> str:
+        return str(self.layout.targets(job.dataset, job.protocol) / name)
+
+    def _clusters(self, job: Job, name: str) -> str:
+        return str(self.layout.clusters(job.dataset, job.protocol) / name)
+
+    def _of_run(self, job: Job, arm: str, name: str) -> str:
+        return str(self.layout.run(job.dataset, job.protocol, arm, job.seed) / name)
