@@ -19,7 +19,7 @@ rule make_phantom:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        loader=loader_of,
+        loader=lambda wildcards: sources.loader(wildcards.dataset),
         settings=lambda wildcards: config["datasets"][wildcards.dataset]["phantom"],
     script:
         "../scripts/make_phantom.py"

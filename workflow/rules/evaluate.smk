@@ -264,7 +264,7 @@ rule tabulate_sweep:
             history="history.csv",
             run="run.json",
         ),
-        points=lambda wildcards: experiments.sweep_points(config, wildcards.item),
+        points=lambda wildcards: study.sweep_points(wildcards.item),
         over=of_item("over"),
         undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
         published_datasets=study.published_names("datasets"),
@@ -306,7 +306,7 @@ rule tabulate_attribution:
         runs=lambda wildcards: study.described(
             study.runs(wildcards.item), scores="scores.csv"
         ),
-        flips=lambda wildcards: experiments.flips_of_item(config, wildcards.item),
+        flips=lambda wildcards: study.flips(wildcards.item),
         arms=of_item("arms"),
         baseline=of_item("baseline"),
         undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
@@ -542,7 +542,7 @@ rule tabulate_answers:
         runs=lambda wildcards: study.described(
             study.runs(wildcards.item), scores="scores.csv"
         ),
-        pairs=lambda wildcards: experiments.answered_pairs(config, wildcards.item),
+        pairs=lambda wildcards: study.answered_pairs(wildcards.item),
         undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
@@ -651,7 +651,7 @@ rule definitions:
         rules.tabulate_definitions.output,
 
 
-for item in ITEMS:
+for item in study.items():
 
     rule:
         name:

@@ -25,7 +25,7 @@ rule make_patches:
         mem_mb=growing(3000),
         runtime=growing(60),
     params:
-        loader=loader_of,
+        loader=lambda wildcards: sources.loader(wildcards.dataset),
         settings=sources.patch_settings,
     script:
         "../scripts/make_patches.py"

@@ -367,7 +367,7 @@ rule plot_sweep:
         runtime=growing(30),
     params:
         over=of_item("over"),
-        own=lambda wildcards: experiments.own_values(config, wildcards.item),
+        own=lambda wildcards: study.own_values(wildcards.item),
         title=of_item("title"),
     script:
         "../scripts/plot_sweep.py"

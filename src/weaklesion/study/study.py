@@ -299,6 +299,22 @@ class Study:
             for run, noise in zip(described, noises, strict=True)
         ]
 
+    def sweep_points(self, item: str) -> list[dict[str, Any]]:
+        """Points of a sweep: dataset, protocol, arm and value."""
+        return items.sweep_points(self.config, item)
+
+    def own_values(self, item: str) -> dict[str, dict[str, float]]:
+        """Value that the arm of a sweep has elsewhere, by dataset and protocol."""
+        return items.own_values(self.config, item)
+
+    def flips(self, item: str) -> list[dict[str, Any]]:
+        """Each switch that an attribution flips, with the protocol that each arm then has."""
+        return items.flips_of_item(self.config, item)
+
+    def answered_pairs(self, item: str) -> list[dict[str, Any]]:
+        """Comparisons of an item of answers."""
+        return items.answered_pairs(self.config, item)
+
     def recoveries(self, item: str) -> list[dict[str, Any]]:
         """How well marks were recovered when the constants of an item's arms were chosen."""
         found = []

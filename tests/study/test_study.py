@@ -1,0 +1,243 @@
+"""The configuration, resolved: the paper's own, and small changes of it."""
+
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from weaklesion.errors import DataError
+from weaklesion.study.items import Run
+from weaklesion.study.layout import Layout
+from weaklesion.study.protocols import merge
+from weaklesion.study.study import Study
+
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+HAM = {"items": ["table1"], "datasets": ["ham10k"], "protocols": ["corrected"]}
+PLACE = SimpleNamespace(dataset="ham10k", protocol="corrected")
+
+
+def study_of(**changes):
+    return Study(merge(PAPER, {"seeds": [3, 4], **changes}), PAPER)
+
+
+def overlaid(name):
+    path = ROOT / f"workflow/studies/{name}.yaml"
+    return Study(merge(PAPER, yaml.safe_load(path.read_text())), PAPER)
+
+
+@pytest.fixture(scope="module")
+def ham():
+    return study_of(select=HAM)
+
+
+def test_paths_of_a_run_and_patterns_of_a_rule():
+    layout = Layout("s")
+    run = Run("ham10k", "corrected", "a1", 3)
+    assert layout.run_files("scores.csv", [run]) == [
+        "results/s/ham10k/corrected/runs/a1/seed-3/scores.csv"
+    ]
+    pattern = "results/s/{dataset}/{protocol}"
+    assert str(layout.stage()) == pattern
+    assert str(layout.run()) == f"{pattern}/runs/{{arm}}/seed-{{seed}}"
+    for part in ("patches", "targets", "clusters"):
+        assert str(getattr(layout, part)()) == f"{pattern}/{part}"
+        folder = getattr(layout, part)("lits", "released")
+        assert str(folder) == f"results/s/lits/released/{part}"
+
+
+def test_an_item_its_runs_and_trainings(ham):
+    assert ham.items() == ["table1"] == ham.items("scores")
+    assert ham.items("gap") == []
+    assert ham.items_matching("scores", "gap") == "table1"
+    assert ham.items_matching("gap") == "none"
+    assert ham.item("table1")["baseline"] == "a1"
+    arms = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released"]
+    runs = ham.runs("table1")
+    assert list(dict.fromkeys(run.arm for run in runs)) == arms
+    trained = ham.trained(runs)
+    assert trained == [Run("ham10k", "corrected", arm, seed) for arm in arms[2:] for seed in (3, 4)]
+    assert ham.all_runs == runs
+    assert ham.all_trainings == trained
+    assert ham.blocks(runs) == [("ham10k", "corrected")]
+
+
+def test_trainings_that_runs_start_from_are_among_all():
+    study = study_of(select=HAM, experiments={"table1": {"arms": ["a1", "a1_long"]}})
+    assert {run.arm for run in study.all_runs} == {"a1", "a1_long"}
+    assert {run.arm for run in study.all_trainings} == {"a1", "a1_long", "a1l"}
+
+
+def test_the_main_item(ham):
+    assert ham.has_main_item
+    assert ham.main_runs == ham.runs("table1")
+    assert ham.main_blocks == [("ham10k", "corrected")]
+    assert ham.main_trainings(PLACE) == ham.all_trainings
+    assert ham.main_trainings(SimpleNamespace(dataset="lits", protocol="corrected")) == []
+    assert not overlaid("cmunet").has_main_item
+
+
+def test_another_item_may_be_the_main_one():
+    study = study_of(
+        select=HAM | {"items": ["refined"]},
+        experiments={"table1": {"role": None}, "refined": {"role": "main"}},
+        figures={"ranked_by": "a1"},
+    )
+    assert study.main_item == "refined"
+    assert {run.arm for run in study.main_runs} >= {"a1_refined", "a1l_refined"}
+    assert study.figure_files("angles")[0].name == "angles.ham10k.corrected.svg"
+
+
+@pytest.mark.parametrize(
+    ("experiments", "message"),
+    [
+        ({"table1": {"role": None}}, "one item needs `role: main`, and 0 have it"),
+        ({"refined": {"role": "main"}}, "2 have it: table1, refined"),
+        ({"table1": {"role": None}, "gap": {"role": "main"}}, r"gap\.role: main is for an item"),
+    ],
+)
+def test_exactly_one_item_of_scores_is_the_main_one(experiments, message):
+    with pytest.raises(DataError, match=message):
+        study_of(experiments=experiments).main_item  # noqa: B018
+
+
+def test_files_of_items(ham):
+    def names(study, item):
+        return [str(path.relative_to("results/paper")) for path in study.files_of(item)]
+
+    contours = "figures/contours.ham10k.corrected.png"
+    assert names(ham, "table1") == ["tables/table1.csv", "tables/table1.html", contours]
+    whole = study_of(select=HAM | {"items": None})
+    assert names(whole, "figure2") == [
+        "tables/figure2.csv",
+        "figures/figure2.svg",
+        "figures/figure2.png",
+    ]
+    assert names(whole, "gap")[-1] == "figures/gap.png"
+    assert names(whole, "table8") == ["tables/table8.csv", "tables/table8.html"]
+
+
+def test_figures_of_the_study(ham):
+    assert [path.suffix for path in ham.figure_files("angles")] == [".svg", ".png"]
+    assert [path.suffix for path in ham.figure_files("contours")] == [".png"]
+
+
+def test_drawn_images_are_of_the_first_seed_and_not_of_the_fixed_ellipse(ham):
+    assert list(ham.drawn_items) == ["table1"]
+    assert ham.shown_blocks == ham.contour_blocks == [("ham10k", "corrected")]
+    assert ham.drawing_item(PLACE) == "table1"
+    assert ham.drawing_item(SimpleNamespace(item="prompted", **vars(PLACE))) == "prompted"
+    drawn = ham.drawn_runs(PLACE)
+    arms = ["ellipse", "a1", "a1l", "acoseg", "acoseg_released"]
+    assert [run.arm for run in drawn] == arms
+    assert {run.seed for run in drawn if run.arm != "ellipse"} == {3}
+    assert ham.ranked_by(PLACE) == PAPER["figures"]["ranked_by"]
+
+
+def test_images_are_ranked_by_the_last_network_where_the_studys_arm_is_not_drawn():
+    study = study_of(select=HAM, experiments={"table1": {"contours": ["acoseg", "ellipse"]}})
+    assert study.config["figures"]["ranked_by"] != "acoseg"
+    assert study.ranked_by(PLACE) == "acoseg"
+
+
+def test_warps_are_drawn_of_arms_for_which_one_is_chosen():
+    study = overlaid("prompted-ham10k")
+    (item,) = [name for name in study.drawn_items if study.warp_figures(study.runs(name))][:1]
+    figures = study.warp_figures(study.runs(item))
+    assert all(name.startswith("figures/warps.ham10k.") for name in figures)
+    assert len(figures) == len(set(figures))
+
+
+def test_judged_runs_are_those_of_claims(ham):
+    judged = {run.arm for run in ham.judged_runs}
+    assert judged >= {"a1", "a1l"}
+    assert ham.claimed_runs == ham.judged_runs
+    (choices,) = ham.judging_choices(ham.judged_runs).values()
+    assert choices["is_released"] is False
+    assert choices["undefined"] == "worst_possible"
+    released = study_of(select=HAM | {"protocols": ["released"]})
+    assert released.judging_choices(released.judged_runs)["released"]["is_released"] is True
+
+
+def test_a_study_without_claims_shows_its_main_items_runs():
+    study = study_of(
+        select=HAM,
+        experiments={"table1": {"arms": ["a1", "a1_refined"]}},
+        figures={"ranked_by": "a1"},
+    )
+    assert study.claimed_runs in ([], study.judged_runs)
+    assert study.judged_runs
+
+
+def test_a_judged_training_says_what_is_not_as_in_the_paper():
+    run = Run("ham10k", "corrected", "a1", 3)
+    as_paper = study_of(select=HAM).judged_training(run)
+    other = study_of(select=HAM, training={"epochs": 4}).judged_training(run)
+    assert as_paper["scores"] == "results/paper/ham10k/corrected/runs/a1/seed-3/scores.csv"
+    assert as_paper["run"].endswith("seed-3/run.json")
+    assert other["other_settings"] != as_paper["other_settings"]
+    assert "epochs" in str(other["other_settings"])
+
+
+def test_runs_as_scripts_take_them(ham):
+    run = Run("ham10k", "corrected", "ellipse", 3)
+    folder = "results/paper/ham10k/corrected/runs/ellipse/seed-3"
+    network = {"network": "no network"}
+    assert ham.described([run], scores="scores.csv") == [
+        run._asdict() | network | {"scores": f"{folder}/scores.csv"}
+    ]
+    names = ham.published_names("datasets")
+    assert names["ham10k"] == "HAM10K"
+    assert ham.published_names("arms")["a1l"] == "A1_L"
+    runs = ham.runs("table1")
+    assert ham.undefined_policies(runs) == {"corrected": "worst_possible"}
+    assert ham.scoring_choices(runs)["corrected"]["published_as"]["Dice"] == "dice"
+
+
+def test_blocks_as_scripts_take_them(ham):
+    place = {"dataset": "ham10k", "protocol": "corrected"}
+    folder = "results/paper/ham10k/corrected"
+    (account,) = ham.patch_accounts(ham.main_blocks, {"ham10k": "dataverse"})
+    patches = f"{folder}/patches/patches.json"
+    assert account == place | {"source": "dataverse", "patches": patches}
+    assert ham.traits("table1") == [place | {"traits": f"{folder}/traits.csv"}]
+    assert ham.marked_blocks("table1") == [
+        place
+        | {"samples": f"{folder}/patches/samples.csv", "ellipses": f"{folder}/targets/ellipses.csv"}
+    ]
+    figure = "results/paper/figures/table1.ham10k.corrected.png"
+    assert ham.figures("table1") == [place | {"figure": figure}]
+
+
+def test_marks_that_are_off_are_told_of():
+    study = overlaid("prompted-ham10k")
+    noises = {run["mark_noise"] for item in study.items() for run in study.marked_runs(item)}
+    assert noises == {0.0, *(PAPER["mark_noise"][name] for name in ("noise3", "noise6"))}
+
+
+def test_recoveries_name_table_and_choice():
+    study = overlaid("prompted-ham10k")
+    item = next(name for name in study.items() if study.recoveries(name))
+    for recovery in study.recoveries(item):
+        ending = {"prior_weight": "refined_choice.json", "max_amplitude": f"{recovery['of']}.json"}
+        assert recovery["choice"].endswith(ending[recovery["constant"]])
+        assert recovery["recovery"].endswith("_recovery.csv")
+
+
+def test_models_for_segment_are_prompted_and_of_the_first_seed():
+    study = overlaid("own-marks")
+    item = next(name for name in study.items() if study.models(name))
+    models = study.models(item)
+    assert len({(one["dataset"], one["protocol"], one["arm"]) for one in models}) == len(models)
+    assert any(one["saw_noise"] for one in models)
+    assert all(one["model"].endswith(f"seed-{study.config['seeds'][0]}") for one in models)
+
+
+def test_points_of_sweeps_flips_and_answers():
+    study = study_of(select=HAM | {"items": None, "protocols": None})
+    assert {point["value"] for point in study.sweep_points("figure2")}
+    assert study.own_values("figure2")["ham10k"]
+    assert study.flips("attribution")
+    answers = overlaid("three_papers")
+    (item,) = answers.items("answers")
+    assert all({"arm", "baseline"} <= pair.keys() for pair in answers.answered_pairs(item))
