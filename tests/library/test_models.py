@@ -7,6 +7,7 @@ from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, num_parameters
+from weaklesion.networks import names
 from weaklesion.training.cpu_convolutions import CenteredConv2d, UnfoldedConv2d, speed_up_on_cpu
 
 
@@ -191,3 +192,38 @@ def test_efficientnet_weights_under_both_names(names, tmp_path):
         torch.testing.assert_close(loaded(images)[-1], trained.eval()(images)[-1])
         for key, value in trained.state_dict().items():
             assert torch.equal(loaded.state_dict()[key], value), key
+
+
+def test_what_is_said_of_a_network_stays_with_its_name():
+    """The list is no input of a rule. A network that changes here gets a new name instead."""
+    traits = {
+        name: (
+            module,
+            *(
+                trait
+                for trait, having in (
+                    ("classes", names.MULTI_TASK_MODELS),
+                    ("pairs", names.PAIR_MODELS),
+                    ("partner", names.PARTNER_MODELS),
+                    ("mark", names.PROMPTED_MODELS),
+                    ("own encoder", names.OWN_ENCODERS),
+                )
+                if name in having
+            ),
+        )
+        for name, module in names.NETWORK_MODULES.items()
+    }
+    fixed = {
+        "a1": ("deeplab",),
+        "a1l": ("deeplab", "classes"),
+        "unet": ("unet",),
+        "unetl": ("unet", "classes"),
+        "acoseg": ("cosegmentation", "pairs", "partner"),
+        "acoseg_released": ("cosegmentation", "pairs"),
+        "drn_fcn32": ("dilated",),
+        "drn_coseg": ("dilated", "pairs", "partner"),
+        "cmu_unet": ("cmunet", "own encoder"),
+        "cmu_net": ("cmunet", "classes", "own encoder"),
+        "prompted": ("prompted", "mark", "own encoder"),
+    }
+    assert {name: traits[name] for name in fixed} == fixed

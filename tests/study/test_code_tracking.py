@@ -34,6 +34,11 @@ def test_what_no_training_reads_retrains_nothing():
     assert "supervision/perturbed.py" not in names("training.train")
 
 
+def test_a_new_network_retrains_no_other():
+    assert "networks/names.py" not in names("training.train") | names("prediction.predict")
+    assert "networks/unet.py" not in names("training.train")
+
+
 def test_words_about_metrics_score_nothing_again():
     assert "metrics/pair.py" in names("scoring.score")
     assert "metrics/catalogue.py" not in names("scoring.score")

@@ -1,4 +1,8 @@
-"""Names of the networks, and what they are given and give. Read without torch."""
+"""Names of the networks, and what they are given and give. Read without torch.
+
+A new network is added here, and runs of the others stay as they are, because this file is no input
+of a rule. So a network that is given or gives something else gets a new name.
+"""
 
 # Networks of `weaklesion.models.build_model`, each with its module of `weaklesion.networks`.
 NETWORK_MODULES = {
