@@ -1,4 +1,4 @@
-# What every rule has at hand: the study, and where its files lie. All logic is in the package.
+# At hand in all rules: the study, and where its files lie. All logic is in the package.
 import yaml
 
 from weaklesion.data.sources import Sources
