@@ -63,11 +63,14 @@ def segment(
         typer.echo(f"weaklesion: {error}{cure}", err=True)
         raise typer.Exit(1) from error
     typer.echo(
-        f"{counts['network']} marks segmented; {counts['ellipse']} answered by their ellipse, for"
-        f" the network disagrees with the mark; {counts['refused']} refused."
+        f"{counts['network']} marks segmented. {counts['ellipse']} fell back to the mark's ellipse"
+        " because the network's mask disagreed with the mark."
+        f" {counts['refused']} refused."
     )
     if counts["empty"]:
-        typer.echo(f"Of {counts['empty']} marks the network sees nothing: their masks are empty.")
+        typer.echo(
+            f"The network found no lesion for {counts['empty']} marks; their masks are empty."
+        )
     typer.echo(f"See measurements.csv and refused.csv in {out}.")
     if not counts["network"] + counts["ellipse"] + counts["empty"]:
         raise typer.Exit(1)

@@ -217,7 +217,7 @@ def test_a_mark_on_something_else_is_answered_by_its_ellipse(model, tmp_path, im
     result, measured = run(
         model, tmp_path, [rows[0], rows[0] | {"id": "wrong"} | given], "--gate", "0.8"
     )
-    assert "1 marks segmented; 1 answered by their ellipse" in result.output
+    assert "1 marks segmented. 1 fell back to the mark's ellipse" in result.output
     row = measured.loc["wrong"]
     assert (row["answer"], row["agrees"]) == ("ellipse", False)
     assert row["agreement"] < 0.8
@@ -248,7 +248,7 @@ def test_a_network_that_sees_nothing_is_not_counted_as_an_answer(
     _, rows = images
     monkeypatch.setattr(Discriminating, "forward", lambda self, inputs: -5 + 0 * inputs[:, 5:6])
     result, measured = run(model, tmp_path, rows[:1], "--gate", "0")
-    assert "Of 1 marks the network sees nothing" in result.output
+    assert "The network found no lesion for 1 marks" in result.output
     assert (measured.loc["m0", "answer"], measured.loc["m0", "agrees"]) == ("empty", False)
     assert np.isnan(measured.loc["m0", "long_px"])
     result, measured = run(model, tmp_path, rows[:1])

@@ -77,7 +77,9 @@ def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
         volume = _open_volume(path, stamp)
         same = volume.shape == picture.volume.shape
         if not same or not np.allclose(volume.affine, picture.volume.affine, atol=1e-3):
-            raise BadMarkError(f"{path.name} has not the voxels of its image (shape, or affine)")
+            raise BadMarkError(
+                f"{path.name} is not on the voxel grid of its image (shape or affine differs)"
+            )
         try:
             part = np.asarray(volume.dataobj[place_of(volume.shape, mark.slice)])
         except UNREADABLE as error:

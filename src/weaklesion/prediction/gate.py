@@ -2,7 +2,7 @@
 
 A mask that is the marked lesion's has the marked diameters. So the ellipse fitted to the mask is
 compared with the mark's; where they differ too much, the answer is the mark's own ellipse. No dense
-mask is asked.
+mask is read.
 """
 
 from dataclasses import dataclass

@@ -80,7 +80,7 @@ def nearest_partners(
     train_features: np.ndarray,
     train_labels: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose partners by what a first prediction looks like; no reference is asked.
+    """Choose partners by what a first prediction looks like; no reference is read.
 
     The cluster is the one whose training samples' mean features are nearest, the partner its
     member with the nearest features. A sample without a first prediction gets the training sample

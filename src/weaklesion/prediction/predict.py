@@ -63,7 +63,7 @@ def predict_arm(
 
     Co-segmentation predicts twice: first each image with itself as partner, then with a training
     sample of the cluster that the first prediction belongs to (`weaklesion.prediction.partners`),
-    or with another where `partner` says so. No reference is asked.
+    or with another where `partner` says so. No reference is read.
 
     Args:
         model_safetensors: its weights.

@@ -1,8 +1,9 @@
 """How well a true mark is found again from a perturbed one: a criterion that needs no dense mask.
 
-A training image's mark is perturbed. What is given both, image and perturbed mark, returns a mask,
-and the ellipse fitted to that is compared with the true mark's. Who copies the mark given recovers
-nothing; who trusts the image too much loses the mark. The best choice of a constant recovers most.
+A training image's mark is perturbed. The method under test receives image and perturbed mark and
+returns a mask, and the ellipse fitted to that mask is compared with the true mark's. A method that
+copies the given mark recovers nothing; one that over-trusts the image loses it. The constant with
+the highest recovery is chosen.
 """
 
 import logging

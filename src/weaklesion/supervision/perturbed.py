@@ -26,8 +26,8 @@ def draw_shrunken(
 ) -> None:
     """Draw every ellipse shrunken to the area that pseudo-masks have.
 
-    A lesion is smaller than the ellipse of its hull. By how much is measured on pseudo-masks, the
-    median of the training images', for dense masks are not to be seen.
+    A lesion is smaller than the ellipse of its hull. The shrink factor is the median area
+    ratio of the training pseudo-masks, because dense masks are off limits here.
 
     Args:
         samples_csv: table of the samples, for their splits.
