@@ -123,6 +123,12 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         assert f"Group job {group}" in told, group
     logged = {path.name for path in (tmp_path / "results/slurm/logs").iterdir()}
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
-    of_others = {"embed_lesions", "predict_arm_with_crf", "shuffle_clusters", "perturb_marks"}
+    of_others = {
+        "train_arm_keeping_last",
+        "embed_lesions",
+        "predict_arm_with_crf",
+        "shuffle_clusters",
+        "perturb_marks",
+    }
     assert {*profile["set-resources"], *profile["groups"]} - of_others <= logged
     assert list((tmp_path / ".snakemake/slurm_logs").rglob("*.log"))
