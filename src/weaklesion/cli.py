@@ -83,5 +83,9 @@ def manifest(
     """Write manifest.csv, with the size and digests of every file of a folder."""
     from weaklesion.data.manifest import write_manifest
 
-    written = write_manifest(folder, folder / "manifest.csv")
+    try:
+        written = write_manifest(folder, folder / "manifest.csv")
+    except DataError as error:
+        typer.echo(f"weaklesion: {error}", err=True)
+        raise typer.Exit(1) from error
     typer.echo(f"{folder / 'manifest.csv'}: {len(written)} files")

@@ -34,3 +34,26 @@ def test_a_mark_becomes_a_mask_and_is_scored():
     moved = np.roll(mask, 4, axis=1)
     overlap = 2 * (mask & moved).sum() / (mask.sum() + moved.sum())
     assert wl.metrics.dice(mask, moved) == pytest.approx(overlap)
+
+
+@pytest.mark.parametrize("words", [["weaklesion.cli", "manifest"], ["weaklesion.manifest"]])
+def test_a_manifest_is_written_by_both_spellings(tmp_path, words):
+    (tmp_path / "a.zip").write_bytes(b"a")
+    module, *command = words
+    code = f"import runpy, sys; sys.argv = ['x', {str(tmp_path)!r}]; "
+    code += (
+        f"from weaklesion.cli import app; app({[*command, str(tmp_path)]!r})"
+        if command
+        else f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("manifest.csv: 1 files\n")
+    assert (tmp_path / "manifest.csv").read_text().startswith("name,url,bytes,md5,sha256\na.zip,")
+
+
+def test_a_manifest_of_an_empty_folder_is_refused_in_a_line(tmp_path):
+    code = f"from weaklesion.cli import app; app(['manifest', {str(tmp_path)!r}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "no files in it" in done.stderr

@@ -8,7 +8,7 @@ from weaklesion.data.samples import read_samples, split_ids
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
 from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
-from weaklesion.metrics.measures import COMPUTED, DIAMETERS, IN_MM, OVERLAPS
+from weaklesion.metrics.measures import COMPUTED, DIAMETERS, IN_MM, OVERLAPS, TOLERANCE_PX
 from weaklesion.scoring.score import marked_diameters, score_predictions, spacings_mm, status
 from weaklesion.support.files import read_array
 
@@ -144,3 +144,4 @@ def test_every_metric_that_is_computed_is_in_the_catalogue_in_the_same_order():
     assert [*COMPUTED, *DIAMETERS] == list(MEASURES)
     assert {*IN_MM, *DIAMETERS} == set(MM)
     assert set(OVERLAPS) == {name for name in MEASURES if measure_of(name).unit == "%"}
+    assert f"within {TOLERANCE_PX:g} px" in MEASURES["surface_dice"].text

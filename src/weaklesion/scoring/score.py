@@ -81,21 +81,10 @@ def score_predictions(
     pairs = zip(test["group"].items(), references, predictions, diagonals_mm, measured, strict=True)
     for (sample_id, group), ref, pred, diagonal_mm, values in pairs:
         state = status(ref, pred)
-        rows += [
-            (
-                sample_id,
-                group,
-                name,
-                value,
-                state,
-                0.0
-                if name in OVERLAPS
-                else diagonal_mm
-                if name.endswith("_mm")
-                else math.hypot(height, width),
-            )
-            for name, value in values.items()
-        ]
+        for metric, value in values.items():
+            diagonal = diagonal_mm if metric.endswith("_mm") else math.hypot(height, width)
+            worst = 0.0 if metric in OVERLAPS else diagonal
+            rows.append((sample_id, group, metric, value, state, worst))
     scores = pd.DataFrame(rows, columns=["id", "group", "metric", "value", "status", "worst"])
     run: dict[str, str | int] = {
         "dataset": dataset,
