@@ -92,8 +92,8 @@ def score_predictions(
         "arm": arm,
         "seed": seed,
     }
-    for position, (column, value) in enumerate(run.items()):
-        scores.insert(position, column, value)
+    for position, (column, told) in enumerate(run.items()):
+        scores.insert(position, column, told)
     with written_whole(scores_csv) as beside:
         scores.to_csv(beside, index=False, float_format="%.9g")
     logger.info(
