@@ -22,6 +22,7 @@ report: "workflow/report/overview.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shown.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/patches.smk"
 include: "workflow/rules/supervision.smk"

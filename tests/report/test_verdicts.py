@@ -564,7 +564,7 @@ def test_overview_tells_what_was_run(make_run, published, tmp_path):
     (tmp_path / "patches.json").write_text(json.dumps(account))
     write_overview(
         study="mine",
-        items={"table1": "Table 1: the effect"},
+        titles={"table1": "Table 1: the effect"},
         runs=runs,
         patches=[{"dataset": "ham10k", "protocol": "p", "source": "dataverse",
                   "patches": tmp_path / "patches.json"}],

@@ -31,8 +31,9 @@ IN_LIBRARY = {"metrics", "networks"}
 # Modules of the top level with a layer of their own: the error that every module raises, and the
 # faces that users call.
 FACES = {"errors": "support", "download": "segment", "cli": "segment", "manifest": "segment"}
-# What a rule's script imports beside the code that its results depend on.
-OUTSIDE_RESULTS = {"download", "support.devices", "support.scratch"}
+FACES["data.raw_files"] = "segment"  # runs downloads for the workflow
+# What a rule's script imports besides the code that its results depend on.
+OUTSIDE_RESULTS = {"download", "data.raw_files"}
 
 
 def layer_of(module):

@@ -20,7 +20,7 @@ from weaklesion.flips import FLIPS
 from weaklesion.prediction.files import predict_target
 from weaklesion.prediction.predict import predict_arm
 from weaklesion.selection.recovery import RecoverySettings
-from weaklesion.selection.warp_amplitude import ShortTraining, choose_amplitude
+from weaklesion.selection.warp_amplitude import ShortTraining, choose_warp
 from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses, draw_soft_ellipses
@@ -580,7 +580,7 @@ def test_a_chosen_warp_takes_the_place_of_none(tmp_path):
 def test_the_warp_is_chosen_by_the_marks_of_validation_samples(patches, supervised, tmp_path):
     def choose(name, **files):
         settings = TrainingSettings(**SETTINGS | PROMPTED)
-        choose_amplitude(
+        choose_warp(
             files=TrainingFiles(**training_files(patches, supervised, settings) | files),
             settings=settings,
             short=ShortTraining(amplitudes=[0.3, 2.0], steps=4),

@@ -4,13 +4,13 @@
 rule cluster_lesions:
     """Cluster the lesions of one dataset by their ellipses."""
     input:
-        samples=PATCHES / "samples.csv",
-        images=PATCHES / "images.npy",
-        ellipses=TARGETS / "ellipses.csv",
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("supervision.classes"),
     output:
-        clusters=CLUSTERS / "k{k}{encoding}.csv",
-        quality=CLUSTERS / "k{k}{encoding}.json",
+        clusters_csv=CLUSTERS / "k{k}{encoding}.csv",
+        quality_json=CLUSTERS / "k{k}{encoding}.json",
     log:
         LOGS / "cluster_lesions/{dataset}-{protocol}-k{k}{encoding}.log",
     benchmark:
@@ -34,11 +34,11 @@ rule cluster_lesions:
 rule shuffle_clusters:
     """Shuffle the clusters within each split: the control of the second task."""
     input:
-        samples=PATCHES / "samples.csv",
-        clusters=CLUSTERS / "k{k}.csv",
+        samples_csv=PATCHES / "samples.csv",
+        clusters_csv=CLUSTERS / "k{k}.csv",
         code=module_files("supervision.classes"),
     output:
-        CLUSTERS / "k{k}_shuffled.csv",
+        shuffled_csv=CLUSTERS / "k{k}_shuffled.csv",
     log:
         LOGS / "shuffle_clusters/{dataset}-{protocol}-k{k}.log",
     benchmark:
@@ -57,11 +57,11 @@ rule shuffle_clusters:
 rule label_presence:
     """Label each sample by whether its reference has any foreground."""
     input:
-        samples=PATCHES / "samples.csv",
-        target=PATCHES / "reference.npy",
+        samples_csv=PATCHES / "samples.csv",
+        target_npy=PATCHES / "reference.npy",
         code=module_files("supervision.presence"),
     output:
-        CLUSTERS / "k2_presence.csv",
+        labels_csv=CLUSTERS / "k2_presence.csv",
     log:
         LOGS / "label_presence/{dataset}-{protocol}.log",
     benchmark:
@@ -78,13 +78,13 @@ rule label_presence:
 rule embed_lesions:
     """Take what a trained network sees of each sample as the sample's embedding."""
     input:
-        model=jobs.embedding_file("model.safetensors"),
-        run=jobs.embedding_file("run.json"),
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
+        model_safetensors=jobs.embedding_file("model.safetensors"),
+        run_json=jobs.embedding_file("run.json"),
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
         code=module_files("prediction.embeddings"),
     output:
-        CLUSTERS / "embeddings.npy",
+        embeddings_npy=CLUSTERS / "embeddings.npy",
     log:
         LOGS / "embed_lesions/{dataset}-{protocol}.log",
     benchmark:
@@ -102,11 +102,11 @@ rule embed_lesions:
 rule cluster_embeddings:
     """Cluster the samples by their embeddings."""
     input:
-        samples=PATCHES / "samples.csv",
-        embeddings=CLUSTERS / "embeddings.npy",
+        samples_csv=PATCHES / "samples.csv",
+        embeddings_npy=CLUSTERS / "embeddings.npy",
         code=module_files("prediction.embeddings"),
     output:
-        CLUSTERS / "k{k}_embedding.csv",
+        clusters_csv=CLUSTERS / "k{k}_embedding.csv",
     log:
         LOGS / "cluster_embeddings/{dataset}-{protocol}-k{k}.log",
     benchmark:

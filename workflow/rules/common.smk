@@ -41,6 +41,9 @@ def shipped_file(path):
     return path_from_here(Path(workflow.basedir) / path, workflow.basedir)
 
 
+drawn_targets = [
+    TARGETS / f"{name}.npy" for name in ("ellipse", "grabcut_rect", "grabcut_trimap")
+]
 PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
 
 
@@ -61,12 +64,13 @@ def code_with_network(module):
     return lambda wildcards: module_files(module, jobs.network_module(wildcards))
 
 
-def files_of_item(name, trained=False):
-    """Input function: one file of each run of the rule's item, or of those that are trained."""
+def files_of_item(*names, trained=False):
+    """Input function: files of each run of the rule's item, or of those that are trained."""
 
     def files(wildcards):
         runs = study.runs(wildcards.item)
-        return layout.run_files(name, study.trained(runs) if trained else runs)
+        runs = study.trained(runs) if trained else runs
+        return [file for name in names for file in layout.run_files(name, runs)]
 
     return files
 
@@ -74,6 +78,45 @@ def files_of_item(name, trained=False):
 def of_item(key):
     """What the configuration says of the rule's item."""
     return lambda wildcards: study.item(wildcards.item)[key]
+
+
+def described_runs(trained=False, **files):
+    """Runs of the rule's item, or those that are trained, each with some of its files."""
+
+    def runs(wildcards):
+        all_runs = study.runs(wildcards.item)
+        return study.described(
+            study.trained(all_runs) if trained else all_runs, **files
+        )
+
+    return runs
+
+
+def undefined_policies(wildcards):
+    """What an empty prediction counts as, by protocol of the rule's item."""
+    return study.undefined_policies(study.runs(wildcards.item))
+
+
+def drawn_files(*names):
+    """Input function: files of the runs whose contours are drawn."""
+    return lambda wildcards: [
+        file
+        for name in names
+        for file in layout.run_files(name, study.drawn_runs(wildcards))
+    ]
+
+
+def accounts_of(blocks):
+    """What became of the samples of some datasets under some protocols."""
+    return [
+        str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
+        for dataset, protocol in blocks
+    ]
+
+
+def block_title(wildcards):
+    """Title of a figure of one dataset under one protocol."""
+    return f"{wildcards.dataset}, protocol {wildcards.protocol}"
 
 
 def downloads(wildcards):

@@ -30,7 +30,7 @@ rule download_file:
     input:
         manifest=sources.phantom_manifest,
     output:
-        SOURCE / "archives/{file}",
+        destination=SOURCE / "archives/{file}",
     log:
         LOGS / "download_file/{dataset}-{source}-{file}.log",
     benchmark:
@@ -51,10 +51,10 @@ rule fetch_slices:
     """Fetch one archive of DeepLesion, keep the slices that its lesions need, and delete it."""
     input:
         manifest=sources.phantom_manifest,
-        table=SOURCE / "archives/DL_info.csv",
+        table_csv=SOURCE / "archives/DL_info.csv",
         code=module_files("data.loaders.deeplesion_table"),
     output:
-        directory(SOURCE / "extracted/{file}"),
+        folder=directory(SOURCE / "extracted/{file}"),
     log:
         LOGS / "fetch_slices/{dataset}-{source}-{file}.log",
     benchmark:
@@ -77,9 +77,9 @@ rule fetch_slices:
 rule extract_archive:
     """Unpack one archive."""
     input:
-        SOURCE / "archives/{file}",
+        archive=SOURCE / "archives/{file}",
     output:
-        directory(SOURCE / "extracted/{file}"),
+        destination=directory(SOURCE / "extracted/{file}"),
     log:
         LOGS / "extract_archive/{dataset}-{source}-{file}.log",
     benchmark:

@@ -4,14 +4,14 @@
 rule score_predictions:
     """Score every test sample of one run."""
     input:
-        predictions=RUN / "predictions.npy",
-        ids=RUN / "predictions.csv",
-        reference=jobs.reference,
-        reference_ids=jobs.reference_ids,
-        samples=PATCHES / "samples.csv",
+        predictions_npy=RUN / "predictions.npy",
+        predictions_csv=RUN / "predictions.csv",
+        reference_npy=jobs.reference,
+        reference_ids_csv=jobs.reference_ids,
+        samples_csv=PATCHES / "samples.csv",
         code=module_files("scoring.score"),
     output:
-        scores=RUN / "scores.csv",
+        scores_csv=RUN / "scores.csv",
     log:
         LOGS / "score_predictions/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
@@ -29,23 +29,13 @@ rule score_predictions:
 rule tabulate_scores:
     """Make a table of arms, beside the published numbers."""
     input:
-        scores=files_of_item("scores.csv"),
-        published=PUBLISHED_NUMBERS,
+        scores_csvs=files_of_item("scores.csv"),
+        published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "scores"),
         code=module_files("report.tables.scores"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/scores.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/scores.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "scores"),
+        table_html=table("{item}.html", "scores"),
     log:
         LOGS / "tabulate_scores/{item}.log",
     benchmark:
@@ -76,22 +66,16 @@ rule tabulate_scores:
 rule tabulate_definitions:
     """Score the runs of Table 1 as the paper, its code and textbooks define its metrics."""
     input:
-        scores=layout.run_files("scores.csv", study.main_runs),
-        published=PUBLISHED_NUMBERS,
+        scores_csvs=layout.run_files("scores.csv", study.main_runs),
+        published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "definitions"),
         code=module_files("report.tables.definitions"),
     output:
-        csv=report(
-            RESULTS / "tables/definitions.csv",
-            caption="../report/definitions.rst",
-            category="Tables",
-            labels={"item": "Table 1 under three definitions", "format": "CSV"},
+        table_csv=table(
+            "definitions.csv", "definitions", "Table 1 under three definitions"
         ),
-        html=report(
-            RESULTS / "tables/definitions.html",
-            caption="../report/definitions.rst",
-            category="Tables",
-            labels={"item": "Table 1 under three definitions", "format": "page"},
+        table_html=table(
+            "definitions.html", "definitions", "Table 1 under three definitions"
         ),
     log:
         LOGS / "tabulate_definitions.log",
@@ -113,24 +97,13 @@ rule tabulate_definitions:
 rule tabulate_cost:
     """Say what training takes, beside the published hours."""
     input:
-        scores=files_of_item("scores.csv", trained=True),
-        runs=files_of_item("run.json", trained=True),
-        published=PUBLISHED_NUMBERS,
+        files=files_of_item("scores.csv", "run.json", trained=True),
+        published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "costs"),
         code=module_files("report.tables.cost"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/cost.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/cost.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "cost"),
+        table_html=table("{item}.html", "cost"),
     log:
         LOGS / "tabulate_cost/{item}.log",
     benchmark:
@@ -143,11 +116,7 @@ rule tabulate_cost:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: study.described(
-            study.trained(study.runs(wildcards.item)),
-            scores="scores.csv",
-            run="run.json",
-        ),
+        runs=described_runs(scores="scores.csv", run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
@@ -157,23 +126,13 @@ rule tabulate_cost:
 rule tabulate_parameters:
     """Say how many parameters each network has, beside the published numbers."""
     input:
-        runs=files_of_item("run.json", trained=True),
-        published=PUBLISHED_NUMBERS,
+        files=files_of_item("run.json", trained=True),
+        published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "parameters"),
         code=module_files("report.tables.parameters"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/parameters.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/parameters.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "parameters"),
+        table_html=table("{item}.html", "parameters"),
     log:
         LOGS / "tabulate_parameters/{item}.log",
     benchmark:
@@ -186,9 +145,7 @@ rule tabulate_parameters:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
-        runs=lambda wildcards: study.described(
-            study.trained(study.runs(wildcards.item)), run="run.json"
-        ),
+        runs=described_runs(run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
@@ -198,23 +155,13 @@ rule tabulate_parameters:
 rule tabulate_accuracy:
     """Say how well the second task is learned, beside the published numbers."""
     input:
-        accuracies=files_of_item("accuracy.json", trained=True),
-        published=PUBLISHED_NUMBERS,
+        files=files_of_item("accuracy.json", trained=True),
+        published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "accuracy"),
         code=module_files("report.tables.accuracy"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/accuracy.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/accuracy.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "accuracy"),
+        table_html=table("{item}.html", "accuracy"),
     log:
         LOGS / "tabulate_accuracy/{item}.log",
     benchmark:
@@ -227,9 +174,7 @@ rule tabulate_accuracy:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: study.described(
-            study.trained(study.runs(wildcards.item)), accuracy="accuracy.json"
-        ),
+        runs=described_runs(accuracy="accuracy.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
@@ -239,13 +184,11 @@ rule tabulate_accuracy:
 rule tabulate_sweep:
     """Tabulate test and validation Dice against a setting that is swept."""
     input:
-        scores=files_of_item("scores.csv"),
-        histories=files_of_item("history.csv"),
-        runs=files_of_item("run.json"),
-        published=PUBLISHED_NUMBERS,
+        files=files_of_item("scores.csv", "history.csv", "run.json"),
+        published_yaml=PUBLISHED_NUMBERS,
         code=module_files("report.tables.sweep"),
     output:
-        RESULTS / "tables/{item}.csv",
+        table_csv=RESULTS / "tables/{item}.csv",
     log:
         LOGS / "tabulate_sweep/{item}.log",
     benchmark:
@@ -258,15 +201,10 @@ rule tabulate_sweep:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: study.described(
-            study.runs(wildcards.item),
-            scores="scores.csv",
-            history="history.csv",
-            run="run.json",
-        ),
+        runs=described_runs(scores="scores.csv", history="history.csv", run="run.json"),
         points=lambda wildcards: study.sweep_points(wildcards.item),
         over=of_item("over"),
-        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
+        undefined=undefined_policies,
         published_datasets=study.published_names("datasets"),
     script:
         "../scripts/tabulate_sweep.py"
@@ -275,22 +213,12 @@ rule tabulate_sweep:
 rule tabulate_attribution:
     """Say what each defect does alone."""
     input:
-        scores=files_of_item("scores.csv"),
+        files=files_of_item("scores.csv"),
         templates=templates("base", "attribution"),
         code=module_files("report.tables.attribution"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/attribution.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/attribution.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "attribution"),
+        table_html=table("{item}.html", "attribution"),
     log:
         LOGS / "tabulate_attribution/{item}.log",
     benchmark:
@@ -303,13 +231,11 @@ rule tabulate_attribution:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: study.described(
-            study.runs(wildcards.item), scores="scores.csv"
-        ),
+        runs=described_runs(scores="scores.csv"),
         flips=lambda wildcards: study.flips(wildcards.item),
         arms=of_item("arms"),
         baseline=of_item("baseline"),
-        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
+        undefined=undefined_policies,
         title=of_item("title"),
     script:
         "../scripts/tabulate_attribution.py"
@@ -318,15 +244,15 @@ rule tabulate_attribution:
 rule describe_samples:
     """Measure what may make a test image hard."""
     input:
-        images=PATCHES / "images.npy",
-        reference=jobs.reference,
-        reference_ids=jobs.reference_ids,
-        ellipse=TARGETS / "ellipse.npy",
-        ellipse_ids=TARGETS / "ellipses.csv",
-        samples=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        reference_npy=jobs.reference,
+        reference_ids_csv=jobs.reference_ids,
+        ellipse_npy=TARGETS / "ellipse.npy",
+        ellipse_ids_csv=TARGETS / "ellipses.csv",
+        samples_csv=PATCHES / "samples.csv",
         code=module_files("report.tables.gap"),
     output:
-        STAGE / "traits.csv",
+        traits_csv=STAGE / "traits.csv",
     log:
         LOGS / "describe_samples/{dataset}-{protocol}.log",
     benchmark:
@@ -343,26 +269,16 @@ rule describe_samples:
 rule tabulate_gap:
     """Say what arms lack against others, and on which images."""
     input:
-        scores=files_of_item("scores.csv"),
-        traits=lambda wildcards: [
+        files=files_of_item("scores.csv"),
+        more_files=lambda wildcards: [
             traits["traits"] for traits in study.traits(wildcards.item)
         ],
         templates=templates("base", "gap"),
         code=module_files("report.tables.gap"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/gap.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        samples=RESULTS / "tables/{item}.samples.csv",
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/gap.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "gap"),
+        samples_csv=RESULTS / "tables/{item}.samples.csv",
+        table_html=table("{item}.html", "gap"),
     log:
         LOGS / "tabulate_gap/{item}.log",
     benchmark:
@@ -375,13 +291,11 @@ rule tabulate_gap:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: study.described(
-            study.runs(wildcards.item), scores="scores.csv"
-        ),
+        runs=described_runs(scores="scores.csv"),
         traits=lambda wildcards: study.traits(wildcards.item),
         arms=of_item("arms"),
         against=of_item("against"),
-        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
+        undefined=undefined_policies,
         title=of_item("title"),
     script:
         "../scripts/tabulate_gap.py"
@@ -390,22 +304,16 @@ rule tabulate_gap:
 rule tabulate_mark_agreement:
     """Compare the masks of test images with the marks of their lesions."""
     input:
-        predictions=files_of_item("predictions.npy"),
-        ids=files_of_item("predictions.csv"),
-        blocks=lambda wildcards: [
+        files=files_of_item("predictions.npy", "predictions.csv"),
+        more_files=lambda wildcards: [
             block[file]
             for block in study.marked_blocks(wildcards.item)
             for file in ("samples", "ellipses")
         ],
         code=module_files("report.tables.mark_agreement"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/mark_agreement.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        masks=RESULTS / "tables/{item}.masks.csv",
+        table_csv=table("{item}.csv", "mark_agreement"),
+        masks_csv=RESULTS / "tables/{item}.masks.csv",
     log:
         LOGS / "tabulate_mark_agreement/{item}.log",
     benchmark:
@@ -427,11 +335,11 @@ rule tabulate_mark_agreement:
 rule write_mark_agreement:
     """Say what can be known of masks without a dense one, and what cannot."""
     input:
-        table=RESULTS / "tables/{item}.csv",
-        figures=lambda wildcards: [
+        table_csv=RESULTS / "tables/{item}.csv",
+        files=lambda wildcards: [
             figure["figure"] for figure in study.figures(wildcards.item)
         ],
-        recoveries=lambda wildcards: [
+        more_files=lambda wildcards: [
             recovery[file]
             for recovery in study.recoveries(wildcards.item)
             for file in ("recovery", "choice")
@@ -439,13 +347,8 @@ rule write_mark_agreement:
         templates=templates("base", "mark_agreement"),
         code=module_files("report.tables.mark_agreement_page"),
     output:
-        recovery=RESULTS / "tables/{item}.recovery.csv",
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/mark_agreement.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        recovery_csv=RESULTS / "tables/{item}.recovery.csv",
+        page_html=table("{item}.html", "mark_agreement"),
     log:
         LOGS / "write_mark_agreement/{item}.log",
     benchmark:
@@ -470,22 +373,12 @@ rule write_mark_agreement:
 rule tabulate_policies:
     """Say how far a table depends on what empty masks count as."""
     input:
-        scores=files_of_item("scores.csv"),
+        files=files_of_item("scores.csv"),
         templates=templates("base", "policies"),
         code=module_files("report.tables.policies"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/policies.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/policies.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "policies"),
+        table_html=table("{item}.html", "policies"),
     log:
         LOGS / "tabulate_policies/{item}.log",
     benchmark:
@@ -498,9 +391,7 @@ rule tabulate_policies:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: study.described(
-            study.runs(wildcards.item), scores="scores.csv"
-        ),
+        runs=described_runs(scores="scores.csv"),
         baseline=of_item("baseline"),
         title=of_item("title"),
     script:
@@ -510,23 +401,13 @@ rule tabulate_policies:
 rule tabulate_answers:
     """Put several papers' answers side by side."""
     input:
-        scores=files_of_item("scores.csv"),
-        published=PUBLISHED_NUMBERS,
+        files=files_of_item("scores.csv"),
+        published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "answers"),
         code=module_files("report.tables.answers"),
     output:
-        csv=report(
-            RESULTS / "tables/{item}.csv",
-            caption="../report/answers.rst",
-            category="Overview",
-            labels={"item": "{item}", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/{item}.html",
-            caption="../report/answers.rst",
-            category="Overview",
-            labels={"item": "{item}", "format": "page"},
-        ),
+        table_csv=table("{item}.csv", "answers", category="Overview"),
+        table_html=table("{item}.html", "answers", category="Overview"),
     log:
         LOGS / "tabulate_answers/{item}.log",
     benchmark:
@@ -539,38 +420,31 @@ rule tabulate_answers:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        runs=lambda wildcards: study.described(
-            study.runs(wildcards.item), scores="scores.csv"
-        ),
+        runs=described_runs(scores="scores.csv"),
         pairs=lambda wildcards: study.answered_pairs(wildcards.item),
-        undefined=lambda wildcards: study.undefined_policies(study.runs(wildcards.item)),
+        undefined=undefined_policies,
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
     script:
         "../scripts/tabulate_answers.py"
 
 
+judged_trainings = study.trained(study.judged_runs)
+
+
 rule tabulate_verdicts:
     """Judge the paper's claims."""
     input:
-        scores=layout.run_files("scores.csv", study.judged_runs),
-        runs=layout.run_files("run.json", study.trained(study.judged_runs)),
-        published=PUBLISHED_NUMBERS,
+        files=[
+            *layout.run_files("scores.csv", study.judged_runs),
+            *layout.run_files("run.json", judged_trainings),
+        ],
+        published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "verdicts"),
         code=module_files("report.tables.verdicts"),
     output:
-        csv=report(
-            RESULTS / "tables/verdicts.csv",
-            caption="../report/verdicts.rst",
-            category="Overview",
-            labels={"item": "verdicts", "format": "CSV"},
-        ),
-        html=report(
-            RESULTS / "tables/verdicts.html",
-            caption="../report/verdicts.rst",
-            category="Overview",
-            labels={"item": "verdicts", "format": "page"},
-        ),
+        table_csv=table("verdicts.csv", "verdicts", "verdicts", "Overview"),
+        table_html=table("verdicts.html", "verdicts", "verdicts", "Overview"),
     log:
         LOGS / "tabulate_verdicts.log",
     benchmark:
@@ -581,15 +455,13 @@ rule tabulate_verdicts:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        untrained=study.described(
-            [
-                run
-                for run in study.judged_runs
-                if run not in study.trained(study.judged_runs)
-            ],
-            scores="scores.csv",
-        ),
-        trained=[study.judged_training(run) for run in study.trained(study.judged_runs)],
+        runs=[
+            *study.described(
+                [run for run in study.judged_runs if run not in judged_trainings],
+                scores="scores.csv",
+            ),
+            *(study.judged_training(run) for run in judged_trainings),
+        ],
         published_datasets=study.published_names("datasets"),
         protocols=study.judging_choices(study.judged_runs),
     script:
@@ -599,17 +471,14 @@ rule tabulate_verdicts:
 rule write_overview:
     """Say what was run, on what, with what, and what follows."""
     input:
-        runs=layout.run_files("run.json", study.all_trainings),
-        patches=[
-            str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
-            for dataset, protocol in study.main_blocks
-        ],
-        table1=RESULTS / f"tables/{study.main_item}.csv",
-        verdicts=RESULTS / "tables/verdicts.csv",
+        files=layout.run_files("run.json", study.all_trainings),
+        more_files=accounts_of(study.main_blocks),
+        table1_csv=RESULTS / f"tables/{study.main_item}.csv",
+        verdicts_csv=RESULTS / "tables/verdicts.csv",
         templates=templates("base", "overview"),
         code=module_files("report.tables.overview"),
     output:
-        report(
+        page_html=report(
             RESULTS / "overview.html",
             caption="../report/study.rst",
             category="Overview",

@@ -5,15 +5,15 @@ rule make_patches:
     """Make the patches of one dataset under one protocol."""
     input:
         folders=sources.unpacked,
-        table=sources.table,
+        table_csv=sources.table,
         code=lambda wildcards: module_files(
             f"data.loaders.{sources.loader(wildcards.dataset)}"
         ),
     output:
-        images=PATCHES / "images.npy",
-        reference=PATCHES / "reference.npy",
-        samples=PATCHES / "samples.csv",
-        patches=PATCHES / "patches.json",
+        images_npy=PATCHES / "images.npy",
+        reference_npy=PATCHES / "reference.npy",
+        samples_csv=PATCHES / "samples.csv",
+        patches_json=PATCHES / "patches.json",
     log:
         LOGS / "make_patches/{dataset}-{protocol}.log",
     benchmark:

@@ -4,14 +4,11 @@
 rule tabulate_samples:
     """Say what became of each dataset's samples under each protocol."""
     input:
-        patches=[
-            str(PATCHES / "patches.json").format(dataset=dataset, protocol=protocol)
-            for dataset, protocol in study.shown_blocks
-        ],
+        files=accounts_of(study.shown_blocks),
         templates=templates("base", "samples"),
         code=module_files("report.tables.samples"),
     output:
-        html=report(
+        page_html=report(
             RESULTS / "tables/samples.html",
             caption="../report/samples.rst",
             category="Data",
@@ -35,22 +32,14 @@ rule tabulate_samples:
 rule plot_training_curves:
     """Plot losses and validation Dice of every arm and seed."""
     input:
-        histories=lambda wildcards: layout.run_files(
+        files=lambda wildcards: layout.run_files(
             "history.csv", study.main_trainings(wildcards)
         ),
         code=module_files("report.figures.arms"),
     output:
-        svg=report(
-            RESULTS / "figures/training_curves.{dataset}.{protocol}.svg",
-            caption="../report/training_curves.rst",
-            category="Training",
-            labels={
-                "dataset": "{dataset}",
-                "protocol": "{protocol}",
-                "item": "training curves",
-            },
+        figures=block_figure(
+            "training_curves", "Training", "training curves", ("svg", "png")
         ),
-        png=RESULTS / "figures/training_curves.{dataset}.{protocol}.png",
     log:
         LOGS / "plot_training_curves/{dataset}-{protocol}.log",
     benchmark:
@@ -61,6 +50,7 @@ rule plot_training_curves:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        title=block_title,
         all_arms=list(config["arms"]),
         runs=lambda wildcards: study.described(
             study.main_trainings(wildcards), history="history.csv"
@@ -72,27 +62,15 @@ rule plot_training_curves:
 rule plot_contours:
     """Draw reference, ellipse and every arm's contour over test images."""
     input:
-        images=PATCHES / "images.npy",
-        reference=jobs.reference,
-        reference_ids=jobs.reference_ids,
-        samples=PATCHES / "samples.csv",
-        predictions=lambda wildcards: layout.run_files(
-            "predictions.npy", study.drawn_runs(wildcards)
-        ),
-        scores=lambda wildcards: layout.run_files(
-            "scores.csv", study.drawn_runs(wildcards)
-        ),
+        images_npy=PATCHES / "images.npy",
+        reference_npy=jobs.reference,
+        reference_ids_csv=jobs.reference_ids,
+        samples_csv=PATCHES / "samples.csv",
+        files=drawn_files("predictions.npy", "predictions.csv", "scores.csv"),
         code=module_files("report.figures.arms"),
     output:
-        png=report(
-            RESULTS / "figures/contours.{dataset}.{protocol}.png",
-            caption="../report/contours.rst",
-            category="Predictions",
-            labels={
-                "dataset": "{dataset}",
-                "protocol": "{protocol}",
-                "item": "contours on test images",
-            },
+        figures=block_figure(
+            "contours", "Predictions", "contours on test images", ("png",)
         ),
     log:
         LOGS / "plot_contours/{dataset}-{protocol}.log",
@@ -104,6 +82,7 @@ rule plot_contours:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        title=block_title,
         all_arms=list(config["arms"]),
         reference_name=lambda wildcards: (
             "reference" if jobs.has_dense_masks(wildcards.dataset) else "GrabCut mask"
@@ -124,19 +103,14 @@ rule plot_contours:
 rule plot_mark_agreement:
     """Draw test images with the mark, its ellipse and the contour of each arm's mask."""
     input:
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
-        ellipses=TARGETS / "ellipses.csv",
-        predictions=lambda wildcards: layout.run_files(
-            "predictions.npy", study.drawn_runs(wildcards)
-        ),
-        ids=lambda wildcards: layout.run_files(
-            "predictions.csv", study.drawn_runs(wildcards)
-        ),
-        masks=RESULTS / "tables/{item}.masks.csv",
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        files=drawn_files("predictions.npy", "predictions.csv"),
+        masks_csv=RESULTS / "tables/{item}.masks.csv",
         code=module_files("report.figures.mark_agreement"),
     output:
-        png=RESULTS / "figures/{item}.{dataset}.{protocol}.png",  # the item's page holds it
+        figures=[RESULTS / "figures/{item}.{dataset}.{protocol}.png"],  # on the item's page
     log:
         LOGS / "plot_mark_agreement/{item}-{dataset}-{protocol}.log",
     benchmark:
@@ -149,6 +123,7 @@ rule plot_mark_agreement:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        title=block_title,
         arms=lambda wildcards: study.described(
             study.drawn_runs(wildcards),
             predictions="predictions.npy",
@@ -165,15 +140,15 @@ rule plot_mark_agreement:
 rule draw_warps:
     """Draw what a network that sees the mark is trained on."""
     input:
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
-        target=jobs.target,
-        target_ids=jobs.target_ids,
-        ellipses=jobs.training_prompts,
-        warp=jobs.warp,
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        target_npy=jobs.target,
+        target_ids_csv=jobs.target_ids,
+        ellipses_csv=jobs.training_prompts,
+        warp_json=jobs.warp,
         code=module_files("report.figures.warps"),
     output:
-        figure=report(
+        figure_png=report(
             RESULTS / "figures/warps.{dataset}.{protocol}.{arm}.png",
             caption="../report/warps.rst",
             category="Training",
@@ -204,26 +179,14 @@ rule draw_warps:
 rule plot_supervision:
     """Draw samples with their mark, each target and the reference."""
     input:
-        images=PATCHES / "images.npy",
-        reference=jobs.dense_reference,
-        samples=PATCHES / "samples.csv",
-        ellipse=TARGETS / "ellipse.npy",
-        rect=TARGETS / "grabcut_rect.npy",
-        trimap=TARGETS / "grabcut_trimap.npy",
-        target_ids=TARGETS / "ellipses.csv",
+        images_npy=PATCHES / "images.npy",
+        reference_npy=jobs.dense_reference,
+        samples_csv=PATCHES / "samples.csv",
+        target_npys=drawn_targets,
+        target_ids_csv=TARGETS / "ellipses.csv",
         code=module_files("report.figures.supervision"),
     output:
-        report(
-            RESULTS / "figures/supervision.{dataset}.{protocol}.png",
-            caption="../report/supervision.rst",
-            category="Supervision",
-            labels={
-                "dataset": "{dataset}",
-                "protocol": "{protocol}",
-                "item": "targets side by side",
-            },
-        ),
-        RESULTS / "figures/supervision.{dataset}.{protocol}.svg",
+        figures=block_figure("supervision", "Supervision", "targets side by side"),
     log:
         LOGS / "plot_supervision/{dataset}-{protocol}.log",
     benchmark:
@@ -234,6 +197,7 @@ rule plot_supervision:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        title=block_title,
         channel_order=jobs.channel_order,
         num_images=config["figures"]["supervision_images"],
     script:
@@ -243,23 +207,13 @@ rule plot_supervision:
 rule plot_clusters:
     """Draw the largest clusters with their ellipses."""
     input:
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
-        ellipses=TARGETS / "ellipses.csv",
-        clusters=lambda wildcards: CLUSTERS / f"k{jobs.chosen_k(wildcards)}.csv",
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        clusters_csv=lambda wildcards: CLUSTERS / f"k{jobs.chosen_k(wildcards)}.csv",
         code=module_files("report.figures.supervision"),
     output:
-        report(
-            RESULTS / "figures/clusters.{dataset}.{protocol}.png",
-            caption="../report/clusters.rst",
-            category="Supervision",
-            labels={
-                "dataset": "{dataset}",
-                "protocol": "{protocol}",
-                "item": "clusters (Figure 3)",
-            },
-        ),
-        RESULTS / "figures/clusters.{dataset}.{protocol}.svg",
+        figures=block_figure("clusters", "Supervision", "clusters (Figure 3)"),
     log:
         LOGS / "plot_clusters/{dataset}-{protocol}.log",
     benchmark:
@@ -270,6 +224,7 @@ rule plot_clusters:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        title=block_title,
         channel_order=jobs.channel_order,
         num_rows=config["figures"]["cluster_rows"],
     script:
@@ -279,23 +234,13 @@ rule plot_clusters:
 rule plot_k_sweep:
     """Plot the quality of the clusters against K."""
     input:
-        quality=lambda wildcards: [
+        quality_jsons=lambda wildcards: [
             CLUSTERS / f"k{k}.json"
             for k in config["datasets"][wildcards.dataset]["k_sweep"]
         ],
         code=module_files("report.figures.supervision"),
     output:
-        report(
-            RESULTS / "figures/k_sweep.{dataset}.{protocol}.png",
-            caption="../report/k_sweep.rst",
-            category="Supervision",
-            labels={
-                "dataset": "{dataset}",
-                "protocol": "{protocol}",
-                "item": "sweep over K",
-            },
-        ),
-        RESULTS / "figures/k_sweep.{dataset}.{protocol}.svg",
+        figures=block_figure("k_sweep", "Supervision", "sweep over K"),
     log:
         LOGS / "plot_k_sweep/{dataset}-{protocol}.log",
     benchmark:
@@ -306,6 +251,7 @@ rule plot_k_sweep:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        title=block_title,
         chosen_k=lambda wildcards: jobs.chosen_k(wildcards),
     script:
         "../scripts/plot_k_sweep.py"
@@ -314,20 +260,10 @@ rule plot_k_sweep:
 rule plot_angles:
     """Plot the angles of the marks, and what each feature of the clusters weighs."""
     input:
-        ellipses=TARGETS / "ellipses.csv",
+        ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("report.figures.supervision"),
     output:
-        report(
-            RESULTS / "figures/angles.{dataset}.{protocol}.png",
-            caption="../report/angles.rst",
-            category="Supervision",
-            labels={
-                "dataset": "{dataset}",
-                "protocol": "{protocol}",
-                "item": "angles of the marks",
-            },
-        ),
-        RESULTS / "figures/angles.{dataset}.{protocol}.svg",
+        figures=block_figure("angles", "Supervision", "angles of the marks"),
     log:
         LOGS / "plot_angles/{dataset}-{protocol}.log",
     benchmark:
@@ -337,6 +273,8 @@ rule plot_angles:
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
+    params:
+        title=block_title,
     script:
         "../scripts/plot_angles.py"
 
@@ -344,16 +282,10 @@ rule plot_angles:
 rule plot_sweep:
     """Plot test and validation Dice against a setting that is swept."""
     input:
-        table=RESULTS / "tables/{item}.csv",
+        table_csv=RESULTS / "tables/{item}.csv",
         code=module_files("report.figures.sweep"),
     output:
-        svg=report(
-            RESULTS / "figures/{item}.svg",
-            caption="../report/sweep.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "figure"},
-        ),
-        png=RESULTS / "figures/{item}.png",
+        figures=item_figure("sweep"),
     log:
         LOGS / "plot_sweep/{item}.log",
     benchmark:
@@ -376,16 +308,10 @@ rule plot_sweep:
 rule plot_cost:
     """Plot Dice against the hours of training."""
     input:
-        table=RESULTS / "tables/{item}.csv",
+        table_csv=RESULTS / "tables/{item}.csv",
         code=module_files("report.figures.arms"),
     output:
-        svg=report(
-            RESULTS / "figures/{item}.svg",
-            caption="../report/cost_figure.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "figure"},
-        ),
-        png=RESULTS / "figures/{item}.png",
+        figures=item_figure("cost_figure"),
     log:
         LOGS / "plot_cost/{item}.log",
     benchmark:
@@ -407,17 +333,11 @@ rule plot_cost:
 rule plot_gap:
     """Plot what arms lack against others."""
     input:
-        table=RESULTS / "tables/{item}.csv",
-        samples=RESULTS / "tables/{item}.samples.csv",
+        table_csv=RESULTS / "tables/{item}.csv",
+        samples_csv=RESULTS / "tables/{item}.samples.csv",
         code=module_files("report.figures.gap"),
     output:
-        svg=report(
-            RESULTS / "figures/{item}.svg",
-            caption="../report/gap.rst",
-            category="Tables",
-            labels={"item": "{item}", "format": "figure"},
-        ),
-        png=RESULTS / "figures/{item}.png",
+        figures=item_figure("gap"),
     log:
         LOGS / "plot_gap/{item}.log",
     benchmark:
@@ -438,7 +358,7 @@ rule plot_gap:
 rule tabulate_agreement:
     """Say how well each supervision agrees with the dense references."""
     input:
-        agreements=[
+        agreement_csvs=[
             str(TARGETS / "agreement.csv").format(dataset=dataset, protocol=protocol)
             for dataset, protocol in study.main_blocks
             if jobs.has_dense_masks(dataset)
@@ -446,8 +366,8 @@ rule tabulate_agreement:
         templates=templates("base", "agreement"),
         code=module_files("report.tables.agreement"),
     output:
-        csv=RESULTS / "tables/agreement.csv",
-        html=report(
+        table_csv=RESULTS / "tables/agreement.csv",
+        page_html=report(
             RESULTS / "tables/agreement.html",
             caption="../report/agreement.rst",
             category="Supervision",

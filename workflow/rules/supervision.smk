@@ -4,12 +4,12 @@
 rule draw_ellipses:
     """Draw the ellipse of each sample's RECIST mark."""
     input:
-        samples=PATCHES / "samples.csv",
-        images=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
         code=module_files("supervision.ellipses"),
     output:
-        ellipses=TARGETS / "ellipses.csv",
-        target=TARGETS / "ellipse.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        target_npy=TARGETS / "ellipse.npy",
     log:
         LOGS / "draw_ellipses/{dataset}-{protocol}.log",
     benchmark:
@@ -29,12 +29,12 @@ rule draw_ellipses:
 rule draw_fixed_ellipse:
     """Draw the training marks' mean ellipse in the centre of every sample."""
     input:
-        samples=PATCHES / "samples.csv",
-        images=PATCHES / "images.npy",
-        ellipses=TARGETS / "ellipses.csv",
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("supervision.ellipses"),
     output:
-        target=TARGETS / "fixed_ellipse.npy",
+        target_npy=TARGETS / "fixed_ellipse.npy",
     log:
         LOGS / "draw_fixed_ellipse/{dataset}-{protocol}.log",
     benchmark:
@@ -51,11 +51,11 @@ rule draw_fixed_ellipse:
 rule draw_soft_ellipses:
     """Draw the ellipses with soft edges."""
     input:
-        images=PATCHES / "images.npy",
-        ellipses=TARGETS / "ellipses.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("supervision.ellipses"),
     output:
-        target=TARGETS / "ellipse_soft.npy",
+        target_npy=TARGETS / "ellipse_soft.npy",
     log:
         LOGS / "draw_soft_ellipses/{dataset}-{protocol}.log",
     benchmark:
@@ -72,13 +72,13 @@ rule draw_soft_ellipses:
 rule draw_grabcut:
     """Segment each sample by GrabCut, starting from its ellipse."""
     input:
-        samples=PATCHES / "samples.csv",
-        images=PATCHES / "images.npy",
-        ellipses=TARGETS / "ellipses.csv",
-        ellipse=TARGETS / "ellipse.npy",
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        ellipse_npy=TARGETS / "ellipse.npy",
         code=module_files("supervision.grabcut"),
     output:
-        target=TARGETS / "grabcut_{init}.npy",
+        target_npy=TARGETS / "grabcut_{init}.npy",
     log:
         LOGS / "draw_grabcut/{dataset}-{protocol}-{init}.log",
     benchmark:
@@ -99,13 +99,13 @@ rule draw_grabcut:
 rule choose_prior_weight:
     """Choose the prior of the pseudo-masks by the training marks that it recovers."""
     input:
-        samples=PATCHES / "samples.csv",
-        images=PATCHES / "images.npy",
-        ellipses=TARGETS / "ellipses.csv",
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("selection.recovery"),
     output:
-        recovery=TARGETS / "refined_recovery.csv",
-        choice=TARGETS / "refined_choice.json",
+        recovery_csv=TARGETS / "refined_recovery.csv",
+        choice_json=TARGETS / "refined_choice.json",
     log:
         LOGS / "choose_prior_weight/{dataset}-{protocol}.log",
     benchmark:
@@ -128,13 +128,13 @@ rule choose_prior_weight:
 rule draw_refined:
     """Make each sample's pseudo-mask from its levels and its mark."""
     input:
-        samples=PATCHES / "samples.csv",
-        images=PATCHES / "images.npy",
-        ellipses=TARGETS / "ellipses.csv",
-        choice=TARGETS / "refined_choice.json",
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        choice_json=TARGETS / "refined_choice.json",
         code=module_files("supervision.pseudo_masks"),
     output:
-        target=TARGETS / "refined.npy",
+        target_npy=TARGETS / "refined.npy",
     log:
         LOGS / "draw_refined/{dataset}-{protocol}.log",
     benchmark:
@@ -155,12 +155,12 @@ rule draw_refined:
 rule draw_shrunken:
     """Draw each ellipse with the area that pseudo-masks have, on average."""
     input:
-        samples=PATCHES / "samples.csv",
-        ellipses=TARGETS / "ellipses.csv",
-        refined=TARGETS / "refined.npy",
+        samples_csv=PATCHES / "samples.csv",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        refined_npy=TARGETS / "refined.npy",
         code=module_files("supervision.perturbed"),
     output:
-        target=TARGETS / "shrunken.npy",
+        target_npy=TARGETS / "shrunken.npy",
     log:
         LOGS / "draw_shrunken/{dataset}-{protocol}.log",
     benchmark:
@@ -177,12 +177,12 @@ rule draw_shrunken:
 rule perturb_marks:
     """Perturb each sample's ellipse, as a mark less exactly made."""
     input:
-        images=PATCHES / "images.npy",
-        ellipses=TARGETS / "ellipses.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("supervision.perturbed"),
     output:
-        ellipses=TARGETS / "ellipses_{marks}.csv",
-        target=TARGETS / "ellipse_{marks}.npy",
+        perturbed_csv=TARGETS / "ellipses_{marks}.csv",
+        target_npy=TARGETS / "ellipse_{marks}.npy",
     log:
         LOGS / "perturb_marks/{dataset}-{protocol}-{marks}.log",
     benchmark:
@@ -203,15 +203,13 @@ rule perturb_marks:
 rule measure_agreement:
     """Compare the targets of a dataset with its dense reference."""
     input:
-        reference=PATCHES / "reference.npy",
-        samples=PATCHES / "samples.csv",
-        ellipse=TARGETS / "ellipse.npy",
-        rect=TARGETS / "grabcut_rect.npy",
-        trimap=TARGETS / "grabcut_trimap.npy",
-        target_ids=TARGETS / "ellipses.csv",
+        reference_npy=PATCHES / "reference.npy",
+        samples_csv=PATCHES / "samples.csv",
+        target_npys=drawn_targets,
+        target_ids_csv=TARGETS / "ellipses.csv",
         code=module_files("scoring.agreement"),
     output:
-        TARGETS / "agreement.csv",
+        agreement_csv=TARGETS / "agreement.csv",
     log:
         LOGS / "measure_agreement/{dataset}-{protocol}.log",
     benchmark:

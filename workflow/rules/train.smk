@@ -4,15 +4,15 @@
 rule choose_warp:
     """Choose how far an arm's images are warped, by the marks that short trainings recover."""
     input:
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
-        target=jobs.target,
-        target_ids=jobs.target_ids,
-        ellipses=jobs.training_prompts,
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        target_npy=jobs.target,
+        target_ids_csv=jobs.target_ids,
+        ellipses_csv=jobs.training_prompts,
         code=code_with_network("selection.warp_amplitude"),
     output:
-        recovery=STAGE / "warps/{arm}_recovery.csv",
-        choice=STAGE / "warps/{arm}.json",
+        recovery_csv=STAGE / "warps/{arm}_recovery.csv",
+        choice_json=STAGE / "warps/{arm}.json",
     log:
         LOGS / "choose_warp/{dataset}-{protocol}-{arm}.log",
     benchmark:
@@ -37,21 +37,21 @@ rule choose_warp:
 rule train_arm:
     """Train one arm with one seed."""
     input:
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
-        target=jobs.target,
-        target_ids=jobs.target_ids,
-        clusters=jobs.clusters,
-        weights=jobs.weights,
-        starts_from=jobs.starts_from,
-        ellipses=jobs.training_prompts,
-        warp=jobs.warp,
-        epochs_of=jobs.epochs_of,
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        target_npy=jobs.target,
+        target_ids_csv=jobs.target_ids,
+        clusters_csv=jobs.clusters,
+        weights_pth=jobs.weights,
+        start_safetensors=jobs.starts_from,
+        ellipses_csv=jobs.training_prompts,
+        warp_json=jobs.warp,
+        epochs_of_json=jobs.epochs_of,
         code=code_with_network("training.train"),
     output:
-        model=RUN / "model.safetensors",
-        history=RUN / "history.csv",
-        run=RUN / "run.json",
+        model_safetensors=RUN / "model.safetensors",
+        history_csv=RUN / "history.csv",
+        run_json=RUN / "run.json",
     log:
         LOGS / "train_arm/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
@@ -77,32 +77,34 @@ rule train_arm:
 
 use rule train_arm as train_arm_keeping_last with:
     output:
-        model=RUN / "model.safetensors",
-        history=RUN / "history.csv",
-        run=RUN / "run.json",
-        last=RUN / "last.safetensors",
+        model_safetensors=RUN / "model.safetensors",
+        history_csv=RUN / "history.csv",
+        run_json=RUN / "run.json",
+        last_safetensors=RUN / "last.safetensors",
     log:
         LOGS / "train_arm_keeping_last/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
         BENCHMARKS / "train_arm_keeping_last/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
         arm=jobs.arms_matching(arms.keeps_last),
+    params:
+        keep_last=True,
 
 
 rule predict_arm:
     """Predict the test split with a trained network."""
     input:
-        model=jobs.weights_file,
-        run=jobs.network_file("run.json"),
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
-        ellipses=jobs.partner_ellipses,
-        clusters=jobs.partner_clusters,
-        embeddings=jobs.partner_embeddings,
+        model_safetensors=jobs.weights_file,
+        run_json=jobs.network_file("run.json"),
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        ellipses_csv=jobs.partner_ellipses,
+        clusters_csv=jobs.partner_clusters,
+        embeddings_npy=jobs.partner_embeddings,
         code=code_with_network("prediction.predict"),
     output:
-        predictions=RUN / "predictions.npy",
-        ids=RUN / "predictions.csv",
+        predictions_npy=RUN / "predictions.npy",
+        predictions_csv=RUN / "predictions.csv",
     log:
         LOGS / "predict_arm/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
@@ -123,7 +125,7 @@ rule predict_arm:
         partner=jobs.partner,
         crf=None,
         gate=jobs.of_arm("gate"),
-        consistent=jobs.of_arm("consistent"),
+        consistent=lambda wildcards: bool(jobs.of_arm("consistent")(wildcards)),
     script:
         "../scripts/predict_arm.py"
 
@@ -138,24 +140,22 @@ use rule predict_arm as predict_arm_with_crf with:
     conda:
         "../../envs/crf.yaml"
     params:
-        encoding=jobs.switched("clusters", "encoding"),
-        partner=jobs.partner,
         crf=config["crf"],
         gate=None,
-        consistent=None,
+        consistent=False,
 
 
 rule measure_accuracy:
     """Measure how well a network learned the classes of its second task."""
     input:
-        model=RUN / "model.safetensors",
-        run=RUN / "run.json",
-        images=PATCHES / "images.npy",
-        samples=PATCHES / "samples.csv",
-        clusters=jobs.clusters,
+        model_safetensors=RUN / "model.safetensors",
+        run_json=RUN / "run.json",
+        images_npy=PATCHES / "images.npy",
+        samples_csv=PATCHES / "samples.csv",
+        clusters_csv=jobs.clusters,
         code=code_with_network("prediction.accuracy"),
     output:
-        RUN / "accuracy.json",
+        accuracy_json=RUN / "accuracy.json",
     log:
         LOGS / "measure_accuracy/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:
@@ -175,13 +175,13 @@ rule measure_accuracy:
 rule predict_target:
     """Take a target, such as the RECIST ellipse, as the prediction of the test split."""
     input:
-        target=jobs.target,
-        target_ids=jobs.target_ids,
-        samples=PATCHES / "samples.csv",
+        target_npy=jobs.target,
+        target_ids_csv=jobs.target_ids,
+        samples_csv=PATCHES / "samples.csv",
         code=module_files("prediction.files"),
     output:
-        predictions=RUN / "predictions.npy",
-        ids=RUN / "predictions.csv",
+        predictions_npy=RUN / "predictions.npy",
+        predictions_csv=RUN / "predictions.csv",
     log:
         LOGS / "predict_target/{dataset}-{protocol}-{arm}-{seed}.log",
     benchmark:

@@ -1,9 +1,7 @@
 """Fetch one file of a manifest and verify it."""
 
-from job import logged
+from job import run
 
-from weaklesion.download import fetch, row_of
+from weaklesion.data.raw_files import download_file
 
-with logged(snakemake.log[0]):
-    row = snakemake.params.row or row_of(snakemake.input.manifest, snakemake.wildcards.file)
-    fetch(row, snakemake.output[0])
+run(snakemake, download_file)

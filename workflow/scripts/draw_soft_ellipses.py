@@ -1,12 +1,7 @@
 """Draw the ellipses with soft edges."""
 
-from job import logged
+from job import run
 
 from weaklesion.supervision.ellipses import draw_soft_ellipses
 
-with logged(snakemake.log[0]):
-    draw_soft_ellipses(
-        images_npy=snakemake.input.images,
-        ellipses_csv=snakemake.input.ellipses,
-        target_npy=snakemake.output.target,
-    )
+run(snakemake, draw_soft_ellipses)

@@ -1,8 +1,7 @@
 """Unpack one archive."""
 
-from job import logged
+from job import run
 
 from weaklesion.download import extract
 
-with logged(snakemake.log[0]):
-    extract(snakemake.input[0], snakemake.output[0])
+run(snakemake, extract)

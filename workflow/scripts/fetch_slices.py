@@ -1,15 +1,8 @@
 """Fetch one archive of DeepLesion, keep the slices that its lesions need, and delete it."""
 
-from functools import partial
-from pathlib import Path
-
-from job import logged
+from job import run
 
 from weaklesion.data.loaders.deeplesion_table import needed_members
-from weaklesion.download import fetch_members, row_of
+from weaklesion.data.raw_files import fetch_slices
 
-with logged(snakemake.log[0]):
-    row = snakemake.params.row or row_of(snakemake.input.manifest, snakemake.wildcards.file)
-    choose = partial(needed_members, table_csv=snakemake.input.table)
-    folder = Path(snakemake.output[0])
-    fetch_members(row, folder.parent / "fetching" / folder.name, folder, choose)
+run(snakemake, fetch_slices, needed_members=needed_members)

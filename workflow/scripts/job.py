@@ -1,28 +1,57 @@
-"""What every script does first: find the package, open the log, and tell errors in one message."""
+"""Run a rule's function: find the package, open the log, bind arguments, report errors."""
 
 import fcntl
 import hashlib
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 from weaklesion.errors import DataError
+from weaklesion.support.binding import bind
+from weaklesion.support.devices import claimed_device
+from weaklesion.support.scratch import node_local
+
+
+def run(snakemake: Any, function: Callable[..., Any], **more: Any) -> None:
+    """Call a function with the rule's inputs, outputs, params and wildcards, bound by name.
+
+    A rule that needs a GPU holds one meanwhile, if the machine has any. A rule with the resource
+    `node_local` reads a copy of its images on the node's own disk.
+
+    Args:
+        snakemake: the object that Snakemake gives its scripts.
+        function: what the rule runs; `workers` or `threads` are the rule's threads.
+        more: arguments that no file, param or wildcard of the rule is.
+    """
+    rule = (snakemake.wildcards, snakemake.params, snakemake.input, snakemake.output)
+    named = {name: value for part in rule for name, value in part.items()}
+    named |= {"workers": snakemake.threads, "threads": snakemake.threads} | more
+    resources = snakemake.resources
+    with ExitStack() as held:
+        held.enter_context(logged(snakemake.log[0]))
+        if resources.get("gpu"):
+            held.enter_context(claimed_device(resources.get("jobs_per_gpu", 1)))
+        if resources.get("node_local"):
+            copy = held.enter_context(node_local(named["images_npy"], resources.tmpdir))
+            named["images_npy"] = copy
+        function(**bind(function, named))
 
 
 @contextmanager
 def logged(log_path: str) -> Iterator[None]:
     """Send the package's messages to the rule's log and to the terminal.
 
-    One process at a time runs a job: a Snakemake that was killed may have left the same job
+    One process at a time runs a job, because a Snakemake that was killed may have left the same job
     running, and two of them would write the same files. The later one waits.
     """
     rule = Path(log_path).relative_to(Path(log_path).parents[1]).with_suffix("")
     with open(Path(log_path).with_name(".jobs"), "a+b") as jobs, open(log_path, "w") as log:
-        # a byte of this file a job
+        # one byte of this file per job
         byte = int.from_bytes(hashlib.sha256(log_path.encode()).digest()[:7])
         try:
             fcntl.lockf(jobs, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)

@@ -3,14 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from job import logged
+from job import run
 
-with logged(snakemake.log[0]):
-    loader = import_module(f"weaklesion.data.loaders.{snakemake.params.loader}")
-    loader.make_patches(
-        folders=snakemake.input.folders,
-        table_csv=snakemake.input.table or None,
-        patches_dir=Path(snakemake.output.images).parent,
-        settings=loader.Settings(**snakemake.params.settings),
-        workers=snakemake.threads,
-    )
+loader = import_module(f"weaklesion.data.loaders.{snakemake.params.loader}")
+run(snakemake, loader.make_patches, patches_dir=Path(snakemake.output.images_npy).parent)

@@ -3,9 +3,8 @@
 from importlib import import_module
 from pathlib import Path
 
-from job import logged
+from job import run
 
-with logged(snakemake.log[0]):
-    import_module(f"weaklesion.data.phantoms.{snakemake.params.loader}").make_phantom(
-        folder=Path(snakemake.output.manifest).parent, **snakemake.params.settings
-    )
+phantom = import_module(f"weaklesion.data.phantoms.{snakemake.params.loader}")
+folder = Path(snakemake.output.manifest).parent
+run(snakemake, phantom.make_phantom, folder=folder, **snakemake.params.settings)

@@ -1,15 +1,7 @@
 """Say how many parameters each network has, beside the published numbers."""
 
-from job import logged
+from job import run
 
 from weaklesion.report.tables.parameters import tabulate_parameters
 
-with logged(snakemake.log[0]):
-    tabulate_parameters(
-        runs=snakemake.params.runs,
-        published_yaml=snakemake.input.published,
-        published_datasets=snakemake.params.published_datasets,
-        title=snakemake.params.title,
-        table_csv=snakemake.output.csv,
-        table_html=snakemake.output.html,
-    )
+run(snakemake, tabulate_parameters)

@@ -1,8 +1,7 @@
 """Say what became of each dataset's samples under each protocol."""
 
-from job import logged
+from job import run
 
 from weaklesion.report.tables.samples import tabulate_samples
 
-with logged(snakemake.log[0]):
-    tabulate_samples(blocks=snakemake.params.blocks, page_html=snakemake.output.html)
+run(snakemake, tabulate_samples)

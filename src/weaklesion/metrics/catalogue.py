@@ -26,6 +26,11 @@ class Measure:
         """Whether it is an overlap, from 0 to 1, and no distance."""
         return self.unit == "%"
 
+    @property
+    def scale(self) -> float:
+        """Factor from values in files to values in tables: fractions become percent."""
+        return 100.0 if self.unit == "%" else 1.0
+
 
 DIAMETER = "of the prediction, against the mark; both perpendicular, between pixel centres"
 # Those of the paper first. All are computed in px; those of `MM` also in mm, where mm are known.

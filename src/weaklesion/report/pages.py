@@ -1,9 +1,13 @@
 """HTML pages from the templates of the package, in one style."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
+
+from weaklesion.support.files import written_whole
 
 DASH = "\N{EN DASH}"
 
@@ -20,6 +24,18 @@ def render(template: str, **values: Any) -> str:
     environment.globals |= {"isnan": math.isnan, "interval": interval}
     environment.filters["number"] = number
     return environment.get_template(template).render(**values)
+
+
+def write_table(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, six significant digits per number."""
+    with written_whole(path) as tmp:
+        table.to_csv(tmp, index=False, float_format="%.6g")
+
+
+def write_page(path: str | Path, template: str, **values: Any) -> None:
+    """Write the page that a template and some values make."""
+    with written_whole(path) as tmp:
+        tmp.write_text(render(template, **values), encoding="utf-8")
 
 
 def number(value: float | None, form: str = "%.2f") -> str:

@@ -1,7 +1,7 @@
 """How well each supervision agrees with the dense reference, before any network is trained."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ def measure_agreement(
     *,
     reference_npy: str | Path,
     samples_csv: str | Path,
-    targets: Mapping[str, str | Path],
+    target_npys: Sequence[str | Path],
     target_ids_csv: str | Path,
     agreement_csv: str | Path,
     dataset: str,
@@ -30,7 +30,7 @@ def measure_agreement(
     Args:
         reference_npy: (N, H, W) uint8 of 0 and 1.
         samples_csv: the N samples.
-        targets: name to (M, H, W) uint8 of 0 and 1.
+        target_npys: (M, H, W) uint8 of 0 and 1 each; a file is named after its target.
         target_ids_csv: `id` of each of the M.
         agreement_csv: written: `dataset, protocol, target, id, dice, hd95, area_ratio`; px.
         dataset: for the table.
@@ -39,7 +39,8 @@ def measure_agreement(
     ids = list(read_samples(samples_csv).index)
     references = read_rows(reference_npy, samples_csv, ids)
     tables = []
-    for name, path in targets.items():
+    for path in target_npys:
+        name = Path(path).stem
         masks = read_rows(path, target_ids_csv, ids)
         rows = [
             (metrics.dice(ref, mask), metrics.hausdorff_percentile(ref, mask, 95.0),

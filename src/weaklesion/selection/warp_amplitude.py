@@ -43,7 +43,7 @@ class ShortTraining:
     steps: int
 
 
-def choose_amplitude(
+def choose_warp(
     *,
     files: TrainingFiles,
     settings: TrainingSettings,

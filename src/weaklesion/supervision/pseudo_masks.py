@@ -1,8 +1,11 @@
 """Draw the pseudo-masks of all samples, see `weaklesion.pseudo_masks`."""
 
+import json
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +27,8 @@ def draw_refined(
     samples_csv: str | Path,
     ellipses_csv: str | Path,
     target_npy: str | Path,
-    settings: RefinedSettings,
+    choice_json: str | Path,
+    constants: Mapping[str, Any],
     channel_order: ChannelOrder,
     workers: int = 1,
 ) -> None:
@@ -35,10 +39,13 @@ def draw_refined(
         samples_csv: the N samples.
         ellipses_csv: ellipse of each sample.
         target_npy: written: (M, H, W) uint8 of 0 and 1, in the rows' order of `ellipses_csv`.
-        settings: see `RefinedSettings`.
+        choice_json: `prior_weight`, as `choose_prior_weight` chose it.
+        constants: the other fields of `RefinedSettings`.
         channel_order: of the patches; `center` for CT, whose channels are slices.
         workers: processes.
     """
+    choice = json.loads(Path(choice_json).read_text(encoding="utf-8"))
+    settings = RefinedSettings(prior_weight=choice["prior_weight"], **constants)
     rows = pd.Index(pd.read_csv(samples_csv, usecols=["id"], dtype=str)["id"])
     ellipses = read_ellipses(ellipses_csv)
     images = read_array(images_npy)

@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, load_trained_encoder, num_parameters
-from weaklesion.study.settings import TrainingSettings
+from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.support.files import read_array, write_json, written_whole
 from weaklesion.support.provenance import describe_run, peak_memory_bytes, settings_digest
 from weaklesion.training.checkpoints import FORMAT
@@ -34,6 +34,7 @@ def train_arm(
     run_dir: str | Path,
     settings: TrainingSettings,
     seed: int,
+    warp_json: str | Path | None = None,
     epochs_of_json: str | Path | None = None,
     threads: int = 1,
     save_every_s: float = 60.0,
@@ -52,6 +53,7 @@ def train_arm(
         run_dir: where the three files are written.
         settings: see `TrainingSettings`.
         seed: seed of weights, order and augmentation.
+        warp_json: the amplitude that was chosen for the arm's warps; None for that of `settings`.
         epochs_of_json: `run.json` of another run, whose number of epochs is trained, with no
             patience.
         threads: CPU threads.
@@ -64,6 +66,7 @@ def train_arm(
         DataError: if samples, targets and labels do not belong together, the loss is not finite,
             memory does not suffice, or `run_dir` cannot be written.
     """
+    settings = with_choice(settings, warp_json)
     seen = Progress()
     device = prepare_device(settings, threads)
     if epochs_of_json is not None:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -134,7 +134,7 @@ def plot_supervision(
     images_npy: str | Path,
     reference_npy: str | Path | None,
     samples_csv: str | Path,
-    targets: Mapping[str, str | Path],
+    target_npys: Sequence[str | Path],
     target_ids_csv: str | Path,
     channel_order: str,
     num_images: int,
@@ -147,7 +147,7 @@ def plot_supervision(
         images_npy: patches, (N, H, W, 3) uint8.
         reference_npy: (N, H, W) uint8 of 0 and 1, or None.
         samples_csv: the N samples, with their marks.
-        targets: name to (M, H, W) uint8 of 0 and 1.
+        target_npys: (M, H, W) uint8 of 0 and 1 each; a file is named after its target.
         target_ids_csv: `id` of each of the M.
         channel_order: see `weaklesion.report.figures.arms.plot_contours`.
         num_images: number of samples, evenly spaced over the training split.
@@ -159,7 +159,10 @@ def plot_supervision(
     places = np.linspace(0, len(train) - 1, min(num_images, len(train))).astype(int)
     ids = [str(train.index[place]) for place in places]
     images = read_rows(images_npy, samples_csv, ids)
-    masks = {name: read_rows(path, target_ids_csv, ids) for name, path in targets.items()}
+    masks = {
+        Path(path).stem.replace("grabcut_", "GrabCut, "): read_rows(path, target_ids_csv, ids)
+        for path in target_npys
+    }
     if reference_npy is not None:
         masks["reference"] = read_rows(reference_npy, samples_csv, ids)
     panels = ["image", "RECIST", *masks]

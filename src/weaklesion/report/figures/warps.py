@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from weaklesion.data.samples import read_rows, split_ids
-from weaklesion.study.settings import TrainingSettings
+from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.support.files import written_whole
 from weaklesion.training.data import load_prompts
 from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD
@@ -30,6 +30,7 @@ def draw_warps(
     target_ids_csv: str | Path,
     ellipses_csv: str | Path,
     settings: TrainingSettings,
+    warp_json: str | Path | None = None,
     num_samples: int,
     figure_png: str | Path,
 ) -> None:
@@ -44,10 +45,12 @@ def draw_warps(
         target_npy: targets, (M, H, W).
         target_ids_csv: their ids.
         ellipses_csv: ellipses of the marks.
-        settings: of the arm's training, with the amplitude that was chosen.
+        settings: of the arm's training.
+        warp_json: the amplitude that was chosen; None for that of `settings`.
         num_samples: number of rows, evenly spaced over the training split.
         figure_png: written.
     """
+    settings = with_choice(settings, warp_json)
     assert settings.prompt is not None
     ids = split_ids(samples_csv, "train")
     chosen = [ids[i] for i in np.linspace(0, len(ids) - 1, num_samples).round().astype(int)]

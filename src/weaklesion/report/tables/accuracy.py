@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.splits import SPLITS
 from weaklesion.study.published import read_published
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +65,6 @@ def tabulate_accuracy(
         else math.nan
         for dataset, arm, split in table[["dataset", "arm", "split"]].to_numpy()
     ]
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
-    with written_whole(table_html) as beside:
-        page = render("accuracy.html", title=title, rows=table.to_dict("records"))
-        beside.write_text(page, encoding="utf-8")
+    write_table(table_csv, table)
+    write_page(table_html, "accuracy.html", title=title, rows=table.to_dict("records"))
     logger.info("accuracy of %d runs", len(runs))

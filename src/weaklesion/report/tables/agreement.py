@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weaklesion.report.pages import render
-from weaklesion.support.files import written_whole
+from weaklesion.report.pages import write_page, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +38,8 @@ def tabulate_agreement(
                  group["area_ratio"].median(), int((~defined).sum())]
             )  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
-    with written_whole(page_html) as beside:
-        page = render("agreement.html", rows=table.to_dict("records"), without=without_reference)
-        beside.write_text(page, encoding="utf-8")
+    write_table(table_csv, table)
+    write_page(
+        page_html, "agreement.html", rows=table.to_dict("records"), without=without_reference
+    )
     logger.info("agreement of %d targets", len(table))

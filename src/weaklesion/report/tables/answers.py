@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import direction, read_scores
 from weaklesion.scoring.statistics import compare, holm, resolve_undefined, with_shared_seeds
 from weaklesion.study.published import printed_gain, read_published
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def tabulate_answers(
                 *(of_metric[of_metric["arm"] == pair[role]] for role in ("arm", "baseline"))
             )
             found = compare(ours, theirs)
-            scale = 100.0 if measure_of(metric).unit == "%" else 1.0
+            scale = measure_of(metric).scale
             name = published_datasets.get(pair["dataset"], "")
             rows.append(
                 {
@@ -87,13 +86,10 @@ def tabulate_answers(
     table["answer"] = [
         direction(row["gain"], row["metric"], row["p_holm"]) for row in table.to_dict("records")
     ]
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    write_table(table_csv, table)
     blocks = [
         {"metric": measure_of(str(metric)), "rows": block.to_dict("records")}
         for metric, block in table.groupby("metric", sort=False)
     ]
-    with written_whole(table_html) as beside:
-        page = render("answers.html", title=title, blocks=blocks)
-        beside.write_text(page, encoding="utf-8")
+    write_page(table_html, "answers.html", title=title, blocks=blocks)
     logger.info("%d comparisons: %s", len(table), table["answer"].value_counts().to_dict())

@@ -10,10 +10,9 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import LEVEL, read_scores
 from weaklesion.scoring.statistics import compare, compare_unpaired, holm, resolve_undefined
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ def tabulate_attribution(
                 found = compare(after, before) if paired else compare_unpaired(after, before)
                 if quantity != "gain" and flip[quantity] == flip["base"]:
                     found = replace(found, p_value=math.nan, unknown="the same runs")
-                scale = 100.0 if measure_of(metric).unit == "%" else 1.0
+                scale = measure_of(metric).scale
                 rows.append(
                     {
                         "dataset": flip["dataset"],
@@ -98,13 +97,13 @@ def tabulate_attribution(
     table = pd.DataFrame(rows)
     for _, of_base in table.groupby("base"):
         table.loc[of_base.index, "p_holm"] = holm(of_base["p_value"].to_list())
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    write_table(table_csv, table)
     blocks = [
         {"dataset": dataset, "base": base, "switches": _switches(block)}
         for (dataset, base), block in table.groupby(["dataset", "base"], sort=False)
     ]
-    page = render(
+    write_page(
+        table_html,
         "attribution.html",
         title=title,
         blocks=blocks,
@@ -112,8 +111,6 @@ def tabulate_attribution(
         metrics={name: measure_of(name) for name in METRICS},
         level=LEVEL,
     )
-    with written_whole(table_html) as beside:
-        beside.write_text(page, encoding="utf-8")
     logger.info("%d switches flipped alone", len(flips))
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import RUN_KEYS, read_scores
 from weaklesion.study.published import read_published
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +87,8 @@ def tabulate_cost(
             _printed(printed, published_datasets.get(dataset, ""), arm, key)
             for dataset, arm in table[["dataset", "arm"]].to_numpy()
         ]
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
-    with written_whole(table_html) as beside:
-        page = render("costs.html", title=title, rows=table.to_dict("records"))
-        beside.write_text(page, encoding="utf-8")
+    write_table(table_csv, table)
+    write_page(table_html, "costs.html", title=title, rows=table.to_dict("records"))
     logger.info("cost of %d trainings", len(runs))
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import read_scores, scaled
 from weaklesion.scoring.statistics import UndefinedPolicy, estimate, resolve_undefined
 from weaklesion.study.published import printed_cells, read_published
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -121,15 +120,18 @@ def tabulate_definitions(
                         }
                     )
     table = pd.DataFrame(rows)
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    write_table(table_csv, table)
     blocks = [
         {"dataset": dataset, "protocol": protocol, "arms": _arms(block)}
         for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False)
     ]
-    page = render("definitions.html", blocks=blocks, definitions=DEFINITIONS, measure_of=measure_of)
-    with written_whole(table_html) as beside:
-        beside.write_text(page, encoding="utf-8")
+    write_page(
+        table_html,
+        "definitions.html",
+        blocks=blocks,
+        definitions=DEFINITIONS,
+        measure_of=measure_of,
+    )
     logger.info("%d cells under %d definitions", len(table), len(DEFINITIONS))
 
 

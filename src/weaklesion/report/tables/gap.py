@@ -13,10 +13,9 @@ import pandas as pd
 
 from weaklesion import metrics
 from weaklesion.data.samples import read_rows, read_samples, split_ids
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import compare, resolve_undefined, with_shared_seeds
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +72,7 @@ def describe_samples(
         }
         for name, image, reference, ellipse in rows
     )
-    with written_whole(traits_csv) as beside:
-        traits.to_csv(beside, index=False, float_format="%.6g")
+    write_table(traits_csv, traits)
     logger.info("%d test samples described", len(traits))
 
 
@@ -154,8 +152,7 @@ def tabulate_gap(
     table = table[[*front, *table.columns.drop(front)]]
     by_image = by_image[[*PAIR, *by_image.columns.drop(PAIR)]]
     for path, content in ((table_csv, table), (samples_csv, by_image)):
-        with written_whole(path) as beside:
-            content.to_csv(beside, index=False, float_format="%.6g")
+        write_table(path, content)
     blocks = [
         {
             **dict(zip(PAIR, pair, strict=True)),
@@ -164,8 +161,7 @@ def tabulate_gap(
         }
         for pair, rows in table.groupby(PAIR, sort=False)
     ]
-    with written_whole(table_html) as beside:
-        beside.write_text(render("gap.html", title=title, blocks=blocks), encoding="utf-8")
+    write_page(table_html, "gap.html", title=title, blocks=blocks)
     logger.info("%d gaps over %d kinds of images", len(blocks), len(table))
 
 

@@ -17,9 +17,9 @@ from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.prediction.gate import mask_agreement
 from weaklesion.recist import RECIST_COLUMNS, compare_diameters
+from weaklesion.report.pages import write_table
 from weaklesion.scoring.score import spacings_mm
 from weaklesion.selection.recovery import mean_recovery
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +60,8 @@ def tabulate_mark_agreement(
         rows += [of_run | row for row in _masks_of(run, place)]
         logger.info("%s: masks of seed %d measured", run["arm"], run["seed"])
     masks = pd.DataFrame(rows)
-    with written_whole(masks_csv) as beside:
-        masks.to_csv(beside, index=False, float_format="%.6g")
-    with written_whole(table_csv) as beside:
-        summarize(masks).to_csv(beside, index=False, float_format="%.6g")
+    write_table(masks_csv, masks)
+    write_table(table_csv, summarize(masks))
 
 
 def _masks_of(run: Mapping[str, Any], place: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -153,6 +151,5 @@ def tabulate_recovery(
     columns = ["dataset", "protocol", "of", "used_by", "constant", "value", "chosen", "n_marks",
                "given", "recovered", "closer"]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    write_table(table_csv, table)
     return table

@@ -9,9 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page
 from weaklesion.report.tables.mark_agreement import tabulate_recovery
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +70,7 @@ def write_mark_agreement(
         )
         for command in commands:
             logger.info("next, for masks of further marks: %s", command["command"])
-    page = render("mark_agreement.html", title=title, blocks=blocks, noise=recovery_noise)
-    with written_whole(page_html) as beside:
-        beside.write_text(page, encoding="utf-8")
+    write_page(page_html, "mark_agreement.html", title=title, blocks=blocks, noise=recovery_noise)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

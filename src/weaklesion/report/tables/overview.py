@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page
 from weaklesion.report.tables.verdicts import counts
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +17,7 @@ logger = logging.getLogger(__name__)
 def write_overview(
     *,
     study: str,
-    items: Mapping[str, str],
+    titles: Mapping[str, str],
     runs: Sequence[Mapping[str, Any]],
     patches: Sequence[Mapping[str, Any]],
     verdicts_csv: str | Path,
@@ -29,7 +28,7 @@ def write_overview(
 
     Args:
         study: name of the study.
-        items: item of the experiments to its title.
+        titles: item of the experiments to its title.
         runs: dataset, protocol, arm, seed, network, and the path `run` of all trainings.
         patches: dataset, protocol, source and the path `patches` of their accounts.
         verdicts_csv: the verdicts.
@@ -64,10 +63,11 @@ def write_overview(
         accounts.append({**block, "account": account})
     table = pd.read_csv(table1_csv)
     dice = table[table["metric"] == "dice"]
-    page = render(
+    write_page(
+        page_html,
         "overview.html",
         study=study,
-        items=items,
+        items=titles,
         trainings=trainings.to_dict("records"),
         hours=sum(one["wall_s"] for one in told) / 3600,
         devices=sorted({f"{one['device']} ({one['threads']} threads)" for one in told}),
@@ -82,8 +82,6 @@ def write_overview(
         verdicts=counts(pd.read_csv(verdicts_csv)),
         dice=dice.to_dict("records"),
     )
-    with written_whole(page_html) as beside:
-        beside.write_text(page, encoding="utf-8")
     logger.info("overview of %d trainings", len(runs))
 
 

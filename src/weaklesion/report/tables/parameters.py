@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.errors import DataError
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page
 from weaklesion.study.published import printed_parameters, read_published
 from weaklesion.support.files import written_whole
 
@@ -62,9 +62,8 @@ def tabulate_parameters(
         dtype="Int64",
     )
     table["difference"] = table["parameters"] - table["published"]
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False)
-    with written_whole(table_html) as beside:
-        shown = table.astype(object).where(table.notna(), None).to_dict("records")
-        beside.write_text(render("parameters.html", title=title, rows=shown), encoding="utf-8")
+    with written_whole(table_csv) as tmp:
+        table.to_csv(tmp, index=False)
+    shown = table.astype(object).where(table.notna(), None).to_dict("records")
+    write_page(table_html, "parameters.html", title=title, rows=shown)
     logger.info("parameters of %d networks", len(table))

@@ -9,10 +9,9 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import read_scores, scaled
 from weaklesion.scoring.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def tabulate_policies(
         for policy in POLICIES:
             resolved = resolve_undefined(block, policy)
             for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False):
-                scale = 100.0 if measure_of(str(metric)).unit == "%" else 1.0
+                scale = measure_of(str(metric)).scale
                 of_baseline = (resolved["arm"] == baseline) & (resolved["metric"] == metric)
                 row = {
                     "dataset": dataset,
@@ -70,8 +69,7 @@ def tabulate_policies(
                     }
                 rows.append(row)
     table = pd.DataFrame(rows)
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    write_table(table_csv, table)
     blocks = [
         {"dataset": dataset, "protocol": protocol, "metric": measure_of(str(metric)),
          "rows": block.to_dict("records")}
@@ -79,7 +77,5 @@ def tabulate_policies(
             ["dataset", "protocol", "metric"], sort=False
         )
     ]  # fmt: skip
-    with written_whole(table_html) as beside:
-        page = render("policies.html", title=title, blocks=blocks, baseline=baseline)
-        beside.write_text(page, encoding="utf-8")
+    write_page(table_html, "policies.html", title=title, blocks=blocks, baseline=baseline)
     logger.info("%d arms under %d policies", table["arm"].nunique(), len(POLICIES))

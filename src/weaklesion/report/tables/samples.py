@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from weaklesion.report.pages import render
-from weaklesion.support.files import written_whole
+from weaklesion.report.pages import write_page
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +22,5 @@ def tabulate_samples(*, blocks: Sequence[Mapping[str, Any]], page_html: str | Pa
         {**block, **json.loads(Path(block["patches"]).read_text(encoding="utf-8"))}
         for block in blocks
     ]
-    with written_whole(page_html) as beside:
-        beside.write_text(render("samples.html", accounts=accounts), encoding="utf-8")
+    write_page(page_html, "samples.html", accounts=accounts)
     logger.info("accounts of %d datasets and protocols", len(accounts))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from weaklesion.errors import DataError
 from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
     compare,
@@ -21,7 +21,6 @@ from weaklesion.scoring.statistics import (
     share_better,
 )
 from weaklesion.study.published import printed_cells, published_names, read_published
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -173,10 +172,12 @@ def tabulate_scores(
     table = pd.DataFrame(rows).reindex(columns=TABLE1_COLUMNS)
     for _, of_protocol in table.groupby("protocol"):
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
-    with written_whole(table_html) as beside:
-        beside.write_text(render_scores(table, protocols, columns, title), encoding="utf-8")
+    write_table(table_csv, table)
+    blocks = _page_blocks(table, protocols, columns)
+    measures = {name: measure for block in blocks for name, measure in block["measures"].items()}
+    write_page(
+        table_html, "scores.html", title=title, blocks=blocks, measures=measures, level=LEVEL
+    )
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
 
 
@@ -201,7 +202,7 @@ def block_cells(
     }
     raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
     for (arm, metric), cell in cells.items():
-        scale = 100.0 if measure_of(metric).unit == "%" else 1.0
+        scale = measure_of(metric).scale
         found = estimate(cell)
         row = {
             "arm": arm,
@@ -250,13 +251,12 @@ def direction(gain: float, metric: str, p_holm: float) -> str:
     return "better" if (gain > 0) == measure_of(metric).larger_is_better else "worse"
 
 
-def render_scores(
+def _page_blocks(
     table: pd.DataFrame,
     protocols: Mapping[str, Mapping[str, Any]],
     columns: Sequence[str],
-    title: str,
-) -> str:
-    """Return a table as one HTML page: a block a dataset and protocol, a row an arm."""
+) -> list[dict[Any, Any]]:
+    """Return one block per dataset and protocol, with one entry per arm."""
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
         names = protocols[str(protocol)]["published_as"]
@@ -282,5 +282,4 @@ def render_scores(
                 "n_groups": first["n_groups"],
             }
         )
-    used = {name: measure for block in blocks for name, measure in block["measures"].items()}
-    return render("scores.html", title=title, blocks=blocks, measures=used, level=LEVEL)
+    return blocks

@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.errors import DataError
+from weaklesion.report.pages import write_table
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import estimate, resolve_undefined
 from weaklesion.study.published import printed_choice, read_published
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,7 @@ def tabulate_sweep(
         values = table[column] if larger else -table[column]
         best = values.groupby([table["dataset"], table["protocol"]]).idxmax()
         table[f"chosen_by_{chooser}"] = table.index.isin(best)
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    write_table(table_csv, table)
     logger.info("%d points of a sweep over %s", len(points), over)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.report.pages import render
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.judgement import (
     RULES,
     Measured,
@@ -22,7 +22,6 @@ from weaklesion.scoring.statistics import holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expanded
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.published import printed_parameters, read_published
-from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -119,13 +118,14 @@ def tabulate_verdicts(
             )
             tests.append((claim, measured))
     table = _with_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS), tests)
-    with written_whole(table_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
-    with written_whole(table_html) as beside:
-        page = render(
-            "verdicts.html", rows=table.to_dict("records"), rules=RULES, counts=counts(table)
-        )
-        beside.write_text(page, encoding="utf-8")
+    write_table(table_csv, table)
+    write_page(
+        table_html,
+        "verdicts.html",
+        rows=table.to_dict("records"),
+        rules=RULES,
+        counts=counts(table),
+    )
     logger.info("verdicts: %s", table["verdict"].value_counts().to_dict())
 
 

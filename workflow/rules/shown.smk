@@ -1,0 +1,37 @@
+# Files of tables/ and figures/ as rules write them, with their places in the report.
+
+
+def table(file, caption, item="{item}", category="Tables"):
+    """A table, or its page."""
+    return report(
+        RESULTS / "tables" / file,
+        caption=f"../report/{caption}.rst",
+        category=category,
+        labels={"item": item, "format": "CSV" if file.endswith("csv") else "page"},
+    )
+
+
+def block_figure(name, category, item, suffixes=("png", "svg")):
+    """A figure of one dataset under one protocol; the report shows the first of its files."""
+    first, *others = [
+        RESULTS / f"figures/{name}.{{dataset}}.{{protocol}}.{suffix}"
+        for suffix in suffixes
+    ]
+    shown = report(
+        first,
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"dataset": "{dataset}", "protocol": "{protocol}", "item": item},
+    )
+    return [shown, *others]
+
+
+def item_figure(caption):
+    """The figure of an item; the report shows the SVG."""
+    shown = report(
+        RESULTS / "figures/{item}.svg",
+        caption=f"../report/{caption}.rst",
+        category="Tables",
+        labels={"item": "{item}", "format": "figure"},
+    )
+    return [shown, RESULTS / "figures/{item}.png"]
