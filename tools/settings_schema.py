@@ -124,5 +124,5 @@ def schema_with_settings(text: str) -> str:
         raise ValueError(
             f"config.schema.yaml: has no line {MARKER.strip()!r}. Write it at the end."
         )
-    made = yaml.dump(definitions(), Dumper=_Dumper, sort_keys=False, width=96)
+    made = yaml.dump(definitions(), Dumper=_Dumper, sort_keys=False, width=80)
     return before + marker + "".join(f"  {line}\n" for line in made.splitlines())
