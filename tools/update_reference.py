@@ -101,8 +101,8 @@ def value_words(schema: dict[str, Any], root: dict[str, Any]) -> str:
         return f"{value_words(schema | {'type': first}, root)}; or {last}"
     if kind == "array":
         least, most = schema.get("minItems", 0), schema.get("maxItems")
-        number = f"{least}" if least == most else f"{least} or more"
-        return f"list of {number} ({value_words(schema['items'], root)})"
+        number = f" of {least}" if least == most else f" of {least} or more" if least else ""
+        return f"list{number} ({value_words(schema['items'], root)})"
     if kind in ("null", "object"):
         return {"null": "null", "object": "mapping"}[kind]
     limits = [text.format(schema[key]) for key, text in BOUNDS.items() if key in schema]

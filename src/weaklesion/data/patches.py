@@ -39,7 +39,7 @@ WindowHU = Annotated[
     tuple[float, float], Rising(), "Hounsfield units that become levels 0 and 255."
 ]
 Limits = Annotated[
-    dict[str, int], "Largest number of samples per split; a split without a number has all of them."
+    dict[str, int], "Largest number of samples per split; all where a split has no number."
 ]
 
 IDS_LISTED = 10

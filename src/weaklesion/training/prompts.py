@@ -34,7 +34,7 @@ class PromptSettings:
         at_least(0),
         "Strongest warp of training images. With 0 the network learns to copy the mark; at 1 a"
         " displacement along an axis has a standard deviation of about a fifth of the lesion's"
-        " radius.",
+        " radius. Null in the configuration lets `short_training` choose it.",
     ]
     clip: Annotated[float, above(0), "Bound of the displacement, in radii of the lesion."]
     mark_noise: Annotated[

@@ -194,7 +194,9 @@ class Settings:
     ]
     limit: Limits
     released_ids_sha256: Annotated[
-        str | None, "Digest of the ids that the released split must have; null does not check."
+        str | None,
+        "SHA-256 of the ids of the released split, in its order. The split by image stops unless it"
+        " gets the same images (docs/DATASETS.md).",
     ] = None
 
     def __post_init__(self) -> None:

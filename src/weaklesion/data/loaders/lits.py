@@ -76,7 +76,8 @@ class Settings:
         " S2); or by two volumes, one for testing and one for training.",
     ]
     published_split: Annotated[
-        dict[str, str] | None, "Released index files (.npy of positions) by split; null is none."
+        dict[str, str] | None,
+        "Index files of the released split, for the switch `split` set to `published`.",
     ] = None
     limit: Limits
 
