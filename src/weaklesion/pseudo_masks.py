@@ -7,13 +7,14 @@ steps are repeated on their result. No dense mask is read.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from scipy.linalg import sqrtm
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.support.limits import Rising, above, at_least, check_settings
 
 ChannelOrder = Literal["rgb", "bgr", "center"]
 
@@ -23,36 +24,39 @@ class RefinedSettings:
     """How levels become a pseudo-mask.
 
     Radii are elliptic: 1 on the mark's ellipse.
-
-    Attributes:
-        blur_px: width of the Gaussian blur of the levels.
-        components: of each mixture.
-        inside: radius inside which the first mixture is fitted at first.
-        around: radii between which the second one is fitted.
-        clip: bound of the log-likelihood ratio on either side.
-        ratio_blur_px: width of the Gaussian blur of the ratio.
-        ratio_weight: its weight.
-        prior_weight: weight of the prior, 1 minus the radius; `weaklesion.selection.recovery`
-            chooses it.
-        rounds: how often mixtures are fitted.
-        max_pixels: that a mixture is fitted to, drawn at random.
     """
 
-    blur_px: float
-    components: int
-    inside: float
-    around: tuple[float, float]
-    clip: float
-    ratio_blur_px: float
-    ratio_weight: float
-    prior_weight: float
-    rounds: int
-    max_pixels: int
+    blur_px: Annotated[float, above(0), "Width of the Gaussian blur of the levels, in pixels."]
+    components: Annotated[int, at_least(1), "Components of each mixture of Gaussians."]
+    inside: Annotated[
+        float,
+        above(0),
+        "Elliptic radius inside which the lesion's mixture is first fitted; 1 is the mark's"
+        " ellipse.",
+    ]
+    around: Annotated[
+        tuple[float, float],
+        at_least(0),
+        Rising(),
+        "Elliptic radii between which the mixture of the surroundings is fitted.",
+    ]
+    clip: Annotated[float, above(0), "Bound of the log-likelihood ratio on either side."]
+    ratio_blur_px: Annotated[float, above(0), "Width of the Gaussian blur of the ratio, in pixels."]
+    ratio_weight: Annotated[float, at_least(0), "Weight of the ratio."]
+    prior_weight: Annotated[
+        float,
+        at_least(0),
+        "Weight of the prior, 1 minus the radius; `weaklesion.selection.recovery` chooses it.",
+    ]
+    rounds: Annotated[int, at_least(1), "Number of times that the mixtures are fitted."]
+    max_pixels: Annotated[
+        int,
+        at_least(100),
+        "Largest number of pixels that a mixture is fitted to, drawn at random.",
+    ]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "around", tuple(self.around))
-        if not self.around[0] < self.around[1]:
-            raise ValueError(f"around: two radii, the smaller first, not {self.around}")
+        check_settings(self)
 
 
 def to_rgb(image: np.ndarray, channel_order: ChannelOrder) -> np.ndarray:

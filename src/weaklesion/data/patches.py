@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,24 @@ from weaklesion.errors import DataError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.splits import SPLITS
 from weaklesion.support.files import file_digest, write_json, written_whole
+from weaklesion.support.limits import Rising, at_least
 
 logger = logging.getLogger(__name__)
 
-OnBadSample = Literal["error", "drop"]
+# Settings that several loaders have.
+SidePx = Annotated[int, at_least(1), "Height and width of a patch, in pixels."]
+OnBadSample = Annotated[
+    Literal["error", "drop"],
+    "What a sample that cannot be used does: it stops the run (`error`), or it is left out and"
+    " counted with its reason (`drop`).",
+]
+WindowHU = Annotated[
+    tuple[float, float], Rising(), "Hounsfield units that become levels 0 and 255."
+]
+Limits = Annotated[
+    dict[str, int], "Largest number of samples per split; all where a split has no number."
+]
+
 IDS_LISTED = 10
 BEYOND_LIMIT = "beyond the study's limit for its split"
 

@@ -6,10 +6,12 @@ et al. 2020 give none (docs/AUDIT.md, B7).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from weaklesion.errors import DataError
+from weaklesion.support.limits import above, at_least, check_settings
 from weaklesion.support.progress import progress
 
 LEAST_PROBABILITY = 1e-6
@@ -17,23 +19,21 @@ LEAST_PROBABILITY = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class CRFSettings:
-    """The energy of the CRF, and how often it is passed on.
+    """The energy of the CRF, and how often it is passed on."""
 
-    Attributes:
-        iterations: of mean field inference.
-        smoothness_px: width of the kernel of places.
-        smoothness_weight: its weight.
-        appearance_px: width in places of the kernel of places and levels.
-        appearance_levels: its width in levels of 0 to 255.
-        appearance_weight: its weight.
-    """
+    iterations: Annotated[int, at_least(1), "Iterations of mean field inference."]
+    smoothness_px: Annotated[float, above(0), "Width of the kernel over places, in pixels."]
+    smoothness_weight: Annotated[float, at_least(0), "Weight of the kernel over places."]
+    appearance_px: Annotated[
+        float, above(0), "Width in pixels of the kernel over places and levels."
+    ]
+    appearance_levels: Annotated[
+        float, above(0), "Width in levels of 0 to 255 of the kernel over places and levels."
+    ]
+    appearance_weight: Annotated[float, at_least(0), "Weight of the kernel over places and levels."]
 
-    iterations: int
-    smoothness_px: float
-    smoothness_weight: float
-    appearance_px: float
-    appearance_levels: float
-    appearance_weight: float
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def refine(

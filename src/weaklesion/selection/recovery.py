@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from weaklesion.errors import DataError
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, main_part, refine_scores, to_rgb
 from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import read_array, write_json, written_whole
+from weaklesion.support.limits import above, at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -32,17 +33,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class RecoverySettings:
-    """How recovery is measured.
+    """How recovery is measured."""
 
-    Attributes:
-        mark_noise: size of the perturbation, see `weaklesion.ellipse.Ellipse.perturbed`.
-        images: how many training images are taken, drawn at random; all if there are fewer.
-        seed: of the draws.
-    """
+    mark_noise: Annotated[
+        float,
+        above(0),
+        "Size of the perturbation of a mark: of its centre and axes in parts of the axes, and of"
+        " its angle in radians (`weaklesion.ellipse.Ellipse.perturbed`).",
+    ]
+    images: Annotated[
+        int, at_least(1), "Number of images, drawn at random; all if there are fewer."
+    ]
+    seed: Annotated[int, at_least(0), "Seed of the draws."]
 
-    mark_noise: float
-    images: int
-    seed: int
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def choose_prior_weight(

@@ -5,10 +5,10 @@ which no training sees; no dense mask is read.
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from weaklesion.selection.recovery import RecoverySettings, ellipse_or, mean_rec
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import write_json, written_whole
+from weaklesion.support.limits import MinItems, at_least, check_settings
 from weaklesion.training.data import TrainingFiles
 from weaklesion.training.prompts import ellipse_rows
 from weaklesion.training.train import train_arm
@@ -32,15 +33,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ShortTraining:
-    """How the trainings between which is chosen differ from the arm's own.
+    """How the short trainings, one per amplitude, differ from the arm's own training."""
 
-    Attributes:
-        amplitudes: strongest warps to choose from; of equals the smaller.
-        steps: of each training.
-    """
+    amplitudes: Annotated[
+        tuple[float, ...],
+        MinItems(1),
+        at_least(0),
+        "Strongest warps to choose from; of equally good ones the smallest is chosen.",
+    ]
+    steps: Annotated[int, at_least(1), "Steps of each training."]
 
-    amplitudes: Sequence[float]
-    steps: int
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def choose_warp(

@@ -1,162 +1,201 @@
-"""Everything that decides a training, besides its seed and its data."""
+"""Everything that decides a training, besides its seed and its data.
+
+Uses only the standard library, because Snakemake's own interpreter reads it.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from weaklesion.networks.names import OWN_ENCODERS, PAIR_MODELS, PROMPTED_MODELS
+from weaklesion.support.limits import (
+    MinItems,
+    above,
+    at_least,
+    below,
+    check_settings,
+    multiple_of,
+)
+
+NETWORK_PARTS = {  # keys of `network` that a network takes; the others take none
+    "drn_fcn32": ("multi_grid",),
+    "drn_coseg": ("multi_grid", "channels", "places", "danet", "decoder"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """Everything that decides a training, besides its seed and its data.
 
-    Attributes:
-        model: name of a network of `weaklesion.models.build_model`.
-        network: what the network's `build` takes beside its name, such as its attention.
-        prompt: of networks that see the mark, see `weaklesion.training.prompts.PromptSettings`;
-            else None.
-        num_classes: number of clusters, for the multi-task networks.
-        encoder: encoder's name.
-        weights: `imagenet`, or `none` to start from scratch.
-        normalisation: of the input's levels (`weaklesion.training.inputs.normalise`); for ImageNet
-            weights the one that they were trained with.
-        input_px: height and width to which patches are resized, px.
-        pad_to: height and width of the network's input, px.
-        loss_region: `patch`, or `map` for the whole padded map.
-        soft_targets: whether targets have levels of 0 to 255 instead of 0 and 1; where a mask is
-            needed they are floored (discrepancy G14).
-        segmentation_loss: `bce`, binary cross entropy; `dice`, 1 minus each image's soft Dice,
-            which has no gradient where the target is empty; or `batch_dice`, that of a batch.
-        classification_loss: `cross_entropy`, or `focal` with gamma 2.
-        focal_weights: weight of each class in the focal loss, or None for 1.
-        segmentation_weight: weight of the segmentation loss (alpha_seg); with pairs of images the
-            loss is the mean over both, so that 2 gives the sum of two losses.
-        classification_weight: weight of the classification loss (alpha_cls).
-        epochs: number of epochs at most.
-        iterations: batches of an epoch, drawn from as many passes as that takes; None for one pass.
-        patience: epochs without improvement after which to stop, of the validation loss or, with
-            `best_dice` and `best_accuracy`, of those; None for never.
-        train_samples: train on so many samples only, the same ones for every seed and a subset of
-            those of any larger number; null for all.
-        batch_size: samples a step; a single sample left over joins the last batch, because
-            batch normalisation cannot train on one.
-        drop_last: leave out the last batch of an epoch if it is not full.
-        optimizer: `adam`, `adamw` or `sgd`.
-        momentum: of SGD.
-        weight_decay: L2 penalty.
-        learning_rate: the optimiser's at first, or the peak of the one-cycle schedule.
-        schedule: `constant`, `one_cycle`, `poly` ((1 - step / steps) to the power 0.9), or
-            `cosine_restarts` (every 10 epochs).
-        clip_norm: largest norm of the gradient, or None (T14).
-        zero_gradients: whether gradients are cleared between steps; without it they add up over the
-            whole training (T13).
-        steps_per_batch: steps taken on each batch, every other one with its halves swapped (T8).
-        pairs: for co-segmentation, which images make a pair: `cluster` (two of one cluster) or
-            `random` (two of a batch; T10).
-        checkpoint: which epoch's weights are kept: `best_loss` (lowest validation segmentation
-            loss), `best_dice` (highest validation Dice), `best_accuracy` (of the classes), `last`,
-            or `last_if_stopped` (`best_loss`, unless patience ended the training; discrepancy T1).
-        ema: decay of the moving average of the weights that is validated and kept, or None.
-        augmentation: `none` or `flips`.
-        precision: `float32` or `bfloat16` (autocast).
-        deterministic: take deterministic operations; a GPU's that have no such form are logged.
+    Each field states its type, its limits and its meaning (`weaklesion.support.limits`). The schema
+    of the configuration and docs/reference/config.md are made from them by
+    `python tools/update_reference.py`.
 
     Raises:
         ValueError: naming the setting, its value and what is allowed.
     """
 
-    model: str
-    network: Mapping[str, Any]
-    prompt: Mapping[str, Any] | None
-    num_classes: int | None = None
-    encoder: str
-    weights: Literal["imagenet", "none"]
-    normalisation: Literal["imagenet", "half"] = "imagenet"
-    input_px: int
-    pad_to: tuple[int, int]
-    loss_region: Literal["patch", "map"]
-    soft_targets: bool
-    segmentation_loss: Literal["bce", "dice", "batch_dice"]
-    classification_loss: Literal["cross_entropy", "focal"]
-    focal_weights: tuple[float, ...] | None
-    segmentation_weight: float
-    classification_weight: float
-    epochs: int
-    iterations: int | None
-    patience: int | None
-    train_samples: int | None
-    batch_size: int
-    drop_last: bool
-    optimizer: Literal["adam", "adamw", "sgd"]
-    momentum: float
-    weight_decay: float
-    learning_rate: float
-    schedule: Literal["constant", "one_cycle", "poly", "cosine_restarts"]
-    clip_norm: float | None
-    zero_gradients: bool
-    steps_per_batch: int
-    pairs: Literal["cluster", "random"]
-    checkpoint: Literal["best_loss", "best_dice", "best_accuracy", "last", "last_if_stopped"]
-    ema: float | None
-    augmentation: Literal["none", "flips"]
-    precision: Literal["float32", "bfloat16"]
-    deterministic: bool
+    model: Annotated[str, "Name of a network of `weaklesion.models.build_model`."]
+    network: Annotated[
+        Mapping[str, Any], "Parts of the network that its `build` takes, such as its attention."
+    ]
+    prompt: Annotated[
+        Mapping[str, Any] | None,
+        "How a network that sees the mark is shown it; null for all other networks.",
+    ]
+    num_classes: Annotated[
+        int | None,
+        at_least(1),
+        "Number of clusters, for the multi-task networks; null for all others.",
+    ] = None
+    encoder: Annotated[
+        Literal["resnet18", "resnet34", "resnet50", "resnet101", "timm-tf_efficientnet_lite0"],
+        "Encoder of the network, by its name in segmentation_models_pytorch.",
+    ]
+    weights: Annotated[
+        Literal["imagenet", "none"],
+        "Weights that the encoder starts from: ImageNet's, or `none` for a random start.",
+    ]
+    normalisation: Annotated[
+        Literal["imagenet", "half"],
+        "How input levels are normalised: by ImageNet's mean and deviation, or by 0.5 and 0.5"
+        " (`half`). ImageNet weights need the one that they were trained with: EfficientNet-Lite0"
+        " `half`, ResNets `imagenet`.",
+    ] = "imagenet"
+    input_px: Annotated[
+        int, at_least(16), "Height and width to which a patch is resized, in pixels."
+    ]
+    pad_to: Annotated[
+        tuple[int, int],
+        at_least(16),
+        multiple_of(16),
+        "Height and width to which the resized patch is then padded, in pixels. The network needs"
+        " multiples of 16, a U-Net of 32.",
+    ]
+    loss_region: Annotated[
+        Literal["patch", "map"],
+        "Where the loss is taken: on the patch, or on the whole padded map.",
+    ]
+    soft_targets: Annotated[
+        bool,
+        "Whether targets have levels of 0 to 255 instead of 0 and 1; where a mask is needed they"
+        " are floored (G14).",
+    ]
+    segmentation_loss: Annotated[
+        Literal["bce", "dice", "batch_dice"],
+        "Loss of the masks: binary cross entropy; 1 minus the soft Dice of each image, which has no"
+        " gradient where the target is empty; or 1 minus the soft Dice of the batch (C8).",
+    ]
+    classification_loss: Annotated[
+        Literal["cross_entropy", "focal"],
+        "Loss of the classes: cross entropy, or focal loss with gamma 2.",
+    ]
+    focal_weights: Annotated[
+        tuple[float, ...] | None,
+        MinItems(2),
+        at_least(0),
+        "Weight of each class in the focal loss; null weighs all classes by 1.",
+    ]
+    segmentation_weight: Annotated[
+        float,
+        at_least(0),
+        "Weight of the segmentation loss (alpha_seg). With pairs of images the loss is the mean of"
+        " both images, so that 2 gives the sum.",
+    ]
+    classification_weight: Annotated[
+        float, at_least(0), "Weight of the classification loss (alpha_cls)."
+    ]
+    epochs: Annotated[int, at_least(1), "Largest number of epochs."]
+    iterations: Annotated[
+        int | None,
+        at_least(1),
+        "Batches per epoch, drawn from as many passes as that takes; null is one pass through the"
+        " training split.",
+    ]
+    patience: Annotated[
+        int | None,
+        at_least(1),
+        "Epochs without improvement after which training stops; null never stops early. Improvement"
+        " is of the value that `checkpoint` ranks epochs by, else of the validation loss.",
+    ]
+    train_samples: Annotated[
+        int | None,
+        at_least(2),
+        "Number of training samples, the same for every seed and a subset of any larger number;"
+        " null is all.",
+    ]
+    batch_size: Annotated[
+        int,
+        at_least(2),
+        "Samples per step. A single sample left over joins the last batch, because batch"
+        " normalisation cannot train on one.",
+    ]
+    drop_last: Annotated[bool, "Whether an epoch leaves out its last batch if that is not full."]
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], "Optimiser."]
+    momentum: Annotated[float, at_least(0), below(1), "Momentum of SGD."]
+    weight_decay: Annotated[float, at_least(0), "L2 penalty of the weights."]
+    learning_rate: Annotated[
+        float, above(0), "Learning rate at the start, or at the peak of the one-cycle schedule."
+    ]
+    schedule: Annotated[
+        Literal["constant", "one_cycle", "poly", "cosine_restarts"],
+        "How the learning rate changes: not at all; in one cycle; by (1 - step / steps) to the"
+        " power of 0.9 (`poly`); or along a cosine that restarts every 10 epochs.",
+    ]
+    clip_norm: Annotated[
+        float | None, above(0), "Largest norm of the gradient; null does not clip (T14)."
+    ]
+    zero_gradients: Annotated[
+        bool,
+        "Whether gradients are cleared between steps; without it they add up over the whole"
+        " training (T13).",
+    ]
+    steps_per_batch: Annotated[
+        int,
+        at_least(1),
+        "Steps taken on each batch, every other one with the halves of the batch swapped (T8).",
+    ]
+    pairs: Annotated[
+        Literal["cluster", "random"],
+        "Which images co-segmentation pairs: two of one cluster, or any two of a batch (T10).",
+    ]
+    checkpoint: Annotated[
+        Literal["best_loss", "best_dice", "best_accuracy", "last", "last_if_stopped"],
+        "Epoch whose weights are kept: lowest segmentation loss, highest Dice or highest accuracy"
+        " of the classes on the validation split; the last; or `last_if_stopped`, the last where"
+        " patience ended the training and else the lowest loss (T1).",
+    ]
+    ema: Annotated[
+        float | None,
+        above(0),
+        below(1),
+        "Decay of a moving average of the weights, which is then validated and kept; null is none.",
+    ]
+    augmentation: Annotated[
+        Literal["none", "flips"], "Augmentation of training images: none, or random flips."
+    ]
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        "Precision of the network's operations; losses are computed in float32.",
+    ]
+    deterministic: Annotated[
+        bool,
+        "Whether operations are deterministic; operations of a GPU that have no such form are"
+        " logged.",
+    ]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pad_to", tuple(self.pad_to))
-        if self.focal_weights is not None:
-            object.__setattr__(self, "focal_weights", tuple(self.focal_weights))
-            if len(self.focal_weights) != self.num_classes:
-                raise ValueError(
-                    f"focal_weights: {self.num_classes} classes need as many, not"
-                    f" {len(self.focal_weights)}"
-                )
+        check_settings(self)
         self._check_network()
-        if (self.prompt is None) == (self.model in PROMPTED_MODELS):
-            raise ValueError(f"prompt: {self.model} and {self.prompt} do not go together")
-        if self.prompt is not None and self.soft_targets:
-            raise ValueError("soft_targets: networks that see the mark take masks of 0 and 1")
-        if self.train_samples is not None and self.train_samples < 2:
-            raise ValueError(f"train_samples: two are needed, not {self.train_samples}")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"ema: between 0 and 1, or null, is needed, not {self.ema}")
-        if self.model in OWN_ENCODERS and self.weights != "none":
-            raise ValueError(f"weights: {self.model} has an encoder of its own: 'none' is needed")
-        wanted = "half" if "efficientnet_lite" in self.encoder else "imagenet"
-        if self.weights == "imagenet" and self.normalisation != wanted:
-            raise ValueError(
-                f"normalisation: ImageNet weights of {self.encoder} were trained with {wanted!r},"
-                f" not {self.normalisation!r}"
-            )
-        if self.checkpoint == "best_accuracy" and self.num_classes is None:
-            raise ValueError(f"checkpoint: {self.model} has no classes to be accurate in")
-        limits = (("epochs", 1), ("batch_size", 2), ("input_px", 16), ("steps_per_batch", 1))
-        for key, least in limits:
-            if getattr(self, key) < least:
-                raise ValueError(f"{key}: at least {least} is needed, not {getattr(self, key)}")
-        if self.iterations is not None and self.iterations < 1:
-            raise ValueError(f"iterations: at least 1, or null, is needed, not {self.iterations}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience: at least 1, or null, is needed, not {self.patience}")
-        for key in ("learning_rate", "clip_norm"):
-            value = getattr(self, key)
-            if value is not None and not value > 0:
-                raise ValueError(f"{key}: above 0 is needed, not {value}")
-        if self.is_paired and self.batch_size % 2:
-            raise ValueError(f"batch_size: {self.batch_size} cannot be split into pairs")
-        if self.model.startswith("unet") and any(size % 32 for size in self.pad_to):
-            raise ValueError(f"pad_to: a U-Net needs multiples of 32, not {list(self.pad_to)}")
+        self._check_task()
+        self._check_input()
 
     def _check_network(self) -> None:
+        """Check the parts of the network and the weights that it starts from."""
         given = {key: value for key, value in self.network.items() if value is not None}
-        allowed = {
-            "drn_fcn32": {"multi_grid"},
-            "drn_coseg": {"multi_grid", "channels", "places", "danet", "decoder"},
-        }.get(self.model, set())
-        odd = sorted(given.keys() - allowed)
+        odd = sorted(given.keys() - set(NETWORK_PARTS.get(self.model, ())))
         if odd:
             raise ValueError(f"network: {self.model} has no {', '.join(odd)}")
         parts = "channels" in given, "places" in given
@@ -166,6 +205,35 @@ class TrainingSettings:
                 "network: drn_coseg needs either `danet: true`, or both `channels` and `places`,"
                 f" not {dict(self.network)}"
             )
+        if self.model in OWN_ENCODERS and self.weights != "none":
+            raise ValueError(f"weights: {self.model} has an encoder of its own and needs 'none'")
+        needed = "half" if "efficientnet_lite" in self.encoder else "imagenet"
+        if self.weights == "imagenet" and self.normalisation != needed:
+            raise ValueError(
+                f"normalisation: ImageNet weights of {self.encoder} were trained with {needed!r},"
+                f" not {self.normalisation!r}"
+            )
+
+    def _check_task(self) -> None:
+        """Check the settings of the mark and of the classes against the network."""
+        if (self.prompt is None) == (self.model in PROMPTED_MODELS):
+            raise ValueError(f"prompt: {self.model} and {self.prompt} do not go together")
+        if self.prompt is not None and self.soft_targets:
+            raise ValueError("soft_targets: networks that see the mark take masks of 0 and 1")
+        if self.focal_weights is not None and len(self.focal_weights) != self.num_classes:
+            raise ValueError(
+                f"focal_weights: one per class is needed, and {self.num_classes} classes have"
+                f" {len(self.focal_weights)}"
+            )
+        if self.checkpoint == "best_accuracy" and self.num_classes is None:
+            raise ValueError(f"checkpoint: {self.model} has no classes whose accuracy could rise")
+
+    def _check_input(self) -> None:
+        """Check the sizes of batches and of the network's input."""
+        if self.is_paired and self.batch_size % 2:
+            raise ValueError(f"batch_size: {self.batch_size} cannot be split into pairs")
+        if self.model.startswith("unet") and any(size % 32 for size in self.pad_to):
+            raise ValueError(f"pad_to: a U-Net needs multiples of 32, not {list(self.pad_to)}")
 
     @property
     def full_target(self) -> int:
@@ -184,12 +252,17 @@ class TrainingSettings:
 
     @property
     def flips_classes(self) -> bool:
-        """Whether training reads the classes of flipped samples, beside those as they are."""
+        """Whether training reads the classes of flipped samples as well as the plain ones."""
         return self.num_classes is not None and self.augmentation == "flips"
 
 
 def with_choice(settings: TrainingSettings, choice_json: str | Path | None) -> TrainingSettings:
-    """Return settings with the warp that `selection.warp_amplitude` chose, if one was."""
+    """Return settings with the warp that `selection.warp_amplitude` chose, if it chose one.
+
+    Args:
+        settings: settings of a training.
+        choice_json: file of the choice; None returns the settings as they are.
+    """
     if choice_json is None:
         return settings
     assert settings.prompt is not None

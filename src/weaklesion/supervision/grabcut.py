@@ -3,6 +3,7 @@
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.grabcut import Init, grabcut_mask
 from weaklesion.support.files import read_array, write_array
+from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -17,23 +19,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class GrabCutSettings:
-    """How GrabCut is run.
+    """How GrabCut is run."""
 
-    Attributes:
-        init: `rect` or `trimap`, see `grabcut_mask`.
-        iterations: of GrabCut.
-        zero_outside: whether the image is blackened outside the ellipse first (discrepancy G3).
-        shrink_px: px by which the rectangle is moved right and down and made smaller (G4).
-        cast_to_01: whether the image's levels are cut to 0 and 1 first (G2).
-        min_px: results with fewer pixels are replaced by the ellipse.
-    """
+    init: Annotated[
+        Init,
+        "How GrabCut starts: from a trimap of the mark's diameters, or from the ellipse's bounding"
+        " box (`rect`) as released.",
+    ]
+    iterations: Annotated[int, at_least(1), "Iterations of GrabCut."] = 5
+    zero_outside: Annotated[
+        bool, "Whether the image outside the ellipse is blackened first (G3)."
+    ] = False
+    shrink_px: Annotated[
+        int,
+        at_least(0),
+        "Pixels by which the rectangle is moved right and down and made smaller (G4).",
+    ] = 0
+    cast_to_01: Annotated[bool, "Whether the image's levels are cut to 0 and 1 first (G2)."] = False
+    min_px: Annotated[
+        int, at_least(1), "Smallest number of pixels of a result; smaller ones become the ellipse."
+    ] = 1
 
-    init: Init
-    iterations: int = 5
-    zero_outside: bool = False
-    shrink_px: int = 0
-    cast_to_01: bool = False
-    min_px: int = 1
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def draw_grabcut(

@@ -7,11 +7,13 @@ radians), in either.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 
 from weaklesion.ellipse import Ellipse
+from weaklesion.support.limits import above, at_least, check_settings
 from weaklesion.training.inputs import normalise
 
 RADIUS_SLOPE = 3.0
@@ -22,20 +24,27 @@ DISCRIMINANT_SLOPE = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSettings:
-    """How a network is prompted.
+    """How a network is prompted."""
 
-    Attributes:
-        margin: side of a crop, in major axes of the prompt's ellipse.
-        max_amplitude: strongest warp, 0 for none, which teaches to copy; at 1 a displacement along
-            an axis has a standard deviation of about a fifth of the lesion's radius.
-        clip: bound of the displacement, in radii.
-        mark_noise: of training prompts, see `weaklesion.ellipse.Ellipse.perturbed`.
-    """
+    margin: Annotated[
+        float, at_least(1), "Side of the crop, in long diameters of the mark's ellipse."
+    ]
+    max_amplitude: Annotated[
+        float,
+        at_least(0),
+        "Strongest warp of training images. With 0 the network learns to copy the mark; at 1 a"
+        " displacement along an axis has a standard deviation of about a fifth of the lesion's"
+        " radius. Null in the configuration lets `short_training` choose it.",
+    ]
+    clip: Annotated[float, above(0), "Bound of the displacement, in radii of the lesion."]
+    mark_noise: Annotated[
+        float,
+        at_least(0),
+        "Perturbation of the marks in training, as in `recovery.mark_noise`; 0 is none.",
+    ]
 
-    margin: float
-    max_amplitude: float
-    clip: float
-    mark_noise: float
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def ellipse_rows(ellipses: list[Ellipse]) -> torch.Tensor:

@@ -17,14 +17,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
 from weaklesion.data.crops import Window, cut_window, resized, resized_mask, surroundings
-from weaklesion.data.patches import LeftOut, OnBadSample, Sample, write_patches
+from weaklesion.data.patches import (
+    LeftOut,
+    Limits,
+    OnBadSample,
+    Sample,
+    SidePx,
+    WindowHU,
+    write_patches,
+)
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.images import Picture, check_contrast, read_mask, read_picture
@@ -32,6 +40,7 @@ from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.splits import SPLITS, grouped_split
 from weaklesion.support.files import file_digest
+from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -44,40 +53,44 @@ Refusal = tuple[int, str, str]  # line, id and cause
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How patches are made from a group's own images.
+    """How patches are made from a group's own images."""
 
-    Attributes:
-        side_px: height and width of a patch, px.
-        on_bad_sample: `error`, or `drop` to leave bad marks out and count them.
-        split_seed: seed of the split by group, where the table has none.
-        channel_order: `rgb` of coloured images, or `center` of grey ones, such as CT: pseudo-masks
-            are made of colours, or of levels. Images of the other kind are bad.
-        frame: `squashed`: the lesion with a margin, resized to `side_px`; or `source`: a window of
-            `side_px` about it in the image's own pixels, and where lesion and margin are larger,
-            these, shrunk to `side_px`.
-        margin: on each side of the mark's ellipse, in parts of its long diameter.
-        window_hu: Hounsfield units that become 0 and 255, of NIfTI and 16-bit PNG.
-        dense: whether every mark must have a dense mask, which becomes its reference.
-        limit: at most so many samples of a split.
-        state: digest of the state of the images (`weaklesion.marks.files`): a change of one makes
-            patches anew.
-    """
-
-    side_px: int
+    side_px: SidePx
     on_bad_sample: OnBadSample
-    split_seed: int
-    channel_order: Literal["rgb", "center"]
-    frame: Literal["squashed", "source"]
-    margin: float
-    window_hu: tuple[float, float]
-    dense: bool
-    limit: dict[str, int]
-    state: str | None = None
+    split_seed: Annotated[
+        int, at_least(0), "Seed of the split by group, where the table of marks has no split."
+    ]
+    channel_order: Annotated[
+        Literal["rgb", "center"],
+        "Kind of the images: coloured (`rgb`), or grey such as CT (`center`). Pseudo-masks are made"
+        " from colours or from levels, so images of the other kind are bad.",
+    ]
+    frame: Annotated[
+        Literal["squashed", "source"],
+        "Geometry of a patch: the lesion with a margin, resized to `side_px`, or a window of"
+        " `side_px` about it in the image's own pixels (`source`). Where lesion and margin are"
+        " larger than that window, they are shrunk to `side_px`.",
+    ]
+    margin: Annotated[
+        float,
+        at_least(0),
+        "Margin on each side of the mark's ellipse, in parts of its long diameter.",
+    ]
+    window_hu: Annotated[
+        WindowHU, "Hounsfield units that become levels 0 and 255, of NIfTI and 16-bit PNG."
+    ]
+    dense: Annotated[
+        bool, "Whether every mark must have a dense mask, which becomes its reference."
+    ]
+    limit: Limits
+    state: Annotated[
+        str | None,
+        "Digest of the state of the images (`weaklesion.marks.files`), so that a changed image"
+        " makes the patches again.",
+    ] = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "window_hu", tuple(self.window_hu))
-        if not self.window_hu[0] < self.window_hu[1]:
-            raise ValueError(f"window_hu: from low to high is needed, not {self.window_hu}")
+        check_settings(self)
 
 
 def make_patches(

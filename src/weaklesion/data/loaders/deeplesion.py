@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -24,10 +24,19 @@ from weaklesion.data.loaders.deeplesion_table import (
     read_table,
     slice_weights,
 )
-from weaklesion.data.patches import BadSampleError, LeftOut, OnBadSample, Sample, write_patches
+from weaklesion.data.patches import (
+    BadSampleError,
+    LeftOut,
+    Limits,
+    OnBadSample,
+    Sample,
+    SidePx,
+    write_patches,
+)
 from weaklesion.errors import DataError
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import stratified_split
+from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -39,35 +48,34 @@ OFFICIAL_ROWS = 32735
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How patches are made from DeepLesion's slices.
+    """How patches are made from DeepLesion's slices."""
 
-    Attributes:
-        side_px: height and width of a patch, px.
-        on_bad_sample: `error`, or `drop` to leave bad samples out and count them.
-        scale_marks: whether marks are scaled with an image that is not 512 px wide, and moved with
-            a patch that leaves it; not so in the released code (discrepancy G7).
-        dropped_rows: rows of the official table that are left out, counted from 0 (G8).
-        split: `official`, by patient; or `stratified` by clusters of the marks' ellipses, 80/10/10
-            percent of the lesions, which does not keep patients apart (B1).
-        split_seed: seed of the stratified split.
-        strata: its number of clusters.
-        complete: whether a key slice that is not there is bad; if not, its archive was not asked
-            for.
-        limit: at most so many samples of a split, the first in the table's order.
-    """
-
-    side_px: int
+    side_px: SidePx
     on_bad_sample: OnBadSample
-    scale_marks: bool
-    dropped_rows: tuple[int, ...]
-    split: Literal["official", "stratified"]
-    split_seed: int
-    strata: int
-    complete: bool
-    limit: dict[str, int]
+    scale_marks: Annotated[
+        bool,
+        "Whether a mark is scaled with an image that is not 512 px wide, and moved with a patch"
+        " that leaves it; not so in the released code (G7).",
+    ]
+    dropped_rows: Annotated[
+        tuple[int, ...],
+        at_least(0),
+        "Rows of the official table that are left out, counted from 0 (G8).",
+    ]
+    split: Annotated[
+        Literal["official", "stratified"],
+        "How the dataset is split: by patient (`official`), or 80/10/10 percent of the lesions"
+        " stratified by clusters of their ellipses, which does not keep patients apart (B1).",
+    ]
+    split_seed: Annotated[int, at_least(0), "Seed of the stratified split."]
+    strata: Annotated[int, at_least(1), "Number of clusters of the stratified split."]
+    complete: Annotated[
+        bool, "Whether all archives are used, so that a key slice that is missing is bad."
+    ]
+    limit: Limits
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dropped_rows", tuple(self.dropped_rows))
+        check_settings(self)
 
 
 def make_patches(

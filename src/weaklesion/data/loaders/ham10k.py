@@ -11,18 +11,27 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from weaklesion.data.patches import BEYOND_LIMIT, LeftOut, OnBadSample, Sample, write_patches
+from weaklesion.data.patches import (
+    BEYOND_LIMIT,
+    LeftOut,
+    Limits,
+    OnBadSample,
+    Sample,
+    SidePx,
+    write_patches,
+)
 from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.splits import grouped_split, ham10k_released_split, ids_digest, order_digest
+from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -160,29 +169,38 @@ def read_mask(path: str | Path, image_hw: tuple[int, int] | None = None) -> np.n
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How patches are made from HAM10000's images.
+    """How patches are made from HAM10000's images."""
 
-    Attributes:
-        side_px: height and width of a patch, px.
-        on_bad_sample: `error`, or `drop` to leave bad samples out and count them.
-        split_seed: seed of the grouped split.
-        channel_order: `rgb`, or `bgr` as the released code loads images (discrepancy G19).
-        frame: `squashed` to a square of `side_px` (G18), or `source`: the image as it is.
-        image_resize: `area` (antialiased), or `bilinear` as released (G18).
-        split: `image` (by the released recipe, S1) or `group` (no lesion in two splits).
-        limit: at most so many samples of a split, the first in the split's random order.
-        released_ids_sha256: digest of the ids that the released split must have, if any.
-    """
-
-    side_px: int
+    side_px: SidePx
     on_bad_sample: OnBadSample
-    split_seed: int
-    channel_order: Literal["rgb", "bgr"]
-    frame: Literal["squashed", "source"]
-    image_resize: Literal["area", "bilinear"]
-    split: Literal["image", "group"]
-    limit: dict[str, int]
-    released_ids_sha256: str | None = None
+    split_seed: Annotated[int, at_least(0), "Seed of the split by lesion."]
+    channel_order: Annotated[
+        Literal["rgb", "bgr"],
+        "Order of an image's channels; `bgr` as the released code loads images (G19).",
+    ]
+    frame: Annotated[
+        Literal["squashed", "source"],
+        "Geometry of a patch: the image squeezed to a square of `side_px` (G18), or the image as it"
+        " is (`source`).",
+    ]
+    image_resize: Annotated[
+        Literal["area", "bilinear"],
+        "Interpolation of an image: antialiased (`area`), or `bilinear` as released (G18).",
+    ]
+    split: Annotated[
+        Literal["image", "group"],
+        "How the dataset is split: by lesion (`group`), so that no lesion is in two splits, or by"
+        " image as released (S1).",
+    ]
+    limit: Limits
+    released_ids_sha256: Annotated[
+        str | None,
+        "SHA-256 of the ids of the released split, in its order. The split by image stops unless it"
+        " gets the same images (docs/DATASETS.md).",
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def make_patches(

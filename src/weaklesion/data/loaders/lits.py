@@ -11,17 +11,27 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 
 from weaklesion.data.crops import Window, cut_window, resized, resized_mask
 from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
-from weaklesion.data.patches import BadSampleError, LeftOut, OnBadSample, Sample, write_patches
+from weaklesion.data.patches import (
+    BadSampleError,
+    LeftOut,
+    Limits,
+    OnBadSample,
+    Sample,
+    SidePx,
+    WindowHU,
+    write_patches,
+)
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
 from weaklesion.splits import published_split, two_volumes_split, volume_split
+from weaklesion.support.limits import at_least, at_most, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -32,42 +42,47 @@ PUBLISHED_SAMPLES = 16462
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How patches are made from LiTS's volumes.
+    """How patches are made from LiTS's volumes."""
 
-    Attributes:
-        side_px: height and width of a patch, px.
-        on_bad_sample: `error`, or `drop` to leave bad volumes and samples out and count them.
-        split_seed: seed of the split by volume.
-        window_hu: Hounsfield units that become 0 and 255 (G17).
-        frame: `squashed`: the lesion with a margin, resized to `side_px`; or `source`: a window of
-            `side_px` about it in the slice's own pixels.
-        margin_px: margin on each side of the lesion's longest extent, px of the slice (G16).
-        border: `replicate` the slice's border where a window leaves it, or `clip` the window, which
-            then is no square and is squeezed, as released.
-        min_ellipse_iou: samples whose ellipse overlaps their reference less are left out of every
-            split, as released (G11); 0 leaves none out.
-        split: `group` by volume; `published`, by the released index files; or `two_volumes`, of
-            which one tests and the other trains (`weaklesion.splits.two_volumes_split`).
-        published_split: those files (.npy of positions) by split; None without.
-        limit: at most so many samples of a split.
-    """
-
-    side_px: int
+    side_px: SidePx
     on_bad_sample: OnBadSample
-    split_seed: int
-    window_hu: tuple[float, float]
-    frame: Literal["squashed", "source"]
-    margin_px: int
-    border: Literal["replicate", "clip"]
-    min_ellipse_iou: float
-    split: Literal["group", "published", "two_volumes"]
-    published_split: dict[str, str] | None = None
-    limit: dict[str, int]
+    split_seed: Annotated[int, at_least(0), "Seed of the split by volume."]
+    window_hu: Annotated[WindowHU, "Hounsfield units that become levels 0 and 255 (G17)."]
+    frame: Annotated[
+        Literal["squashed", "source"],
+        "Geometry of a patch: the lesion with a margin, resized to `side_px`, or a window of"
+        " `side_px` about it in the slice's own pixels (`source`).",
+    ]
+    margin_px: Annotated[
+        int,
+        at_least(0),
+        "Margin on each side of the lesion's longest extent, in pixels of the slice (G16).",
+    ]
+    border: Annotated[
+        Literal["replicate", "clip"],
+        "What happens where a window leaves the slice: the border is replicated, or the window is"
+        " clipped and then squeezed to a square, as released (G16).",
+    ]
+    min_ellipse_iou: Annotated[
+        float,
+        at_least(0),
+        at_most(1),
+        "Smallest overlap of a sample's ellipse with its reference; samples with less are left out"
+        " of every split, as released (G11). 0 leaves none out.",
+    ]
+    split: Annotated[
+        Literal["group", "published", "two_volumes"],
+        "How the dataset is split: by volume (`group`); by the released index files (`published`,"
+        " S2); or by two volumes, one for testing and one for training.",
+    ]
+    published_split: Annotated[
+        dict[str, str] | None,
+        "Index files of the released split, for the switch `split` set to `published`.",
+    ] = None
+    limit: Limits
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "window_hu", tuple(self.window_hu))
-        if not self.window_hu[0] < self.window_hu[1]:
-            raise ValueError(f"window_hu: from low to high is needed, not {self.window_hu}")
+        check_settings(self)
         if self.split == "published" and not self.published_split:
             raise ValueError("split: 'published' needs the index files in published_split")
 

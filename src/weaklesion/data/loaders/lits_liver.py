@@ -12,13 +12,24 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 
 from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
-from weaklesion.data.patches import BadSampleError, LeftOut, OnBadSample, Sample, write_patches
+from weaklesion.data.patches import (
+    BadSampleError,
+    LeftOut,
+    Limits,
+    OnBadSample,
+    Sample,
+    SidePx,
+    WindowHU,
+    write_patches,
+)
 from weaklesion.errors import DataError
+from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -29,29 +40,23 @@ VALIDATION_STEP = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How slices are taken from LiTS's volumes.
+    """How slices are taken from LiTS's volumes."""
 
-    Attributes:
-        side_px: height and width of a sample, px.
-        on_bad_sample: `error`, or `drop` to leave bad volumes out and count them.
-        split_seed: decides which volumes are taken, and for what.
-        window_hu: Hounsfield units that become 0 and 255.
-        volumes: number of volumes of `train`, `val` and `test`. With none for `val`, every fifth
-            slice of the training volumes validates: for trials with two volumes, for it flatters.
-        limit: at most so many slices of a split.
-    """
-
-    side_px: int
+    side_px: SidePx
     on_bad_sample: OnBadSample
-    split_seed: int
-    window_hu: tuple[float, float]
-    volumes: dict[str, int]
-    limit: dict[str, int]
+    split_seed: Annotated[
+        int, at_least(0), "Seed that decides which volumes are taken, and for which split."
+    ]
+    window_hu: Annotated[WindowHU, "Hounsfield units that become levels 0 and 255 (C4)."]
+    volumes: Annotated[
+        dict[str, int],
+        "Number of volumes per split (C1). With none for `val`, every fifth slice of the training"
+        " volumes validates, which flatters; it is meant for trials with two volumes.",
+    ]
+    limit: Limits
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "window_hu", tuple(self.window_hu))
-        if not self.window_hu[0] < self.window_hu[1]:
-            raise ValueError(f"window_hu: from low to high is needed, not {self.window_hu}")
+        check_settings(self)
 
 
 def make_patches(
