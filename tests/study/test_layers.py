@@ -29,8 +29,10 @@ LAYERS = (
 )
 IN_LIBRARY = {"metrics", "networks"}
 # Modules of the top level with a layer of their own: the error that every module raises, and the
-# faces that users call.
-FACES = {"errors": "support", "download": "segment", "cli": "segment", "manifest": "segment"}
+# faces that users call. The package itself imports the public names for type checkers only.
+FACES = {"errors": "support"} | dict.fromkeys(
+    ("__init__", "download", "cli", "manifest"), "segment"
+)
 # What a rule's script imports beside the code that its results depend on.
 OUTSIDE_RESULTS = {"download", "support.devices", "support.scratch"}
 
