@@ -22,7 +22,7 @@ from weaklesion.ellipse import fit_ellipse
 from weaklesion.models import build_model
 from weaklesion.prediction.predict import crop_logits
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
-from weaklesion.segment.run import SegmentSettings, segment
+from weaklesion.segment.run import SegmentSettings, segment_marks
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
 
@@ -96,7 +96,7 @@ def main() -> int:
         trained = write_network(folder)
         network_alone(trained, BATCH)
         started = time.perf_counter()
-        counts = segment(
+        counts = segment_marks(
             model_dir=folder,
             marks_csv=marks,
             out_dir=folder / "out",

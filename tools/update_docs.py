@@ -1,7 +1,7 @@
 """Bring the results of a study into the documentation.
 
     python tools/update_docs.py ham10k-small    # after a run
-    python tools/update_docs.py                 # all pages anew, from docs/results/
+    python tools/update_docs.py                 # all pages anew, from docs/results/ and docstrings
 
 copies the study's tables and charts to docs/results/ and writes what is there between the study's
 markers on its page of docs/. A study that grew over several machines is brought in part by part: a
@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+from api_reference import describe_api
 from doc_tables import PLACE, choices, renderer, runs
 from markers import has_markers, replace_between
 
@@ -127,6 +128,12 @@ def page_with(kept: Path, docs: Path) -> tuple[Path, str]:
     return pages[0], replace_between(pages[0].read_text(), kept.name, describe(kept))
 
 
+def api_page(docs: Path) -> tuple[Path, str]:
+    """Return the page of the public API, and what it should say."""
+    page = docs / "reference/api.md"
+    return page, replace_between(page.read_text(), "api", describe_api())
+
+
 def main() -> None:
     """Update."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -143,6 +150,8 @@ def main() -> None:
     for kept in sorted((docs / "results").iterdir()):
         page, text = page_with(kept, docs)
         page.write_text(text)
+    page, text = api_page(docs)
+    page.write_text(text)
 
 
 if __name__ == "__main__":

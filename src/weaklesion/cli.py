@@ -43,12 +43,11 @@ def segment(
     A call that was stopped goes on where it was. A mark that cannot be used is refused, with the
     cause in refused.csv, and the rest goes through.
     """
-    from weaklesion.segment.run import SegmentSettings  # slow to import
-    from weaklesion.segment.run import segment as run
+    from weaklesion.segment.run import SegmentSettings, segment_marks  # slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        counts = run(
+        counts = segment_marks(
             model_dir=model,
             marks_csv=marks,
             out_dir=out,

@@ -10,7 +10,7 @@ from weaklesion.ellipse import Ellipse
 from weaklesion.flips import FLIPS
 from weaklesion.recist import flipped_clicked_angle_deg
 
-# scikit-learn takes most of a second to import, and an ellipse's features need none of it
+# scikit-learn takes most of a second to import, and ellipse_features does not use it
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
 
@@ -25,33 +25,40 @@ STABILITY_SEEDS = 3
 def ellipse_features(
     ellipses: Sequence[Ellipse],
     *,
-    encoding: Encoding,
+    encoding: Encoding = "raw",
     fitted: np.ndarray | None = None,
     clicked_angles_deg: Sequence[float] | None = None,
 ) -> np.ndarray:
-    """Return the features that lesions are clustered by.
+    """Return the features by which lesions are clustered.
 
     - `raw`: centre x and y, width, height (px) and angle (degrees), unscaled, as in the paper
-      (section 4, footnote 1). How much the angle weighs depends on the data: it carries 43 % of
+      (section 4, footnote 1). The weight of the angle depends on the data: it carries 43 % of
       the variance on HAM10000, and 74 % on 9,921 marks of DeepLesion;
-    - `opencv`: the same with the minor axis first and its direction, as `cv2.fitEllipse` gives them
-      and the released code clusters them (K1): angles wrap where the major axis is vertical. The
-      angle carries 72 % of the variance on HAM10000;
-    - `clicked`: the same with the direction in which the short diameter was clicked, in [-90, 270):
-      what the released code clusters DeepLesion by (K1); the order of two clicks moves a lesion.
-      The angle carries 92 % of the variance on 9,921 marks of DeepLesion;
+    - `opencv`: the same with the minor axis first and its direction, as `cv2.fitEllipse` returns
+      them and the released code clusters them (K1). Angles wrap where the major axis is vertical.
+      The angle carries 72 % of the variance on HAM10000;
+    - `clicked`: the same with the clicked direction of the short diameter, in [-90, 270), by which
+      the released code clusters DeepLesion (K1). The order of the two clicks moves a lesion. The
+      angle carries 92 % of the variance on 9,921 marks of DeepLesion;
     - `periodic`: centre and logarithm of both axes, each standardised, then cosine and sine
-      of twice the angle times the elongation 1 - height / width, so that 179 and 1 degrees are
-      neighbours and a circle has no direction.
+      of twice the angle times the elongation 1 - height / width. So 179 and 1 degrees are
+      neighbours, and a circle has no direction.
 
     Args:
         ellipses: N canonical ellipses, in patch pixels.
         encoding: `raw`, `opencv`, `clicked` or `periodic`.
-        fitted: (N,) bool, which of them `periodic` takes mean and deviation from; all by default.
+        fitted: (N,) bool, the ellipses from which `periodic` computes mean and deviation; all by
+            default.
         clicked_angles_deg: N angles, for `clicked`.
 
     Returns:
         (N, 5) or (N, 6) float64.
+
+    Raises:
+        ValueError: if the encoding is unknown, or `clicked` has not one angle per ellipse.
+
+    >>> ellipse_features([Ellipse(60.0, 50.0, 30.0, 20.0, 45.0)]).tolist()
+    [[60.0, 50.0, 30.0, 20.0, 45.0]]
     """
     raw = np.array([[e.cx, e.cy, e.width, e.height, e.angle_deg] for e in ellipses], dtype=float)
     raw = raw.reshape(-1, 5)
@@ -62,7 +69,7 @@ def ellipse_features(
         return np.column_stack([raw[:, :2], raw[:, 3], raw[:, 2], angle])
     if encoding == "clicked":
         if clicked_angles_deg is None or len(clicked_angles_deg) != len(raw):
-            raise ValueError("clicked_angles_deg: one angle an ellipse is needed")
+            raise ValueError("clicked_angles_deg: needs one angle per ellipse")
         return np.column_stack([raw[:, :2], raw[:, 3], raw[:, 2], clicked_angles_deg])
     if encoding != "periodic":
         raise ValueError(
@@ -85,9 +92,9 @@ def flipped_features(
     fitted: np.ndarray,
     clicked_angles_deg: Sequence[float],
 ) -> np.ndarray:
-    """Return the features of lesions in each of the four orientations that flips give.
+    """Return the features of lesions in each of the four orientations of a flipped image.
 
-    `periodic` takes mean and deviation from the lesions that are not flipped.
+    `periodic` computes mean and deviation from the lesions that are not flipped.
 
     Args:
         ellipses: N canonical ellipses, in patch pixels.
@@ -97,7 +104,7 @@ def flipped_features(
         clicked_angles_deg: N angles.
 
     Returns:
-        (4, N, D) float64, in the order of `weaklesion.supervision.class_table.FLIPS`.
+        (4, N, D) float64, in the order of `weaklesion.flips.FLIPS`.
     """
     turned, angles = [], []
     for upside_down, left_right in FLIPS.values():
@@ -115,16 +122,26 @@ def flipped_features(
 def fit_clusters(features: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     """Cluster by K-means; return the label, 0 .. k - 1, of each row of `features` (N, D).
 
-    scikit-learn's K-means with k-means++ and ten starts, as the released code's.
+    scikit-learn's K-means with k-means++ and ten starts, as in the released code.
 
     Raises:
         ValueError: if k is below 1 or above the number of rows.
+
+    >>> labels = fit_clusters(np.array([[0.0], [1.0], [9.0]]), 2, seed=0)
+    >>> bool(labels[0] == labels[1] != labels[2])
+    True
     """
     return _fit(features, k, seed).labels_.astype(np.int64)
 
 
 def fit_and_predict(features: np.ndarray, fitted: np.ndarray, k: int, *, seed: int) -> np.ndarray:
-    """Fit K-means to the rows that `fitted` (N,) marks; return the nearest centre of all (N,)."""
+    """Fit K-means to the rows where `fitted` (N,) is True; return the nearest centre of all (N,).
+
+    >>> features = np.array([[0.0], [9.0], [8.0]])
+    >>> labels = fit_and_predict(features, np.array([True, True, False]), 2, seed=0)
+    >>> bool(labels[0] != labels[1] == labels[2])
+    True
+    """
     return _fit(features[fitted], k, seed).predict(features).astype(np.int64)
 
 
@@ -133,7 +150,7 @@ def _fit(features: np.ndarray, k: int, seed: int) -> "KMeans":
 
     if not 1 <= k <= len(features):
         raise ValueError(
-            f"k: {k} clusters of {len(features)} samples; 1 to {len(features)} can be "
-            "had. Lower k, or give more samples."
+            f"k: {k} clusters of {len(features)} samples; 1 to {len(features)} are possible."
+            " Lower k, or give more samples."
         )
     return KMeans(n_clusters=k, n_init=10, random_state=seed).fit(features)

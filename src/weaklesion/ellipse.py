@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from scipy.optimize import linprog
 
-# How far the vertices of a drawn ellipse's hull lie inside it, on average: measured on random
+from weaklesion.hull import convex_hull, separating_axes
+
+# Mean distance by which the vertices of a drawn ellipse's hull lie inside it: measured on random
 # ellipses of 10 to 70 px (tests/library/test_ellipse.py).
 HULL_INSET_PX = 0.15
 
-# Short axes below which whole pixels decide: there the hull's vertices alone can miss a drawn
-# ellipse by more than a hundredth of Dice.
+# Short axis below which whole pixels decide, because there the hull's vertices alone can miss a
+# drawn ellipse by more than a hundredth of Dice.
 SMALL_PX = 16.0
 
 SUBPIXELS = 4  # in each direction, for soft edges
@@ -26,7 +27,7 @@ SUBPIXELS = 4  # in each direction, for soft edges
 
 @dataclass(frozen=True)
 class Ellipse:
-    """An ellipse in pixels of some image.
+    """An ellipse, in pixels of its image.
 
     Attributes:
         cx: x of the centre, px.
@@ -72,13 +73,37 @@ class Ellipse:
         half = axes @ np.diag([self.width / 2, self.height / 2])
         return half @ half.T
 
+    @classmethod
+    def from_shape_matrix(cls, cx: float, cy: float, matrix: np.ndarray) -> "Ellipse":
+        """Return the canonical ellipse with a centre and a (2, 2) matrix as `shape_matrix` has it.
+
+        >>> Ellipse.from_shape_matrix(1.0, 2.0, np.diag([4.0, 1.0]))
+        Ellipse(cx=1.0, cy=2.0, width=4.0, height=2.0, angle_deg=0.0)
+        """
+        variances, axes = np.linalg.eigh(matrix)
+        return cls(
+            cx=cx,
+            cy=cy,
+            width=2 * math.sqrt(variances[1]),
+            height=2 * math.sqrt(variances[0]),
+            angle_deg=math.degrees(math.atan2(axes[1, 1], axes[0, 1])),
+        ).canonical()
+
+    def moved(self, dx: float, dy: float) -> "Ellipse":
+        """Return the same ellipse with its centre moved by (dx, dy) px.
+
+        >>> Ellipse(5.0, 5.0, 4.0, 2.0, 10.0).moved(-1.0, 2.0)
+        Ellipse(cx=4.0, cy=7.0, width=4.0, height=2.0, angle_deg=10.0)
+        """
+        return replace(self, cx=self.cx + dx, cy=self.cy + dy)
+
     def perturbed(self, draws: Sequence[float], size: float) -> "Ellipse":
-        """Return the ellipse of the same lesion, marked less exactly.
+        """Return the ellipse of a less exact mark of the same lesion.
 
         Args:
-            draws: five standard normal numbers: centre's x and y, axes, angle.
-            size: standard deviation of the centre in half major axes, of the axes in parts of
-                themselves (they keep a fifth at least), and of the angle in radians.
+            draws: five standard normal numbers: centre x, centre y, width, height, angle.
+            size: standard deviation of the centre in half major axes, of each axis as a fraction
+                of its length (an axis keeps at least a fifth), and of the angle in radians.
         """
         step = size * max(self.width, self.height) / 2
         return Ellipse(
@@ -118,48 +143,49 @@ class Ellipse:
         the centre of pixel 0 goes to `scale / 2 - 1 / 2`, as in `cv2.resize`.
 
         Args:
-            from_hw: height and width of the image that the ellipse lies in, px.
+            from_hw: height and width of the ellipse's image, px.
             to_hw: height and width of the resized image, px.
+
+        >>> Ellipse(4.5, 4.5, 6.0, 4.0, 0.0).resized((10, 10), (20, 20))
+        Ellipse(cx=9.5, cy=9.5, width=12.0, height=8.0, angle_deg=0.0)
         """
         scale_y, scale_x = to_hw[0] / from_hw[0], to_hw[1] / from_hw[1]
-        from_corner = replace(self, cx=self.cx + 0.5, cy=self.cy + 0.5).scaled(scale_x, scale_y)
-        return replace(from_corner, cx=from_corner.cx - 0.5, cy=from_corner.cy - 0.5)
+        return self.moved(0.5, 0.5).scaled(scale_x, scale_y).moved(-0.5, -0.5)
 
     def scaled(self, scale_x: float, scale_y: float) -> "Ellipse":
-        """Return the ellipse in coordinates that are so many times as large, such as mm."""
+        """Return the ellipse in coordinates scaled by these factors, such as mm per pixel."""
         scale = np.diag([scale_x, scale_y])
-        variances, axes = np.linalg.eigh(scale @ self.shape_matrix() @ scale)
-        return Ellipse(
-            cx=self.cx * scale_x,
-            cy=self.cy * scale_y,
-            width=2 * math.sqrt(variances[1]),
-            height=2 * math.sqrt(variances[0]),
-            angle_deg=math.degrees(math.atan2(axes[1, 1], axes[0, 1])),
-        ).canonical()
+        matrix = scale @ self.shape_matrix() @ scale
+        return Ellipse.from_shape_matrix(self.cx * scale_x, self.cy * scale_y, matrix)
 
 
 def fit_ellipse(mask: np.ndarray) -> Ellipse:
     """Fit an ellipse to a mask, by least squares on the vertices of its convex hull.
 
+    The hull's vertices are pixel centres, which lie about 0.15 px inside the outline. Both axes are
+    lengthened by twice that distance; otherwise small ellipses come out too small. If a small mask
+    (short axis below 16 px) is exactly a drawn ellipse, the result draws the same mask again, pixel
+    for pixel.
+
     Args:
         mask: (H, W) bool, or integer with foreground above 0.
-
-    The hull's vertices are pixel centres, and lie inside the outline by about 0.15 px; both axes
-    are lengthened by twice that, without which small ellipses come out too small. A small mask
-    (short axis below 16 px) that is exactly some drawn ellipse gives an ellipse that draws it
-    again, pixel for pixel.
 
     Returns:
         The canonical ellipse (width the major axis, angle in [0, 180)), px.
 
     Raises:
-        ValueError: if the mask is not two-dimensional, or its hull has fewer than five vertices,
-            as that of an empty mask, of a line or of a rectangle has.
+        ValueError: if the mask is not two-dimensional, or its hull has fewer than five vertices
+            (an empty mask, a line, a rectangle).
 
-    Source: Chu et al. 2021, section 4; how it is done is the released code's (discrepancy G22).
+    Source: Chu et al. 2021, section 4; the method is that of the released code (discrepancy G22).
+
+    >>> mask = draw_ellipse(Ellipse(20.0, 15.0, 12.0, 8.0, 30.0), (32, 40))
+    >>> ellipse = fit_ellipse(mask)
+    >>> bool((draw_ellipse(ellipse, mask.shape) == mask).all())
+    True
     """
     if mask.ndim != 2:
-        raise ValueError(f"mask: two dimensions are needed, not shape {mask.shape}")
+        raise ValueError(f"mask: needs two dimensions, not shape {mask.shape}")
     hull = convex_hull(mask > 0)
     if len(hull) < 5:
         raise ValueError(f"mask: its convex hull has {len(hull)} vertices; an ellipse needs five")
@@ -167,98 +193,51 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
     longer = 2 * HULL_INSET_PX
     fitted = Ellipse(cx, cy, width + longer, height + longer, angle_deg).canonical()
     if fitted.height < SMALL_PX:
-        return _separating_ellipse(mask, hull) or fitted
+        exact = separating_axes(mask, hull)
+        return fitted if exact is None else Ellipse(*exact).canonical()
     return fitted
 
 
-def convex_hull(foreground: np.ndarray) -> np.ndarray:
-    """Return the vertices of the convex hull of a mask's pixel centres.
-
-    Args:
-        foreground: (H, W) bool.
-
-    Returns:
-        (V, 2) int32, x and y; none of an empty mask.
-    """
-    rows = np.flatnonzero(foreground.any(axis=1))
-    if not len(rows):
-        return np.empty((0, 2), dtype=np.int32)
-    part = foreground[rows]  # of each row its first and last pixel: no other can be a vertex
-    first = part.argmax(axis=1)
-    last = foreground.shape[1] - 1 - part[:, ::-1].argmax(axis=1)
-    points = np.stack([first, rows, last, rows], axis=1).reshape(-1, 2).astype(np.int32)
-    return cv2.convexHull(points)[:, 0]
-
-
 def ellipse_iou(first: Ellipse, second: Ellipse) -> float:
-    """Return the overlap of two ellipses as areas: intersection over union, 0 to 1.
+    """Return the intersection over union of the areas of two ellipses, 0 to 1.
 
-    Measured on a lattice of about 100 pixels across the larger one. Of two that are so thin that
-    they cover none of its pixels it is 0.
+    Both are drawn on a lattice of about 100 pixels across the larger one. The result is 0 if both
+    are so thin that they cover no pixel of the lattice.
+
+    >>> ellipse_iou(Ellipse(0.0, 0.0, 4.0, 2.0, 0.0), Ellipse(9.0, 0.0, 4.0, 2.0, 0.0))
+    0.0
     """
     reach = max(first.width, first.height, second.width, second.height)
     scale = 100 / reach
     side = 100 + math.ceil(scale * math.dist((first.cx, first.cy), (second.cx, second.cy)))
     middle = (first.cx + second.cx) / 2, (first.cy + second.cy) / 2
-    a, b = (
+    masks = [
         draw_ellipse(
             Ellipse(
-                (e.cx - middle[0]) * scale + side / 2,
-                (e.cy - middle[1]) * scale + side / 2,
-                e.width * scale,
-                e.height * scale,
-                e.angle_deg,
+                (one.cx - middle[0]) * scale + side / 2,
+                (one.cy - middle[1]) * scale + side / 2,
+                one.width * scale,
+                one.height * scale,
+                one.angle_deg,
             ),
             (side + 2, side + 2),
         )
-        for e in (first, second)
-    )
-    union = (a | b).sum()
-    return float((a & b).sum() / union) if union else 0.0
+        for one in (first, second)
+    ]
+    return _iou(*masks)
 
 
-def _separating_ellipse(mask: np.ndarray, hull: np.ndarray) -> Ellipse | None:
-    """Return the ellipse that parts the pixels of a mask from those around it, if there is one.
+def ellipse_mask_iou(ellipse: Ellipse, mask: np.ndarray) -> float:
+    """Return the intersection over union of a drawn ellipse and a mask (H, W) bool, 0 to 1.
 
-    In the coefficients of a conic both conditions are linear; a linear program finds those with
-    the widest margin.
-
-    Args:
-        mask: (H, W), foreground above 0.
-        hull: (P, 2) x and y of the vertices of its convex hull.
+    The result is 0 if both are empty.
     """
-    inside = np.pad(mask > 0, 1).astype(np.uint8)
-    around = cv2.dilate(inside, np.ones((3, 3), np.uint8)) - inside
-    center = hull.mean(axis=0)
-    scale = np.ptp(hull, axis=0).max() / 2
+    return _iou(draw_ellipse(ellipse, mask.shape), mask)
 
-    def conic(points_xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The terms of x^2 + y^2 + k (x^2 - y^2) + b x y + d x + e y + f, and the fixed part."""
-        x, y = ((points_xy - center) / scale).T
-        return np.column_stack([x * x - y * y, x * y, x, y, np.ones(len(x))]), x * x + y * y
 
-    inner, inner_fixed = conic(hull)
-    outer, outer_fixed = conic(np.argwhere(around)[:, ::-1] - 1)
-    margin = np.ones((len(inner) + len(outer), 1))
-    solution = linprog(
-        [0, 0, 0, 0, 0, -1],
-        A_ub=np.hstack([np.vstack([inner, -outer]), margin]),
-        b_ub=np.concatenate([-inner_fixed, outer_fixed]),
-        bounds=(None, None),
-    )
-    if not solution.success or solution.x[5] <= 0:
-        return None
-    k, b, d, e, f, _ = solution.x
-    quadratic = np.array([[1 + k, b / 2], [b / 2, 1 - k]])
-    curvatures, axes = np.linalg.eigh(quadratic)
-    if curvatures[0] <= 0:  # a parabola or a hyperbola
-        return None
-    offset = -np.linalg.solve(quadratic, [d, e]) / 2
-    lengths = 2 * scale * np.sqrt((offset @ quadratic @ offset - f) / curvatures)
-    cx, cy = offset * scale + center
-    angle_deg = math.degrees(math.atan2(axes[1, 0], axes[0, 0]))
-    values = (cx, cy, lengths[0], lengths[1], angle_deg)
-    return Ellipse(*map(float, values)).canonical()
+def _iou(first: np.ndarray, second: np.ndarray) -> float:
+    union = (first | second).sum()
+    return float((first & second).sum() / union) if union else 0.0
 
 
 def draw_ellipse(
@@ -269,15 +248,20 @@ def draw_ellipse(
     The number of pixels is the ellipse's area, on average over its sub-pixel positions.
 
     Args:
-        ellipse: in pixels of the mask; it may leave the mask partly or wholly.
+        ellipse: in pixels of the mask; it may lie partly or wholly outside.
         shape_hw: height and width of the mask, px.
-        outline_px: width by which an outline enlarges it on every side, px; about 2.1 in the
-            released code for DeepLesion (discrepancy G5).
+        outline_px: width by which an outline enlarges the ellipse on every side, px; about 2.1 in
+            the released code for DeepLesion (discrepancy G5).
 
     Returns:
-        (H, W) bool.
+        (H, W) bool; all False if the ellipse lies outside or contains no pixel centre.
+
+    >>> draw_ellipse(Ellipse(2.0, 1.0, 4.2, 2.2, 0.0), (3, 5)).astype(int)
+    array([[0, 0, 1, 0, 0],
+           [1, 1, 1, 1, 1],
+           [0, 0, 1, 0, 0]])
     """
-    # Plain numbers, for a few thousand small ellipses a second cost more in calls than in pixels.
+    # Plain numbers, because small ellipses cost more in numpy's calls than in pixels.
     height, width = shape_hw
     half_w, half_h = ellipse.width / 2 + outline_px, ellipse.height / 2 + outline_px
     theta = math.radians(ellipse.angle_deg)
@@ -304,10 +288,10 @@ def draw_ellipse(
 def draw_soft_ellipse(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
     """Draw a filled ellipse with the grey edge of anti-aliasing.
 
-    The released code keeps such edges in LiTS's targets (discrepancy G14).
+    The released code keeps such edges in the targets of LiTS (discrepancy G14).
 
     Returns:
-        (H, W) uint8: 255 times the part of each pixel that the ellipse covers, in steps of 1/16.
+        (H, W) uint8: 255 times the covered fraction of each pixel, in steps of 1/16.
     """
     height, width = shape_hw
     fine_hw = height * SUBPIXELS, width * SUBPIXELS

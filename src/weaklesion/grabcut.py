@@ -9,15 +9,15 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 Init = Literal["rect", "trimap"]
-REACH = 1.5  # beyond this many radii is surely background
-CROSS_LENGTH, CROSS_WIDTH = 0.8, 0.15  # of the diameters, surely foreground; in radii
+REACH = 1.5  # radii beyond which all pixels are definite background
+CROSS_LENGTH, CROSS_WIDTH = 0.8, 0.15  # radii; along the diameters, definite foreground
 
 
 def grabcut_mask(
     image: np.ndarray,
     ellipse_mask: np.ndarray,
     *,
-    init: Init,
+    init: Init = "rect",
     iterations: int = 5,
     zero_outside: bool = False,
     shrink_px: int = 0,
@@ -26,28 +26,37 @@ def grabcut_mask(
 ) -> np.ndarray:
     """Segment a lesion by GrabCut, starting from its ellipse.
 
-    - `rect`: background outside the ellipse's bounding box, and either inside;
-    - `trimap`: after Cai et al. 2018, a cross along the two diameters is surely foreground, the
-      rest of the ellipse probably, a ring about it is probably background, and what is beyond 1.5
-      radii surely.
+    - `rect`: definite background outside the ellipse's bounding box, probable foreground inside;
+    - `trimap`: after Cai et al. 2018, a cross along the two diameters is definite foreground, the
+      rest of the ellipse probable foreground, a ring around it probable background, and everything
+      beyond 1.5 radii definite background.
 
     Args:
         image: (H, W, 3) uint8.
         ellipse_mask: (H, W) bool.
         init: `rect` or `trimap`.
-        iterations: of GrabCut.
-        zero_outside: see `supervision.grabcut.GrabCutSettings`, as for the following.
-        shrink_px: of the rectangle.
-        cast_to_01: levels of 255 become 1 and all others 0, as where an image in [0, 1] is cast to
-            whole numbers.
-        min_px: of a result.
+        iterations: number of GrabCut iterations.
+        zero_outside: set the image to 0 outside the ellipse (`supervision.grabcut` has the source
+            of this and the following options).
+        shrink_px: px by which the left and upper sides of the rectangle move inwards.
+        cast_to_01: replace levels of 255 by 1 and all others by 0, which is what a cast of an image
+            in [0, 1] to whole numbers does.
+        min_px: least number of pixels of a result.
 
     Returns:
-        (H, W) bool; the ellipse itself where GrabCut finds fewer than `min_px` pixels, or where
-        nothing could be background.
+        (H, W) bool; the ellipse itself if GrabCut finds fewer than `min_px` pixels, or if no pixel
+        could be background.
 
     Raises:
-        ValueError: if the ellipse is empty, the shapes differ, or `init` is not known.
+        ValueError: if the ellipse is empty, the shapes differ, or `init` is unknown.
+
+    >>> mask = np.zeros((32, 32), dtype=bool)
+    >>> mask[10:22, 8:24] = True
+    >>> image = np.where(mask[..., None], 200, 60).astype(np.uint8).repeat(3, axis=2)
+    >>> box = np.zeros_like(mask)
+    >>> box[8:24, 6:26] = True  # a rough mark
+    >>> bool((grabcut_mask(image, box) == mask).all())
+    True
     """
     ellipse_mask = np.asarray(ellipse_mask).astype(bool)
     if image.shape[:2] != ellipse_mask.shape or not ellipse_mask.any():
@@ -65,17 +74,17 @@ def grabcut_mask(
         raise ValueError(f"init: 'rect' or 'trimap' is needed, not {init!r}")
     foreground = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     if foreground.all() or not foreground.any():
-        return ellipse_mask  # nothing to tell the lesion from, or nothing to start with
+        return ellipse_mask  # without background, or without foreground, GrabCut cannot start
     if zero_outside:
         image = image * ellipse_mask[..., None]
     if cast_to_01:
         image = image // 255
-    cv2.setRNGSeed(0)  # the same result whatever was segmented before
+    cv2.setRNGSeed(0)  # the same result in any order of calls
     background_model, foreground_model = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(
         np.ascontiguousarray(image),
         labels,
-        (0, 0, 1, 1),  # not read with a mask
+        (0, 0, 1, 1),  # a rectangle, which OpenCV ignores because there is a mask
         background_model,
         foreground_model,
         iterations,

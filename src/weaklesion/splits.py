@@ -16,8 +16,8 @@ def ham10k_released_split(image_ids: Sequence[str]) -> dict[str, list[str]]:
     """Split HAM10000 by image, by the recipe of the released code (discrepancy S1).
 
     The sorted ids are shuffled with Python's `random`, seed 1; the first int(0.7 n) train, the next
-    int(0.2 n) validate, the others test. Given the 10,012 ids that the released code uses, this is
-    its very split. Images of one lesion fall into different splits.
+    int(0.2 n) validate, the rest tests. For the 10,012 ids that the released code uses, the result
+    is exactly its split. Images of one lesion fall into different splits.
 
     Args:
         image_ids: distinct ids, in any order.
@@ -26,7 +26,11 @@ def ham10k_released_split(image_ids: Sequence[str]) -> dict[str, list[str]]:
         `train`, `val` and `test`: ids in the shuffled order.
 
     Raises:
-        ValueError: if an id is there twice.
+        ValueError: if an id occurs twice.
+
+    >>> split = ham10k_released_split([f"ISIC_{number}" for number in range(10)])
+    >>> {name: len(ids) for name, ids in split.items()}
+    {'train': 7, 'val': 2, 'test': 1}
     """
     ids = _distinct_sorted(image_ids)
     order = released_order(len(ids))
@@ -47,12 +51,12 @@ def released_order(count: int) -> np.ndarray:
 
 
 def order_digest(count: int) -> str:
-    """Return the SHA-256 of `released_order`'s bytes, by which the published split is known."""
+    """Return the SHA-256 of `released_order`'s bytes, which identifies the published split."""
     return hashlib.sha256(released_order(count).tobytes()).hexdigest()
 
 
 def ids_digest(split_ids: Mapping[str, Sequence[str]]) -> str:
-    """Return the SHA-256 of the ids of train, val and test in their order, a line each."""
+    """Return the SHA-256 of the ids of train, val and test in their order, one line per id."""
     lines = "\n".join(name for split in SPLITS for name in split_ids[split])
     return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -60,10 +64,10 @@ def ids_digest(split_ids: Mapping[str, Sequence[str]]) -> str:
 def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]]:
     """Split samples so that no group (lesion, volume, patient) is in two splits.
 
-    Groups come in a seeded random order; each goes to the first of test, validation and training
-    that has room for the whole of it. The sizes are those of `ham10k_released_split` for the same
-    number of samples, to within the size of a group. Where a split would be empty, the two smallest
-    groups go to test and validation, so that of three groups or more none is.
+    Groups are shuffled by the seed; each goes to the first of test, validation and training that
+    has room for the whole group. The sizes are those of `ham10k_released_split` for the same number
+    of samples, to within the size of a group. If a split would be empty, the two smallest groups go
+    to test and validation, so with three groups or more no split is empty.
 
     Args:
         groups: sample id to group.
@@ -71,6 +75,10 @@ def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str
 
     Returns:
         `train`, `val` and `test`: sample ids, in the random order of their groups.
+
+    >>> split = grouped_split({"a1": "a", "a2": "a", "b1": "b", "c1": "c"}, seed=1)
+    >>> sorted(len(ids) for ids in split.values())
+    [1, 1, 2]
     """
     members: dict[str, list[str]] = {}
     for sample, group in sorted(groups.items()):
@@ -98,7 +106,7 @@ def _distinct_sorted(ids: Sequence[str]) -> list[str]:
     distinct = sorted(set(ids))
     if len(distinct) != len(ids):
         doubled = sorted({name for name in ids if list(ids).count(name) > 1})
-        raise ValueError(f"image_ids: {', '.join(doubled[:10])} is there more than once")
+        raise ValueError(f"image_ids: {', '.join(doubled[:10])} occurs more than once")
     return distinct
 
 
@@ -112,6 +120,10 @@ def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]
     Returns:
         `train`, `val` and `test`: sample ids, in the random order of their volumes. With three
         volumes or more no split is empty.
+
+    >>> split = volume_split({"1_a": "1", "1_b": "1", "2_a": "2", "3_a": "3"}, seed=1)
+    >>> all(split.values())
+    True
     """
     volumes = sorted(set(groups.values()))
     random.Random(seed).shuffle(volumes)
@@ -132,7 +144,8 @@ def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]
 def two_volumes_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]]:
     """Split the samples of two volumes: one tests, the other trains and validates.
 
-    Too few for a study; it shows that one runs. Every fifth slice of the training volume validates.
+    Two volumes are too few for a result; the split only shows that a study runs. Every fifth slice
+    of the training volume validates.
 
     Args:
         groups: sample id, `<volume>_<slice>_<part>`, to volume.
@@ -142,12 +155,17 @@ def two_volumes_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list
         `train`, `val` and `test`: sample ids, sorted.
 
     Raises:
-        DataError: if there are not two volumes, or the seed is another.
+        DataError: if there are not two volumes, or the seed is neither 1 nor 2.
+
+    >>> split = two_volumes_split({"a_1_x": "a", "b_1_x": "b", "b_2_x": "b"}, seed=1)
+    >>> split == {"train": ["b_2_x"], "val": ["b_1_x"], "test": ["a_1_x"]}
+    True
     """
     volumes = sorted(set(groups.values()))
     if len(volumes) != 2 or seed not in (1, 2):
         raise DataError(
-            f"split: two_volumes needs two volumes, not {len(volumes)}, and split_seed 1 or 2."
+            f"split: two_volumes needs two volumes and split_seed 1 or 2, not {len(volumes)}"
+            f" volumes and split_seed {seed}."
         )
     tested = volumes[seed - 1]
     ids: dict[str, list[str]] = {"train": [], "val": [], "test": []}
@@ -162,7 +180,7 @@ def two_volumes_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list
 def stratified_split(labels: Mapping[str, int], *, seed: int) -> dict[str, list[str]]:
     """Split samples 80/10/10 % within each cluster; patients are not kept apart.
 
-    Samples in a random order within their clusters, one cluster after the other: of every ten the
+    Samples are shuffled within their clusters, and the clusters joined. In every ten samples the
     ninth validates and the tenth tests.
 
     Args:
@@ -171,6 +189,10 @@ def stratified_split(labels: Mapping[str, int], *, seed: int) -> dict[str, list[
 
     Returns:
         `train`, `val` and `test`: sample ids.
+
+    >>> split = stratified_split({f"s{number}": number % 2 for number in range(20)}, seed=1)
+    >>> {name: len(ids) for name, ids in split.items()}
+    {'train': 16, 'val': 2, 'test': 2}
     """
     order = sorted(labels)
     random.Random(seed).shuffle(order)
@@ -188,24 +210,24 @@ def published_split(
     """Split a sorted list of samples by published files of positions (discrepancy S2).
 
     Args:
-        ids: samples in the order that the files count.
+        ids: samples in the order of the files' positions.
         index_files: `train`, `val` and `test` to a .npy file of integers.
-        expected: number of samples that the files were made for.
+        expected: number of samples for which the files were made.
 
     Raises:
-        DataError: if there are not exactly so many samples, or the files are no split of them: one
+        DataError: if the number of samples differs, or the files are not a split of them. One
             sample more or less would shift every split silently.
     """
     if len(ids) != expected:
         raise DataError(
-            f"the published index files are for exactly {expected} samples, and {len(ids)} were "
-            "found. Check the source, or take the split by volume."
+            f"split: the published index files are for exactly {expected} samples, and there are"
+            f" {len(ids)}. Check the source, or split by volume."
         )
     places = {split: read_array(path, memory_map=False) for split, path in index_files.items()}
     together = np.concatenate([places[split].ravel() for split in SPLITS])
     if not np.array_equal(np.sort(together), np.arange(expected)):
         raise DataError(
-            f"{', '.join(index_files.values())}: are no split of 0 to {expected - 1}. Get the "
+            f"{', '.join(index_files.values())}: not a split of 0 to {expected - 1}. Get the "
             "files again."
         )
     return {split: [ids[int(place)] for place in places[split].ravel()] for split in SPLITS}

@@ -27,9 +27,13 @@ SHAPE = (120, 120)
 
 
 @pytest.fixture
-def settings(root):
+def constants(root):
     config = yaml.safe_load((root / "config.yaml").read_text())
-    constants = config["protocols"]["corrected"]["supervision"]["refined"]
+    return config["protocols"]["corrected"]["supervision"]["refined"]
+
+
+@pytest.fixture
+def settings(constants):
     return RefinedSettings(prior_weight=5.0, **constants)
 
 
@@ -137,7 +141,8 @@ def test_hair_is_replaced_and_the_rest_is_kept():
     assert np.array_equal(without_hair(image), image)
 
 
-def test_targets_are_joined_by_id_and_channels_by_their_order(patches, settings, tmp_path):
+def test_targets_are_joined_by_id_and_channels_by_their_order(patches, constants, tmp_path):
+    (tmp_path / "choice.json").write_text('{"prior_weight": 5.0}')
     draw_ellipses(
         samples_csv=patches / "samples.csv",
         images_npy=patches / "images.npy",
@@ -161,7 +166,8 @@ def test_targets_are_joined_by_id_and_channels_by_their_order(patches, settings,
             samples_csv=patches / "samples.csv",
             ellipses_csv=tmp_path / ids,
             target_npy=tmp_path / f"{name}.npy",
-            settings=settings,
+            choice_json=tmp_path / "choice.json",
+            constants=constants,
             channel_order=order,
         )
         made[name] = np.load(tmp_path / f"{name}.npy")
@@ -182,7 +188,8 @@ def test_targets_are_joined_by_id_and_channels_by_their_order(patches, settings,
             samples_csv=patches / "samples.csv",
             ellipses_csv=tmp_path / "odd.csv",
             target_npy=tmp_path / "odd.npy",
-            settings=settings,
+            choice_json=tmp_path / "choice.json",
+            constants=constants,
             channel_order="rgb",
         )
 

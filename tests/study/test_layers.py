@@ -29,9 +29,11 @@ LAYERS = (
 )
 IN_LIBRARY = {"metrics", "networks"}
 # Modules of the top level with a layer of their own: the error that every module raises, and the
-# faces that users call.
-FACES = {"errors": "support", "download": "segment", "cli": "segment", "manifest": "segment"}
-FACES["data.raw_files"] = "segment"  # runs downloads for the workflow
+# faces that users call. The package itself imports the public names for type checkers only.
+# `data.raw_files` runs downloads for the workflow.
+FACES = {"errors": "support"} | dict.fromkeys(
+    ("__init__", "download", "data.raw_files", "cli", "manifest"), "segment"
+)
 # What a rule's script imports besides the code that its results depend on.
 OUTSIDE_RESULTS = {"download", "data.raw_files"}
 

@@ -1,6 +1,6 @@
-"""What each metric is called and means.
+"""The label, definition and unit of each metric.
 
-Nothing is computed here, so that a better word scores no run again.
+Nothing is computed here, so a change of wording does not score any run again.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ class Measure:
 
     Attributes:
         label: its name for readers.
-        text: its definition in a line.
+        text: its definition in one line.
         unit: `%` (a fraction in files), `px` or `mm`.
     """
 
@@ -23,7 +23,7 @@ class Measure:
 
     @property
     def larger_is_better(self) -> bool:
-        """Whether it is an overlap, from 0 to 1, and no distance."""
+        """Whether the metric is an overlap, from 0 to 1, rather than a distance."""
         return self.unit == "%"
 
     @property
@@ -33,7 +33,7 @@ class Measure:
 
 
 DIAMETER = "of the prediction, against the mark; both perpendicular, between pixel centres"
-# Those of the paper first. All are computed in px; those of `MM` also in mm, where mm are known.
+# The paper's metrics come first. All are computed in px; those of `MM` also in mm, if mm are known.
 MEASURES = {
     "iou": Measure(
         "IoU",
@@ -132,10 +132,13 @@ MM = (
 
 
 def measure_of(name: str) -> Measure:
-    """Return the measure of a name of `scores.csv`; one that ends in `_mm` is in mm.
+    """Return the measure of a name in `scores.csv`; names that end in `_mm` are in mm.
 
     Raises:
-        KeyError: if there is none.
+        KeyError: if no such metric exists.
+
+    >>> measure_of("hausdorff_mm").unit
+    'mm'
     """
     if name.endswith("_mm") and name[:-3] in MM:
         return replace(MEASURES[name[:-3]], unit="mm")

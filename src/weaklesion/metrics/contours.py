@@ -7,19 +7,19 @@ import cv2
 import numpy as np
 from scipy.ndimage import correlate1d
 
-# The gradient's maxima are kept by scikit-image's own compiled code: the result must be the same as
-# that of `skimage.feature.canny` to the last pixel, ties between equal neighbours included.
+# Non-maximum suppression is scikit-image's own compiled code, because the result must equal that of
+# `skimage.feature.canny` to the last pixel, including ties between equal neighbours.
 from skimage.feature._canny_cy import _nonmaximum_suppression_bilinear
 
-# Farther than 2 px from a mask its smoothed gradient is below the threshold; the maxima need a
-# neighbour more, and the gradient one more.
+# The smoothed gradient is below the threshold farther than 2 px from a mask; the maxima need one
+# more neighbour, and so does the gradient.
 CANNY_REACH_PX = 4
 BLUR = np.exp(-0.5 * np.arange(-4.0, 5.0) ** 2)  # sigma 1, cut at 4 sigma
 BLUR /= BLUR.sum()
 
 
 def corner_codes(mask: np.ndarray) -> np.ndarray:
-    """Return which of the four pixels around each corner of the pixel grid are foreground.
+    """Return, per corner of the pixel grid, a code of its four pixels that are foreground.
 
     Args:
         mask: (H, W) uint8 of 0 and 1.
@@ -27,6 +27,9 @@ def corner_codes(mask: np.ndarray) -> np.ndarray:
     Returns:
         (H + 1, W + 1) uint8: 8 upper left, 4 upper right, 2 lower left, 1 lower right. 0 and 15 are
         corners off the contour.
+
+    >>> corner_codes(np.ones((1, 1), np.uint8)).tolist()
+    [[1, 2], [4, 8]]
     """
     padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     rows = 2 * padded[:, :-1] + padded[:, 1:]
@@ -35,9 +38,10 @@ def corner_codes(mask: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def contour_lengths(spacing: tuple[float, float]) -> np.ndarray:
-    """Return the contour's length at a corner of each of the 16 codes, for mm of rows and columns.
+    """Return the length of the contour at a corner of each of the 16 codes, mm.
 
-    The contour joins the middles of the pixels' edges, as marching squares does.
+    The contour joins the middles of the pixels' edges, as in marching squares. `spacing` is mm per
+    pixel of rows and columns.
     """
     rows, columns = spacing
     cut = float(np.hypot(rows, columns)) / 2  # across one corner
@@ -50,7 +54,11 @@ def contour_lengths(spacing: tuple[float, float]) -> np.ndarray:
 
 
 def perimeter(mask: np.ndarray, spacing: tuple[float, float]) -> float:
-    """Return the length of the contour of (H, W) uint8 of 0 and 1, mm."""
+    """Return the length of the contour of (H, W) uint8 of 0 and 1, mm.
+
+    >>> round(perimeter(np.ones((1, 1), np.uint8), (1.0, 1.0)), 3)  # a square on its corner
+    2.828
+    """
     counts = cv2.calcHist([corner_codes(mask)], [0], None, [16], [0, 16]).ravel()
     return float(counts @ contour_lengths(spacing))
 
@@ -58,12 +66,12 @@ def perimeter(mask: np.ndarray, spacing: tuple[float, float]) -> float:
 def canny_counts(masks: Sequence[np.ndarray], box: tuple[int, int, int, int]) -> list[int]:
     """Count Canny's edge pixels of each mask: sigma 1, both thresholds 1, on 0 and 1.
 
-    The same numbers as those of scikit-image's `canny` with these settings on uint8, computed on
-    the masks' surroundings only.
+    The result equals that of scikit-image's `canny` with these settings on uint8, but only the
+    masks' surroundings are computed.
 
     Args:
         masks: M masks, (H, W) uint8 of 0 and 1.
-        box: top, left, height and width of a box that holds all foreground.
+        box: top, left, height and width of a box that contains all foreground.
     """
     shape = masks[0].shape
     top, left, height, width = box
@@ -74,10 +82,10 @@ def canny_counts(masks: Sequence[np.ndarray], box: tuple[int, int, int, int]) ->
     first = np.stack([mask[y0:y1, left : left + width] for mask in masks]) / 255.0
     correlate1d(first, BLUR, 1, output=levels[:, :, columns_of_box], mode="constant")
     blurred = correlate1d(levels, BLUR, 2, mode="constant")
-    seen, inside = _frame(shape)
-    # with a pixel more on every side, which repeats the outermost one
+    in_image, inside = _frame(shape)
+    # one more pixel on every side repeats the outermost pixel
     levels = np.empty((len(masks), y1 - y0 + 2, x1 - x0 + 2))
-    np.divide(blurred, seen[y0:y1, x0:x1], out=levels[:, 1:-1, 1:-1])
+    np.divide(blurred, in_image[y0:y1, x0:x1], out=levels[:, 1:-1, 1:-1])
     levels[:, 0], levels[:, -1] = levels[:, 1], levels[:, -2]
     levels[:, :, 0], levels[:, :, -1] = levels[:, :, 1], levels[:, :, -2]
     across = levels[:, :, 2:] - levels[:, :, :-2]
@@ -98,10 +106,10 @@ def canny_counts(masks: Sequence[np.ndarray], box: tuple[int, int, int, int]) ->
 
 @functools.lru_cache(maxsize=8)
 def _frame(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return how much of each pixel's blur lies in the image, and what is not its frame."""
-    seen = np.ones(shape)
+    """Return each pixel's fraction of blur inside the image, and all pixels but the frame's."""
+    in_image = np.ones(shape)
     for axis in (0, 1):
-        seen = correlate1d(seen, BLUR, axis, mode="constant")
+        in_image = correlate1d(in_image, BLUR, axis, mode="constant")
     inside = np.zeros(shape, np.uint8)
     inside[1:-1, 1:-1] = 1
-    return seen + np.finfo(float).eps, inside
+    return in_image + np.finfo(float).eps, inside

@@ -1,49 +1,44 @@
-"""All metrics of many pairs of masks; `weaklesion.metrics.catalogue` says what they mean."""
+"""All metrics of many pairs of masks; `weaklesion.metrics.catalogue` defines them."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from joblib import Parallel, delayed
 
-from weaklesion import metrics
+from weaklesion.metrics import of_pair
 from weaklesion.metrics.pair import MaskPair
 from weaklesion.support.progress import progress
 
 TOLERANCE_PX = 2.0
-CHUNK = 64  # pairs that a worker takes at once
-
+CHUNK = 64  # pairs per task of a worker
 
 # How each metric of `weaklesion.metrics.catalogue` is computed from a pair; the diameters follow.
 COMPUTED: dict[str, Callable[[MaskPair], float]] = {
-    "iou": metrics.pair_iou,
-    "dice": metrics.pair_dice,
-    "volumetric_similarity": metrics.pair_volumetric_similarity,
-    "center_error": lambda pair: metrics.pair_center_error(pair, "box"),
-    "perimeter_error": lambda pair: metrics.pair_perimeter_error(pair, "boundary"),
-    "perimeter_error_canny_half": lambda pair: metrics.pair_perimeter_error(pair, "canny_half"),
-    "hausdorff": metrics.pair_hausdorff,
-    "average_hausdorff": lambda pair: metrics.pair_average_hausdorff(pair, "max", "foreground"),
-    "precision": metrics.pair_precision,
-    "recall": metrics.pair_recall,
-    "surface_dice": lambda pair: metrics.pair_surface_dice(
+    "iou": of_pair.iou,
+    "dice": of_pair.dice,
+    "volumetric_similarity": of_pair.volumetric_similarity,
+    "center_error": lambda pair: of_pair.center_error(pair, "box"),
+    "perimeter_error": lambda pair: of_pair.perimeter_error(pair, "boundary"),
+    "perimeter_error_canny_half": lambda pair: of_pair.perimeter_error(pair, "canny_half"),
+    "hausdorff": of_pair.hausdorff,
+    "average_hausdorff": lambda pair: of_pair.average_hausdorff(pair, "max", "foreground"),
+    "precision": of_pair.precision,
+    "recall": of_pair.recall,
+    "surface_dice": lambda pair: of_pair.surface_dice(
         pair, TOLERANCE_PX * pair.spacing[0], "pixels"
     ),
-    "centroid_error": lambda pair: metrics.pair_center_error(pair, "centroid"),
-    "perimeter_error_contour": lambda pair: metrics.pair_perimeter_error(pair, "contour"),
-    "hausdorff_95": lambda pair: metrics.pair_hausdorff_percentile(pair, 95.0),
-    "average_hausdorff_mean": lambda pair: metrics.pair_average_hausdorff(
-        pair, "mean", "foreground"
-    ),
-    "average_hausdorff_border": lambda pair: metrics.pair_average_hausdorff(pair, "max", "border"),
-    "average_hausdorff_border_mean": lambda pair: metrics.pair_average_hausdorff(
-        pair, "mean", "border"
-    ),
-    "average_surface_distance": metrics.pair_average_surface_distance,
+    "centroid_error": lambda pair: of_pair.center_error(pair, "centroid"),
+    "perimeter_error_contour": lambda pair: of_pair.perimeter_error(pair, "contour"),
+    "hausdorff_95": lambda pair: of_pair.hausdorff_percentile(pair, 95.0),
+    "average_hausdorff_mean": lambda pair: of_pair.average_hausdorff(pair, "mean", "foreground"),
+    "average_hausdorff_border": lambda pair: of_pair.average_hausdorff(pair, "max", "border"),
+    "average_hausdorff_border_mean": lambda pair: of_pair.average_hausdorff(pair, "mean", "border"),
+    "average_surface_distance": of_pair.average_surface_distance,
 }
 # Fractions from 0 to 1; all others are distances.
 OVERLAPS = ("iou", "dice", "volumetric_similarity", "precision", "recall", "surface_dice")
 DIAMETERS = ("long_diameter_error", "short_diameter_error")  # against the marked ones
-# Those that are computed in mm, too, as the diameters are.
+# Metrics that are computed in mm as well; so are the diameters.
 IN_MM = (
     "center_error",
     "hausdorff",
@@ -60,17 +55,21 @@ def measure_pair(
     marked_mm: tuple[float, float],
     spacing_mm: tuple[float, float] | None,
 ) -> dict[str, float]:
-    """Return all measures of one pair by name; those in mm only where mm are known.
+    """Return all measures of one pair by name; measures in mm only if the spacing is known.
 
     Args:
         ref: (H, W) reference.
         pred: (H, W) prediction.
         marked_px: long and short marked diameter, px.
-        marked_mm: the same in mm; not read without `spacing_mm`.
+        marked_mm: the same in mm; ignored without `spacing_mm`.
         spacing_mm: mm per pixel of rows and columns, or None.
+
+    >>> values = measure_pair(np.eye(4) > 0, np.eye(4) > 0, (4.0, 1.0), (0.0, 0.0), None)
+    >>> values["dice"], values["short_diameter_error"]
+    (1.0, 1.0)
     """
     pair = MaskPair(ref, pred)
-    values = {name: of(pair) for name, of in COMPUTED.items()}
+    values = {name: compute(pair) for name, compute in COMPUTED.items()}
     values |= _diameter_errors(pair, marked_px)
     if spacing_mm is not None:
         scaled = MaskPair(ref, pred, spacing_mm)
@@ -82,7 +81,7 @@ def measure_pair(
 
 def _diameter_errors(pair: MaskPair, marked: tuple[float, float]) -> dict[str, float]:
     return {
-        name: metrics.pair_diameter_error(pair, marked[axis], axis)
+        name: of_pair.diameter_error(pair, marked[axis], axis)
         for axis, name in enumerate(DIAMETERS)
     }
 

@@ -1,4 +1,4 @@
-"""A reference and a prediction, with what several metrics share computed once."""
+"""A reference and a prediction; intermediate results that several metrics share are kept."""
 
 import math
 from collections.abc import Sequence
@@ -26,8 +26,12 @@ class MaskPair:
         spacing: mm per pixel of rows and columns; ones for distances in pixels.
 
     Raises:
-        ValueError: if a mask is something else, the shapes differ or a spacing is not positive; it
-            names the argument.
+        ValueError: if a mask has other values, the shapes differ or a spacing is not positive. The
+            message names the argument.
+
+    >>> pair = MaskPair(np.array([[1, 1, 1, 0]]), np.array([[0, 1, 1, 1]]))
+    >>> pair.num_both, pair.border_sizes, pair.all_border_distances.tolist()
+    (2, (3, 3), [0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
     """
 
     def __init__(self, ref: np.ndarray, pred: np.ndarray, spacing: Spacing = (1.0, 1.0)) -> None:
@@ -39,7 +43,7 @@ class MaskPair:
         if len(spacing) != 2 or not all(math.isfinite(step) and step > 0 for step in spacing):
             raise ValueError(f"spacing: two positive numbers are needed, not {spacing!r}")
         self.spacing = float(spacing[0]), float(spacing[1])
-        # all that follows happens inside the box around both masks
+        # all metrics are computed inside the box around both masks
         either = cv2.bitwise_or(self.ref_whole, self.pred_whole)
         self.left, self.top, width, height = cv2.boundingRect(either)
         box = np.s_[self.top : self.top + height, self.left : self.left + width]
@@ -79,11 +83,14 @@ class MaskPair:
     def point_distances(
         self, points_ref: np.ndarray, points_pred: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Distance of each of a set's points to the other set, in the order of the mask.
+        """Distance of each point to the other set: those of `points_ref`, those of `points_pred`.
 
         Args:
             points_ref: (h, w) bool.
             points_pred: (h, w) bool.
+
+        Returns:
+            Two float64 arrays, each in the order of the pixels.
         """
         to_ref, to_pred = self._map(points_ref), self._map(points_pred)
         return self._lengths(to_pred[points_ref]), self._lengths(to_ref[points_pred])
@@ -95,7 +102,7 @@ class MaskPair:
         return self._map(edge_ref), self._map(edge_pred)
 
     def _map(self, points: np.ndarray) -> np.ndarray:
-        """Each pixel's distance to the nearest point; `_lengths` makes it float64 and mm."""
+        """Each pixel's distance to the nearest point; `_lengths` turns it into float64 and mm."""
         if self._is_exact:
             elsewhere = (~points).view(np.uint8)
             return cv2.distanceTransform(elsewhere, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -120,12 +127,12 @@ class MaskPair:
 
     @cached_property
     def all_border_distances(self) -> np.ndarray:
-        """Those of both, ascending."""
+        """All values of `border_distances`, ascending."""
         return np.sort(np.concatenate(self.border_distances))
 
     @cached_property
     def border_sums(self) -> tuple[float, float]:
-        """Sum of those distances: of ref, of pred."""
+        """Sum of the border distances: of ref, of pred."""
         of_ref, of_pred = self.border_distances
         return float(of_ref.sum()), float(of_pred.sum())
 
@@ -151,7 +158,11 @@ class MaskPair:
 
 
 def checked(mask: np.ndarray, name: str) -> np.ndarray:
-    """Return a mask as (H, W) uint8 of 0 and 1; ValueError, naming it, if it is no mask."""
+    """Return a mask as (H, W) uint8 of 0 and 1.
+
+    Raises:
+        ValueError: if it is not a mask; the message contains `name`.
+    """
     mask = np.asarray(mask)
     if mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"{name}: a mask of two dimensions is needed, not shape {mask.shape}")

@@ -49,10 +49,10 @@ class SegmentSettings:
         threads: CPU threads.
     """
 
-    gate: float
-    consistent: bool
-    window_hu: tuple[float, float]
-    threads: int
+    gate: float = 0.8
+    consistent: bool = False
+    window_hu: tuple[float, float] = (-160.0, 240.0)
+    threads: int = 2
 
     def __post_init__(self) -> None:
         if not 0 <= self.gate <= 1:
@@ -61,12 +61,12 @@ class SegmentSettings:
             raise DataError(f"window: two numbers, the lower first, not {self.window_hu}.")
 
 
-def segment(
+def segment_marks(
     *,
     model_dir: str | Path,
     marks_csv: str | Path,
     out_dir: str | Path,
-    settings: SegmentSettings,
+    settings: SegmentSettings | None = None,
 ) -> dict[str, int]:
     """Segment every mark of a table.
 
@@ -74,7 +74,7 @@ def segment(
         model_dir: folder of a trained run: `model.safetensors` and `run.json`.
         marks_csv: see `weaklesion.marks.table`.
         out_dir: where everything is written; what is done there already is kept.
-        settings: see `SegmentSettings`.
+        settings: see `SegmentSettings`; None for its defaults.
 
     Returns:
         How many marks were segmented by the network (`network`), left to their ellipse
@@ -85,6 +85,7 @@ def segment(
         DataError: if model or table cannot be used, or the folder is another table's. A single bad
             mark is refused, and named.
     """
+    settings = settings or SegmentSettings()
     marks, refused = read_marks(marks_csv)
     torch.set_num_threads(settings.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
