@@ -1,7 +1,7 @@
 # Files of tables/ and figures/ as rules write them, with their places in the report.
 
 
-def table(file, caption, item="{item}", category="Tables"):
+def table(file, caption="table", item="{item}", category="Tables"):
     """A table, or its page."""
     return report(
         RESULTS / "tables" / file,
