@@ -249,7 +249,7 @@ def test_the_study_says_what_is_drawn_and_what_was_chosen_by_recovery(config):
         ),
         ({"datasets": {"own": {"reference": "dense"}}}, "own has dense masks .* Set kind: scores"),
         ({"experiments": {"prompted": {"contours": ["a1"]}}}, r"prompted\.contours is 'a1'"),
-        ({"experiments": {"prompted": {"contours": ["ellipse"]}}}, "at least one arm needs a net"),
+        ({"experiments": {"prompted": {"contours": ["ellipse"]}}}, "contours: no arm has a network"),
     ],
 )
 def test_own_marks_are_not_scored_against_themselves(config, change, message):
@@ -263,7 +263,7 @@ def test_own_marks_with_dense_masks_are_scored(config):
     check_config(merge(merge(config, dense), scores))
     cost = {"experiments": {"table2": {"contours": True}}, "select": {"items": ["table2"]}}
     paper = yaml.safe_load((ROOT / "config.yaml").read_text())
-    with pytest.raises(DataError, match="for items of kind scores or mark_agreement, not cost"):
+    with pytest.raises(DataError, match="only items of kind scores or mark_agreement draw"):
         check_config(merge(paper, cost))
 
 

@@ -24,7 +24,7 @@ from weaklesion.study.claims import (
     LARGER_IS_BETTER,
     claimed_arms,
     claimed_percent,
-    expanded,
+    expand_claims,
     printed_means,
 )
 from weaklesion.study.paper_claims import CLAIMS
@@ -49,7 +49,7 @@ RELEASED = PROTOCOL | {"is_released": True}
 
 
 def claim_named(name, *, released=True):
-    return next(claim for claim in expanded(CLAIMS, released) if claim.name == name)
+    return next(claim for claim in expand_claims(CLAIMS, released) if claim.name == name)
 
 
 def verdicts(runs, published, folder, datasets=None, protocol=PROTOCOL):
@@ -102,7 +102,7 @@ def judge_alone(claim, measured, claimed, num_tests=1):
 def printed_claims(published, kind):
     numbers = read_published(published)
     for released in (True, False):
-        for claim in expanded(CLAIMS, released):
+        for claim in expand_claims(CLAIMS, released):
             for dataset in claim.datasets:
                 printed = printed_means(claim, numbers, dataset) if claim.kind == kind else None
                 if printed is not None:
@@ -153,7 +153,7 @@ def test_contradictions_are_named_where_the_table_does_not_show_the_claim(publis
     named = {
         (claim.name, dataset)
         for released in (True, False)
-        for claim in expanded(CLAIMS, released)
+        for claim in expand_claims(CLAIMS, released)
         for dataset in claim.contradicted
     }
     assert unshown == named

@@ -21,17 +21,16 @@ from weaklesion.study.items import (
     KINDS,
     Run,
     cells_of,
-    experiment_of,
-    flips_of_item,
+    item_definition,
     items_of,
     runs_of,
     runs_of_arms,
-    sweep_points,
     trainings_of,
 )
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.protocols import merge, patch_settings, protocol_settings, stage_settings
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.study.sweeps import flips_of_item, sweep_points
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_the_number_of_training_samples_is_swept(config):
 
 def test_two_tasks_never_share_a_table(config):
     config["experiments"]["prompted"]["arms"] = ["ellipse", "a1", "prompted"]
-    with pytest.raises(DataError, match=r"prompted\.arms: networks that are given the mark"):
+    with pytest.raises(DataError, match=r"prompted\.arms: some networks see the mark"):
         check_config(config)
 
 
@@ -131,9 +130,9 @@ def test_two_tasks_never_share_a_table(config):
     [
         ("prompted_dense", {"warp_of": "nobody"}, "warp_of is 'nobody'"),
         ("ellipse_noise3", {"marks": "noise9"}, "marks is 'noise9'"),
-        ("prompted", {"marks": "noise3"}, "for a trained network that sees the mark"),
-        ("a1", {"gate": 0.8}, "gate: its network does not see the mark"),
-        ("prompted", {"crf": True}, "crf: not for a network that sees the mark"),
+        ("prompted", {"marks": "noise3"}, "the ellipse itself and a trained network that sees"),
+        ("a1", {"gate": 0.8}, "gate: the arm's network does not see the mark"),
+        ("prompted", {"crf": True}, "crf: a network that sees the mark has no CRF"),
     ],
 )
 def test_what_an_arm_says_of_its_mark_is_checked(config, arm, change, cause):
@@ -197,9 +196,9 @@ def test_a_study_selects(config, root):
     demo = study(config, root, "demo")
     left_out = {"mark_noise6", "prompted_samples"}
     assert set(items_of(demo, *KINDS)) == set(config["experiments"]) - left_out
-    assert experiment_of(demo, "prompted")["protocols"] == ["demo_source"]
-    assert experiment_of(demo, "table4")["datasets"] == ["phantom_lits"]
-    assert experiment_of(demo, "table4")["protocols"] == ["demo"]
+    assert item_definition(demo, "prompted")["protocols"] == ["demo_source"]
+    assert item_definition(demo, "table4")["datasets"] == ["phantom_lits"]
+    assert item_definition(demo, "table4")["protocols"] == ["demo"]
     small = study(config, root, "ham10k-small")
     assert items_of(small, *KINDS) == ["table1"]
     small["select"]["items"] = ["table4"]
@@ -345,7 +344,7 @@ def test_a_warp_is_chosen_for_an_arm_for_another_or_for_none(config):
 def test_the_two_tasks_share_no_item(config, kind, item):
     arms = ["a1l", "prompted"] if kind == "sweep" else ["a1", "prompted"]
     bad = merge(config, {"experiments": {item: {"kind": kind, "arms": arms}}})
-    with pytest.raises(DataError, match=f"experiments.{item}.arms: networks that are given the"):
+    with pytest.raises(DataError, match=f"experiments.{item}.arms: some networks see the mark"):
         check_config(bad)
 
 

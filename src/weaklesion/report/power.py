@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from weaklesion.scoring.chance import LEVEL, POWER, Chance, Parts, parts_of_variance
-from weaklesion.study.claims import PRINTED_ARMS, expanded, printed_means
+from weaklesion.study.claims import PRINTED_ARMS, expand_claims, printed_means
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.published import printed_cells
 
@@ -73,7 +73,7 @@ def printed_power(published: Mapping[str, Any], seeds: int) -> list[dict[str, An
         A row per claim and dataset: `claim`, `dataset`, `size` and `deviation` of the difference
         between seeds (percent points), `level`, `power`, `seeds_needed` (None above 500).
     """
-    primary = [claim for claim in expanded(CLAIMS, True) if claim.primary]
+    primary = [claim for claim in expand_claims(CLAIMS, True) if claim.primary]
     tests = [(claim, dataset) for claim in primary for dataset in claim.datasets]
     cells = printed_cells(published, "table1", PRINTED_ARMS)
     level = LEVEL / len(tests)

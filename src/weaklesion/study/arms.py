@@ -1,6 +1,6 @@
-"""One arm of the configuration: its definition, its training, and what its variants are called.
+"""Arms of the configuration: their definitions, trainings, variants and networks.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 import math
@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from weaklesion.errors import DataError
-from weaklesion.networks.names import MULTI_TASK_MODELS, PROMPTED_MODELS
+from weaklesion.networks.names import MULTI_TASK_MODELS, OWN_ENCODERS, PROMPTED_MODELS
 from weaklesion.study.protocols import (
     FLIP,
     Config,
@@ -25,14 +25,15 @@ VARIANT = r"(k|alpha|samples)([0-9.]+)"
 
 
 def arm_definition(config: Config, arm: str) -> dict[str, Any]:
-    """Return an arm's definition, with what its `base` says where it says nothing itself.
+    """Return an arm's definition, completed by the definitions of its bases.
 
-    Published numbers are those of an arm itself only. A variant such as `a1l~k20`, `a1l~alpha10` or
-    `a1l~samples500` is the arm with another number of clusters, weight of the segmentation loss, or
-    number of training samples.
+    `published` never comes from a base. A variant such as `a1l~k20`, `a1l~alpha10` or
+    `a1l~samples500` is the arm with another number of clusters, another weight of the segmentation
+    loss, or another number of training samples.
 
     Raises:
-        DataError: if the arm, or a base, is not defined, or bases run in a circle.
+        DataError: if the arm or a base is not defined, bases run in a circle, or the variant is
+            none of these.
     """
     merged: dict[str, Any] = {}
     plain, *variant = arm.split(FLIP)
@@ -47,10 +48,13 @@ def arm_definition(config: Config, arm: str) -> dict[str, Any]:
 
 
 def _variant_changes(arm: str, variant: str) -> dict[str, Any]:
-    """Return what a variant changes of its arm."""
+    """Return the keys of the arm that a variant changes."""
     match = re.fullmatch(VARIANT, variant)
     if match is None:
-        raise DataError(f"config: arm {arm!r}: a variant is {VARIANT}, not {variant!r}.")
+        raise DataError(
+            f"config: arm {arm!r}: a variant is {VARIANT}, not {variant!r}. Name one such as"
+            " a1l~k20."
+        )
     kind, value = match[1], float(match[2])
     if kind == "k":
         return {"num_clusters": int(value)}
@@ -62,9 +66,9 @@ def _variant_changes(arm: str, variant: str) -> dict[str, Any]:
 def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> dict[str, Any]:
     """Return the settings of `weaklesion.study.settings.TrainingSettings` for an arm's runs.
 
-    Later layers override earlier ones: `training`, the arm's `training`, the protocol's `training`,
-    those of the protocol's `exceptions` whose `datasets` and `arms` have these, then what a variant
-    such as `a1l~alpha10` is about.
+    Later layers override earlier ones: `training`; the arm's `training`; the protocol's `training`;
+    the `training` of those of the protocol's `exceptions` that name the dataset and the arm; the
+    switch that is flipped; the change of a variant such as `a1l~alpha10`.
     """
     definition = arm_definition(config, arm)
     settings = merge(config["training"], definition.get("training", {}))
@@ -87,10 +91,24 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     }
 
 
-def warp_arm(config: Config, dataset: str, protocol: str, arm: str) -> str | None:
-    """Return the arm for whose images it is chosen how far an arm's are warped: itself, or another.
+def describe_network(config: Config, dataset: str, protocol: str, arm: str) -> str:
+    """Return an arm's encoder and its initial weights in words, for tables."""
+    if not has_network(config, arm):
+        return "no network"
+    settings = training_settings(config, dataset, protocol, arm)
+    start = {"imagenet": "ImageNet weights", "none": "from scratch"}[settings["weights"]]
+    pretrained = arm_definition(config, arm).get("starts_from")
+    if pretrained:
+        start = f"encoder of {pretrained}"
+    encoder = "U-Net" if settings["model"] in OWN_ENCODERS else settings["encoder"]
+    return f"{encoder}, {start}"
 
-    None where nothing is chosen: the arm's network does not see the mark, or its settings say it.
+
+def warp_arm(config: Config, dataset: str, protocol: str, arm: str) -> str | None:
+    """Return the arm whose choice of a warp an arm uses: its own or another arm's.
+
+    None where no warp is chosen, because the arm's network does not see the mark or because its
+    settings state the warp.
     """
     prompt = training_settings(config, dataset, protocol, arm)["prompt"]
     if prompt is None or prompt["max_amplitude"] is not None:
@@ -100,9 +118,9 @@ def warp_arm(config: Config, dataset: str, protocol: str, arm: str) -> str | Non
 
 
 def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
-    """Tell whether an arm is trained on ellipses with soft edges (discrepancy G14).
+    """Return whether an arm is trained on ellipses with soft edges (discrepancy G14).
 
-    Networks that see the mark are not: they soften the edges of what they warped.
+    Networks that see the mark never are, because their training softens the edges of warped masks.
     """
     supervision = stage_settings(config, dataset, protocol, "supervision")
     definition = arm_definition(config, arm)
@@ -115,7 +133,7 @@ def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
 
 
 def num_clusters(config: Config, dataset: str, arm: str) -> int | None:
-    """Return K of an arm that needs clusters; None for the others."""
+    """Return K of an arm that needs clusters; None for all other arms."""
     definition = arm_definition(config, arm)
     if not definition.get("clusters"):
         return None
@@ -123,10 +141,10 @@ def num_clusters(config: Config, dataset: str, arm: str) -> int | None:
 
 
 def own_value(config: Config, dataset: str, protocol: str, arm: str, over: str) -> float:
-    """Return the value that an arm itself has of what is swept.
+    """Return the value that an arm itself has of the setting that is swept.
 
-    Its number of clusters (`k`), weight of the segmentation loss (`alpha`), or number of training
-    samples (`samples`), infinite for all of them.
+    `over` is `k`, the number of clusters; `alpha`, the weight of the segmentation loss; or
+    `samples`, the number of training samples, which is infinite where an arm trains on all of them.
     """
     settings = training_settings(config, dataset, protocol, arm)
     if over == "samples":
@@ -137,30 +155,30 @@ def own_value(config: Config, dataset: str, protocol: str, arm: str, over: str) 
 def swept_arm(
     config: Config, dataset: str, protocol: str, arm: str, over: str, value: float
 ) -> str:
-    """Return the name of an arm's variant, or of the arm itself where the value is its own."""
+    """Return the name of an arm's variant, or the arm's own name where the value is its own."""
     own = own_value(config, dataset, protocol, arm, over)
     return arm if value == own else f"{arm}{FLIP}{over}{value:g}"
 
 
-def flips_of(config: Config, protocol: str) -> list[str]:
-    """Return a protocol with each switch of `attribution` flipped alone."""
+def flipped_protocols(config: Config, protocol: str) -> list[str]:
+    """Return the names of a protocol with each switch of `attribution` flipped alone."""
     return [f"{protocol}{FLIP}{switch}" for switch in config["attribution"]["switches"]]
 
 
 def protocol_with_runs(config: Config, dataset: str, flipped: str, arm: str) -> str:
-    """Return the protocol whose runs a flipped one has: its base or the other, where equal."""
+    """Return the protocol whose runs a flipped one has: its base, the other one, or its own."""
     base = flipped.split(FLIP)[0]
     for plain in (base, other_protocol(config, flipped)):
-        if not differ(config, dataset, flipped, plain, arm):
+        if not runs_differ(config, dataset, flipped, plain, arm):
             return plain
     return flipped
 
 
-def differ(config: Config, dataset: str, first: str, second: str, arm: str) -> bool:
-    """Tell whether two protocols give an arm other runs on a dataset."""
+def runs_differ(config: Config, dataset: str, first: str, second: str, arm: str) -> bool:
+    """Return whether two protocols give an arm different runs on a dataset."""
     definition = arm_definition(config, arm)
 
-    def decided_by(protocol: str) -> list[Any]:
+    def deciding_settings(protocol: str) -> list[Any]:
         stages = ["supervision", *(["clusters"] if definition.get("clusters") else [])]
         settings = [stage_settings(config, dataset, protocol, stage) for stage in stages]
         settings.append(patch_settings(config, dataset, protocol))
@@ -168,21 +186,21 @@ def differ(config: Config, dataset: str, first: str, second: str, arm: str) -> b
             settings.append(training_settings(config, dataset, protocol, arm))
         return settings
 
-    return decided_by(first) != decided_by(second)
+    return deciding_settings(first) != deciding_settings(second)
 
 
 def has_network(config: Config, arm: str) -> bool:
-    """Tell whether an arm has a network, or is a target taken as the prediction."""
+    """Return whether an arm has a network; without one, its target is the prediction."""
     return arm_definition(config, arm)["model"] is not None
 
 
 def is_prompted(config: Config, arm: str) -> bool:
-    """Tell whether an arm's network is given the mark."""
+    """Return whether an arm's network sees the mark."""
     return arm_definition(config, arm)["model"] in PROMPTED_MODELS
 
 
 def keeps_last(config: Config, arm: str) -> bool:
-    """Tell whether another arm predicts with the last weights of an arm's training."""
+    """Return whether another arm predicts with the last weights of an arm's training."""
     definitions = (arm_definition(config, name) for name in config["arms"])
     return is_trained(config, arm) and any(
         other.get("network_of") == arm and other.get("weights_of") == "last"
@@ -191,10 +209,10 @@ def keeps_last(config: Config, arm: str) -> bool:
 
 
 def has_crf(config: Config, arm: str) -> bool:
-    """Tell whether an arm's predictions go through the CRF."""
+    """Return whether an arm's predictions go through the CRF."""
     return bool(arm_definition(config, arm).get("crf"))
 
 
 def is_trained(config: Config, arm: str) -> bool:
-    """Tell whether an arm is trained itself, and does not predict with another's network."""
+    """Return whether an arm is trained itself instead of using another arm's network."""
     return has_network(config, arm) and arm_definition(config, arm).get("network_of") is None

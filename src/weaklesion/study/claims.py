@@ -1,8 +1,8 @@
-"""The claims of the three papers: which arm is said to be better than which, where, by how much.
+"""Claims of the three papers: the arm that is better, its baseline, the place and the size.
 
 The size of a claim is the change that the paper prints for its dataset, in percent of the baseline,
-read from the published numbers. Where the text claims what its own table does not show, the size is
-0 and `contradicted` has the ID of the inconsistency (docs/AUDIT.md).
+read from the published numbers. Where a paper's own table contradicts its text, the size is 0 and
+`contradicted` has the ID of the inconsistency (docs/AUDIT.md).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,19 +31,20 @@ class Claim:
         name: a short name.
         where: section of the paper.
         text: the claim, in our words.
-        paper: whose claim it is.
-        kind: what is compared: a metric of the test split, hours of training, or parameters.
-        datasets: the paper's datasets that it is about.
-        arm: arm that is said to be better, or cheaper.
-        baseline: arm that it is compared with, or `COSEGMENTATION`; of several, and of the variants
-            that `~k` or `~alpha` stand for, the best.
-        column: column of the papers' tables in which it is better.
-        table: table of the paper that prints both arms, by dataset where it differs; empty where
-            none does.
+        paper: the paper that makes it.
+        kind: the quantity that is compared: a metric of the test split, hours of training, or
+            parameters.
+        datasets: the paper's datasets that the claim is about.
+        arm: arm that the paper calls better or cheaper.
+        baseline: arm or arms that it is compared with, or `COSEGMENTATION`. Among several arms, and
+            among the variants that `~k` or `~alpha` stand for, the best one counts.
+        column: column of the papers' tables in which the arm is better.
+        table: table of the paper that prints both arms, by dataset if it differs; empty if no table
+            does.
         stated: key of `headline_claims.abstract` with a size that the abstract states.
-        primary: whether it belongs to the small family that is corrected by itself.
-        contradicted: dataset to the ID of the inconsistency, where the paper's own table does not
-            show the claim.
+        primary: whether the claim belongs to the small family that is corrected separately.
+        contradicted: ID of the inconsistency by dataset, where the paper's own table contradicts
+            the claim.
     """
 
     name: str
@@ -62,17 +63,15 @@ class Claim:
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """The arms that it is compared with."""
+        """Arms that the claim's arm is compared with."""
         return (self.baseline,) if isinstance(self.baseline, str) else self.baseline
 
 
 def printed_means(claim: Claim, published: Published, dataset: str) -> tuple[float, float] | None:
-    """Return the printed means of a claim's arm and of its best baseline.
-
-    None where the paper prints none.
+    """Return the printed means of a claim's arm and of its best baseline; None if not printed.
 
     Args:
-        claim: one that `expanded` returns.
+        claim: one that `expand_claims` returns.
         published: the file of published numbers.
         dataset: the paper's name of the dataset.
     """
@@ -92,12 +91,12 @@ def printed_means(claim: Claim, published: Published, dataset: str) -> tuple[flo
 
 
 def claimed_percent(claim: Claim, published: Published, dataset: str) -> float:
-    """Return the claimed improvement in percent of the baseline; 0 where no size is printed.
+    """Return the claimed improvement in percent of the baseline; 0 if no size is printed.
 
-    A negative one is a loss that the paper grants. Hours that are saved count as an improvement.
+    A negative value is a loss that the paper concedes. Fewer hours count as an improvement.
 
     Args:
-        claim: one that `expanded` returns.
+        claim: one that `expand_claims` returns.
         published: the file of published numbers.
         dataset: the paper's name of the dataset.
     """
@@ -114,15 +113,16 @@ def claimed_percent(claim: Claim, published: Published, dataset: str) -> float:
 def cosegmentation_arms(protocol_is_released: bool) -> tuple[str, ...]:
     """Return the arms that the paper's ACoseg stands for.
 
-    Under `released` it is what the released code trains; elsewhere that and the cited method.
+    Under `released` this is the network of the released code; elsewhere it is that network and the
+    cited method.
     """
     return ("acoseg_released",) if protocol_is_released else ("acoseg", "acoseg_released")
 
 
-def expanded(claims: Sequence[Claim], protocol_is_released: bool) -> Iterator[Claim]:
-    """Yield each claim, and one for each arm that co-segmentation stands for.
+def expand_claims(claims: Sequence[Claim], protocol_is_released: bool) -> Iterator[Claim]:
+    """Yield each claim, once per arm that co-segmentation stands for.
 
-    Where there are several, the name says which arm is meant.
+    If these are several, the name of the claim ends with the arm.
     """
     arms = cosegmentation_arms(protocol_is_released)
     for claim in claims:
@@ -140,12 +140,12 @@ def expanded(claims: Sequence[Claim], protocol_is_released: bool) -> Iterator[Cl
 
 
 def claimed_arms(claims: Sequence[Claim]) -> list[str]:
-    """Return all arms that some claims read; `arm~k` and `arm~alpha` stand for variants."""
+    """Return all arms that the claims need; `arm~k` and `arm~alpha` stand for variants."""
     return list(
         dict.fromkeys(
             arm
             for released in (True, False)
-            for claim in expanded(claims, released)
+            for claim in expand_claims(claims, released)
             for arm in (claim.arm, *claim.baselines)
         )
     )

@@ -1,6 +1,6 @@
-"""Which modules of the package a stage uses, so that changing one re-runs what depends on it.
+"""Modules of the package that a stage uses, so that a change re-runs every rule that depends on it.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 import ast
@@ -11,14 +11,15 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
-# Their changes cannot move a result: messages, progress, bookkeeping; and the list of networks, to
-# which a new one is added. What it says of a network stays as it is (tests/library/test_models.py).
+# A change of these modules cannot move a result: messages, limits of settings, progress, records,
+# and the list of networks, whose existing entries do not change (tests/library/test_models.py).
 UNTRACKED = frozenset(
     {
         "__init__",
         "errors",
         "networks.names",
         "support.files",
+        "support.limits",
         "support.progress",
         "support.provenance",
     }
@@ -28,24 +29,24 @@ UNTRACKED = frozenset(
 def module_files(*modules: str) -> list[str]:
     """Return the files of some modules and of all modules of the package that they import.
 
-    A package counts by its `__init__.py` where its own name is imported (`from weaklesion.metrics
-    import dice`), not where only a module inside it is.
+    An import of a package itself (`from weaklesion.metrics import dice`) counts its `__init__.py`;
+    an import of a module inside the package does not.
 
     Args:
         modules: names inside the package, such as `data.patches` or `data.loaders.ham10k`.
 
     Returns:
-        Paths, sorted; relative to the working directory where `path_from_here` says so.
+        Sorted paths, relative to the working directory in the cases of `path_from_here`.
 
     Raises:
-        ValueError: if there is no such module, or one of them imports what is not there.
+        ValueError: if a module does not exist, or imports a module that does not exist.
     """
     return list(_module_files(modules, PACKAGE, Path.cwd()))
 
 
 @cache
 def _module_files(modules: tuple[str, ...], package: Path, here: Path) -> tuple[str, ...]:
-    """Do the same once per working directory, because many rules name the same modules."""
+    """Return the same, computed once per working directory because many rules share modules."""
     found: dict[str, Path] = {}
     todo = list(modules)
     while todo:
@@ -63,9 +64,9 @@ def _module_files(modules: tuple[str, ...], package: Path, here: Path) -> tuple[
 def path_from_here(path: str | Path, root: str | Path) -> str:
     """Return the path of a file of the workflow's folder as an input of a rule.
 
-    It is relative where the working directory is the workflow's folder, lies inside it, beside it
-    or directly around it: both can then be moved together, and no job runs again. Else it is
-    absolute, so that the working directory alone can be moved.
+    The path is relative if the working directory is the workflow's folder, lies inside it or beside
+    it, or directly contains it: both can then be moved together, and no job runs again. Otherwise
+    the path is absolute, so that the working directory alone can be moved.
 
     Args:
         path: a file under `root`.
@@ -78,7 +79,7 @@ def path_from_here(path: str | Path, root: str | Path) -> str:
 
 
 def _file_of(name: str) -> Path | None:
-    """Return the file of a module or package, by its name inside weaklesion; None if none is."""
+    """Return the file of a module or package of weaklesion; None if it does not exist."""
     stem = PACKAGE.joinpath(*name.split("."))
     candidates = (stem / "__init__.py", stem.with_suffix(".py"))  # in Python's own order
     return next((path for path in candidates if path.is_file()), None)
@@ -86,10 +87,10 @@ def _file_of(name: str) -> Path | None:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    """Return the names inside the package of the modules that a file imports anywhere.
+    """Return the modules of the package that a file imports anywhere, by their names inside it.
 
     Raises:
-        ValueError: if it imports a module of the package that does not exist.
+        ValueError: if the file imports a module of the package that does not exist.
     """
     folder = ".".join(("weaklesion", *path.parent.relative_to(PACKAGE).parts))
     names = []
@@ -110,7 +111,7 @@ def _imports(path: Path) -> tuple[str, ...]:
 def _imported_from(module: str, names: list[str]) -> list[str]:
     """Return the modules that `from module import names` reads.
 
-    A name that is no module of its own is one that `module` defines or imports: then that counts.
+    A name that is not a module itself is one that `module` defines or imports, so `module` counts.
     """
     modules = [f"{module}.{name}" for name in names]
     inner = [name for name in modules if _file_of(name.removeprefix("weaklesion.")) is not None]

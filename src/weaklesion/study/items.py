@@ -1,30 +1,22 @@
-"""What the configuration asks for: items, and the runs that each needs.
+"""Items of the configuration, and the runs that each needs.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from weaklesion.errors import DataError
-from weaklesion.networks.names import OWN_ENCODERS
 from weaklesion.study.arms import (
     arm_definition,
-    flips_of,
+    flipped_protocols,
     has_network,
     is_trained,
-    own_value,
     protocol_with_runs,
     swept_arm,
-    training_settings,
     warp_arm,
 )
-from weaklesion.study.protocols import (
-    FLIP,
-    Config,
-    check_known,
-    stage_settings,
-)
+from weaklesion.study.protocols import FLIP, Config, check_known, stage_settings
 
 KINDS = (
     "scores",
@@ -38,8 +30,8 @@ KINDS = (
     "answers",
     "mark_agreement",
 )
-DIGITS = "0123456789."  # of the value that ends a variant's name
-ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys of an arm that name another
+DIGITS = "0123456789."  # characters of the value at the end of a variant's name
+ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys that name another arm
 
 
 class Run(NamedTuple):
@@ -51,29 +43,16 @@ class Run(NamedTuple):
     seed: int
 
 
-def network_of(config: Config, run: Run) -> str:
-    """Return a run's encoder and what it starts from, in words, for tables."""
-    if not has_network(config, run.arm):
-        return "no network"
-    settings = training_settings(config, run.dataset, run.protocol, run.arm)
-    start = {"imagenet": "ImageNet weights", "none": "from scratch"}[settings["weights"]]
-    pretrained = arm_definition(config, run.arm).get("starts_from")
-    if pretrained:
-        start = f"encoder of {pretrained}"
-    own = settings["model"] in OWN_ENCODERS
-    return f"{'U-Net' if own else settings['encoder']}, {start}"
-
-
 def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
-    """Return the runs that some items of `experiments` need, each once, in a stable order.
+    """Return the runs that the items need, each once, in a stable order.
 
     Raises:
-        DataError: if an item names a dataset, protocol or arm that is not defined.
+        DataError: if an item names an undefined dataset, protocol or arm.
     """
     runs: dict[Run, None] = {}
     for item in items:
-        experiment = experiment_of(config, item)
-        for dataset in experiment["datasets"]:
+        definition = item_definition(config, item)
+        for dataset in definition["datasets"]:
             for protocol, arm in cells_of(config, item, dataset):
                 for seed in seeds_of(config, item, arm):
                     runs[Run(dataset, protocol, arm, seed)] = None
@@ -81,10 +60,10 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
 
 
 def runs_of_arms(runs: Sequence[Run], arms: Collection[str]) -> list[Run]:
-    """Return those of some runs whose arm is named.
+    """Return the runs whose arm is in a collection of names.
 
-    A name such as `a1l~k` stands for all variants of the arm `a1l` with another number of clusters,
-    `a1l~alpha` for those with another weight of the segmentation loss.
+    The name `a1l~k` stands for all variants of the arm `a1l` with another number of clusters,
+    `a1l~alpha` for all variants with another weight of the segmentation loss.
 
     >>> runs_of_arms([Run("d", "p", "a1l~k20", 1), Run("d", "p", "a1l~alpha5", 1)], {"a1l~k"})
     [Run(dataset='d', protocol='p', arm='a1l~k20', seed=1)]
@@ -97,10 +76,11 @@ def runs_of_arms(runs: Sequence[Run], arms: Collection[str]) -> list[Run]:
 
 
 def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
-    """Return the trainings that some items need, with those that their runs start from.
+    """Return the trainings that the items need, and the trainings that these depend on.
 
-    A run may predict with another's network (`network_of`), start from its encoder (`starts_from`),
-    take as many epochs (`epochs_of`), or draw pairs from clusters of its features.
+    An arm may predict with another arm's network (`network_of`), start from its encoder
+    (`starts_from`), train for as many epochs (`epochs_of`), or draw pairs from clusters of its
+    features (`clusters: embedding`).
     """
     found: dict[Run, None] = {}
     todo = list(reversed(runs_of(config, items)))
@@ -120,77 +100,82 @@ def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
     return list(found)
 
 
-def experiment_of(config: Config, item: str) -> dict[str, Any]:
+def item_definition(config: Config, item: str) -> dict[str, Any]:
     """Return an item's definition, on the datasets and protocols that the study selects.
 
-    Of `select`, `datasets` stand for those that they are or are `like`, and `protocols` for all
-    protocols but those of the items in `own_protocols`; null changes nothing. An attribution is
-    between its own two protocols, both ways.
+    Each dataset of `select.datasets` replaces itself and the dataset that it is `like`. The
+    protocols of `select.protocols` replace those of every item that is not in
+    `select.own_protocols`. Null changes nothing. An attribution has its own two protocols.
 
     Raises:
         DataError: if a dataset, protocol or arm is not defined.
     """
-    experiment = dict(config["experiments"][item])
-    select = config["select"]
-    if experiment["kind"] == "answers":
-        pairs = experiment["pairs"]
-        experiment["datasets"] = list(dict.fromkeys(pair["dataset"] for pair in pairs))
-        experiment["protocols"] = list(dict.fromkeys(pair["protocol"] for pair in pairs))
-        experiment["arms"] = list(
-            dict.fromkeys(pair[role] for pair in pairs for role in ("arm", "baseline"))
-        )
+    definition = dict(config["experiments"][item])
+    kind, select = definition["kind"], config["select"]
+    if kind == "answers":
+        definition |= _places_of_pairs(definition["pairs"])
     if select["datasets"] is not None:
         for name in select["datasets"]:
             check_known("select.datasets", name, config["datasets"])
-        experiment["datasets"] = [
+        definition["datasets"] = [
             name
             for name in select["datasets"]
-            if {name, config["datasets"][name].get("like")} & set(experiment["datasets"])
+            if {name, config["datasets"][name].get("like")} & set(definition["datasets"])
         ]
-    if experiment["kind"] == "attribution":
-        experiment["protocols"] = config["attribution"]["between"]
+    if kind == "attribution":
+        definition["protocols"] = config["attribution"]["between"]
     elif (
         select["protocols"] is not None
-        and experiment["kind"] != "answers"
+        and kind != "answers"
         and item not in select.get("own_protocols", ())
     ):
-        experiment["protocols"] = select["protocols"]
-    if experiment["kind"] == "gap":  # whose runs it needs as well
-        experiment["arms"] = list(dict.fromkeys([*experiment["arms"], *experiment["against"]]))
-    for kind in ("datasets", "protocols", "arms"):
-        for name in experiment[kind]:
-            check_known(f"experiments.{item}.{kind}", name, config[kind])
-    return experiment
+        definition["protocols"] = select["protocols"]
+    if kind == "gap":
+        definition["arms"] = list(dict.fromkeys([*definition["arms"], *definition["against"]]))
+    for key in ("datasets", "protocols", "arms"):
+        for name in definition[key]:
+            check_known(f"experiments.{item}.{key}", name, config[key])
+    return definition
+
+
+def _places_of_pairs(pairs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the datasets, protocols and arms of the pairs of `answers`, each once."""
+    return {
+        "datasets": list(dict.fromkeys(pair["dataset"] for pair in pairs)),
+        "protocols": list(dict.fromkeys(pair["protocol"] for pair in pairs)),
+        "arms": list(dict.fromkeys(pair[role] for pair in pairs for role in ("arm", "baseline"))),
+    }
 
 
 def drawn_arms(config: Config, item: str) -> list[str]:
     """Return the arms of an item whose contours are drawn over test images.
 
-    Those that the item lists in `contours`; with `contours: true` all of its arms but the fixed
-    ellipse, which is the same on every image; none without.
+    `contours` lists them. `contours: true` draws all arms of the item but the fixed ellipse, which
+    is the same on every image. Without `contours` no arm is drawn.
     """
-    experiment = experiment_of(config, item)
-    chosen = experiment.get("contours", False)
+    definition = item_definition(config, item)
+    chosen = definition.get("contours", False)
     if isinstance(chosen, list):
         return list(chosen)
     return [
         arm
-        for arm in experiment["arms"]
+        for arm in definition["arms"]
         if chosen and arm_definition(config, arm)["target"] != "fixed_ellipse"
     ]
 
 
 def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
-    """Return which constants of an item's arms are chosen by recovery.
+    """Return which constants of an item's arms recovery chooses.
 
     See `weaklesion.selection.recovery`.
 
     Returns:
-        dataset, protocol, `of`: `pseudo-masks`, or the arm whose warp is chosen; `constant`, its
-        name; and `used_by`, the arms that take the choice, or whose networks the item's arms use.
+        One mapping per constant: `dataset`; `protocol`; `of`, which is `pseudo-masks` or the arm
+        whose warp is chosen; `constant`, the name of the constant; and `used_by`, the arms that use
+        the choice themselves or with their network.
     """
     used_by: dict[tuple[str, str, str, str], dict[str, None]] = {}
-    for dataset in experiment_of(config, item)["datasets"]:
+    for dataset in item_definition(config, item)["datasets"]:
         for protocol, arm in cells_of(config, item, dataset):
             name = arm_definition(config, arm).get("network_of") or arm
             if arm_definition(config, name)["target"] == "refined":
@@ -209,16 +194,16 @@ def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
 
 
 def items_of(config: Config, *kinds: str) -> list[str]:
-    """Return the items of some kinds that the study selects and has datasets for."""
+    """Return the items of the given kinds that the study selects and has datasets for."""
     chosen = config["select"]["items"]
     for name in chosen or []:
         check_known("select.items", name, config["experiments"])
     return [
         item
-        for item, experiment in config["experiments"].items()
-        if experiment["kind"] in kinds
+        for item, definition in config["experiments"].items()
+        if definition["kind"] in kinds
         and (chosen is None or item in chosen)
-        and experiment_of(config, item)["datasets"]
+        and item_definition(config, item)["datasets"]
     ]
 
 
@@ -226,53 +211,57 @@ def main_item_of(config: Config) -> str:
     """Return the item with `role: main`, whose runs a study's overview and figures show.
 
     Raises:
-        DataError: if none has it, or several have.
+        DataError: if no item or several items have it, or it is not of kind `scores`.
     """
     found = [name for name, item in config["experiments"].items() if item.get("role") == "main"]
     if len(found) != 1:
         raise DataError(
             f"config: experiments: one item needs `role: main`, and {len(found)} have it"
-            f"{': ' if found else ''}{', '.join(found)}. Set `role: null` for the others."
+            f"{': ' if found else ''}{', '.join(found)}. Set `role: main` for one item and"
+            " `role: null` for all others."
         )
     if config["experiments"][found[0]]["kind"] != "scores":
-        raise DataError(f"config: experiments.{found[0]}.role: main is for an item of kind scores.")
+        raise DataError(
+            f"config: experiments.{found[0]}.role: main is for an item of kind scores, and this one"
+            f" is of kind {config['experiments'][found[0]]['kind']}. Give the role to another item."
+        )
     return found[0]
 
 
 def cells_of(config: Config, item: str, dataset: str) -> list[tuple[str, str]]:
-    """Return the protocols and arms of an item on one dataset.
+    """Return the pairs of protocol and arm of an item on one dataset.
 
-    A sweep has a variant of each arm for every value; an attribution each switch flipped alone,
-    for the arms that it changes.
+    A sweep has one variant of each arm per value. An attribution has each protocol as it is and
+    with each switch flipped alone, for the arms that the switch changes.
     """
-    experiment = experiment_of(config, item)
+    definition = item_definition(config, item)
     cells = []
-    if experiment["kind"] == "answers":
+    if definition["kind"] == "answers":
         return [
             (pair["protocol"], pair[role])
             for pair in answered_pairs(config, item)
             if pair["dataset"] == dataset
             for role in ("arm", "baseline")
         ]
-    for protocol in experiment["protocols"]:
-        for arm in experiment["arms"]:
-            if experiment["kind"] == "sweep":
+    for protocol in definition["protocols"]:
+        for arm in definition["arms"]:
+            if definition["kind"] == "sweep":
                 for value in sweep_values(config, item, dataset):
-                    swept = swept_arm(config, dataset, protocol, arm, experiment["over"], value)
+                    swept = swept_arm(config, dataset, protocol, arm, definition["over"], value)
                     cells.append((protocol, swept))
                 continue
             cells.append((protocol, arm))
-            if experiment["kind"] == "attribution":
+            if definition["kind"] == "attribution":
                 cells += [
                     (protocol_with_runs(config, dataset, flipped, arm), arm)
-                    for flipped in flips_of(config, protocol)
+                    for flipped in flipped_protocols(config, protocol)
                 ]
     return cells
 
 
 def answered_pairs(config: Config, item: str) -> list[dict[str, Any]]:
-    """Return the comparisons of `answers`, on the datasets that the study selects."""
-    selected = experiment_of(config, item)["datasets"]
+    """Return the comparisons of an item of `answers`, on the datasets that the study selects."""
+    selected = item_definition(config, item)["datasets"]
     stands_for = {name: config["datasets"][name].get("like", name) for name in selected}
     return [
         pair | {"dataset": name}
@@ -283,72 +272,20 @@ def answered_pairs(config: Config, item: str) -> list[dict[str, Any]]:
 
 
 def sweep_values(config: Config, item: str, dataset: str) -> list[float]:
-    """Return the values of a sweep: its own, or the dataset's numbers of clusters."""
+    """Return the values of a sweep: those of the item, or the dataset's `k_sweep`."""
     return list(config["experiments"][item].get("values") or config["datasets"][dataset]["k_sweep"])
 
 
-def sweep_points(config: Config, item: str) -> list[dict[str, Any]]:
-    """Return the points of a sweep: dataset, protocol, arm and value."""
-    experiment = experiment_of(config, item)
-    return [
-        {
-            "dataset": dataset,
-            "protocol": protocol,
-            "arm": swept_arm(config, dataset, protocol, arm, experiment["over"], value),
-            "value": value,
-        }
-        for dataset in experiment["datasets"]
-        for protocol in experiment["protocols"]
-        for arm in experiment["arms"]
-        for value in sweep_values(config, item, dataset)
-    ]
-
-
-def own_values(config: Config, item: str) -> dict[str, dict[str, float]]:
-    """Return for each dataset and protocol the value that the arm of a sweep has elsewhere."""
-    experiment = experiment_of(config, item)
-    arm, over = experiment["arms"][0], experiment["over"]
-    return {
-        dataset: {
-            protocol: own_value(config, dataset, protocol, arm, over)
-            for protocol in experiment["protocols"]
-        }
-        for dataset in experiment["datasets"]
-    }
-
-
-def flips_of_item(config: Config, item: str) -> list[dict[str, Any]]:
-    """Return each switch that changes a dataset's runs, with the protocol that each arm then has.
-
-    An arm that a switch does not change keeps the runs of the base; where nothing but the switch
-    is between the two protocols, flipping it gives those of the other.
-    """
-    experiment = experiment_of(config, item)
-    flips = []
-    for dataset in experiment["datasets"]:
-        for base in experiment["protocols"]:
-            for flipped in flips_of(config, base):
-                runs = {
-                    arm: protocol_with_runs(config, dataset, flipped, arm)
-                    for arm in experiment["arms"]
-                }
-                if set(runs.values()) != {base}:
-                    flips.append(
-                        {"dataset": dataset, "base": base, "switch": flipped.split(FLIP)[1]} | runs
-                    )
-    return flips
-
-
 def seeds_of(config: Config, item: str, arm: str) -> list[int]:
-    """Return an arm's seeds: the item's own, or those of the study.
+    """Return the seeds of an arm in an item: those of the item, or those of the study.
 
-    Of the study's, a primary item has all and every other item the first `secondary_seeds`. An arm
-    without a network has nothing to seed, and one run.
+    A primary item runs all seeds of the study, every other item the first `secondary_seeds`. An arm
+    without a network has one run, with the seed 0.
     """
     if not has_network(config, arm):
         return [0]
-    experiment = config["experiments"][item]
-    of_study = config["seeds"]
-    if not experiment.get("primary", False):
-        of_study = of_study[: config["secondary_seeds"]]
-    return list(experiment.get("seeds", of_study))
+    definition = config["experiments"][item]
+    study_seeds = config["seeds"]
+    if not definition.get("primary", False):
+        study_seeds = study_seeds[: config["secondary_seeds"]]
+    return list(definition.get("seeds", study_seeds))

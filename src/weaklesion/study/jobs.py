@@ -1,6 +1,6 @@
-"""What a job on one dataset, under one protocol, with one arm and seed, reads and is set to.
+"""Inputs and settings of a job: one dataset, one protocol, one arm and one seed.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 import re
@@ -20,11 +20,11 @@ from weaklesion.study.arms import (
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import Config
 
-Paths = str | list[str]  # an input that a job may lack: an empty list
+Paths = str | list[str]  # an input that a job may lack, which is then an empty list
 
 
 class Job(Protocol):
-    """A run, or the wildcards of a job; what the job's rule has no wildcard for is never read."""
+    """A run, or the wildcards of a job; only the wildcards of the job's rule are read."""
 
     dataset: str
     protocol: str
@@ -33,7 +33,7 @@ class Job(Protocol):
 
 
 class Jobs:
-    """Answers for the jobs of one configuration."""
+    """Inputs and settings of the jobs of one configuration."""
 
     def __init__(self, config: Config, layout: Layout) -> None:
         self.config, self.layout = config, layout
@@ -45,32 +45,32 @@ class Jobs:
         return bool(self.config["datasets"][dataset]["reference"] == "dense")
 
     def switch(self, job: Job, stage: str, key: str) -> Any:
-        """A switch of the job's protocol, for its dataset."""
+        """Value of a switch of the job's protocol for its dataset."""
         return protocols.stage_settings(self.config, job.dataset, job.protocol, stage)[key]
 
     def switched(self, stage: str, key: str) -> Callable[[Job], Any]:
-        """Input function: the same."""
+        """Return an input function for the value of a switch."""
         return lambda wildcards: self.switch(wildcards, stage, key)
 
     def reference(self, job: Job) -> str:
-        """What a dataset's predictions are scored against."""
+        """Masks that the predictions of a dataset are scored against."""
         if self.has_dense_masks(job.dataset):
             return self._patches(job, "reference.npy")
         return self._targets(job, f"grabcut_{self._grabcut_init(job)}.npy")
 
     def reference_ids(self, job: Job) -> str:
-        """Table with the ids of those references."""
+        """Table with the ids of the masks of `reference`."""
         if self.has_dense_masks(job.dataset):
             return self._patches(job, "samples.csv")
         return self._targets(job, "ellipses.csv")
 
     def dense_reference(self, job: Job) -> Paths:
-        """The dense reference of a dataset that has one."""
+        """Dense masks of a dataset; an empty list where it has none."""
         has_one = self.has_dense_masks(job.dataset)
         return self._patches(job, "reference.npy") if has_one else []
 
     def channel_order(self, job: Job) -> str:
-        """How a dataset's patches are shown: colours, or the middle channel in grey."""
+        """Order of the channels of a dataset's patches: `rgb`, `bgr`, or `center` if grey."""
         settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
         return str(settings.get("channel_order", "center"))
 
@@ -85,7 +85,7 @@ class Jobs:
         return arm_definition(self.config, job.arm)
 
     def of_arm(self, key: str) -> Callable[[Job], Any]:
-        """Input function: what the arm's definition says, or None."""
+        """Return an input function for a key of the arm's definition, or None without it."""
         return lambda wildcards: self.arm(wildcards).get(key)
 
     def network_module(self, job: Job) -> str:
@@ -93,19 +93,19 @@ class Jobs:
         return f"networks.{NETWORK_MODULES[self.arm(job)['model']]}"
 
     def arms_matching(self, chosen: Callable[[Config, str], bool]) -> str:
-        """Pattern of the arms of which `chosen(config, arm)` holds, and of their variants."""
+        """Pattern of the arms for which `chosen(config, arm)` is true, and of their variants."""
         names = [arm for arm in self.config["arms"] if chosen(self.config, arm)]
         joined = "|".join(map(re.escape, names)) or "none"
         return f"({joined})(~[a-z]+[0-9.]+)?"
 
-    # What a training reads.
+    # Inputs of a training.
 
     def training_settings(self, job: Job) -> dict[str, Any]:
         """Settings of the arm's training."""
         return training_settings(self.config, job.dataset, job.protocol, job.arm)
 
     def target(self, job: Job) -> str:
-        """Target that an arm is trained on, or that is taken as its prediction."""
+        """Target that an arm is trained on, or uses as its prediction."""
         target = self.arm(job)["target"]
         if target == "dense":
             return self.reference(job)
@@ -118,20 +118,20 @@ class Jobs:
         return self._targets(job, f"{target}.npy")
 
     def target_ids(self, job: Job) -> str:
-        """Table with the ids of that target."""
+        """Table with the ids of the target of `target`."""
         if self.arm(job)["target"] == "dense":
             return self.reference_ids(job)
         return self.given_marks(job)
 
     def clusters(self, job: Job) -> Paths:
-        """Clusters that an arm's second task, or its pairs, need; nothing for the other arms."""
+        """Clusters for the second task or the pairs of an arm; an empty list for other arms."""
         k = num_clusters(self.config, job.dataset, job.arm)
         kind = self.arm(job).get("clusters")
         ending = "" if kind == "shape" else f"_{kind}"
         return [] if k is None else self._clusters(job, f"k{k}{ending}.csv")
 
     def weights(self, job: Job) -> Paths:
-        """ImageNet weights of an arm's encoder; nothing if it starts from scratch."""
+        """ImageNet weights of an arm's encoder; an empty list if it starts from scratch."""
         settings = self.training_settings(job)
         if settings["weights"] == "none":
             return []
@@ -140,40 +140,40 @@ class Jobs:
         return f"resources/imagenet_weights/{weights['source']}/archives/{file}"
 
     def starts_from(self, job: Job) -> Paths:
-        """Network whose encoder a training starts from; nothing for the other arms."""
+        """Network whose encoder a training starts from; an empty list for other arms."""
         other = self.arm(job).get("starts_from")
         return self._of_run(job, other, "model.safetensors") if other else []
 
     def epochs_of(self, job: Job) -> Paths:
-        """Run whose number of epochs an arm is trained for; nothing for the other arms."""
+        """Record of the run whose number of epochs an arm uses; an empty list for other arms."""
         other = self.arm(job).get("epochs_of")
         return self._of_run(job, other, "run.json") if other else []
 
     def training_prompts(self, job: Job) -> Paths:
-        """Ellipses of the marks, for networks that see them; nothing for the other arms."""
+        """Ellipses of the marks for a network that sees them; an empty list for other arms."""
         return self._targets(job, "ellipses.csv") if is_prompted(self.config, job.arm) else []
 
     def warp(self, job: Job) -> Paths:
-        """How far an arm's images are warped, where that is chosen; nothing for the other arms."""
+        """Choice of the warp of an arm's images; an empty list where no warp is chosen."""
         arm = warp_arm(self.config, job.dataset, job.protocol, job.arm)
         stage = self.layout.stage(job.dataset, job.protocol)
         return [] if arm is None else str(stage / f"warps/{arm}.json")
 
-    # What a prediction reads.
+    # Inputs of a prediction.
 
     def network_file(self, name: str) -> Callable[[Job], str]:
-        """Input function: a file of the run whose network an arm predicts with."""
+        """Return an input function for a file of the run whose network an arm predicts with."""
         return lambda wildcards: self._of_run(
             wildcards, self.arm(wildcards).get("network_of") or wildcards.arm, name
         )
 
     def weights_file(self, job: Job) -> str:
-        """Weights that an arm predicts with: those that the checkpoint rule kept, or the last."""
+        """Weights that an arm predicts with: those that `checkpoint` kept, or the last ones."""
         last = self.arm(job).get("weights_of") == "last"
         return self.network_file("last.safetensors" if last else "model.safetensors")(job)
 
     def embedding_file(self, name: str) -> Callable[[Job], str]:
-        """Input function: a file of the run whose network embeds a dataset's lesions."""
+        """Return an input function for a file of the run whose network embeds the lesions."""
 
         def file(wildcards: Job) -> str:
             arm = self.switch(wildcards, "clusters", "embedding_of")
@@ -184,29 +184,29 @@ class Jobs:
         return file
 
     def given_marks(self, job: Job) -> str:
-        """Ellipses of the marks that an arm is given: as they are, or perturbed."""
+        """Ellipses of the marks that an arm sees: the true ones, or perturbed ones."""
         marks = self.arm(job).get("marks")
         return self._targets(job, f"ellipses_{marks}.csv" if marks else "ellipses.csv")
 
     def partner(self, job: Job) -> str:
-        """How an arm's images get a partner."""
+        """Strategy by which an arm's images get a partner."""
         return str(self.arm(job).get("partner", "nearest"))
 
     def partner_embeddings(self, job: Job) -> Paths:
-        """Embeddings that partners are chosen by, where pairs come from clusters of those."""
+        """Embeddings that choose partners, if pairs come from clusters of embeddings."""
         by_embedding = self.arm(job).get("clusters") == "embedding"
         needed = self._takes_nearest(job) and by_embedding
         return self._clusters(job, "embeddings.npy") if needed else []
 
     def partner_ellipses(self, job: Job) -> Paths:
-        """Ellipses that prediction reads: of marks that are seen, or partners are chosen by."""
+        """Ellipses that prediction reads, as marks of the images or to choose partners."""
         if is_prompted(self.config, job.arm):
             return self.given_marks(job)
         needed = self._takes_nearest(job) and not self.partner_embeddings(job)
         return self._targets(job, "ellipses.csv") if needed else []
 
     def partner_clusters(self, job: Job) -> Paths:
-        """Clusters that partners are chosen from; nothing for arms that need no partner."""
+        """Clusters that partners come from; an empty list for arms without partners."""
         return self.clusters(job) if self.partner_ellipses(job) else []
 
     def _takes_nearest(self, job: Job) -> bool:

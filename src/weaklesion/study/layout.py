@@ -1,6 +1,6 @@
-"""Where the files of a study lie, from the folder in which one works.
+"""Paths of a study's files, relative to the working directory.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from weaklesion.study.items import Run
 
 
 class Place(Protocol):
-    """A dataset under a protocol: a run, or the wildcards of a job."""
+    """A dataset under a protocol, such as a run or the wildcards of a job."""
 
     dataset: str
     protocol: str
@@ -21,7 +21,7 @@ class Place(Protocol):
 class Layout:
     """Paths under `results/<study>/`.
 
-    Without arguments a method returns the pattern that a rule's outputs have.
+    Without arguments a method returns the pattern of a rule's outputs.
 
     >>> Layout("paper").run_file(Run("lits", "released", "a1", 2), "run.json")
     'results/paper/lits/released/runs/a1/seed-2/run.json'
@@ -41,15 +41,15 @@ class Layout:
         return self.results / dataset / protocol
 
     def patches(self, dataset: str = "{dataset}", protocol: str = "{protocol}") -> Path:
-        """Folder of its patches."""
+        """Folder of the patches of a dataset under a protocol."""
         return self.stage(dataset, protocol) / "patches"
 
     def targets(self, dataset: str = "{dataset}", protocol: str = "{protocol}") -> Path:
-        """Folder of its targets."""
+        """Folder of the targets of a dataset under a protocol."""
         return self.stage(dataset, protocol) / "targets"
 
     def clusters(self, dataset: str = "{dataset}", protocol: str = "{protocol}") -> Path:
-        """Folder of its clusterings."""
+        """Folder of the clusterings of a dataset under a protocol."""
         return self.stage(dataset, protocol) / "clusters"
 
     def run(
@@ -63,9 +63,9 @@ class Layout:
         return self.stage(dataset, protocol) / "runs" / arm / f"seed-{seed}"
 
     def run_file(self, run: Run, name: str) -> str:
-        """A file of a run."""
+        """Path of a file of a run."""
         return str(self.run(*run) / name)
 
     def run_files(self, name: str, runs: list[Run]) -> list[str]:
-        """A file of each of some runs."""
+        """Paths of the same file of several runs."""
         return [self.run_file(run, name) for run in runs]

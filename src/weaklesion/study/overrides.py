@@ -1,10 +1,10 @@
-"""Settings of the command line, `--config key=value`, read as YAML all the way down.
+"""Settings of the command line, `--config key=value`, parsed as YAML at every level.
 
 Snakemake itself reads the numbers of a nested value as strings: in `--config 'seeds=[3]'` the seed
-would be '3'. Scalars are those of YAML's core schema: null, true and false, integers and decimals,
-1e-3 too. Anything else is a string (paths, dates, `on`, 007), and so is what stands in quotes.
+would be '3'. Scalars are those of YAML's core schema: null, true and false, integers, and decimals
+such as 0.5 or 1e-3. Anything else is a string (paths, dates, `on`, 007), and so is a quoted value.
 
-Uses only what Snakemake itself needs, because it is read wherever Snakemake runs.
+Uses only packages that Snakemake itself needs, because Snakemake's own interpreter reads it.
 """
 
 import re
@@ -36,13 +36,14 @@ for _kind, _pattern in SCALARS.items():
 
 
 def parse_overrides(entries: Iterable[str]) -> dict[str, Any]:
-    """Parse what `--config` was given.
+    """Parse the entries of `--config`.
 
     Args:
-        entries: each `key=value`, the value in YAML; later ones add to earlier ones of a key.
+        entries: each `key=value`, with the value in YAML; later entries are merged into earlier
+            ones of the same key.
 
     Returns:
-        Nested settings. A value that is no YAML is a string.
+        Nested settings. A value that is not valid YAML is a string.
 
     Raises:
         ValueError: if an entry has no `=`.
@@ -54,7 +55,7 @@ def parse_overrides(entries: Iterable[str]) -> dict[str, Any]:
     for entry in entries:
         key, found, value = entry.partition("=")
         if not found:
-            raise ValueError(f"--config: {entry!r} is not key=value")
+            raise ValueError(f"--config: {entry!r} is not key=value. Write it as 'seeds=[1]'")
         settings = merge(settings, {key: _parse(value)})
     return settings
 

@@ -1,4 +1,4 @@
-"""In which settings a study's trainings differ from the paper's.
+"""Settings of a study's trainings that differ from the paper's.
 
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
@@ -7,8 +7,7 @@ from weaklesion.study.arms import training_settings
 from weaklesion.study.items import Run
 from weaklesion.study.protocols import FLIP, Config, bases_of
 
-# Neither the paper nor its code says anything about these.
-OURS = ("precision", "deterministic")
+NOT_IN_PAPER = ("precision", "deterministic")  # neither paper nor code states them
 
 
 def other_settings(config: Config, paper: Config, run: Run) -> list[str]:
@@ -20,8 +19,8 @@ def other_settings(config: Config, paper: Config, run: Run) -> list[str]:
         run: a training.
 
     Returns:
-        Such as `epochs 4 instead of 50`. Nothing of an arm, a dataset or a protocol that is not of
-        the paper's, nor like one.
+        Entries such as `epochs 4 instead of 50`. None if the arm, the dataset or the protocol is
+        not the paper's, nor like one.
     """
     dataset = config["datasets"][run.dataset].get("like", run.dataset)
     protocols = bases_of(config, "protocols", run.protocol)
@@ -32,9 +31,9 @@ def other_settings(config: Config, paper: Config, run: Run) -> list[str]:
     ours = training_settings(config, run.dataset, run.protocol, run.arm)
     theirs = training_settings(paper, dataset, protocol, run.arm)
     found = [
-        f"{key} {_told(ours[key])} instead of {_told(value)}"
+        f"{key} {_in_words(ours[key])} instead of {_in_words(value)}"
         for key, value in theirs.items()
-        if key not in OURS and ours[key] != value
+        if key not in NOT_IN_PAPER and ours[key] != value
     ]
     limit = config["datasets"][run.dataset]["limit"]
     if limit:
@@ -42,7 +41,7 @@ def other_settings(config: Config, paper: Config, run: Run) -> list[str]:
     return found
 
 
-def _told(value: object) -> str:
+def _in_words(value: object) -> str:
     if isinstance(value, list):
         return "x".join(map(str, value))
     return "none" if value is None else str(value)

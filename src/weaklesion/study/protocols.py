@@ -1,6 +1,6 @@
-"""Protocols: named sets of switches, with bases, exceptions, and single switches flipped.
+"""Protocols: named sets of switches, with bases, exceptions and flipped switches.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,16 +9,16 @@ from typing import Any
 from weaklesion.errors import DataError
 
 Config = Mapping[str, Any]
-FLIP = "~"  # `corrected~S1` is `corrected` with the switch S1 as the other protocol has it
+FLIP = "~"  # `corrected~S1` is `corrected` with the switch S1 of the other protocol
 
 
 def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
-    """Return a protocol's switches, with those of its `base` where it has none of its own.
+    """Return a protocol's switches, completed by those of its bases.
 
-    A flipped switch is not among them: see `stage_settings`.
+    They do not include a flipped switch, which `stage_settings` adds.
 
     Raises:
-        DataError: if the protocol, or a base, is not defined, or bases run in a circle.
+        DataError: if the protocol or a base is not defined, or bases run in a circle.
     """
     merged: dict[str, Any] = {}
     for name in reversed(bases_of(config, "protocols", protocol.split(FLIP)[0])):
@@ -28,14 +28,18 @@ def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
 
 
 def bases_of(config: Config, kind: str, name: str) -> list[str]:
-    """Return the name of a protocol or arm, of its base, and so on."""
+    """Return the name of a protocol or arm, of its base, of that one's base, and so on.
+
+    Raises:
+        DataError: if one of them is not defined, or they run in a circle.
+    """
     chain: list[str] = []
     following: str | None = name
     while following is not None:
         if following in chain:
             raise DataError(
-                f"config: the bases of {kind}.{name} run in a circle: "
-                f"{' -> '.join([*chain, following])}."
+                f"config: the bases of {kind}.{name} run in a circle:"
+                f" {' -> '.join([*chain, following])}. Remove one `base`."
             )
         check_known(f"{kind}.{chain[-1]}.base" if chain else kind, following, config[kind])
         chain.append(following)
@@ -59,7 +63,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any]:
-    """Return the settings of `make_patches` of a dataset's loader."""
+    """Return the settings of a dataset's loader, as its class `Settings` takes them."""
     definition = config["datasets"][dataset]
     loader = definition["loader"]
     switches = stage_settings(config, dataset, protocol, "patches")
@@ -77,7 +81,11 @@ def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any
 
 
 def check_known(key: str, value: str, names: Iterable[str]) -> None:
-    """Raise a DataError unless a value of the configuration is one of some names."""
+    """Check that a value of the configuration is a known name.
+
+    Raises:
+        DataError: if it is not; with the key, the value and the known names.
+    """
     if value not in names:
         raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.")
 
@@ -87,31 +95,31 @@ def stage_settings(
 ) -> dict[str, Any]:
     """Return a protocol's switches of one stage for one dataset (and arm).
 
-    Those of the protocol's `exceptions` that name the dataset, or the one that it is `like`, and
-    the arm or one of its bases, override the others. In a protocol such as `corrected~S1` the
-    switch is as the other protocol of `attribution` has it; one of training is seen to where the
-    arm's training is put together.
+    An exception of the protocol overrides the other switches if it names the dataset, or the one
+    that the dataset is `like`, and the arm or one of its bases. In a protocol such as
+    `corrected~S1` the switch has the value of the other protocol of `attribution`; for a switch of
+    training, `weaklesion.study.arms.training_settings` does this.
     """
     switches = protocol_settings(config, protocol)
     settings: dict[str, Any] = dict(switches.get(stage, {}))
     published = config["datasets"][dataset].get("like", dataset)
     for exception in switches.get("exceptions", []):
         arms = exception.get("arms")
-        of_arm = arms is None or (
+        holds_for_arm = arms is None or (
             arm is not None and set(arms) & set(bases_of(config, "arms", arm.split(FLIP)[0]))
         )
-        if published in exception["datasets"] and of_arm:
+        if published in exception["datasets"] and holds_for_arm:
             settings = merge(settings, exception.get(stage, {}))
     for path in flipped_paths(config, protocol):
         if path[0] == stage and stage != "training":
             other = other_protocol(config, protocol)
             value = value_at(stage_settings(config, dataset, other, stage, arm), path[1:])
-            settings = merge(settings, _nested(path[1:], value))
+            settings = merge(settings, _nest(path[1:], value))
     return settings
 
 
 def flipped_paths(config: Config, protocol: str) -> list[list[str]]:
-    """Return where a flipped protocol's switch stands: stage and keys; nothing for the others."""
+    """Return the paths (stage and keys) of a flipped switch; none for a plain protocol."""
     if FLIP not in protocol:
         return []
     switch = protocol.split(FLIP)[1]
@@ -120,7 +128,7 @@ def flipped_paths(config: Config, protocol: str) -> list[list[str]]:
 
 
 def other_protocol(config: Config, protocol: str) -> str:
-    """Return the protocol that a flipped one takes its switch from."""
+    """Return the protocol that gives a flipped protocol its switch."""
     first, second = config["attribution"]["between"]
     return str(second if protocol.split(FLIP)[0] == first else first)
 
@@ -129,17 +137,19 @@ def value_at(settings: Mapping[str, Any], path: list[str]) -> Any:
     """Return the value at nested keys.
 
     Raises:
-        DataError: if there is none.
+        DataError: if a key is missing.
     """
     value: Any = settings
     for key in path:
         if not isinstance(value, Mapping) or key not in value:
-            raise DataError(f"config: attribution.switches: there is no {'.'.join(path)}.")
+            raise DataError(
+                f"config: attribution.switches: there is no {'.'.join(path)}. Correct the path."
+            )
         value = value[key]
     return value
 
 
-def _nested(path: list[str], value: Any) -> dict[str, Any]:
+def _nest(path: list[str], value: Any) -> dict[str, Any]:
     for key in reversed(path[1:]):
         value = {key: value}
     return {path[0]: value}

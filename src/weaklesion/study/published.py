@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-# Table 1's columns, as the other tables name them.
+# Names of columns in the other tables, and in Table 1.
 COLUMNS = {"CircumfError": "PerimeterError"}
-# Rows of the tables on supervision and backbones, to the arms that they stand for. Table 6 does not
-# name the arm; its numbers are those of A1+L in Tables 3 to 5. Table 7's DeepLabV3+ is A1.
+# Rows of the tables on supervision and backbones, and the arms that they stand for. Table 6 names
+# no arm, but its numbers are those of A1+L in Tables 3 to 5. DeepLabV3+ of Table 7 is A1.
 ROWS = {
     "A1_GrabCut": "a1_grabcut",
     "A1_L_GrabCut": "a1l_grabcut",
@@ -29,7 +29,7 @@ SUPERVISION = {
 }
 DICE_ONLY = {"table6": "table6_supervision_dice", "table7": "table7_backbone_dice"}
 
-Printed = tuple[float, float]  # mean and standard deviation, nan where not printed
+Printed = tuple[float, float]  # mean and standard deviation; nan if not printed
 Cells = dict[tuple[str, str, str], Printed]  # by dataset, arm and column of Table 1
 
 
@@ -42,13 +42,13 @@ def read_published(published_yaml: str | Path) -> dict[str, Any]:
 def printed_cells(
     published: Mapping[str, Any], item: str, published_arms: Mapping[str, str]
 ) -> Cells:
-    """Return what the paper prints in a table, by its dataset, our arm and Table 1's column.
+    """Return the printed cells of a table, by the paper's dataset, our arm and Table 1's column.
 
     Args:
         published: the file of published numbers.
-        item: `table1`, `table3` to `table7`, or a table of another paper under `other_papers`,
-            whose rows are named by our arms; others have no such cells.
-        published_arms: our arm's name to Table 1's.
+        item: `table1`, `table3` to `table7`, or a table of `other_papers`, whose rows have the
+            names of our arms. Any other item has no such cells.
+        published_arms: names of arms in Table 1, by our names.
     """
     cells: Cells = {}
     if item == "table1":
@@ -76,7 +76,7 @@ def printed_cells(
 
 
 def published_names(published: Mapping[str, Any]) -> set[str]:
-    """Return the names of all datasets for which something is printed."""
+    """Return the papers' names of all datasets with printed numbers."""
     others = published["other_papers"].values()
     return {*published["table1"], *(dataset for table in others for dataset in table)}
 
@@ -84,14 +84,17 @@ def published_names(published: Mapping[str, Any]) -> set[str]:
 def printed_gain(
     published: Mapping[str, Any], dataset: str, arm: str, baseline: str, metric: str
 ) -> float:
-    """Return what an arm gains over another as printed, percent points or px; nan where it is not.
+    """Return the printed gain of an arm over its baseline, in percent points or px.
 
     Args:
         published: the file of published numbers.
         dataset: the papers' name of the dataset.
         arm: our arm.
         baseline: our arm without the auxiliary task.
-        metric: `dice`, or `hausdorff`: what Table 1 of Chu et al. calls AVD (M1).
+        metric: `dice`, or `hausdorff`, which Table 1 of Chu et al. calls AVD (M1).
+
+    Returns:
+        The gain; nan if no table prints both arms.
     """
     for item in ("table1", *published["other_papers"]):
         distance = "AVD" if item == "table1" else "Hausdorff"
@@ -104,7 +107,7 @@ def printed_gain(
 
 
 def printed_choice(published: Mapping[str, Any], over: str, dataset: str) -> float:
-    """Return the value that the paper chose of a setting that it swept; nan where it prints none.
+    """Return the value that the paper chose for a setting that it swept; nan if not printed.
 
     Args:
         published: the file of published numbers.
@@ -119,17 +122,17 @@ def printed_choice(published: Mapping[str, Any], over: str, dataset: str) -> flo
 
 
 def printed_parameters(published: Mapping[str, Any], arm: str, dataset: str) -> int | None:
-    """Return the printed number of parameters of an arm's network; None where none is printed.
+    """Return the printed number of parameters of an arm's network; None if not printed.
 
     Args:
         published: the file of published numbers.
         arm: our arm.
-        dataset: the paper's dataset, on whose K the network of A1+L depends.
+        dataset: the paper's name of the dataset, whose K decides the network of A1+L.
     """
     numbers = published["section_7_6_parameter_counts"]
-    of_arm: dict[str, int | None] = {
+    by_arm: dict[str, int | None] = {
         "a1": numbers["A1"],
         "a1l": numbers["A1_L"].get(dataset),
         "acoseg_released": numbers["ACoseg"],
     }
-    return of_arm.get(arm)
+    return by_arm.get(arm)

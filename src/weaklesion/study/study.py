@@ -1,115 +1,48 @@
-"""The configuration, resolved: which runs each table, figure and page is made of.
+"""The study of a configuration: runs, files and settings of each table, figure and page.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from weaklesion.study import items, protocols
+from weaklesion.study import items, protocols, sweeps
 from weaklesion.study.arms import (
     arm_definition,
+    describe_network,
     has_network,
     is_prompted,
-    is_trained,
     training_settings,
     warp_arm,
 )
-from weaklesion.study.checks import check_config
 from weaklesion.study.claims import claimed_arms
 from weaklesion.study.items import Run
-from weaklesion.study.layout import Layout, Place
+from weaklesion.study.layout import Place
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.paper_settings import other_settings
-from weaklesion.study.protocols import Config
+from weaklesion.study.selection import Block, Selection, is_in
 
-JUDGED_KINDS = ("scores", "cost", "parameters", "sweep")  # items that claims are judged by
+JUDGED_KINDS = ("scores", "cost", "parameters", "sweep")  # kinds of items that judge claims
 FIGURES = ("training_curves", "contours", "supervision", "clusters", "k_sweep", "angles")
-Block = tuple[str, str]  # a dataset and a protocol
 
 
-class Study:
-    """Answers for one configuration, which is checked first.
+class Study(Selection):
+    """Answers for one configuration: its runs, files, figures, claims, and plain settings.
 
     Args:
-        config: the configuration, with the study's overlay.
-        paper: the paper's own, without it.
+        config: the configuration with the changes of the study.
+        paper: the configuration of the paper, without them.
 
     Raises:
-        DataError: if the configuration is not one.
+        DataError: if the configuration is not valid.
     """
 
-    def __init__(self, config: Config, paper: Config) -> None:
-        check_config(config)
-        self.config, self.paper = config, paper
-        self.layout = Layout(config["study"])
-
-    # Items and their runs.
-
-    def items(self, *kinds: str) -> list[str]:
-        """Items of some kinds, or of all, that the study selects and has datasets for."""
-        return items.items_of(self.config, *(kinds or items.KINDS))
-
-    def items_matching(self, *kinds: str) -> str:
-        """Pattern of the items of some kinds."""
-        return "|".join(map(re.escape, self.items(*kinds))) or "none"
-
-    def item(self, name: str) -> dict[str, Any]:
-        """What the configuration says of an item."""
-        definition: dict[str, Any] = self.config["experiments"][name]
-        return definition
-
-    def runs(self, item: str) -> list[Run]:
-        """Runs of an item."""
-        return items.runs_of(self.config, [item])
-
-    def trained(self, runs: Iterable[Run]) -> list[Run]:
-        """Those of some runs that are trained."""
-        return [run for run in runs if is_trained(self.config, run.arm)]
-
-    @cached_property
-    def all_runs(self) -> list[Run]:
-        """Runs of all items, each once."""
-        return items.runs_of(self.config, self.items())
-
-    @cached_property
-    def all_trainings(self) -> list[Run]:
-        """All trainings, with those that runs start from."""
-        return items.trainings_of(self.config, self.items())
-
-    @cached_property
-    def main_item(self) -> str:
-        """The item whose runs the overview and the figures of the whole study show."""
-        return items.main_item_of(self.config)
-
-    @property
-    def has_main_item(self) -> bool:
-        """Whether the study selects that item."""
-        return self.main_item in self.items()
-
-    @cached_property
-    def main_runs(self) -> list[Run]:
-        """Runs of that item."""
-        return self.runs(self.main_item)
-
-    def main_trainings(self, place: Place) -> list[Run]:
-        """Its trainings on a dataset under a protocol."""
-        return [run for run in self.trained(self.main_runs) if _is_of(run, place)]
-
-    def blocks(self, runs: Iterable[Run]) -> list[Block]:
-        """Datasets and protocols of some runs, each once."""
-        return list(dict.fromkeys((run.dataset, run.protocol) for run in runs))
-
-    @cached_property
-    def main_blocks(self) -> list[Block]:
-        """Those of the main item."""
-        return self.blocks(self.main_runs)
+    # Files of items and figures.
 
     def files_of(self, item: str) -> list[Path]:
-        """Files that an item's target makes."""
+        """Files of an item, which its target makes."""
         kind = self.item(item)["kind"]
         tables = [f"tables/{item}.csv", f"tables/{item}.html"]
         figures = [f"figures/{item}.svg", f"figures/{item}.png"]
@@ -130,7 +63,7 @@ class Study:
         return [self.layout.results / file for file in files]
 
     def figure_files(self, figure: str) -> list[Path]:
-        """Files of a figure of the main item, one or two of each dataset and protocol."""
+        """Files of a figure of the main item, one or two per dataset and protocol."""
         suffixes = ["png"] if figure == "contours" else ["svg", "png"]
         return [
             self.layout.results / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
@@ -142,19 +75,19 @@ class Study:
 
     @cached_property
     def drawn_items(self) -> dict[str, list[Run]]:
-        """Items whose test images are drawn, and the runs of each."""
+        """Items with figures of test images, and the runs of each."""
         return {
             item: self.runs(item) for item in self.items() if self.item(item).get("contours", False)
         }
 
     @cached_property
     def shown_blocks(self) -> list[Block]:
-        """Whose samples are accounted for in the report."""
+        """Blocks whose samples the report accounts for."""
         return self.blocks(run for runs in self.drawn_items.values() for run in runs)
 
     @cached_property
     def contour_blocks(self) -> list[Block]:
-        """Whose contours are drawn for an item of scores."""
+        """Blocks whose contours are drawn for an item of kind `scores`."""
         return self.blocks(
             run
             for item, runs in self.drawn_items.items()
@@ -163,36 +96,36 @@ class Study:
         )
 
     def drawing_item(self, place: Place) -> str:
-        """Item whose arms' contours are drawn: the job's, or the first of scores with the block."""
+        """Item whose arms' contours are drawn: the job's, or the first of kind `scores` there."""
         if hasattr(place, "item"):
             return str(place.item)
         drawn = [
             item
             for item, runs in self.drawn_items.items()
-            if self.item(item)["kind"] == "scores" and any(_is_of(run, place) for run in runs)
+            if self.item(item)["kind"] == "scores" and any(is_in(run, place) for run in runs)
         ]
-        return drawn[0] if drawn else self.main_item  # whose figures any study can ask for
+        return drawn[0] if drawn else self.main_item  # its figures are targets of any study
 
     def drawn_runs(self, place: Place) -> list[Run]:
-        """Runs of a block whose contours are drawn, the first seed of each arm."""
+        """Runs of a block whose contours are drawn: the first seed of each arm."""
         item = self.drawing_item(place)
         drawn = items.drawn_arms(self.config, item)
         return [
             run
             for run in self.runs(item)
-            if _is_of(run, place)
+            if is_in(run, place)
             and run.arm in drawn
             and run.seed == items.seeds_of(self.config, item, run.arm)[0]
         ]
 
     def ranked_by(self, place: Place) -> str:
-        """Arm by which images of a block are ranked: the study's, or its last with a network."""
+        """Arm that ranks the images of a block: the study's, or the last drawn network."""
         drawn = [run.arm for run in self.drawn_runs(place) if has_network(self.config, run.arm)]
         chosen = self.config["figures"]["ranked_by"]
         return chosen if chosen in drawn else drawn[-1]
 
     def warp_figures(self, runs: Iterable[Run]) -> list[str]:
-        """Figures of the warps of those arms among some runs for which a warp is chosen."""
+        """Figures of warps, one per arm of the given runs that has a warp chosen for itself."""
         places = dict.fromkeys(
             run[:3]
             for run in self.trained(runs)
@@ -200,64 +133,64 @@ class Study:
         )
         return [f"figures/warps.{'.'.join(place)}.png" for place in places]
 
-    # What the papers' claims are judged by.
+    # Runs that judge the papers' claims.
 
     @cached_property
     def claimed_runs(self) -> list[Run]:
-        """Runs that a claim is about; not those with one switch flipped."""
+        """Runs that a claim is about, without those with a flipped switch."""
         runs = items.runs_of(self.config, self.items(*JUDGED_KINDS))
         return items.runs_of_arms(runs, claimed_arms(CLAIMS))
 
     @cached_property
     def judged_runs(self) -> list[Run]:
-        """The same; of a study without any those of its main item, whose page says so."""
+        """The same runs, or those of the main item where no claim is about any run."""
         return self.claimed_runs or self.main_runs
 
     def judged_training(self, run: Run) -> dict[str, Any]:
-        """A training as verdicts need it, with what is not as in the paper."""
+        """A training as verdicts need it, with its settings that differ from the paper's."""
         (described,) = self.described([run], scores="scores.csv", run="run.json")
         return described | {"other_settings": other_settings(self.config, self.paper, run)}
 
     def judging_choices(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-        """How each protocol of some runs scores, and whether it is the released code's."""
+        """How each protocol of the given runs scores, and whether it is the released code's."""
         return {
             protocol: choice
             | {"is_released": "released" in protocols.bases_of(self.config, "protocols", protocol)}
             for protocol, choice in self.scoring_choices(runs).items()
         }
 
-    # Runs and blocks as scripts take them: plain settings.
+    # Runs and blocks as the plain values that scripts take.
 
     def described(self, runs: Sequence[Run], **files: str) -> list[dict[str, Any]]:
-        """Runs, each with its network and some of its files."""
+        """The given runs, each with its network in words and the named files."""
         return [
             run._asdict()
-            | {"network": items.network_of(self.config, run)}
+            | {"network": describe_network(self.config, *run[:3])}
             | {key: self.layout.run_file(run, name) for key, name in files.items()}
             for run in runs
         ]
 
     def published_names(self, kind: str) -> dict[str, str]:
-        """Our `datasets` or `arms` to their names in the paper's tables."""
+        """Names in the papers' tables of our `datasets` or `arms`, by our names."""
         entries = self.config[kind].items()
         return {name: entry["published"] for name, entry in entries if "published" in entry}
 
     def scoring_choices(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-        """How each protocol of some runs treats undefined values and names metrics."""
+        """How each protocol of the given runs treats undefined values and names metrics."""
         return {
             protocol: protocols.protocol_settings(self.config, protocol)["scoring"]
             for protocol in dict.fromkeys(run.protocol for run in runs)
         }
 
     def undefined_policies(self, runs: Sequence[Run]) -> dict[str, str]:
-        """What an empty prediction counts as under each protocol of some runs."""
+        """Policy for empty predictions of each protocol of the given runs."""
         choices = self.scoring_choices(runs)
         return {protocol: choice["undefined"] for protocol, choice in choices.items()}
 
     def patch_accounts(
         self, blocks: Iterable[Block], sources: Mapping[str, str]
     ) -> list[dict[str, str]]:
-        """Account of the samples of some blocks, with the label of each dataset's source."""
+        """Sample counts of the given blocks, with the label of each dataset's source."""
         return [
             {"dataset": dataset, "protocol": protocol, "source": sources[dataset]}
             | {"patches": str(self.layout.patches(dataset, protocol) / "patches.json")}
@@ -265,7 +198,7 @@ class Study:
         ]
 
     def traits(self, item: str) -> list[dict[str, str]]:
-        """Table of the test samples' traits of each block of an item."""
+        """Tables of the test samples' traits, one per block of an item."""
         return [
             {"dataset": dataset, "protocol": protocol}
             | {"traits": str(self.layout.stage(dataset, protocol) / "traits.csv")}
@@ -273,7 +206,7 @@ class Study:
         ]
 
     def figures(self, item: str) -> list[dict[str, str]]:
-        """Figure of an item of each of its blocks."""
+        """Figures of an item, one per block."""
         return [
             {"dataset": dataset, "protocol": protocol}
             | {"figure": str(self.layout.results / f"figures/{item}.{dataset}.{protocol}.png")}
@@ -290,7 +223,7 @@ class Study:
         ]
 
     def marked_runs(self, item: str) -> list[dict[str, Any]]:
-        """Runs of an item with their masks, and how far the marks that each was given are off."""
+        """Runs of an item with their masks and the noise of the marks that each of them sees."""
         runs = self.runs(item)
         described = self.described(runs, predictions="predictions.npy", ids="predictions.csv")
         noises = [arm_definition(self.config, run.arm).get("marks") for run in runs]
@@ -301,22 +234,22 @@ class Study:
 
     def sweep_points(self, item: str) -> list[dict[str, Any]]:
         """Points of a sweep: dataset, protocol, arm and value."""
-        return items.sweep_points(self.config, item)
+        return sweeps.sweep_points(self.config, item)
 
     def own_values(self, item: str) -> dict[str, dict[str, float]]:
         """Value that the arm of a sweep has elsewhere, by dataset and protocol."""
-        return items.own_values(self.config, item)
+        return sweeps.own_values(self.config, item)
 
     def flips(self, item: str) -> list[dict[str, Any]]:
-        """Each switch that an attribution flips, with the protocol that each arm then has."""
-        return items.flips_of_item(self.config, item)
+        """Switches that an attribution flips, each with the protocol that each arm then has."""
+        return sweeps.flips_of_item(self.config, item)
 
     def answered_pairs(self, item: str) -> list[dict[str, Any]]:
-        """Comparisons of an item of answers."""
+        """Comparisons of an item of kind `answers`."""
         return items.answered_pairs(self.config, item)
 
     def recoveries(self, item: str) -> list[dict[str, Any]]:
-        """How well marks were recovered when the constants of an item's arms were chosen."""
+        """Files of the recoveries that chose the constants of an item's arms."""
         found = []
         for recovery in items.recoveries_of_item(self.config, item):
             place = recovery["dataset"], recovery["protocol"]
@@ -332,7 +265,7 @@ class Study:
         return found
 
     def models(self, item: str) -> list[dict[str, Any]]:
-        """Networks of an item that `weaklesion segment` takes, the first seed of each."""
+        """Networks of an item that `weaklesion segment` accepts, the first seed of each arm."""
         first: dict[tuple[str, ...], Run] = {}
         for run in self.trained(self.runs(item)):
             if is_prompted(self.config, run.arm):
@@ -349,7 +282,3 @@ class Study:
                 | {"saw_noise": prompt["mark_noise"] > 0}
             )
         return models
-
-
-def _is_of(run: Run, place: Place) -> bool:
-    return (run.dataset, run.protocol) == (place.dataset, place.protocol)

@@ -75,7 +75,7 @@ def measure_metric(
     Args:
         scores: of one dataset and protocol, undefined values resolved; over the seeds that both
             arms have.
-        claim: one that `weaklesion.study.claims.expanded` returns.
+        claim: one that `weaklesion.study.claims.expand_claims` returns.
         metric: under which metric.
         claimed: the claimed improvement, percent; negative for a loss that is granted.
 
@@ -138,7 +138,7 @@ def measure_hours(
 
     Args:
         hours: hours of training, by arm and seed.
-        claim: one that `weaklesion.study.claims.expanded` returns.
+        claim: one that `weaklesion.study.claims.expand_claims` returns.
         claimed: the claimed saving, percent.
 
     Returns:

@@ -19,7 +19,7 @@ from weaklesion.report.tables.judgement import (
 )
 from weaklesion.report.tables.scores import RUN_KEYS, read_scores
 from weaklesion.scoring.statistics import holm, resolve_undefined
-from weaklesion.study.claims import CHU, Claim, claimed_percent, expanded
+from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.published import printed_parameters, read_published
 
@@ -131,7 +131,7 @@ def tabulate_verdicts(
 
 def _claims_of_block(name: str, arms: set[str], is_released: bool) -> Iterator[Claim]:
     """Yield the claims about a dataset: the paper's, and another's where its arm was run."""
-    for claim in expanded(CLAIMS, is_released):
+    for claim in expand_claims(CLAIMS, is_released):
         if name and name not in claim.datasets:
             continue
         of_paper = any(arm in ("a1", "a1l") for arm in arms) if claim.paper == CHU else False
