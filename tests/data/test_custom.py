@@ -297,7 +297,7 @@ def test_what_cannot_be_seen_is_refused(tmp_path):
     changes = {"frame": "source", "side_px": 320, "channel_order": "center", "dense": False}
     causes = {entry["id"]: entry["cause"] for entry in dropped(tmp_path, rows, **changes)}
     assert set(causes) == {"hole", "flat"}
-    assert causes["hole"] == "hole.nii has values that are not finite about the mark"
+    assert causes["hole"] == "hole.nii has values that are not finite near the mark"
     assert causes["flat"].startswith("the image is one level about the mark")
     samples, _, _ = made(tmp_path, rows, **changes, on_bad_sample="drop", limit={"train": 2})
     assert samples["split"].value_counts().to_dict() == {"train": 2, "val": 1, "test": 1}

@@ -158,7 +158,7 @@ def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
     assert causes["m11"].startswith("nowhere.nii has an affine that places no voxel")
     assert causes["m12"].startswith("frames.tif holds 2 images")
     assert causes["m13"].startswith("deep.png has 16 bits a colour")
-    assert causes["m14"].startswith("holes.nii has values that are not finite about the mark")
+    assert causes["m14"].startswith("holes.nii has values that are not finite near the mark")
     assert "are 1 and 1 mm, and scaled.nii has 0.8 and 0.8" in causes["m15"]
     assert "times.nii has 160 x 120 x 3 x 2 voxels" in causes["m16"]
 

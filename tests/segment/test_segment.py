@@ -288,4 +288,4 @@ def test_a_network_that_does_not_see_marks_is_refused(model, tmp_path, images, m
     monkeypatch.setattr("weaklesion.segment.run.load_network", lambda *_: (Discriminating(), other))
     result, _ = run(model, tmp_path, images[1])
     assert result.exit_code == 1
-    assert "a1 sees no marks" in result.output
+    assert "a1 does not read marks" in result.output

@@ -14,12 +14,12 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import ExifTags, Image
 
+from weaklesion.hounsfield import PNG_OFFSET, to_grey
 from weaklesion.marks.table import BadMarkError, Mark
 
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
 MM_OF = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 NIFTI = (".nii", ".nii.gz")
-HU_ZERO = 32768  # of 16-bit PNG, as DeepLesion has it
 SAME_SPACING = 0.01  # by which parts of itself a row's spacing may differ from its volume's
 
 
@@ -151,7 +151,7 @@ def _read_levels(path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> np
             if frames > 1:
                 raise BadMarkError(f"{path.name} holds {frames} images: save the marked one alone")
             if image.mode.startswith("I"):  # 16 bits a pixel
-                return _windowed(np.asarray(image, dtype=np.float32) - HU_ZERO, window_hu)
+                return _windowed(np.asarray(image, dtype=np.float32) - PNG_OFFSET, window_hu)
             return np.array(image.convert("RGB"))
     except BadMarkError:
         raise
@@ -238,6 +238,5 @@ def check_contrast(around: np.ndarray, window_hu: tuple[float, float]) -> None:
 
 
 def _windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:
-    low, high = window_hu
-    grey = (np.clip((hounsfield - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
+    grey = to_grey(hounsfield, window_hu).round().astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
