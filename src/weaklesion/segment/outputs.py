@@ -10,7 +10,7 @@ import numpy as np
 
 from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
-from weaklesion.marks.images import place_of
+from weaklesion.marks.images import slice_index
 from weaklesion.marks.table import Mark
 from weaklesion.prediction.gate import Answer
 from weaklesion.recist import compare_diameters
@@ -45,7 +45,7 @@ def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | N
             _write_png(beside, mask * 255)
             return
         whole = np.zeros(volume.shape, dtype=np.uint8)
-        whole[place_of(whole.shape, number)] = mask.T
+        whole[slice_index(whole.shape, number)] = mask.T
         header = volume.header.copy()
         header.extensions.clear()  # they may identify the patient
         header.set_data_dtype(np.uint8)
