@@ -23,7 +23,7 @@ demo: .venv/.ready ## The whole workflow on a phantom; the report is results/dem
 	@echo "Open results/demo/report.html in a browser."
 
 plan: .venv/.ready ## Jobs, hours, downloads and disk of the paper, or of a study: make plan STUDY=FILE.
-	$(BIN)/python tools/plan.py $(STUDY)
+	$(BIN)/weaklesion plan $(STUDY)
 
 test: .venv/.ready ## All checks and tests.
 	$(MAKE) --jobs 2 --output-sync lint

@@ -1,6 +1,8 @@
-"""The command `weaklesion`: what is of use outside the workflow."""
+"""The command `weaklesion`: `segment` and `manifest` work without the workflow, `plan` reads it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,40 +15,56 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @app.callback()
 def main() -> None:
-    """Lesions from RECIST marks. The workflow itself is run with `snakemake`."""
+    """Segment lesions from RECIST marks. The workflow itself is run with `snakemake`."""
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Print an expected error instead of a traceback, and exit with 1."""
+    try:
+        yield
+    except (DataError, OSError) as error:
+        cure = (
+            "" if isinstance(error, DataError) else ". Check permissions and space; run it again."
+        )
+        typer.echo(f"weaklesion: {error}{cure}", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()
 def segment(
     model: Annotated[Path, typer.Option(help="Folder of a trained run: runs/<arm>/seed-<n>.")],
-    marks: Annotated[Path, typer.Option(help="CSV: image and the ends of both diameters.")],
+    marks: Annotated[Path, typer.Option(help="CSV: image, and the ends of both diameters.")],
     out: Annotated[Path, typer.Option(help="Folder for masks, overlays and measurements.")],
     gate: Annotated[
         float,
         typer.Option(
             min=0,
             max=1,
-            help="Overlap of the network's own ellipse with the mark's, below which the mark's"
-            " ellipse is returned.",
+            help="Overlap of the mask's ellipse with the mark's ellipse below which the mark's"
+            " ellipse is returned instead of the mask.",
         ),
     ] = 0.8,
     consistent: Annotated[
-        bool, typer.Option(help="Move each mask so that its ellipse is the mark's.")
+        bool, typer.Option(help="Move each mask so that its ellipse is the mark's ellipse.")
     ] = False,
     window: Annotated[
-        tuple[float, float], typer.Option(help="Hounsfield units of NIfTI and 16-bit PNG.")
+        tuple[float, float],
+        typer.Option(
+            help="Hounsfield units that become black and white, for NIfTI and 16-bit PNG."
+        ),
     ] = (-160.0, 240.0),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
-    """Turn RECIST marks on images of your own into masks and measurements.
+    """Turn RECIST marks on your own images into masks and measurements.
 
-    A call that was stopped goes on where it was. A mark that cannot be used is refused, with the
-    cause in refused.csv, and the rest goes through.
+    A call that was interrupted continues where it stopped. Marks that cannot be used are listed in
+    refused.csv with the reason; all others are segmented.
     """
     from weaklesion.segment.run import SegmentSettings, segment_marks  # slow to import
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    try:
+    with _refusals():
         counts = segment_marks(
             model_dir=model,
             marks_csv=marks,
@@ -55,12 +73,6 @@ def segment(
                 gate=gate, consistent=consistent, window_hu=window, threads=threads
             ),
         )
-    except (DataError, OSError) as error:
-        cure = (
-            "" if isinstance(error, DataError) else ". Check permissions and space; run it again."
-        )
-        typer.echo(f"weaklesion: {error}{cure}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(
         f"{counts['network']} marks segmented. {counts['ellipse']} fell back to the mark's ellipse"
         " because the network's mask disagreed with the mark."
@@ -77,14 +89,46 @@ def segment(
 
 @app.command()
 def manifest(
-    folder: Annotated[Path, typer.Argument(help="Folder of files of your own.", exists=True)],
+    folder: Annotated[Path, typer.Argument(help="Folder of your own files.", exists=True)],
 ) -> None:
-    """Write manifest.csv, with the size and digests of every file of a folder."""
+    """Write manifest.csv, with the size and digests of every file in a folder."""
     from weaklesion.data.manifest import write_manifest
 
-    try:
+    with _refusals():
         written = write_manifest(folder, folder / "manifest.csv")
-    except DataError as error:
-        typer.echo(f"weaklesion: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(f"{folder / 'manifest.csv'}: {len(written)} files")
+
+
+@app.command()
+def plan(
+    studies: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[STUDY]...",
+            help="Configuration files, such as workflow/studies/demo.yaml; none for the paper.",
+        ),
+    ] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE...", help="Settings as Snakemake takes them: 'seeds=[1, 2]'."
+        ),
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option(help="Folder that contains results/ and resources/.")
+    ] = Path(),
+) -> None:
+    """List jobs, hours, downloads and disk of a study, and the time it took so far.
+
+    Nothing is run and nothing is downloaded. The command needs the workflow's files: call it in a
+    clone of the repository.
+    """
+    from weaklesion.report.plan_study import plan_study
+
+    words = studies or []
+    # `--config a=1 b=2`: an option takes one value, so the others arrive among the studies
+    settings = [str(word) for word in words if "=" in str(word) and not word.exists()]
+    files = [word for word in words if str(word) not in settings]
+    with _refusals():
+        text = plan_study(files, [*(config or []), *settings], directory)
+    typer.echo(text)

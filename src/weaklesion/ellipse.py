@@ -228,11 +228,9 @@ def ellipse_iou(first: Ellipse, second: Ellipse) -> float:
 
 
 def ellipse_mask_iou(ellipse: Ellipse, mask: np.ndarray) -> float:
-    """Return the intersection over union of a drawn ellipse and a mask (H, W) bool, 0 to 1.
-
-    The result is 0 if both are empty.
-    """
-    return _iou(draw_ellipse(ellipse, mask.shape), mask)
+    """Return the intersection over union of a drawn ellipse and a mask; nan if both are empty."""
+    drawn = draw_ellipse(ellipse, mask.shape)
+    return _iou(drawn, mask) if drawn.any() or mask.any() else math.nan
 
 
 def _iou(first: np.ndarray, second: np.ndarray) -> float:

@@ -271,7 +271,7 @@ def test_slices_of_volumes(tmp_path):
     causes = {entry["id"]: entry["cause"] for entry in dropped(tmp_path, rows, **grey)}
     other_grid = "is not on the voxel grid of its image (shape or affine differs)"
     assert causes == {
-        "mark-00006": "two.nii.gz has the levels 0, 1, 2: a mask has 0 and one other",
+        "mark-00006": "two.nii.gz has the levels 0, 1, 2: a mask has 0 and one other level",
         "mark-00008": f"elsewhere.nii.gz {other_grid}",
         "mark-00009": f"short.nii.gz {other_grid}",
     }
@@ -297,8 +297,8 @@ def test_what_cannot_be_seen_is_refused(tmp_path):
     changes = {"frame": "source", "side_px": 320, "channel_order": "center", "dense": False}
     causes = {entry["id"]: entry["cause"] for entry in dropped(tmp_path, rows, **changes)}
     assert set(causes) == {"hole", "flat"}
-    assert causes["hole"] == "hole.nii has values that are not finite about the mark"
-    assert causes["flat"].startswith("the image is one level about the mark")
+    assert causes["hole"] == "hole.nii has values that are not finite near the mark"
+    assert causes["flat"].startswith("the image has a single level near the mark")
     samples, _, _ = made(tmp_path, rows, **changes, on_bad_sample="drop", limit={"train": 2})
     assert samples["split"].value_counts().to_dict() == {"train": 2, "val": 1, "test": 1}
 
@@ -374,14 +374,14 @@ def test_all_bad_rows_are_told_of_at_once_or_left_out_and_counted(tmp_path, tabl
     elsewhere[:4, :4] = True
     Image.fromarray(elsewhere).save(tmp_path / "elsewhere.png")
     bad = {
-        1: ({"image": "nowhere.png"}, "there is no image"),
-        3: ({"mask": ""}, "no mask is given"),
-        5: ({"mask": "lost.png"}, "there is no mask"),
+        1: ({"image": "nowhere.png"}, "nowhere.png does not exist"),
+        3: ({"mask": ""}, "the row names no mask"),
+        5: ({"mask": "lost.png"}, "lost.png does not exist"),
         7: ({"mask": "grey.png"}, "grey.png has the levels 0, 1, 2, 3, ...: a mask has 0 and one"),
-        9: ({"mask": "small.png"}, "small.png is 160x50 px, and its image 160x120"),
+        9: ({"mask": "small.png"}, "small.png has 160x50 px, but its image 160x120"),
         11: ({"mask": "elsewhere.png"}, "its mask lies elsewhere than its mark"),
-        13: ({"long_a_x": "left"}, "long_a_x is 'left', which is no number"),
-        15: ({"id": "l0"}, "the id l0 is that of line 2, too"),
+        13: ({"long_a_x": "left"}, "long_a_x is 'left', which is not a number"),
+        15: ({"id": "l0"}, "the id l0 is also that of line 2"),
         17: ({"long_a_x": 400}, "is outside the image of 160x120 px"),
     }
     rows = [row | bad.get(number, ({}, ""))[0] for number, row in enumerate(rows)]
@@ -415,7 +415,7 @@ def test_many_bad_rows_are_all_logged(tmp_path, table, caplog):
     with pytest.raises(DataError, match=r"30 marks cannot .*; and 25 more, in the log\. Correct"):
         made(tmp_path, rows)
     for number in range(30):
-        assert f"line {number + 2} (l{number}): there is no image" in caplog.text
+        assert f"line {number + 2} (l{number}): the image {tmp_path}" in caplog.text
 
 
 def test_state_of_the_files_that_a_table_names(tmp_path, table):
@@ -439,13 +439,13 @@ def test_state_of_the_files_that_a_table_names(tmp_path, table):
     with pytest.raises(DataError, match=r"lost.csv: cannot be read as a table"):
         state_of_files(tmp_path / "lost.csv", "image", all_needed=False)
     needed = (
-        r"2 of 30 files that it names are not there: line 4: nowhere.png; line 5: gone.png\. Is"
+        r"2 of the 30 files that it names do not exist: line 4: nowhere.png; line 5: gone.png\. Che"
     )
     with pytest.raises(DataError, match=needed):
         state_of_files(tmp_path / "marks.csv", "image", all_needed=True)
     for path in tmp_path.glob("*.png"):
         path.unlink()
-    with pytest.raises(DataError, match=r"30 of 30 files .*; and 20 more\. Is their disk there"):
+    with pytest.raises(DataError, match=r"30 of the 30 .*; and 20 more\. Check that their disk"):
         state("image")
 
 
@@ -478,7 +478,7 @@ def test_the_study_of_own_marks(tmp_path, table):
     assert planned(tmp_path, patches, *study)["make_patches"] == 1
     (tmp_path / "data/0.png").unlink()  # nothing is lost for that
     missing = snakemake(tmp_path, patches, *study, expect=1)
-    assert "1 of 30 files that it names are not there: line 2: 0.png" in missing
+    assert "1 of the 30 files that it names do not exist: line 2: 0.png" in missing
     assert len(pd.read_csv(tmp_path / patches)) == 30
     (tmp_path / "elsewhere").mkdir()
     wrong = snakemake(tmp_path / "elsewhere", "-n", *study, expect=1)

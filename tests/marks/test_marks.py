@@ -55,23 +55,23 @@ def test_each_bad_mark_is_refused_with_its_cause_and_the_rest_goes_through(model
         "length": (first | no_length, "short diameter has no length"),
         "crossed": (first | beside, "do not cross"),
         "slanted": (first | slanted, "14 degrees apart"),
-        "unit": (first | unit, "covers no pixel: are its numbers px"),
+        "unit": (first | unit, "covers no pixel: are its coordinates px"),
         "parallel": (first | long_as_short, "parallel"),
-        "one": (first | one_only, "only one diameter is given, the short one is missing"),
-        "none": (first | dict.fromkeys(RECIST_COLUMNS, ""), "no diameter is given"),
-        "half": (first | {"short_b_y": ""}, "short_b_y: nothing is given"),
-        "word": (first | {"long_a_y": "left"}, "long_a_y is 'left', which is no number"),
+        "one": (first | one_only, "the short diameter is empty"),
+        "none": (first | dict.fromkeys(RECIST_COLUMNS, ""), "both diameters are empty"),
+        "half": (first | {"short_b_y": ""}, "short_b_y: empty"),
+        "word": (first | {"long_a_y": "left"}, "long_a_y is 'left', which is not a number"),
         "infinite": (first | {"long_a_y": "inf"}, "not finite"),
-        "lost": (first | {"image": "nowhere.png"}, "there is no image"),
+        "lost": (first | {"image": "nowhere.png"}, "the image .*does not exist"),
         "thin": (first | thin, "short diameter is only 0.2 px long"),
-        "blank": (first | {"image": " "}, "image: nothing is given"),
+        "blank": (first | {"image": " "}, "image is empty"),
         "long": (first | {"image": "x" * 300}, "cannot be opened"),
         "zero": (first | {"image": "x\0.png"}, "zero byte"),
         "text": (first | {"image": "marks.csv"}, "cannot be read as an image"),
-        "volume": (first | {"slice": 3}, "is no volume"),
-        "spacing": (first | {"spacing_x": 1.0}, "one is given without the other"),
-        "m0": (first, "the id m0 is that of line 2, too"),
-        "M0": (first, "the id M0 is that of line 2, too"),
+        "volume": (first | {"slice": 3}, "is not a volume"),
+        "spacing": (first | {"spacing_x": 1.0}, "one of them is empty"),
+        "m0": (first, "the id m0 is also that of line 2"),
+        "M0": (first, "the id M0 is also that of line 2"),
         "../up": (first, "cannot name a file"),
         "ö" * 120: (first, "cannot name a file"),
     }
@@ -145,21 +145,21 @@ def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
     Image.new("RGB", (160, 120)).save(tmp_path / "black.png")
     run(model, tmp_path, table)
     causes = pd.read_csv(tmp_path / "out" / "refused.csv").set_index("id")["cause"]
-    assert "slice 3 is none of v.nii.gz, which has 3" in causes["m1"]
-    assert "has 3 slices, and none is named" in causes["m2"]
+    assert "slice 3 is not in v.nii.gz, which has slices 0 to 2" in causes["m1"]
+    assert "has 3 slices, but the row has no slice" in causes["m2"]
     assert "cut.nii.gz" in causes["m3"]
-    assert "no index from 0" in causes["m4"]
+    assert "not an index from 0" in causes["m4"]
     assert "flipped.nii.gz cannot be read as NIfTI" in causes["m5"]
     assert "has values of type" in causes["m6"]
-    assert causes["m7"].startswith("turned.jpg is stored turned (EXIF orientation 6)")
-    assert causes["m8"].startswith("float.tif has levels of no known scale (32-bit floats)")
-    assert "one level about the mark" in causes["m9"]
-    assert causes["m10"].startswith("odd.nii has a unit of length that NIfTI does not know")
-    assert causes["m11"].startswith("nowhere.nii has an affine that places no voxel")
-    assert causes["m12"].startswith("frames.tif holds 2 images")
-    assert causes["m13"].startswith("deep.png has 16 bits a colour")
-    assert causes["m14"].startswith("holes.nii has values that are not finite about the mark")
-    assert "are 1 and 1 mm, and scaled.nii has 0.8 and 0.8" in causes["m15"]
+    assert causes["m7"].startswith("turned.jpg is stored rotated (EXIF orientation 6)")
+    assert causes["m8"].startswith("float.tif has 32-bit float levels, whose scale is unknown")
+    assert "a single level near the mark" in causes["m9"]
+    assert causes["m10"].startswith("odd.nii has a unit of length that NIfTI does not define")
+    assert causes["m11"].startswith("nowhere.nii has an affine that is not invertible")
+    assert causes["m12"].startswith("frames.tif contains 2 images")
+    assert causes["m13"].startswith("deep.png has 16 bits per colour")
+    assert causes["m14"].startswith("holes.nii has values that are not finite near the mark")
+    assert "are 1 and 1 mm, but scaled.nii has 0.8 and 0.8" in causes["m15"]
     assert "times.nii has 160 x 120 x 3 x 2 voxels" in causes["m16"]
 
 
@@ -229,7 +229,7 @@ def test_decimal_commas_are_refused_and_the_line_is_named(model, tmp_path, image
     assert list(measured.index) == ["m0", "m2"]
     (row,) = pd.read_csv(tmp_path / "out/refused.csv").to_dict("records")
     assert (row["line"], row["id"]) == (3, "m1")
-    assert "fields, and the header has 10: decimal commas?" in row["cause"]
+    assert "fields, but the header has 10: decimal commas?" in row["cause"]
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,21 @@ import sys
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from weaklesion.cli import app
+from weaklesion.errors import DataError
 from weaklesion.report.plan import (
     job_costs,
     make_plan,
     measured_speeds,
-    pixels_of,
-    run_folder,
     spent,
 )
+from weaklesion.report.plan_storage import pixels_of
+from weaklesion.report.plan_study import dry_run, find_workflow
 from weaklesion.report.sample_counts import num_samples, split_samples
 from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
+from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import merge
 
 
@@ -44,8 +48,8 @@ def add_run(folder, arm, seed, **changes):
     }
     path = folder / f"results/paper/ham10k/corrected/runs/{arm}/seed-{seed}/run.json"
     path.parent.mkdir(parents=True)
-    told = {"settings": settings, "device": "GPU", "images_per_second": 500.0} | changes
-    path.write_text(json.dumps(told))
+    content = {"settings": settings, "device": "GPU", "images_per_second": 500.0} | changes
+    path.write_text(json.dumps(content))
 
 
 def test_nothing_measured_the_papers_hours_hold(config, root, tmp_path):
@@ -280,7 +284,7 @@ def test_the_command_says_how_many_seeds_finished_studies_ask_for(root, plan_com
     ("words", "message"),
     [
         (["nope.yaml"], "nope.yaml: cannot be read as a study (No such file"),
-        (["list.yaml"], "list.yaml: is no mapping"),
+        (["list.yaml"], "list.yaml: is not a mapping"),
         (["--config", "seeds"], "'seeds' is not key=value"),
     ],
 )
@@ -309,7 +313,45 @@ def test_readme_says_what_the_plan_says(root, tmp_path):
     )
 
 
-def test_run_folder_is_where_the_workflow_puts_runs(config):
-    from weaklesion.study.items import Run
+def test_a_training_is_done_where_the_workflow_puts_runs():
+    folder = Layout("paper").run("ham10k", "corrected", "a1", 3)
+    assert folder.as_posix() == "results/paper/ham10k/corrected/runs/a1/seed-3"
 
-    assert run_folder(Run("d", "p", "a", 3)) == "d/p/runs/a/seed-3"
+
+def test_the_older_spelling_prints_the_same(root, tmp_path):
+    words = ["workflow/studies/ham10k-small.yaml", "--config", "seeds=[7]", "--directory", tmp_path]
+    code = "import sys; from weaklesion.cli import app; app(['plan', *sys.argv[1:]])"
+    said = []
+    for spelling in (["-c", code], ["tools/plan.py"]):
+        command = [sys.executable, *spelling, *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
+        said.append(done.stdout)
+    assert said[0] == said[1]
+    assert "Study ham10k-small: " in said[0]
+
+
+def test_without_the_workflow_cause_and_cure_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("weaklesion.report.plan_study.CHECKOUT", tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["plan"])
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "installed without its repository. Run the command in a clone" in result.stderr
+
+
+def test_the_workflow_is_found_from_anywhere(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_workflow() == root
+
+
+def test_without_snakemake_cause_and_cure_are_named(root, tmp_path, monkeypatch):
+    monkeypatch.setattr("weaklesion.report.plan_study.find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"has no Snakemake.* Install it with"):
+        dry_run(root, [], [], tmp_path)
+
+
+def test_a_study_that_snakemake_refuses_is_refused_with_its_message(plan_command):
+    done = plan_command("--config", "seeds=[]")
+    assert done.returncode == 1
+    assert "Snakemake refuses the study" in done.stderr
+    assert "seeds" in done.stderr

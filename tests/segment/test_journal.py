@@ -52,7 +52,7 @@ def test_a_second_table_does_not_write_over_the_first_ones_answers(model, tmp_pa
     before = (tmp_path / "out/measurements.csv").read_bytes()
     result, _ = run(model, tmp_path, nameless[2:3])
     assert result.exit_code == 1
-    assert "has an answer under the id mark-00001 already, of" in result.output
+    assert "already has a result with the id mark-00001, for" in result.output
     assert (tmp_path / "out/masks/mark-00001.png").read_bytes() == mask
     assert (tmp_path / "out/measurements.csv").read_bytes() == before
 

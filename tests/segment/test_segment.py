@@ -166,7 +166,7 @@ def test_a_16_bit_png_holds_hounsfield_units(model, tmp_path):
     _, blind = run(model, tmp_path, None, "--window", "-1000", "-500")
     assert len(blind) == 0
     refused = pd.read_csv(tmp_path / "out" / "refused.csv")
-    assert "one level about the mark" in refused["cause"][0]
+    assert "a single level near the mark" in refused["cause"][0]
     assert not list((tmp_path / "out" / "masks").iterdir())
 
 
@@ -288,4 +288,4 @@ def test_a_network_that_does_not_see_marks_is_refused(model, tmp_path, images, m
     monkeypatch.setattr("weaklesion.segment.run.load_network", lambda *_: (Discriminating(), other))
     result, _ = run(model, tmp_path, images[1])
     assert result.exit_code == 1
-    assert "a1 sees no marks" in result.output
+    assert "a1 does not read marks" in result.output

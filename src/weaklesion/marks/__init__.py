@@ -1,1 +1,1 @@
-"""A group's own table of marks and the images that it names."""
+"""A table of your own marks, and the images that it names."""

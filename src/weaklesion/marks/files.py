@@ -1,6 +1,6 @@
 """The file of a table of marks: its lines, and the state of the files that it names.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because it is read wherever Snakemake itself runs.
 """
 
 import csv
@@ -10,14 +10,17 @@ from pathlib import Path
 
 from weaklesion.errors import DataError
 
-LISTED = 10
+MAX_LISTED = 10  # missing files that a message names
 
 
 def read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header of a CSV file, and its rows that are not blank with their lines.
+    """Return the header of a CSV file, and its rows that are not blank.
+
+    Returns:
+        Names of the columns; and the number of the line and the fields of each row.
 
     Raises:
-        DataError: if it cannot be read or is empty.
+        DataError: if the file cannot be read or is empty.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -34,39 +37,40 @@ def read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def state_of_files(marks_csv: str | Path, *columns: str, all_needed: bool) -> str:
-    """Return a digest of the sizes and times of the files that some columns of a table name.
+    """Return a digest of the sizes and times of the files that a table names.
 
-    It changes when one of them does. Paths are from the table's folder.
+    The digest changes when one of the files does. Paths are relative to the table's folder.
 
     Args:
         marks_csv: the table.
-        columns: those whose values are files.
-        all_needed: whether a file that is not there is an error. That none is there always is, for
-            then a disk is missing, and what was made of the files must not be lost for that.
+        columns: columns whose values are files.
+        all_needed: whether a missing file is an error. If all files are missing, this always is an
+            error: a disk is then probably missing, and the results made from it must not be lost.
 
     Raises:
-        DataError: naming the first that are not there.
+        DataError: naming the first missing files.
     """
     path = Path(marks_csv)
     header, lines = read_lines(path)
-    found: dict[str, str] = {}
-    lost: dict[str, int] = {}
+    states: dict[str, str] = {}
+    missing: dict[str, int] = {}
     for line, fields in lines:
         row = dict(zip(header, fields, strict=False))
         for name in (row.get(column, "").strip() for column in columns):
-            if not name or name in found or name in lost:
+            if not name or name in states or name in missing:
                 continue
-            if os.path.isfile(path.parent / name):  # which raises nothing
+            if os.path.isfile(path.parent / name):  # never raises, unlike Path.is_file
                 stat = (path.parent / name).stat()
-                found[name] = f"{stat.st_size} {stat.st_mtime_ns}"
+                states[name] = f"{stat.st_size} {stat.st_mtime_ns}"
             else:
-                lost[name] = line
-    if lost and (all_needed or not found):
-        shown = [f"line {line}: {name}" for name, line in list(lost.items())[:LISTED]]
-        more = f"; and {len(lost) - LISTED} more" if len(lost) > LISTED else ""
+                missing[name] = line
+    if missing and (all_needed or not states):
+        shown = [f"line {line}: {name}" for name, line in list(missing.items())[:MAX_LISTED]]
+        more = f"; and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
         raise DataError(
-            f"{path}: {len(lost)} of {len(lost) + len(found)} files that it names are not there:"
-            f" {'; '.join(shown)}{more}. Is their disk there? Paths are from the table's folder."
+            f"{path}: {len(missing)} of the {len(missing) + len(states)} files that it names do"
+            f" not exist: {'; '.join(shown)}{more}. Check that their disk is mounted; paths are"
+            " relative to the table's folder."
         )
-    listed = "\n".join(f"{name} {state}" for name, state in sorted(found.items()))
+    listed = "\n".join(f"{name} {state}" for name, state in sorted(states.items()))
     return hashlib.sha256(listed.encode()).hexdigest()

@@ -1,10 +1,10 @@
-"""A table of RECIST marks on images of any kind, as users have it.
+"""A user's table of RECIST marks on images of any kind.
 
-One row a mark: `image`, a path from the table's own folder; the ends of both diameters, `long_a_x,
-long_a_y, long_b_x, ... short_b_y`, in px, the centre of the first pixel being (0, 0) (of NIfTI,
-voxels along the first two axes); and, where there is reason, `id`, `slice` (of NIfTI: index along
-the third axis, from 0), `spacing_x` and `spacing_y` (mm per px). Only marks that are
-trained on need `group`, `split` and `mask`: see `weaklesion.data.loaders.custom`.
+One row per mark. Required columns: `image`, a path relative to the table's folder; and the ends of
+both diameters, `long_a_x, long_a_y, long_b_x, ... short_b_y`, in px, where the centre of the first
+pixel is (0, 0) (NIfTI: voxels along the first two axes). Optional columns: `id`; `slice` (NIfTI:
+index along the third axis, from 0); `spacing_x` and `spacing_y` (mm per px). Only training uses
+`group`, `split` and `mask`: see `weaklesion.data.loaders.custom`.
 """
 
 import math
@@ -20,15 +20,14 @@ from weaklesion.errors import DataError
 from weaklesion.marks.files import read_lines
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 
-REACH = 0.5  # by which diameters may miss each other, in parts of their length: real marks do
+REACH = 0.5  # fraction of their length by which diameters may miss each other; real marks do
 OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask")
 UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
 LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
-LEAST_PX = 0.5  # of a diameter
-LEAST_ANGLE_DEG = 45.0  # between the diameters; of 9,921 real marks one is below it
+LEAST_PX = 0.5  # shortest diameter
+LEAST_ANGLE_DEG = 45.0  # between the diameters; one of 9,921 real marks is below it
 
-
-# Words that tables are read back with as "there is none" (pandas.read_csv)
+# Words that pandas.read_csv reads back as a missing value
 NO_NAME = {
     "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NaN", "nan", "-NaN", "-nan",
     "NULL", "null", "None", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
@@ -44,11 +43,11 @@ class Mark:
     """One row of the table.
 
     Attributes:
-        row: number of the line in the file, the header's being 1.
-        id: name of its files.
+        row: number of the line in the file; the header is line 1.
+        id: name of the mark's files.
         image: path of the image.
         slice: index along a volume's third axis, or None.
-        points: (4, 2) x and y of the ends, px; nan where the row says nothing.
+        points: (4, 2) x and y of the ends, px.
         spacing: mm per px of x and y, or None.
         group: name of the patient or lesion, or "".
         split: name of the split, or "".
@@ -70,7 +69,7 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
     """Read a table of marks.
 
     Returns:
-        The marks, and what was refused: line, id and cause.
+        The marks; and line, id and cause of each refused row.
 
     Raises:
         DataError: if the file cannot be read, is empty or lacks a column.
@@ -88,21 +87,23 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
         raise DataError(f"{path}: has no row. Give at least one mark.")
     marks: list[Mark] = []
     refused: list[tuple[int, str, str]] = []
-    seen: dict[str, int] = {}
+    line_of_id: dict[str, int] = {}
     for line, fields in lines:
         row = dict(zip_longest(header, fields[: len(header)], fillvalue=""))
         name = row.get("id", "").strip() or f"mark-{line - 1:05d}"
         try:
             if any(field.strip() for field in fields[len(header) :]):
                 raise BadMarkError(
-                    f"{len(fields)} fields, and the header has {len(header)}: decimal commas?"
+                    f"{len(fields)} fields, but the header has {len(header)}: decimal commas?"
                 )
-            if name.casefold() in seen:  # some file systems do not tell A from a
-                raise BadMarkError(f"the id {name} is that of line {seen[name.casefold()]}, too")
+            if name.casefold() in line_of_id:  # some file systems treat A and a as equal
+                raise BadMarkError(
+                    f"the id {name} is also that of line {line_of_id[name.casefold()]}"
+                )
             if UNSAFE & set(name) or name.startswith(".") or len(name.encode()) > LONGEST_ID:
                 raise BadMarkError(f"the id {name} cannot name a file")
             if name in NO_NAME:
-                raise BadMarkError(f"the id {name} means that there is none")
+                raise BadMarkError(f"the id {name} would be read back as a missing value")
             group = row.get("group", "").strip()
             marks.append(
                 Mark(
@@ -119,7 +120,7 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                     else None,
                 )
             )
-            seen[name.casefold()] = line
+            line_of_id[name.casefold()] = line
         except BadMarkError as error:
             refused.append((line, name, str(error)))
     return marks, refused
@@ -129,7 +130,7 @@ def _number(text: str, column: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise BadMarkError(f"{column} is {text!r}, which is no number") from error
+        raise BadMarkError(f"{column} is {text!r}, which is not a number") from error
     if not math.isfinite(value):
         raise BadMarkError(f"{column} is {text!r}, which is not finite")
     return value
@@ -138,9 +139,9 @@ def _number(text: str, column: str) -> float:
 def _file_name(text: str, column: str) -> str:
     name = text.strip()
     if not name:
-        raise BadMarkError(f"{column}: nothing is given")
+        raise BadMarkError(f"{column} is empty")
     if "\0" in name:
-        raise BadMarkError(f"{column}: no file's name has a zero byte")
+        raise BadMarkError(f"{column} contains a zero byte")
     return name
 
 
@@ -149,7 +150,7 @@ def _slice(text: str) -> int | None:
         return None
     value = _number(text, "slice")
     if value != int(value) or value < 0:
-        raise BadMarkError(f"slice is {text!r}, which is no index from 0")
+        raise BadMarkError(f"slice is {text!r}, which is not an index from 0")
     return int(value)
 
 
@@ -157,22 +158,22 @@ def _spacing(x: str, y: str) -> tuple[float, float] | None:
     if not x.strip() and not y.strip():
         return None
     if not x.strip() or not y.strip():
-        raise BadMarkError("spacing_x and spacing_y: one is given without the other")
+        raise BadMarkError("spacing_x and spacing_y: one of them is empty")
     values = _number(x, "spacing_x"), _number(y, "spacing_y")
     if min(values) <= 0:
-        raise BadMarkError(f"spacing is {values}: mm per px are above 0")
+        raise BadMarkError(f"spacing is {values}, but mm per px must be above 0")
     return values
 
 
 def _points(row: dict[str, str]) -> np.ndarray:
     empty = [name for name in RECIST_COLUMNS if not row[name].strip()]
     if len(empty) == len(RECIST_COLUMNS):
-        raise BadMarkError("no diameter is given")
+        raise BadMarkError("both diameters are empty")
     for which in ("long", "short"):
         if {name for name in RECIST_COLUMNS if name.startswith(which)} == set(empty):
-            raise BadMarkError(f"only one diameter is given, the {which} one is missing")
+            raise BadMarkError(f"the {which} diameter is empty")
     if empty:
-        raise BadMarkError(f"{', '.join(empty)}: nothing is given")
+        raise BadMarkError(f"{', '.join(empty)}: empty")
     values = [_number(row[name], name) for name in RECIST_COLUMNS]
     return np.array(values).reshape(4, 2)
 
@@ -182,7 +183,7 @@ def mark_ellipse(
 ) -> Ellipse:
     """Return the ellipse of a mark on an image, px.
 
-    Its axes are perpendicular in the patient, not in the image, where the two are known to differ.
+    Its axes are perpendicular in the patient rather than in the image, if the spacing is known.
 
     Args:
         points: (4, 2) ends of the diameters, px.
@@ -190,15 +191,15 @@ def mark_ellipse(
         spacing: mm per px of x and y, if known.
 
     Raises:
-        BadMarkError: if an end is outside the image, a diameter has no length, the two do not
-            cross or are nearly parallel, or no pixel is covered.
+        BadMarkError: if an end is outside the image, a diameter has no length, the diameters do not
+            cross or are nearly parallel, or the ellipse covers no pixel.
     """
     height, width = shape_hw
     for name, (x, y) in zip(("long a", "long b", "short a", "short b"), points, strict=True):
         if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
             raise BadMarkError(
                 f"the end {name} at ({x:g}, {y:g}) is outside the image of {width}x{height} px:"
-                " another image's mark?"
+                " does the mark belong to another image?"
             )
     for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
         if np.array_equal(start, end):
@@ -211,7 +212,7 @@ def mark_ellipse(
     if spacing is not None:
         ellipse = ellipse.scaled(*(1 / mm).tolist())
     if not draw_ellipse(ellipse, (height, width)).any():
-        raise BadMarkError("its ellipse covers no pixel: are its numbers px?")
+        raise BadMarkError("its ellipse covers no pixel: are its coordinates px?")
     for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
         if math.dist(start, end) < LEAST_PX:
             raise BadMarkError(f"the {which} diameter is only {math.dist(start, end):g} px long")

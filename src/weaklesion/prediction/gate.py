@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
+from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, ellipse_mask_iou, fit_ellipse
 from weaklesion.pseudo_masks import main_part, make_consistent
 
 # Major axis below which a drawn mark's fitted ellipse need not be the mark's: of 60 random marks
@@ -77,6 +77,4 @@ def mask_agreement(mask: np.ndarray, ellipse: Ellipse) -> float:
             return ellipse_iou(fit_ellipse(mask), ellipse)
         except ValueError:  # its hull has fewer than five vertices
             pass
-    drawn = draw_ellipse(ellipse, mask.shape)
-    union = (mask | drawn).sum()
-    return float((mask & drawn).sum() / union) if union else 0.0
+    return ellipse_mask_iou(ellipse, mask) if mask.any() else 0.0

@@ -1,1 +1,1 @@
-"""`weaklesion segment`: masks for a user's own marks."""
+"""`weaklesion segment`: masks for your own marks."""

@@ -1,4 +1,4 @@
-"""What `weaklesion segment` writes of a mark: its mask, an overlay, and a row of measurements."""
+"""The files of one mark that `weaklesion segment` writes: mask, overlay, row of measurements."""
 
 import math
 from pathlib import Path
@@ -10,15 +10,17 @@ import numpy as np
 
 from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
-from weaklesion.marks.images import place_of
+from weaklesion.marks.images import slice_index
 from weaklesion.marks.table import Mark
 from weaklesion.prediction.gate import Answer
 from weaklesion.recist import compare_diameters
 from weaklesion.support.files import written_whole
 
 OVERLAY_PX = 384
-GIVEN, NETWORK, MARKED, REJECTED = (255, 200, 0), (0, 220, 90), (255, 255, 255), (230, 60, 60)
-AGREES = 0.8  # agreement from which on a mask agrees with its mark
+# Colours of the mark's ellipse, the mask, the mark's diameters, and a mask that was replaced.
+ELLIPSE_RGB, MASK_RGB, MARK_RGB = (255, 200, 0), (0, 220, 90), (255, 255, 255)
+REPLACED_RGB = (230, 60, 60)
+AGREES = 0.8  # least agreement with which a mask agrees with its mark
 MEASURED = (
     "id", "line", "image", "slice", "answer", "agrees", "agreement", "area_px", "area_mm2",
     "long_px", "short_px", "long_mm", "short_mm",
@@ -29,18 +31,23 @@ MEASURED = (
 
 
 def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | None) -> None:
-    """Write a mask as PNG of 0 and 255, or, of slice `number` of a volume, as NIfTI of 0 and 1.
+    """Write a mask as PNG of 0 and 255, or as NIfTI of 0 and 1.
 
-    A NIfTI mask has the volume's shape and both of its forms (qform and sform) with their codes.
+    Args:
+        path: file to write.
+        mask: (H, W) uint8 of 0 and 1.
+        number: index of the slice, for a mask in a volume.
+        volume: the NIfTI image whose shape, qform and sform, with their codes, the mask gets; None
+            for PNG.
     """
     with written_whole(path) as beside:
         if volume is None:
             _write_png(beside, mask * 255)
             return
         whole = np.zeros(volume.shape, dtype=np.uint8)
-        whole[place_of(whole.shape, number)] = mask.T
+        whole[slice_index(whole.shape, number)] = mask.T
         header = volume.header.copy()
-        header.extensions.clear()  # what else is known of the patient
+        header.extensions.clear()  # they may identify the patient
         header.set_data_dtype(np.uint8)
         header["cal_min"] = header["cal_max"] = 0
         nibabel.save(type(volume)(whole, None, header), beside)
@@ -51,16 +58,16 @@ def write_overlay(
 ) -> None:
     """Draw a mark and its mask over a part of its image.
 
-    Diameters are white, the mark's ellipse yellow, the mask green; where the network's own mask is
-    another one, that is red.
+    Diameters are white, the mark's ellipse yellow, the mask green. The network's own mask is red if
+    it differs from the mask.
 
     Args:
         path: PNG to write.
         part: (h, w, 3) uint8, rows and columns `surroundings(ellipse, 1.0)` of the image.
-        mask: (H, W) uint8 {0, 1}, of the whole image.
-        own: likewise, the network's own mask.
+        mask: (H, W) uint8 of 0 and 1, in px of the whole image.
+        own: (H, W) uint8 of 0 and 1, the network's own mask.
         mark: the mark.
-        ellipse: its ellipse.
+        ellipse: its ellipse, px of the whole image.
     """
     rows, columns = surroundings(ellipse, 1.0)
     x0, y0 = columns.start, rows.start
@@ -68,7 +75,7 @@ def write_overlay(
     size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
     drawn = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
-    def place(points: np.ndarray) -> np.ndarray:
+    def to_overlay(points: np.ndarray) -> np.ndarray:
         return np.rint((points - (x0, y0) + 0.5) * scale - 0.5).astype(np.int32)
 
     angles = np.linspace(0, 2 * np.pi, 120)
@@ -80,39 +87,45 @@ def write_overlay(
         + np.outer(np.cos(angles) * ellipse.width / 2, along)
         + np.outer(np.sin(angles) * ellipse.height / 2, across)
     )
-    cv2.polylines(drawn, [place(outline)], True, GIVEN, 1, cv2.LINE_AA)
-    different = [] if np.array_equal(own, mask) else [(own, REJECTED)]
-    for shown, color in [*different, (mask, NETWORK)]:
-        inside = cv2.resize(shown[rows, columns], size, interpolation=cv2.INTER_NEAREST_EXACT)
+    cv2.polylines(drawn, [to_overlay(outline)], True, ELLIPSE_RGB, 1, cv2.LINE_AA)
+    different = [] if np.array_equal(own, mask) else [(own, REPLACED_RGB)]
+    for layer, color in [*different, (mask, MASK_RGB)]:
+        inside = cv2.resize(layer[rows, columns], size, interpolation=cv2.INTER_NEAREST_EXACT)
         outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(drawn, outlines, -1, color, 2, cv2.LINE_AA)
-    for start, end in (place(mark.points[:2]), place(mark.points[2:])):
-        cv2.line(drawn, start.tolist(), end.tolist(), MARKED, 1, cv2.LINE_AA)
+    for start, end in (to_overlay(mark.points[:2]), to_overlay(mark.points[2:])):
+        cv2.line(drawn, start.tolist(), end.tolist(), MARK_RGB, 1, cv2.LINE_AA)
     with written_whole(path) as beside:
         _write_png(beside, drawn[..., ::-1])
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image):  # which raises nothing itself
+    if not cv2.imwrite(str(path), image):  # cv2 returns False instead of raising
         raise OSError(f"{path} cannot be written")
 
 
 def measure(
-    mark: Mark, mask: np.ndarray, found: Answer, spacing: tuple[float, float] | None
+    mark: Mark, mask: np.ndarray, gated: Answer, spacing: tuple[float, float] | None
 ) -> dict[str, Any]:
-    """Return a row of `measurements.csv`, without its files.
+    """Return a mark's row of `measurements.csv`, without the names of its files.
 
-    Diameters are compared as `weaklesion.recist.compare_diameters` does it; the spacing is mm per
-    px of x and y.
+    Args:
+        mark: the mark.
+        mask: (H, W) uint8 of 0 and 1.
+        gated: the network's result after the gate.
+        spacing: mm per px of x and y, or None.
+
+    Returns:
+        Columns of `MEASURED`; diameters by `weaklesion.recist.compare_diameters`.
     """
     row: dict[str, Any] = {
         "id": mark.id,
         "line": mark.row,
         "image": str(mark.image),
         "slice": mark.slice,
-        "answer": ("network" if mask.any() else "empty") if found.from_network else "ellipse",
-        "agrees": found.agreement >= AGREES,
-        "agreement": found.agreement,
+        "answer": ("network" if mask.any() else "empty") if gated.from_network else "ellipse",
+        "agrees": gated.agreement >= AGREES,
+        "agreement": gated.agreement,
         "area_px": int(mask.sum()),
     }
     if spacing is not None:

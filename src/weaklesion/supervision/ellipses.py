@@ -92,17 +92,9 @@ def draw_fixed_ellipse(
     """
     samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
     train = samples.index[samples["split"] == "train"]
-    variances, axes = np.linalg.eigh(
-        np.mean([ellipses[name].shape_matrix() for name in train], axis=0)
-    )
+    matrix = np.mean([ellipses[name].shape_matrix() for name in train], axis=0)
     count, height, width = read_array(images_npy).shape[:3]
-    mean = Ellipse(
-        cx=(width - 1) / 2,
-        cy=(height - 1) / 2,
-        width=2 * float(np.sqrt(variances[1])),
-        height=2 * float(np.sqrt(variances[0])),
-        angle_deg=float(np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))),
-    ).canonical()
+    mean = Ellipse.from_shape_matrix((width - 1) / 2, (height - 1) / 2, matrix)
     mask = draw_ellipse(mean, (height, width)).astype(np.uint8)
     with written_whole(target_npy) as beside:
         masks = open_memmap(beside, mode="w+", dtype=np.uint8, shape=(count, height, width))

@@ -300,7 +300,7 @@ def _check_surroundings(mark: Mark, picture: Picture, ellipse: Ellipse, settings
     """Refuse a mark about which nothing can be seen, or not what the settings say."""
     place = surroundings(ellipse, 1.0)
     if picture.unknown is not None and picture.unknown[place].any():
-        raise BadMarkError(f"{mark.image.name} has values that are not finite about the mark")
+        raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
     around = picture.levels[place]
     check_contrast(around, settings.window_hu)
     grey = bool((around == around[..., :1]).all())

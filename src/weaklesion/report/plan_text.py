@@ -1,0 +1,114 @@
+"""The plan of a study as text."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from weaklesion.report.plan import GPU_RULES, Plan
+from weaklesion.report.power import measured_needs, printed_power
+from weaklesion.study.arms import has_network
+from weaklesion.study.items import KINDS, items_of, runs_of
+from weaklesion.study.protocols import Config
+
+JobTimes = Mapping[str, tuple[int, float, float]]
+
+
+def describe_plan(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, str]]) -> str:
+    """Return what is left of a study, and the time it took so far, as text.
+
+    Args:
+        plan: what is left.
+        took: rule to finished jobs, hours, and hours of one core (`weaklesion.report.plan.spent`).
+        costs: rows of `job_costs.csv`, by rule.
+    """
+    known = [one for one in plan.trainings if not math.isnan(one.hours)]
+    hours = {kind: [one.hours for one in known if one.on == kind] for kind in ("GPU", "CPU")}
+    on_gpu = sum(wall for rule, (_, wall, _) in took.items() if rule in GPU_RULES)
+    others = sum(cpu for rule, (_, _, cpu) in took.items() if rule not in GPU_RULES)
+    bases = Counter(one.basis for one in plan.trainings)
+    disk = ", ".join(f"{kind} {size / 1e9:.0f}" for kind, size in plan.disk_bytes.items())
+    lines = [
+        *_rules(plan, took, costs),
+        "",
+        f"GPU-hours of {len(hours['GPU'])} trainings: {sum(hours['GPU']):.1f} at most",
+        f"Core-hours of {len(hours['CPU'])} trainings on a CPU: {sum(hours['CPU']):.2f}",
+        f"Trainings whose time is unknown: {len(plan.trainings) - len(known)}",
+        *(f"  {count:5} trainings: {basis}" for basis, count in bases.most_common()),
+        f"Core-hours of jobs that need no GPU: {sum(plan.cpu_hours.values()):.1f}",
+        f"Downloads: {plan.download_bytes / 1e9:.1f} GB",
+        f"Disk at most: {sum(plan.disk_bytes.values()) / 1e9:.0f} GB ({disk})",
+        f"Spent so far: {on_gpu:.2f} hours in jobs on a GPU (or, without one, instead of it), "
+        f"{others:.2f} core-hours in all others",
+    ]
+    return "\n".join(lines)
+
+
+def _rules(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return a table with one line per rule, of the jobs that are left or finished."""
+    head = ("rule", "left", "planned", "done", "spent", "core-hours")
+    lines = ["{:24}{:>7}{:>12}{:>7}{:>10}{:>12}  basis of what is planned".format(*head)]
+    for rule in [*plan.jobs, *(rule for rule in took if rule not in plan.jobs)]:
+        done, spent_hours, cpu_hours = took.get(rule, (0, 0.0, 0.0))
+        planned = plan.cpu_hours.get(rule)
+        basis = costs.get(rule, {"basis": "assumed: 10 s per job"})["basis"]
+        if rule.startswith("train_arm"):
+            known = [one for one in plan.trainings if not math.isnan(one.hours)]
+            planned, basis = sum(one.hours for one in known if one.rule == rule), "see below"
+        elif rule in GPU_RULES and rule in plan.jobs:
+            planned = plan.jobs[rule] * float(costs[rule]["seconds_per_job"]) / 3600
+        shown = "" if planned is None else f"{planned:.2f} h"
+        lines.append(
+            f"{rule:24}{plan.jobs.get(rule, 0):7}{shown:>12}{done:7}{spent_hours:8.2f} h"
+            f"{cpu_hours:10.2f} h  {'' if planned is None else basis}"
+        )
+    return lines
+
+
+def describe_seeds(config: Config, folder: Path, published: Mapping[str, Any]) -> str:
+    """Return the seeds that the primary claims need, by printed and by measured deviations.
+
+    Args:
+        config: the merged configuration.
+        folder: the folder that contains `results/`.
+        published: the file of published numbers.
+
+    Returns:
+        Text; empty if the study judges no primary claim and no study under `results/` has.
+    """
+    primary = [
+        item for item in items_of(config, *KINDS) if config["experiments"][item].get("primary")
+    ]
+    runs = runs_of(config, primary)
+    names = {config["datasets"][run.dataset].get("published") for run in runs}
+    num_seeds = len({run.seed for run in runs if has_network(config, run.arm)})
+    rows = [row for row in printed_power(published, num_seeds) if row["dataset"] in names]
+    lines = []
+    if rows:
+        lines.append(
+            f"Primary claims: seeds for a power of 0.8, by the paper's own deviations between runs"
+            f" (level {rows[0]['level']:.3f}; this study has {num_seeds})"
+        )
+        head = ("claim", "dataset", "gain", "deviation", "power", "seeds")
+        lines.append("  {:24}{:16}{:>8}{:>11}{:>8}{:>7}".format(*head))
+        lines += [
+            f"  {row['claim']:24}{row['dataset']:16}{row['size']:+8.2f}{row['deviation']:11.2f}"
+            f"{row['power']:8.2f}{_seeds(row['seeds_needed']):>7}"
+            for row in rows
+        ]
+    measured = measured_needs(folder)
+    if measured:
+        lines.append("The same by the runs under results/")
+        columns = ("study", "claim", "dataset", "protocol", "verdict", "had", "needs")
+        lines.append("  {:16}{:38}{:12}{:14}{:18}{:>5}{:>7}".format(*columns))
+        lines += [
+            f"  {row['study']:16}{row['claim']:38}{row['dataset']:12}{row['protocol']:14}"
+            f"{row['verdict']:18}{row['n_seeds']:5.0f}{_seeds(row['seeds_needed']):>7}"
+            for row in measured
+        ]
+    return "\n".join(lines)
+
+
+def _seeds(needed: float | None) -> str:
+    return "none" if needed is None or math.isnan(needed) else f"{needed:.0f}"

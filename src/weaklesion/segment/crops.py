@@ -1,0 +1,115 @@
+"""The parts of an image that one mark needs: the crop for the network, and one for the overlay."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from weaklesion.data.crops import surroundings
+from weaklesion.ellipse import Ellipse
+from weaklesion.marks.images import check_contrast, read_picture
+from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.prompts import PromptSettings
+
+MOST_PER_INPUT = 4  # px of the image per px of the network's input; finer images are shrunk first
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The part of an image that the network reads for one mark.
+
+    Attributes:
+        image: (1, 3, h, w) uint8, shrunk if the image is much finer than the network's input.
+        shrunk: the mark's ellipse, px of `image`.
+        rows: rows of the crop in the image.
+        columns: columns of the crop in the image.
+        shape_hw: height and width of the crop in the image, px.
+        ellipse: the mark's ellipse, px of the image, counted from the crop's first row and column.
+    """
+
+    image: torch.Tensor
+    shrunk: Ellipse
+    rows: slice
+    columns: slice
+    shape_hw: tuple[int, int]
+    ellipse: Ellipse
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A mark with the parts of its image that are kept.
+
+    Attributes:
+        mark: the mark.
+        ellipse: its ellipse, px of the image.
+        crop: the part that the network reads.
+        around: (h, w, 3) uint8, the part that the overlay shows.
+        shape_hw: height and width of the image, px.
+        spacing: mm per px of x and y, or None.
+        volume: the NIfTI image of which it is a slice, or None.
+    """
+
+    mark: Mark
+    ellipse: Ellipse
+    crop: Crop
+    around: np.ndarray
+    shape_hw: tuple[int, int]
+    spacing: tuple[float, float] | None
+    volume: Any | None
+
+
+def open_mark(mark: Mark, trained: TrainingSettings, window_hu: tuple[float, float]) -> Opened:
+    """Read the image of a mark, and keep only the parts that the mark needs.
+
+    Args:
+        mark: the mark.
+        trained: settings of the network's training.
+        window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
+
+    Raises:
+        BadMarkError: if mark or image cannot be used.
+    """
+    picture = read_picture(mark, window_hu)
+    shape_hw = picture.levels.shape[0], picture.levels.shape[1]
+    ellipse = mark_ellipse(mark.points, shape_hw, picture.spacing)
+    crop = cut_out(picture.levels, ellipse, trained)
+    if picture.unknown is not None and picture.unknown[crop.rows, crop.columns].any():
+        raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
+    around = picture.levels[surroundings(ellipse, 1.0)].copy()
+    check_contrast(around, window_hu)
+    return Opened(mark, ellipse, crop, around, shape_hw, picture.spacing, picture.volume)
+
+
+def cut_out(levels: np.ndarray, ellipse: Ellipse, trained: TrainingSettings) -> Crop:
+    """Cut out the part of an image that a network reads.
+
+    Args:
+        levels: (H, W, 3) uint8.
+        ellipse: the mark's ellipse, px.
+        trained: settings of the network's training.
+    """
+    assert trained.prompt is not None
+    side = PromptSettings(**trained.prompt).margin * ellipse.width
+    reach = side / 2 + 2  # two px more for interpolation
+    height, width = levels.shape[:2]
+    x0, y0 = max(0, math.floor(ellipse.cx - reach)), max(0, math.floor(ellipse.cy - reach))
+    x1, y1 = min(width, math.ceil(ellipse.cx + reach)), min(height, math.ceil(ellipse.cy + reach))
+    part = levels[y0:y1, x0:x1]
+    inside = ellipse.moved(-x0, -y0)
+    shape_hw = part.shape[0], part.shape[1]
+    factor = min(1.0, MOST_PER_INPUT * trained.input_px / side)
+    shrunk_hw = tuple(max(1, round(factor * length)) for length in shape_hw)
+    if factor < 1:
+        part = cv2.resize(part, shrunk_hw[::-1], interpolation=cv2.INTER_AREA)
+    return Crop(
+        image=torch.from_numpy(part.copy()).permute(2, 0, 1)[None],
+        shrunk=inside.resized(shape_hw, (part.shape[0], part.shape[1])),
+        rows=slice(y0, y1),
+        columns=slice(x0, x1),
+        shape_hw=shape_hw,
+        ellipse=inside,
+    )
