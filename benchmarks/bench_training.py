@@ -28,10 +28,10 @@ from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
 from weaklesion.training.data import SplitData
-from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD, InputFrame
-from weaklesion.training.loop import make_step
+from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD, InputFrame, input_frame
 from weaklesion.training.optimizers import make_optimizer
-from weaklesion.training.steps import training_step
+from weaklesion.training.steps import make_step, training_step
+from weaklesion.training.tasks import make_task
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_GPU = torch.cuda.is_available()
@@ -85,7 +85,7 @@ class PlainDataset(Dataset):
 
 def plain_loop(images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings) -> Iterator[int]:
     """Train eagerly in float32, one batch after the other from a loader with one worker."""
-    frame = InputFrame(side_px=SIDE_PX, input_px=SIDE_PX, pad_to_hw=chosen.pad_to)
+    frame = input_frame(chosen, SIDE_PX)
     model = build_model("a1", encoder=ENCODER).to(DEVICE).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=chosen.learning_rate)
     loader = DataLoader(
@@ -111,7 +111,8 @@ def our_loop(
     images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings, *, recorded: bool = True
 ) -> Iterator[int]:
     """Train with this project's step, on a GPU recorded as a CUDA graph or launched anew."""
-    frame = InputFrame(side_px=SIDE_PX, input_px=SIDE_PX, pad_to_hw=chosen.pad_to)
+    task = make_task(chosen, SIDE_PX)
+    frame = input_frame(chosen, SIDE_PX)
     data = SplitData(
         [str(number) for number in range(len(images))],
         frame.load_images(images, DEVICE),
@@ -126,10 +127,10 @@ def our_loop(
         for index in torch.randperm(len(images), device=DEVICE).split(chosen.batch_size):
             if len(index) == chosen.batch_size:
                 if recorded:
-                    step = step or make_step(model, optimizer, data, frame, chosen, index, None)
+                    step = step or make_step(model, optimizer, data, task, index, None)
                     step(index, None)
                 else:
-                    training_step(model, optimizer, data, index, None, frame, chosen)
+                    training_step(model, optimizer, data, index, None, task)
                 yield len(index)
 
 

@@ -35,7 +35,7 @@ _HOME = {
     "grabcut_mask": "grabcut",
     "grouped_split": "splits",
     "ham10k_released_split": "splits",
-    "load_network": "prediction.predict",
+    "load_network": "prediction.network",
     "measure_recist": "recist",
     "num_parameters": "models",
     "parse_recist": "recist",

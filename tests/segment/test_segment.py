@@ -25,7 +25,7 @@ import weaklesion.segment.run
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.metrics import dice
 from weaklesion.prediction.gate import answer
-from weaklesion.prediction.predict import predict_prompted
+from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.training.prompts import ellipse_rows
 

@@ -24,12 +24,14 @@ from weaklesion.errors import DataError
 from weaklesion.marks.images import check_contrast, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.prediction.gate import answer
-from weaklesion.prediction.predict import crop_logits, load_network
+from weaklesion.prediction.network import load_network
+from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.journal import Journal
 from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
+from weaklesion.training.device import compute_device
 from weaklesion.training.prompts import PromptSettings, ellipse_rows, plain_inputs, to_source_logits
 
 logger = logging.getLogger(__name__)
@@ -87,7 +89,7 @@ def segment(
     """
     marks, refused = read_marks(marks_csv)
     torch.set_num_threads(settings.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     folder = Path(model_dir)
     for name in ("model.safetensors", "run.json"):
         if not (folder / name).is_file():

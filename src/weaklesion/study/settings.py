@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from weaklesion.networks.names import OWN_ENCODERS, PAIR_MODELS, PROMPTED_MODELS
 
+TaskName = Literal["segmentation", "pairs", "prompted"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
@@ -171,6 +173,13 @@ class TrainingSettings:
     def full_target(self) -> int:
         """Value of a target's pixel that is wholly foreground."""
         return 255 if self.soft_targets else 1
+
+    @property
+    def task(self) -> TaskName:
+        """What the network is trained for, see `weaklesion.training.tasks`."""
+        if self.model in PROMPTED_MODELS:
+            return "prompted"
+        return "pairs" if self.is_paired else "segmentation"
 
     @property
     def is_paired(self) -> bool:

@@ -16,15 +16,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from weaklesion.errors import DataError
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
-from weaklesion.training.augmentation import draw_flips
 from weaklesion.training.checkpoints import load_last, random_states, save_last, set_random_states
-from weaklesion.training.cuda_graphs import Step, recorded
-from weaklesion.training.data import SplitData, epoch_batches
-from weaklesion.training.inputs import InputFrame
+from weaklesion.training.data import SplitData
 from weaklesion.training.optimizers import make_optimizer, make_schedule
-from weaklesion.training.pairs import epoch_pairs, validation_partners
-from weaklesion.training.steps import evaluate, training_step
-from weaklesion.training.warp_refit import DRAWS
+from weaklesion.training.steps import can_record, evaluate, make_step
+from weaklesion.training.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +70,7 @@ def fit(
     model: nn.Module,
     train: SplitData,
     val: SplitData,
-    frame: InputFrame,
-    settings: TrainingSettings,
+    task: Task,
     seed: int,
     seen: Progress,
     *,
@@ -87,13 +82,13 @@ def fit(
     """Run the epochs that are left; fill `seen`, with the weights that the rule keeps.
 
     Returns:
-        The network after the last epoch, or its moving average where `settings` has one.
+        The network after the last epoch, or its moving average where the settings have one.
     """
-    device = train.images.device
+    settings, device = task.settings, train.images.device
     generator = torch.Generator().manual_seed(seed)
-    partner_images = _partner_images(train, val, settings, generator)
-    optimizer = make_optimizer(model, settings, recorded=_can_record(train, settings))
-    batches_per_epoch = len(make_batches(train, settings, torch.Generator()))
+    val = task.with_partners(val, train, generator)
+    optimizer = make_optimizer(model, settings, recorded=can_record(device, task))
+    batches_per_epoch = len(make_batches(train, task, torch.Generator()))
     scheduler = make_schedule(optimizer, settings, batches_per_epoch * settings.steps_per_batch)
     average = make_average(model, settings)
     resume(model, optimizer, scheduler, generator, seen, load_last(last_pt, digest), average)
@@ -103,7 +98,7 @@ def fit(
         what = f"epoch {len(seen.history) + 1}/{settings.epochs}"
         model.train()
         with seen.timed("steps"):
-            batches = make_batches(train, settings, generator)
+            batches = make_batches(train, task, generator)
             turns = [
                 batch.roll(turn * (len(batch) // 2))
                 for batch in batches
@@ -111,10 +106,10 @@ def fit(
             ]
             losses = []
             for index in progress(turns, total=len(turns), what=f"{what}, steps"):
-                draws = draw(len(index), settings, generator, device)
-                index = index.to(device)
+                draws = task.draw(len(index), generator)
+                index, draws = index.to(device), None if draws is None else draws.to(device)
                 if take_step is None:
-                    take_step = make_step(model, optimizer, train, frame, settings, index, draws)
+                    take_step = make_step(model, optimizer, train, task, index, draws)
                 losses.append(take_step(index, draws))
                 if average is not None:
                     average.update_parameters(model)
@@ -122,7 +117,7 @@ def fit(
                     scheduler.step()
             row = _mean_losses(torch.stack(losses).cpu(), list(map(len, turns)), what)
         with seen.timed("validation"):
-            row |= evaluate(kept, val, partner_images, frame, settings)
+            row |= evaluate(kept, val, task)
         if not math.isfinite(row["val_segmentation_loss"]):
             raise DataError(
                 f"{what}: the validation loss is {row['val_segmentation_loss']}. {CURE}"
@@ -141,31 +136,18 @@ def fit(
     return kept
 
 
-def make_batches(
-    train: SplitData, settings: TrainingSettings, generator: torch.Generator
-) -> list[torch.Tensor]:
+def make_batches(train: SplitData, task: Task, generator: torch.Generator) -> list[torch.Tensor]:
     """Draw the batches of one epoch: of one pass, or of as many as `iterations` takes."""
-    batches = one_pass(train, settings, generator)
+    settings = task.settings
+    batches = task.draw_batches(train, generator)
     if not batches:
         raise DataError(
             f"the training split has {len(train.ids)} samples, and no batch of"
             f" {settings.batch_size} is full. Lower batch_size, or set drop_last to false."
         )
     while settings.iterations is not None and len(batches) < settings.iterations:
-        batches += one_pass(train, settings, generator)
+        batches += task.draw_batches(train, generator)
     return batches[: settings.iterations]
-
-
-def one_pass(
-    train: SplitData, settings: TrainingSettings, generator: torch.Generator
-) -> list[torch.Tensor]:
-    """Draw batches that hold every sample once, or of pairs, see `weaklesion.training.pairs`."""
-    if settings.is_paired and settings.pairs == "cluster":
-        assert train.labels is not None
-        return epoch_pairs(train.labels.cpu(), settings.batch_size, generator)
-    return epoch_batches(
-        len(train.ids), settings.batch_size, generator, drop_last=settings.drop_last
-    )
 
 
 def make_average(model: nn.Module, settings: TrainingSettings) -> AveragedModel | None:
@@ -173,70 +155,6 @@ def make_average(model: nn.Module, settings: TrainingSettings) -> AveragedModel 
     if settings.ema is None:
         return None
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
-
-
-def make_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    train: SplitData,
-    frame: InputFrame,
-    settings: TrainingSettings,
-    index: torch.Tensor,
-    draws: torch.Tensor | None,
-) -> Step:
-    """Return what takes a training step; on a GPU recorded for batches as large as `index`."""
-
-    def plain(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
-        return training_step(model, optimizer, train, index, draws, frame, settings)
-
-    if not _can_record(train, settings):
-        return plain
-    replayed = recorded(
-        plain, model, optimizer, index, draws, zero_gradients=settings.zero_gradients
-    )
-    size = len(index)
-    return lambda index, draws: (replayed if len(index) == size else plain)(index, draws)
-
-
-def _can_record(train: SplitData, settings: TrainingSettings) -> bool:
-    """Whether every step is the same to a GPU: a schedule's numbers would be recorded with it.
-
-    Only with losses and an optimiser that never ask the GPU for a value.
-    """
-    plain = (
-        settings.optimizer == "adam"
-        and settings.segmentation_loss == "bce"
-        and settings.classification_loss == "cross_entropy"
-        and settings.prompt is None
-        and settings.ema is None
-    )
-    on_gpu = train.images.device.type == "cuda"
-    return on_gpu and plain and settings.schedule == "constant"
-
-
-def draw(
-    count: int, settings: TrainingSettings, generator: torch.Generator, device: torch.device
-) -> torch.Tensor | None:
-    """Draw all that is random of a batch, see `weaklesion.training.steps.training_step`."""
-    if settings.prompt is not None:
-        return torch.randn(count, DRAWS, generator=generator).to(device)
-    if settings.augmentation == "none":
-        return None
-    return draw_flips(count, generator).to(device)
-
-
-def _partner_images(
-    train: SplitData, val: SplitData, settings: TrainingSettings, generator: torch.Generator
-) -> torch.Tensor | None:
-    """Return the images that validation images are segmented with, (N, 3, input, input)."""
-    if not settings.is_paired:
-        return None
-    if settings.pairs == "random":
-        return val.images[torch.randperm(len(val.ids), generator=generator).to(val.images.device)]
-    assert train.labels is not None
-    assert val.labels is not None
-    partners = validation_partners(val.labels.cpu(), train.labels.cpu(), generator)
-    return train.images[partners.to(train.images.device)]
 
 
 def _mean_losses(losses: torch.Tensor, sizes: list[int], what: str) -> dict[str, float]:

@@ -20,10 +20,11 @@ from weaklesion.support.files import read_array, write_json, written_whole
 from weaklesion.support.provenance import describe_run, peak_memory_bytes, settings_digest
 from weaklesion.training.checkpoints import FORMAT
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
-from weaklesion.training.data import TrainingFiles, load_split
-from weaklesion.training.inputs import InputFrame
+from weaklesion.training.data import TrainingFiles
+from weaklesion.training.device import compute_device
 from weaklesion.training.loop import Progress, fit, weights_of
 from weaklesion.training.seeding import seed_everything
+from weaklesion.training.tasks import make_task
 
 logger = logging.getLogger(__name__)
 
@@ -73,17 +74,11 @@ def train_arm(
         role.rsplit("_", 1)[0]: path for role, path in asdict(files).items() if path is not None
     }
     run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
-    frame = InputFrame(
-        side_px=read_array(files.images_npy).shape[1],
-        input_px=settings.input_px,
-        pad_to_hw=settings.pad_to,
-    )
+    task = make_task(settings, read_array(files.images_npy).shape[1])
     with _clear_errors(settings, run_dir):
         Path(run_dir).mkdir(parents=True, exist_ok=True)
         with seen.timed("data"):
-            train, val = (
-                load_split(name, files, frame, settings, device) for name in ("train", "val")
-            )
+            train, val = (task.load_split(name, files, device) for name in ("train", "val"))
         seed_everything(seed)
         model = build_model(
             settings.model,
@@ -115,8 +110,7 @@ def train_arm(
             model,
             train,
             val,
-            frame,
-            settings,
+            task,
             seed,
             seen,
             last_pt=last_pt,
@@ -156,7 +150,7 @@ def prepare_device(settings: TrainingSettings, threads: int) -> torch.device:
     torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
     torch.backends.cudnn.deterministic = settings.deterministic
     torch.backends.cudnn.benchmark = not settings.deterministic
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return compute_device()
 
 
 @contextmanager
