@@ -122,12 +122,11 @@ def our_loop(
     model: nn.Module = build_model("a1", encoder=ENCODER).to(DEVICE).train()
     model = model.to(memory_format=torch.channels_last) if ON_GPU else speed_up_on_cpu(model)
     optimizer = make_optimizer(model, chosen, recorded=ON_GPU)
-    step = None
+    step = make_step(model, optimizer, data, task)
     while True:
         for index in torch.randperm(len(images), device=DEVICE).split(chosen.batch_size):
             if len(index) == chosen.batch_size:
                 if recorded:
-                    step = step or make_step(model, optimizer, data, task, index, None)
                     step(index, None)
                 else:
                     training_step(model, optimizer, data, index, None, task)

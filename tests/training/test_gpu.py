@@ -60,11 +60,10 @@ def train(settings, *, recorded):
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, settings, recorded=recorded)
     generator = torch.Generator().manual_seed(1)
-    step, losses = None, []
+    step, losses = make_step(model, optimizer, data, task), []
     for _ in range(STEPS):
         index = torch.randperm(60, generator=generator)[: settings.batch_size].cuda()
         if recorded:
-            step = step or make_step(model, optimizer, data, task, index, None)
             losses.append(step(index, None))
         else:
             losses.append(training_step(model, optimizer, data, index, None, task))

@@ -27,12 +27,12 @@ from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses, draw_soft_ellipses
 from weaklesion.support.files import file_digest, read_array
 from weaklesion.training.data import TrainingFiles, epoch_batches, some_ids
-from weaklesion.training.loop import Progress, keep
 from weaklesion.training.optimizers import make_optimizer, make_schedule
+from weaklesion.training.state import Progress, keep
 from weaklesion.training.steps import evaluate, training_step
 from weaklesion.training.tasks import make_task
 from weaklesion.training.tasks.segmentation import SegmentationTask
-from weaklesion.training.train import train_arm
+from weaklesion.training.train import RunOptions, train_arm
 
 SETTINGS = {
     "model": "a1",
@@ -170,7 +170,7 @@ def train(patches, supervised, tmp_path):
             run_dir=tmp_path / name,
             settings=settings,
             seed=seed,
-            **options or {},
+            options=RunOptions(**options or {}),
         )
         return tmp_path / name
 
@@ -306,13 +306,13 @@ def test_second_step_on_a_batch_has_its_halves_swapped(train, monkeypatch):
 
 TRAIN_IN_A_PROCESS = """
 import json, logging, sys
-from weaklesion.training.train import train_arm
+from weaklesion.training.train import RunOptions, train_arm
 from weaklesion.training.data import TrainingFiles
 from weaklesion.study.settings import TrainingSettings
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 given = json.loads(sys.argv[1])
-train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=1, save_every_s=0,
-          settings=TrainingSettings(**given["settings"]))
+train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=1,
+          options=RunOptions(save_every_s=0), settings=TrainingSettings(**given["settings"]))
 """
 
 
@@ -347,7 +347,8 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
     # reading a split takes 3 s, a step 1 s, a validation 10 s: each epoch of four steps 14 s
     now = 0.0
     clock = SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr("weaklesion.training.loop.time", clock)
+    for module in ("loop", "state"):
+        monkeypatch.setattr(f"weaklesion.training.{module}.time", clock)
 
     def taking(seconds, function):
         def slow(*args):

@@ -1,14 +1,12 @@
 """Train one arm with one seed."""
 
-from pathlib import Path
-
 from job import logged
 
 from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.support.devices import claimed_device
 from weaklesion.support.scratch import node_local
 from weaklesion.training.data import TrainingFiles
-from weaklesion.training.train import train_arm
+from weaklesion.training.train import RunOptions, train_arm
 
 given = snakemake.resources
 
@@ -28,13 +26,15 @@ with (
             ellipses_csv=snakemake.input.ellipses or None,
             start_safetensors=snakemake.input.starts_from or None,
         ),
-        run_dir=Path(snakemake.output.model).parent,
+        run_dir=snakemake.output.model.removesuffix("/model.safetensors"),
         settings=with_choice(
             TrainingSettings(**snakemake.params.settings), snakemake.input.warp or None
         ),
         seed=int(snakemake.wildcards.seed),
         epochs_of_json=snakemake.input.epochs_of or None,
-        threads=snakemake.threads,
-        tensorboard=snakemake.params.tensorboard,
-        keep_last=snakemake.output.get("last") is not None,
+        options=RunOptions(
+            threads=snakemake.threads,
+            tensorboard=snakemake.params.tensorboard,
+            keep_last=snakemake.output.get("last") is not None,
+        ),
     )

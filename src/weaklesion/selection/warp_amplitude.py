@@ -26,7 +26,7 @@ from weaklesion.support.files import write_json, written_whole
 from weaklesion.training.data import TrainingFiles
 from weaklesion.training.device import compute_device
 from weaklesion.training.prompts import ellipse_rows
-from weaklesion.training.train import train_arm
+from weaklesion.training.train import RunOptions, train_arm
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,13 @@ def choose_amplitude(
             iterations=short.steps,
         )
         with TemporaryDirectory() as folder:
-            train_arm(files=files, run_dir=folder, settings=chosen, seed=seed, threads=threads)
+            train_arm(
+                files=files,
+                run_dir=folder,
+                settings=chosen,
+                seed=seed,
+                options=RunOptions(threads=threads),
+            )
             model, _ = load_network(f"{folder}/model.safetensors", f"{folder}/run.json", device)
         logits = predict_prompted(model, images, prompts, chosen)
         for name, scores in zip(drawn, logits, strict=True):

@@ -1,6 +1,6 @@
 """A split's patches, targets and labels on the device, joined by sample id."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,12 @@ class TrainingFiles:
     weights_pth: str | Path | None = None
     ellipses_csv: str | Path | None = None
     start_safetensors: str | Path | None = None
+
+    def by_role(self) -> dict[str, str | Path]:
+        """Return the files that there are, by their attribute without the file type."""
+        return {
+            role.rsplit("_", 1)[0]: path for role, path in asdict(self).items() if path is not None
+        }
 
 
 @dataclass

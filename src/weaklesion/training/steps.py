@@ -48,25 +48,32 @@ def training_step(
 
 
 def make_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    train: SplitData,
-    task: Task,
-    index: torch.Tensor,
-    draws: torch.Tensor | None,
+    model: nn.Module, optimizer: torch.optim.Optimizer, train: SplitData, task: Task
 ) -> Step:
-    """Return what takes a training step; on a GPU recorded for batches as large as `index`."""
+    """Return what takes a training step; on a GPU its first call records it, see `can_record`.
+
+    A batch of another size than the first one is trained on by a step that is not recorded.
+    """
 
     def plain(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
         return training_step(model, optimizer, train, index, draws, task)
 
     if not can_record(train.images.device, task):
         return plain
-    replayed = recorded(
-        plain, model, optimizer, index, draws, zero_gradients=task.settings.zero_gradients
-    )
-    size = len(index)
-    return lambda index, draws: (replayed if len(index) == size else plain)(index, draws)
+    replayed: Step | None = None
+    size = 0
+
+    def step(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
+        nonlocal replayed, size
+        if replayed is None:
+            zero_gradients = task.settings.zero_gradients
+            replayed = recorded(
+                plain, model, optimizer, index, draws, zero_gradients=zero_gradients
+            )
+            size = len(index)
+        return (replayed if len(index) == size else plain)(index, draws)
+
+    return step
 
 
 def can_record(device: torch.device, task: Task) -> bool:
