@@ -28,7 +28,7 @@ from weaklesion.supervision.ellipses import draw_ellipses, draw_soft_ellipses
 from weaklesion.support.files import file_digest, read_array
 from weaklesion.training.data import TrainingFiles, epoch_batches, some_ids
 from weaklesion.training.optimizers import make_optimizer, make_schedule
-from weaklesion.training.state import Progress, keep
+from weaklesion.training.state import TrainingState, keep
 from weaklesion.training.steps import evaluate, training_step
 from weaklesion.training.tasks import make_task
 from weaklesion.training.tasks.segmentation import SegmentationTask
@@ -717,17 +717,17 @@ def test_single_sample_left_joins_the_last_batch():
 )
 def test_checkpoint_rules_and_patience(rule, losses, dices, kept, epochs):
     settings = TrainingSettings(**SETTINGS | {"checkpoint": rule, "patience": 2})
-    seen, model = Progress(), torch.nn.Linear(1, 1)
+    state, model = TrainingState(), torch.nn.Linear(1, 1)
     for loss, dice in zip(losses, dices, strict=True):
-        seen.history.append({"val_segmentation_loss": loss, "val_dice": dice})
+        state.history.append({"val_segmentation_loss": loss, "val_dice": dice})
         with torch.no_grad():
-            model.bias.fill_(len(seen.history) - 1)
-        keep(seen, model, settings)
-        if seen.stopped:
+            model.bias.fill_(len(state.history) - 1)
+        keep(state, model, settings)
+        if state.stopped:
             break
-    assert len(seen.history) == epochs
-    assert seen.kept_epoch == kept
-    assert seen.kept["bias"].item() == kept
+    assert len(state.history) == epochs
+    assert state.kept_epoch == kept
+    assert state.kept["bias"].item() == kept
 
 
 def test_target_with_other_values_is_refused(train, supervised, tmp_path):

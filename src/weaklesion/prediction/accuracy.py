@@ -64,7 +64,7 @@ def predict_classes(model: nn.Module, trained: TrainingSettings, patches: Patche
     """Return the most likely class of each of N patches, (N,) int64."""
     predicted = []
     for batch in patches.inputs.split(EVALUATION_BATCH):
-        _, logits = segment_images(model, batch, patches.frame, trained)
+        _, logits = segment_images(model, batch, patches.geometry, trained)
         assert logits is not None
         predicted.append(logits.argmax(dim=1).cpu().numpy())
     return np.concatenate(predicted)

@@ -19,7 +19,7 @@ from weaklesion.prediction.network import load_network
 from weaklesion.supervision.class_table import write_classes
 from weaklesion.support.files import write_array
 from weaklesion.training.device import compute_device
-from weaklesion.training.inputs import EVALUATION_BATCH, input_frame, normalise
+from weaklesion.training.inputs import EVALUATION_BATCH, input_geometry, normalise
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ def embed_lesions(*, files: PredictionFiles, embeddings_npy: str | Path, threads
     encoder = model.get_submodule("encoder")
     ids = list(read_samples(files.samples_csv).index)
     images = read_rows(files.images_npy, files.samples_csv, ids)
-    frame = input_frame(settings, images.shape[1])
+    geometry = input_geometry(settings, images.shape[1])
     rows = []
-    for batch in frame.load_images(images, device).split(EVALUATION_BATCH):
+    for batch in geometry.load_images(images, device).split(EVALUATION_BATCH):
         deepest = (
-            encoder(frame.pad(normalise(batch, settings.normalisation)))[-1]
+            encoder(geometry.pad(normalise(batch, settings.normalisation)))[-1]
             .float()
             .mean(dim=(2, 3))
         )

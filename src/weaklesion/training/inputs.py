@@ -21,7 +21,7 @@ MEAN_AND_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] =
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputFrame:
+class InputGeometry:
     """The geometry between a patch and a network's input.
 
     A patch of `side_px` is resized to `input_px`, then padded on all sides to `pad_to_hw` by
@@ -103,9 +103,9 @@ class InputFrame:
         return cropped[:, 0]
 
 
-def input_frame(settings: TrainingSettings, side_px: int) -> InputFrame:
+def input_geometry(settings: TrainingSettings, side_px: int) -> InputGeometry:
     """Return the geometry between patches of `side_px` and the input of a network of `settings`."""
-    return InputFrame(side_px=side_px, input_px=settings.input_px, pad_to_hw=settings.pad_to)
+    return InputGeometry(side_px=side_px, input_px=settings.input_px, pad_to_hw=settings.pad_to)
 
 
 @functools.cache

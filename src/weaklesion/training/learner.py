@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.checkpoints import random_states, set_random_states
 from weaklesion.training.optimizers import make_optimizer, make_schedule
-from weaklesion.training.state import Progress
+from weaklesion.training.state import TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def make_average(model: nn.Module, settings: TrainingSettings) -> AveragedModel 
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
 
 
-def state_to_save(learner: Learner, seen: Progress) -> dict[str, Any]:
+def state_to_save(learner: Learner, state: TrainingState) -> dict[str, Any]:
     """Return everything that the epochs to come depend on."""
     model, scheduler, average = learner.model, learner.scheduler, learner.average
     return {
@@ -97,27 +97,27 @@ def state_to_save(learner: Learner, seen: Progress) -> dict[str, Any]:
         "optimizer": learner.optimizer.state_dict(),
         "scheduler": None if scheduler is None else scheduler.state_dict(),
         "random": random_states(learner.generator),
-        "seen": asdict(seen) | {"earlier_s": seen.wall_s()},
+        "seen": asdict(state) | {"earlier_s": state.wall_s()},
         "average": None if average is None else average.state_dict(),
     }
 
 
-def resume(learner: Learner, seen: Progress, state: dict[str, Any] | None) -> None:
+def resume(learner: Learner, state: TrainingState, saved: dict[str, Any] | None) -> None:
     """Put everything into the state that `state_to_save` returned; nothing to do without one."""
-    if state is None:
+    if saved is None:
         return
-    learner.model.load_state_dict(state["model"])
+    learner.model.load_state_dict(saved["model"])
     for name, parameter in learner.model.named_parameters():
-        gradient = state["gradients"][name]
+        gradient = saved["gradients"][name]
         parameter.grad = None if gradient is None else gradient.to(parameter.device)
-    learner.optimizer.load_state_dict(state["optimizer"])
+    learner.optimizer.load_state_dict(saved["optimizer"])
     if learner.scheduler is not None:
-        learner.scheduler.load_state_dict(state["scheduler"])
-    set_random_states(state["random"], learner.generator)
+        learner.scheduler.load_state_dict(saved["scheduler"])
+    set_random_states(saved["random"], learner.generator)
     if learner.average is not None:
-        learner.average.load_state_dict(state["average"])
-    read_s = seen.seconds["data"]  # by this process
-    for key, value in state["seen"].items():
-        setattr(seen, key, value)
-    seen.seconds["data"] += read_s
-    logger.info("going on after epoch %d, from last.pt", len(seen.history))
+        learner.average.load_state_dict(saved["average"])
+    read_s = state.seconds["data"]  # by this process
+    for key, value in saved["seen"].items():
+        setattr(state, key, value)
+    state.seconds["data"] += read_s
+    logger.info("going on after epoch %d, from last.pt", len(state.history))

@@ -17,7 +17,7 @@ from weaklesion.training.checkpoints import load_last, save_last
 from weaklesion.training.cuda_graphs import Step
 from weaklesion.training.data import SplitData
 from weaklesion.training.learner import Learner, resume, state_to_save
-from weaklesion.training.state import Progress, keep
+from weaklesion.training.state import TrainingState, keep
 from weaklesion.training.steps import evaluate, make_step
 from weaklesion.training.tasks import Task
 
@@ -53,7 +53,7 @@ def fit(
     learner: Learner,
     splits: Splits,
     task: Task,
-    seen: Progress,
+    state: TrainingState,
     *,
     saving: Saving,
     on_epoch: Callable[[dict[str, float]], None],
@@ -64,7 +64,7 @@ def fit(
         learner: at the start of its training; afterwards as after the last epoch.
         splits: the data.
         task: the run's.
-        seen: filled, with the weights that the checkpoint rule keeps.
+        state: filled, with the weights that the checkpoint rule keeps.
         saving: how the training is saved.
         on_epoch: called with each row of the history.
 
@@ -73,26 +73,26 @@ def fit(
     """
     settings, saved_at = task.settings, -math.inf
     val = task.with_partners(splits.val, splits.train, learner.generator)
-    resume(learner, seen, load_last(saving.last_pt, saving.digest))
+    resume(learner, state, load_last(saving.last_pt, saving.digest))
     take_step = make_step(learner.model, learner.optimizer, splits.train, task)
-    while len(seen.history) < settings.epochs and not seen.stopped:
-        what = f"epoch {len(seen.history) + 1}/{settings.epochs}"
-        with seen.timed("steps"):
+    while len(state.history) < settings.epochs and not state.stopped:
+        what = f"epoch {len(state.history) + 1}/{settings.epochs}"
+        with state.timed("steps"):
             row = train_epoch(learner, splits.train, task, take_step, what)
-        with seen.timed("validation"):
+        with state.timed("validation"):
             row |= evaluate(learner.validated, val, task)
         if not math.isfinite(row["val_segmentation_loss"]):
             raise DataError(
                 f"{what}: the validation loss is {row['val_segmentation_loss']}. {CURE}"
             )
-        row |= {"epoch": len(seen.history), "learning_rate": learner.learning_rate}
-        seen.history.append(row)
-        keep(seen, learner.validated, settings)
+        row |= {"epoch": len(state.history), "learning_rate": learner.learning_rate}
+        state.history.append(row)
+        keep(state, learner.validated, settings)
         if time.perf_counter() - saved_at > saving.every_s:
-            with seen.timed("saving"):
-                save_last(saving.last_pt, saving.digest, state_to_save(learner, seen))
+            with state.timed("saving"):
+                save_last(saving.last_pt, saving.digest, state_to_save(learner, state))
             saved_at = time.perf_counter()
-        _report(seen, settings)
+        _report(state, settings)
         on_epoch(row)
 
 
@@ -160,9 +160,9 @@ def _mean_losses(losses: torch.Tensor, sizes: list[int], what: str) -> dict[str,
     return {f"train_{name}": value for name, value in zip(LOSSES, means.tolist(), strict=True)}
 
 
-def _report(seen: Progress, settings: TrainingSettings) -> None:
-    last, done = seen.history[-1], len(seen.history)
-    spent = sum(seen.seconds.values()) - seen.seconds["data"]
+def _report(state: TrainingState, settings: TrainingSettings) -> None:
+    last, done = state.history[-1], len(state.history)
+    spent = sum(state.seconds.values()) - state.seconds["data"]
     logger.info(
         "epoch %d/%d: loss %.4f, validation loss %.4f, Dice against the target %.4f; "
         "%.0f s, at most %.0f s left",
@@ -174,5 +174,5 @@ def _report(seen: Progress, settings: TrainingSettings) -> None:
         spent,
         spent / done * (settings.epochs - done),
     )
-    if seen.stopped:
+    if state.stopped:
         logger.info("no improvement in %d epochs: stopped", settings.patience)

@@ -78,7 +78,7 @@ def to_source(
     )
 
 
-def sample(values: torch.Tensor, points_px: torch.Tensor) -> torch.Tensor:
+def sample_bilinear(values: torch.Tensor, points_px: torch.Tensor) -> torch.Tensor:
     """Sample (B, C, H, W) at (B, h, w, 2) px, bilinearly; 0 outside."""
     height, width = values.shape[2:]
     scale = torch.tensor([2 / width, 2 / height], device=values.device)
@@ -103,7 +103,7 @@ def prompt_input(
     x, y = points_px[..., 0], points_px[..., 1]
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
     valid = inside[:, None].float()
-    colours = sample(normalise(images), points_px) * valid
+    colours = sample_bilinear(normalise(images), points_px) * valid
     prompt = torch.tanh(RADIUS_SLOPE * (1 - radius))[:, None]
     contrast = discriminant(colours, valid, radius[:, None])
     return torch.cat([colours, valid, prompt, contrast], dim=1), valid

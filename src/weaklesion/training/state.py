@@ -13,7 +13,7 @@ from weaklesion.study.settings import TrainingSettings
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """What the loop has seen so far, and the weights that its checkpoint rule keeps.
 
     Times add up over the processes of a training that was killed and went on: up to the last save
@@ -50,22 +50,22 @@ class Progress:
         self.seconds[what] += time.perf_counter() - started
 
 
-def keep(seen: Progress, model: nn.Module, settings: TrainingSettings) -> None:
+def keep(state: TrainingState, model: nn.Module, settings: TrainingSettings) -> None:
     """Apply patience and the checkpoint rule after an epoch."""
-    epoch = len(seen.history) - 1
-    last = seen.history[-1]
+    epoch = len(state.history) - 1
+    last = state.history[-1]
     larger = {"best_dice": "val_dice", "best_accuracy": "val_accuracy"}.get(settings.checkpoint)
     value = last["val_segmentation_loss"] if larger is None else -last[larger]
-    improved = value < seen.best_value
+    improved = value < state.best_value
     if improved:
-        seen.best_value, seen.best_epoch = value, epoch
-    seen.stopped = settings.patience is not None and epoch - seen.best_epoch >= settings.patience
+        state.best_value, state.best_epoch = value, epoch
+    state.stopped = settings.patience is not None and epoch - state.best_epoch >= settings.patience
     take_last = settings.checkpoint == "last" or (
-        settings.checkpoint == "last_if_stopped" and seen.stopped
+        settings.checkpoint == "last_if_stopped" and state.stopped
     )
     if improved or take_last:
-        seen.kept_epoch = epoch
-        seen.kept = weights_of(model)
+        state.kept_epoch = epoch
+        state.kept = weights_of(model)
 
 
 def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -26,7 +26,7 @@ from weaklesion.training.device import compute_device
 from weaklesion.training.learner import Learner, make_learner
 from weaklesion.training.loop import Saving, Splits, count_steps, fit
 from weaklesion.training.seeding import seed_everything
-from weaklesion.training.state import Progress, weights_of
+from weaklesion.training.state import TrainingState, weights_of
 from weaklesion.training.steps import can_record
 from weaklesion.training.tasks import Task, make_task
 
@@ -80,7 +80,7 @@ def train_arm(
         DataError: if samples, targets and labels do not belong together, the loss is not finite,
             memory does not suffice, or `run_dir` cannot be written.
     """
-    seen = Progress()
+    state = TrainingState()
     device = prepare_device(settings, options.threads)
     if epochs_of_json is not None:
         epochs = json.loads(Path(epochs_of_json).read_text())["epochs_run"]
@@ -90,22 +90,22 @@ def train_arm(
     folder = Path(run_dir)
     with _clear_errors(settings, run_dir):
         folder.mkdir(parents=True, exist_ok=True)
-        with seen.timed("data"):
+        with state.timed("data"):
             splits = Splits(*(task.load_split(name, files, device) for name in ("train", "val")))
         learner = start_learner(task, splits, files, seed)
         fit(
             learner,
             splits,
             task,
-            seen,
+            state,
             saving=_saving(folder, run, device, options),
             on_epoch=tensorboard_writer(run_dir) if options.tensorboard else lambda row: None,
         )
-        run |= describe_training(seen, splits, learner.model)
+        run |= describe_training(state, splits, learner.model)
         run |= describe_device(device, options)
         if options.keep_last:
             write_weights(folder / "last.safetensors", weights_of(learner.validated))
-        write_run(folder, seen, run)
+        write_run(folder, state, run)
         (folder / "last.pt").unlink(missing_ok=True)
 
 
@@ -166,19 +166,19 @@ def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: Ru
     return Saving(last_pt=folder / "last.pt", digest=digest, every_s=options.save_every_s)
 
 
-def describe_training(seen: Progress, splits: Splits, model: nn.Module) -> dict[str, Any]:
+def describe_training(state: TrainingState, splits: Splits, model: nn.Module) -> dict[str, Any]:
     """Return what `run.json` says of a finished training."""
-    epochs, num_train = len(seen.history), len(splits.train.ids)
+    epochs, num_train = len(state.history), len(splits.train.ids)
     return {
         "num_parameters": num_parameters(model),
         "num_samples": {"train": num_train, "val": len(splits.val.ids)},
         "epochs_run": epochs,
-        "best_epoch": seen.best_epoch,
-        "kept_epoch": seen.kept_epoch,
-        "stopped_by_patience": seen.stopped,
-        "images_per_second": epochs * num_train / seen.seconds["steps"],
-        "seconds": seen.seconds,
-        "wall_s": seen.wall_s(),
+        "best_epoch": state.best_epoch,
+        "kept_epoch": state.kept_epoch,
+        "stopped_by_patience": state.stopped,
+        "images_per_second": epochs * num_train / state.seconds["steps"],
+        "seconds": state.seconds,
+        "wall_s": state.wall_s(),
     }
 
 
@@ -225,11 +225,11 @@ def _clear_errors(settings: TrainingSettings, run_dir: str | Path) -> Iterator[N
         ) from error
 
 
-def write_run(folder: Path, seen: Progress, run: dict[str, Any]) -> None:
+def write_run(folder: Path, state: TrainingState, run: dict[str, Any]) -> None:
     """Write weights, history and description of a finished training."""
-    write_weights(folder / "model.safetensors", seen.kept)
+    write_weights(folder / "model.safetensors", state.kept)
     with written_whole(folder / "history.csv") as beside:
-        pd.DataFrame(seen.history).set_index("epoch").to_csv(beside)
+        pd.DataFrame(state.history).set_index("epoch").to_csv(beside)
     write_json(folder / "run.json", run)
 
 

@@ -23,7 +23,7 @@ from weaklesion.training.prompts import (
     crop_lattice,
     prompt_input,
     radii,
-    sample,
+    sample_bilinear,
     to_source,
 )
 
@@ -111,7 +111,7 @@ def training_batch(
         return to_source(moved, prompts, LATTICE_MARGIN, turn, flip)
 
     wanted = targets.float()
-    warped = sample(wanted, source_of(lattice)) >= 0.5
+    warped = sample_bilinear(wanted, source_of(lattice)) >= 0.5
     noise = draws[:, 3:8].cpu()
     found = refit(warped[:, 0].cpu().numpy(), prompts, turn, flip, noise, settings.mark_noise)
     fitted = found.to(device)
@@ -121,7 +121,7 @@ def training_batch(
     )
     points_px = source_of(points)
     inputs, valid = prompt_input(images, points_px, radii(points, fitted))
-    masks = sample(wanted, points_px) >= 0.5
+    masks = sample_bilinear(wanted, points_px) >= 0.5
     return Batch(inputs, soft_edges(masks), valid)
 
 

@@ -40,7 +40,7 @@ def predict(
     if trained.model in PARTNER_MODELS and settings.partner != "itself":
         table = table.assign(**choose(patches.ids, logits >= 0, files, settings))
         images = read_rows(files.images_npy, files.samples_csv, list(table["partner"]))
-        logits = _logits(model, trained, patches, patches.frame.load_images(images, device))
+        logits = _logits(model, trained, patches, patches.geometry.load_images(images, device))
     return decide(logits, patches.images, settings.crf), table
 
 
@@ -83,6 +83,6 @@ def _logits(
 
     def segment(index: torch.Tensor) -> torch.Tensor:
         images, beside = patches.inputs[index], partners[index]
-        return segment_with_partners(model, images, beside, patches.frame, trained)
+        return segment_with_partners(model, images, beside, patches.geometry, trained)
 
     return predict_logits(segment, patches)

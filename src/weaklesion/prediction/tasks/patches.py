@@ -12,7 +12,7 @@ from weaklesion.prediction.crf import CRFSettings, refine
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
-from weaklesion.training.inputs import EVALUATION_BATCH, InputFrame, input_frame
+from weaklesion.training.inputs import EVALUATION_BATCH, InputGeometry, input_geometry
 
 
 class Patches(NamedTuple):
@@ -22,13 +22,13 @@ class Patches(NamedTuple):
         ids: N sample ids, the order of the others.
         images: (N, side, side, 3) uint8.
         inputs: (N, 3, input, input) uint8, on the device.
-        frame: from patch to input.
+        geometry: from patch to input.
     """
 
     ids: list[str]
     images: np.ndarray
     inputs: torch.Tensor
-    frame: InputFrame
+    geometry: InputGeometry
 
 
 def load_split(
@@ -37,8 +37,8 @@ def load_split(
     """Load the patches of one split for a network of `trained`."""
     ids = split_ids(files.samples_csv, split)
     images = read_rows(files.images_npy, files.samples_csv, ids)
-    frame = input_frame(trained, images.shape[1])
-    return Patches(ids, images, frame.load_images(images, device), frame)
+    geometry = input_geometry(trained, images.shape[1])
+    return Patches(ids, images, geometry.load_images(images, device), geometry)
 
 
 @torch.inference_mode()
@@ -56,7 +56,7 @@ def predict_logits(segment: Callable[[torch.Tensor], torch.Tensor], patches: Pat
     numbers = torch.arange(len(patches.inputs), device=patches.inputs.device)
     batches = numbers.split(EVALUATION_BATCH)
     for index in progress(batches, total=len(batches), what="batches predicted"):
-        rows.append(patches.frame.patch_logits(segment(index)).cpu().numpy())
+        rows.append(patches.geometry.patch_logits(segment(index)).cpu().numpy())
     return np.concatenate(rows)
 
 

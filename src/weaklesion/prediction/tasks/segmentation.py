@@ -23,7 +23,7 @@ def predict(
     patches = load_split("test", files, trained, device)
 
     def segment(index: torch.Tensor) -> torch.Tensor:
-        return segment_images(model, patches.inputs[index], patches.frame, trained)[0]
+        return segment_images(model, patches.inputs[index], patches.geometry, trained)[0]
 
     masks = decide(predict_logits(segment, patches), patches.images, settings.crf)
     return masks, pd.DataFrame({"id": patches.ids})

@@ -11,7 +11,7 @@ from torch import nn
 
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.data import SplitData, TrainingFiles
-from weaklesion.training.inputs import input_frame
+from weaklesion.training.inputs import input_geometry
 from weaklesion.training.tasks.pairs import PairTask
 from weaklesion.training.tasks.prompted import PromptedTask
 from weaklesion.training.tasks.results import Losses, Outcome
@@ -76,9 +76,9 @@ def make_task(settings: TrainingSettings, side_px: int) -> Task:
     Raises:
         ValueError: if `pad_to` and `input_px` do not go together.
     """
-    frame = input_frame(settings, side_px)
+    geometry = input_geometry(settings, side_px)
     if settings.task == "prompted":
         return PromptedTask(settings)
     if settings.task == "pairs":
-        return PairTask(settings, frame)
-    return SegmentationTask(settings, frame)
+        return PairTask(settings, geometry)
+    return SegmentationTask(settings, geometry)

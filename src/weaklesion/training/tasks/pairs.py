@@ -9,7 +9,7 @@ from torch import nn
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.data import SplitData, TrainingFiles, epoch_batches
 from weaklesion.training.device import mixed_precision
-from weaklesion.training.inputs import InputFrame
+from weaklesion.training.inputs import InputGeometry
 from weaklesion.training.losses import segmentation_loss
 from weaklesion.training.tasks.patches import (
     augmented,
@@ -27,16 +27,16 @@ class PairTask:
 
     Attributes:
         settings: the training's.
-        frame: from patch to input.
+        geometry: from patch to input.
     """
 
     settings: TrainingSettings
-    frame: InputFrame
+    geometry: InputGeometry
     stays_on_device: ClassVar[bool] = True
 
     def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
         """Load resized patches, targets, and clusters if pairs are drawn within them."""
-        return load_patches(split, files, self.frame, self.settings, device)
+        return load_patches(split, files, self.geometry, self.settings, device)
 
     def with_partners(
         self, val: SplitData, train: SplitData, generator: torch.Generator
@@ -74,33 +74,33 @@ class PairTask:
     ) -> Losses:
         """Return the loss over both images of each pair, as flipped."""
         images, targets = augmented(train, index, draws)
-        logits = segment_halves(model, images, self.frame, self.settings)
-        segmentation = segmentation_loss(logits, targets, self.frame, self.settings)
+        logits = segment_halves(model, images, self.geometry, self.settings)
+        segmentation = segmentation_loss(logits, targets, self.geometry, self.settings)
         return Losses(segmentation, torch.zeros_like(segmentation))
 
     def evaluate(self, model: nn.Module, val: SplitData, index: torch.Tensor) -> Outcome:
         """Segment validation samples, each with its partner."""
         assert val.partners is not None
         images, partners = val.images[index], val.partners[index]
-        logits = segment_with_partners(model, images, partners, self.frame, self.settings)
-        return patch_outcome(logits, val.targets[index], self.frame, self.settings)
+        logits = segment_with_partners(model, images, partners, self.geometry, self.settings)
+        return patch_outcome(logits, val.targets[index], self.geometry, self.settings)
 
 
 def segment_halves(
-    model: nn.Module, images: torch.Tensor, frame: InputFrame, settings: TrainingSettings
+    model: nn.Module, images: torch.Tensor, geometry: InputGeometry, settings: TrainingSettings
 ) -> torch.Tensor:
     """Segment a batch whose first half's partners are the second half.
 
     Args:
         model: the network that `settings` name.
         images: (N, 3, input, input) uint8, N even.
-        frame: from patch to input.
+        geometry: from patch to input.
         settings: the training's.
 
     Returns:
         Map logits of all images, (N, 1, *pad_to).
     """
-    batch = network_input(images, frame, settings)
+    batch = network_input(images, geometry, settings)
     with mixed_precision(settings, batch.device):
         return torch.cat(model(*batch.chunk(2)))
 
@@ -109,7 +109,7 @@ def segment_with_partners(
     model: nn.Module,
     images: torch.Tensor,
     partners: torch.Tensor,
-    frame: InputFrame,
+    geometry: InputGeometry,
     settings: TrainingSettings,
 ) -> torch.Tensor:
     """Segment images with the help of their partners; return map logits (N, 1, *pad_to).
@@ -118,12 +118,12 @@ def segment_with_partners(
         model: the network that `settings` name.
         images: (N, 3, input, input) uint8.
         partners: as `images`; they are not segmented.
-        frame: from patch to input.
+        geometry: from patch to input.
         settings: the training's.
     """
-    batch = network_input(images, frame, settings)
+    batch = network_input(images, geometry, settings)
     with mixed_precision(settings, batch.device):
-        logits: torch.Tensor = model(batch, network_input(partners, frame, settings))[0]
+        logits: torch.Tensor = model(batch, network_input(partners, geometry, settings))[0]
     return logits
 
 

@@ -5,7 +5,7 @@ import torch
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.augmentation import apply_flips, draw_flips
 from weaklesion.training.data import SplitData, TrainingFiles, read_labels, read_split
-from weaklesion.training.inputs import InputFrame, normalise
+from weaklesion.training.inputs import InputGeometry, normalise
 from weaklesion.training.losses import segmentation_loss
 from weaklesion.training.tasks.results import Outcome
 
@@ -13,7 +13,7 @@ from weaklesion.training.tasks.results import Outcome
 def load_patches(
     split: str,
     files: TrainingFiles,
-    frame: InputFrame,
+    geometry: InputGeometry,
     settings: TrainingSettings,
     device: torch.device,
 ) -> SplitData:
@@ -28,8 +28,8 @@ def load_patches(
         labels = torch.tensor(read_labels(files.clusters_csv, ids, settings), device=device)
     return SplitData(
         ids,
-        frame.load_images(images, device),
-        frame.load_targets(targets, device, soft=settings.soft_targets),
+        geometry.load_images(images, device),
+        geometry.load_targets(targets, device, soft=settings.soft_targets),
         None if labels is None else labels[:, 0].contiguous(),
         flipped_labels=labels if settings.flips_classes else None,
     )
@@ -62,10 +62,10 @@ def augmented(
 
 
 def network_input(
-    images: torch.Tensor, frame: InputFrame, settings: TrainingSettings
+    images: torch.Tensor, geometry: InputGeometry, settings: TrainingSettings
 ) -> torch.Tensor:
     """Normalise and pad (N, 3, input, input) uint8 images: (N, 3, *pad_to) float32."""
-    batch = frame.pad(normalise(images, settings.normalisation))
+    batch = geometry.pad(normalise(images, settings.normalisation))
     if batch.device.type == "cuda":
         batch = batch.contiguous(memory_format=torch.channels_last)
     return batch
@@ -74,14 +74,14 @@ def network_input(
 def patch_outcome(
     logits: torch.Tensor,
     targets: torch.Tensor,
-    frame: InputFrame,
+    geometry: InputGeometry,
     settings: TrainingSettings,
     class_logits: torch.Tensor | None = None,
 ) -> Outcome:
     """Compare map logits (B, 1, *pad_to) with targets (B, 1, input, input) uint8."""
     return Outcome(
-        loss=segmentation_loss(logits, targets, frame, settings),
-        pred=frame.crop(logits)[:, 0] >= 0,
+        loss=segmentation_loss(logits, targets, geometry, settings),
+        pred=geometry.crop(logits)[:, 0] >= 0,
         target=targets[:, 0] == settings.full_target,
         class_logits=class_logits,
     )

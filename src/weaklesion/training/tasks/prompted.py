@@ -16,7 +16,7 @@ from weaklesion.training.data import (
     read_split,
 )
 from weaklesion.training.device import mixed_precision
-from weaklesion.training.prompts import PromptSettings, plain_inputs, sample
+from weaklesion.training.prompts import PromptSettings, plain_inputs, sample_bilinear
 from weaklesion.training.tasks.results import Losses, Outcome
 from weaklesion.training.warp_refit import DRAWS, Batch, soft_edges, training_batch
 
@@ -124,5 +124,5 @@ def plain_batch(data: SplitData, index: torch.Tensor, settings: TrainingSettings
         settings.input_px,
         prompt_settings(settings).margin,
     )
-    masks = sample(data.targets[index].float(), points_px) >= 0.5
+    masks = sample_bilinear(data.targets[index].float(), points_px) >= 0.5
     return Batch(inputs, soft_edges(masks), inputs[:, 3:4])

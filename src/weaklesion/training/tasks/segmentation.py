@@ -10,7 +10,7 @@ from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.augmentation import flip_numbers
 from weaklesion.training.data import SplitData, TrainingFiles, epoch_batches
 from weaklesion.training.device import mixed_precision
-from weaklesion.training.inputs import InputFrame
+from weaklesion.training.inputs import InputGeometry
 from weaklesion.training.losses import classification_loss, segmentation_loss
 from weaklesion.training.tasks.patches import (
     augmented,
@@ -28,16 +28,16 @@ class SegmentationTask:
 
     Attributes:
         settings: the training's.
-        frame: from patch to input.
+        geometry: from patch to input.
     """
 
     settings: TrainingSettings
-    frame: InputFrame
+    geometry: InputGeometry
     stays_on_device: ClassVar[bool] = True
 
     def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
         """Load resized patches, targets, and classes if the network has them."""
-        return load_patches(split, files, self.frame, self.settings, device)
+        return load_patches(split, files, self.geometry, self.settings, device)
 
     def with_partners(
         self, val: SplitData, train: SplitData, generator: torch.Generator
@@ -61,8 +61,8 @@ class SegmentationTask:
     ) -> Losses:
         """Return the losses of the flipped batch, of both tasks where there are two."""
         images, targets = augmented(train, index, draws)
-        logits, class_logits = segment_images(model, images, self.frame, self.settings)
-        segmentation = segmentation_loss(logits, targets, self.frame, self.settings)
+        logits, class_logits = segment_images(model, images, self.geometry, self.settings)
+        segmentation = segmentation_loss(logits, targets, self.geometry, self.settings)
         if class_logits is None:
             return Losses(segmentation, torch.zeros_like(segmentation))
         labels = classes_as_flipped(train, index, draws)
@@ -70,25 +70,26 @@ class SegmentationTask:
 
     def evaluate(self, model: nn.Module, val: SplitData, index: torch.Tensor) -> Outcome:
         """Segment and classify validation samples, not flipped."""
-        logits, class_logits = segment_images(model, val.images[index], self.frame, self.settings)
-        return patch_outcome(logits, val.targets[index], self.frame, self.settings, class_logits)
+        images, targets = val.images[index], val.targets[index]
+        logits, class_logits = segment_images(model, images, self.geometry, self.settings)
+        return patch_outcome(logits, targets, self.geometry, self.settings, class_logits)
 
 
 def segment_images(
-    model: nn.Module, images: torch.Tensor, frame: InputFrame, settings: TrainingSettings
+    model: nn.Module, images: torch.Tensor, geometry: InputGeometry, settings: TrainingSettings
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Run a network of single images.
 
     Args:
         model: the network that `settings` name.
         images: (N, 3, input, input) uint8.
-        frame: from patch to input.
+        geometry: from patch to input.
         settings: the training's.
 
     Returns:
         Map logits (N, 1, *pad_to), and class logits (N, K) or None without classes.
     """
-    batch = network_input(images, frame, settings)
+    batch = network_input(images, geometry, settings)
     with mixed_precision(settings, batch.device):
         output = model(batch)
     return output if isinstance(output, tuple) else (output, None)
