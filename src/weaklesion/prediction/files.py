@@ -60,8 +60,8 @@ def write_predictions(
 ) -> None:
     """Write (T, H, W) masks and the table of ids that they belong to."""
     write_array(predictions_npy, masks.astype(np.uint8))
-    with written_whole(predictions_csv) as beside:
-        table.to_csv(beside, index=False)
+    with written_whole(predictions_csv) as tmp:
+        table.to_csv(tmp, index=False)
     logger.info(
         "predicted %d samples, %d of them empty",
         len(table),

@@ -21,7 +21,7 @@ class PredictionSettings:
             (`weaklesion.prediction.partners`); `random`, any training sample; or `itself`.
         encoding: of the clusters.
         seed: decides which partners are random.
-        gate: of networks that see the mark, see `weaklesion.prediction.gate.answer`.
+        gate: of networks that see the mark, see `weaklesion.prediction.gate.gated_mask`.
         consistent: likewise.
     """
 

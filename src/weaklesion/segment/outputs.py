@@ -12,7 +12,7 @@ from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
 from weaklesion.marks.images import place_of
 from weaklesion.marks.table import Mark
-from weaklesion.prediction.gate import Answer
+from weaklesion.prediction.gate import GatedMask
 from weaklesion.recist import compare_diameters
 from weaklesion.support.files import written_whole
 
@@ -98,7 +98,7 @@ def _write_png(path: Path, image: np.ndarray) -> None:
 
 
 def measure(
-    mark: Mark, mask: np.ndarray, found: Answer, spacing: tuple[float, float] | None
+    mark: Mark, mask: np.ndarray, found: GatedMask, spacing: tuple[float, float] | None
 ) -> dict[str, Any]:
     """Return a row of `measurements.csv`, without its files.
 

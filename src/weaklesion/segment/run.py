@@ -23,7 +23,7 @@ from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.images import check_contrast, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
-from weaklesion.prediction.gate import answer
+from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.journal import Journal
@@ -45,7 +45,7 @@ class SegmentSettings:
     """How marks are segmented.
 
     Attributes:
-        gate: see `weaklesion.prediction.gate.answer`.
+        gate: see `weaklesion.prediction.gate.gated_mask`.
         consistent: likewise.
         window_hu: Hounsfield units that become 0 and 255, of NIfTI and 16-bit PNG.
         threads: CPU threads.
@@ -216,7 +216,7 @@ def _segment_batch(
     rows = []
     for each, score in zip(opened, scores, strict=True):
         mark, crop = each.mark, each.crop
-        found = answer(
+        found = gated_mask(
             score.numpy(), crop.ellipse, gate=settings.gate, consistent=settings.consistent
         )
         mask, own = np.zeros((2, *each.shape_hw), dtype=np.uint8)

@@ -27,14 +27,14 @@ def segmentation_loss(
         settings: the training's.
     """
     logits = logits.float()  # kept out of bfloat16
-    compared = logits if settings.loss_region == "map" else geometry.crop(logits)
-    wanted = geometry.pad(targets) if settings.loss_region == "map" else targets
-    wanted = wanted.float() / settings.full_target
+    prediction = logits if settings.loss_region == "map" else geometry.crop(logits)
+    reference = geometry.pad(targets) if settings.loss_region == "map" else targets
+    reference = reference.float() / settings.full_target
     if settings.segmentation_loss != "bce":
         of_batch = settings.segmentation_loss == "batch_dice"
-        dice: torch.Tensor = _dice_loss(of_batch)(compared, wanted)
+        dice: torch.Tensor = _dice_loss(of_batch)(prediction, reference)
         return dice
-    return F.binary_cross_entropy_with_logits(compared, wanted)
+    return F.binary_cross_entropy_with_logits(prediction, reference)
 
 
 def classification_loss(

@@ -191,12 +191,12 @@ def to_source_logits(
     reach = (margin * prompts[:, 2])[:, None]
     u = (torch.arange(width, device=logits.device) - prompts[:, :1]) / reach
     v = (torch.arange(height, device=logits.device) - prompts[:, 1:2]) / reach
-    places = torch.stack(
+    points = torch.stack(
         [u[:, None].expand(-1, height, -1), v[:, :, None].expand(-1, -1, width)], dim=-1
     )
-    found, weight = (
-        F.grid_sample(values, places, mode="bilinear", padding_mode="border", align_corners=False)
-        for values in (logits * valid, valid)
+    values, weight = (
+        F.grid_sample(each, points, mode="bilinear", padding_mode="border", align_corners=False)
+        for each in (logits * valid, valid)
     )
-    outside = (places.abs() > 1).any(dim=-1) | (weight[:, 0] < 0.01)
-    return (found / weight.clamp(min=0.01))[:, 0].masked_fill(outside, -10.0)
+    outside = (points.abs() > 1).any(dim=-1) | (weight[:, 0] < 0.01)
+    return (values / weight.clamp(min=0.01))[:, 0].masked_fill(outside, -10.0)

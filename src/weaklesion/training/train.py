@@ -228,15 +228,15 @@ def _clear_errors(settings: TrainingSettings, run_dir: str | Path) -> Iterator[N
 def write_run(folder: Path, state: TrainingState, run: dict[str, Any]) -> None:
     """Write weights, history and description of a finished training."""
     write_weights(folder / "model.safetensors", state.kept)
-    with written_whole(folder / "history.csv") as beside:
-        pd.DataFrame(state.history).set_index("epoch").to_csv(beside)
+    with written_whole(folder / "history.csv") as tmp:
+        pd.DataFrame(state.history).set_index("epoch").to_csv(tmp)
     write_json(folder / "run.json", run)
 
 
 def write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write a network's weights as safetensors."""
-    with written_whole(path) as beside:
-        beside.write_bytes(save(weights))
+    with written_whole(path) as tmp:
+        tmp.write_bytes(save(weights))
 
 
 def tensorboard_writer(run_dir: str | Path) -> Callable[[dict[str, float]], None]:

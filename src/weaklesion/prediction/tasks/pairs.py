@@ -82,7 +82,7 @@ def _logits(
     """Segment patches with partners, (N, 3, input, input) uint8; return (N, side, side) logits."""
 
     def segment(index: torch.Tensor) -> torch.Tensor:
-        images, beside = patches.inputs[index], partners[index]
-        return segment_with_partners(model, images, beside, patches.geometry, trained)
+        images = patches.inputs[index]
+        return segment_with_partners(model, images, partners[index], patches.geometry, trained)
 
     return predict_logits(segment, patches)

@@ -8,7 +8,7 @@ import torch
 from scipy.special import expit
 
 from weaklesion.data.samples import read_rows, split_ids
-from weaklesion.prediction.crf import CRFSettings, refine
+from weaklesion.prediction.crf import CRFSettings, apply_crf
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
@@ -62,4 +62,4 @@ def predict_logits(segment: Callable[[torch.Tensor], torch.Tensor], patches: Pat
 
 def decide(logits: np.ndarray, images: np.ndarray, crf: CRFSettings | None) -> np.ndarray:
     """Return the masks, (N, side, side) bool: logits of at least 0, or what the CRF decides."""
-    return logits >= 0 if crf is None else refine(images, expit(logits), crf)
+    return logits >= 0 if crf is None else apply_crf(images, expit(logits), crf)

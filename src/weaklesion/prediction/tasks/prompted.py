@@ -8,7 +8,7 @@ from torch import nn
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.prediction.files import PredictionFiles
-from weaklesion.prediction.gate import answer
+from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
@@ -29,7 +29,7 @@ def predict(
 
     Returns:
         Masks; and a table of `id`, `agreement` and `from_network`
-        (`weaklesion.prediction.gate.Answer`).
+        (`weaklesion.prediction.gate.GatedMask`).
 
     Raises:
         DataError: if there are no ellipses, or a sample has none.
@@ -40,18 +40,18 @@ def predict(
     assert files.ellipses_csv is not None
     ellipses = read_ellipses(files.ellipses_csv)
     logits = predict_prompted(model, images, prompts, trained)
-    answers = [
-        answer(scores, ellipses[name], gate=settings.gate, consistent=settings.consistent)
+    results = [
+        gated_mask(scores, ellipses[name], gate=settings.gate, consistent=settings.consistent)
         for name, scores in zip(ids, logits, strict=True)
     ]
     table = pd.DataFrame(
         {
             "id": ids,
-            "agreement": [given.agreement for given in answers],
-            "from_network": [given.from_network for given in answers],
+            "agreement": [result.agreement for result in results],
+            "from_network": [result.from_network for result in results],
         }
     )
-    return np.stack([given.mask for given in answers]), table
+    return np.stack([result.mask for result in results]), table
 
 
 @torch.inference_mode()
@@ -74,10 +74,10 @@ def predict_prompted(
     batches = torch.arange(len(images)).split(EVALUATION_BATCH)
     for index in progress(batches, total=len(batches), what="batches predicted"):
         batch = torch.from_numpy(images[index.numpy()]).to(prompts.device).permute(0, 3, 1, 2)
-        given = prompts[index.to(prompts.device)]
-        inputs, _ = plain_inputs(batch, given, settings.input_px, margin)
+        marks = prompts[index.to(prompts.device)]
+        inputs, _ = plain_inputs(batch, marks, settings.input_px, margin)
         logits = crop_logits(model, inputs, settings)
-        merged = to_source_logits(logits, inputs[:, 3:4], given, margin, images.shape[1:3])
+        merged = to_source_logits(logits, inputs[:, 3:4], marks, margin, images.shape[1:3])
         rows.append(merged.cpu().numpy())
     return np.concatenate(rows)
 
@@ -90,5 +90,5 @@ def crop_logits(model: nn.Module, inputs: torch.Tensor, settings: TrainingSettin
         inputs: (B, 6, input, input), of `weaklesion.training.prompts.plain_inputs`.
         settings: the training's.
     """
-    seen = [prompted_logits(model, view, settings) for view in views(inputs).unbind(1)]
-    return mean_of_views(torch.stack(seen, dim=1))
+    logits = [prompted_logits(model, view, settings) for view in views(inputs).unbind(1)]
+    return mean_of_views(torch.stack(logits, dim=1))
