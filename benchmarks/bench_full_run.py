@@ -24,7 +24,7 @@ from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.training.data import TrainingFiles
-from weaklesion.training.train import train_arm
+from weaklesion.training.train import RunOptions, train_arm
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS_MIN = {"released": 6.0, "corrected": 3.0}
@@ -95,7 +95,13 @@ def train(
         clusters_csv=folder / "clusters.csv",
         weights_pth=given.weights,
     )
-    train_arm(files=files, run_dir=folder / "run", settings=settings, seed=1, threads=8)
+    train_arm(
+        files=files,
+        run_dir=folder / "run",
+        settings=settings,
+        seed=1,
+        options=RunOptions(threads=8),
+    )
     run = json.loads((folder / "run" / "run.json").read_text())
     keys = ("device", "wall_s", "seconds", "images_per_second", "epochs_run", "stopped_by_patience",
             "peak_gpu_memory_bytes")  # fmt: skip

@@ -20,7 +20,7 @@ from weaklesion.data.phantoms.ham10k import make_phantom
 from weaklesion.download import extract, fetch
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.models import build_model
-from weaklesion.prediction.predict import crop_logits
+from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.segment.run import SegmentSettings, segment_marks
 from weaklesion.study.arms import training_settings

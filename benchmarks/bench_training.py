@@ -28,10 +28,10 @@ from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
 from weaklesion.training.data import SplitData
-from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD, InputFrame
-from weaklesion.training.loop import make_step
+from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD, InputGeometry, input_geometry
 from weaklesion.training.optimizers import make_optimizer
-from weaklesion.training.steps import training_step
+from weaklesion.training.steps import make_step, training_step
+from weaklesion.training.tasks import make_task
 
 ROOT = Path(__file__).resolve().parent.parent
 ON_GPU = torch.cuda.is_available()
@@ -64,8 +64,8 @@ def settings(pad_to: tuple[int, int], batch_size: int, precision: str) -> Traini
 class PlainDataset(Dataset):
     """Patches prepared one by one on the CPU, as papers do."""
 
-    def __init__(self, images: np.ndarray, targets: np.ndarray, frame: InputFrame) -> None:
-        self.images, self.targets, self.frame = images, targets, frame
+    def __init__(self, images: np.ndarray, targets: np.ndarray, geometry: InputGeometry) -> None:
+        self.images, self.targets, self.geometry = images, targets, geometry
 
     def __len__(self) -> int:
         """Number of patches."""
@@ -75,7 +75,7 @@ class PlainDataset(Dataset):
         """One normalised and padded image, and its target."""
         width = [
             (before, size - SIDE_PX - before)
-            for size, before in zip(self.frame.pad_to_hw, self.frame.before_hw, strict=True)
+            for size, before in zip(self.geometry.pad_to_hw, self.geometry.before_hw, strict=True)
         ]
         image = np.pad(self.images[number], [*width, (0, 0)], mode="reflect") / np.float32(255)
         image = (image - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
@@ -85,11 +85,11 @@ class PlainDataset(Dataset):
 
 def plain_loop(images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings) -> Iterator[int]:
     """Train eagerly in float32, one batch after the other from a loader with one worker."""
-    frame = InputFrame(side_px=SIDE_PX, input_px=SIDE_PX, pad_to_hw=chosen.pad_to)
+    geometry = input_geometry(chosen, SIDE_PX)
     model = build_model("a1", encoder=ENCODER).to(DEVICE).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=chosen.learning_rate)
     loader = DataLoader(
-        PlainDataset(images, targets, frame),
+        PlainDataset(images, targets, geometry),
         batch_size=chosen.batch_size,
         shuffle=True,
         num_workers=1,
@@ -111,25 +111,25 @@ def our_loop(
     images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings, *, recorded: bool = True
 ) -> Iterator[int]:
     """Train with this project's step, on a GPU recorded as a CUDA graph or launched anew."""
-    frame = InputFrame(side_px=SIDE_PX, input_px=SIDE_PX, pad_to_hw=chosen.pad_to)
+    task = make_task(chosen, SIDE_PX)
+    geometry = input_geometry(chosen, SIDE_PX)
     data = SplitData(
         [str(number) for number in range(len(images))],
-        frame.load_images(images, DEVICE),
-        frame.load_targets(targets, DEVICE),
+        geometry.load_images(images, DEVICE),
+        geometry.load_targets(targets, DEVICE),
         None,
     )
     model: nn.Module = build_model("a1", encoder=ENCODER).to(DEVICE).train()
     model = model.to(memory_format=torch.channels_last) if ON_GPU else speed_up_on_cpu(model)
     optimizer = make_optimizer(model, chosen, recorded=ON_GPU)
-    step = None
+    step = make_step(model, optimizer, data, task)
     while True:
         for index in torch.randperm(len(images), device=DEVICE).split(chosen.batch_size):
             if len(index) == chosen.batch_size:
                 if recorded:
-                    step = step or make_step(model, optimizer, data, frame, chosen, index, None)
                     step(index, None)
                 else:
-                    training_step(model, optimizer, data, index, None, frame, chosen)
+                    training_step(model, optimizer, data, index, None, task)
                 yield len(index)
 
 

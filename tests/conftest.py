@@ -198,7 +198,7 @@ def model(root, tmp_path, monkeypatch):
     """Folder of a run, whose network is the one above."""
     config = yaml.safe_load((root / "config.yaml").read_text())
     settings = arms.training_settings(config, "ham10k", "source", "prompted")
-    settings["prompt"] |= {"max_amplitude": 1.0}  # the one setting that is chosen by short trainings
+    settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
     trained = TrainingSettings(**settings)
     monkeypatch.setattr(
         "weaklesion.segment.run.load_network", lambda *_: (Discriminating().eval(), trained)

@@ -68,7 +68,7 @@ HOME = {
     "grabcut_mask": "grabcut",
     "grouped_split": "splits",
     "ham10k_released_split": "splits",
-    "load_network": "prediction.predict",
+    "load_network": "prediction.network",
     "measure_recist": "recist",
     "num_parameters": "models",
     "parse_recist": "recist",

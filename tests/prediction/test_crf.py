@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from weaklesion.errors import DataError
-from weaklesion.prediction.crf import CRFSettings, refine, refine_image
+from weaklesion.prediction.crf import CRFSettings, apply_crf, apply_crf_to_image
 
 INSTALLED = find_spec("pydensecrf") is not None
 
@@ -36,14 +36,14 @@ def test_installed_where_the_project_is_tested():
 def test_a_constant_image_gives_the_decision_of_the_probabilities(settings, disc):
     _, probability, _ = disc
     flat = np.full((96, 96, 3), 77, np.uint8)
-    assert np.array_equal(refine_image(flat, probability, settings), probability >= 0.5)
+    assert np.array_equal(apply_crf_to_image(flat, probability, settings), probability >= 0.5)
 
 
 @pytest.mark.skipif(not INSTALLED, reason="pydensecrf2 takes a compiler: make crf")
 def test_the_edge_of_the_image_is_found(settings, disc):
     image, probability, truth = disc
     before = probability >= 0.5
-    after = refine(image[None], probability[None], settings)[0]
+    after = apply_crf(image[None], probability[None], settings)[0]
 
     def dice(mask):
         return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
@@ -56,4 +56,4 @@ def test_the_edge_of_the_image_is_found(settings, disc):
 def test_without_the_package_the_message_says_what_to_do(settings, disc, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
     with pytest.raises(DataError, match="make crf"):
-        refine_image(*disc[:2], settings)
+        apply_crf_to_image(*disc[:2], settings)

@@ -24,8 +24,8 @@ from segmenting import (
 import weaklesion.segment.run
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.metrics import dice
-from weaklesion.prediction.gate import answer
-from weaklesion.prediction.predict import predict_prompted
+from weaklesion.prediction.gate import gated_mask
+from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.training.prompts import ellipse_rows
 
@@ -180,7 +180,7 @@ def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
     run(model, tmp_path, [row for row in rows if row["id"] in ids])
     for name, scores in zip(ids, logits, strict=True):
         found = read_png(tmp_path / "out" / "masks" / f"{name}.png")
-        expected = answer(scores, fit_ellipse(masks[name]), gate=0.8).mask
+        expected = gated_mask(scores, fit_ellipse(masks[name]), gate=0.8).mask
         assert dice(expected, found) > 0.995
 
 

@@ -10,11 +10,10 @@ from weaklesion.models import build_model
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.data import SplitData
-from weaklesion.training.inputs import InputFrame
-from weaklesion.training.loop import make_step
 from weaklesion.training.optimizers import make_optimizer
 from weaklesion.training.seeding import seed_everything
-from weaklesion.training.steps import training_step
+from weaklesion.training.steps import make_step, training_step
+from weaklesion.training.tasks import make_task
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -53,7 +52,7 @@ def samples(num_classes):
 def train(settings, *, recorded):
     seed_everything(1)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    frame = InputFrame(side_px=64, input_px=64, pad_to_hw=settings.pad_to)
+    task = make_task(settings, 64)
     data = samples(settings.num_classes)
     model = build_model(
         settings.model, num_classes=settings.num_classes, encoder=settings.encoder
@@ -61,14 +60,13 @@ def train(settings, *, recorded):
     model = model.to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, settings, recorded=recorded)
     generator = torch.Generator().manual_seed(1)
-    step, losses = None, []
+    step, losses = make_step(model, optimizer, data, task), []
     for _ in range(STEPS):
         index = torch.randperm(60, generator=generator)[: settings.batch_size].cuda()
         if recorded:
-            step = step or make_step(model, optimizer, data, frame, settings, index, None)
             losses.append(step(index, None))
         else:
-            losses.append(training_step(model, optimizer, data, index, None, frame, settings))
+            losses.append(training_step(model, optimizer, data, index, None, task))
     return torch.stack(losses).cpu().numpy()
 
 

@@ -5,7 +5,7 @@ import torch
 
 from weaklesion.flips import FLIPS
 from weaklesion.training.augmentation import apply_flips, draw_flips, flip_numbers
-from weaklesion.training.inputs import InputFrame, normalise
+from weaklesion.training.inputs import InputGeometry, normalise
 
 CPU = torch.device("cpu")
 
@@ -16,46 +16,46 @@ def random_patches(count=3, side=120):
 
 
 def test_released_padding_is_opencv_reflect_101():
-    frame = InputFrame(side_px=120, input_px=120, pad_to_hw=(384, 480))
+    geometry = InputGeometry(side_px=120, input_px=120, pad_to_hw=(384, 480))
     images = random_patches(1)
-    padded = frame.pad(frame.load_images(images, CPU))
+    padded = geometry.pad(geometry.load_images(images, CPU))
     expected = cv2.copyMakeBorder(images[0], 132, 132, 180, 180, cv2.BORDER_REFLECT_101)
     np.testing.assert_array_equal(padded[0].permute(1, 2, 0).numpy(), expected)
 
 
 @pytest.mark.parametrize("pad_to", [(128, 128), (384, 480), (128, 144)])
 def test_crop_undoes_the_padding(pad_to):
-    frame = InputFrame(side_px=120, input_px=120, pad_to_hw=pad_to)
-    images = frame.load_images(random_patches(), CPU)
-    assert frame.pad(images).shape[2:] == pad_to
-    assert torch.equal(frame.crop(frame.pad(images)), images)
+    geometry = InputGeometry(side_px=120, input_px=120, pad_to_hw=pad_to)
+    images = geometry.load_images(random_patches(), CPU)
+    assert geometry.pad(images).shape[2:] == pad_to
+    assert torch.equal(geometry.crop(geometry.pad(images)), images)
 
 
 def test_images_and_targets_keep_their_place_when_resized():
-    frame = InputFrame(side_px=120, input_px=64, pad_to_hw=(64, 64))
+    geometry = InputGeometry(side_px=120, input_px=64, pad_to_hw=(64, 64))
     target = np.zeros((1, 120, 120), np.uint8)
     target[0, 30:90, 15:60] = 1
     image = np.repeat(target[..., None] * 255, 3, axis=3)
-    small = frame.load_targets(target, CPU)
+    small = geometry.load_targets(target, CPU)
     assert set(small.unique().tolist()) == {0, 1}
-    assert torch.equal(frame.load_images(image, CPU)[:, :1] >= 128, small.bool())
-    back = frame.patch_logits((small.float() - 0.5) * 10) >= 0
+    assert torch.equal(geometry.load_images(image, CPU)[:, :1] >= 128, small.bool())
+    back = geometry.patch_logits((small.float() - 0.5) * 10) >= 0
     assert back.shape == (1, 120, 120)
     overlap = 2 * (back.numpy() & (target == 1)).sum() / (back.sum() + target.sum())
     assert overlap > 0.97
 
 
 def test_probability_of_one_half_is_foreground():
-    frame = InputFrame(side_px=16, input_px=16, pad_to_hw=(16, 16))
+    geometry = InputGeometry(side_px=16, input_px=16, pad_to_hw=(16, 16))
     logits = torch.full((1, 1, 16, 16), -1e-6)
     logits[0, 0, 3, 4] = 0.0
-    assert (frame.patch_logits(logits) >= 0).nonzero().tolist() == [[0, 3, 4]]
+    assert (geometry.patch_logits(logits) >= 0).nonzero().tolist() == [[0, 3, 4]]
 
 
 @pytest.mark.parametrize("pad_to", [(130, 128), (112, 128)])
 def test_impossible_frames(pad_to):
     with pytest.raises(ValueError, match="pad_to"):
-        InputFrame(side_px=120, input_px=120, pad_to_hw=pad_to)
+        InputGeometry(side_px=120, input_px=120, pad_to_hw=pad_to)
 
 
 def test_normalise_is_imagenets():

@@ -4,10 +4,10 @@ import torch
 from test_training import SETTINGS
 
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.training.inputs import InputFrame
+from weaklesion.training.inputs import InputGeometry
 from weaklesion.training.losses import classification_loss, segmentation_loss
 
-FRAME = InputFrame(side_px=16, input_px=16, pad_to_hw=(32, 32))
+FRAME = InputGeometry(side_px=16, input_px=16, pad_to_hw=(32, 32))
 
 
 def settings(**changes):

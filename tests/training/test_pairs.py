@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.prediction.partners import choose_partners, nearest_partners
-from weaklesion.training.pairs import epoch_pairs, validation_partners
+from weaklesion.training.tasks.pairs import epoch_pairs, validation_partners
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=60), st.integers(1, 6), st.integers(0, 9))

@@ -17,20 +17,22 @@ from safetensors.torch import load_file
 from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.errors import DataError
 from weaklesion.flips import FLIPS
-from weaklesion.prediction.files import predict_target
+from weaklesion.prediction.files import PredictionFiles, predict_target
 from weaklesion.prediction.predict import predict_arm
+from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.selection.recovery import RecoverySettings
 from weaklesion.selection.warp_amplitude import ShortTraining, choose_warp
 from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses, draw_soft_ellipses
 from weaklesion.support.files import file_digest, read_array
-from weaklesion.training.data import TrainingFiles, epoch_batches, load_split, some_ids
-from weaklesion.training.inputs import InputFrame
-from weaklesion.training.loop import Progress, keep
+from weaklesion.training.data import TrainingFiles, epoch_batches, some_ids
 from weaklesion.training.optimizers import make_optimizer, make_schedule
+from weaklesion.training.state import TrainingState, keep
 from weaklesion.training.steps import evaluate, training_step
-from weaklesion.training.train import train_arm
+from weaklesion.training.tasks import make_task
+from weaklesion.training.tasks.segmentation import SegmentationTask
+from weaklesion.training.train import RunOptions, train_arm
 
 SETTINGS = {
     "model": "a1",
@@ -168,7 +170,7 @@ def train(patches, supervised, tmp_path):
             run_dir=tmp_path / name,
             settings=settings,
             seed=seed,
-            **options or {},
+            options=RunOptions(**options or {}),
         )
         return tmp_path / name
 
@@ -235,8 +237,8 @@ def test_a_flipped_image_is_shown_with_the_class_of_its_flipped_mark(
         target_ids_csv=tmp_path / "samples.csv",
         clusters_csv=tmp_path / "clusters.csv",
     )
-    frame = InputFrame(side_px=64, input_px=64, pad_to_hw=(64, 64))
-    data = load_split("train", files, frame, settings, torch.device("cpu"))
+    task = make_task(settings, 64)
+    data = task.load_split("train", files, torch.device("cpu"))
     shown = {}
 
     def noted(name):
@@ -247,12 +249,12 @@ def test_a_flipped_image_is_shown_with_the_class_of_its_flipped_mark(
         return loss
 
     for name in ("segmentation_loss", "classification_loss"):
-        monkeypatch.setattr(f"weaklesion.training.steps.{name}", noted(name))
+        monkeypatch.setattr(f"weaklesion.training.tasks.segmentation.{name}", noted(name))
     model = TwoTasks()
     index = torch.arange(len(data.ids)).repeat_interleave(len(FLIPS))
     flips = torch.tensor(list(FLIPS.values())).repeat(len(data.ids), 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    training_step(model, optimizer, data, index, flips, frame, settings)
+    training_step(model, optimizer, data, index, flips, task)
     copies = [name_of_copy(name, column) for name in data.ids for column in FLIPS]
     assert shown["classification_loss"].tolist() == clusters[copies].tolist()
     assert shown["classification_loss"].tolist() != data.labels[index].tolist()
@@ -261,7 +263,7 @@ def test_a_flipped_image_is_shown_with_the_class_of_its_flipped_mark(
     marks = read_rows(tmp_path / "ellipse.npy", tmp_path / "samples.csv", copies)
     assert (targets != marks).sum(axis=(1, 2)).max() <= 2
     # as it is, where nothing is flipped
-    training_step(model, optimizer, data, index, None, frame, settings)
+    training_step(model, optimizer, data, index, None, task)
     assert shown["classification_loss"].tolist() == data.labels[index].tolist()
     assert data.labels.tolist() == clusters[data.ids].tolist()
 
@@ -294,7 +296,7 @@ def test_second_step_on_a_batch_has_its_halves_swapped(train, monkeypatch):
         seen.append(index.tolist())
         return step(model, optimizer, data, index, *rest)
 
-    monkeypatch.setattr("weaklesion.training.loop.training_step", noted)
+    monkeypatch.setattr("weaklesion.training.steps.training_step", noted)
     train(**ACOSEG_RELEASED | {"epochs": 1})
     assert len(seen) % 2 == 0
     for first, second in zip(seen[::2], seen[1::2], strict=True):
@@ -304,13 +306,13 @@ def test_second_step_on_a_batch_has_its_halves_swapped(train, monkeypatch):
 
 TRAIN_IN_A_PROCESS = """
 import json, logging, sys
-from weaklesion.training.train import train_arm
+from weaklesion.training.train import RunOptions, train_arm
 from weaklesion.training.data import TrainingFiles
 from weaklesion.study.settings import TrainingSettings
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 given = json.loads(sys.argv[1])
-train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=1, save_every_s=0,
-          settings=TrainingSettings(**given["settings"]))
+train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=1,
+          options=RunOptions(save_every_s=0), settings=TrainingSettings(**given["settings"]))
 """
 
 
@@ -345,7 +347,8 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
     # reading a split takes 3 s, a step 1 s, a validation 10 s: each epoch of four steps 14 s
     now = 0.0
     clock = SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr("weaklesion.training.loop.time", clock)
+    for module in ("loop", "state"):
+        monkeypatch.setattr(f"weaklesion.training.{module}.time", clock)
 
     def taking(seconds, function):
         def slow(*args):
@@ -355,8 +358,9 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
 
         return slow
 
-    monkeypatch.setattr("weaklesion.training.train.load_split", taking(3, load_split))
-    monkeypatch.setattr("weaklesion.training.loop.training_step", taking(1, training_step))
+    loading = taking(3, SegmentationTask.load_split)
+    monkeypatch.setattr(SegmentationTask, "load_split", loading)
+    monkeypatch.setattr("weaklesion.training.steps.training_step", taking(1, training_step))
     monkeypatch.setattr("weaklesion.training.loop.evaluate", taking(10, evaluate))
     options = {"options": {"save_every_s": 0}, "epochs": 4}
     # the first process is killed after its second epoch, the second one within the fourth
@@ -443,7 +447,7 @@ def test_too_little_memory_says_what_to_lower(train, monkeypatch):
     def full(*args):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr("weaklesion.training.loop.training_step", full)
+    monkeypatch.setattr("weaklesion.training.steps.training_step", full)
     with pytest.raises(DataError, match=r"memory does not suffice .* Lower batch_size \(10\)"):
         train()
 
@@ -621,7 +625,7 @@ def test_released_frame_and_whole_map_loss(train):
 def test_an_epoch_of_so_many_batches(train, monkeypatch, passes):
     sizes = []
     monkeypatch.setattr(
-        "weaklesion.training.loop.training_step",
+        "weaklesion.training.steps.training_step",
         lambda *given: (sizes.append(len(given[3])), training_step(*given))[1],
     )
     whole = len(sizes_of_one_epoch(train, sizes))
@@ -713,17 +717,17 @@ def test_single_sample_left_joins_the_last_batch():
 )
 def test_checkpoint_rules_and_patience(rule, losses, dices, kept, epochs):
     settings = TrainingSettings(**SETTINGS | {"checkpoint": rule, "patience": 2})
-    seen, model = Progress(), torch.nn.Linear(1, 1)
+    state, model = TrainingState(), torch.nn.Linear(1, 1)
     for loss, dice in zip(losses, dices, strict=True):
-        seen.history.append({"val_segmentation_loss": loss, "val_dice": dice})
+        state.history.append({"val_segmentation_loss": loss, "val_dice": dice})
         with torch.no_grad():
-            model.bias.fill_(len(seen.history) - 1)
-        keep(seen, model, settings)
-        if seen.stopped:
+            model.bias.fill_(len(state.history) - 1)
+        keep(state, model, settings)
+        if state.stopped:
             break
-    assert len(seen.history) == epochs
-    assert seen.kept_epoch == kept
-    assert seen.kept["bias"].item() == kept
+    assert len(state.history) == epochs
+    assert state.kept_epoch == kept
+    assert state.kept["bias"].item() == kept
 
 
 def test_target_with_other_values_is_refused(train, supervised, tmp_path):
@@ -772,7 +776,7 @@ def test_diverging_loss_names_the_step_and_leaves_the_last_good_state(train, mon
         losses = step(*args)
         return losses * math.nan if next(calls) == 5 else losses
 
-    monkeypatch.setattr("weaklesion.training.loop.training_step", breaks)
+    monkeypatch.setattr("weaklesion.training.steps.training_step", breaks)
     with pytest.raises(DataError, match=r"epoch 2/2, step 2 of 4: the .* loss is nan, after 0\."):
         train("nan")
     assert [path.name for path in (tmp_path / "nan").iterdir()] == ["last.pt"]
@@ -817,15 +821,18 @@ def test_impossible_settings(change):
         TrainingSettings(**SETTINGS | change)
 
 
-def predict(run, patches, folder, **changes):
+def predict(run, patches, folder, **files):
     predict_arm(
-        model_safetensors=run / "model.safetensors",
-        run_json=run / "run.json",
-        images_npy=patches / "images.npy",
-        samples_csv=patches / "samples.csv",
+        files=PredictionFiles(
+            model_safetensors=run / "model.safetensors",
+            run_json=run / "run.json",
+            images_npy=patches / "images.npy",
+            samples_csv=patches / "samples.csv",
+            **files,
+        ),
         predictions_npy=folder / "p.npy",
         predictions_csv=folder / "p.csv",
-        **changes,
+        settings=PredictionSettings(),
     )
     return read_array(folder / "p.npy"), list(pd.read_csv(folder / "p.csv")["id"])
 

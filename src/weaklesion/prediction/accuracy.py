@@ -7,36 +7,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
-from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.data.samples import split_ids
 from weaklesion.errors import DataError
-from weaklesion.prediction.predict import load_network
+from weaklesion.prediction.files import PredictionFiles
+from weaklesion.prediction.network import load_network
+from weaklesion.prediction.tasks.patches import Patches, load_split
 from weaklesion.splits import SPLITS
+from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import write_json
-from weaklesion.training.inputs import InputFrame
-from weaklesion.training.steps import EVALUATION_BATCH, network_outputs
+from weaklesion.training.device import compute_device
+from weaklesion.training.inputs import EVALUATION_BATCH
+from weaklesion.training.tasks.segmentation import segment_images
 
 logger = logging.getLogger(__name__)
 
 
 def measure_accuracy(
-    *,
-    model_safetensors: str | Path,
-    run_json: str | Path,
-    images_npy: str | Path,
-    samples_csv: str | Path,
-    clusters_csv: str | Path,
-    accuracy_json: str | Path,
-    threads: int = 1,
+    *, files: PredictionFiles, accuracy_json: str | Path, threads: int = 1
 ) -> None:
     """Measure a multi-task network's accuracy on its classes, on every split.
 
     Args:
-        model_safetensors: its weights.
-        run_json: the run's description.
-        images_npy: patches, (N, side, side, 3) uint8.
-        samples_csv: their samples.
-        clusters_csv: `id, cluster`, the classes that it was trained on.
+        files: what is read; `clusters_csv` has the classes that the network was trained on.
         accuracy_json: written: per split the accuracy, that of always guessing the class that is
             most frequent in training, and the number of samples; and the number of classes.
         threads: CPU threads.
@@ -45,30 +39,32 @@ def measure_accuracy(
         DataError: if the network has no classes, or the weights are not its own.
     """
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, settings = load_network(model_safetensors, run_json, device)
-    if settings.num_classes is None:
-        raise DataError(f"{run_json}: {settings.model} has no classes to measure.")
-    clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
-    ids = {split: split_ids(samples_csv, split) for split in SPLITS}
-    majority = clusters[ids["train"]].mode()[0]
-    told: dict[str, Any] = {"num_classes": settings.num_classes}
-    for split, names in ids.items():
-        images = read_rows(images_npy, samples_csv, names)
-        frame = InputFrame(
-            side_px=images.shape[1], input_px=settings.input_px, pad_to_hw=settings.pad_to
-        )
-        found = []
-        with torch.inference_mode():
-            for batch in frame.load_images(images, device).split(EVALUATION_BATCH):
-                _, logits = network_outputs(model, batch, frame, settings)
-                assert logits is not None
-                found.append(logits.argmax(dim=1).cpu().numpy())
-        wanted = clusters[names].to_numpy()
-        told[split] = {
-            "accuracy": float(np.mean(np.concatenate(found) == wanted)),
-            "majority": float(np.mean(wanted == majority)),
-            "num_samples": len(names),
+    device = compute_device()
+    model, trained = load_network(files.model_safetensors, files.run_json, device)
+    if trained.num_classes is None:
+        raise DataError(f"{files.run_json}: {trained.model} has no classes to measure.")
+    assert files.clusters_csv is not None
+    clusters = pd.read_csv(files.clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    majority = clusters[split_ids(files.samples_csv, "train")].mode()[0]
+    accuracy: dict[str, Any] = {"num_classes": trained.num_classes}
+    for split in SPLITS:
+        patches = load_split(split, files, trained, device)
+        true = clusters[patches.ids].to_numpy()
+        accuracy[split] = {
+            "accuracy": float(np.mean(predict_classes(model, trained, patches) == true)),
+            "majority": float(np.mean(true == majority)),
+            "num_samples": len(patches.ids),
         }
-    write_json(accuracy_json, told)
-    logger.info("accuracy: %s", {split: told[split]["accuracy"] for split in SPLITS})
+    write_json(accuracy_json, accuracy)
+    logger.info("accuracy: %s", {split: accuracy[split]["accuracy"] for split in SPLITS})
+
+
+@torch.inference_mode()
+def predict_classes(model: nn.Module, trained: TrainingSettings, patches: Patches) -> np.ndarray:
+    """Return the most likely class of each of N patches, (N,) int64."""
+    predicted = []
+    for batch in patches.inputs.split(EVALUATION_BATCH):
+        _, logits = segment_images(model, batch, patches.geometry, trained)
+        assert logits is not None
+        predicted.append(logits.argmax(dim=1).cpu().numpy())
+    return np.concatenate(predicted)

@@ -36,7 +36,7 @@ class CRFSettings:
         check_settings(self)
 
 
-def refine(
+def apply_crf(
     images: np.ndarray, probabilities: Sequence[np.ndarray] | np.ndarray, settings: CRFSettings
 ) -> np.ndarray:
     """Refine the probabilities of N images.
@@ -54,13 +54,15 @@ def refine(
     """
     pairs = zip(images, probabilities, strict=True)
     refined = [
-        refine_image(image, probability, settings)
+        apply_crf_to_image(image, probability, settings)
         for image, probability in progress(pairs, total=len(images), what="images refined")
     ]
     return np.stack(refined) if refined else np.zeros(images.shape[:3], bool)
 
 
-def refine_image(image: np.ndarray, probability: np.ndarray, settings: CRFSettings) -> np.ndarray:
+def apply_crf_to_image(
+    image: np.ndarray, probability: np.ndarray, settings: CRFSettings
+) -> np.ndarray:
     """Refine one (H, W) map of probabilities by its (H, W, 3) uint8 image; return bool.
 
     An image of one colour says nothing of where a lesion ends: the probabilities decide alone, as

@@ -14,47 +14,36 @@ import torch
 
 from weaklesion.clusters import fit_and_predict
 from weaklesion.data.samples import read_rows, read_samples
-from weaklesion.prediction.predict import load_network
+from weaklesion.prediction.files import PredictionFiles
+from weaklesion.prediction.network import load_network
 from weaklesion.supervision.class_table import write_classes
 from weaklesion.support.files import write_array
-from weaklesion.training.inputs import InputFrame, normalise
-from weaklesion.training.steps import EVALUATION_BATCH
+from weaklesion.training.device import compute_device
+from weaklesion.training.inputs import EVALUATION_BATCH, input_geometry, normalise
 
 logger = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
-def embed_lesions(
-    *,
-    model_safetensors: str | Path,
-    run_json: str | Path,
-    images_npy: str | Path,
-    samples_csv: str | Path,
-    embeddings_npy: str | Path,
-    threads: int = 1,
-) -> None:
+def embed_lesions(*, files: PredictionFiles, embeddings_npy: str | Path, threads: int = 1) -> None:
     """Write the mean of a network's deepest encoder features over each sample's padded input.
 
     Args:
-        model_safetensors: weights of a network that takes single images.
-        run_json: its run's description.
-        images_npy: patches, (N, side, side, 3) uint8.
-        samples_csv: their samples.
+        files: what is read; the network takes single images.
         embeddings_npy: written: (N, C) float32 of length 1, a row a sample.
         threads: CPU threads.
     """
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, settings = load_network(model_safetensors, run_json, device)
+    device = compute_device()
+    model, settings = load_network(files.model_safetensors, files.run_json, device)
     encoder = model.get_submodule("encoder")
-    images = read_rows(images_npy, samples_csv, list(read_samples(samples_csv).index))
-    frame = InputFrame(
-        side_px=images.shape[1], input_px=settings.input_px, pad_to_hw=settings.pad_to
-    )
+    ids = list(read_samples(files.samples_csv).index)
+    images = read_rows(files.images_npy, files.samples_csv, ids)
+    geometry = input_geometry(settings, images.shape[1])
     rows = []
-    for batch in frame.load_images(images, device).split(EVALUATION_BATCH):
+    for batch in geometry.load_images(images, device).split(EVALUATION_BATCH):
         deepest = (
-            encoder(frame.pad(normalise(batch, settings.normalisation)))[-1]
+            encoder(geometry.pad(normalise(batch, settings.normalisation)))[-1]
             .float()
             .mean(dim=(2, 3))
         )

@@ -1,6 +1,7 @@
 """Predictions as files, and targets taken as predictions."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,31 @@ from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.support.files import write_array, written_whole
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionFiles:
+    """The files that a prediction reads.
+
+    Attributes:
+        model_safetensors: the network's weights.
+        run_json: its run's description, for the settings.
+        images_npy: patches, (N, side, side, 3) uint8.
+        samples_csv: their samples.
+        ellipses_csv: ellipses of the samples: for networks that see the mark, and for
+            co-segmentation, which reads those of training; or None.
+        clusters_csv: their clusters, for co-segmentation, which reads those of training; or None.
+        embeddings_npy: embeddings of all samples, (N, C), where pairs come from clusters of those:
+            the partner is then the training sample with the nearest embedding; or None.
+    """
+
+    model_safetensors: str | Path
+    run_json: str | Path
+    images_npy: str | Path
+    samples_csv: str | Path
+    ellipses_csv: str | Path | None = None
+    clusters_csv: str | Path | None = None
+    embeddings_npy: str | Path | None = None
 
 
 def predict_target(
@@ -34,8 +60,8 @@ def write_predictions(
 ) -> None:
     """Write (T, H, W) masks and the table of ids that they belong to."""
     write_array(predictions_npy, masks.astype(np.uint8))
-    with written_whole(predictions_csv) as beside:
-        table.to_csv(beside, index=False)
+    with written_whole(predictions_csv) as tmp:
+        table.to_csv(tmp, index=False)
     logger.info(
         "predicted %d samples, %d of them empty",
         len(table),

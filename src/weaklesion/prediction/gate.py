@@ -18,7 +18,7 @@ LEAST_FITTED_PX = 6.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class GatedMask:
     """What is returned for one mark.
 
     Attributes:
@@ -36,9 +36,9 @@ class Answer:
     from_network: bool
 
 
-def answer(
+def gated_mask(
     logits: np.ndarray, ellipse: Ellipse, *, gate: float | None = None, consistent: bool = False
-) -> Answer:
+) -> GatedMask:
     """Decide from a network's logits what is returned.
 
     A mark is of one lesion: of the mask, the part that overlaps the mark's ellipse most is taken,
@@ -57,9 +57,9 @@ def answer(
     else:
         agreement = mask_agreement(own, ellipse)
     if gate is not None and agreement < gate:
-        return Answer(draw_ellipse(ellipse, own.shape), own, agreement, False)
+        return GatedMask(draw_ellipse(ellipse, own.shape), own, agreement, False)
     moved = make_consistent(logits, ellipse) if consistent else None
-    return Answer(own if moved is None else moved > 0, own, agreement, True)
+    return GatedMask(own if moved is None else moved > 0, own, agreement, True)
 
 
 def mask_agreement(mask: np.ndarray, ellipse: Ellipse) -> float:

@@ -61,7 +61,7 @@ def nearest_by_embedding(
     """
     train_ids = split_ids(samples_csv, "train")
     trained, tested = (
-        read_rows(embeddings_npy, samples_csv, wanted) for wanted in (train_ids, list(ids))
+        read_rows(embeddings_npy, samples_csv, names) for names in (train_ids, list(ids))
     )
     # of vectors of length 1 the nearest has the largest product
     return np.array(train_ids)[(tested @ trained.T).argmax(axis=1)]

@@ -12,7 +12,7 @@ from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
 from weaklesion.marks.images import slice_index
 from weaklesion.marks.table import Mark
-from weaklesion.prediction.gate import Answer
+from weaklesion.prediction.gate import GatedMask
 from weaklesion.recist import compare_diameters
 from weaklesion.support.files import written_whole
 
@@ -105,7 +105,7 @@ def _write_png(path: Path, image: np.ndarray) -> None:
 
 
 def measure(
-    mark: Mark, mask: np.ndarray, gated: Answer, spacing: tuple[float, float] | None
+    mark: Mark, mask: np.ndarray, gated: GatedMask, spacing: tuple[float, float] | None
 ) -> dict[str, Any]:
     """Return a mark's row of `measurements.csv`, without the names of its files.
 

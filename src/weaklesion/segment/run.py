@@ -18,14 +18,16 @@ import torch
 
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError, read_marks
-from weaklesion.prediction.gate import answer
-from weaklesion.prediction.predict import crop_logits, load_network
+from weaklesion.prediction.gate import gated_mask
+from weaklesion.prediction.network import load_network
+from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.crops import Opened, open_mark
 from weaklesion.segment.journal import Journal
 from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
+from weaklesion.training.device import compute_device
 from weaklesion.training.prompts import PromptSettings, ellipse_rows, plain_inputs, to_source_logits
 
 logger = logging.getLogger(__name__)
@@ -90,7 +92,7 @@ def segment_marks(
     settings = settings or SegmentSettings()
     marks, refused = read_marks(marks_csv)
     torch.set_num_threads(settings.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     model, trained = _load_prompted(Path(model_dir), device)
     out = Path(out_dir)
     shared = [file_digest(Path(model_dir) / name) for name in RUN_FILES]
@@ -197,7 +199,7 @@ def _segment_batch(
     rows = []
     for each, logits in zip(opened, _score(opened, model, trained, device), strict=True):
         mark, crop = each.mark, each.crop
-        gated = answer(logits, crop.ellipse, gate=settings.gate, consistent=settings.consistent)
+        gated = gated_mask(logits, crop.ellipse, gate=settings.gate, consistent=settings.consistent)
         mask, own = np.zeros((2, *each.shape_hw), dtype=np.uint8)
         mask[crop.rows, crop.columns] = gated.mask
         own[crop.rows, crop.columns] = gated.own

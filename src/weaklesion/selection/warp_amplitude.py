@@ -12,12 +12,12 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import torch
 
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.ellipse import ellipse_iou
-from weaklesion.prediction.predict import load_network, predict_prompted
+from weaklesion.prediction.network import load_network
+from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.pseudo_masks import main_part
 from weaklesion.selection.recovery import RecoverySettings, ellipse_or, mean_recovery
 from weaklesion.study.settings import TrainingSettings
@@ -25,8 +25,9 @@ from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import write_json, written_whole
 from weaklesion.support.limits import MinItems, at_least, check_settings
 from weaklesion.training.data import TrainingFiles
+from weaklesion.training.device import compute_device
 from weaklesion.training.prompts import ellipse_rows
-from weaklesion.training.train import train_arm
+from weaklesion.training.train import RunOptions, train_arm
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def choose_warp(
     """
     assert settings.prompt is not None
     assert files.ellipses_csv is not None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = compute_device()
     ids = sorted(split_ids(files.samples_csv, "val"))
     order = np.random.default_rng(recovery.seed).permutation(ids)
     drawn = [str(name) for name in order[: recovery.images]]
@@ -92,7 +93,13 @@ def choose_warp(
             iterations=short.steps,
         )
         with TemporaryDirectory() as folder:
-            train_arm(files=files, run_dir=folder, settings=chosen, seed=seed, threads=threads)
+            train_arm(
+                files=files,
+                run_dir=folder,
+                settings=chosen,
+                seed=seed,
+                options=RunOptions(threads=threads),
+            )
             model, _ = load_network(f"{folder}/model.safetensors", f"{folder}/run.json", device)
         logits = predict_prompted(model, images, prompts, chosen)
         for name, scores in zip(drawn, logits, strict=True):

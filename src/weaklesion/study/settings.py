@@ -24,6 +24,8 @@ NETWORK_PARTS = {  # keys of `network` that a network takes; the others take non
     "drn_coseg": ("multi_grid", "channels", "places", "danet", "decoder"),
 }
 
+TaskName = Literal["segmentation", "pairs", "prompted"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
@@ -239,6 +241,13 @@ class TrainingSettings:
     def full_target(self) -> int:
         """Value of a target's pixel that is wholly foreground."""
         return 255 if self.soft_targets else 1
+
+    @property
+    def task(self) -> TaskName:
+        """What the network is trained for, see `weaklesion.training.tasks`."""
+        if self.model in PROMPTED_MODELS:
+            return "prompted"
+        return "pairs" if self.is_paired else "segmentation"
 
     @property
     def is_paired(self) -> bool:

@@ -35,8 +35,8 @@ def save_last(path: str | Path, digest: str, state: dict[str, Any]) -> None:
     """Write `last.pt`: tensors, numbers, strings, lists and dictionaries only."""
     saved = io.BytesIO()  # to a full disk torch itself raises what says nothing of disks
     torch.save({"digest": digest, **state}, saved)
-    with written_whole(path) as beside:
-        beside.write_bytes(saved.getbuffer())
+    with written_whole(path) as tmp:
+        tmp.write_bytes(saved.getbuffer())
 
 
 def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:

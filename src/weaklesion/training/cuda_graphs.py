@@ -51,21 +51,17 @@ def recorded(
                 parameter.grad = torch.zeros_like(parameter)
     before = _State(model, optimizer, gradients=not zero_gradients)
     held_index, held_draws = index.clone(), None if draws is None else draws.clone()
+
+    def step_on_held() -> torch.Tensor:
+        return step(held_index, held_draws)
+
     try:
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_STEPS):
-                step(held_index, held_draws)
-        torch.cuda.current_stream().wait_stream(stream)
-        before.restore()
-        expected = float(step(held_index, held_draws)[0])
-        before.restore()
+        expected = _plain_loss(step_on_held, before)
         if zero_gradients:
             optimizer.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            held_losses = step(held_index, held_draws)
+            held_losses = step_on_held()
         before.restore()
         graph.replay()
         loss = float(held_losses[0])
@@ -91,6 +87,20 @@ def recorded(
         return held_losses.clone()
 
     return replay
+
+
+def _plain_loss(step: Callable[[], torch.Tensor], before: "_State") -> float:
+    """Take some steps to warm up, and return the loss of a plain step on the state `before`."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP_STEPS):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    before.restore()
+    expected = float(step()[0])
+    before.restore()
+    return expected
 
 
 class _State:

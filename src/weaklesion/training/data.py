@@ -1,6 +1,6 @@
 """A split's patches, targets and labels on the device, joined by sample id."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ from weaklesion.errors import DataError
 from weaklesion.flips import FLIPS
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.class_table import read_classes
-from weaklesion.training.inputs import InputFrame
 from weaklesion.training.prompts import ellipse_rows
 
 
@@ -41,6 +40,12 @@ class TrainingFiles:
     ellipses_csv: str | Path | None = None
     start_safetensors: str | Path | None = None
 
+    def by_role(self) -> dict[str, str | Path]:
+        """Return the files that there are, by their attribute without the file type."""
+        return {
+            role.rsplit("_", 1)[0]: path for role, path in asdict(self).items() if path is not None
+        }
+
 
 @dataclass
 class SplitData:
@@ -56,6 +61,8 @@ class SplitData:
         flipped_labels: (N, 4) int64 clusters under each flip, in the order of
             `weaklesion.supervision.class_table.FLIPS`, or None where no training with classes flips
             images.
+        partners: (N, 3, input, input) uint8, the images that pairs are made with in validation, or
+            None.
     """
 
     ids: list[str]
@@ -64,19 +71,19 @@ class SplitData:
     labels: torch.Tensor | None
     prompts: torch.Tensor | None = None
     flipped_labels: torch.Tensor | None = None
+    partners: torch.Tensor | None = None
 
 
-def load_split(
-    split: str,
-    files: TrainingFiles,
-    frame: InputFrame,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> SplitData:
-    """Load one split to the device; targets and labels are found by sample id.
+def read_split(
+    split: str, files: TrainingFiles, settings: TrainingSettings
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Read one split; targets are found by sample id.
+
+    Returns:
+        N ids, images (N, side, side, 3) uint8 and targets (N, side, side) uint8.
 
     Raises:
-        DataError: if the split is too small, or targets or labels are not what `settings` says.
+        DataError: if the split is too small, or targets are not what `settings` says.
     """
     ids = split_ids(files.samples_csv, split)
     if split == "train" and settings.train_samples is not None:
@@ -97,24 +104,7 @@ def load_split(
             f"{files.target_npy}: has values up to {targets.max()}; targets are 0 and 1. "
             "Make the supervision again."
         )
-    labels = None
-    if settings.needs_clusters:
-        labels = torch.tensor(_labels(files.clusters_csv, ids, settings), device=device)
-    if settings.prompt is not None:
-        return SplitData(
-            ids,
-            torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous(),
-            torch.from_numpy(targets).to(device)[:, None],
-            None,
-            load_prompts(files.ellipses_csv, ids, device),
-        )
-    return SplitData(
-        ids,
-        frame.load_images(images, device),
-        frame.load_targets(targets, device, soft=settings.soft_targets),
-        None if labels is None else labels[:, 0].contiguous(),
-        flipped_labels=labels if settings.flips_classes else None,
-    )
+    return ids, images, targets
 
 
 def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:
@@ -149,10 +139,14 @@ def load_prompts(
     return ellipse_rows([ellipses[name] for name in ids]).to(device)
 
 
-def _labels(
+def read_labels(
     clusters_csv: str | Path | None, ids: list[str], settings: TrainingSettings
 ) -> np.ndarray:
-    """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`."""
+    """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`.
+
+    Raises:
+        DataError: if there are none, a sample has none, or they do not fit the network's classes.
+    """
     if clusters_csv is None:
         raise DataError(f"{settings.model} needs clusters, and none are given.")
     clusters = read_classes(clusters_csv, list(FLIPS) if settings.flips_classes else ["cluster"])

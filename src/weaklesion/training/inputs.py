@@ -8,6 +8,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from weaklesion.study.settings import TrainingSettings
+
+EVALUATION_BATCH = 64  # samples per pass without gradients
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 Normalisation = Literal["imagenet", "half"]
@@ -18,7 +21,7 @@ MEAN_AND_STD: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]] =
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputFrame:
+class InputGeometry:
     """The geometry between a patch and a network's input.
 
     A patch of `side_px` is resized to `input_px`, then padded on all sides to `pad_to_hw` by
@@ -98,6 +101,11 @@ class InputFrame:
         if self.input_px != self.side_px:
             cropped = F.interpolate(cropped, size=self.side_px, mode="bilinear")
         return cropped[:, 0]
+
+
+def input_geometry(settings: TrainingSettings, side_px: int) -> InputGeometry:
+    """Return the geometry between patches of `side_px` and the input of a network of `settings`."""
+    return InputGeometry(side_px=side_px, input_px=settings.input_px, pad_to_hw=settings.pad_to)
 
 
 @functools.cache

@@ -3,28 +3,23 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from weaklesion.errors import DataError
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
-from weaklesion.training.augmentation import draw_flips
-from weaklesion.training.checkpoints import load_last, random_states, save_last, set_random_states
-from weaklesion.training.cuda_graphs import Step, recorded
-from weaklesion.training.data import SplitData, epoch_batches
-from weaklesion.training.inputs import InputFrame
-from weaklesion.training.optimizers import make_optimizer, make_schedule
-from weaklesion.training.pairs import epoch_pairs, validation_partners
-from weaklesion.training.steps import evaluate, training_step
-from weaklesion.training.warp_refit import DRAWS
+from weaklesion.training.checkpoints import load_last, save_last
+from weaklesion.training.cuda_graphs import Step
+from weaklesion.training.data import SplitData
+from weaklesion.training.learner import Learner, resume, state_to_save
+from weaklesion.training.state import TrainingState, keep
+from weaklesion.training.steps import evaluate, make_step
+from weaklesion.training.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -32,211 +27,122 @@ LOSSES = ("loss", "segmentation_loss", "classification_loss")
 CURE = "Lower learning_rate, or set precision to float32."
 
 
-@dataclass
-class Progress:
-    """What the loop has seen so far, and the weights that its checkpoint rule keeps.
+class Splits(NamedTuple):
+    """The two splits that a training reads."""
 
-    Times add up over the processes of a training that was killed and went on: up to the last save
-    of each. What a killed process spent after its last save is lost with it and cannot be known.
+    train: SplitData
+    val: SplitData
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saving:
+    """How a training is saved, so that it can go on when it was killed.
 
     Attributes:
-        seconds: seconds spent on data, steps, validation and saving.
-        earlier_s: wall seconds of the processes before this one, up to their last saves.
+        last_pt: the file.
+        digest: of all that the training depends on; a file with another digest is left aside.
+        every_s: seconds between saves; the first epoch is always saved.
     """
 
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = -1
-    best_value: float = math.inf
-    kept_epoch: int = -1
-    kept: dict[str, torch.Tensor] = field(default_factory=dict)
-    stopped: bool = False
-    seconds: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("data", "steps", "validation", "saving"), 0.0)
-    )
-    earlier_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._started = time.perf_counter()
-
-    def wall_s(self) -> float:
-        """Return the wall seconds of the training so far, over all its processes."""
-        return self.earlier_s + time.perf_counter() - self._started
-
-    @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
-        """Add the seconds that the block takes to those of `what`."""
-        started = time.perf_counter()
-        yield
-        self.seconds[what] += time.perf_counter() - started
+    last_pt: Path
+    digest: str
+    every_s: float
 
 
 def fit(
-    model: nn.Module,
-    train: SplitData,
-    val: SplitData,
-    frame: InputFrame,
-    settings: TrainingSettings,
-    seed: int,
-    seen: Progress,
+    learner: Learner,
+    splits: Splits,
+    task: Task,
+    state: TrainingState,
     *,
-    last_pt: Path,
-    digest: str,
-    save_every_s: float,
+    saving: Saving,
     on_epoch: Callable[[dict[str, float]], None],
-) -> nn.Module:
-    """Run the epochs that are left; fill `seen`, with the weights that the rule keeps.
+) -> None:
+    """Run the epochs that are left, from `last.pt` where there is one.
 
-    Returns:
-        The network after the last epoch, or its moving average where `settings` has one.
+    Args:
+        learner: at the start of its training; afterwards as after the last epoch.
+        splits: the data.
+        task: the run's.
+        state: filled, with the weights that the checkpoint rule keeps.
+        saving: how the training is saved.
+        on_epoch: called with each row of the history.
+
+    Raises:
+        DataError: if a loss is not finite.
     """
-    device = train.images.device
-    generator = torch.Generator().manual_seed(seed)
-    partner_images = _partner_images(train, val, settings, generator)
-    optimizer = make_optimizer(model, settings, recorded=_can_record(train, settings))
-    batches_per_epoch = len(make_batches(train, settings, torch.Generator()))
-    scheduler = make_schedule(optimizer, settings, batches_per_epoch * settings.steps_per_batch)
-    average = make_average(model, settings)
-    resume(model, optimizer, scheduler, generator, seen, load_last(last_pt, digest), average)
-    saved_at, take_step = -math.inf, None
-    kept = model if average is None else average.module
-    while len(seen.history) < settings.epochs and not seen.stopped:
-        what = f"epoch {len(seen.history) + 1}/{settings.epochs}"
-        model.train()
-        with seen.timed("steps"):
-            batches = make_batches(train, settings, generator)
-            turns = [
-                batch.roll(turn * (len(batch) // 2))
-                for batch in batches
-                for turn in range(settings.steps_per_batch)
-            ]
-            losses = []
-            for index in progress(turns, total=len(turns), what=f"{what}, steps"):
-                draws = draw(len(index), settings, generator, device)
-                index = index.to(device)
-                if take_step is None:
-                    take_step = make_step(model, optimizer, train, frame, settings, index, draws)
-                losses.append(take_step(index, draws))
-                if average is not None:
-                    average.update_parameters(model)
-                if scheduler is not None:
-                    scheduler.step()
-            row = _mean_losses(torch.stack(losses).cpu(), list(map(len, turns)), what)
-        with seen.timed("validation"):
-            row |= evaluate(kept, val, partner_images, frame, settings)
+    settings, saved_at = task.settings, -math.inf
+    val = task.with_partners(splits.val, splits.train, learner.generator)
+    resume(learner, state, load_last(saving.last_pt, saving.digest))
+    take_step = make_step(learner.model, learner.optimizer, splits.train, task)
+    while len(state.history) < settings.epochs and not state.stopped:
+        what = f"epoch {len(state.history) + 1}/{settings.epochs}"
+        with state.timed("steps"):
+            row = train_epoch(learner, splits.train, task, take_step, what)
+        with state.timed("validation"):
+            row |= evaluate(learner.validated, val, task)
         if not math.isfinite(row["val_segmentation_loss"]):
             raise DataError(
                 f"{what}: the validation loss is {row['val_segmentation_loss']}. {CURE}"
             )
-        row |= {"epoch": len(seen.history), "learning_rate": optimizer.param_groups[0]["lr"]}
-        seen.history.append(row)
-        keep(seen, kept, settings)
-        if time.perf_counter() - saved_at > save_every_s:
-            with seen.timed("saving"):
-                save_last(
-                    last_pt, digest, _state(model, optimizer, scheduler, generator, seen, average)
-                )
+        row |= {"epoch": len(state.history), "learning_rate": learner.learning_rate}
+        state.history.append(row)
+        keep(state, learner.validated, settings)
+        if time.perf_counter() - saved_at > saving.every_s:
+            with state.timed("saving"):
+                save_last(saving.last_pt, saving.digest, state_to_save(learner, state))
             saved_at = time.perf_counter()
-        _report(seen, settings)
+        _report(state, settings)
         on_epoch(row)
-    return kept
 
 
-def make_batches(
-    train: SplitData, settings: TrainingSettings, generator: torch.Generator
-) -> list[torch.Tensor]:
+def train_epoch(
+    learner: Learner, train: SplitData, task: Task, take_step: Step, what: str
+) -> dict[str, float]:
+    """Take the steps of one epoch; return its mean losses.
+
+    Args:
+        learner: trained.
+        train: the training split.
+        task: the run's.
+        take_step: of `weaklesion.training.steps.make_step`.
+        what: name of the epoch in messages.
+
+    Raises:
+        DataError: if a loss is not finite.
+    """
+    device = train.images.device
+    learner.model.train()
+    turns = [
+        batch.roll(turn * (len(batch) // 2))
+        for batch in make_batches(train, task, learner.generator)
+        for turn in range(task.settings.steps_per_batch)
+    ]
+    losses = []
+    for index in progress(turns, total=len(turns), what=f"{what}, steps"):
+        draws = task.draw(len(index), learner.generator)
+        losses.append(take_step(index.to(device), None if draws is None else draws.to(device)))
+        learner.after_step()
+    return _mean_losses(torch.stack(losses).cpu(), list(map(len, turns)), what)
+
+
+def make_batches(train: SplitData, task: Task, generator: torch.Generator) -> list[torch.Tensor]:
     """Draw the batches of one epoch: of one pass, or of as many as `iterations` takes."""
-    batches = one_pass(train, settings, generator)
+    settings = task.settings
+    batches = task.draw_batches(train, generator)
     if not batches:
         raise DataError(
             f"the training split has {len(train.ids)} samples, and no batch of"
             f" {settings.batch_size} is full. Lower batch_size, or set drop_last to false."
         )
     while settings.iterations is not None and len(batches) < settings.iterations:
-        batches += one_pass(train, settings, generator)
+        batches += task.draw_batches(train, generator)
     return batches[: settings.iterations]
 
 
-def one_pass(
-    train: SplitData, settings: TrainingSettings, generator: torch.Generator
-) -> list[torch.Tensor]:
-    """Draw batches that hold every sample once, or of pairs, see `weaklesion.training.pairs`."""
-    if settings.is_paired and settings.pairs == "cluster":
-        assert train.labels is not None
-        return epoch_pairs(train.labels.cpu(), settings.batch_size, generator)
-    return epoch_batches(
-        len(train.ids), settings.batch_size, generator, drop_last=settings.drop_last
-    )
-
-
-def make_average(model: nn.Module, settings: TrainingSettings) -> AveragedModel | None:
-    """Return the moving average of a network's weights, if `settings` ask for one."""
-    if settings.ema is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
-
-
-def make_step(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    train: SplitData,
-    frame: InputFrame,
-    settings: TrainingSettings,
-    index: torch.Tensor,
-    draws: torch.Tensor | None,
-) -> Step:
-    """Return what takes a training step; on a GPU recorded for batches as large as `index`."""
-
-    def plain(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
-        return training_step(model, optimizer, train, index, draws, frame, settings)
-
-    if not _can_record(train, settings):
-        return plain
-    replayed = recorded(
-        plain, model, optimizer, index, draws, zero_gradients=settings.zero_gradients
-    )
-    size = len(index)
-    return lambda index, draws: (replayed if len(index) == size else plain)(index, draws)
-
-
-def _can_record(train: SplitData, settings: TrainingSettings) -> bool:
-    """Whether every step is the same to a GPU: a schedule's numbers would be recorded with it.
-
-    Only with losses and an optimiser that never ask the GPU for a value.
-    """
-    plain = (
-        settings.optimizer == "adam"
-        and settings.segmentation_loss == "bce"
-        and settings.classification_loss == "cross_entropy"
-        and settings.prompt is None
-        and settings.ema is None
-    )
-    on_gpu = train.images.device.type == "cuda"
-    return on_gpu and plain and settings.schedule == "constant"
-
-
-def draw(
-    count: int, settings: TrainingSettings, generator: torch.Generator, device: torch.device
-) -> torch.Tensor | None:
-    """Draw all that is random of a batch, see `weaklesion.training.steps.training_step`."""
-    if settings.prompt is not None:
-        return torch.randn(count, DRAWS, generator=generator).to(device)
-    if settings.augmentation == "none":
-        return None
-    return draw_flips(count, generator).to(device)
-
-
-def _partner_images(
-    train: SplitData, val: SplitData, settings: TrainingSettings, generator: torch.Generator
-) -> torch.Tensor | None:
-    """Return the images that validation images are segmented with, (N, 3, input, input)."""
-    if not settings.is_paired:
-        return None
-    if settings.pairs == "random":
-        return val.images[torch.randperm(len(val.ids), generator=generator).to(val.images.device)]
-    assert train.labels is not None
-    assert val.labels is not None
-    partners = validation_partners(val.labels.cpu(), train.labels.cpu(), generator)
-    return train.images[partners.to(train.images.device)]
+def count_steps(train: SplitData, task: Task) -> int:
+    """Return the number of steps of an epoch."""
+    return len(make_batches(train, task, torch.Generator())) * task.settings.steps_per_batch
 
 
 def _mean_losses(losses: torch.Tensor, sizes: list[int], what: str) -> dict[str, float]:
@@ -254,35 +160,9 @@ def _mean_losses(losses: torch.Tensor, sizes: list[int], what: str) -> dict[str,
     return {f"train_{name}": value for name, value in zip(LOSSES, means.tolist(), strict=True)}
 
 
-def keep(seen: Progress, model: nn.Module, settings: TrainingSettings) -> None:
-    """Apply patience and the checkpoint rule after an epoch."""
-    epoch = len(seen.history) - 1
-    last = seen.history[-1]
-    larger = {"best_dice": "val_dice", "best_accuracy": "val_accuracy"}.get(settings.checkpoint)
-    value = last["val_segmentation_loss"] if larger is None else -last[larger]
-    improved = value < seen.best_value
-    if improved:
-        seen.best_value, seen.best_epoch = value, epoch
-    seen.stopped = settings.patience is not None and epoch - seen.best_epoch >= settings.patience
-    take_last = settings.checkpoint == "last" or (
-        settings.checkpoint == "last_if_stopped" and seen.stopped
-    )
-    if improved or take_last:
-        seen.kept_epoch = epoch
-        seen.kept = weights_of(model)
-
-
-def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a copy of a network's weights, on the CPU."""
-    return {
-        name: tensor.detach().cpu().clone().contiguous()
-        for name, tensor in model.state_dict().items()
-    }
-
-
-def _report(seen: Progress, settings: TrainingSettings) -> None:
-    last, done = seen.history[-1], len(seen.history)
-    spent = sum(seen.seconds.values()) - seen.seconds["data"]
+def _report(state: TrainingState, settings: TrainingSettings) -> None:
+    last, done = state.history[-1], len(state.history)
+    spent = sum(state.seconds.values()) - state.seconds["data"]
     logger.info(
         "epoch %d/%d: loss %.4f, validation loss %.4f, Dice against the target %.4f; "
         "%.0f s, at most %.0f s left",
@@ -294,54 +174,5 @@ def _report(seen: Progress, settings: TrainingSettings) -> None:
         spent,
         spent / done * (settings.epochs - done),
     )
-    if seen.stopped:
+    if state.stopped:
         logger.info("no improvement in %d epochs: stopped", settings.patience)
-
-
-def _state(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
-    generator: torch.Generator,
-    seen: Progress,
-    average: AveragedModel | None,
-) -> dict[str, Any]:
-    """Return everything that the epochs to come depend on."""
-    return {
-        "model": model.state_dict(),
-        "gradients": {name: p.grad for name, p in model.named_parameters()},
-        "optimizer": optimizer.state_dict(),
-        "scheduler": None if scheduler is None else scheduler.state_dict(),
-        "random": random_states(generator),
-        "seen": asdict(seen) | {"earlier_s": seen.wall_s()},
-        "average": None if average is None else average.state_dict(),
-    }
-
-
-def resume(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
-    generator: torch.Generator,
-    seen: Progress,
-    state: dict[str, Any] | None,
-    average: AveragedModel | None = None,
-) -> None:
-    """Put everything into the state that `_state` returned; nothing to do without one."""
-    if state is None:
-        return
-    model.load_state_dict(state["model"])
-    for name, parameter in model.named_parameters():
-        gradient = state["gradients"][name]
-        parameter.grad = None if gradient is None else gradient.to(parameter.device)
-    optimizer.load_state_dict(state["optimizer"])
-    if scheduler is not None:
-        scheduler.load_state_dict(state["scheduler"])
-    set_random_states(state["random"], generator)
-    if average is not None:
-        average.load_state_dict(state["average"])
-    read_s = seen.seconds["data"]  # by this process
-    for key, value in state["seen"].items():
-        setattr(seen, key, value)
-    seen.seconds["data"] += read_s
-    logger.info("going on after epoch %d, from last.pt", len(seen.history))

@@ -10,31 +10,31 @@ import torch.nn.functional as F
 from torch import nn
 
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.training.inputs import InputFrame
+from weaklesion.training.inputs import InputGeometry
 
 FOCAL_GAMMA = 2.0  # Lin et al. 2017
 
 
 def segmentation_loss(
-    logits: torch.Tensor, targets: torch.Tensor, frame: InputFrame, settings: TrainingSettings
+    logits: torch.Tensor, targets: torch.Tensor, geometry: InputGeometry, settings: TrainingSettings
 ) -> torch.Tensor:
     """Return the mean segmentation loss over the patch, or over the padded map.
 
     Args:
         logits: (N, 1, *pad_to).
         targets: (N, 1, input, input) uint8 of 0 to `settings.full_target`.
-        frame: from patch to input.
+        geometry: from patch to input.
         settings: the training's.
     """
     logits = logits.float()  # kept out of bfloat16
-    compared = logits if settings.loss_region == "map" else frame.crop(logits)
-    wanted = frame.pad(targets) if settings.loss_region == "map" else targets
-    wanted = wanted.float() / settings.full_target
+    prediction = logits if settings.loss_region == "map" else geometry.crop(logits)
+    reference = geometry.pad(targets) if settings.loss_region == "map" else targets
+    reference = reference.float() / settings.full_target
     if settings.segmentation_loss != "bce":
         of_batch = settings.segmentation_loss == "batch_dice"
-        dice: torch.Tensor = _dice_loss(of_batch)(compared, wanted)
+        dice: torch.Tensor = _dice_loss(of_batch)(prediction, reference)
         return dice
-    return F.binary_cross_entropy_with_logits(compared, wanted)
+    return F.binary_cross_entropy_with_logits(prediction, reference)
 
 
 def classification_loss(

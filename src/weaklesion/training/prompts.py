@@ -87,7 +87,7 @@ def to_source(
     )
 
 
-def sample(values: torch.Tensor, points_px: torch.Tensor) -> torch.Tensor:
+def sample_bilinear(values: torch.Tensor, points_px: torch.Tensor) -> torch.Tensor:
     """Sample (B, C, H, W) at (B, h, w, 2) px, bilinearly; 0 outside."""
     height, width = values.shape[2:]
     scale = torch.tensor([2 / width, 2 / height], device=values.device)
@@ -112,7 +112,7 @@ def prompt_input(
     x, y = points_px[..., 0], points_px[..., 1]
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
     valid = inside[:, None].float()
-    colours = sample(normalise(images), points_px) * valid
+    colours = sample_bilinear(normalise(images), points_px) * valid
     prompt = torch.tanh(RADIUS_SLOPE * (1 - radius))[:, None]
     contrast = discriminant(colours, valid, radius[:, None])
     return torch.cat([colours, valid, prompt, contrast], dim=1), valid
@@ -200,12 +200,12 @@ def to_source_logits(
     reach = (margin * prompts[:, 2])[:, None]
     u = (torch.arange(width, device=logits.device) - prompts[:, :1]) / reach
     v = (torch.arange(height, device=logits.device) - prompts[:, 1:2]) / reach
-    places = torch.stack(
+    points = torch.stack(
         [u[:, None].expand(-1, height, -1), v[:, :, None].expand(-1, -1, width)], dim=-1
     )
-    found, weight = (
-        F.grid_sample(values, places, mode="bilinear", padding_mode="border", align_corners=False)
-        for values in (logits * valid, valid)
+    values, weight = (
+        F.grid_sample(each, points, mode="bilinear", padding_mode="border", align_corners=False)
+        for each in (logits * valid, valid)
     )
-    outside = (places.abs() > 1).any(dim=-1) | (weight[:, 0] < 0.01)
-    return (found / weight.clamp(min=0.01))[:, 0].masked_fill(outside, -10.0)
+    outside = (points.abs() > 1).any(dim=-1) | (weight[:, 0] < 0.01)
+    return (values / weight.clamp(min=0.01))[:, 0].masked_fill(outside, -10.0)

@@ -5,13 +5,14 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, load_trained_encoder, num_parameters
@@ -20,12 +21,34 @@ from weaklesion.support.files import read_array, write_json, written_whole
 from weaklesion.support.provenance import describe_run, peak_memory_bytes, settings_digest
 from weaklesion.training.checkpoints import FORMAT
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
-from weaklesion.training.data import TrainingFiles, load_split
-from weaklesion.training.inputs import InputFrame
-from weaklesion.training.loop import Progress, fit, weights_of
+from weaklesion.training.data import TrainingFiles
+from weaklesion.training.device import compute_device
+from weaklesion.training.learner import Learner, make_learner
+from weaklesion.training.loop import Saving, Splits, count_steps, fit
 from weaklesion.training.seeding import seed_everything
+from weaklesion.training.state import TrainingState, weights_of
+from weaklesion.training.steps import can_record
+from weaklesion.training.tasks import Task, make_task
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a training is run.
+
+    Attributes:
+        threads: CPU threads.
+        save_every_s: `last.pt` is written at the end of the first epoch, then of the first one
+            after so many seconds.
+        tensorboard: also write the history for TensorBoard, to `run_dir/tensorboard`.
+        keep_last: also write the weights after the last epoch, to `last.safetensors`.
+    """
+
+    threads: int = 1
+    save_every_s: float = 60.0
+    tensorboard: bool = False
+    keep_last: bool = False
 
 
 def train_arm(
@@ -36,10 +59,7 @@ def train_arm(
     seed: int,
     warp_json: str | Path | None = None,
     epochs_of_json: str | Path | None = None,
-    threads: int = 1,
-    save_every_s: float = 60.0,
-    tensorboard: bool = False,
-    keep_last: bool = False,
+    options: RunOptions,
 ) -> None:
     """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
 
@@ -56,99 +76,124 @@ def train_arm(
         warp_json: the amplitude that was chosen for the arm's warps; None for that of `settings`.
         epochs_of_json: `run.json` of another run, whose number of epochs is trained, with no
             patience.
-        threads: CPU threads.
-        save_every_s: `last.pt` is written at the end of the first epoch, then of the first one
-            after so many seconds.
-        tensorboard: also write the history for TensorBoard, to `run_dir/tensorboard`.
-        keep_last: also write the weights after the last epoch, to `last.safetensors`.
+        options: see `RunOptions`.
 
     Raises:
         DataError: if samples, targets and labels do not belong together, the loss is not finite,
             memory does not suffice, or `run_dir` cannot be written.
     """
     settings = with_choice(settings, warp_json)
-    seen = Progress()
-    device = prepare_device(settings, threads)
+    state = TrainingState()
+    device = prepare_device(settings, options.threads)
     if epochs_of_json is not None:
         epochs = json.loads(Path(epochs_of_json).read_text())["epochs_run"]
         settings = replace(settings, epochs=epochs, patience=None)
-    given = {
-        role.rsplit("_", 1)[0]: path for role, path in asdict(files).items() if path is not None
-    }
-    run = describe_run(settings=asdict(settings), seed=seed, inputs=given)
-    frame = InputFrame(
-        side_px=read_array(files.images_npy).shape[1],
-        input_px=settings.input_px,
-        pad_to_hw=settings.pad_to,
-    )
+    run = describe_run(settings=asdict(settings), seed=seed, inputs=files.by_role())
+    task = make_task(settings, read_array(files.images_npy).shape[1])
+    folder = Path(run_dir)
     with _clear_errors(settings, run_dir):
-        Path(run_dir).mkdir(parents=True, exist_ok=True)
-        with seen.timed("data"):
-            train, val = (
-                load_split(name, files, frame, settings, device) for name in ("train", "val")
-            )
-        seed_everything(seed)
-        model = build_model(
-            settings.model,
-            num_classes=settings.num_classes,
-            encoder=settings.encoder,
-            options=settings.network,
-            weights=files.weights_pth,
-        ).to(device)
-        if files.start_safetensors is not None:
-            load_trained_encoder(model, files.start_safetensors)
-        if device.type == "cuda":
-            model = model.to(memory_format=torch.channels_last)
-        else:
-            speed_up_on_cpu(model)
-        logger.info(
-            "%s with %d parameters on %s; %d training and %d validation samples",
-            settings.model,
-            num_parameters(model),
-            device,
-            len(train.ids),
-            len(val.ids),
+        folder.mkdir(parents=True, exist_ok=True)
+        with state.timed("data"):
+            splits = Splits(*(task.load_split(name, files, device) for name in ("train", "val")))
+        learner = start_learner(task, splits, files, seed)
+        fit(
+            learner,
+            splits,
+            task,
+            state,
+            saving=_saving(folder, run, device, options),
+            on_epoch=tensorboard_writer(run_dir) if options.tensorboard else lambda row: None,
         )
-        last_pt = Path(run_dir) / "last.pt"
-        digest = settings_digest(
-            {key: run[key] for key in ("settings", "seed", "inputs_sha256")}
-            | {"on": device.type, "last_pt": FORMAT}
-        )
-        after_last = fit(
-            model,
-            train,
-            val,
-            frame,
-            settings,
-            seed,
-            seen,
-            last_pt=last_pt,
-            digest=digest,
-            save_every_s=save_every_s,
-            on_epoch=tensorboard_writer(run_dir) if tensorboard else lambda row: None,
-        )
-        run |= {
-            "num_parameters": num_parameters(model),
-            "num_samples": {"train": len(train.ids), "val": len(val.ids)},
-            "epochs_run": len(seen.history),
-            "best_epoch": seen.best_epoch,
-            "kept_epoch": seen.kept_epoch,
-            "stopped_by_patience": seen.stopped,
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-            "threads": threads,
-            "images_per_second": len(seen.history) * len(train.ids) / seen.seconds["steps"],
-            "seconds": seen.seconds,
-            "wall_s": seen.wall_s(),
-            "peak_memory_bytes": peak_memory_bytes(),
-            "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated()
-            if device.type == "cuda"
-            else None,
-        }
-        if keep_last:
-            with written_whole(Path(run_dir) / "last.safetensors") as beside:
-                beside.write_bytes(save(weights_of(after_last)))
-        write_run(Path(run_dir), seen, run)
-        last_pt.unlink(missing_ok=True)
+        run |= describe_training(state, splits, learner.model)
+        run |= describe_device(device, options)
+        if options.keep_last:
+            write_weights(folder / "last.safetensors", weights_of(learner.validated))
+        write_run(folder, state, run)
+        (folder / "last.pt").unlink(missing_ok=True)
+
+
+def start_learner(task: Task, splits: Splits, files: TrainingFiles, seed: int) -> Learner:
+    """Return the run's network at the start of its training.
+
+    Raises:
+        DataError: if a file of weights is not of this network.
+    """
+    seed_everything(seed)
+    settings, device = task.settings, splits.train.images.device
+    model = start_network(settings, files, device)
+    logger.info(
+        "%s with %d parameters on %s; %d training and %d validation samples",
+        settings.model,
+        num_parameters(model),
+        device.type,
+        len(splits.train.ids),
+        len(splits.val.ids),
+    )
+    return make_learner(
+        model,
+        settings,
+        seed,
+        steps_per_epoch=count_steps(splits.train, task),
+        recorded=can_record(device, task),
+    )
+
+
+def start_network(
+    settings: TrainingSettings, files: TrainingFiles, device: torch.device
+) -> nn.Module:
+    """Return the network that a training starts from, on the device.
+
+    Raises:
+        DataError: if a file of weights is not of this network.
+    """
+    model = build_model(
+        settings.model,
+        num_classes=settings.num_classes,
+        encoder=settings.encoder,
+        options=settings.network,
+        weights=files.weights_pth,
+    ).to(device)
+    if files.start_safetensors is not None:
+        load_trained_encoder(model, files.start_safetensors)
+    if device.type == "cuda":
+        return model.to(memory_format=torch.channels_last)
+    return speed_up_on_cpu(model)
+
+
+def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: RunOptions) -> Saving:
+    """Return how a training is saved, with a digest of all that it depends on."""
+    digest = settings_digest(
+        {key: run[key] for key in ("settings", "seed", "inputs_sha256")}
+        | {"on": device.type, "last_pt": FORMAT}
+    )
+    return Saving(last_pt=folder / "last.pt", digest=digest, every_s=options.save_every_s)
+
+
+def describe_training(state: TrainingState, splits: Splits, model: nn.Module) -> dict[str, Any]:
+    """Return what `run.json` says of a finished training."""
+    epochs, num_train = len(state.history), len(splits.train.ids)
+    return {
+        "num_parameters": num_parameters(model),
+        "num_samples": {"train": num_train, "val": len(splits.val.ids)},
+        "epochs_run": epochs,
+        "best_epoch": state.best_epoch,
+        "kept_epoch": state.kept_epoch,
+        "stopped_by_patience": state.stopped,
+        "images_per_second": epochs * num_train / state.seconds["steps"],
+        "seconds": state.seconds,
+        "wall_s": state.wall_s(),
+    }
+
+
+def describe_device(device: torch.device, options: RunOptions) -> dict[str, Any]:
+    """Return what `run.json` says of the device, and of the memory that was needed."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "threads": options.threads,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated() if on_gpu else None,
+    }
 
 
 def prepare_device(settings: TrainingSettings, threads: int) -> torch.device:
@@ -159,7 +204,7 @@ def prepare_device(settings: TrainingSettings, threads: int) -> torch.device:
     torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
     torch.backends.cudnn.deterministic = settings.deterministic
     torch.backends.cudnn.benchmark = not settings.deterministic
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return compute_device()
 
 
 @contextmanager
@@ -183,13 +228,18 @@ def _clear_errors(settings: TrainingSettings, run_dir: str | Path) -> Iterator[N
         ) from error
 
 
-def write_run(folder: Path, seen: Progress, run: dict[str, Any]) -> None:
+def write_run(folder: Path, state: TrainingState, run: dict[str, Any]) -> None:
     """Write weights, history and description of a finished training."""
-    with written_whole(folder / "model.safetensors") as beside:
-        beside.write_bytes(save(seen.kept))
-    with written_whole(folder / "history.csv") as beside:
-        pd.DataFrame(seen.history).set_index("epoch").to_csv(beside)
+    write_weights(folder / "model.safetensors", state.kept)
+    with written_whole(folder / "history.csv") as tmp:
+        pd.DataFrame(state.history).set_index("epoch").to_csv(tmp)
     write_json(folder / "run.json", run)
+
+
+def write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write a network's weights as safetensors."""
+    with written_whole(path) as tmp:
+        tmp.write_bytes(save(weights))
 
 
 def tensorboard_writer(run_dir: str | Path) -> Callable[[dict[str, float]], None]:

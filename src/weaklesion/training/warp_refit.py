@@ -23,7 +23,7 @@ from weaklesion.training.prompts import (
     crop_lattice,
     prompt_input,
     radii,
-    sample,
+    sample_bilinear,
     to_source,
 )
 
@@ -110,19 +110,20 @@ def training_batch(
         ).permute(0, 2, 3, 1)
         return to_source(moved, prompts, LATTICE_MARGIN, turn, flip)
 
-    wanted = targets.float()
-    warped = sample(wanted, source_of(lattice)) >= 0.5
+    masks = targets.float()
+    warped = sample_bilinear(masks, source_of(lattice)) >= 0.5
     noise = draws[:, 3:8].cpu()
-    found = refit(warped[:, 0].cpu().numpy(), prompts, turn, flip, noise, settings.mark_noise)
-    fitted = found.to(device)
+    ellipses = refit(warped[:, 0].cpu().numpy(), prompts, turn, flip, noise, settings.mark_noise)
+    new_prompts = ellipses.to(device)
     crop = crop_lattice(input_px, device).expand(len(images), -1, -1, -1)
     points = (
-        fitted[:, None, None, :2] + crop * (settings.margin * fitted[:, 2])[:, None, None, None]
+        new_prompts[:, None, None, :2]
+        + crop * (settings.margin * new_prompts[:, 2])[:, None, None, None]
     )
     points_px = source_of(points)
-    inputs, valid = prompt_input(images, points_px, radii(points, fitted))
-    masks = sample(wanted, points_px) >= 0.5
-    return Batch(inputs, soft_edges(masks), valid)
+    inputs, valid = prompt_input(images, points_px, radii(points, new_prompts))
+    cropped = sample_bilinear(masks, points_px) >= 0.5
+    return Batch(inputs, soft_edges(cropped), valid)
 
 
 def refit(
@@ -154,14 +155,14 @@ def refit(
         masks, prompts.tolist(), turn.tolist(), flip.tolist(), noise.tolist(), strict=True
     ):
         try:
-            found = fit_ellipse(mask)
+            ellipse = fit_ellipse(mask)
         except ValueError:
             axis = LATTICE_PX / LATTICE_MARGIN
             own = math.degrees(mirrored * (prompt[4] - angle))
-            found = Ellipse(
+            ellipse = Ellipse(
                 per_u - 0.5, per_u - 0.5, axis, axis * prompt[3] / prompt[2], own
             ).canonical()
-        e = found.perturbed(draws, size)
+        e = ellipse.perturbed(draws, size)
         rows.append(
             (
                 (e.cx + 0.5) / per_u - 1,

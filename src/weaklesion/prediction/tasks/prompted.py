@@ -1,0 +1,94 @@
+"""Predictions of networks that see the mark, gated by the agreement with the mark."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.prediction.files import PredictionFiles
+from weaklesion.prediction.gate import gated_mask
+from weaklesion.prediction.settings import PredictionSettings
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.progress import progress
+from weaklesion.training.data import load_prompts
+from weaklesion.training.inputs import EVALUATION_BATCH
+from weaklesion.training.prompts import mean_of_views, plain_inputs, to_source_logits, views
+from weaklesion.training.tasks.prompted import prompt_settings, prompted_logits
+
+
+def predict(
+    model: nn.Module,
+    trained: TrainingSettings,
+    files: PredictionFiles,
+    settings: PredictionSettings,
+    device: torch.device,
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Predict the test split, given its marks.
+
+    Returns:
+        Masks; and a table of `id`, `agreement` and `from_network`
+        (`weaklesion.prediction.gate.GatedMask`).
+
+    Raises:
+        DataError: if there are no ellipses, or a sample has none.
+    """
+    ids = split_ids(files.samples_csv, "test")
+    images = read_rows(files.images_npy, files.samples_csv, ids)
+    prompts = load_prompts(files.ellipses_csv, ids, device)
+    assert files.ellipses_csv is not None
+    ellipses = read_ellipses(files.ellipses_csv)
+    logits = predict_prompted(model, images, prompts, trained)
+    results = [
+        gated_mask(scores, ellipses[name], gate=settings.gate, consistent=settings.consistent)
+        for name, scores in zip(ids, logits, strict=True)
+    ]
+    table = pd.DataFrame(
+        {
+            "id": ids,
+            "agreement": [result.agreement for result in results],
+            "from_network": [result.from_network for result in results],
+        }
+    )
+    return np.stack([result.mask for result in results]), table
+
+
+@torch.inference_mode()
+def predict_prompted(
+    model: nn.Module, images: np.ndarray, prompts: torch.Tensor, settings: TrainingSettings
+) -> np.ndarray:
+    """Segment images given their marks, as the mean over eight views of each crop.
+
+    Args:
+        model: a network that sees the mark.
+        images: (N, H, W, 3) uint8.
+        prompts: (N, 5) ellipses on the device, px.
+        settings: the training's.
+
+    Returns:
+        (N, H, W) float32 logits in the images' own pixels.
+    """
+    margin = prompt_settings(settings).margin
+    rows = []
+    batches = torch.arange(len(images)).split(EVALUATION_BATCH)
+    for index in progress(batches, total=len(batches), what="batches predicted"):
+        batch = torch.from_numpy(images[index.numpy()]).to(prompts.device).permute(0, 3, 1, 2)
+        marks = prompts[index.to(prompts.device)]
+        inputs, _ = plain_inputs(batch, marks, settings.input_px, margin)
+        logits = crop_logits(model, inputs, settings)
+        merged = to_source_logits(logits, inputs[:, 3:4], marks, margin, images.shape[1:3])
+        rows.append(merged.cpu().numpy())
+    return np.concatenate(rows)
+
+
+def crop_logits(model: nn.Module, inputs: torch.Tensor, settings: TrainingSettings) -> torch.Tensor:
+    """Return the mean of a network's logits over eight views of each crop, (B, 1, input, input).
+
+    Args:
+        model: a network that sees the mark.
+        inputs: (B, 6, input, input), of `weaklesion.training.prompts.plain_inputs`.
+        settings: the training's.
+    """
+    logits = [prompted_logits(model, view, settings) for view in views(inputs).unbind(1)]
+    return mean_of_views(torch.stack(logits, dim=1))

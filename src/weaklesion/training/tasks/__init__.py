@@ -1,0 +1,84 @@
+"""The three tasks that a network can have: the only place where trainings differ by task.
+
+`segmentation` is of single images, `pairs` of images with a partner, and `prompted` of images with
+a mark. `TrainingSettings.task` says which one a run has.
+"""
+
+from typing import ClassVar, Protocol
+
+import torch
+from torch import nn
+
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.data import SplitData, TrainingFiles
+from weaklesion.training.inputs import input_geometry
+from weaklesion.training.tasks.pairs import PairTask
+from weaklesion.training.tasks.prompted import PromptedTask
+from weaklesion.training.tasks.results import Losses, Outcome
+from weaklesion.training.tasks.segmentation import SegmentationTask
+
+
+class Task(Protocol):
+    """What training loop, steps and validation need of a task.
+
+    Attributes:
+        stays_on_device: whether a step never waits for a value of the device, so that it can be
+            recorded as a CUDA graph.
+    """
+
+    stays_on_device: ClassVar[bool]
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """Settings of the training."""
+
+    def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
+        """Load one split to the device, joined by sample id.
+
+        Raises:
+            DataError: if the split is too small, or files are not what `settings` say.
+        """
+
+    def with_partners(
+        self, val: SplitData, train: SplitData, generator: torch.Generator
+    ) -> SplitData:
+        """Return `val` with the images that its images are segmented with, if the task has any."""
+
+    def draw_batches(self, train: SplitData, generator: torch.Generator) -> list[torch.Tensor]:
+        """Draw the batches of one pass over `train`: sample numbers, (B,) int64 each."""
+
+    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor | None:
+        """Draw all that is random of `count` samples, on the CPU; None where nothing is."""
+
+    def losses(
+        self, model: nn.Module, train: SplitData, index: torch.Tensor, draws: torch.Tensor | None
+    ) -> Losses:
+        """Run the network on a training batch, and return its losses.
+
+        Args:
+            model: in training mode.
+            train: the training split.
+            index: (B,) int64 on the device, of `draw_batches`.
+            draws: of `draw`, on the device.
+        """
+
+    def evaluate(self, model: nn.Module, val: SplitData, index: torch.Tensor) -> Outcome:
+        """Run the network on validation samples `index`, (B,) int64 on the device."""
+
+
+def make_task(settings: TrainingSettings, side_px: int) -> Task:
+    """Return the task of a run.
+
+    Args:
+        settings: the training's.
+        side_px: height and width of its patches, px.
+
+    Raises:
+        ValueError: if `pad_to` and `input_px` do not go together.
+    """
+    geometry = input_geometry(settings, side_px)
+    if settings.task == "prompted":
+        return PromptedTask(settings)
+    if settings.task == "pairs":
+        return PairTask(settings, geometry)
+    return SegmentationTask(settings, geometry)

@@ -1,0 +1,176 @@
+"""Pairs of images: co-segmentation, each image with the help of its partner."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.data import SplitData, TrainingFiles, epoch_batches
+from weaklesion.training.device import mixed_precision
+from weaklesion.training.inputs import InputGeometry
+from weaklesion.training.losses import segmentation_loss
+from weaklesion.training.tasks.patches import (
+    augmented,
+    draw_augmentation,
+    load_patches,
+    network_input,
+    patch_outcome,
+)
+from weaklesion.training.tasks.results import Losses, Outcome
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """Segment pairs of images; see `weaklesion.training.tasks.Task`.
+
+    Attributes:
+        settings: the training's.
+        geometry: from patch to input.
+    """
+
+    settings: TrainingSettings
+    geometry: InputGeometry
+    stays_on_device: ClassVar[bool] = True
+
+    def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
+        """Load resized patches, targets, and clusters if pairs are drawn within them."""
+        return load_patches(split, files, self.geometry, self.settings, device)
+
+    def with_partners(
+        self, val: SplitData, train: SplitData, generator: torch.Generator
+    ) -> SplitData:
+        """Return `val` with a partner of each image, drawn once for all epochs.
+
+        The partner is a training image of the same cluster or, of pairs that are drawn at random,
+        another validation image.
+        """
+        device = val.images.device
+        if self.settings.pairs == "random":
+            order = torch.randperm(len(val.ids), generator=generator)
+            return replace(val, partners=val.images[order.to(device)])
+        assert train.labels is not None
+        assert val.labels is not None
+        partners = validation_partners(val.labels.cpu(), train.labels.cpu(), generator)
+        return replace(val, partners=train.images[partners.to(device)])
+
+    def draw_batches(self, train: SplitData, generator: torch.Generator) -> list[torch.Tensor]:
+        """Draw the batches of one pass; the first half's partners are the second half."""
+        settings = self.settings
+        if settings.pairs == "cluster":
+            assert train.labels is not None
+            return epoch_pairs(train.labels.cpu(), settings.batch_size, generator)
+        return epoch_batches(
+            len(train.ids), settings.batch_size, generator, drop_last=settings.drop_last
+        )
+
+    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor | None:
+        """Draw the flips of `count` samples, (count, 2) bool; None for no augmentation."""
+        return draw_augmentation(count, self.settings, generator)
+
+    def losses(
+        self, model: nn.Module, train: SplitData, index: torch.Tensor, draws: torch.Tensor | None
+    ) -> Losses:
+        """Return the loss over both images of each pair, as flipped."""
+        images, targets = augmented(train, index, draws)
+        logits = segment_halves(model, images, self.geometry, self.settings)
+        segmentation = segmentation_loss(logits, targets, self.geometry, self.settings)
+        return Losses(segmentation, torch.zeros_like(segmentation))
+
+    def evaluate(self, model: nn.Module, val: SplitData, index: torch.Tensor) -> Outcome:
+        """Segment validation samples, each with its partner."""
+        assert val.partners is not None
+        images, partners = val.images[index], val.partners[index]
+        logits = segment_with_partners(model, images, partners, self.geometry, self.settings)
+        return patch_outcome(logits, val.targets[index], self.geometry, self.settings)
+
+
+def segment_halves(
+    model: nn.Module, images: torch.Tensor, geometry: InputGeometry, settings: TrainingSettings
+) -> torch.Tensor:
+    """Segment a batch whose first half's partners are the second half.
+
+    Args:
+        model: the network that `settings` name.
+        images: (N, 3, input, input) uint8, N even.
+        geometry: from patch to input.
+        settings: the training's.
+
+    Returns:
+        Map logits of all images, (N, 1, *pad_to).
+    """
+    batch = network_input(images, geometry, settings)
+    with mixed_precision(settings, batch.device):
+        return torch.cat(model(*batch.chunk(2)))
+
+
+def segment_with_partners(
+    model: nn.Module,
+    images: torch.Tensor,
+    partners: torch.Tensor,
+    geometry: InputGeometry,
+    settings: TrainingSettings,
+) -> torch.Tensor:
+    """Segment images with the help of their partners; return map logits (N, 1, *pad_to).
+
+    Args:
+        model: the network that `settings` name.
+        images: (N, 3, input, input) uint8.
+        partners: as `images`; they are not segmented.
+        geometry: from patch to input.
+        settings: the training's.
+    """
+    batch = network_input(images, geometry, settings)
+    with mixed_precision(settings, batch.device):
+        logits: torch.Tensor = model(batch, network_input(partners, geometry, settings))[0]
+    return logits
+
+
+def epoch_pairs(
+    labels: torch.Tensor, batch_size: int, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Return batches of pairs, each of two samples of one cluster.
+
+    Every sample is in one pair; the one that is left over in an odd cluster is paired once more
+    with another of its cluster, and the only one of a cluster with any other sample.
+
+    Args:
+        labels: (N,) int64 cluster of each sample, on the CPU.
+        batch_size: samples a batch, even.
+        generator: decides the pairs and their order.
+
+    Returns:
+        Batches of 2 to `batch_size` sample numbers; the first half's partners are the second half.
+    """
+    order = torch.randperm(len(labels), generator=generator)
+    order = order[labels[order].argsort(stable=True)]
+    pairs = []
+    for members in order.split(torch.bincount(labels)[labels.unique()].tolist()):
+        if len(members) % 2:
+            others = members[:-1] if len(members) > 1 else _others(members[-1], len(labels))
+            chosen = torch.randint(len(others), (1,), generator=generator)
+            members = torch.cat([members, others[chosen]])
+        pairs.append(members.view(-1, 2))
+    drawn = torch.cat(pairs)
+    drawn = drawn[torch.randperm(len(drawn), generator=generator)]
+    return [batch.t().reshape(-1) for batch in drawn.split(batch_size // 2)]
+
+
+def _others(sample: torch.Tensor, count: int) -> torch.Tensor:
+    everyone = torch.arange(count)
+    return everyone[everyone != sample]
+
+
+def validation_partners(
+    labels: torch.Tensor, train_labels: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Draw for each of (N,) clusters a training sample of the same one; any, if there is none."""
+    partners = torch.randint(len(train_labels), (len(labels),), generator=generator)
+    for label in labels.unique():
+        members = (train_labels == label).nonzero()[:, 0]
+        if len(members):
+            here = labels == label
+            drawn = torch.randint(len(members), (int(here.sum()),), generator=generator)
+            partners[here] = members[drawn]
+    return partners

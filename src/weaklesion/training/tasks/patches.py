@@ -1,0 +1,87 @@
+"""What the tasks on resized patches share: single images and pairs of images."""
+
+import torch
+
+from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.augmentation import apply_flips, draw_flips
+from weaklesion.training.data import SplitData, TrainingFiles, read_labels, read_split
+from weaklesion.training.inputs import InputGeometry, normalise
+from weaklesion.training.losses import segmentation_loss
+from weaklesion.training.tasks.results import Outcome
+
+
+def load_patches(
+    split: str,
+    files: TrainingFiles,
+    geometry: InputGeometry,
+    settings: TrainingSettings,
+    device: torch.device,
+) -> SplitData:
+    """Load one split to the device, resized, with clusters where `settings` need them.
+
+    Raises:
+        DataError: see `weaklesion.training.data.read_split` and `read_labels`.
+    """
+    ids, images, targets = read_split(split, files, settings)
+    labels = None
+    if settings.needs_clusters:
+        labels = torch.tensor(read_labels(files.clusters_csv, ids, settings), device=device)
+    return SplitData(
+        ids,
+        geometry.load_images(images, device),
+        geometry.load_targets(targets, device, soft=settings.soft_targets),
+        None if labels is None else labels[:, 0].contiguous(),
+        flipped_labels=labels if settings.flips_classes else None,
+    )
+
+
+def draw_augmentation(
+    count: int, settings: TrainingSettings, generator: torch.Generator
+) -> torch.Tensor | None:
+    """Draw which of `count` patches are flipped, (count, 2) bool; None for no augmentation."""
+    return None if settings.augmentation == "none" else draw_flips(count, generator)
+
+
+def augmented(
+    data: SplitData, index: torch.Tensor, flips: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the images and targets of a batch, flipped as drawn.
+
+    Args:
+        data: the training split.
+        index: (B,) int64 on the device, the samples of the batch.
+        flips: of `draw_augmentation`, on the device.
+
+    Returns:
+        (B, 3, input, input) and (B, 1, input, input), both uint8.
+    """
+    images, targets = data.images[index], data.targets[index]
+    if flips is None:
+        return images, targets
+    return apply_flips(images, flips), apply_flips(targets, flips)
+
+
+def network_input(
+    images: torch.Tensor, geometry: InputGeometry, settings: TrainingSettings
+) -> torch.Tensor:
+    """Normalise and pad (N, 3, input, input) uint8 images: (N, 3, *pad_to) float32."""
+    batch = geometry.pad(normalise(images, settings.normalisation))
+    if batch.device.type == "cuda":
+        batch = batch.contiguous(memory_format=torch.channels_last)
+    return batch
+
+
+def patch_outcome(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    geometry: InputGeometry,
+    settings: TrainingSettings,
+    class_logits: torch.Tensor | None = None,
+) -> Outcome:
+    """Compare map logits (B, 1, *pad_to) with targets (B, 1, input, input) uint8."""
+    return Outcome(
+        loss=segmentation_loss(logits, targets, geometry, settings),
+        pred=geometry.crop(logits)[:, 0] >= 0,
+        target=targets[:, 0] == settings.full_target,
+        class_logits=class_logits,
+    )

@@ -1,0 +1,180 @@
+"""Prediction by task, with networks that are simple enough to know their masks."""
+
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import ROOT
+
+from weaklesion.ellipse import Ellipse, draw_ellipse
+from weaklesion.errors import DataError
+from weaklesion.prediction.files import PredictionFiles
+from weaklesion.prediction.predict import PREDICT
+from weaklesion.prediction.settings import PredictionSettings
+from weaklesion.prediction.tasks import pairs, prompted, segmentation
+from weaklesion.prediction.tasks.pairs import choose
+from weaklesion.study.arms import training_settings
+from weaklesion.study.settings import TaskName, TrainingSettings
+
+SIDE = 32
+MARK = Ellipse(15.5, 15.5, 16.0, 10.0, 0.0)
+IDS = {"a": "train", "b": "train", "c": "train", "v": "val", "s": "test", "t": "test"}
+CPU = torch.device("cpu")
+
+
+def trained(arm, **changes):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    protocol = "source" if arm == "prompted" else "corrected"
+    settings = training_settings(config, "ham10k", protocol, arm)
+    small = {"encoder": "resnet18", "weights": "none", "input_px": SIDE, "pad_to": (SIDE, SIDE)}
+    return TrainingSettings(**settings | small | {"precision": "float32"} | changes)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Six patches with a bright ellipse; each has its own number in the corner."""
+    mask = draw_ellipse(MARK, (SIDE, SIDE))
+    images = np.repeat((40 + 150 * mask)[None, ..., None], len(IDS), axis=0).repeat(3, axis=3)
+    images[:, 0, 0] = np.arange(len(IDS))[:, None]
+    np.save(tmp_path / "images.npy", images.astype(np.uint8))
+    table = pd.DataFrame({"id": list(IDS), "group": list(IDS), "split": list(IDS.values())})
+    table["row"] = range(len(IDS))
+    table.to_csv(tmp_path / "samples.csv", index=False)
+    return {
+        "model_safetensors": tmp_path / "model.safetensors",
+        "run_json": tmp_path / "run.json",
+        "images_npy": tmp_path / "images.npy",
+        "samples_csv": tmp_path / "samples.csv",
+    }
+
+
+@pytest.fixture
+def marks(tmp_path):
+    table = pd.DataFrame([vars(MARK)] * len(IDS)).assign(id=list(IDS))
+    table.to_csv(tmp_path / "ellipses.csv", index=False)
+    clusters = pd.DataFrame({"id": list(IDS), "cluster": [0, 1, 0, 1, 0, 1]})
+    clusters.to_csv(tmp_path / "clusters.csv", index=False)
+    return {
+        "ellipses_csv": tmp_path / "ellipses.csv",
+        "clusters_csv": tmp_path / "clusters.csv",
+    }
+
+
+@pytest.fixture
+def embeddings(tmp_path):
+    """Embeddings by which t is nearest to b, and s to c."""
+    angles = np.radians([0, 90, 200, 0, 210, 80])
+    np.save(tmp_path / "e.npy", np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    return {"embeddings_npy": tmp_path / "e.npy"}
+
+
+class Single(torch.nn.Module):
+    def forward(self, images):
+        return images[:, :1] - images.mean()
+
+
+class Pair(torch.nn.Module):
+    """Segments the first image; notes the numbers of its partners."""
+
+    def __init__(self):
+        super().__init__()
+        self.partners = []
+
+    def forward(self, images, partners):
+        scale = torch.tensor([0.229, 0.224, 0.225]).view(3, 1) * 255
+        offset = torch.tensor([0.485, 0.456, 0.406]).view(3, 1) * 255
+        corner = partners[:, :, 0, 0].T * scale + offset
+        self.partners.append([list(IDS)[int(number)] for number in corner[0].round().tolist()])
+        return images[:, :1] - images.mean(), None
+
+
+class Prompted(torch.nn.Module):
+    """Takes the prompt's ellipse as the mask, or all of the crop."""
+
+    def __init__(self, *, fills):
+        super().__init__()
+        self.fills = fills
+
+    def forward(self, inputs):
+        return torch.ones_like(inputs[:, 4:5]) if self.fills else inputs[:, 4:5]
+
+
+def test_every_task_has_a_prediction():
+    assert set(PREDICT) == set(get_args(TaskName))
+
+
+def test_single_images(files):
+    masks, table = segmentation.predict(
+        Single(), trained("a1"), PredictionFiles(**files), PredictionSettings(), CPU
+    )
+    assert table.to_dict("list") == {"id": ["s", "t"]}
+    assert masks.dtype == bool
+    assert (masks == draw_ellipse(MARK, (SIDE, SIDE))).all()
+
+
+def test_a_pair_is_first_the_image_with_itself_and_then_with_its_partner(files, embeddings):
+    model = Pair()
+    masks, table = pairs.predict(
+        model, trained("acoseg"), PredictionFiles(**files, **embeddings), PredictionSettings(), CPU
+    )
+    assert model.partners == [["s", "t"], ["c", "b"]]
+    assert table.to_dict("list") == {"id": ["s", "t"], "partner": ["c", "b"]}
+    assert (masks == draw_ellipse(MARK, (SIDE, SIDE))).all()
+
+
+@pytest.mark.parametrize(("arm", "partner"), [("acoseg", "itself"), ("acoseg_released", "nearest")])
+def test_images_that_are_their_own_partners_are_predicted_once(files, arm, partner):
+    model, settings = Pair(), PredictionSettings(partner=partner)
+    _, table = pairs.predict(model, trained(arm), PredictionFiles(**files), settings, CPU)
+    assert model.partners == [["s", "t"]]
+    assert list(table) == ["id"]
+
+
+def test_random_partners_are_training_samples_and_decided_by_the_seed(files):
+    ids, masks = ["s", "t"] * 20, np.zeros((40, SIDE, SIDE), bool)
+    first, again, other = (
+        choose(ids, masks, PredictionFiles(**files), PredictionSettings(partner="random", seed=s))
+        for s in (1, 1, 2)
+    )
+    assert first["partner"].tolist() == again["partner"].tolist() != other["partner"].tolist()
+    assert set(first["partner"]) == {"a", "b", "c"}
+
+
+def test_nearest_partners_need_ellipses_and_clusters_or_embeddings(files, marks):
+    masks = np.stack([draw_ellipse(MARK, (SIDE, SIDE))] * 2)
+    chosen = choose(["s", "t"], masks, PredictionFiles(**files, **marks), PredictionSettings())
+    assert set(chosen) == {"partner", "partner_cluster"}
+    for missing in ("ellipses_csv", "clusters_csv"):
+        few = PredictionFiles(**files, **marks | {missing: None})
+        with pytest.raises(DataError, match="needs ellipses and clusters"):
+            choose(["s", "t"], masks, few, PredictionSettings())
+
+
+@pytest.mark.parametrize(("fills", "from_network"), [(False, True), (True, False)])
+def test_a_mask_that_disagrees_with_its_mark_is_replaced(files, marks, fills, from_network):
+    masks, table = prompted.predict(
+        Prompted(fills=fills),
+        trained("prompted"),
+        PredictionFiles(**files, **marks),
+        PredictionSettings(gate=0.7),
+        CPU,
+    )
+    assert table["id"].tolist() == ["s", "t"]
+    assert table["from_network"].tolist() == [from_network] * 2
+    assert (table["agreement"] >= 0.7).tolist() == [from_network] * 2
+    drawn = draw_ellipse(MARK, (SIDE, SIDE))
+    assert ((masks & drawn).sum() / (masks | drawn).sum()) > 0.85
+
+
+def test_networks_that_see_the_mark_need_ellipses(files):
+    with pytest.raises(DataError, match="needs ellipses"):
+        prompted.predict(
+            Prompted(fills=False),
+            trained("prompted"),
+            PredictionFiles(**files),
+            PredictionSettings(),
+            CPU,
+        )
