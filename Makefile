@@ -48,7 +48,7 @@ lint-workflow: .venv/.ready
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-bench: .venv/.ready ## Measure speed and memory against bounds; writes into docs/BENCHMARKS.md.
+bench: .venv/.ready ## Measure speed and memory against bounds; writes into docs/reference/benchmarks.md.
 	$(BIN)/python tools/update_benchmarks.py
 
 format: .venv/.ready ## Bring all code into the project's style.
