@@ -278,12 +278,11 @@ def single_runs(table: pd.DataFrame) -> str:
         (
             [
                 f"`{row['arm']}`",
-                row["seed"],
+                row["seed"] if row["epochs"] > 0 else "",
                 *(f"{units[name] * row[name]:.2f}" for name in shown),
-                row["kept_epoch"],
-                row["epochs"],
+                *(f"{row[key]:.0f}" if row[key] > 0 else "" for key in ("kept_epoch", "epochs")),
             ]
-            for _, row in table.iterrows()
+            for row in table.to_dict("records")
         ),
     )
 
