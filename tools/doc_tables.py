@@ -80,7 +80,9 @@ def scores(table: pd.DataFrame) -> str:
         first = block.iloc[0]
         compared = set(block.loc[block["gain"].notna(), "metric"])
         shown = METRICS | {key: v for key, v in ONLY_IF_COMPARED.items() if key in compared}
-        groups = f" in {first['n_groups']:.0f} groups" if pd.notna(first["n_groups"]) else ""
+        groups = ""
+        if pd.notna(first["n_groups"]):
+            groups = f" in {first['n_groups']:.0f} group{'s' if first['n_groups'] > 1 else ''}"
         samples = f"{first['n_samples']} test samples{groups}"
         text += f"{dataset}, protocol `{protocol}`, {samples}:\n\n"
         text += markdown(

@@ -119,7 +119,7 @@ def describe(kept: Path) -> str:
             "choices", "constants chosen without a dense mask", choices(pd.read_csv(kept / CHOICES))
         )
     for path in only_linked:
-        text += f"In the repository only: [{path.name}]({kept.name}/{path.name}).\n"
+        text += f"Not shown here: [{path.name}]({kept.name}/{path.name}).\n"
     if (kept / RUNS).is_file():
         text += runs(pd.read_csv(kept / RUNS))
     return text
