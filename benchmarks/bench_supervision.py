@@ -115,7 +115,7 @@ def main() -> None:
     print(f"\n## Supervision ({platform.machine()}, {os.cpu_count()} cores)\n")
     print("| what | measured | bound |")
     print("|---|---|---|")
-    print(f"| ellipses: a matplotlib figure per mask, time over ours | {figures / ours:.0f} | 300 |")
+    print(f"| ellipses: matplotlib figure per mask, time over ours | {figures / ours:.0f} | 300 |")
     print(f"| ellipses per second | {10_000 / ours:.0f} | |")
     print(f"| GrabCut, one worker over two | {one / two:.2f} | 1.7 |")
     print(f"| GrabCut masks per second, two workers | {400 / two:.0f} | |")
