@@ -1,4 +1,4 @@
-# `make demo` and `make test` set everything up by themselves on a machine with Python 3.11 and make.
+# `make demo` and `make test` set everything up themselves on a machine with Python 3.11 and make.
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
@@ -17,25 +17,25 @@ help: ## List the targets.
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-demo: .venv/.ready ## The whole workflow on a phantom; the report is results/demo/report.html.
+demo: .venv/.ready ## Run the whole workflow on phantoms; the report is results/demo/report.html.
 	$(SNAKEMAKE) $(DEMO)
 	$(BIN)/snakemake $(DEMO) --report results/demo/report.html
 	@echo "Open results/demo/report.html in a browser."
 
-plan: .venv/.ready ## Jobs, hours, downloads and disk of the paper, or of a study: make plan STUDY=FILE.
+plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a study: make plan STUDY=FILE.
 	$(BIN)/weaklesion plan $(STUDY)
 
-test: .venv/.ready ## All checks and tests.
+test: .venv/.ready ## Run all checks and tests.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-crf: .venv/.ready ## What arms with a CRF need; takes a C++ compiler.
+crf: .venv/.ready ## Install what arms with a CRF need; requires a C++ compiler.
 	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1
 
-crash-test: .venv/.ready ## Kill a study at 100 moments, start it again and compare.
+crash-test: .venv/.ready ## Kill a study at 100 moments, restart it each time and compare the results.
 	$(BIN)/python tests/crash/harness.py --points 100
 
-lint: lint-style lint-types lint-workflow ## Style, types and workflow checks.
+lint: lint-style lint-types lint-workflow ## Check style, types and workflow.
 
 lint-style: .venv/.ready
 	$(BIN)/ruff check .
@@ -48,17 +48,17 @@ lint-workflow: .venv/.ready
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-bench: .venv/.ready ## Measure speed and memory against bounds; writes into docs/BENCHMARKS.md.
+bench: .venv/.ready ## Measure speed and memory against bounds; updates docs/reference/benchmarks.md.
 	$(BIN)/python tools/update_benchmarks.py
 
-format: .venv/.ready ## Bring all code into the project's style.
+format: .venv/.ready ## Format all code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-lock: ## Choose all versions anew: requirements.lock and the pins of envs/.
+lock: ## Resolve all versions again: requirements.lock and the pins of envs/.
 	$(PYTHON) tools/lock.py
 
-clean: ## Remove all results; raw files under resources/ stay.
+clean: ## Remove all results and Snakemake's records; keep the raw files in resources/.
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 	rm -rf .snakemake

@@ -61,8 +61,8 @@ def main() -> int:
     found = pairs()
     rates = [(rate(peers, found), rate(ours, found)) for _ in range(ROUNDS)]
     theirs, own = (statistics.median(column) for column in zip(*rates, strict=True))
-    print("\n## Metrics\n\nPairs of 120x120 masks a second, on one core.\n")
-    print("| Work | Pairs a second |\n|---|---|")
+    print("\n## Metrics\n\nPairs of 120x120 masks per second, on one core.\n")
+    print("| Work | Pairs per second |\n|---|---|")
     print(f"| medpy's hd and two Canny calls of scikit-image | {theirs:.0f} |")
     print(f"| ours, all {len(MEASURES)} measures, these two among them | {own:.0f} |")
     met = own / theirs >= LEAST_RATIO

@@ -1,4 +1,4 @@
-"""Measure `weaklesion segment` against its network alone; print marks a second and the ratio."""
+"""Measure `weaklesion segment` against its network alone; print marks per second and the ratio."""
 
 import json
 import logging
@@ -107,14 +107,14 @@ def main() -> int:
         whole, done = time.perf_counter() - started, counts["network"] + counts["ellipse"]
         alone = network_alone(trained, done)
     rate = done / whole
-    print("\n## Marks of one's own\n")
-    print(f"`weaklesion segment` on {done} marks, a phantom of {WIDTH_PX}x{HEIGHT_PX} px an image,")
+    print("\n## Marks on your own images\n")
+    print(f"`weaklesion segment` on {done} marks, one phantom of {WIDTH_PX}x{HEIGHT_PX} px each,")
     print(f"{THREADS} threads; reading, eight views, masks, overlays and measurements.\n")
     print("| what | measured | bound |\n|---|---|---|")
-    print(f"| marks a second | {rate:.0f} | {LEAST_MARKS_A_SECOND:g} |")
-    print(f"| all of it over the network alone | {whole / alone:.2f} | |")
+    print(f"| marks per second | {rate:.0f} | {LEAST_MARKS_A_SECOND:g} |")
+    print(f"| time of everything over that of the network alone | {whole / alone:.2f} | |")
     met = rate >= LEAST_MARKS_A_SECOND
-    print(f"\n{'met' if met else 'NOT MET'}: at least {LEAST_MARKS_A_SECOND:g} marks a second.")
+    print(f"\n{'met' if met else 'NOT MET'}: at least {LEAST_MARKS_A_SECOND:g} marks per second.")
     return 0 if met else 1
 
 

@@ -115,10 +115,10 @@ def main() -> None:
     print(f"\n## Supervision ({platform.machine()}, {os.cpu_count()} cores)\n")
     print("| what | measured | bound |")
     print("|---|---|---|")
-    print(f"| ellipses: one matplotlib figure a mask over ours | {figures / ours:.0f} | 300 |")
-    print(f"| ellipses a second | {10_000 / ours:.0f} | |")
+    print(f"| ellipses: matplotlib figure per mask, time over ours | {figures / ours:.0f} | 300 |")
+    print(f"| ellipses per second | {10_000 / ours:.0f} | |")
     print(f"| GrabCut, one worker over two | {one / two:.2f} | 1.7 |")
-    print(f"| GrabCut masks a second, two workers | {400 / two:.0f} | |")
+    print(f"| GrabCut masks per second, two workers | {400 / two:.0f} | |")
     print(f"| K-means, {LESIONS} x 5, K = {K}: seconds | {kmeans:.1f} | 60 |")
 
 

@@ -255,7 +255,7 @@ def main() -> int:
     print(
         f"\n## Training\n\n{machine()}, torch {torch.__version__}. A1 with {ENCODER}, "
         f"{NATIVE[0]}x{NATIVE[1]} inputs (padded: {PADDED[0]}x{PADDED[1]}), batches of 10 unless "
-        "told otherwise.\n\n| Step | Images a second | Against the plain loop |\n|---|---|---|"
+        "stated otherwise.\n\n| Step | Images per second | Against the plain loop |\n|---|---|---|"
     )
     for name, rate in measured.items():
         print(f"| {name} | {rate:.1f} | {rate / plain:.2f} |")

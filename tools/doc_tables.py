@@ -1,4 +1,4 @@
-"""Tables of results as Markdown: one function a kind of table, which is known by its columns."""
+"""Tables of results as Markdown: one function per kind of table, recognised by its columns."""
 
 from collections.abc import Callable, Iterable
 
@@ -80,7 +80,9 @@ def scores(table: pd.DataFrame) -> str:
         first = block.iloc[0]
         compared = set(block.loc[block["gain"].notna(), "metric"])
         shown = METRICS | {key: v for key, v in ONLY_IF_COMPARED.items() if key in compared}
-        groups = f" in {first['n_groups']:.0f} groups" if pd.notna(first["n_groups"]) else ""
+        groups = ""
+        if pd.notna(first["n_groups"]):
+            groups = f" in {first['n_groups']:.0f} group{'s' if first['n_groups'] > 1 else ''}"
         samples = f"{first['n_samples']} test samples{groups}"
         text += f"{dataset}, protocol `{protocol}`, {samples}:\n\n"
         text += markdown(
@@ -269,6 +271,24 @@ def agreement(table: pd.DataFrame) -> str:
     )
 
 
+def single_runs(table: pd.DataFrame) -> str:
+    """Return a table of single trainings, one row per training, as Markdown."""
+    units = {name: 100.0 if label.endswith("%") else 1.0 for name, label in METRICS.items()}
+    shown = {name: label for name, label in METRICS.items() if name in table}
+    return markdown(
+        ["Arm", "Seed", *shown.values(), "Weights of epoch", "Epochs"],
+        (
+            [
+                f"`{row['arm']}`",
+                row["seed"] if row["epochs"] > 0 else "",
+                *(f"{units[name] * row[name]:.2f}" for name in shown),
+                *(f"{row[key]:.0f}" if row[key] > 0 else "" for key in ("kept_epoch", "epochs")),
+            ]
+            for row in table.to_dict("records")
+        ),
+    )
+
+
 def runs(table: pd.DataFrame) -> str:
     """Return what each table was measured with, in words."""
     lines = []
@@ -282,19 +302,20 @@ def runs(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-# A table is known by its columns.
-KINDS: dict[str, Callable[[pd.DataFrame], str]] = {
-    "published_mean": scores,
-    "verdict": verdicts,
-    "share_of_gap": gaps,
-    "switch": attribution,
-    "area_ratio_median": agreement,
-    "policy": policies,
-    "answer": answers,
-    "samples": sweep,
+# A table is known by a column: what it holds, in words, and what writes it.
+KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
+    "published_mean": ("every arm under every metric", scores),
+    "verdict": ("verdicts on the claims", verdicts),
+    "share_of_gap": ("the gap in Dice by kind of image", gaps),
+    "switch": ("the effect of each switch", attribution),
+    "area_ratio_median": ("targets against the dense reference", agreement),
+    "policy": ("the same predictions under each policy for empty masks", policies),
+    "answer": ("what each auxiliary task adds", answers),
+    "samples": ("Dice against the number of training images", sweep),
+    "kept_epoch": ("test means of single trainings", single_runs),
 }
 
 
-def renderer(table: pd.DataFrame) -> Callable[[pd.DataFrame], str] | None:
-    """Return what writes a table as Markdown; None for tables that are not shown."""
+def kind(table: pd.DataFrame) -> tuple[str, Callable[[pd.DataFrame], str]] | None:
+    """Return what a table holds and what writes it as Markdown; None for tables not shown."""
     return next((KINDS[column] for column in table.columns if column in KINDS), None)

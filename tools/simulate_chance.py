@@ -1,6 +1,6 @@
 """Simulate how often intervals cover the truth, and how often tests are wrong.
 
-    python tools/simulate_chance.py            # prints the table of docs/METRICS.md, minutes
+    python tools/simulate_chance.py    # minutes; the table of docs/explanation/statistics.md
     python tools/simulate_chance.py --trials 500
 
 Values are drawn from the model of `weaklesion.scoring.chance`, whose truth is 0: groups of one to

@@ -1,4 +1,4 @@
-"""Run benchmarks and write what they print into docs/BENCHMARKS.md.
+"""Run benchmarks and write what they print into docs/reference/benchmarks.md.
 
     python tools/update_benchmarks.py            # all: a quarter of an hour
     python tools/update_benchmarks.py segment    # one
@@ -15,7 +15,7 @@ from pathlib import Path
 from markers import has_markers, replace_between
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs/BENCHMARKS.md"
+PAGE = ROOT / "docs/reference/benchmarks.md"
 NAMES = ("patches", "supervision", "metrics", "training", "segment")
 
 

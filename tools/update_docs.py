@@ -3,10 +3,11 @@
     python tools/update_docs.py ham10k-small    # after a run
     python tools/update_docs.py                 # all pages anew, from docs/results/ and docstrings
 
-copies the study's tables and charts to docs/results/ and writes what is there between the study's
-markers on its page of docs/. A study that grew over several machines is brought in part by part: a
-table that is not in the results stays as it is, with what it was measured with. Running it again
-changes nothing. Pictures of a dataset's images are not copied: they carry its licence.
+copies the study's tables and charts to docs/results/STUDY/ and writes them between the study's
+markers on its page, docs/results/*.md; long tables are folded. A study that grew over several
+machines is brought in part by part: a table that is not in the results stays as it is, and so does
+the line that says what it was measured with. Running it again changes nothing. Pictures of a
+dataset's images are not copied, because they carry its licence.
 """
 
 import argparse
@@ -16,10 +17,12 @@ from pathlib import Path
 
 import pandas as pd
 from api_reference import describe_api
-from doc_tables import PLACE, choices, renderer, runs
+from doc_tables import PLACE, choices, kind, runs
 from markers import has_markers, replace_between
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs/results"  # pages, and beside them a folder per study
+LONGEST_OPEN = 12  # lines of a table that is not folded
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
 CHOICES, RUNS = "choices.csv", "runs.csv"  # what a study chose; what its tables were measured with
 
@@ -71,7 +74,7 @@ def collect(study: Path, kept: Path) -> None:
     names = []
     for path in sorted((study / "tables").glob("*.csv")):
         left_out = path.stem in LEFT_OUT or path.stem.endswith(".samples")
-        if left_out or renderer(pd.read_csv(path)) is None:
+        if left_out or kind(pd.read_csv(path)) is None:
             continue
         names.append(path.stem)
         shutil.copyfile(path, kept / path.name)
@@ -100,32 +103,52 @@ def _kept_table(path: Path) -> pd.DataFrame:
 
 def describe(kept: Path) -> str:
     """Return the tables and charts of docs/results/STUDY as Markdown."""
-    text = ""
+    text, only_linked = "", []
     paths = [path for path in sorted(kept.glob("*.csv")) if path.name not in (CHOICES, RUNS)]
     for path in sorted(paths, key=lambda path: path.stem != "table1"):
         table = pd.read_csv(path)
-        render = renderer(table)
-        assert render is not None, path
-        text += f"**{path.stem}**\n\n{render(table)}"
+        found = kind(table)
+        if found is None:
+            only_linked.append(path)
+            continue
+        what, write = found
+        text += folded(path.stem, what, write(table))
         if path.with_suffix(".svg").is_file():
-            text += f"![{path.stem}](results/{kept.name}/{path.stem}.svg)\n\n"
+            text += f"![{path.stem}]({kept.name}/{path.stem}.svg)\n\n"
     if (kept / CHOICES).is_file():
-        text += f"**choices**\n\n{choices(pd.read_csv(kept / CHOICES))}"
+        text += folded(
+            "choices", "constants chosen without a dense mask", choices(pd.read_csv(kept / CHOICES))
+        )
+    for path in only_linked:
+        text += f"Not shown here: [{path.name}]({kept.name}/{path.name}).\n"
     if (kept / RUNS).is_file():
         text += runs(pd.read_csv(kept / RUNS))
     return text
 
 
-def page_with(kept: Path, docs: Path) -> tuple[Path, str]:
-    """Return a study's page of docs/, and what it should say."""
-    pages = [path for path in docs.glob("*.md") if has_markers(path.read_text(), kept.name)]
-    if len(pages) != 1:
+def folded(name: str, what: str, table: str) -> str:
+    """Return a table under its name; one of many lines is closed until a reader opens it."""
+    if table.count("\n") <= LONGEST_OPEN:
+        return f"**{name}**: {what}\n\n{table}"
+    summary = f"<summary><b>{name}</b>: {what}</summary>"
+    return f"<details>{summary}\n\n{table}</details>\n\n"
+
+
+def page_with(kept: Path, pages: Path) -> tuple[Path, str]:
+    """Return a study's page, and what it should say."""
+    found = [path for path in pages.glob("*.md") if has_markers(path.read_text(), kept.name)]
+    if len(found) != 1:
         raise SystemExit(
-            f"docs: {len(pages)} pages have the markers of {kept.name}. Write"
+            f"{pages}: {len(found)} pages have the markers of {kept.name}. Write"
             f" `<!-- begin {kept.name} -->` and `<!-- end {kept.name} -->`, each on a line of its"
             " own, on one page."
         )
-    return pages[0], replace_between(pages[0].read_text(), kept.name, describe(kept))
+    return found[0], replace_between(found[0].read_text(), kept.name, describe(kept))
+
+
+def kept_studies() -> list[Path]:
+    """Return the folders of the studies whose tables are kept."""
+    return sorted(path for path in PAGES.iterdir() if path.is_dir())
 
 
 def api_page(docs: Path) -> tuple[Path, str]:
@@ -140,17 +163,16 @@ def main() -> None:
     parser.add_argument("study", nargs="?")
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     arguments = parser.parse_args()
-    docs = ROOT / "docs"
     if arguments.study is not None:
         study = arguments.results / arguments.study
         if not (study / "tables").is_dir():
             raise SystemExit(f"{study}: has no tables. Run the study first, or name --results.")
-        page_with(docs / "results" / arguments.study, docs)  # is there a place for it?
-        collect(study, docs / "results" / arguments.study)
-    for kept in sorted((docs / "results").iterdir()):
-        page, text = page_with(kept, docs)
+        page_with(PAGES / arguments.study, PAGES)  # is there a place for it?
+        collect(study, PAGES / arguments.study)
+    for kept in kept_studies():
+        page, text = page_with(kept, PAGES)
         page.write_text(text)
-    page, text = api_page(docs)
+    page, text = api_page(ROOT / "docs")
     page.write_text(text)
 
 

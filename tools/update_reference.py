@@ -24,10 +24,10 @@ INTRODUCTION = """\
 
 [`config.yaml`](../../config.yaml) is the paper. A study (`--configfile workflow/studies/NAME.yaml`)
 changes some of its keys, and `--config 'KEY=VALUE'` changes them on the command line
-([RUNNING.md](../RUNNING.md)). The
+([run.md](../how-to/run.md)). The
 [schema](../../workflow/schemas/config.schema.yaml) refuses an unknown key and a value outside its
 limits before any job. IDs such as G18 are discrepancies between paper and released code
-([AUDIT.md](../AUDIT.md)). Names in angle brackets are yours to choose. `config.yaml` states each
+([audit.md](audit.md)). Names in angle brackets are yours to choose. `config.yaml` states each
 value that this page gives as a default, and why the value is what it is.
 """
 # Mappings with keys of one's own choice: how the page writes the name, and whose values it shows.
@@ -47,7 +47,7 @@ HOMES = {
     "clusters": "protocols.<protocol>.clusters",
 }
 # Definitions that the page names instead of spelling them out.
-NAMED = {"name": "name", "path": "path", "metric": "metric of [METRICS.md](../METRICS.md)"}
+NAMED = {"name": "name", "path": "path", "metric": "[metric](metrics.md)"}
 NAMES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
 BOUNDS = {
     "minimum": "at least {}",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from weaklesion.metrics.pair import MaskPair as MaskPair
     from weaklesion.models import build_model as build_model
     from weaklesion.models import num_parameters as num_parameters
-    from weaklesion.prediction.predict import load_network as load_network
+    from weaklesion.prediction.network import load_network as load_network
     from weaklesion.pseudo_masks import RefinedSettings as RefinedSettings
     from weaklesion.pseudo_masks import pseudo_mask as pseudo_mask
     from weaklesion.recist import Measurement as Measurement

@@ -10,16 +10,16 @@ from markers import has_markers, replace_between
 
 
 def test_every_page_says_what_its_tables_say(root):
-    studies = sorted((root / "docs/results").iterdir())
-    assert studies
+    studies = update_docs.kept_studies()
+    assert len(studies) > 5
     for kept in studies:
-        page, text = update_docs.page_with(kept, root / "docs")
+        page, text = update_docs.page_with(kept, root / "docs/results")
         assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
 
 
 def test_a_number_that_was_changed_by_hand_is_noticed(root, tmp_path):
     kept = root / "docs/results/ham10k-small"
-    page, text = update_docs.page_with(kept, root / "docs")
+    page, text = update_docs.page_with(kept, root / "docs/results")
     shutil.copy(page, tmp_path)
     changed = tmp_path / page.name
     changed.write_text(changed.read_text().replace("89.03 ± 0.35", "91.03 ± 0.35"))

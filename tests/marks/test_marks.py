@@ -250,7 +250,7 @@ def test_a_table_that_is_none_stops_the_call(model, tmp_path, text, cause):
 
 
 def test_the_table_in_the_documentation_is_one(root, tmp_path):
-    text = (root / "docs/PROMPTED.md").read_text()
+    text = (root / "docs/how-to/own-marks.md").read_text()
     table = text[text.index("    id,image,slice,") :].split("\n\n")[0]
     (tmp_path / "marks.csv").write_text(table.replace("    ", "") + "\n")
     marks, refused = read_marks(tmp_path / "marks.csv")

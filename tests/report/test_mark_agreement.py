@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from documented_columns import assert_documented
 from PIL import Image
 from running import planned, snakemake
 from segmenting import colored, lobed, mark_of
@@ -314,3 +315,4 @@ def test_the_page_of_a_small_study(tmp_path):
     assert f"--model {results.relative_to(tmp_path)}/own/own/runs/prompted_copy/seed-1" in page
     with Image.open(results / "figures/prompted.own.own.png") as figure:
         assert min(figure.size) > 300
+    assert len(assert_documented(results)) > 6

@@ -306,7 +306,7 @@ def test_readme_says_what_the_plan_says(root, tmp_path):
     assert f"takes {number:,} trainings" in readme
     assert f"add {len(given_mark)}." in readme
     assert f"at most {hours:,.0f} GPU-hours" in readme
-    running = " ".join((root / "docs/RUNNING.md").read_text().split())
+    running = " ".join((root / "docs/how-to/run.md").read_text().split())
     assert (
         f"takes {number:,} trainings; networks that are given the mark add {len(given_mark)}."
         in running

@@ -339,7 +339,7 @@ def test_published_tables_of_the_other_papers(published):
         12.2134,
         4.2547,
     )
-    # Agarwal et al.'s Table 1 has a CRF: its last row is Table 2's (docs/AUDIT.md, B8)
+    # Agarwal et al.'s Table 1 has a CRF: its last row is Table 2's (docs/reference/audit.md, B8)
     first = printed_cells(numbers, "agarwal_table1", {})
     for column in ("Recall", "Precision", "Dice", "AVD", "VS"):
         place = ("NIH_DeepLesion", "coseg_mg_d1_crf", column)

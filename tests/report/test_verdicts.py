@@ -525,13 +525,13 @@ def test_the_number_of_seeds_suffices_for_every_primary_claim(published, paper, 
     assert max(row["seeds_needed"] for row in rows) == len(paper["seeds"])
     assert all(row["power"] >= 0.8 for row in rows)
     of_five = printed_power(read_published(published), paper["secondary_seeds"])
-    metrics_md = (root / "docs/METRICS.md").read_text()
+    statistics_md = (root / "docs/explanation/statistics.md").read_text()
     for row, few in zip(rows, of_five, strict=True):
         line = (
             f"| {row['claim']} | {row['dataset']} | {row['size']:+.2f} | {row['deviation']:.2f} |"
             f" {few['power']:.2f} | {row['power']:.2f} | {row['seeds_needed']} |"
         )
-        assert line in metrics_md
+        assert line in statistics_md
 
 
 def test_one_seed_finds_nothing(published):

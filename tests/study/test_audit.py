@@ -1,4 +1,4 @@
-"""docs/AUDIT.md and config.yaml name the same discrepancies."""
+"""docs/reference/audit.md and config.yaml name the same discrepancies."""
 
 import re
 
@@ -13,13 +13,14 @@ def test_every_discrepancy_of_the_configuration_is_explained(root):
     config = yaml.safe_load(text)
     for switch in config["attribution"]["switches"]:
         named |= set(switch.split("+"))
-    explained = set(re.findall(rf"\b{ID}\b", (root / "docs/AUDIT.md").read_text())) | {"frame"}
+    audit = (root / "docs/reference/audit.md").read_text()
+    explained = set(re.findall(rf"\b{ID}\b", audit)) | {"frame"}
     assert named <= explained
     assert len(named) > 30
 
 
 def test_every_explained_switch_is_in_the_configuration(root):
-    audit = (root / "docs/AUDIT.md").read_text()
+    audit = (root / "docs/reference/audit.md").read_text()
     table = audit[audit.index("## With a switch") : audit.index("## Without a switch")]
     config = yaml.safe_load((root / "config.yaml").read_text())
     settings = {
@@ -40,7 +41,7 @@ def test_every_explained_switch_is_in_the_configuration(root):
 
 
 def test_no_discrepancy_is_forgotten(root):
-    audit = (root / "docs/AUDIT.md").read_text()
+    audit = (root / "docs/reference/audit.md").read_text()
     known = (
         [f"M{n}" for n in range(1, 10)]
         + [f"G{n}" for n in range(1, 24)]

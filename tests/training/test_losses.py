@@ -39,7 +39,7 @@ def test_dice_loss_of_nothing_found_where_nothing_is(maps):
 
 
 def test_only_the_dice_of_a_batch_learns_from_an_empty_target(maps):
-    """Docs/AUDIT.md, C8."""
+    """See docs/reference/audit.md, C8."""
     targets = maps[1].clone()
     targets[0] = 0
     found = {}

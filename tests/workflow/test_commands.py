@@ -18,7 +18,7 @@ from snakemake.cli import parse_config
 
 from weaklesion.report.plan import GPU_RULES
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 STUDIES = sorted(path.name for path in (ROOT / "workflow/studies").glob("*.yaml"))
 PROFILES = {"none": [], "gpu": ["--profile", "gpu"], "slurm": ["--profile", "slurm"]}
 OURS = {"agreement", "definitions", "downloads", "figures", "overview", "samples", "verdicts"}

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from documented_columns import assert_documented
 from running import planned, snakemake
 from test_workflow_items import OF_OTHER_PAPERS
 
@@ -43,6 +44,11 @@ def test_tables_beside_the_published_values(papers):
     arms = table(papers, "agarwal_table3")["arm"].unique()
     assert list(arms) == ["coseg_mg_d2", "coseg_mg_d2_danet"]
     assert set(table(papers, "cmu_table1")["arm"]) == {"cmu_unet", "cmu_pretrained", "cmu_net"}
+
+
+def test_every_column_is_documented(papers):
+    found = assert_documented(papers)
+    assert {f"`tables/<item>.csv`, kind `{kind}`" for kind in ("answers", "policies")} <= found
 
 
 def test_rules_that_no_item_of_the_paper_needs_have_run(papers):

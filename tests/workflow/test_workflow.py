@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from documented_columns import assert_documented
 from running import RUNS, TINY, overlay, planned, snakemake
 
 from weaklesion.report.tables.scores import TABLE1_COLUMNS
@@ -53,6 +54,10 @@ def test_every_job_leaves_a_log_that_says_something(finished):
     for path in logs:
         assert path.read_text().strip(), path
     assert not list(finished.rglob("*.part")) + list(finished.rglob(".part*"))
+
+
+def test_every_column_is_documented(finished):
+    assert len(assert_documented(finished / "results/tiny")) > 8
 
 
 def test_second_run_has_nothing_to_do(finished):

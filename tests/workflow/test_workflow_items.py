@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from documented_columns import assert_documented
 from playwright.sync_api import sync_playwright
 from running import TINY, snakemake
 from typer.testing import CliRunner
@@ -114,6 +115,10 @@ def test_every_item_is_made_and_none_is_empty(every_item):
     assert set(verdicts) == {"not testable here"}
     assert "Study items" in (results / "overview.html").read_text()
     assert (every_item / "report.html").stat().st_size < 25e6
+
+
+def test_every_column_is_documented(every_item):
+    assert len(assert_documented(every_item / "results/items")) > 20
 
 
 def test_no_page_and_no_figure_prints_nan(every_item):

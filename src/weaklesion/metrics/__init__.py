@@ -4,8 +4,8 @@ Every function takes the reference first, then the prediction: (H, W) bool, or i
 It returns a float, which is nan where the metric is undefined, and raises ValueError if a mask is
 anything else.
 Distances are in pixels unless `spacing` (mm per pixel of rows and of columns) says otherwise.
-docs/METRICS.md compares the names with those of other tools. `weaklesion.metrics.measures` computes
-all of them for many pairs.
+docs/reference/metrics.md compares the names with those of other tools.
+`weaklesion.metrics.measures` computes all of them for many pairs.
 """
 
 from typing import Literal

@@ -1,7 +1,7 @@
 """ResNets with atrous convolutions: `drn_fcn32`, and on pairs of images `drn_coseg`.
 
 Source: Agarwal et al., "Weakly supervised lesion co-segmentation on CT scans", ISBI 2020, and the
-papers that it takes its parts from. What it leaves open is ours: docs/AUDIT.md, B3 to B6.
+papers that it takes its parts from. What it leaves open is ours: docs/reference/audit.md, B3 to B6.
 """
 
 from collections.abc import Sequence

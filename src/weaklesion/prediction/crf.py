@@ -1,7 +1,7 @@
 """A fully connected CRF over a network's probabilities, by pydensecrf2.
 
 Source: Krähenbühl and Koltun 2011, with the weights and widths of their reference code, as Agarwal
-et al. 2020 give none (docs/AUDIT.md, B7).
+et al. 2020 give none (docs/reference/audit.md, B7).
 """
 
 from collections.abc import Sequence

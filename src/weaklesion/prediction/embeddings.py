@@ -1,7 +1,7 @@
 """Clusters of what a trained network sees, beside those of shapes.
 
 Agarwal et al. 2020 cluster lesions by embeddings (Yan et al. 2018) that are not public; these stand
-for them (docs/AUDIT.md, B2).
+for them (docs/reference/audit.md, B2).
 """
 
 import json

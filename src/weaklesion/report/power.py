@@ -14,7 +14,8 @@ from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.published import printed_cells
 
 MOST_SEEDS = 500
-PRINTED_RUNS = 3  # probably: the printed deviations follow from three runs with n (docs/AUDIT.md)
+# Probably: the printed deviations follow from three runs with n (docs/reference/audit.md).
+PRINTED_RUNS = 3
 
 
 def power(chance: Chance, size: float, level: float = LEVEL) -> float:

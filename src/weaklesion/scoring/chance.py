@@ -12,7 +12,7 @@ that variance follows Student's t with Satterthwaite's degrees of freedom. Sampl
 alike, so a group counts once, however many samples it has; means of groups of different sizes are
 linearised as ratios.
 
-`docs/METRICS.md` has the simulated coverage of the intervals and size of the tests.
+`docs/explanation/statistics.md` has the simulated coverage of the intervals and size of the tests.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 The size of a claim is the change that the paper prints for its dataset, in percent of the baseline,
 read from the published numbers. Where a paper's own table contradicts its text, the size is 0 and
-`contradicted` has the ID of the inconsistency (docs/AUDIT.md).
+`contradicted` has the ID of the inconsistency (docs/reference/audit.md).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -196,7 +196,7 @@ class Settings:
     released_ids_sha256: Annotated[
         str | None,
         "SHA-256 of the ids of the released split, in its order. The split by image stops unless it"
-        " gets the same images (docs/DATASETS.md).",
+        " gets the same images (docs/how-to/data.md).",
     ] = None
 
     def __post_init__(self) -> None:

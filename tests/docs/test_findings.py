@@ -1,0 +1,98 @@
+"""Numbers that the pages state in words are numbers of the tables kept beside them."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/results").glob("*.md"))]
+# Gains with their intervals as pages print them, and the table and arm that they are from.
+GAINS = [
+    ("README.md", "1.87 points [1.73, 2.01]", "ham10k-cpu/refined.csv", "a1_refined"),
+    ("README.md", "3.18 points [3.02, 3.34]", "prompted-ham10k/prompted.csv", "prompted_refined"),
+    ("README.md", "5.35 points [5.12, 5.59]", "prompted-ham10k/mark_noise6.csv",
+     "prompted_robust_noise6"),
+    ("reproduction.md", "-0.01 [-0.08, +0.06]", "ham10k-cpu/refined.csv", "a1l"),
+    ("reproduction.md", "2.61 [2.39, 2.83]", "ham10k-cpu/refined.csv", "a1_dense"),
+    ("prompted.md", "+3.18 [+3.02, +3.34]", "prompted-ham10k/prompted.csv", "prompted_refined"),
+    ("prompted.md", "2.30 [2.15, 2.45]", "prompted-ham10k/prompted.csv", "prompted"),
+    ("prompted.md", "3.69 [3.49, 3.89]", "prompted-ham10k/bounds.csv", "prompted_dense"),
+]  # fmt: skip
+# Differences of Dice between two arms of a table.
+COMPUTED = {
+    "0.40": ("ham10k-paper/test_means.csv", "a1", "a1_last"),
+    "0.55": ("ham10k-paper/test_means.csv", "a1l", "a1l_last"),
+    "0.84": ("prompted-ham10k/prompted.csv", "prompted_refined", "pseudo_masks"),
+    "0.39": ("prompted-ham10k/mark_noise0.csv", "prompted_refined", "prompted_refined_robust"),
+}
+
+
+def numbers_of(value):
+    """Every number in a nested structure."""
+    if isinstance(value, dict):
+        return [number for part in value.values() for number in numbers_of(part)]
+    if isinstance(value, list):
+        return [number for part in value for number in numbers_of(part)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
+def printed(value):
+    """A number with two decimals and no sign, also as a percentage."""
+    return {f"{abs(value):.2f}", f"{100 * abs(value):.2f}"}
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Numbers of the kept tables and of the papers."""
+    values = []
+    for path in sorted((ROOT / "docs/results").rglob("*.csv")):
+        table = pd.read_csv(path).select_dtypes("number").to_numpy().ravel()
+        values += table[np.isfinite(table)].tolist()
+    paper = yaml.safe_load((ROOT / "workflow/resources/published_numbers.yaml").read_text())
+    values += numbers_of(paper)
+    return {text for value in values for text in printed(value)} | {"0.53"}  # A1+L less A1, HAM10K
+
+
+def dice_rows(path):
+    """Rows of a table that are about Dice, by arm."""
+    table = pd.read_csv(ROOT / "docs/results" / path).set_index("arm")
+    return table[table["metric"] == "dice"] if "metric" in table else table
+
+
+def dice_of(path, arm):
+    rows = dice_rows(path)
+    return rows["mean"][arm] if "mean" in rows else 100 * rows["dice"][arm]
+
+
+@pytest.mark.parametrize(("name", "text", "path", "arm"), GAINS)
+def test_gains_are_those_of_their_tables(name, text, path, arm):
+    (page,) = (page for page in PAGES if page.name == name)
+    assert text in " ".join(page.read_text().split())
+    row = dice_rows(path).loc[arm]
+    stated = [float(number) for number in re.findall(r"[-+]?\d+\.\d\d", text)]
+    exact = [row[key] for key in ("gain", "gain_ci_low", "gain_ci_high")]
+    assert stated == pytest.approx(exact, abs=0.0051)
+
+
+def test_shares_and_rounded_numbers():
+    text = " ".join((ROOT / "README.md").read_text().split())
+    gains = dice_rows("ham10k-cpu/refined.csv")["gain"]
+    assert f"{100 * gains['a1_refined'] / gains['a1_dense']:.0f} % of what dense masks" in text
+    assert f"Dice of A1, {dice_of('ham10k-paper/test_means.csv', 'a1'):.1f} %" in text
+
+
+def test_differences_that_are_computed():
+    for text, (path, arm, other) in COMPUTED.items():
+        exact = dice_of(path, arm) - dice_of(path, other)
+        assert abs(exact) == pytest.approx(float(text), abs=0.0101), (text, exact)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_numbers_in_words_are_numbers_of_tables(page, known):
+    text = re.sub(r"<!-- begin (.*?) -->.*?<!-- end \1 -->", "", page.read_text(), flags=re.S)
+    text = re.sub(r"^ {4,}.*$|`[^`\n]*`", "", text, flags=re.M)
+    stated = re.findall(r"(?<![\w.])\d+\.\d{2}(?![\d.])", text)
+    assert [number for number in stated if number not in known | set(COMPUTED)] == []

@@ -1,0 +1,29 @@
+"""docs/reference/outputs.md has the columns that the code writes."""
+
+from documented_columns import PAGE, documented
+
+from weaklesion.flips import FLIPS
+from weaklesion.metrics.catalogue import MEASURES
+from weaklesion.report.tables.scores import TABLE1_COLUMNS
+from weaklesion.report.tables.verdicts import COLUMNS
+from weaklesion.segment.outputs import MEASURED
+from weaklesion.study.items import KINDS
+
+
+def test_columns_that_the_code_lists():
+    sections = documented(PAGE.read_text())
+    assert list(sections["`tables/<item>.csv`, kind `scores`"].in_order) == TABLE1_COLUMNS
+    assert list(sections["`tables/verdicts.csv`"].in_order) == COLUMNS
+    assert sections["`measurements.csv`"].always == set(MEASURED)
+    assert sections["`clusters/k<K>.csv`"].always == {"id", *FLIPS}
+
+
+def test_every_kind_of_item_has_a_section():
+    sections = documented(PAGE.read_text())
+    assert {f"`tables/<item>.csv`, kind `{kind}`" for kind in KINDS} <= set(sections)
+
+
+def test_every_metric_is_defined(root):
+    page = (root / "docs/reference/metrics.md").read_text()
+    named = page.replace("`..._border_mean`", "`average_hausdorff_border_mean`")
+    assert [name for name in MEASURES if f"`{name}`" not in named] == []
