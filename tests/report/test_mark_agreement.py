@@ -249,7 +249,7 @@ def test_the_study_says_what_is_drawn_and_what_was_chosen_by_recovery(config):
         ),
         ({"datasets": {"own": {"reference": "dense"}}}, "own has dense masks .* Set kind: scores"),
         ({"experiments": {"prompted": {"contours": ["a1"]}}}, r"prompted\.contours is 'a1'"),
-        ({"experiments": {"prompted": {"contours": ["ellipse"]}}}, "contours: no arm has a network"),
+        ({"experiments": {"prompted": {"contours": ["ellipse"]}}}, "contours: no arm has a net"),
     ],
 )
 def test_own_marks_are_not_scored_against_themselves(config, change, message):
