@@ -19,10 +19,10 @@ MARKER = (
     "# Everything below is made from the settings classes by `python tools/update_reference.py`.\n"
 )
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
-# Fields of loaders that the schema states once for all of them, or that the workflow fills in.
+# Fields of loaders: the schema states some once for all loaders, the workflow fills in the others.
 SHARED = ("side_px", "on_bad_sample", "limit", "released_ids_sha256", "published_split")
 FILLED_IN = ("complete", "dense", "state")
-# Definition of the schema, the class that it is made from, and its fields that are no keys.
+# Definitions of the schema, each with its class and the fields of that class that are not its keys.
 CLASSES: dict[str, tuple[type, Sequence[str]]] = {
     "training": (TrainingSettings, ("model", "network", "num_classes", "soft_targets")),
     "prompt": (PromptSettings, ()),
@@ -37,8 +37,8 @@ CLASSES: dict[str, tuple[type, Sequence[str]]] = {
     "patches_custom": (custom.Settings, (*SHARED, *FILLED_IN)),
     "patches_lits_liver": (lits_liver.Settings, SHARED),
 }
-COMPLETE = ("recovery", "short_training", "crf")  # no key of which may be left out
-NESTED = {"prompt": "prompt", "volumes": "volumes"}  # a mapping's field to its definition
+COMPLETE = ("recovery", "short_training", "crf")  # all of their keys are required
+NESTED = {"prompt": "prompt", "volumes": "volumes"}  # definitions of fields that are mappings
 NULL_IN_CONFIG = {("prompt", "max_amplitude")}  # null in the configuration, never in the class
 
 
@@ -46,7 +46,7 @@ def definitions() -> dict[str, Any]:
     """Return the schema's definitions of all settings classes, by name.
 
     Raises:
-        ValueError: if a field states no sentence.
+        ValueError: if a field has no sentence.
     """
     found: dict[str, Any] = {}
     for name, (settings_class, left_out) in CLASSES.items():
@@ -111,13 +111,13 @@ _Dumper.add_representer(
 
 
 def schema_with_settings(text: str) -> str:
-    """Return the text of the schema with its last part made anew.
+    """Return the text of the schema with a new last part.
 
     Args:
         text: the schema, with `MARKER`.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if the text has no `MARKER`.
     """
     before, marker, _ = text.partition(MARKER)
     if not marker:

@@ -17,18 +17,19 @@ from settings_schema import schema_with_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA, PAGE = "workflow/schemas/config.schema.yaml", "docs/reference/config.md"
-INTRODUCTION = """\
+AUDIT, METRICS, RUNNING = "../AUDIT.md", "../METRICS.md", "../RUNNING.md"  # seen from the page
+INTRODUCTION = f"""\
 # Configuration
 
 <!-- Made by `python tools/update_reference.py` from the schema and config.yaml; do not edit. -->
 
 [`config.yaml`](../../config.yaml) is the paper. A study (`--configfile workflow/studies/NAME.yaml`)
 changes some of its keys, and `--config 'KEY=VALUE'` changes them on the command line
-([run.md](../how-to/run.md)). The
+([how to run a study]({RUNNING})). The
 [schema](../../workflow/schemas/config.schema.yaml) refuses an unknown key and a value outside its
 limits before any job. IDs such as G18 are discrepancies between paper and released code
-([audit.md](audit.md)). Names in angle brackets are yours to choose. `config.yaml` states each
-value that this page gives as a default, and why the value is what it is.
+([list]({AUDIT})). Names in angle brackets are yours to choose. The defaults are the values
+of `config.yaml`, whose comments say where they are from.
 """
 # Mappings with keys of one's own choice: how the page writes the name, and whose values it shows.
 CHOSEN_NAMES = {
@@ -47,7 +48,7 @@ HOMES = {
     "clusters": "protocols.<protocol>.clusters",
 }
 # Definitions that the page names instead of spelling them out.
-NAMED = {"name": "name", "path": "path", "metric": "[metric](metrics.md)"}
+NAMED = {"name": "name", "path": "path", "metric": f"a [metric]({METRICS})"}
 NAMES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
 BOUNDS = {
     "minimum": "at least {}",
@@ -62,7 +63,7 @@ NO_DEFAULT = object()
 
 
 class Row(NamedTuple):
-    """One key: its path, what it may be, its default if it has one, and its meaning."""
+    """One key: its path, its allowed values, its default if it has one, and its meaning."""
 
     path: str
     values: str
@@ -70,8 +71,8 @@ class Row(NamedTuple):
     meaning: str
 
 
-def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema with the definitions that it refers to; its own entries come first."""
+def resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with the definitions that it refers to; its own entries override them."""
     while "$ref" in schema:
         own = {key: value for key, value in schema.items() if key != "$ref"}
         schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")] | own
@@ -79,18 +80,18 @@ def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def home_of(schema: dict[str, Any], path: str) -> str | None:
-    """Return where the page lists the keys of a schema, if that is not here."""
+    """Return the path under which the page lists the keys of a schema, if it is not this one."""
     name = schema.get("$ref", "").removeprefix("#/$defs/")
     home = HOMES.get(name)
     return None if home == path else home
 
 
 def value_words(schema: dict[str, Any], root: dict[str, Any]) -> str:
-    """Return in words which values a schema allows."""
+    """Return the values that a schema allows, in words."""
     name = schema.get("$ref", "").removeprefix("#/$defs/")
     if name in NAMED:
         return NAMED[name]
-    schema = resolved(schema, root)
+    schema = resolve(schema, root)
     if "oneOf" in schema:
         return "; or ".join(value_words(one, root) for one in schema["oneOf"])
     if "enum" in schema:
@@ -110,17 +111,17 @@ def value_words(schema: dict[str, Any], root: dict[str, Any]) -> str:
 
 
 def rows(schema: dict[str, Any], root: dict[str, Any], path: str, default: Any) -> Iterator[Row]:
-    """Yield each key of a schema and below it.
+    """Yield the key of a schema and all keys below it.
 
     Raises:
         ValueError: if a key has no description.
     """
     home, values = home_of(schema, path), value_words(schema, root)
-    schema = resolved(schema, root)
+    schema = resolve(schema, root)
     if not schema.get("description"):
         raise ValueError(f"{SCHEMA}: {path} has no description. Write what it decides.")
     meaning = schema["description"]
-    options = [resolved(one, root) for one in schema.get("oneOf", [schema])]
+    options = [resolve(one, root) for one in schema.get("oneOf", [schema])]
     objects = [one for one in options if one.get("type") == "object"]
     if schema.get("type") == "array" and "properties" in schema["items"]:
         objects, path = [schema["items"]], f"{path}[]"
@@ -144,7 +145,7 @@ def rows(schema: dict[str, Any], root: dict[str, Any], path: str, default: Any) 
 def _rows_below(
     objects: list[dict[str, Any]], root: dict[str, Any], path: str, default: Any
 ) -> Iterator[Row]:
-    """Yield each key of some mappings, a key of several of them once."""
+    """Yield the keys of several mappings; a key of more than one of them once."""
     keys = {key: below for one in objects for key, below in one["properties"].items()}
     for key, below in keys.items():
         yield from rows(below, root, f"{path}.{key}", _value(default, key))
@@ -162,7 +163,7 @@ def section(key: str, schema: dict[str, Any], config: dict[str, Any]) -> str:
     """Return the part of the page on one key of the configuration's top level."""
     below = schema["properties"][key]
     found = list(rows(below, schema, key, config[key]))
-    text = f"\n## `{key}`\n\n{resolved(below, schema)['description']}\n\n"
+    text = f"\n## `{key}`\n\n{resolve(below, schema)['description']}\n\n"
     if [row.path for row in found] == [key]:
         return f"{text}Values: {found[0].values}. Default: {found[0].default}.\n"
     found = [row for row in found if row.path != key]
@@ -189,8 +190,8 @@ def reference(schema: dict[str, Any], config: dict[str, Any]) -> str:
     return INTRODUCTION + "".join(section(key, schema, config) for key in schema["properties"])
 
 
-def made(root: Path) -> dict[Path, str]:
-    """Return the files that are made, and what they should say."""
+def generate(root: Path) -> dict[Path, str]:
+    """Return the text that each generated file should have, by its path."""
     text = schema_with_settings((root / SCHEMA).read_text(encoding="utf-8"))
     config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     page = reference(yaml.safe_load(text), config)
@@ -199,7 +200,7 @@ def made(root: Path) -> dict[Path, str]:
 
 def main() -> None:
     """Update."""
-    for path, text in made(ROOT).items():
+    for path, text in generate(ROOT).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The schema states what the settings classes state, and the reference page what both state."""
+"""The schema repeats the settings classes, and the reference page repeats the schema."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import yaml
 
 
 def test_the_schema_and_the_reference_page_are_up_to_date(root):
-    for path, text in update_reference.made(root).items():
+    for path, text in update_reference.generate(root).items():
         assert path.read_text() == text, f"{path}: call python tools/update_reference.py"
 
 
@@ -29,12 +29,13 @@ def test_a_value_or_a_sentence_that_was_changed_by_hand_is_noticed(root, tmp_pat
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text((root / name).read_text())
     schema, page = tmp_path / update_reference.SCHEMA, tmp_path / update_reference.PAGE
-    schema.write_text(schema.read_text().replace("minimum: 100\n", "minimum: 1\n"))
-    assert update_reference.made(tmp_path)[schema] == (root / update_reference.SCHEMA).read_text()
-    schema.write_text((root / update_reference.SCHEMA).read_text())
+    before = schema.read_text()
+    schema.write_text(before.replace("minimum: 100\n", "minimum: 1\n"))
+    assert update_reference.generate(tmp_path)[schema] == before != schema.read_text()
+    schema.write_text(before)
     config = tmp_path / "config.yaml"
     config.write_text(config.read_text().replace("  epochs: 50\n", "  epochs: 60\n"))
-    changed = update_reference.made(tmp_path)[page]
+    changed = update_reference.generate(tmp_path)[page]
     assert "| `epochs` | integer, at least 1 | `60` |" in changed != page.read_text()
 
 

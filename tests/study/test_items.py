@@ -380,7 +380,7 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
         ({"experiments": {"table7": {"baseline": "a1l"}}}, r"table7\.baseline is 'a1l'"),
         (
             {"protocols": {"corrected": {"training": {"pad_to": [144, 144]}}}},
-            r"table7, .*unet.* pad_to: a U-Net needs",
+            r"table7: arm unet on .* pad_to: a U-Net needs",
         ),
         ({"datasets": {"own": {}}, "select": {"datasets": ["own"]}}, "no item is about .'own'"),
         ({"select": {"datasets": ["ham"]}}, r"select\.datasets is 'ham'"),

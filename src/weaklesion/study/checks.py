@@ -127,17 +127,18 @@ def _check_arms(config: Config, item: str) -> None:
 
 
 def _check_runs(config: Config, item: str) -> None:
-    """Check the training settings of all runs and trainings of an item."""
-    for run in [*runs_of(config, [item]), *trainings_of(config, [item])]:
-        if not has_network(config, run.arm):
+    """Check the training settings of an item's runs and of the trainings that these depend on."""
+    runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
+    for dataset, protocol, arm in dict.fromkeys(run[:3] for run in runs):  # whatever the seed
+        if not has_network(config, arm):
             continue
-        settings = training_settings(config, run.dataset, run.protocol, run.arm)
+        settings = training_settings(config, dataset, protocol, arm)
         try:
             TrainingSettings(**settings)
         except ValueError as error:
             raise DataError(
-                f"config: experiments.{item}, {run}: {error}. Change the setting in `training`, in"
-                " the arm or in the protocol."
+                f"config: experiments.{item}: arm {arm} on {dataset} under {protocol}: {error}."
+                " Change the setting in `training`, in the arm or in the protocol."
             ) from error
         if settings["weights"] == "imagenet":
             files = config["imagenet_weights"]["files"]

@@ -1,4 +1,4 @@
-"""Everything that decides a training, besides its seed and its data.
+"""Everything that decides a training, apart from its seed and its data.
 
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
@@ -29,14 +29,14 @@ TaskName = Literal["segmentation", "pairs", "prompted"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """Everything that decides a training, besides its seed and its data.
+    """Everything that decides a training, apart from its seed and its data.
 
-    Each field states its type, its limits and its meaning (`weaklesion.support.limits`). The schema
-    of the configuration and docs/reference/config.md are made from them by
-    `python tools/update_reference.py`.
+    Each field states its type, its limits and its meaning (`weaklesion.support.limits`). After a
+    change, `python tools/update_reference.py` makes the schema of the configuration and
+    docs/reference/config.md from the fields.
 
     Raises:
-        ValueError: naming the setting, its value and what is allowed.
+        ValueError: naming the setting, the allowed values and its value.
     """
 
     model: Annotated[str, "Name of a network of `weaklesion.models.build_model`."]

@@ -86,7 +86,7 @@ def multiple_of(bound: int) -> Limit:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What the annotation of one field states.
+    """The annotation of one field.
 
     Attributes:
         name: name of the field.
@@ -115,7 +115,7 @@ class Setting:
     required: bool
 
     def needed(self) -> str:
-        """Return in words which values are allowed."""
+        """Return the allowed values in words."""
         one = f"one of {', '.join(self.choices)}" if self.choices else KINDS[self.kind][0]
         one = " ".join([one, " and ".join(map(str, self.limits))]).strip()
         null = ", or null," if self.nullable else ""
@@ -150,7 +150,7 @@ class Setting:
 
 @cache
 def settings_of(settings_class: type) -> tuple[Setting, ...]:
-    """Return what the annotations of a settings class state, in the order of its fields.
+    """Return the settings of a settings class, in the order of its fields.
 
     Raises:
         TypeError: if a field has a type that settings do not have.
@@ -163,12 +163,12 @@ def settings_of(settings_class: type) -> tuple[Setting, ...]:
 
 
 def check_settings(settings: object) -> None:
-    """Check every field of a settings object; lists become tuples.
+    """Check every field of a settings object and turn its lists into tuples.
 
-    To be called by `__post_init__`.
+    The `__post_init__` of every settings class calls it.
 
     Raises:
-        ValueError: naming the field, its value and what is allowed.
+        ValueError: naming the field, the allowed values and its value.
     """
     settings_class: type = type(settings)
     for setting in settings_of(settings_class):
