@@ -1,7 +1,7 @@
 """A training step recorded once as a CUDA graph and replayed, without a launch for each kernel.
 
-At a batch of ten small patches a GPU computes faster than Python can launch; replaying a recorded
-step leaves it one launch. The recorded step is compared with a plain one before it is used.
+With batches of ten small patches, a GPU computes faster than Python can launch kernels; replaying a
+recorded step takes a single launch. A recorded step is compared with a plain one before it is used.
 """
 
 import logging
@@ -29,21 +29,21 @@ def recorded(
 ) -> Step:
     """Record `step` for batches of one size; return a step that replays it.
 
-    Weights, gradients, optimiser and random state are afterwards as before.
+    Weights, gradients, optimiser and random state are left as they were.
 
     Args:
-        step: takes a training step on (index, draws), returns its losses; reads and writes only
+        step: takes a training step on (index, draws) and returns its losses; reads and writes only
             memory of the device.
-        model: the network that it trains.
-        optimizer: its optimiser, capturable.
+        model: the network that the step trains.
+        optimizer: the network's optimiser, capturable.
         index: (B,) a batch of the size to record, on the device.
-        draws: all that is random of it (`steps.training_step`), or None.
-        zero_gradients: whether a step starts from no gradients; else they add up from step to step,
-            in the memory that they have when the step is recorded.
+        draws: random draws of that batch (`weaklesion.training.tasks.Task.draw`), or None.
+        zero_gradients: whether each step starts without gradients; otherwise gradients add up from
+            step to step, in the memory that they have when the step is recorded.
 
     Returns:
-        A step for batches of B; `step` itself, with a warning, where recording fails or the
-        recorded step's loss is not that of a plain one.
+        A step for batches of B; `step` itself, with a warning, if recording fails or if the
+        recorded step's loss differs from that of a plain step.
     """
     if not zero_gradients:
         for parameter in model.parameters():
@@ -73,7 +73,7 @@ def recorded(
         return step
     if not abs(loss - expected) <= TOLERANCE * abs(expected):
         logger.warning(
-            "steps are not recorded as a CUDA graph: the recorded loss is %g, not %g",
+            "steps are not recorded as a CUDA graph: the recorded step's loss is %g instead of %g",
             loss,
             expected,
         )
@@ -90,7 +90,7 @@ def recorded(
 
 
 def _plain_loss(step: Callable[[], torch.Tensor], before: "_State") -> float:
-    """Take some steps to warm up, and return the loss of a plain step on the state `before`."""
+    """Take some steps to warm up, and return the loss of a plain step from the state `before`."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -104,7 +104,7 @@ def _plain_loss(step: Callable[[], torch.Tensor], before: "_State") -> float:
 
 
 class _State:
-    """Weights, optimiser, random state and, if told, gradients, to be put back in place."""
+    """A copy of weights, optimiser, random state and, on request, gradients."""
 
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, gradients: bool
@@ -124,7 +124,7 @@ class _State:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put everything back, into the same memory, which a recorded step writes to."""
+        """Put the copy back into the same memory, because a recorded step writes there."""
         for name, value in self.model.state_dict().items():
             value.copy_(self.weights[name])
         for parameter, gradient in self.gradients.items():
@@ -133,6 +133,6 @@ class _State:
         for trained, state in self.optimizer.state.items():
             for key, value in state.items():
                 saved = self.moments.get(trained, {}).get(key)
-                # what the first step made starts from zero
+                # state that the first step created starts from zero
                 value.zero_() if saved is None else value.copy_(saved)
         torch.cuda.set_rng_state(self.random)
