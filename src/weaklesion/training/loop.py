@@ -40,7 +40,7 @@ class Saving:
 
     Attributes:
         last_pt: the file.
-        digest: digest of all that the training depends on; a file with another one is not read.
+        digest: digest of all that the training depends on; a file with another one is ignored.
         every_s: seconds between saves; the first epoch is always saved.
     """
 
