@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 3
 TOLERANCE = 0.02  # of the loss; bfloat16 steps differ by about a thousandth
+REFUSED = "steps are not recorded as a CUDA graph"
 
 Step = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
@@ -59,24 +60,17 @@ def recorded(
         expected = _plain_loss(step_on_held, before)
         if zero_gradients:
             optimizer.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            held_losses = step_on_held()
-        before.restore()
+        graph, held_losses = _record(step_on_held, before)
         graph.replay()
         loss = float(held_losses[0])
         before.restore()
     except RuntimeError as error:
-        logger.warning("steps are not recorded as a CUDA graph: %s", str(error)[:300])
+        logger.warning("%s: %s", REFUSED, str(error)[:300])
         torch.cuda.synchronize()
         before.restore()
         return step
     if not abs(loss - expected) <= TOLERANCE * abs(expected):
-        logger.warning(
-            "steps are not recorded as a CUDA graph: the recorded step's loss is %g instead of %g",
-            loss,
-            expected,
-        )
+        logger.warning("%s: the recorded step's loss is %g instead of %g", REFUSED, loss, expected)
         return step
 
     def replay(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
@@ -101,6 +95,17 @@ def _plain_loss(step: Callable[[], torch.Tensor], before: "_State") -> float:
     expected = float(step()[0])
     before.restore()
     return expected
+
+
+def _record(
+    step: Callable[[], torch.Tensor], before: "_State"
+) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+    """Record a step from the state `before`; return graph and losses, (3,), that it writes to."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        losses = step()
+    before.restore()
+    return graph, losses
 
 
 class _State:
