@@ -400,7 +400,7 @@ def test_a_training_of_other_settings_starts_afresh(train, monkeypatch, caplog, 
     leave_last_pt(train, monkeypatch, "run")
     with caplog.at_level("WARNING"):
         resumed = train("run", **changes)
-    assert "is of other settings, data or format: starting afresh" in caplog.text
+    assert "belongs to other settings, data or format: starting afresh" in caplog.text
     pd.testing.assert_frame_equal(history(resumed), history(train("new", **changes)))
 
 

@@ -1,4 +1,4 @@
-"""How well the second task is learned."""
+"""How accurately a network predicts the classes of its second task."""
 
 import logging
 from pathlib import Path
@@ -30,13 +30,13 @@ def measure_accuracy(
     """Measure a multi-task network's accuracy on its classes, on every split.
 
     Args:
-        files: what is read; `clusters_csv` has the classes that the network was trained on.
-        accuracy_json: written: per split the accuracy, that of always guessing the class that is
-            most frequent in training, and the number of samples; and the number of classes.
+        files: files that are read; `clusters_csv` has the classes that the network was trained on.
+        accuracy_json: written: the number of classes; and per split `accuracy`, `majority` (the
+            accuracy of always guessing the most frequent class of training) and `num_samples`.
         threads: CPU threads.
 
     Raises:
-        DataError: if the network has no classes, or the weights are not its own.
+        DataError: if the network has no classes, or the weights belong to another network.
     """
     torch.set_num_threads(threads)
     device = compute_device()

@@ -1,7 +1,7 @@
 """A fully connected CRF over a network's probabilities, by pydensecrf2.
 
-Source: Krähenbühl and Koltun 2011, with the weights and widths of their reference code, as Agarwal
-et al. 2020 give none (docs/reference/audit.md, B7).
+Source: Krähenbühl and Koltun 2011, with the weights and widths of their reference code, because
+Agarwal et al. 2020 give none (docs/reference/audit.md, B7).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ LEAST_PROBABILITY = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class CRFSettings:
-    """The energy of the CRF, and how often it is passed on."""
+    """The energy of the CRF, and the number of its iterations."""
 
     iterations: Annotated[int, at_least(1), "Iterations of mean field inference."]
     smoothness_px: Annotated[float, above(0), "Width of the kernel over places, in pixels."]
@@ -39,11 +39,11 @@ class CRFSettings:
 def apply_crf(
     images: np.ndarray, probabilities: Sequence[np.ndarray] | np.ndarray, settings: CRFSettings
 ) -> np.ndarray:
-    """Refine the probabilities of N images.
+    """Decide the masks of N images from their probabilities and levels.
 
     Args:
         images: (N, H, W, 3) uint8.
-        probabilities: (N, H, W) float of 0 to 1, of foreground.
+        probabilities: (N, H, W) float, probability of foreground, 0 to 1.
         settings: see `CRFSettings`.
 
     Returns:
@@ -55,7 +55,7 @@ def apply_crf(
     pairs = zip(images, probabilities, strict=True)
     refined = [
         apply_crf_to_image(image, probability, settings)
-        for image, probability in progress(pairs, total=len(images), what="images refined")
+        for image, probability in progress(pairs, total=len(images), what="images with a CRF")
     ]
     return np.stack(refined) if refined else np.zeros(images.shape[:3], bool)
 
@@ -63,10 +63,10 @@ def apply_crf(
 def apply_crf_to_image(
     image: np.ndarray, probability: np.ndarray, settings: CRFSettings
 ) -> np.ndarray:
-    """Refine one (H, W) map of probabilities by its (H, W, 3) uint8 image; return bool.
+    """Decide the mask, (H, W) bool, of one (H, W, 3) uint8 image and its (H, W) probabilities.
 
-    An image of one colour says nothing of where a lesion ends: the probabilities decide alone, as
-    they do in the network's own prediction (at least 0.5).
+    An image of one colour does not show where a lesion ends. Then the probabilities alone decide,
+    as in the network's own prediction (at least 0.5).
     """
     if (image == image[:1, :1]).all():
         return probability >= 0.5
@@ -74,8 +74,8 @@ def apply_crf_to_image(
         from pydensecrf.densecrf import DenseCRF2D
     except ImportError as error:
         raise DataError(
-            "pydensecrf2 is not installed, which arms with a CRF need. With a C++ compiler: make"
-            " crf; or run Snakemake with --sdm conda."
+            "pydensecrf2 is not installed, and arms with a CRF need it. With a C++ compiler, run"
+            " `make crf`; or run Snakemake with --sdm conda."
         ) from error
     height, width = probability.shape
     foreground = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)

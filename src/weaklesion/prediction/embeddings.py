@@ -1,7 +1,7 @@
-"""Clusters of what a trained network sees, beside those of shapes.
+"""Clusters of a trained network's features, an alternative to clusters of shapes.
 
-Agarwal et al. 2020 cluster lesions by embeddings (Yan et al. 2018) that are not public; these stand
-for them (docs/reference/audit.md, B2).
+Agarwal et al. 2020 cluster lesions by embeddings (Yan et al. 2018) that are not public; these
+features replace them (docs/reference/audit.md, B2).
 """
 
 import json
@@ -29,8 +29,8 @@ def embed_lesions(*, files: PredictionFiles, embeddings_npy: str | Path, threads
     """Write the mean of a network's deepest encoder features over each sample's padded input.
 
     Args:
-        files: what is read; the network takes single images.
-        embeddings_npy: written: (N, C) float32 of length 1, a row a sample.
+        files: files that are read; the network takes single images.
+        embeddings_npy: written: (N, C) float32 of length 1, one row per sample.
         threads: CPU threads.
     """
     torch.set_num_threads(threads)
@@ -63,12 +63,12 @@ def cluster_embeddings(
 ) -> None:
     """Cluster the samples of a dataset by their embeddings, with K-means.
 
-    A flip keeps the class: it says what the image shows, which a flip does not change. The
+    A flipped image keeps its class, because the class describes the content of the image. The
     embedding of the flipped image, which may lie in another cluster, is not computed.
 
     Args:
         samples_csv: the N samples, for their splits.
-        embeddings_npy: of `embed_lesions`.
+        embeddings_npy: output of `embed_lesions`.
         clusters_csv: written: see `weaklesion.supervision.class_table`, in the samples' order.
         k: number of clusters.
         fit_on: samples that the centres are fitted to.

@@ -1,4 +1,4 @@
-"""Predictions as files, and targets taken as predictions."""
+"""Files that a prediction reads and writes, and targets as predictions."""
 
 import logging
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class PredictionFiles:
 
     Attributes:
         model_safetensors: the network's weights.
-        run_json: its run's description, for the settings.
+        run_json: description of the network's run, for the settings.
         images_npy: patches, (N, side, side, 3) uint8.
         samples_csv: their samples.
-        ellipses_csv: ellipses of the samples: for networks that see the mark, and for
-            co-segmentation, which reads those of training; or None.
-        clusters_csv: their clusters, for co-segmentation, which reads those of training; or None.
-        embeddings_npy: embeddings of all samples, (N, C), where pairs come from clusters of those:
-            the partner is then the training sample with the nearest embedding; or None.
+        ellipses_csv: ellipses of the samples' marks, or None. Networks that see the mark read those
+            of the test split, co-segmentation only those of training.
+        clusters_csv: clusters of the samples, or None. Co-segmentation reads those of training.
+        embeddings_npy: embeddings of all samples, (N, C), or None. With embeddings, the partner in
+            co-segmentation is the training sample with the nearest embedding.
     """
 
     model_safetensors: str | Path

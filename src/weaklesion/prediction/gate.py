@@ -1,8 +1,8 @@
-"""The gate: whether a network's mask agrees with the mark that it was given.
+"""The gate: whether a network's mask agrees with its mark.
 
-A mask that is the marked lesion's has the marked diameters. So the ellipse fitted to the mask is
-compared with the mark's; where they differ too much, the answer is the mark's own ellipse. No dense
-mask is read.
+The mask of the marked lesion has the marked diameters. Therefore the ellipse that is fitted to the
+mask is compared with the mark's ellipse; if they differ too much, the mark's ellipse replaces the
+mask. No dense mask is read.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,20 @@ import numpy as np
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, ellipse_mask_iou, fit_ellipse
 from weaklesion.pseudo_masks import main_part, make_consistent
 
-# Major axis below which a drawn mark's fitted ellipse need not be the mark's: of 60 random marks
-# it overlapped by less than 0.8 for 60 at 2 px, 37 at 3, 23 at 4, 3 at 5, and none at 6 and 8
+# Major axis below which the ellipse that is fitted to a drawn mark may differ from the mark: the
+# two overlapped by less than 0.8 for 60 of 60 random marks at 2 px, 37 at 3, 23 at 4, 3 at 5, and
+# none at 6 and 8
 LEAST_FITTED_PX = 6.0
 
 
 @dataclass(frozen=True)
 class GatedMask:
-    """What is returned for one mark.
+    """The mask of one mark, after the gate.
 
     Attributes:
         mask: (H, W) bool.
-        own: (H, W) bool; the network's own mask, whatever is returned.
-        agreement: overlap (intersection over union) of the own mask's ellipse with the mark's. Of a
-            mark of a few px, and of a mask that is too small for an ellipse, it is that of the mask
-            with the drawn mark; of an empty mask it is 0.
+        own: (H, W) bool; the network's own mask, whether or not the gate replaces it.
+        agreement: how well the own mask agrees with the mark, see `mask_agreement`.
         from_network: False where the mask is the mark's ellipse instead.
     """
 
@@ -39,17 +38,17 @@ class GatedMask:
 def gated_mask(
     logits: np.ndarray, ellipse: Ellipse, *, gate: float | None = None, consistent: bool = False
 ) -> GatedMask:
-    """Decide from a network's logits what is returned.
+    """Return the mask of a mark: the network's, or the mark's ellipse where the two disagree.
 
-    A mark is of one lesion: of the mask, the part that overlaps the mark's ellipse most is taken,
-    without holes.
+    A mark belongs to one lesion. Therefore only the part of the network's mask that overlaps the
+    mark's ellipse most is kept, and its holes are filled.
 
     Args:
         logits: (H, W) float32; at least 0 is lesion.
-        ellipse: of the mark, px.
-        gate: agreement below which the ellipse is returned; None to return the network's always.
+        ellipse: ellipse of the mark, px.
+        gate: agreement below which the ellipse replaces the mask; None to always keep the mask.
         consistent: move the network's mask so that its ellipse is the mark's
-            (`weaklesion.supervision.pseudo_masks.make_consistent`).
+            (`weaklesion.pseudo_masks.make_consistent`).
     """
     own = main_part(logits >= 0, ellipse)
     if own is None:
@@ -63,18 +62,19 @@ def gated_mask(
 
 
 def mask_agreement(mask: np.ndarray, ellipse: Ellipse) -> float:
-    """Return how well a mask agrees with a mark, 0 to 1: the overlap of their ellipses.
+    """Return how well a mask agrees with a mark, 0 to 1.
 
-    Of a mark of a few px, and of a mask that is too small for an ellipse, it is the overlap of the
-    mask with the drawn mark; of an empty mask it is 0.
+    The agreement is the overlap (intersection over union) of the mask's ellipse with the mark's. If
+    the mark has only a few px, or the mask is too small for an ellipse, it is the overlap of the
+    mask with the drawn mark. An empty mask has an agreement of 0.
 
     Args:
         mask: (H, W) bool.
-        ellipse: of the mark, px.
+        ellipse: ellipse of the mark, px.
     """
     if ellipse.width >= LEAST_FITTED_PX:
         try:
             return ellipse_iou(fit_ellipse(mask), ellipse)
-        except ValueError:  # its hull has fewer than five vertices
+        except ValueError:  # the mask's hull has fewer than five vertices
             pass
     return ellipse_mask_iou(ellipse, mask) if mask.any() else 0.0

@@ -20,7 +20,8 @@ def load_network(
     """Return a run's trained network, ready to predict, and its settings.
 
     Raises:
-        DataError: if the run is of another version, or the weights truncated or another network's.
+        DataError: if another version made the run, or the weights are truncated or belong to
+            another network.
     """
     try:
         settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])

@@ -1,4 +1,4 @@
-"""Which training sample a test image is segmented together with, chosen without its reference."""
+"""The training sample that a test image is segmented with, chosen without the reference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,10 +28,10 @@ def choose_partners(
     marked = read_ellipses(ellipses_csv)
     clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
     predicted = [_ellipse_or_none(mask) for mask in masks]
-    # where there is none, the mark of some training sample holds the row's place
+    # the mark of a training sample fills the row of a mask without an ellipse
     filled = [ellipse or marked[train_ids[0]] for ellipse in predicted]
     together = [marked[name] for name in train_ids] + filled
-    # a predicted mask was never clicked; its angle is taken as OpenCV would give it
+    # a predicted mask has no clicked angle, so that OpenCV's is used
     features = ellipse_features(
         together,
         encoding="opencv" if encoding == "clicked" else encoding,
@@ -49,10 +49,10 @@ def choose_partners(
 def nearest_by_embedding(
     embeddings_npy: str | Path, samples_csv: str | Path, ids: Sequence[str]
 ) -> np.ndarray:
-    """Return for each sample the training sample with the nearest embedding.
+    """Return the training sample with the nearest embedding for each test sample.
 
     Args:
-        embeddings_npy: (N, C), a row a sample.
+        embeddings_npy: (N, C), one row per sample.
         samples_csv: the N samples.
         ids: T test samples.
 
@@ -63,7 +63,7 @@ def nearest_by_embedding(
     trained, tested = (
         read_rows(embeddings_npy, samples_csv, names) for names in (train_ids, list(ids))
     )
-    # of vectors of length 1 the nearest has the largest product
+    # among vectors of length 1 the nearest has the largest product
     return np.array(train_ids)[(tested @ trained.T).argmax(axis=1)]
 
 
@@ -80,20 +80,20 @@ def nearest_partners(
     train_features: np.ndarray,
     train_labels: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose partners by what a first prediction looks like; no reference is read.
+    """Choose partners by the shapes of first predictions; no reference is read.
 
-    The cluster is the one whose training samples' mean features are nearest, the partner its
-    member with the nearest features. A sample without a first prediction gets the training sample
-    nearest to the mean of all.
+    A sample's cluster is the cluster whose training samples have the nearest mean features, and its
+    partner is the cluster's training sample with the nearest features. A sample without a first
+    prediction gets the training sample that is nearest to the mean of all.
 
     Args:
-        predicted: N ellipses of first predictions; None where there is none.
+        predicted: N ellipses of first predictions; None where a prediction has no ellipse.
         features: (N, D) features of those ellipses; rows without an ellipse are not read.
         train_features: (M, D) features of the training samples' ellipses.
         train_labels: (M,) their clusters.
 
     Returns:
-        (N,) number of the partner among the training samples, and (N,) its cluster.
+        (N,) numbers of the partners among the training samples, and (N,) their clusters.
     """
     clusters = np.unique(train_labels)
     centers = np.array([train_features[train_labels == c].mean(axis=0) for c in clusters])

@@ -34,10 +34,10 @@ def predict_arm(
     settings: PredictionSettings,
     threads: int = 1,
 ) -> None:
-    """Predict the test split with a trained network. No reference is read.
+    """Predict the test split with a trained network; no reference is read.
 
     Args:
-        files: what is read.
+        files: files that are read.
         predictions_npy: written: (T, side, side) uint8 of 0 and 1, for the T test samples.
         predictions_csv: written: `id` of each prediction, and what the task's `predict` adds
             (`weaklesion.prediction.tasks`).
@@ -45,8 +45,8 @@ def predict_arm(
         threads: CPU threads.
 
     Raises:
-        DataError: if the weights are truncated or another network's, or a file that the task needs
-            is missing.
+        DataError: if the weights are truncated or belong to another network, or a file that the
+            task needs is missing.
     """
     torch.set_num_threads(threads)
     device = compute_device()

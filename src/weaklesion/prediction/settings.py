@@ -14,15 +14,17 @@ class PredictionSettings:
     """How masks are decided; each task reads its own settings.
 
     Attributes:
-        crf: settings of the CRF that decides from the probabilities of networks that do not see
-            the mark; None for at least 0.5.
-        partner: of co-segmentation's images: `nearest`, a training sample of the cluster that the
-            first prediction belongs to, or the one with the nearest embedding
-            (`weaklesion.prediction.partners`); `random`, any training sample; or `itself`.
-        encoding: of the clusters.
-        seed: decides which partners are random.
-        gate: of networks that see the mark, see `weaklesion.prediction.gate.gated_mask`.
-        consistent: likewise.
+        crf: settings of the CRF that decides masks from probabilities, for networks that do not see
+            the mark; None for probabilities of at least 0.5.
+        partner: partner of each image in co-segmentation: `nearest`, a training sample of the
+            cluster that the first prediction belongs to, or the training sample with the nearest
+            embedding (`weaklesion.prediction.partners`); `random`, any training sample; or
+            `itself`.
+        encoding: encoding of the clusters' features.
+        seed: seed of random partners.
+        gate: least agreement with the mark, for networks that see it, or None
+            (`weaklesion.prediction.gate.gated_mask`).
+        consistent: whether masks are moved so that their ellipses are the marks' (the same).
     """
 
     crf: CRFSettings | None = None

@@ -1,10 +1,10 @@
-"""Augmentation: the parameters are drawn first, then applied, so that any can be replayed."""
+"""Augmentation: the parameters are drawn first, then applied, so that each can be replayed."""
 
 import torch
 
 
 def draw_flips(count: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw for each of `count` samples whether it is flipped: (count, 2) bool, rows and columns.
+    """Draw whether each of `count` samples is flipped: (count, 2) bool, rows and columns.
 
     The generator is the CPU's, so that the same seed gives the same flips on every device.
     """
@@ -19,5 +19,5 @@ def apply_flips(batch: torch.Tensor, flips: torch.Tensor) -> torch.Tensor:
 
 
 def flip_numbers(flips: torch.Tensor) -> torch.Tensor:
-    """Return the number, (N,) int64, of each drawn flip among those of `class_table.FLIPS`."""
+    """Return the numbers of drawn flips, (N,) int64, in the order of `weaklesion.flips.FLIPS`."""
     return 2 * flips[:, 0].long() + flips[:, 1].long()

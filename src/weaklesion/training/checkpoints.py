@@ -12,7 +12,7 @@ from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2  # of what is saved; part of the digest, so that no training resumes from another one
+FORMAT = 2  # version of the file; part of the digest, so that a training resumes from its own only
 
 
 def random_states(generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -33,7 +33,7 @@ def set_random_states(states: dict[str, torch.Tensor], generator: torch.Generato
 
 def save_last(path: str | Path, digest: str, state: dict[str, Any]) -> None:
     """Write `last.pt`: tensors, numbers, strings, lists and dictionaries only."""
-    saved = io.BytesIO()  # to a full disk torch itself raises what says nothing of disks
+    saved = io.BytesIO()  # torch's own error on a full disk does not mention the disk
     torch.save({"digest": digest, **state}, saved)
     with written_whole(path) as tmp:
         tmp.write_bytes(saved.getbuffer())
@@ -43,8 +43,8 @@ def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
     """Read `last.pt`.
 
     Returns:
-        What was saved; None, with the reason in the log, if there is no file, it is broken, or it
-        is of another training.
+        The saved state; None if there is no file or, with the reason in the log, if the file is
+        broken or belongs to another training.
     """
     if not Path(path).is_file():
         return None
@@ -54,6 +54,6 @@ def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
         logger.warning("%s cannot be read (%s): starting afresh", path, str(error)[:200])
         return None
     if state["digest"] != digest:
-        logger.warning("%s is of other settings, data or format: starting afresh", path)
+        logger.warning("%s belongs to other settings, data or format: starting afresh", path)
         return None
     return state

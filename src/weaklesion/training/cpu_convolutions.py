@@ -17,8 +17,8 @@ class UnfoldedConv2d(nn.Conv2d):
         """Return (N, C_out, H, W) of (N, C_in, H, W)."""
         assert not isinstance(self.padding, str)
         columns = F.unfold(input, self.kernel_size, self.dilation, self.padding)
-        # images and places made one axis here: without gradients torch would not do so, but copy
-        # the weight for every image, which takes five times as long
+        # images and positions become one axis here, because torch without gradients would copy the
+        # weight for every image instead, which takes five times as long
         rows = columns.transpose(1, 2).flatten(0, 1)
         output = F.linear(rows, self.weight.flatten(1), self.bias)
         return output.unflatten(0, (len(input), *input.shape[2:])).permute(0, 3, 1, 2)
@@ -35,7 +35,7 @@ class CenteredConv2d(nn.Conv2d):
 
 
 def speed_up_on_cpu(model: nn.Module) -> nn.Module:
-    """Let a network's dilated convolutions be computed in these ways; return the network."""
+    """Make a network compute its dilated convolutions in these ways; return the network."""
     for module in model.modules():
         if type(module) is not nn.Conv2d or module.kernel_size != (3, 3):
             continue

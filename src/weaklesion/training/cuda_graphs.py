@@ -1,7 +1,7 @@
 """A training step recorded once as a CUDA graph and replayed, without a launch for each kernel.
 
-At a batch of ten small patches a GPU computes faster than Python can launch; replaying a recorded
-step leaves it one launch. The recorded step is compared with a plain one before it is used.
+With batches of ten small patches, a GPU computes faster than Python can launch kernels; replaying a
+recorded step takes a single launch. A recorded step is compared with a plain one before it is used.
 """
 
 import logging
@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 WARM_UP_STEPS = 3
 TOLERANCE = 0.02  # of the loss; bfloat16 steps differ by about a thousandth
+REFUSED = "steps are not recorded as a CUDA graph"
 
 Step = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
@@ -29,21 +30,21 @@ def recorded(
 ) -> Step:
     """Record `step` for batches of one size; return a step that replays it.
 
-    Weights, gradients, optimiser and random state are afterwards as before.
+    Weights, gradients, optimiser and random state are left as they were.
 
     Args:
-        step: takes a training step on (index, draws), returns its losses; reads and writes only
+        step: takes a training step on (index, draws) and returns its losses; reads and writes only
             memory of the device.
-        model: the network that it trains.
-        optimizer: its optimiser, capturable.
+        model: the network that the step trains.
+        optimizer: the network's optimiser, capturable.
         index: (B,) a batch of the size to record, on the device.
-        draws: all that is random of it (`steps.training_step`), or None.
-        zero_gradients: whether a step starts from no gradients; else they add up from step to step,
-            in the memory that they have when the step is recorded.
+        draws: random draws of that batch (`weaklesion.training.tasks.Task.draw`), or None.
+        zero_gradients: whether each step starts without gradients; otherwise gradients add up from
+            step to step, in the memory that they have when the step is recorded.
 
     Returns:
-        A step for batches of B; `step` itself, with a warning, where recording fails or the
-        recorded step's loss is not that of a plain one.
+        A step for batches of B; `step` itself, with a warning, if recording fails or if the
+        recorded step's loss differs from that of a plain step.
     """
     if not zero_gradients:
         for parameter in model.parameters():
@@ -59,24 +60,17 @@ def recorded(
         expected = _plain_loss(step_on_held, before)
         if zero_gradients:
             optimizer.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            held_losses = step_on_held()
-        before.restore()
+        graph, held_losses = _record(step_on_held, before)
         graph.replay()
         loss = float(held_losses[0])
         before.restore()
     except RuntimeError as error:
-        logger.warning("steps are not recorded as a CUDA graph: %s", str(error)[:300])
+        logger.warning("%s: %s", REFUSED, str(error)[:300])
         torch.cuda.synchronize()
         before.restore()
         return step
     if not abs(loss - expected) <= TOLERANCE * abs(expected):
-        logger.warning(
-            "steps are not recorded as a CUDA graph: the recorded loss is %g, not %g",
-            loss,
-            expected,
-        )
+        logger.warning("%s: the recorded step's loss is %g instead of %g", REFUSED, loss, expected)
         return step
 
     def replay(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
@@ -90,7 +84,7 @@ def recorded(
 
 
 def _plain_loss(step: Callable[[], torch.Tensor], before: "_State") -> float:
-    """Take some steps to warm up, and return the loss of a plain step on the state `before`."""
+    """Take some steps to warm up, and return the loss of a plain step from the state `before`."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -103,8 +97,19 @@ def _plain_loss(step: Callable[[], torch.Tensor], before: "_State") -> float:
     return expected
 
 
+def _record(
+    step: Callable[[], torch.Tensor], before: "_State"
+) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+    """Record a step from the state `before`; return graph and losses, (3,), that it writes to."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        losses = step()
+    before.restore()
+    return graph, losses
+
+
 class _State:
-    """Weights, optimiser, random state and, if told, gradients, to be put back in place."""
+    """A copy of weights, optimiser, random state and, on request, gradients."""
 
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, gradients: bool
@@ -124,7 +129,7 @@ class _State:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put everything back, into the same memory, which a recorded step writes to."""
+        """Put the copy back into the same memory, because a recorded step writes there."""
         for name, value in self.model.state_dict().items():
             value.copy_(self.weights[name])
         for parameter, gradient in self.gradients.items():
@@ -133,6 +138,6 @@ class _State:
         for trained, state in self.optimizer.state.items():
             for key, value in state.items():
                 saved = self.moments.get(trained, {}).get(key)
-                # what the first step made starts from zero
+                # state that the first step created starts from zero
                 value.zero_() if saved is None else value.copy_(saved)
         torch.cuda.set_rng_state(self.random)

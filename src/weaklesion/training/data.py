@@ -61,8 +61,7 @@ class SplitData:
         flipped_labels: (N, 4) int64 clusters under each flip, in the order of
             `weaklesion.supervision.class_table.FLIPS`, or None where no training with classes flips
             images.
-        partners: (N, 3, input, input) uint8, the images that pairs are made with in validation, or
-            None.
+        partners: (N, 3, input, input) uint8, partners of the images in validation, or None.
     """
 
     ids: list[str]
@@ -83,7 +82,7 @@ def read_split(
         N ids, images (N, side, side, 3) uint8 and targets (N, side, side) uint8.
 
     Raises:
-        DataError: if the split is too small, or targets are not what `settings` says.
+        DataError: if the split is too small, or targets have other values than `settings` say.
     """
     ids = split_ids(files.samples_csv, split)
     if split == "train" and settings.train_samples is not None:
@@ -108,10 +107,12 @@ def read_split(
 
 
 def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:
-    """Return `count` of some ids, the same whatever their order, nested for growing counts.
+    """Choose `count` ids, the same ones in whatever order the ids come.
+
+    The ids of a smaller count are among those of any larger count.
 
     Raises:
-        DataError: if there are fewer.
+        DataError: if there are fewer ids.
     """
     if count > len(ids):
         raise DataError(
@@ -125,13 +126,15 @@ def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:
 def load_prompts(
     ellipses_csv: str | Path | None, ids: list[str], device: torch.device
 ) -> torch.Tensor:
-    """Load the ellipses of some samples' marks, (N, 5) float32 px, by id.
+    """Load the ellipses of the marks of N samples, (N, 5) float32 px, by id.
 
     Raises:
-        DataError: if there are none, or a sample has none.
+        DataError: if no file of ellipses is named, or a sample has no ellipse.
     """
     if ellipses_csv is None:
-        raise DataError("a network that sees the mark needs ellipses, and none are given.")
+        raise DataError(
+            "a network that sees the mark needs ellipses, and no file of ellipses is named."
+        )
     ellipses = read_ellipses(ellipses_csv)
     missing = [name for name in ids if name not in ellipses]
     if missing:
@@ -145,10 +148,11 @@ def read_labels(
     """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`.
 
     Raises:
-        DataError: if there are none, a sample has none, or they do not fit the network's classes.
+        DataError: if no file of clusters is named, a sample has no cluster, or the clusters do not
+            fit the network's classes.
     """
     if clusters_csv is None:
-        raise DataError(f"{settings.model} needs clusters, and none are given.")
+        raise DataError(f"{settings.model} needs clusters, and no file of clusters is named.")
     clusters = read_classes(clusters_csv, list(FLIPS) if settings.flips_classes else ["cluster"])
     missing = [name for name in ids if name not in clusters.index]
     if missing:
@@ -166,7 +170,7 @@ def read_labels(
 def epoch_batches(
     count: int, batch_size: int, generator: torch.Generator, *, drop_last: bool = False
 ) -> list[torch.Tensor]:
-    """Return a random order of 0 .. count - 1 in batches; a single one left joins the last."""
+    """Return a random order of 0 .. count - 1 in batches; a single number left joins the last."""
     batches = list(torch.randperm(count, generator=generator).split(batch_size))
     if len(batches[-1]) < batch_size and drop_last:
         return batches[:-1]

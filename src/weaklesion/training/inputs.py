@@ -1,4 +1,4 @@
-"""From uint8 patches to what a network sees, on the device, and back to the patch."""
+"""From uint8 patches to a network's input, on the device, and from its output to the patch."""
 
 import functools
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class InputGeometry:
     ) -> torch.Tensor:
         """Resize (N, side, side) uint8 to (N, 1, input, input) uint8.
 
-        Targets of 0 and 1 go by the majority of the area, `soft` ones of 0 to 255 by its mean.
+        Targets of 0 and 1 take the majority of the area, `soft` targets of 0 to 255 its mean.
         """
         tensor = torch.from_numpy(targets).to(device)[:, None]
         if self.input_px == self.side_px:
@@ -91,7 +91,7 @@ class InputGeometry:
         return batch
 
     def crop(self, logits: torch.Tensor) -> torch.Tensor:
-        """Take the part of (N, C, *pad_to_hw) that is the patch: (N, C, input, input)."""
+        """Return the part of (N, C, *pad_to_hw) that is the patch: (N, C, input, input)."""
         top, left = self.before_hw
         return logits[:, :, top : top + self.input_px, left : left + self.input_px]
 
@@ -128,9 +128,9 @@ def normalise(images: torch.Tensor, normalisation: Normalisation = "imagenet") -
     """Scale (N, 3, H, W) uint8 by a mean and a standard deviation, in channel order.
 
     Args:
-        images: what is scaled.
+        images: (N, 3, H, W) uint8.
         normalisation: `imagenet`, ImageNet's own; or `half`, 0.5 for both, so that inputs are -1 to
-            1, as weights of EfficientNet-Lite want them.
+            1, as the weights of EfficientNet-Lite need them.
     """
     mean, std = _levels(normalisation, images.device)
     return (images.float() - mean) / std

@@ -23,10 +23,10 @@ class Learner:
 
     Attributes:
         model: the network.
-        optimizer: of its parameters.
-        scheduler: of the learning rate, or None for a constant one.
+        optimizer: optimiser of its parameters.
+        scheduler: schedule of the learning rate, or None for a constant rate.
         average: moving average of the weights, or None.
-        generator: the CPU's, that orders, partners and augmentation are drawn from.
+        generator: source of order, partners and augmentation, on the CPU.
     """
 
     model: nn.Module
@@ -66,9 +66,9 @@ def make_learner(
 
     Args:
         model: the network.
-        settings: the training's.
-        seed: of order and augmentation.
-        steps_per_epoch: for the schedule of the learning rate.
+        settings: settings of the training.
+        seed: seed of order, partners and augmentation.
+        steps_per_epoch: length of an epoch, for the schedule of the learning rate.
         recorded: whether steps are recorded on a GPU.
     """
     optimizer = make_optimizer(model, settings, recorded=recorded)
@@ -82,7 +82,7 @@ def make_learner(
 
 
 def make_average(model: nn.Module, settings: TrainingSettings) -> AveragedModel | None:
-    """Return the moving average of a network's weights, if `settings` ask for one."""
+    """Return the moving average of a network's weights; None if `settings` have no `ema`."""
     if settings.ema is None:
         return None
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
@@ -103,7 +103,7 @@ def state_to_save(learner: Learner, state: TrainingState) -> dict[str, Any]:
 
 
 def resume(learner: Learner, state: TrainingState, saved: dict[str, Any] | None) -> None:
-    """Put everything into the state that `state_to_save` returned; nothing to do without one."""
+    """Put a training back into a saved state of `state_to_save`; do nothing without one."""
     if saved is None:
         return
     learner.model.load_state_dict(saved["model"])
@@ -116,7 +116,7 @@ def resume(learner: Learner, state: TrainingState, saved: dict[str, Any] | None)
     set_random_states(saved["random"], learner.generator)
     if learner.average is not None:
         learner.average.load_state_dict(saved["average"])
-    read_s = state.seconds["data"]  # by this process
+    read_s = state.seconds["data"]  # spent by this process
     for key, value in saved["seen"].items():
         setattr(state, key, value)
     state.seconds["data"] += read_s

@@ -36,11 +36,11 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """How a training is saved, so that it can go on when it was killed.
+    """How a training is saved, so that it can be resumed.
 
     Attributes:
         last_pt: the file.
-        digest: of all that the training depends on; a file with another digest is left aside.
+        digest: digest of all that the training depends on; a file with another one is ignored.
         every_s: seconds between saves; the first epoch is always saved.
     """
 
@@ -61,10 +61,10 @@ def fit(
     """Run the epochs that are left, from `last.pt` where there is one.
 
     Args:
-        learner: at the start of its training; afterwards as after the last epoch.
-        splits: the data.
-        task: the run's.
-        state: filled, with the weights that the checkpoint rule keeps.
+        learner: network at the start of its training; trained in place.
+        splits: data.
+        task: task of the run.
+        state: filled with the history and the weights that the checkpoint rule keeps.
         saving: how the training is saved.
         on_epoch: called with each row of the history.
 
@@ -102,10 +102,10 @@ def train_epoch(
     """Take the steps of one epoch; return its mean losses.
 
     Args:
-        learner: trained.
-        train: the training split.
-        task: the run's.
-        take_step: of `weaklesion.training.steps.make_step`.
+        learner: network in training.
+        train: training split.
+        task: task of the run.
+        take_step: function that takes a step (`weaklesion.training.steps.make_step`).
         what: name of the epoch in messages.
 
     Raises:
@@ -127,7 +127,7 @@ def train_epoch(
 
 
 def make_batches(train: SplitData, task: Task, generator: torch.Generator) -> list[torch.Tensor]:
-    """Draw the batches of one epoch: of one pass, or of as many as `iterations` takes."""
+    """Draw the batches of one epoch: one pass, or as many passes as `iterations` takes."""
     settings = task.settings
     batches = task.draw_batches(train, generator)
     if not batches:
@@ -146,7 +146,7 @@ def count_steps(train: SplitData, task: Task) -> int:
 
 
 def _mean_losses(losses: torch.Tensor, sizes: list[int], what: str) -> dict[str, float]:
-    """Return an epoch's mean losses of (steps, 3); DataError at the first that is not finite."""
+    """Return the mean of (steps, 3) losses; DataError at the first loss that is not finite."""
     broken = (~losses.isfinite().all(dim=1)).nonzero()
     if len(broken):
         step = int(broken[0])

@@ -1,7 +1,4 @@
-"""The losses of both tasks.
-
-Dice and focal loss are MONAI's.
-"""
+"""The losses of segmentation and of classification; Dice and focal loss are MONAI's."""
 
 import functools
 
@@ -24,9 +21,9 @@ def segmentation_loss(
         logits: (N, 1, *pad_to).
         targets: (N, 1, input, input) uint8 of 0 to `settings.full_target`.
         geometry: from patch to input.
-        settings: the training's.
+        settings: settings of the training.
     """
-    logits = logits.float()  # kept out of bfloat16
+    logits = logits.float()  # not in bfloat16
     prediction = logits if settings.loss_region == "map" else geometry.crop(logits)
     reference = geometry.pad(targets) if settings.loss_region == "map" else targets
     reference = reference.float() / settings.full_target
@@ -51,7 +48,7 @@ def classification_loss(
 
 @functools.cache
 def _dice_loss(of_batch: bool) -> nn.Module:
-    from monai.losses import DiceLoss  # slow to import, and seldom needed
+    from monai.losses import DiceLoss  # imported here because it is slow and seldom needed
 
     return DiceLoss(sigmoid=True, batch=of_batch)
 

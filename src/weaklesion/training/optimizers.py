@@ -16,8 +16,8 @@ def make_optimizer(
     """Return the optimiser that `settings` name.
 
     Args:
-        model: whose parameters it changes.
-        settings: the training's.
+        model: network with the parameters that the optimiser changes.
+        settings: settings of the training.
         recorded: whether its steps are recorded on a GPU.
     """
     if settings.optimizer == "sgd":
@@ -40,7 +40,7 @@ def make_optimizer(
 def make_schedule(
     optimizer: torch.optim.Optimizer, settings: TrainingSettings, steps_per_epoch: int
 ) -> lr_scheduler.LRScheduler | None:
-    """Return the schedule that `settings` name, stepped after every step; None for a constant."""
+    """Return the schedule that `settings` name, None if constant; it advances with every step."""
     total = steps_per_epoch * settings.epochs
     if settings.schedule == "one_cycle":
         return lr_scheduler.OneCycleLR(optimizer, max_lr=settings.learning_rate, total_steps=total)

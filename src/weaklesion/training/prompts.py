@@ -1,8 +1,8 @@
-"""Prompts: what a network sees of an image and its mark, and back to the image's pixels.
+"""Prompts: from an image and its mark to a network's input, and from its output to the image.
 
-Coordinates: `u` are those of a crop, from -1 to 1 over its width; px those of the source image,
-with pixel centres at whole numbers. Ellipses are rows of (cx, cy, half major, half minor, angle in
-radians), in either.
+Two systems of coordinates are used: u, from -1 to 1 over the width of a crop; and px, pixels of the
+source image, with pixel centres at whole numbers. Ellipses are rows of (cx, cy, half major axis,
+half minor axis, angle in radians), in one of the two.
 """
 
 import math
@@ -17,8 +17,8 @@ from weaklesion.support.limits import above, at_least, check_settings
 from weaklesion.training.inputs import normalise
 
 RADIUS_SLOPE = 3.0
-INSIDE, AROUND = 0.85, 1.15  # elliptic radii between which nothing is known
-SCATTER_FLOOR = 0.01  # variance of the levels' noise, in parts of ImageNet's
+INSIDE, AROUND = 0.85, 1.15  # elliptic radii; pixels between them belong to neither side
+SCATTER_FLOOR = 0.01  # variance of the levels' noise, as a fraction of ImageNet's
 DISCRIMINANT_SLOPE = 4.0
 
 
@@ -71,9 +71,12 @@ def to_source(
     Args:
         points: (B, h, w, 2).
         prompts: (B, 5), px.
-        side: of the crop, in major axes.
-        turn: (B,) by which the crop is turned, radians.
+        side: side of the crop, in major axes.
+        turn: (B,) rotation of the crop, radians.
         flip: (B,) -1 where x is mirrored first, else 1.
+
+    Returns:
+        (B, h, w, 2) px.
     """
     reach = (side * prompts[:, 2])[:, None, None]  # half a side is `side` half major axes
     x, y = points[..., 0] * flip[:, None, None], points[..., 1]
@@ -107,7 +110,17 @@ def radii(points: torch.Tensor, ellipses: torch.Tensor) -> torch.Tensor:
 def prompt_input(
     images: torch.Tensor, points_px: torch.Tensor, radius: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a network's input (B, 6, h, w) and where it is inside the image (B, 1, h, w)."""
+    """Return the input of a network that sees the mark.
+
+    Args:
+        images: (B, 3, H, W) uint8.
+        points_px: (B, h, w, 2) px of the input's pixels.
+        radius: (B, h, w) elliptic radius of those pixels.
+
+    Returns:
+        (B, 6, h, w) image, validity, prompt and discriminant; and the validity alone, (B, 1, h, w),
+        1 inside the image.
+    """
     height, width = images.shape[2:]
     x, y = points_px[..., 0], points_px[..., 1]
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
@@ -119,7 +132,7 @@ def prompt_input(
 
 
 def discriminant(colours: torch.Tensor, valid: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """Return how much more each pixel is like the ellipse's inside than like what is around it.
+    """Return how much more each pixel resembles the ellipse's inside than its surroundings.
 
     Fisher's linear discriminant of each image's own colours, between -1 and 1.
 
@@ -179,7 +192,7 @@ def views(crops: torch.Tensor) -> torch.Tensor:
 
 
 def mean_of_views(values: torch.Tensor) -> torch.Tensor:
-    """Turn what was found in `views` back and average it, (B, 8, C, h, h) to (B, C, h, h)."""
+    """Turn values of the eight `views` back and average them, (B, 8, C, h, h) to (B, C, h, h)."""
     back = [view.rot90(-(number % 4), (-2, -1)) for number, view in enumerate(values.unbind(1))]
     return torch.stack(back[:4] + [view.flip(-1) for view in back[4:]]).mean(dim=0)
 
@@ -193,8 +206,8 @@ def to_source_logits(
 ) -> torch.Tensor:
     """Map the logits of crops (B, 1, h, h) to the source's pixels, (B, H, W).
 
-    Of the crop only what is `valid`, (B, 1, h, h), counts: elsewhere a network is taught nothing.
-    Outside the crop there is no lesion.
+    Only pixels of the crop that are `valid`, (B, 1, h, h), count, because the network learns
+    nothing from the others. Outside the crop the logit is -10: no lesion.
     """
     height, width = shape_hw
     reach = (margin * prompts[:, 2])[:, None]

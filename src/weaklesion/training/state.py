@@ -14,12 +14,18 @@ from weaklesion.study.settings import TrainingSettings
 
 @dataclass
 class TrainingState:
-    """What the loop has seen so far, and the weights that its checkpoint rule keeps.
+    """The history of a training so far, and the weights that its checkpoint rule keeps.
 
-    Times add up over the processes of a training that was killed and went on: up to the last save
-    of each. What a killed process spent after its last save is lost with it and cannot be known.
+    Times add up over all processes of a training that was killed and resumed, each up to its last
+    save. The time that a killed process spent after its last save is unknown.
 
     Attributes:
+        history: one row per epoch.
+        best_epoch: epoch with the best value, from 0; -1 before the first.
+        best_value: lowest value that the rule compares: the loss, or the negative of a score.
+        kept_epoch: epoch of the weights that are kept.
+        kept: those weights, on the CPU.
+        stopped: whether patience has ended the training.
         seconds: seconds spent on data, steps, validation and saving.
         earlier_s: wall seconds of the processes before this one, up to their last saves.
     """
@@ -44,7 +50,7 @@ class TrainingState:
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Add the seconds that the block takes to those of `what`."""
+        """Add the seconds that the block takes to `seconds[what]`."""
         started = time.perf_counter()
         yield
         self.seconds[what] += time.perf_counter() - started

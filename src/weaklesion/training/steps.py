@@ -19,15 +19,15 @@ def training_step(
     draws: torch.Tensor | None,
     task: Task,
 ) -> torch.Tensor:
-    """Take one step.
+    """Take one step of the optimiser.
 
     Args:
         model: in training mode.
-        optimizer: of its parameters.
+        optimizer: optimiser of its parameters.
         data: the training split.
         index: (B,) int64 on the device, the samples of the batch.
-        draws: of `task.draw`, on the device.
-        task: the run's.
+        draws: random draws of the batch, of `task.draw`, on the device.
+        task: task of the run.
 
     Returns:
         (3,) total, segmentation and classification loss, detached.
@@ -50,9 +50,10 @@ def training_step(
 def make_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, train: SplitData, task: Task
 ) -> Step:
-    """Return what takes a training step; on a GPU its first call records it, see `can_record`.
+    """Return the function that takes a training step.
 
-    A batch of another size than the first one is trained on by a step that is not recorded.
+    On a GPU its first call records the step, if `can_record`; later batches of the same size replay
+    it, and batches of another size take a plain step.
     """
 
     def plain(index: torch.Tensor, draws: torch.Tensor | None) -> torch.Tensor:
@@ -77,9 +78,10 @@ def make_step(
 
 
 def can_record(device: torch.device, task: Task) -> bool:
-    """Whether every step is the same to a GPU: a schedule's numbers would be recorded with it.
+    """Return whether the steps of a training can be recorded as a CUDA graph.
 
-    Only with losses and an optimiser that never ask the GPU for a value.
+    A graph replays the same numbers, so that the learning rate must be constant; and losses and
+    optimiser must never wait for a value of the GPU.
     """
     settings = task.settings
     plain = (
@@ -94,12 +96,16 @@ def can_record(device: torch.device, task: Task) -> bool:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, data: SplitData, task: Task) -> dict[str, float]:
-    """Return segmentation loss and mean Dice against the target, and the classes' accuracy.
+    """Return segmentation loss, mean Dice against the target, and accuracy of the classes.
 
     Args:
         model: the network; left in evaluation mode.
         data: N samples, with partners where the task has them.
-        task: the run's.
+        task: task of the run.
+
+    Returns:
+        `val_segmentation_loss`, `val_dice` (1 where prediction and target are both empty) and
+        `val_accuracy` (nan without classes).
     """
     model.eval()
     device = data.images.device
@@ -110,7 +116,9 @@ def evaluate(model: nn.Module, data: SplitData, task: Task) -> dict[str, float]:
         pred, ref = outcome.pred, outcome.target
         both = (pred & ref).sum(dim=(1, 2))
         sizes = pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))
-        dice = torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), 1.0)  # both empty: agreed
+        dice = torch.where(
+            sizes > 0, 2 * both / sizes.clamp(min=1), 1.0
+        )  # both empty: full agreement
         totals[1] += dice.sum()
         if outcome.class_logits is not None and data.labels is not None:
             totals[2] += (outcome.class_logits.argmax(dim=1) == data.labels[index]).sum()

@@ -39,8 +39,8 @@ class RunOptions:
 
     Attributes:
         threads: CPU threads.
-        save_every_s: `last.pt` is written at the end of the first epoch, then of the first one
-            after so many seconds.
+        save_every_s: seconds between writing `last.pt`, which is first written after the first
+            epoch, and always at the end of an epoch.
         tensorboard: also write the history for TensorBoard, to `run_dir/tensorboard`.
         keep_last: also write the weights after the last epoch, to `last.safetensors`.
     """
@@ -65,17 +65,17 @@ def train_arm(
 
     Only the train and val splits are read. A training that was killed goes on from `last.pt` in
     `run_dir`, bit for bit on a CPU; the file is removed at the end. `wall_s` of `run.json` adds up
-    the seconds of all its processes, from their start to their last save and of the last process to
-    its end; what a killed process spent after its last save is lost and cannot be known.
+    the seconds of all processes: of a killed process up to its last save, of the last process up to
+    its end. The time that a killed process spent after its last save is unknown.
 
     Args:
-        files: what is read.
-        run_dir: where the three files are written.
+        files: files that are read.
+        run_dir: folder of the three files that are written.
         settings: see `TrainingSettings`.
         seed: seed of weights, order and augmentation.
         warp_json: the amplitude that was chosen for the arm's warps; None for that of `settings`.
-        epochs_of_json: `run.json` of another run, whose number of epochs is trained, with no
-            patience.
+        epochs_of_json: `run.json` of another run; the training takes as many epochs as that run,
+            without patience. None for the epochs of `settings`.
         options: see `RunOptions`.
 
     Raises:
@@ -116,7 +116,7 @@ def start_learner(task: Task, splits: Splits, files: TrainingFiles, seed: int) -
     """Return the run's network at the start of its training.
 
     Raises:
-        DataError: if a file of weights is not of this network.
+        DataError: if a file of weights belongs to another network.
     """
     seed_everything(seed)
     settings, device = task.settings, splits.train.images.device
@@ -144,7 +144,7 @@ def start_network(
     """Return the network that a training starts from, on the device.
 
     Raises:
-        DataError: if a file of weights is not of this network.
+        DataError: if a file of weights belongs to another network.
     """
     model = build_model(
         settings.model,
@@ -209,7 +209,7 @@ def prepare_device(settings: TrainingSettings, threads: int) -> torch.device:
 
 @contextmanager
 def _clear_errors(settings: TrainingSettings, run_dir: str | Path) -> Iterator[None]:
-    """Turn errors of memory and disk into messages that say what to change."""
+    """Turn errors of memory and disk into messages that name what to change."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -243,7 +243,11 @@ def write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def tensorboard_writer(run_dir: str | Path) -> Callable[[dict[str, float]], None]:
-    """Return what writes a row of the history for TensorBoard, to `run_dir/tensorboard`."""
+    """Return a function that writes a row of the history to `run_dir/tensorboard`.
+
+    Raises:
+        DataError: if TensorBoard is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

@@ -1,9 +1,9 @@
-"""Warp and refit: how a network that is given a mark learns more than the mark.
+"""Warp and refit: how a network that sees a mark learns more than the mark.
 
-A network that is given an ellipse and trained on that ellipse copies it. So image and target are
-warped together by a random smooth field, a new ellipse is fitted to the warped target, exactly as
-marks are made, and that one is given. Where the warped target departs from its new ellipse only the
-image says so. Affine changes would not do: they keep ellipses ellipses.
+A network that sees an ellipse and is trained on the same ellipse copies it. Therefore a random
+smooth field warps image and target together, an ellipse is fitted to the warped target, exactly as
+marks are made, and the network sees the new ellipse. Only the image shows where the warped target
+departs from it. Affine changes would not suffice, because they map ellipses to ellipses.
 
 Coordinates are those of `weaklesion.training.prompts`.
 """
@@ -27,8 +27,8 @@ from weaklesion.training.prompts import (
     to_source,
 )
 
-LATTICE_PX = 96  # on which a warped target is fitted an ellipse
-LATTICE_MARGIN = 2.0  # its side in major axes: room for what the warp pushes out
+LATTICE_PX = 96  # side of the lattice on which ellipses are fitted to warped targets
+LATTICE_MARGIN = 2.0  # the same in major axes, with room for what the warp pushes outwards
 FIELD_CELLS = (5, 7, 10)
 FIELD_WEIGHTS = (0.6, 1.0, 0.7)
 FIELD_NOISE = 2 * sum(cells * cells for cells in FIELD_CELLS)
@@ -38,7 +38,7 @@ EDGE_PX = 1.5
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step needs.
+    """The crops of one step.
 
     Attributes:
         inputs: (B, 6, input, input) float32: image, validity, prompt, discriminant.
@@ -52,11 +52,12 @@ class Batch:
 
 
 def displacement(noise: torch.Tensor, amplitude: torch.Tensor, clip: float) -> torch.Tensor:
-    """Return smooth displacement fields over a lattice, (B, 2, LATTICE_PX, LATTICE_PX), in radii.
+    """Return smooth displacement fields on the lattice, (B, 2, LATTICE_PX, LATTICE_PX), in radii.
 
     Args:
         noise: (B, FIELD_NOISE) standard normal.
-        amplitude: (B,) strength; at 1 an axis has a standard deviation of about 0.2 radii.
+        amplitude: (B,) strength; at 1 the displacement along an axis has a standard deviation of
+            about 0.2 radii.
         clip: bound of a displacement, in radii.
     """
     total = torch.zeros(len(noise), 2, LATTICE_PX, LATTICE_PX, device=noise.device)
@@ -91,7 +92,7 @@ def training_batch(
         images: (B, 3, H, W) uint8, in the source's pixels.
         targets: (B, 1, H, W) uint8 of 0 and 1.
         prompts: (B, 5) ellipses, px.
-        draws: (B, DRAWS) standard normal; all that is random.
+        draws: (B, DRAWS) standard normal, all random numbers of the batch.
         input_px: side of the network's input.
         settings: see `PromptSettings`.
     """
@@ -134,17 +135,17 @@ def refit(
     noise: torch.Tensor,
     size: float,
 ) -> torch.Tensor:
-    """Fit an ellipse to each warped target on the lattice, and mark it less exactly.
+    """Fit an ellipse to each warped target on the lattice, and perturb it.
 
-    A target that has no ellipse (pushed out, or torn) keeps its prompt's.
+    A target that no ellipse can be fitted to (pushed out, or torn) keeps the prompt's ellipse.
 
     Args:
         masks: (B, LATTICE_PX, LATTICE_PX) bool.
         prompts: (B, 5), px.
-        turn: (B,) radians.
-        flip: (B,).
-        noise: (B, 5), see `weaklesion.ellipse.Ellipse.perturbed`.
-        size: likewise.
+        turn: (B,) rotation of each crop, radians.
+        flip: (B,) -1 where x is mirrored, else 1.
+        noise: (B, 5) draws of `weaklesion.ellipse.Ellipse.perturbed`.
+        size: size of that perturbation.
 
     Returns:
         (B, 5) in u.
@@ -176,8 +177,15 @@ def refit(
 
 
 def soft_edges(masks: torch.Tensor) -> torch.Tensor:
-    """Return (B, 1, h, w) float32: a squashed signed distance to the edge of each mask."""
-    soft = []  # not DIST_MASK_PRECISE: that differs in the last digit from call to call
+    """Return the signed distance to the edge of each mask, squashed to 0 to 1.
+
+    Args:
+        masks: (B, 1, h, w) bool.
+
+    Returns:
+        (B, 1, h, w) float32, at least 0.5 inside.
+    """
+    soft = []  # DIST_MASK_PRECISE would differ in the last digit from call to call
     for mask in masks[:, 0].cpu().numpy().astype(np.uint8):
         inside = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
         outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_5)

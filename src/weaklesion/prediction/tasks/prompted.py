@@ -25,14 +25,14 @@ def predict(
     settings: PredictionSettings,
     device: torch.device,
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Predict the test split, given its marks.
+    """Predict the test split with its marks.
 
     Returns:
         Masks; and a table of `id`, `agreement` and `from_network`
         (`weaklesion.prediction.gate.GatedMask`).
 
     Raises:
-        DataError: if there are no ellipses, or a sample has none.
+        DataError: if no file of ellipses is named, or a sample has no ellipse.
     """
     ids = split_ids(files.samples_csv, "test")
     images = read_rows(files.images_npy, files.samples_csv, ids)
@@ -58,13 +58,13 @@ def predict(
 def predict_prompted(
     model: nn.Module, images: np.ndarray, prompts: torch.Tensor, settings: TrainingSettings
 ) -> np.ndarray:
-    """Segment images given their marks, as the mean over eight views of each crop.
+    """Segment images with their marks, as the mean over eight views of each crop.
 
     Args:
         model: a network that sees the mark.
         images: (N, H, W, 3) uint8.
         prompts: (N, 5) ellipses on the device, px.
-        settings: the training's.
+        settings: settings of the training.
 
     Returns:
         (N, H, W) float32 logits in the images' own pixels.
@@ -88,7 +88,7 @@ def crop_logits(model: nn.Module, inputs: torch.Tensor, settings: TrainingSettin
     Args:
         model: a network that sees the mark.
         inputs: (B, 6, input, input), of `weaklesion.training.prompts.plain_inputs`.
-        settings: the training's.
+        settings: settings of the training.
     """
     logits = [prompted_logits(model, view, settings) for view in views(inputs).unbind(1)]
     return mean_of_views(torch.stack(logits, dim=1))

@@ -1,7 +1,7 @@
 """The three tasks that a network can have: the only place where trainings differ by task.
 
-`segmentation` is of single images, `pairs` of images with a partner, and `prompted` of images with
-a mark. `TrainingSettings.task` says which one a run has.
+`segmentation` takes single images, `pairs` images with a partner, and `prompted` images with a
+mark. `TrainingSettings.task` says which one a run has.
 """
 
 from typing import ClassVar, Protocol
@@ -48,7 +48,7 @@ class Task(Protocol):
         """Draw the batches of one pass over `train`: sample numbers, (B,) int64 each."""
 
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor | None:
-        """Draw all that is random of `count` samples, on the CPU; None where nothing is."""
+        """Draw all random numbers of `count` samples, on the CPU; None if the task needs none."""
 
     def losses(
         self, model: nn.Module, train: SplitData, index: torch.Tensor, draws: torch.Tensor | None
@@ -58,8 +58,8 @@ class Task(Protocol):
         Args:
             model: in training mode.
             train: the training split.
-            index: (B,) int64 on the device, of `draw_batches`.
-            draws: of `draw`, on the device.
+            index: (B,) int64 on the device, a batch of `draw_batches`.
+            draws: random draws of the batch, of `draw`, on the device.
         """
 
     def evaluate(self, model: nn.Module, val: SplitData, index: torch.Tensor) -> Outcome:
@@ -70,8 +70,8 @@ def make_task(settings: TrainingSettings, side_px: int) -> Task:
     """Return the task of a run.
 
     Args:
-        settings: the training's.
-        side_px: height and width of its patches, px.
+        settings: settings of the training.
+        side_px: height and width of the run's patches, px.
 
     Raises:
         ValueError: if `pad_to` and `input_px` do not go together.

@@ -26,7 +26,7 @@ class PairTask:
     """Segment pairs of images; see `weaklesion.training.tasks.Task`.
 
     Attributes:
-        settings: the training's.
+        settings: settings of the training.
         geometry: from patch to input.
     """
 
@@ -43,8 +43,8 @@ class PairTask:
     ) -> SplitData:
         """Return `val` with a partner of each image, drawn once for all epochs.
 
-        The partner is a training image of the same cluster or, of pairs that are drawn at random,
-        another validation image.
+        The partner is a training image of the same cluster; or a validation image, if pairs are
+        drawn at random.
         """
         device = val.images.device
         if self.settings.pairs == "random":
@@ -95,7 +95,7 @@ def segment_halves(
         model: the network that `settings` name.
         images: (N, 3, input, input) uint8, N even.
         geometry: from patch to input.
-        settings: the training's.
+        settings: settings of the training.
 
     Returns:
         Map logits of all images, (N, 1, *pad_to).
@@ -119,7 +119,7 @@ def segment_with_partners(
         images: (N, 3, input, input) uint8.
         partners: as `images`; they are not segmented.
         geometry: from patch to input.
-        settings: the training's.
+        settings: settings of the training.
     """
     batch = network_input(images, geometry, settings)
     with mixed_precision(settings, batch.device):
@@ -132,12 +132,13 @@ def epoch_pairs(
 ) -> list[torch.Tensor]:
     """Return batches of pairs, each of two samples of one cluster.
 
-    Every sample is in one pair; the one that is left over in an odd cluster is paired once more
-    with another of its cluster, and the only one of a cluster with any other sample.
+    Every sample is in one pair. In a cluster of odd size, the sample that is left over is paired
+    with another sample of the cluster, which then has two pairs; the only sample of a cluster is
+    paired with any other sample.
 
     Args:
         labels: (N,) int64 cluster of each sample, on the CPU.
-        batch_size: samples a batch, even.
+        batch_size: samples per batch, even.
         generator: decides the pairs and their order.
 
     Returns:
@@ -165,7 +166,18 @@ def _others(sample: torch.Tensor, count: int) -> torch.Tensor:
 def validation_partners(
     labels: torch.Tensor, train_labels: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Draw for each of (N,) clusters a training sample of the same one; any, if there is none."""
+    """Draw a training sample of the same cluster for each validation sample.
+
+    A sample whose cluster has no training sample gets any training sample.
+
+    Args:
+        labels: (N,) int64 clusters of the validation samples, on the CPU.
+        train_labels: (M,) int64 clusters of the training samples, on the CPU.
+        generator: decides the partners.
+
+    Returns:
+        (N,) int64 numbers of training samples.
+    """
     partners = torch.randint(len(train_labels), (len(labels),), generator=generator)
     for label in labels.unique():
         members = (train_labels == label).nonzero()[:, 0]

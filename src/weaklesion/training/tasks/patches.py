@@ -50,7 +50,7 @@ def augmented(
     Args:
         data: the training split.
         index: (B,) int64 on the device, the samples of the batch.
-        flips: of `draw_augmentation`, on the device.
+        flips: draws of `draw_augmentation`, on the device.
 
     Returns:
         (B, 3, input, input) and (B, 1, input, input), both uint8.

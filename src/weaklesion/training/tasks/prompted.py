@@ -26,7 +26,7 @@ class PromptedTask:
     """Segment the lesion of a mark; see `weaklesion.training.tasks.Task`.
 
     Attributes:
-        settings: the training's.
+        settings: settings of the training.
     """
 
     settings: TrainingSettings

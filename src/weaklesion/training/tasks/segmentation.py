@@ -27,7 +27,7 @@ class SegmentationTask:
     """Segment single images; see `weaklesion.training.tasks.Task`.
 
     Attributes:
-        settings: the training's.
+        settings: settings of the training.
         geometry: from patch to input.
     """
 
@@ -84,7 +84,7 @@ def segment_images(
         model: the network that `settings` name.
         images: (N, 3, input, input) uint8.
         geometry: from patch to input.
-        settings: the training's.
+        settings: settings of the training.
 
     Returns:
         Map logits (N, 1, *pad_to), and class logits (N, K) or None without classes.
@@ -98,12 +98,12 @@ def segment_images(
 def classes_as_flipped(
     data: SplitData, index: torch.Tensor, flips: torch.Tensor | None
 ) -> torch.Tensor:
-    """Return the classes, (B,) int64, of a batch as it is shown to the network.
+    """Return the classes, (B,) int64, of a batch as the network sees it.
 
     Args:
         data: samples with classes.
         index: (B,) int64 on the device, the samples of the batch.
-        flips: (B, 2) bool on the device, which of them are flipped; None for none.
+        flips: (B, 2) bool on the device, which of them are flipped; None for no flips.
     """
     if flips is None:
         assert data.labels is not None
