@@ -18,7 +18,6 @@ from weaklesion.study.arms import (
 from weaklesion.study.checks import check_config
 from weaklesion.study.claims import claimed_arms
 from weaklesion.study.items import (
-    KINDS,
     Run,
     cells_of,
     item_definition,
@@ -52,7 +51,7 @@ def test_plan_of_the_full_reproduction(config):
     """Trainings that each item adds to those before it, and their sum."""
     seen = set()
     added = {}
-    for item in items_of(config, *KINDS):
+    for item in items_of(config):
         runs = {run for run in runs_of(config, [item]) if is_trained(config, run.arm)}
         added[item] = len(runs - seen)
         seen |= runs
@@ -195,17 +194,17 @@ def test_unknown_switches_are_named(config):
 def test_a_study_selects(config, root):
     demo = study(config, root, "demo")
     left_out = {"mark_noise6", "prompted_samples"}
-    assert set(items_of(demo, *KINDS)) == set(config["experiments"]) - left_out
+    assert set(items_of(demo)) == set(config["experiments"]) - left_out
     assert item_definition(demo, "prompted")["protocols"] == ["demo_source"]
     assert item_definition(demo, "table4")["datasets"] == ["phantom_lits"]
     assert item_definition(demo, "table4")["protocols"] == ["demo"]
     small = study(config, root, "ham10k-small")
-    assert items_of(small, *KINDS) == ["table1"]
+    assert items_of(small) == ["table1"]
     small["select"]["items"] = ["table4"]
-    assert items_of(small, *KINDS) == []  # LiTS is not selected
+    assert items_of(small) == []  # LiTS is not selected
     small["select"]["items"] = ["table9"]
     with pytest.raises(DataError, match=r"select\.items is 'table9'"):
-        items_of(small, *KINDS)
+        items_of(small)
 
 
 def test_paper_hyperparameters(config, root):
@@ -297,7 +296,7 @@ def test_settings_of_every_run_of_every_study_are_valid(config, root):
     for path in [None, *(root / "workflow/studies").glob("*.yaml")]:
         merged = config if path is None else study(config, root, path.stem)
         check_config(merged)
-        for run in runs_of(merged, items_of(merged, *KINDS)):
+        for run in runs_of(merged, items_of(merged)):
             if is_trained(merged, run.arm):
                 TrainingSettings(**training_settings(merged, run.dataset, run.protocol, run.arm))
 

@@ -1,5 +1,6 @@
 """Settings state type, limits and meaning once: the classes, which the schema must agree with."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
@@ -11,7 +12,6 @@ from jsonschema import Draft202012Validator
 
 from weaklesion.networks.names import MODELS
 from weaklesion.scoring.statistics import UndefinedPolicy
-from weaklesion.study.items import KINDS
 from weaklesion.study.protocols import merge
 from weaklesion.study.settings import NETWORK_PARTS, TrainingSettings
 from weaklesion.support.limits import (
@@ -146,7 +146,9 @@ def test_lists_that_schema_and_code_both_state_agree():
     assert ARM["model"]["enum"] == [*MODELS, None]
     assert set(ARM["network"]["properties"]) == set().union(*NETWORK_PARTS.values())
     assert set(NETWORK_PARTS) <= set(MODELS)
-    assert ITEM["kind"]["enum"] == list(KINDS)
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    kinds = re.findall(r'items_matching\("(\w+)"\)', rules)
+    assert set(ITEM["kind"]["enum"]) == set(kinds)
     scoring = PROTOCOL["scoring"]["properties"]
     assert set(scoring["undefined"]["enum"]) == set(get_args(UndefinedPolicy))
     assert set(scoring["published_as"]["properties"]) == set(ITEM["columns"]["items"]["enum"])

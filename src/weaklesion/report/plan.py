@@ -29,7 +29,7 @@ from weaklesion.report.training_rates import (
     training_hours,
 )
 from weaklesion.study.arms import keeps_last, training_settings
-from weaklesion.study.items import KINDS, Run, items_of, runs_of, trainings_of
+from weaklesion.study.items import Run, items_of, runs_of, trainings_of
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import Config
 from weaklesion.study.published import read_published
@@ -100,11 +100,11 @@ def make_plan(
     folder, root = Path(folder), Path(root)
     published = read_published(root / "workflow/resources/published_numbers.yaml")
     speeds = measured_speeds(folder)
-    runs = runs_of(config, items_of(config, *KINDS))
+    runs = runs_of(config, items_of(config))
     layout = Layout(config["study"])
     left = [
         run
-        for run in trainings_of(config, items_of(config, *KINDS))
+        for run in trainings_of(config, items_of(config))
         if not (folder / layout.run_file(run, "run.json")).is_file()
     ]
     datasets = list(dict.fromkeys(run.dataset for run in runs))

@@ -9,7 +9,7 @@ from typing import Any
 from weaklesion.report.plan import GPU_RULES, Plan
 from weaklesion.report.power import measured_needs, printed_power
 from weaklesion.study.arms import has_network
-from weaklesion.study.items import KINDS, items_of, runs_of
+from weaklesion.study.items import items_of, runs_of
 from weaklesion.study.protocols import Config
 
 JobTimes = Mapping[str, tuple[int, float, float]]
@@ -77,9 +77,7 @@ def describe_seeds(config: Config, folder: Path, published: Mapping[str, Any]) -
     Returns:
         Text; empty if the study judges no primary claim and no study under `results/` has.
     """
-    primary = [
-        item for item in items_of(config, *KINDS) if config["experiments"][item].get("primary")
-    ]
+    primary = [item for item in items_of(config) if config["experiments"][item].get("primary")]
     runs = runs_of(config, primary)
     names = {config["datasets"][run.dataset].get("published") for run in runs}
     num_seeds = len({run.seed for run in runs if has_network(config, run.arm)})

@@ -12,7 +12,6 @@ from weaklesion.study.arms import (
     training_settings,
 )
 from weaklesion.study.items import (
-    KINDS,
     ORIGINS,
     drawn_arms,
     item_definition,
@@ -24,9 +23,7 @@ from weaklesion.study.items import (
 from weaklesion.study.protocols import Config, check_known, protocol_settings
 from weaklesion.study.settings import TrainingSettings
 
-SCORED_KINDS = tuple(
-    kind for kind in KINDS if kind not in ("parameters", "accuracy", "mark_agreement")
-)
+UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
 DRAWN_KINDS = ("scores", "mark_agreement")
 
 
@@ -41,14 +38,14 @@ def check_config(config: Config) -> None:
     for arm in config["arms"]:
         _check_mark_keys(config, arm)
         _check_origins(config, arm)
-    if not items_of(config, *KINDS):
+    if not items_of(config):
         raise DataError(
             f"config: select.datasets: no item is about {config['select']['datasets']}. Name in"
             " `like` the dataset of `experiments` that each of them stands for."
         )
     for item in config["select"].get("own_protocols", []):
         check_known("select.own_protocols", item, config["experiments"])
-    for item in items_of(config, *KINDS):
+    for item in items_of(config):
         _check_arms(config, item)
         _check_references(config, item)
         _check_drawn_arms(config, item)
@@ -152,7 +149,7 @@ def _check_references(config: Config, item: str) -> None:
     for name in definition["datasets"]:
         dataset = config["datasets"][name]
         dense = dataset["reference"] == "dense"
-        if dataset["loader"] == "custom" and not dense and kind in SCORED_KINDS:
+        if dataset["loader"] == "custom" and not dense and kind not in UNSCORED_KINDS:
             raise DataError(
                 f"config: experiments.{item}: {name} has no dense masks (reference: grabcut), and"
                 f" an item of kind {kind} would rank its arms by a mask that is made from the"

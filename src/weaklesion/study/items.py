@@ -18,18 +18,6 @@ from weaklesion.study.arms import (
 )
 from weaklesion.study.protocols import FLIP, Config, check_known, stage_settings
 
-KINDS = (
-    "scores",
-    "cost",
-    "parameters",
-    "accuracy",
-    "sweep",
-    "attribution",
-    "gap",
-    "policies",
-    "answers",
-    "mark_agreement",
-)
 DIGITS = "0123456789."  # characters of the value at the end of a variant's name
 ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys that name another arm
 
@@ -194,14 +182,14 @@ def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
 
 
 def items_of(config: Config, *kinds: str) -> list[str]:
-    """Return the items of the given kinds that the study selects and has datasets for."""
+    """Return the items of some kinds, or of all, that the study selects and has datasets for."""
     chosen = config["select"]["items"]
     for name in chosen or []:
         check_known("select.items", name, config["experiments"])
     return [
         item
         for item, definition in config["experiments"].items()
-        if definition["kind"] in kinds
+        if (not kinds or definition["kind"] in kinds)
         and (chosen is None or item in chosen)
         and item_definition(config, item)["datasets"]
     ]

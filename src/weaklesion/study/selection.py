@@ -36,7 +36,7 @@ class Selection:
 
     def items(self, *kinds: str) -> list[str]:
         """Items of the given kinds, or of all, that the study selects and has datasets for."""
-        return items.items_of(self.config, *(kinds or items.KINDS))
+        return items.items_of(self.config, *kinds)
 
     def items_matching(self, *kinds: str) -> str:
         """Pattern that the items of the given kinds match."""
