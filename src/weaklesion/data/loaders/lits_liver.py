@@ -1,4 +1,4 @@
-"""Slices of LiTS for the segmentation of the liver: what CMU-Net is about, not lesions.
+"""Slices of LiTS for the segmentation of the liver, which is the task of CMU-Net.
 
 Each axial slice of some volumes is a sample, with or without liver, and without a RECIST mark.
 
@@ -19,6 +19,7 @@ import numpy as np
 from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
 from weaklesion.data.patches import BadSampleError, LeftOut, OnBadSample, Sample, write_patches
 from weaklesion.errors import DataError
+from weaklesion.hounsfield import to_grey
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -29,16 +30,17 @@ VALIDATION_STEP = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How slices are taken from LiTS's volumes.
+    """How slices are chosen from the volumes of LiTS.
 
     Attributes:
         side_px: height and width of a sample, px.
         on_bad_sample: `error`, or `drop` to leave bad volumes out and count them.
-        split_seed: decides which volumes are taken, and for what.
+        split_seed: decides the volumes of each split.
         window_hu: Hounsfield units that become 0 and 255.
-        volumes: number of volumes of `train`, `val` and `test`. With none for `val`, every fifth
-            slice of the training volumes validates: for trials with two volumes, for it flatters.
-        limit: at most so many slices of a split.
+        volumes: number of volumes of `train`, `val` and `test`. If `val` is 0, every fifth
+            slice of the training volumes validates, which overestimates; for trials with two
+            volumes.
+        limit: largest number of slices per split.
     """
 
     side_px: int
@@ -51,7 +53,7 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "window_hu", tuple(self.window_hu))
         if not self.window_hu[0] < self.window_hu[1]:
-            raise ValueError(f"window_hu: from low to high is needed, not {self.window_hu}")
+            raise ValueError(f"window_hu: needs two numbers, the lower first, not {self.window_hu}")
 
 
 def make_patches(
@@ -62,18 +64,18 @@ def make_patches(
     settings: Settings,
     workers: int = 1,
 ) -> None:
-    """Take the slices of LiTS or of its phantom; each volume is decoded once.
+    """Make the slices of LiTS or of its phantom; each volume is decoded once.
 
     Args:
         folders: the unpacked archives.
         table_csv: None; LiTS has no table.
-        patches_dir: where the files of `weaklesion.data.patches` are written.
+        patches_dir: folder for the files of `weaklesion.data.patches`.
         settings: see `Settings`.
         workers: number of processes, each of which holds one volume.
 
     Raises:
-        DataError: if there are fewer volumes than `settings` ask for, or the data are not as they
-            must be; nothing is written then.
+        DataError: if there are fewer volumes than `settings` need, or the data are not as expected;
+            nothing is written then.
     """
     pairs = find_volumes(folders)
     chosen = choose_volumes([number for number, _, _ in pairs], settings, folders)
@@ -109,13 +111,13 @@ def choose_volumes(
     """Draw the volumes of each split.
 
     Raises:
-        DataError: if there are too few.
+        DataError: if there are too few volumes.
     """
     needed = sum(settings.volumes.values())
     if len(numbers) < needed:
         where = ", ".join(str(folder) for folder in folders)
         raise DataError(
-            f"{where}: has {len(numbers)} volumes with segmentations, and {needed} are needed "
+            f"{where}: has {len(numbers)} volumes with segmentations, but {needed} are needed "
             f"({settings.volumes}). Add volumes, or lower patches.lits_liver.volumes."
         )
     order = sorted(numbers)
@@ -128,7 +130,7 @@ def choose_volumes(
 
 
 def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sample | LeftOut]:
-    """Read one volume; return all its slices, or why it is left out."""
+    """Read one volume; return all its slices, or the reason why it is left out."""
     number, volume_path, segmentation_path = item
     name = f"volume-{number}"
     try:
@@ -140,7 +142,7 @@ def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sampl
             raise BadSampleError(
                 name,
                 "volume and segmentation differ in shape",
-                f"{segmentation_path}: has the shape {liver.shape}, and its volume "
+                f"{segmentation_path}: has the shape {liver.shape}, but its volume "
                 f"{volume.shape}. Get both from the same source.",
             )
         if not np.isfinite(volume).all():
@@ -168,7 +170,7 @@ def cut_slice(
     spacing: tuple[float, float] | None,
     settings: Settings,
 ) -> Sample:
-    """Make a sample of a slice; one that is not square is made so by the window's lowest level.
+    """Make a sample of a slice, padded to a square with the window's lowest level.
 
     Args:
         number: the volume's number.
@@ -178,8 +180,7 @@ def cut_slice(
         spacing: mm per pixel of x and y, or None.
         settings: see `Settings`.
     """
-    low, high = settings.window_hu
-    grey = np.clip((hounsfield.astype(np.float32) - low) / (high - low), 0, 1) * 255
+    grey = to_grey(hounsfield.astype(np.float32), settings.window_hu)
     height, width = grey.shape
     side, target = max(height, width), settings.side_px
     top, left = (side - height) // 2, (side - width) // 2
