@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.errors import DataError
 from weaklesion.prediction.predict import load_network
 from weaklesion.splits import SPLITS
+from weaklesion.supervision.class_table import read_clusters
 from weaklesion.support.files import write_json
 from weaklesion.training.inputs import InputFrame
 from weaklesion.training.steps import EVALUATION_BATCH, network_outputs
@@ -49,7 +49,7 @@ def measure_accuracy(
     model, settings = load_network(model_safetensors, run_json, device)
     if settings.num_classes is None:
         raise DataError(f"{run_json}: {settings.model} has no classes to measure.")
-    clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    clusters = read_clusters(clusters_csv)
     ids = {split: split_ids(samples_csv, split) for split in SPLITS}
     majority = clusters[ids["train"]].mode()[0]
     told: dict[str, Any] = {"num_classes": settings.num_classes}

@@ -1,7 +1,7 @@
-"""Choose how far images are warped, by the marks that short trainings recover.
+"""Choose the amplitude of warps, by the marks that short trainings recover.
 
-See `weaklesion.selection.recovery` for the criterion. Marks of the validation split are perturbed,
-which no training sees; no dense mask is read.
+See `weaklesion.selection.recovery` for the criterion. The perturbed marks are those of the
+validation split, which no training reads; no dense mask is read.
 """
 
 import logging
@@ -32,11 +32,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ShortTraining:
-    """How the trainings between which is chosen differ from the arm's own.
+    """Differences of the short trainings from the arm's own training.
 
     Attributes:
-        amplitudes: strongest warps to choose from; of equals the smaller.
-        steps: of each training.
+        amplitudes: candidates; the smaller of two equally good ones is chosen.
+        steps: number of steps of each training.
     """
 
     amplitudes: Sequence[float]
@@ -57,13 +57,13 @@ def choose_amplitude(
     """Train with each amplitude for a short time, and choose the one that recovers most.
 
     Args:
-        files: of the arm's training.
-        settings: of the arm's training; its amplitude is not read.
+        files: files of the arm's training.
+        settings: settings of the arm's training; its own amplitude is ignored.
         short: see `ShortTraining`.
         recovery: see `weaklesion.selection.recovery.RecoverySettings`.
-        seed: of the trainings.
+        seed: seed of the trainings.
         recovery_csv: written: `id, max_amplitude, given_iou, recovered_iou`.
-        choice_json: written: `max_amplitude`, and the mean of `recovered_iou` of every amplitude.
+        choice_json: written: `max_amplitude`, and the mean of `recovered_iou` per amplitude.
         threads: CPU threads.
     """
     assert settings.prompt is not None
@@ -74,11 +74,11 @@ def choose_amplitude(
     drawn = [str(name) for name in order[: recovery.images]]
     images = read_rows(files.images_npy, files.samples_csv, drawn)
     ellipses = read_ellipses(files.ellipses_csv)
-    given = {
-        name: ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
+    marks = [
+        (name, ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise))
         for name in drawn
-    }
-    prompts = ellipse_rows([given[name] for name in drawn]).to(device)
+    ]
+    prompts = ellipse_rows([perturbed for _, perturbed in marks]).to(device)
     rows = []
     for amplitude in short.amplitudes:
         chosen = replace(
@@ -91,24 +91,34 @@ def choose_amplitude(
             train_arm(files=files, run_dir=folder, settings=chosen, seed=seed, threads=threads)
             model, _ = load_network(f"{folder}/model.safetensors", f"{folder}/run.json", device)
         logits = predict_prompted(model, images, prompts, chosen)
-        for name, scores in zip(drawn, logits, strict=True):
-            found = ellipse_or(main_part(scores >= 0, given[name]), given[name])
+        for (name, perturbed), scores in zip(marks, logits, strict=True):
+            recovered = ellipse_or(main_part(scores >= 0, perturbed), perturbed)
             rows.append(
                 {
                     "id": name,
                     "max_amplitude": amplitude,
-                    "given_iou": ellipse_iou(given[name], ellipses[name]),
-                    "recovered_iou": ellipse_iou(found, ellipses[name]),
+                    "given_iou": ellipse_iou(perturbed, ellipses[name]),
+                    "recovered_iou": ellipse_iou(recovered, ellipses[name]),
                 }
             )
-    table = pd.DataFrame(rows)
-    with written_whole(recovery_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    _write_choice(pd.DataFrame(rows), short.amplitudes, recovery_csv, choice_json)
+
+
+def _write_choice(
+    table: pd.DataFrame,
+    amplitudes: Sequence[float],
+    recovery_csv: str | Path,
+    choice_json: str | Path,
+) -> None:
+    """Write the recovery of every mark, and the amplitude that recovers most."""
+    with written_whole(recovery_csv) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
     means = {
         amplitude: mean_recovery(table[table["max_amplitude"] == amplitude])
-        for amplitude in short.amplitudes
+        for amplitude in amplitudes
     }
     best = max(means, key=lambda amplitude: (means[amplitude], -amplitude))
     shown = {f"{amplitude:g}": round(mean, 6) for amplitude, mean in means.items()}
-    write_json(choice_json, {"max_amplitude": best, "recovered_iou": shown, "images": len(drawn)})
-    logger.info("recovery of %d marks by amplitude: %s; %g taken", len(drawn), shown, best)
+    num_marks = table["id"].nunique()
+    write_json(choice_json, {"max_amplitude": best, "recovered_iou": shown, "images": num_marks})
+    logger.info("recovery of %d marks by amplitude: %s; %g chosen", num_marks, shown, best)

@@ -21,10 +21,10 @@ class GrabCutSettings:
 
     Attributes:
         init: `rect` or `trimap`, see `grabcut_mask`.
-        iterations: of GrabCut.
+        iterations: number of GrabCut iterations.
         zero_outside: whether the image is blackened outside the ellipse first (discrepancy G3).
         shrink_px: px by which the rectangle is moved right and down and made smaller (G4).
-        cast_to_01: whether the image's levels are cut to 0 and 1 first (G2).
+        cast_to_01: whether levels of 255 become 1 and all others 0 first (G2).
         min_px: results with fewer pixels are replaced by the ellipse.
     """
 
@@ -46,13 +46,13 @@ def draw_grabcut(
     settings: GrabCutSettings,
     workers: int = 1,
 ) -> None:
-    """Make the GrabCut mask of every sample, starting from its ellipse as it was drawn.
+    """Make the GrabCut mask of every sample, starting from its drawn ellipse.
 
     Args:
         samples_csv: table of the samples.
         images_npy: the patches, (N, H, W, 3) uint8.
         ellipses_csv: `id` of each of the M ellipses.
-        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outline if any.
+        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outlines.
         target_npy: written: (M, H, W) uint8 of 0 and 1, in the same order.
         settings: see `GrabCutSettings`.
         workers: number of processes; the result does not depend on it.
