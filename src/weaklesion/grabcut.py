@@ -39,8 +39,7 @@ def grabcut_mask(
         zero_outside: set the image to 0 outside the ellipse (`supervision.grabcut` has the source
             of this and the following options).
         shrink_px: px by which the left and upper sides of the rectangle move inwards.
-        cast_to_01: replace levels of 255 by 1 and all others by 0, which is what a cast of an image
-            in [0, 1] to whole numbers does.
+        cast_to_01: replace levels of 255 by 1 and all others by 0, as a cast to integer does.
         min_px: least number of pixels of a result.
 
     Returns:
@@ -60,9 +59,28 @@ def grabcut_mask(
     """
     ellipse_mask = np.asarray(ellipse_mask).astype(bool)
     if image.shape[:2] != ellipse_mask.shape or not ellipse_mask.any():
-        raise ValueError(
-            f"ellipse_mask: must be of the image's size, {image.shape[:2]}, and not empty"
-        )
+        raise ValueError(f"ellipse_mask: needs the image's size, {image.shape[:2]}, and a pixel")
+    labels = _first_labels(ellipse_mask, init, shrink_px)
+    foreground = _foreground(labels)
+    if foreground.all() or not foreground.any():
+        return ellipse_mask  # without background, or without foreground, GrabCut cannot start
+    if zero_outside:
+        image = image * ellipse_mask[..., None]
+    if cast_to_01:
+        image = image // 255
+    cv2.setRNGSeed(0)  # the same result in any order of calls
+    image, models = np.ascontiguousarray(image), (np.zeros((1, 65)), np.zeros((1, 65)))
+    cv2.grabCut(image, labels, (0, 0, 1, 1), *models, iterations, cv2.GC_INIT_WITH_MASK)
+    result = _foreground(labels)
+    return result if result.sum() >= min_px else ellipse_mask
+
+
+def _foreground(labels: np.ndarray) -> np.ndarray:
+    return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+
+
+def _first_labels(ellipse_mask: np.ndarray, init: Init, shrink_px: int) -> np.ndarray:
+    """Return the labels with which GrabCut starts, (H, W) uint8 of cv2.GC_*."""
     labels = np.full(ellipse_mask.shape, cv2.GC_BGD, dtype=np.uint8)
     if init == "rect":
         x, y, width, height = cv2.boundingRect(ellipse_mask.astype(np.uint8))
@@ -72,30 +90,11 @@ def grabcut_mask(
         _draw_trimap(labels, ellipse_mask)
     else:
         raise ValueError(f"init: 'rect' or 'trimap' is needed, not {init!r}")
-    foreground = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    if foreground.all() or not foreground.any():
-        return ellipse_mask  # without background, or without foreground, GrabCut cannot start
-    if zero_outside:
-        image = image * ellipse_mask[..., None]
-    if cast_to_01:
-        image = image // 255
-    cv2.setRNGSeed(0)  # the same result in any order of calls
-    background_model, foreground_model = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(
-        np.ascontiguousarray(image),
-        labels,
-        (0, 0, 1, 1),  # a rectangle, which OpenCV ignores because there is a mask
-        background_model,
-        foreground_model,
-        iterations,
-        cv2.GC_INIT_WITH_MASK,
-    )
-    result = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    return result if result.sum() >= min_px else ellipse_mask
+    return labels
 
 
 def _draw_trimap(labels: np.ndarray, ellipse_mask: np.ndarray) -> None:
-    """Fill the labels from the moments of the drawn ellipse."""
+    """Fill the labels of `trimap` from the moments of the drawn ellipse."""
     moments = cv2.moments(ellipse_mask.astype(np.uint8), binaryImage=True)
     cx, cy = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
     # second moments of an ellipse are a quarter of its squared half axes

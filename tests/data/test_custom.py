@@ -235,7 +235,7 @@ def test_slices_of_volumes(tmp_path):
                 | mark_of(lesions[-1])
             )
     with pytest.raises(
-        DataError, match=r"ct0.nii.gz is grey about .* set .*channel_order to center"
+        DataError, match=r"ct0.nii.gz is grey near .* set .*channel_order to center"
     ):
         made(tmp_path, rows)
     grey = {"frame": "source", "side_px": 200, "channel_order": "center"}
@@ -352,7 +352,7 @@ def test_a_split_of_ones_own_is_taken(tmp_path, table):
     samples, _, _ = made(tmp_path, rows)
     assert samples["split"].to_dict() == own
     with pytest.raises(
-        DataError, match=r"30 marks cannot be used: line 2 .*0.png is coloured about"
+        DataError, match=r"30 marks cannot be used: line 2 .*0.png is coloured near"
     ):
         made(tmp_path, rows, channel_order="center")
     rows[4] |= {"split": "validation"}
@@ -389,7 +389,7 @@ def test_all_bad_rows_are_told_of_at_once_or_left_out_and_counted(tmp_path, tabl
         made(tmp_path, rows)
     message = str(error.value)
     assert f"{tmp_path / 'marks.csv'}: 9 marks cannot be used: line 3 (l1): " in message
-    for number, (_, cause) in list(bad.items())[: custom.LISTED]:
+    for number, (_, cause) in list(bad.items())[: custom.MAX_LISTED]:
         assert cause in message, cause
         assert f"line {number + 2} (" in message
     assert "; and 4 more, in the log. Correct the rows" in message

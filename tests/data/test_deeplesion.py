@@ -9,12 +9,8 @@ import pandas as pd
 import pytest
 from conftest import DEEPLESION, REAL_DATA, make_deeplesion, real, unpack
 
-from weaklesion.data.loaders.deeplesion import (
-    Settings,
-    find_series,
-    nearest_slice,
-    read_key_slice,
-)
+from weaklesion.data.loaders.deeplesion import Settings, read_key_slice
+from weaklesion.data.loaders.deeplesion_slices import find_series, nearest_slice
 from weaklesion.data.loaders.deeplesion_table import (
     needed_members,
     parse_row,

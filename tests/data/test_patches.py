@@ -94,7 +94,7 @@ def test_in_the_source_frame_images_are_as_they_are(phantom, patches, tmp_path):
 def test_in_the_source_frame_all_images_must_have_one_size(tmp_path):
     other = replace(made_up("d", "4"), image=np.zeros((20, 16, 3), np.uint8))
     with pytest.raises(
-        DataError, match=r"sample d is \(20, 16\) px, and those before are \(16, 16\)"
+        DataError, match=r"sample d is \(20, 16\) px, but the samples before it are \(16, 16\)"
     ):
         write(tmp_path, [*THREE, other], APART)
 
@@ -137,7 +137,7 @@ def test_limit_keeps_the_first_and_counts_the_others(phantom, patches, tmp_path)
 
 
 def test_released_split_stops_on_other_images(phantom, tmp_path):
-    with pytest.raises(DataError, match="needs the very images"):
+    with pytest.raises(DataError, match="needs exactly the images"):
         make(phantom, tmp_path, split="image", released_ids_sha256="2" * 64)
     assert list(tmp_path.iterdir()) == []
 
@@ -207,7 +207,7 @@ def test_physical_scale_and_missing_reference_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("found", "split", "message"),
     [
-        ([*THREE, made_up("a", "4")], APART, "sample a is there twice"),
+        ([*THREE, made_up("a", "4")], APART, "sample a occurs twice"),
         ([*THREE, made_up("d", "1")], {**APART, "train": ["c", "d"]}, "group 1 is in the splits"),
         (THREE, {**APART, "val": []}, "leave nothing for val"),
         ([LeftOut("a", "too dark")], APART, "no sample is left; 1 x too dark"),
@@ -230,14 +230,14 @@ def test_rows_are_found_by_id_in_any_order(tmp_path):
     with pytest.raises(DataError, match="has 3 rows"):
         read_rows(tmp_path / "a.npy", tmp_path / "ids.csv", ["a"])
     pd.DataFrame({"id": ["c", "a", "a"]}).to_csv(tmp_path / "ids.csv", index=False)
-    with pytest.raises(DataError, match="a is there twice"):
+    with pytest.raises(DataError, match="a occurs twice"):
         read_rows(tmp_path / "a.npy", tmp_path / "ids.csv", ["a"])
 
 
 def test_bad_sample_tables(tmp_path):
     path = tmp_path / "samples.csv"
     path.write_text("id,group,split\na,g,train\na,g,train\n")
-    with pytest.raises(DataError, match="sample a is there twice"):
+    with pytest.raises(DataError, match="sample a occurs twice"):
         read_samples(path)
     path.write_text("id,group,split\na,g,training\n")
     with pytest.raises(DataError, match="splits are"):

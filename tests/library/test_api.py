@@ -56,4 +56,4 @@ def test_a_manifest_of_an_empty_folder_is_refused_in_a_line(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "no files in it" in done.stderr
+    assert "contains no files" in done.stderr

@@ -104,7 +104,7 @@ def test_the_same_gpu_by_number_and_by_uuid_is_one(three_gpus, monkeypatch):
     with claimed_device(folder=three_gpus):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a")
         with (
-            pytest.raises(DataError, match=r"held by other jobs.*jobs_per_gpu"),
+            pytest.raises(DataError, match=r"locked by other jobs.*jobs_per_gpu"),
             claimed_device(folder=three_gpus, wait_s=0),
         ):
             pass

@@ -41,5 +41,8 @@ def test_without_scratch_or_without_space_the_array_is_read_where_it_is(
 
 def test_a_spoilt_array_is_not_copied(array, tmp_path):
     array.write_bytes(array.read_bytes()[:-8] + bytes(8))
-    with pytest.raises(DataError, match="not those that were written"), node_local(array, tmp_path):
+    with (
+        pytest.raises(DataError, match="differ from those that were written"),
+        node_local(array, tmp_path),
+    ):
         pass

@@ -130,7 +130,7 @@ def test_a_truncated_array_is_found_and_made_again(study, undisturbed):
     images.write_bytes(before[:-1000])
     os.utime(images, ns=(times.st_atime_ns, times.st_mtime_ns))
     output = snakemake(folder, *arguments, expect=1)
-    assert "images.npy: its bytes are not those that were written" in output
+    assert "images.npy: its bytes differ from those that were written" in output
     assert not images.exists()
     snakemake(folder, *arguments)
     assert images.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Unpack zip and tar archives safely: all of it or nothing, and never outside its folder."""
+"""Unpack zip and tar archives safely: completely or not at all, and never outside a folder."""
 
 import logging
 import shutil
@@ -18,7 +18,7 @@ from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
 
-NOT_SOUND = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def list_members(archive: str | Path) -> list[str]:
     """Return the names of an archive's files.
 
     Raises:
-        DataError: if the archive is missing or not sound.
+        DataError: if the archive is missing or damaged.
     """
     with _opened(Path(archive)) as bundle:
         return [entry.name for entry in _entries(bundle)]
@@ -45,44 +45,44 @@ def list_members(archive: str | Path) -> list[str]:
 def extract(
     archive: str | Path, destination: str | Path, members: Iterable[str] | None = None
 ) -> list[Path]:
-    """Unpack a zip or tar archive into the folder `destination`, all of it or nothing.
+    """Unpack a zip or tar archive into the folder `destination`, completely or not at all.
 
     Entries under `__MACOSX/` are macOS bookkeeping and are left out unless named in `members`.
 
     Args:
         archive: a zip file, or a tar file, compressed or not.
-        destination: the folder that is made; one that is there is replaced.
+        destination: the folder to create; an existing one is replaced.
         members: names of the entries to unpack; all files by default.
 
     Returns:
-        The files that were unpacked, in the archive's order.
+        The unpacked files, in the archive's order.
 
     Raises:
         DataError: if the archive is missing, truncated or encrypted, does not fit the disk, lacks
-            a member, has one twice, or has an entry that would leave `destination` (absolute,
-            `..`, a link) or is larger than the archive says.
+            a member, has one twice, or has an entry that would be written outside `destination`
+            (absolute, `..`, a link) or is larger than the archive says.
     """
     archive, destination = Path(archive), Path(destination)
-    with _opened(archive) as bundle, written_whole(destination) as beside:
+    with _opened(archive) as bundle, written_whole(destination) as temporary:
         entries = _chosen(list(_entries(bundle)), archive, members)
         for entry in entries:
             _check_entry(entry, archive)
         _check_space(entries, archive, destination)
-        beside.mkdir()
+        temporary.mkdir()
         for entry in progress(entries, total=len(entries), what=f"unpacking {archive.name}"):
-            target = beside / entry.name
+            target = temporary / entry.name
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with _open_entry(bundle, entry) as source, target.open("xb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
                 raise DataError(
-                    f"{archive}: entry {entry.name!r} is there twice, or is a file and a folder. "
+                    f"{archive}: entry {entry.name!r} occurs twice, or is a file and a folder. "
                     "Do not use this archive."
                 ) from error
             if target.stat().st_size != entry.size:
                 raise DataError(
-                    f"{archive}: entry {entry.name!r} has {target.stat().st_size} bytes, and the "
+                    f"{archive}: entry {entry.name!r} has {target.stat().st_size} bytes, but the "
                     f"archive says {entry.size}. Do not use this archive."
                 )
     logger.info("unpacked %d files of %s to %s", len(entries), archive, destination)
@@ -91,7 +91,7 @@ def extract(
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
-    """Open an archive; whatever is wrong with its bytes, then or later, is a DataError."""
+    """Open an archive; damage, found now or while it is read, is a DataError."""
     if not archive.is_file():
         raise DataError(f"{archive}: no such archive. Fetch it first.")
     try:
@@ -101,9 +101,9 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
         else:
             with tarfile.open(archive) as tar_file:
                 yield tar_file
-    except NOT_SOUND as error:
+    except DAMAGED as error:
         raise DataError(
-            f"{archive}: not a sound archive ({error}). Delete it and fetch it again."
+            f"{archive}: damaged archive ({error}). Delete it and fetch it again."
         ) from error
 
 
@@ -126,7 +126,7 @@ def _open_entry(bundle: zipfile.ZipFile | tarfile.TarFile, entry: _Entry) -> IO[
         return bundle.open(entry.handle)
     assert isinstance(entry.handle, tarfile.TarInfo)
     source = bundle.extractfile(entry.handle)
-    assert source is not None  # a regular file, as was checked
+    assert source is not None  # _check_entry has refused all but regular files
     return source
 
 
@@ -137,14 +137,14 @@ def _chosen(entries: list[_Entry], archive: Path, members: Iterable[str] | None)
             logger.info("%s: left out %d __MACOSX entries", archive, len(entries) - len(chosen))
         return chosen
     by_name = {entry.name: entry for entry in entries}
-    wanted = list(members)
-    missing = [name for name in wanted if name not in by_name]
+    names = list(members)
+    missing = [name for name in names if name not in by_name]
     if missing:
         raise DataError(
             f"{archive}: has no entry {', '.join(missing[:10])} ({len(missing)} missing). Check "
             "that it is the right archive."
         )
-    return [by_name[name] for name in wanted]
+    return [by_name[name] for name in names]
 
 
 def _check_entry(entry: _Entry, archive: Path) -> None:
@@ -152,7 +152,7 @@ def _check_entry(entry: _Entry, archive: Path) -> None:
     leaves = path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0]
     if leaves or entry.is_link:
         raise DataError(
-            f"{archive}: entry {entry.name!r} would leave the folder it is unpacked to, or is no "
+            f"{archive}: entry {entry.name!r} would be written outside its folder, or is not a "
             "file. Do not use this archive."
         )
     if entry.is_encrypted:
@@ -166,6 +166,6 @@ def _check_space(entries: list[_Entry], archive: Path, destination: Path) -> Non
     free = shutil.disk_usage(destination.parent).free
     if needed > free:
         raise DataError(
-            f"{archive}: unpacks to {needed} bytes, and {destination.parent} has {free} left. "
+            f"{archive}: unpacks to {needed} bytes, but {destination.parent} has {free} left. "
             "Free some space."
         )

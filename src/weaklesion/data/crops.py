@@ -1,4 +1,4 @@
-"""Cutting windows out of images, whose border is repeated where a window leaves them."""
+"""Windows of images; the border is repeated where a window extends beyond the image."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from weaklesion.ellipse import Ellipse
 
-Window = tuple[int, int, int, int]  # x0, y0, x1, y1, px; may leave the image
+Window = tuple[int, int, int, int]  # x0, y0, x1, y1, px; may extend beyond the image
 
 
 def cut_window(image: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -15,11 +15,10 @@ def cut_window(image: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarra
 
     Args:
         image: (H, W) or (H, W, channels).
-        window: what to cut; some of it must lie in the image.
+        window: the window, which overlaps the image.
 
     Returns:
-        The window's pixels, (h, w) or (h, w, channels), and where it is inside the image, (h, w)
-        bool.
+        The window's pixels, (h, w) or (h, w, channels); and (h, w) bool, True inside the image.
 
     >>> cut_window(np.array([[1, 2], [3, 4]]), (1, 0, 3, 1))
     (array([[2, 2]]), array([[ True, False]]))
@@ -32,7 +31,7 @@ def cut_window(image: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarra
 
 
 def resized(image: np.ndarray, side_px: int) -> np.ndarray:
-    """Resize an image to a square: by area where it shrinks, linearly where it grows."""
+    """Resize an image to a square: by area if it shrinks, linearly if it grows."""
     shrinks = image.shape[0] > side_px
     return cv2.resize(
         image, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -47,7 +46,7 @@ def resized_mask(mask: np.ndarray, side_px: int) -> np.ndarray:
 
 
 def surroundings(ellipse: Ellipse, reach: float) -> tuple[slice, slice]:
-    """Return rows and columns of a square about an ellipse, `reach` major axes on each side."""
+    """Return rows and columns of a square around an ellipse, `reach` major axes on each side."""
     half = max(reach * ellipse.width, 8.0)
     x0, y0 = (max(0, math.floor(center - half)) for center in (ellipse.cx, ellipse.cy))
     return slice(y0, math.ceil(ellipse.cy + half)), slice(x0, math.ceil(ellipse.cx + half))

@@ -1,4 +1,4 @@
-"""The table of ellipses that stages hand on."""
+"""The table of ellipses, `ellipses.csv`."""
 
 from pathlib import Path
 

@@ -1,11 +1,11 @@
-"""Manifests: which files a dataset consists of, where they are, and how to know them.
+"""Manifests: the files of a dataset, with addresses, sizes and checksums.
 
 A manifest is a CSV file with the columns `name, url, bytes, md5, sha256`. An address is http, https
-or a file's; a relative one is relative to the manifest; several, separated by blanks, are mirrors
-that are tried in turn. At least one checksum is needed; the first eight digits of one, or more,
-stand for the whole, for some publishers give no more.
+or the path of a file, relative to the manifest or absolute; several addresses, separated by blanks,
+are mirrors that are tried in turn. At least one checksum is needed. Its first eight digits are
+enough, because some publishers print no more.
 
-Uses only the standard library, for it is read wherever Snakemake itself runs.
+Uses only the standard library, because it is read wherever Snakemake itself runs.
 """
 
 import csv
@@ -23,8 +23,8 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
     """Read a manifest; return its rows by name, with relative addresses made absolute.
 
     Raises:
-        DataError: if the file or a column is missing, a name is doubled or unsafe, a size is no
-            number, or a row has no address or no checksum.
+        DataError: if the file or a column is missing, a name occurs twice or is unsafe, a size is
+            not a number, or a row has no address or no checksum.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,7 +45,7 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
             row = {key: (raw[key] or "").strip() for key in MANIFEST_COLUMNS}
             problem = row_problem(row)
             if row["name"] in rows:
-                problem = f"{row['name']} is there twice. Remove one row."
+                problem = f"{row['name']} occurs twice. Remove one row."
             if problem:
                 raise DataError(f"{path}, line {line}: {problem}")
             row["url"] = " ".join(_absolute(url, path.parent) for url in row["url"].split())
@@ -54,10 +54,10 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
 
 
 def row_problem(row: dict[str, str]) -> str | None:
-    """Return what is wrong with a row, and the cure; None if nothing is."""
+    """Return the first problem of a row and its cure, in words; None if the row is valid."""
     name = row["name"]
     if not name or Path(name).name != name or name in (".", ".."):
-        return f"{name!r} is no plain file name."
+        return f"{name!r} is not a plain file name."
     if not row["url"]:
         return f"{name} has no url. Add one, or the file's path."
     if not (row["md5"] or row["sha256"]):
@@ -75,7 +75,7 @@ def _absolute(url: str, folder: Path) -> str:
 
 
 def is_archive(name: str) -> bool:
-    """Tell whether a file of this name is unpacked before use."""
+    """Return whether a file of this name is unpacked before use."""
     return name.endswith(ARCHIVE_SUFFIXES)
 
 
@@ -83,14 +83,14 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
     """Write a manifest of all files in a folder, with their sizes and checksums.
 
     Args:
-        folder: its files are named; hidden ones and a `manifest.csv` are left out.
-        manifest: CSV file to write; addresses are relative to its folder where they can be.
+        folder: folder of the files; hidden files and `manifest.csv` are left out.
+        manifest: CSV file to write; addresses are relative to its folder where possible.
 
     Returns:
-        The names.
+        Names of the files.
 
     Raises:
-        DataError: if there is no file in the folder.
+        DataError: if the folder contains no file.
     """
     folder, manifest = Path(folder).resolve(), Path(manifest).resolve()
     files = [
@@ -99,7 +99,7 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
         if path.is_file() and not path.name.startswith(".") and path.name != "manifest.csv"
     ]
     if not files:
-        raise DataError(f"{folder}: no files in it. Put the downloaded archives there.")
+        raise DataError(f"{folder}: contains no files. Put the downloaded archives there.")
     with manifest.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(MANIFEST_COLUMNS)

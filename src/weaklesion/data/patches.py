@@ -1,12 +1,12 @@
 """Patches: every lesion sample of a dataset as a square image of one size, with its reference.
 
-The loaders in `weaklesion.data.loaders` give samples one by one; here they are written, split and
-counted. The files of a patches folder:
+The loaders in `weaklesion.data.loaders` yield samples one by one; this module writes, splits and
+counts them. The files of a patches folder:
 
 - `images.npy` (N, side, side, 3) uint8;
-- `reference.npy` (N, side, side) uint8 of 0 and 1; all 0 where a dataset has no dense reference;
-- `samples.csv`, one row a sample, in the arrays' order;
-- `patches.json`, counts, what was left out and why, digests.
+- `reference.npy` (N, side, side) uint8 of 0 and 1; all 0 if a dataset has no dense reference;
+- `samples.csv`, one row per sample, in the arrays' order;
+- `patches.json`, with counts, the samples that are left out and why, and digests.
 """
 
 import logging
@@ -51,11 +51,11 @@ class BadSampleError(DataError):
 
     Attributes:
         sample_id: its id.
-        reason: the cause in words that many samples share, for counting.
+        reason: the cause in words that many samples share, which are counted.
     """
 
     def __init__(self, sample_id: str, reason: str, message: str) -> None:
-        """Keep id and reason beside the message, which names file, cause and cure."""
+        """Keep id and reason as well as the message, which names file, cause and cure."""
         super().__init__(sample_id, reason, message)
         self.sample_id, self.reason, self.message = sample_id, reason, message
 
@@ -71,13 +71,13 @@ class Sample:
         id: unique in its dataset.
         group: patient, volume or lesion; samples of a group must not be in two splits.
         image: (side, side, 3) uint8.
-        reference: (side, side) uint8 of 0 and 1, or None where there is none.
+        reference: (side, side) uint8 of 0 and 1, or None without a dense reference.
         recist: (4, 2) mark in patch pixels.
-        source: name of the file that it comes from.
+        source: name of its file.
         slice: index of its slice in a volume or series, or None.
-        crop: x0, y0, x1, y1 of the patch in the source, px; may leave it.
-        mm_per_px: of the patch's x and y, or None where unknown.
-        note: what was unusual about it, if anything.
+        crop: x0, y0, x1, y1 of the patch in the source, px; may extend beyond it.
+        mm_per_px: mm per px of the patch's x and y, or None if unknown.
+        note: remark on an unusual sample, or "".
     """
 
     id: str
@@ -102,58 +102,35 @@ class LeftOut:
 
 def write_patches(
     patches_dir: str | Path,
-    found: Iterable[Sample | LeftOut],
+    samples: Iterable[Sample | LeftOut],
     *,
     assign_splits: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]],
     groups_apart: bool,
     limit: Mapping[str, int],
     report: dict[str, Any],
 ) -> None:
-    """Write samples as they come, then split them.
+    """Write samples one by one, then split them.
 
     Args:
         patches_dir: folder of the four files.
-        found: samples and what is left out.
-        assign_splits: from sample id to group, gives the ids of `train`, `val` and `test`.
+        samples: the samples, and those that are left out.
+        assign_splits: maps sample id to group, and returns the ids of `train`, `val` and `test`.
         groups_apart: whether a group in two splits is an error.
-        limit: at most so many samples of a split, the first that `assign_splits` gives.
-        report: what `patches.json` says besides.
+        limit: largest number of samples per split; the first that `assign_splits` returns are kept.
+        report: further entries of `patches.json`.
 
     Raises:
-        DataError: if an id is there twice, two patches differ in size, a group is in two splits, or
-            a split is empty. Nothing is left behind then.
+        DataError: if an id occurs twice, two patches differ in size, a group is in two splits, or a
+            split is empty. Nothing is left behind then.
     """
     folder = Path(patches_dir)
     folder.mkdir(parents=True, exist_ok=True)
     stream_path = folder / ".part.stream"
-    rows: list[dict[str, Any]] = []
     reasons: dict[str, str] = {}
-    seen: set[str] = set()
-    num_referenced = 0
-    shape_hw: tuple[int, int] | None = None
     try:
         with stream_path.open("wb") as stream:
-            for item in found:
-                name = item.id if isinstance(item, Sample) else item.sample_id
-                if name in seen:
-                    raise DataError(f"sample {name} is there twice. Remove one of its sources.")
-                seen.add(name)
-                if isinstance(item, LeftOut):
-                    reasons[name] = item.reason
-                    continue
-                shape_hw = shape_hw or (item.image.shape[0], item.image.shape[1])
-                if item.image.shape[:2] != shape_hw:
-                    raise DataError(
-                        f"{item.source}: sample {name} is {item.image.shape[:2]} px, and those"
-                        f" before are {shape_hw}. In the frame `source` all images must have one"
-                        " size: resize them, or take the frame `squashed`."
-                    )
-                reference = item.reference
-                num_referenced += reference is not None
-                if reference is None:
-                    reference = np.zeros(shape_hw, dtype=np.uint8)
-                stream.write(np.concatenate([item.image, reference[..., None]], axis=2).tobytes())
-                rows.append(_row(item))
+            rows, shape_hw, num_referenced = _write_stream(samples, stream, reasons)
+        num_samples = len(rows) + len(reasons)
         kept, split_of = _choose(rows, reasons, assign_splits, limit)
         table = pd.DataFrame([rows[index] for index in kept])
         if len(table) == 0:
@@ -164,12 +141,12 @@ def write_patches(
         _copy_rows(stream_path, folder, kept, shape_hw)
     finally:
         stream_path.unlink(missing_ok=True)
-    with written_whole(folder / "samples.csv") as beside:
-        table.to_csv(beside, index=False)
+    with written_whole(folder / "samples.csv") as temporary:
+        table.to_csv(temporary, index=False)
     names = ("images.npy", "reference.npy", "samples.csv")
     by_split = table.groupby("split")["group"]
     content = {
-        "found": len(seen),
+        "found": num_samples,
         "kept": {split: int(by_split.size().get(split, 0)) for split in SPLITS},
         "groups": {split: int(by_split.nunique().get(split, 0)) for split in SPLITS},
         "dropped": count_reasons(reasons),
@@ -179,7 +156,48 @@ def write_patches(
         "sha256": {name: file_digest(folder / name) for name in names},
     }
     write_json(folder / "patches.json", content)
-    logger.info("kept %s; left out %d of %d", content["kept"], len(reasons), len(seen))
+    logger.info("kept %s; left out %d of %d", content["kept"], len(reasons), num_samples)
+
+
+def _write_stream(
+    samples: Iterable[Sample | LeftOut], stream: BinaryIO, reasons: dict[str, str]
+) -> tuple[list[dict[str, Any]], tuple[int, int] | None, int]:
+    """Write the pixels of each sample to a stream: image and reference as four channels.
+
+    Args:
+        samples: the samples, and those that are left out.
+        stream: binary file.
+        reasons: filled with the reason of each sample that is left out, by id.
+
+    Returns:
+        Rows of the table, height and width of a patch, and the number of dense references.
+    """
+    rows: list[dict[str, Any]] = []
+    ids: set[str] = set()
+    num_referenced = 0
+    shape_hw: tuple[int, int] | None = None
+    for item in samples:
+        name = item.id if isinstance(item, Sample) else item.sample_id
+        if name in ids:
+            raise DataError(f"sample {name} occurs twice. Remove one of its sources.")
+        ids.add(name)
+        if isinstance(item, LeftOut):
+            reasons[name] = item.reason
+            continue
+        shape_hw = shape_hw or (item.image.shape[0], item.image.shape[1])
+        if item.image.shape[:2] != shape_hw:
+            raise DataError(
+                f"{item.source}: sample {name} is {item.image.shape[:2]} px, but the samples"
+                f" before it are {shape_hw}. In the frame `source` all images must have one"
+                " size: resize them, or use the frame `squashed`."
+            )
+        reference = item.reference
+        num_referenced += reference is not None
+        if reference is None:
+            reference = np.zeros(shape_hw, dtype=np.uint8)
+        stream.write(np.concatenate([item.image, reference[..., None]], axis=2).tobytes())
+        rows.append(_row(item))
+    return rows, shape_hw, num_referenced
 
 
 def _row(sample: Sample) -> dict[str, Any]:
@@ -204,7 +222,7 @@ def _choose(
     assign_splits: Callable[[Mapping[str, str]], Mapping[str, Sequence[str]]],
     limit: Mapping[str, int],
 ) -> tuple[list[int], dict[str, str]]:
-    """Return the places of the rows to keep and their splits; add the reasons of the others."""
+    """Return the indices and splits of the rows to keep; add the reasons of all others."""
     ids_of_split = assign_splits({row["id"]: row["group"] for row in rows}) if rows else {}
     split_of = {
         name: split for split, ids in ids_of_split.items() for name in ids[: limit.get(split)]
@@ -225,11 +243,11 @@ def _check_splits(table: pd.DataFrame, groups_apart: bool) -> None:
         )
     if groups_apart:
         splits = table.groupby("group")["split"].agg(set)
-        torn = splits[splits.map(len) > 1]
-        if len(torn):
+        divided = splits[splits.map(len) > 1]
+        if len(divided):
             raise DataError(
-                f"group {torn.index[0]} is in the splits {', '.join(sorted(torn.iloc[0]))}, and "
-                f"{len(torn) - 1} others are in several. Correct the split."
+                f"group {divided.index[0]} is in the splits {', '.join(sorted(divided.iloc[0]))},"
+                f" and {len(divided) - 1} others are in several. Correct the split."
             )
 
 
@@ -253,7 +271,7 @@ def _copy_rows(
 @contextmanager
 def _array_file(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
     """Open a uint8 .npy file for writing its rows in order."""
-    with written_whole(path) as beside, beside.open("wb") as stream:
+    with written_whole(path) as temporary, temporary.open("wb") as stream:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         write_array_header_1_0(stream, header)
         yield stream
@@ -272,4 +290,4 @@ def count_reasons(reasons: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def _summary(reasons: Mapping[str, str]) -> str:
     counted = [f"{entry['count']} x {entry['reason']}" for entry in count_reasons(reasons)]
-    return "; ".join(counted) or "nothing was found"
+    return "; ".join(counted) or "the source has none"

@@ -1,4 +1,4 @@
-"""The table of samples, and joining arrays to it by sample id."""
+"""The table of samples, and rows of arrays by sample id."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +12,15 @@ from weaklesion.support.files import read_array
 
 
 def read_samples(samples_csv: str | Path) -> pd.DataFrame:
-    """Read `samples.csv`, indexed by sample id, with the column `row` for its place in the arrays.
+    """Read `samples.csv`, indexed by sample id; the column `row` is the index in the arrays.
 
     Raises:
-        DataError: if an id is there twice or a split is unknown.
+        DataError: if an id occurs twice or a split is unknown.
     """
     samples = pd.read_csv(samples_csv, dtype={"id": str, "group": str})
     if samples["id"].duplicated().any():
         doubled = samples.loc[samples["id"].duplicated(), "id"].iloc[0]
-        raise DataError(f"{samples_csv}: sample {doubled} is there twice. Make the patches again.")
+        raise DataError(f"{samples_csv}: sample {doubled} occurs twice. Make the patches again.")
     if not samples["split"].isin(SPLITS).all():
         raise DataError(
             f"{samples_csv}: splits are {', '.join(SPLITS)}, not "
@@ -35,28 +35,32 @@ def split_ids(samples_csv: str | Path, split: str) -> list[str]:
     return list(samples.index[samples["split"] == split])
 
 
-def read_rows(array_npy: str | Path, ids_csv: str | Path, wanted_ids: Sequence[str]) -> np.ndarray:
-    """Return the rows of an array that belong to `wanted_ids`, found by id.
+def read_rows(array_npy: str | Path, ids_csv: str | Path, sample_ids: Sequence[str]) -> np.ndarray:
+    """Return the rows of an array that belong to some samples.
 
     Args:
-        array_npy: array with one row a sample.
-        ids_csv: table with the column `id`, one row for each of the array's.
-        wanted_ids: ids, in the order in which the rows are returned.
+        array_npy: array with one row per sample.
+        ids_csv: table with the column `id`, in the order of the array's rows.
+        sample_ids: ids, in the order of the returned rows.
 
     Raises:
-        DataError: if array and table differ in length, an id is doubled, or one is not there.
+        DataError: if array and table differ in length, an id occurs twice, or an id is missing.
     """
     array = read_array(array_npy)
     ids = pd.Index(pd.read_csv(ids_csv, usecols=["id"], dtype=str)["id"])
     if len(ids) != len(array):
         raise DataError(
-            f"{array_npy}: has {len(array)} rows and {ids_csv} {len(ids)}. They are not"
-            " of one run; delete both and run again."
+            f"{array_npy}: has {len(array)} rows, but {ids_csv} has {len(ids)}. They are from"
+            " different runs; delete both and run again."
         )
     if not ids.is_unique:
-        raise DataError(f"{ids_csv}: {ids[ids.duplicated()][0]} is there twice.")
-    rows = ids.get_indexer(pd.Index(wanted_ids))
+        raise DataError(
+            f"{ids_csv}: {ids[ids.duplicated()][0]} occurs twice. Delete it and run again."
+        )
+    rows = ids.get_indexer(pd.Index(sample_ids))
     if (rows < 0).any():
-        missing = wanted_ids[int(np.flatnonzero(rows < 0)[0])]
-        raise DataError(f"{ids_csv}: sample {missing} is not in it. Run the stage before again.")
+        missing = sample_ids[int(np.flatnonzero(rows < 0)[0])]
+        raise DataError(
+            f"{ids_csv}: sample {missing} is not in it. Repeat the stage that writes it."
+        )
     return np.asarray(array[rows])

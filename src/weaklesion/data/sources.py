@@ -1,4 +1,4 @@
-"""Raw files of the datasets: which there are, where they lie, and what a loader gets of them.
+"""The raw files of each dataset: their names and folders, and the inputs of its loader.
 
 Read wherever Snakemake itself runs, so it imports neither numpy nor torch.
 """
@@ -25,11 +25,11 @@ class Job(Protocol):
 
 
 class Sources:
-    """Answers for the datasets of one configuration.
+    """Raw files of the datasets of one configuration.
 
     Args:
         config: the configuration.
-        workflow_folder: what manifests' paths are relative to, if they are there.
+        workflow_folder: folder to which manifests' paths are relative, if they exist there.
     """
 
     def __init__(self, config: Config, workflow_folder: str | Path) -> None:
@@ -37,16 +37,16 @@ class Sources:
         self._rows: dict[str, dict[str, dict[str, str]]] = {}
 
     def files_of(self, dataset: str) -> str:
-        """The dataset whose raw files a dataset takes: its own, or those of another."""
+        """Name of the dataset whose raw files a dataset uses: itself or another."""
         return str(self.config["datasets"][dataset].get("files_of", dataset))
 
     def label(self, dataset: str) -> str:
-        """Label of where a dataset's raw files are from."""
+        """Label of the source of a dataset's raw files."""
         return str(self.config["datasets"][self.files_of(dataset)]["source"])
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """The same of every dataset."""
+        """Label of the source of every dataset."""
         return {name: self.label(name) for name in self.config["datasets"]}
 
     def folder(self, dataset: str) -> Path:
@@ -65,7 +65,7 @@ class Sources:
         return "|".join(map(re.escape, names)) or "none"
 
     def is_phantom(self, dataset: str) -> bool:
-        """Whether a dataset is made by the workflow."""
+        """Whether the workflow itself makes a dataset."""
         return "phantom" in self.config["datasets"].get(dataset, {})
 
     def manifest_rows(self, dataset: str) -> dict[str, dict[str, str]]:
@@ -78,13 +78,13 @@ class Sources:
         return self._rows[dataset]
 
     def manifest_row(self, job: Job) -> dict[str, str]:
-        """A file's row, so that only what it says re-runs its download; none of a phantom."""
+        """Row of a file, whose change alone repeats its download; {} of a phantom."""
         if self.is_phantom(job.dataset):
             return {}
         return self.manifest_rows(job.dataset)[job.file]
 
     def phantom_manifest(self, job: Job) -> Path | list[Path]:
-        """Manifest of a phantom, which exists only once it is made; nothing for other datasets."""
+        """Manifest of a phantom, which the workflow makes; [] for other datasets."""
         is_phantom = self.is_phantom(job.dataset)
         return self.folder(job.dataset) / "phantom/manifest.csv" if is_phantom else []
 
@@ -102,7 +102,7 @@ class Sources:
         return list(definition.get("parts", archives)), tables, others
 
     def downloaded(self, dataset: str) -> list[Path]:
-        """Raw files as they come; of DeepLesion the slices that are kept of each archive."""
+        """Downloaded raw files; for DeepLesion, the folder of slices kept from each archive."""
         if self.loader(dataset) == "custom":
             return []
         archives, tables, others = self.names(dataset)
@@ -125,7 +125,7 @@ class Sources:
         """Table of a dataset, if it has one.
 
         Raises:
-            DataError: if it has several.
+            DataError: if the dataset has several.
         """
         if self.loader(job.dataset) == "custom":
             return self.table_of_marks(job.dataset)
@@ -136,23 +136,23 @@ class Sources:
         return self.folder(job.dataset) / "archives" / tables[0] if tables else []
 
     def table_of_marks(self, dataset: str) -> Path:
-        """A group's own table of marks, from where one works.
+        """The user's own table of marks, relative to the working directory.
 
         Raises:
-            DataError: if it is not there.
+            DataError: if it does not exist.
         """
-        named = Path(self.config["datasets"][dataset]["marks"]).expanduser()
-        if not named.is_file():
+        table = Path(self.config["datasets"][dataset]["marks"]).expanduser()
+        if not table.is_file():
             raise DataError(
-                f"config: datasets.{dataset}.marks: there is no file {named}. Put the table of"
+                f"config: datasets.{dataset}.marks: there is no file {table}. Put the table of"
                 f" marks there, or name it: --config 'datasets={{{dataset}: {{marks: FILE}}}}'."
             )
-        return named
+        return table
 
     def patch_settings(self, job: Job) -> dict[str, Any]:
-        """Settings of a dataset's loader; of a table of marks, with the state of its images.
+        """Settings of a dataset's loader; for a table of marks, with the state of its images.
 
-        As inputs of the rule these would fill the screen.
+        The images are not inputs of the rule, because Snakemake would print all their names.
         """
         settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
         if self.loader(job.dataset) == "custom":

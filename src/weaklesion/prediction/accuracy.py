@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
@@ -16,6 +15,7 @@ from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.patches import Patches, load_split
 from weaklesion.splits import SPLITS
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.supervision.class_table import read_clusters
 from weaklesion.support.files import write_json
 from weaklesion.training.device import compute_device
 from weaklesion.training.inputs import EVALUATION_BATCH
@@ -44,7 +44,7 @@ def measure_accuracy(
     if trained.num_classes is None:
         raise DataError(f"{files.run_json}: {trained.model} has no classes to measure.")
     assert files.clusters_csv is not None
-    clusters = pd.read_csv(files.clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    clusters = read_clusters(files.clusters_csv)
     majority = clusters[split_ids(files.samples_csv, "train")].mode()[0]
     accuracy: dict[str, Any] = {"num_classes": trained.num_classes}
     for split in SPLITS:

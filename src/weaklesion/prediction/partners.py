@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from weaklesion.clusters import Encoding, ellipse_features
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.ellipse import Ellipse, fit_ellipse
+from weaklesion.supervision.class_table import read_clusters
 
 
 def choose_partners(
@@ -26,7 +26,7 @@ def choose_partners(
     """
     train_ids = split_ids(samples_csv, "train")
     marked = read_ellipses(ellipses_csv)
-    clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    clusters = read_clusters(clusters_csv)
     predicted = [_ellipse_or_none(mask) for mask in masks]
     # the mark of a training sample fills the row of a mask without an ellipse
     filled = [ellipse or marked[train_ids[0]] for ellipse in predicted]

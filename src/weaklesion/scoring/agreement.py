@@ -1,4 +1,4 @@
-"""How well each supervision agrees with the dense reference, before any network is trained."""
+"""Agreement of each supervision with the dense reference, before any network is trained."""
 
 import logging
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ def measure_agreement(
         reference_npy: (N, H, W) uint8 of 0 and 1.
         samples_csv: the N samples.
         target_npys: (M, H, W) uint8 of 0 and 1 each; a file is named after its target.
-        target_ids_csv: `id` of each of the M.
+        target_ids_csv: `id` of each of the M rows.
         agreement_csv: written: `dataset, protocol, target, id, dice, hd95, area_ratio`; px.
-        dataset: for the table.
-        protocol: for the table.
+        dataset: name for the table.
+        protocol: name for the table.
     """
     ids = list(read_samples(samples_csv).index)
     references = read_rows(reference_npy, samples_csv, ids)
@@ -55,5 +55,5 @@ def measure_agreement(
             table.insert(position, column, values)
         tables.append(table)
         logger.info("%s: mean Dice %.4f", name, table["dice"].mean())
-    with written_whole(agreement_csv) as beside:
-        pd.concat(tables).to_csv(beside, index=False, float_format="%.6g")
+    with written_whole(agreement_csv) as temporary:
+        pd.concat(tables).to_csv(temporary, index=False, float_format="%.6g")

@@ -1,12 +1,12 @@
-"""One model of chance, from which every interval, p-value and detectable difference follows.
+"""The model of chance behind every interval, p-value and detectable difference.
 
-A mean over samples and seeds would have come out differently with other groups (patients, volumes
-or lesions) and with other seeds. The model has one effect per group, one per seed, and one per pair
-of both:
+With other groups (patients, volumes or lesions) and other seeds, a mean over samples and seeds
+would have been different. The model has one effect per group, one per seed, and one per pair of
+both:
 
     value = mean + group + seed + remainder
 
-The variance of the mean is that of the groups' means plus that of the seeds' means, less the
+The variance of the mean is that of the groups' means plus that of the seeds' means, minus the
 remainder, which both contain; the part of the seeds is at least 0. The mean divided by the root of
 that variance follows Student's t with Satterthwaite's degrees of freedom. Samples of a group are
 alike, so a group counts once, however many samples it has; means of groups of different sizes are
@@ -28,14 +28,14 @@ LEVEL, POWER = 0.05, 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """How far a mean would lie elsewhere by chance.
+    """The distribution of a mean by chance.
 
     Attributes:
-        variance: of the mean, squared units of the metric; nan where it is unknown.
-        freedom: Satterthwaite's degrees of freedom; infinite where the variance is 0.
+        variance: variance of the mean, squared units of the metric; nan if it is unknown.
+        freedom: Satterthwaite's degrees of freedom; infinite if the variance is 0.
         num_groups: number of groups.
         num_seeds: number of seeds.
-        unknown: why there is neither interval nor test; empty where there are.
+        unknown: reason why the variance is unknown, or "".
     """
 
     variance: float
@@ -46,37 +46,37 @@ class Chance:
 
     @property
     def std_error(self) -> float:
-        """Standard error of the mean; nan where it is unknown."""
+        """Standard error of the mean; nan if it is unknown."""
         return math.sqrt(self.variance)
 
     def interval(self, mean: float, level: float = LEVEL) -> tuple[float, float]:
-        """Return the interval of a mean that leaves out the truth with probability `level`."""
+        """Return the interval that misses the true mean with probability `level`."""
         reach = float(stats.t.ppf(1 - level / 2, self.freedom)) * self.std_error
         return mean - reach, mean + reach
 
     def p_value(self, mean: float) -> float:
-        """Return the two-sided p-value of a mean against zero; nan where it is unknown."""
+        """Return the two-sided p-value of a mean against zero; nan if it is unknown."""
         if self.std_error == 0:
             return 0.0 if mean else 1.0
         return float(2 * stats.t.sf(abs(mean) / self.std_error, self.freedom))
 
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
-        """Return the smallest true mean that a test at `level` finds with a given power."""
+        """Return the smallest true mean that a test at `level` detects with a given power."""
         quantiles = stats.t.ppf([1 - level / 2, power], self.freedom)
         return float(quantiles.sum()) * self.std_error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Variance of a mean over samples and seeds, by where it comes from.
+    """Variance of a mean over samples and seeds, by source.
 
     Attributes:
         between_groups: variance of the mean of the groups' means.
-        between_seeds: variance of the mean of the seeds' means; nan where nothing was trained.
-        remainder: the part of both that belongs to single pairs of group and seed.
+        between_seeds: variance of the mean of the seeds' means; nan without training.
+        remainder: the part of both that is due to single pairs of group and seed.
         num_groups: number of groups.
         num_seeds: number of seeds.
-        unknown: why the variances are; empty where they are known.
+        unknown: reason why the variances are unknown, or "".
     """
 
     between_groups: float
@@ -88,7 +88,7 @@ class Parts:
 
     @property
     def of_seeds(self) -> float:
-        """Variance that other seeds alone would cause; 0 where nothing was trained."""
+        """Variance that other seeds alone would cause; 0 without training."""
         if math.isnan(self.between_seeds):
             return 0.0
         return max(self.between_seeds - self.remainder, 0.0)
@@ -120,7 +120,7 @@ class Parts:
         )
 
     def with_seeds(self, num_seeds: int) -> "Parts":
-        """Return what is to be expected with another number of seeds and the same groups."""
+        """Return the expected variances with another number of seeds and the same groups."""
         ratio = self.num_seeds / num_seeds
         remainder = self.remainder * ratio
         return replace(
@@ -139,19 +139,19 @@ def _satterthwaite(variance: float, terms: Iterable[tuple[float, float]]) -> flo
 
 
 def parts_of_seeds(values: Sequence[float]) -> Parts:
-    """Return the variance of a mean that only seeds move, such as hours of training."""
+    """Return the variance of a mean that depends on seeds only, such as hours of training."""
     if len(values) < 2:
         return replace(parts_of_variance(math.nan, len(values)), unknown="one seed")
     return parts_of_variance(float(np.var(values, ddof=1)), len(values))
 
 
 def parts_of_variance(variance: float, num_seeds: int) -> Parts:
-    """Return the same from the variance between seeds."""
+    """Return the variance of such a mean from the variance between seeds."""
     return Parts(
         between_groups=0.0,
         between_seeds=variance / num_seeds,
         remainder=0.0,
-        num_groups=2,  # of a term that is 0
+        num_groups=2,  # arbitrary, because the term of the groups is 0
         num_seeds=num_seeds,
     )
 
@@ -175,18 +175,18 @@ def parts_of_mean(table: pd.DataFrame, groups: pd.Series, *, trained: bool) -> P
     Args:
         table: values, (samples, seeds); nan is left out.
         groups: the group of each sample, with the table's index.
-        trained: whether the seeds are those of trainings. Where nothing was trained (an ellipse),
-            there is one column, and groups are the only source of chance.
+        trained: whether the seeds are those of trainings. Without training (an ellipse), the table
+            has one column, and groups are the only source of chance.
 
     Returns:
-        The variances. Unknown with a reason where a seed has no defined value, with one group,
-        and, of trainings, with one seed.
+        The variances. They are unknown if a seed has no defined value, if there is one group, or if
+        there is one seed of a training.
     """
     return parts_of_sums(*group_sums(table, groups), trained=trained)
 
 
 def parts_of_sums(sums: np.ndarray, counts: np.ndarray, *, trained: bool) -> Parts:
-    """Do the same from the sums and numbers of the groups' defined values, (groups, seeds) each."""
+    """Do the same from sums and numbers of the groups' defined values, (groups, seeds) each."""
     num_groups, num_seeds = sums.shape
     unknown = ""
     if (counts.sum(axis=0) == 0).any():
@@ -199,7 +199,9 @@ def parts_of_sums(sums: np.ndarray, counts: np.ndarray, *, trained: bool) -> Par
     if not unknown:
         totals = counts.sum(axis=0)
         means = sums.sum(axis=0) / totals
-        apart = (sums - means * counts) / totals  # what each group adds to the mean of each seed
+        apart = (
+            sums - means * counts
+        ) / totals  # contribution of each group to the mean of each seed
         shared = apart.mean(axis=1)
         correction = num_groups / (num_groups - 1)
         between_groups = correction * float(shared @ shared)

@@ -1,4 +1,4 @@
-"""Score the predictions of one run: one row a sample and metric, with a status."""
+"""Score the predictions of one run: one row per sample and metric, with a status."""
 
 import logging
 import math
@@ -38,31 +38,64 @@ def score_predictions(
         reference_ids_csv: `id` of each reference.
         samples_csv: the N samples.
         scores_csv: written: `dataset, protocol, arm, seed, id, group, metric, value, status,
-            worst`. Metrics are those of `weaklesion.metrics.measures`; the ones in mm are there
-            where the samples have a spacing. The status is `ok`, `empty_prediction`,
-            `empty_reference` or `both_empty`; a value is missing exactly where the metric is
-            undefined. `worst` is the worst value that is possible: 0 for overlaps, the patch's
-            diagonal for distances.
+            worst`. Metrics are those of `weaklesion.metrics.measures`, in mm only for samples with
+            a spacing. The status is `ok`, `empty_prediction`, `empty_reference` or `both_empty`; a
+            value is missing exactly if the metric is undefined. `worst` is the worst possible
+            value: 0 for overlaps, the patch's diagonal for distances.
         dataset: the run's dataset.
         protocol: the run's protocol.
         arm: the run's arm.
         seed: the run's seed.
-        workers: processes.
+        workers: number of processes.
 
     Raises:
-        DataError: if a test sample has no prediction, or a prediction is no test sample's.
+        DataError: if a test sample has no prediction, or a prediction belongs to no test sample.
     """
     samples = read_samples(samples_csv)
     test = samples[samples["split"] == "test"]
+    _check_ids(predictions_csv, list(test.index))
+    predictions = read_rows(predictions_npy, predictions_csv, list(test.index))
+    references = read_rows(reference_npy, reference_ids_csv, list(test.index))
+    scores = _score(test, references, predictions, workers)
+    run: dict[str, str | int] = {
+        "dataset": dataset,
+        "protocol": protocol,
+        "arm": arm,
+        "seed": seed,
+    }
+    for position, (column, value) in enumerate(run.items()):
+        scores.insert(position, column, value)
+    with written_whole(scores_csv) as temporary:
+        scores.to_csv(temporary, index=False, float_format="%.9g")
+    logger.info(
+        "scored %d samples: mean Dice %.4f; %s",
+        len(test),
+        scores.loc[scores["metric"] == "dice", "value"].mean(),
+        scores.drop_duplicates("id")["status"].value_counts().to_dict(),
+    )
+
+
+def _check_ids(predictions_csv: str | Path, test_ids: list[str]) -> None:
     predicted = pd.read_csv(predictions_csv, dtype={"id": str})["id"]
-    if sorted(predicted) != sorted(test.index):
-        odd = sorted(set(predicted) ^ set(test.index))
+    if sorted(predicted) != sorted(test_ids):
+        odd = sorted(set(predicted) ^ set(test_ids))
         raise DataError(
             f"{predictions_csv}: {len(odd)} test samples lack a prediction, or are no "
             f"test samples: {', '.join(odd[:10])}. Predict again."
         )
-    predictions = read_rows(predictions_npy, predictions_csv, list(test.index))
-    references = read_rows(reference_npy, reference_ids_csv, list(test.index))
+
+
+def _score(
+    test: pd.DataFrame, references: np.ndarray, predictions: np.ndarray, workers: int
+) -> pd.DataFrame:
+    """Return the columns `id, group, metric, value, status, worst` of all test samples.
+
+    Args:
+        test: the T test samples.
+        references: (T, H, W) uint8 of 0 and 1.
+        predictions: (T, H, W) uint8 of 0 and 1.
+        workers: number of processes.
+    """
     spacings = spacings_mm(test)
     measured = measure_pairs(
         references,
@@ -85,27 +118,11 @@ def score_predictions(
             diagonal = diagonal_mm if metric.endswith("_mm") else math.hypot(height, width)
             worst = 0.0 if metric in OVERLAPS else diagonal
             rows.append((sample_id, group, metric, value, state, worst))
-    scores = pd.DataFrame(rows, columns=["id", "group", "metric", "value", "status", "worst"])
-    run: dict[str, str | int] = {
-        "dataset": dataset,
-        "protocol": protocol,
-        "arm": arm,
-        "seed": seed,
-    }
-    for position, (column, told) in enumerate(run.items()):
-        scores.insert(position, column, told)
-    with written_whole(scores_csv) as beside:
-        scores.to_csv(beside, index=False, float_format="%.9g")
-    logger.info(
-        "scored %d samples: mean Dice %.4f; %s",
-        len(test),
-        scores.loc[scores["metric"] == "dice", "value"].mean(),
-        scores.drop_duplicates("id")["status"].value_counts().to_dict(),
-    )
+    return pd.DataFrame(rows, columns=["id", "group", "metric", "value", "status", "worst"])
 
 
 def spacings_mm(samples: pd.DataFrame) -> list[tuple[float, float] | None]:
-    """Return mm per pixel of rows and columns of each sample, or None where it is unknown."""
+    """Return mm per pixel of rows and columns of each sample; None if it is unknown."""
     steps = samples[["mm_per_px_y", "mm_per_px_x"]].astype(float).to_numpy()
     return [None if np.isnan(step).any() else (float(step[0]), float(step[1])) for step in steps]
 
@@ -113,7 +130,7 @@ def spacings_mm(samples: pd.DataFrame) -> list[tuple[float, float] | None]:
 def marked_diameters(
     samples: pd.DataFrame, mm_x: float | pd.Series, mm_y: float | pd.Series
 ) -> np.ndarray:
-    """Return (N, 2) lengths of the long and short marked diameters; nan where a factor is."""
+    """Return (N, 2) lengths of the long and short marked diameters; nan if a factor is nan."""
     lengths = []
     for axis in ("long", "short"):
         dx = (samples[f"{axis}_b_x"] - samples[f"{axis}_a_x"]) * mm_x
@@ -123,7 +140,7 @@ def marked_diameters(
 
 
 def status(ref: np.ndarray, pred: np.ndarray) -> str:
-    """Return which of the two masks is empty: the cases in which a metric may be undefined."""
+    """Return which of the two masks is empty, because a metric may then be undefined."""
     if ref.any():
         return "ok" if pred.any() else "empty_prediction"
     return "empty_reference" if pred.any() else "both_empty"

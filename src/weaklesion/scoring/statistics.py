@@ -1,10 +1,10 @@
-"""From the scores of samples to means, differences and what they can carry.
+"""From the scores of samples to means and differences, with intervals and tests.
 
-A cell's mean is taken over the samples of each run, then over the runs of its seeds. Two arms are
-compared sample by sample and seed by seed. Interval, p-value and detectable difference of both come
-from one model of chance (`weaklesion.scoring.chance`): other groups (lesions, volumes or patients)
-might have been tested, and other seeds trained. A run that is no training, such as the ellipse, has
-the seed 0 and no chance of training.
+A cell of a table is the mean over the samples of each run, then over the runs of its seeds. Two
+arms are compared sample by sample and seed by seed. Intervals, p-values and detectable differences
+come from one model of chance (`weaklesion.scoring.chance`): other groups (lesions, volumes or
+patients) might have been tested, and other seeds trained. A run without training, such as the
+ellipse, has the seed 0 and no chance of training.
 """
 
 import math
@@ -15,14 +15,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from weaklesion.errors import DataError
 from weaklesion.metrics.catalogue import measure_of
 from weaklesion.scoring.chance import Chance, Parts, chance_of_mean, chance_of_sum, parts_of_mean
+from weaklesion.scoring.pairs import Paired, by_seed, is_trained, pair
 
 UndefinedPolicy = Literal[
     "released", "stated", "exclude", "worst_possible", "correct_empty", "with_reference"
 ]
-UNTRAINED_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +31,13 @@ class Estimate:
     Attributes:
         mean: mean over the seeds of each run's mean over its samples.
         std: sample standard deviation (n - 1) of the seeds' means; nan for one seed.
-        std_population: the same with n, as the paper probably gives it.
-        ci_low: lower end of the 95 % interval; nan where `unknown` says why.
+        std_population: the same with n, which the paper probably prints.
+        ci_low: lower end of the 95 % interval; nan if it is unknown.
         ci_high: upper end.
-        unknown: why there is no interval; empty where there is one.
+        unknown: reason why the interval is unknown, or "".
         n_seeds: number of seeds.
         n_samples: number of samples of a run.
-        n_groups: number of their groups.
+        n_groups: number of groups of the samples.
     """
 
     mean: float
@@ -58,12 +57,12 @@ class Comparison:
 
     Attributes:
         difference: mean over seeds of the mean over samples.
-        ci_low: lower end of its 95 % interval; nan where `unknown` says why.
+        ci_low: lower end of its 95 % interval; nan if it is unknown.
         ci_high: upper end.
-        p_value: two-sided p-value of the same model, uncorrected; nan where it is unknown.
+        p_value: two-sided p-value of the same model, uncorrected; nan if it is unknown.
         detectable: smallest true difference that these groups and seeds would have shown with a
-            power of 0.8 at a level of 0.05 (one test); nan where it is unknown.
-        unknown: why there is neither interval nor test; empty where there are.
+            power of 0.8 at a level of 0.05 (one test); nan if it is unknown.
+        unknown: reason why interval and test are unknown, or "".
         n_seeds: number of seeds.
         n_groups: number of groups.
     """
@@ -78,44 +77,27 @@ class Comparison:
     n_groups: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paired:
-    """Two arms' values, joined by sample and seed.
-
-    Attributes:
-        ours: (samples, seeds).
-        theirs: (samples, seeds), with the same index and columns.
-        groups: the group of each sample.
-        trained: whether at least one of the two arms was trained.
-    """
-
-    ours: pd.DataFrame
-    theirs: pd.DataFrame
-    groups: pd.Series
-    trained: bool
-
-
 def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataFrame:
-    """Give the samples with an empty mask the values that a policy says.
+    """Replace values of samples with an empty mask, by one of the following policies.
 
-    - `released`: an undefined centre error or Hausdorff distance becomes the worst one of the same
-      run and metric; what is defined for an empty mask stays (discrepancy M3: what the released
-      code does); so do the other distances here, for which it says nothing;
-    - `stated`: every metric of such a sample becomes the worst value of the same run and metric
-      (Chu et al. 2021, section 5);
-    - `exclude`: an undefined value stays undefined, and is left out of means;
+    - `released`: an undefined value becomes the worst value of the same run and metric; values that
+      are defined for an empty mask stay (the released code does this for centre error and Hausdorff
+      distance, discrepancy M3);
+    - `stated`: all values of such a sample become the worst of the same run and metric (Chu et al.
+      2021, section 5);
+    - `exclude`: an undefined value stays undefined and does not count in means;
     - `worst_possible`: an undefined overlap becomes 0, an undefined distance the patch's diagonal;
-    - `correct_empty`: where both masks are empty, an overlap becomes 1 and a distance 0; the rest
-      is as in `worst_possible`;
-    - `with_reference`: samples whose reference is empty are left out of means; the rest is as in
+    - `correct_empty`: if both masks are empty, an overlap becomes 1 and a distance 0; otherwise as
+      `worst_possible`;
+    - `with_reference`: samples with an empty reference do not count in means; otherwise as
       `worst_possible`.
 
     Args:
-        scores: rows of one dataset and protocol, as `weaklesion.scoring.score` writes them.
+        scores: rows of one dataset and protocol, see `weaklesion.scoring.score`.
         policy: one of the above.
 
     Returns:
-        The same rows with the values changed.
+        The same rows with some values replaced.
     """
     scores = scores.copy()
     empty = scores["status"] != "ok"
@@ -133,15 +115,12 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
         scores.loc[undefined, "value"] = scores.loc[undefined, "worst"]
         if policy == "correct_empty":
             agreed = scores["status"] == "both_empty"
-            larger = {
-                name for name in scores["metric"].unique() if measure_of(name).larger_is_better
-            }
             scores.loc[agreed, "value"] = scores.loc[agreed, "metric"].isin(larger).astype(float)
         elif policy == "with_reference":
             without = scores["status"].isin(("empty_reference", "both_empty"))
             scores.loc[without, "value"] = math.nan
     elif policy != "exclude":
-        raise ValueError(f"policy: {policy!r} is not known")
+        raise ValueError(f"policy: {policy!r} is unknown")
     return scores
 
 
@@ -152,9 +131,9 @@ def estimate(values: pd.DataFrame) -> Estimate:
         values: columns `id`, `group`, `seed`, `value`; every seed has the same ids.
 
     Raises:
-        DataError: if the seeds differ in their samples, or a sample is there twice.
+        DataError: if the seeds differ in their samples, or a sample occurs twice.
     """
-    table, groups = _by_seed(values)
+    table, groups = by_seed(values)
     seed_means = table.mean(axis=0).to_numpy()
     mean = float(np.mean(seed_means))
     chance = chance_of_mean(table, groups, trained=is_trained(values))
@@ -173,22 +152,18 @@ def estimate(values: pd.DataFrame) -> Estimate:
     )
 
 
-def is_trained(values: pd.DataFrame) -> bool:
-    """Tell whether rows with a column `seed` come from trainings."""
-    return bool((values["seed"] != UNTRAINED_SEED).any())
-
-
 def compare(values: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
     """Compare the same metric of two arms, paired by sample and by seed.
 
-    An arm with a single run that is no training (the ellipse) is compared with every seed.
+    An arm without training, such as the ellipse, has a single run, which is compared with every
+    seed of the other arm.
 
     Args:
         values: columns `id`, `group`, `seed`, `value`.
-        baseline: the same of the arm that is subtracted.
+        baseline: the same columns for the arm that is subtracted.
 
     Raises:
-        DataError: if the arms differ in their samples or seeds, or a sample is there twice.
+        DataError: if the arms differ in their samples or seeds, or a sample occurs twice.
     """
     both = pair(values, baseline)
     return as_comparison(mean_difference(both), parts_of_difference(both).chance())
@@ -209,37 +184,13 @@ def as_comparison(difference: float, chance: Chance) -> Comparison:
     )
 
 
-def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
-    """Join two arms by sample and seed, see `compare`."""
-    (ours, groups), (theirs, _) = _by_seed(values), _by_seed(baseline)
-    if set(ours.index) != set(theirs.index):
-        raise DataError("the two arms have different samples. Score again.")
-    if not is_trained(values) or not is_trained(baseline):  # one run beside each of the other's
-        wider = ours if ours.shape[1] > 1 else theirs
-        ours, theirs = (
-            table if table.shape[1] > 1 else pd.concat([table.iloc[:, 0]] * wider.shape[1], axis=1)
-            for table in (ours, theirs)
-        )
-        ours.columns = theirs.columns = wider.columns
-    if set(ours.columns) != set(theirs.columns):
-        raise DataError(
-            f"the two arms have different seeds: {list(ours.columns)} and {list(theirs.columns)}."
-        )
-    return Paired(
-        ours=ours,
-        theirs=theirs.loc[ours.index, ours.columns],
-        groups=groups,
-        trained=is_trained(values) or is_trained(baseline),
-    )
-
-
 def mean_difference(both: Paired) -> float:
     """Return the mean over seeds of the mean over samples of ours minus theirs."""
     return float(np.mean((both.ours - both.theirs).mean(axis=0).to_numpy()))
 
 
 def parts_of_difference(both: Paired, factor: float = 1.0) -> Parts:
-    """Return the variance of the mean of ours minus `factor` times theirs, by its origin."""
+    """Return the variance, by source, of the mean of ours minus `factor` times theirs."""
     apart = both.ours - factor * both.theirs
     return parts_of_mean(apart, both.groups, trained=both.trained)
 
@@ -249,8 +200,11 @@ def share_better(values: pd.DataFrame, baseline: pd.DataFrame, *, larger_is_bett
 
     Args:
         values: columns `id`, `group`, `seed`, `value`; undefined values are not counted.
-        baseline: the same of the other arm, of the same seeds or of a single run.
-        larger_is_better: whether larger values of the metric are.
+        baseline: the same columns for the other arm, with the same seeds or a single run.
+        larger_is_better: whether larger values of the metric are better.
+
+    Returns:
+        0 to 1; nan if no pair of values is defined.
     """
     both = pair(values, baseline)
     gains = (both.ours - both.theirs).to_numpy().ravel()
@@ -263,9 +217,9 @@ def share_better(values: pd.DataFrame, baseline: pd.DataFrame, *, larger_is_bett
 def with_shared_seeds(
     values: pd.DataFrame, baseline: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keep the seeds that two trained arms share, where one has more than the other.
+    """Keep the seeds that two trained arms share.
 
-    Arms that share none are returned whole: one of them is no training (the ellipse).
+    Arms that share no seed are returned unchanged: one of them has no training (the ellipse).
     """
     shared = set(values["seed"]) & set(baseline["seed"])
     if not shared:
@@ -280,11 +234,11 @@ def compare_unpaired(values: pd.DataFrame, baseline: pd.DataFrame) -> Comparison
 
     Args:
         values: columns `id`, `group`, `seed`, `value`.
-        baseline: the same of what is subtracted.
+        baseline: the same columns for the mean that is subtracted.
     """
     means, chances = [], []
     for rows in (values, baseline):
-        table, groups = _by_seed(rows)
+        table, groups = by_seed(rows)
         means.append(float(np.mean(table.mean(axis=0).to_numpy())))
         chances.append(chance_of_mean(table, groups, trained=is_trained(rows)))
     return as_comparison(means[0] - means[1], chance_of_sum(*chances))
@@ -294,10 +248,13 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     """Correct p-values for their number by Holm's method.
 
     Args:
-        p_values: M of them; nan is no test, and is not counted.
+        p_values: M p-values; nan means no test, and is not counted.
 
     Returns:
         (M,) corrected p-values, at most 1; nan stays nan.
+
+    >>> holm([0.01, 0.04, float("nan")]).tolist()
+    [0.02, 0.04, nan]
     """
     values = np.asarray(p_values, dtype=float)
     corrected = np.full(len(values), math.nan)
@@ -306,16 +263,3 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     factors = np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
     return corrected
-
-
-def _by_seed(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Return a table (samples, seeds) of values, and the group of each sample."""
-    if values.duplicated(["seed", "id"]).any():
-        raise DataError("a sample of a seed is there twice. Score again.")
-    ids_of_seed = values.groupby("seed")["id"].agg(frozenset)
-    if len(set(ids_of_seed)) != 1:
-        sizes = ids_of_seed.map(len).to_dict()
-        raise DataError(f"the seeds have different samples: {sizes}. Score again.")
-    table = values.set_index(["id", "seed"])["value"].unstack()  # noqa: PD010 - keeps nan
-    groups = values.drop_duplicates("id").set_index("id")["group"].reindex(table.index)
-    return table, groups

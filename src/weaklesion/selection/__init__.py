@@ -1,1 +1,1 @@
-"""Constants that are chosen without a dense mask."""
+"""Selection of constants without a dense mask."""

@@ -1,9 +1,9 @@
-"""How well a true mark is found again from a perturbed one: a criterion that needs no dense mask.
+"""Recovery of a true mark from a perturbed mark: a criterion that needs no dense mask.
 
 A training image's mark is perturbed. The method under test receives image and perturbed mark and
 returns a mask, and the ellipse fitted to that mask is compared with the true mark's. A method that
-copies the given mark recovers nothing; one that over-trusts the image loses it. The constant with
-the highest recovery is chosen.
+copies the perturbed mark recovers nothing; one that over-trusts the image loses it. The constant
+with the highest recovery is chosen.
 """
 
 import logging
@@ -67,21 +67,27 @@ def choose_prior_weight(
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
-        samples_csv: the N samples; those of training are drawn from.
+        samples_csv: the N samples; training samples are used.
         ellipses_csv: ellipses of their marks.
         recovery_csv: written: `id, prior_weight, given_iou, recovered_iou`, the overlaps of the
-            perturbed and of the recovered ellipse with the true one.
-        choice_json: written: `prior_weight`, and the mean of `recovered_iou` of every weight.
-        prior_weights: to choose from; of equals the larger.
-        constants: all of `weaklesion.supervision.pseudo_masks.RefinedSettings` but the weight.
+            perturbed and of the recovered ellipse with the true ellipse.
+        choice_json: written: `prior_weight`, and the mean of `recovered_iou` per weight.
+        prior_weights: candidates; the larger of two equally good ones is chosen.
+        constants: the other fields of `weaklesion.pseudo_masks.RefinedSettings`.
         recovery: see `RecoverySettings`.
-        channel_order: of the patches; `center` for CT, whose channels are slices.
-        workers: processes.
+        channel_order: channel order of the patches; `center` for CT, whose channels are slices.
+        workers: number of processes.
+
+    Raises:
+        DataError: if no training sample has an ellipse.
     """
     samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
     train = samples.index[(samples["split"] == "train") & samples.index.isin(list(ellipses))]
     if not len(train):
-        raise DataError(f"{samples_csv}: no training sample has an ellipse in {ellipses_csv}.")
+        raise DataError(
+            f"{samples_csv}: no training sample has an ellipse in {ellipses_csv}. Draw the"
+            " ellipses again."
+        )
     order = np.random.default_rng(recovery.seed).permutation(sorted(train))
     drawn = [str(name) for name in order[: recovery.images]]
     work = partial(
@@ -91,19 +97,19 @@ def choose_prior_weight(
         recovery=recovery,
         channel_order=channel_order,
     )
-    row_of = dict(zip(samples.index, samples["row"].tolist(), strict=True))
+    row_of = samples["row"].to_dict()
     items = [(name, row_of[name], ellipses[name]) for name in drawn]
-    rows = [row for found in in_parallel(work, items, workers, "marks recovered") for row in found]
-    table = pd.DataFrame(rows)
-    with written_whole(recovery_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    recovered = in_parallel(work, items, workers, "marks recovered")
+    table = pd.DataFrame([row for rows in recovered for row in rows])
+    with written_whole(recovery_csv) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
     means = {
         weight: mean_recovery(table[table["prior_weight"] == weight]) for weight in prior_weights
     }
     chosen = max(means, key=lambda weight: (means[weight], weight))
     shown = {f"{weight:g}": round(mean, 6) for weight, mean in means.items()}
     write_json(choice_json, {"prior_weight": chosen, "recovered_iou": shown, "images": len(drawn)})
-    logger.info("recovery of %d marks by prior weight: %s; %g taken", len(drawn), shown, chosen)
+    logger.info("recovery of %d marks by prior weight: %s; %g chosen", len(drawn), shown, chosen)
 
 
 def _recover(
@@ -116,32 +122,32 @@ def _recover(
 ) -> list[dict[str, Any]]:
     name, row, true = item
     image = to_rgb(np.asarray(read_array(images_npy)[row]), channel_order)
-    given = true.perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
+    perturbed = true.perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
     rows = []
-    for chosen in settings:
+    for candidate in settings:
         with threadpool_limits(1):
             scores = refine_scores(
-                image, given, chosen, ct=channel_order == "center", consistent=False
+                image, perturbed, candidate, ct=channel_order == "center", consistent=False
             )
-        found = None if scores is None else main_part(scores > 0, given)
+        mask = None if scores is None else main_part(scores > 0, perturbed)
         rows.append(
             {
                 "id": name,
-                "prior_weight": chosen.prior_weight,
-                "given_iou": ellipse_iou(given, true),
-                "recovered_iou": ellipse_iou(ellipse_or(found, given), true),
+                "prior_weight": candidate.prior_weight,
+                "given_iou": ellipse_iou(perturbed, true),
+                "recovered_iou": ellipse_iou(ellipse_or(mask, perturbed), true),
             }
         )
     return rows
 
 
 def mean_recovery(rows: pd.DataFrame) -> float:
-    """Return the mean of the column `recovered_iou`, whatever the rows' order."""
+    """Return the mean of the column `recovered_iou`, exactly the same for any order of rows."""
     return math.fsum(rows["recovered_iou"]) / len(rows)
 
 
 def ellipse_or(mask: np.ndarray | None, otherwise: Ellipse) -> Ellipse:
-    """Return a mask's ellipse; the other one where it has none, as a pseudo-mask then is that."""
+    """Return a mask's ellipse; `otherwise` if it has none, because a pseudo-mask is then that."""
     try:
         return otherwise if mask is None else fit_ellipse(mask)
     except ValueError:

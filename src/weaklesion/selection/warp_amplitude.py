@@ -1,10 +1,11 @@
-"""Choose how far images are warped, by the marks that short trainings recover.
+"""Choose the amplitude of warps, by the marks that short trainings recover.
 
-See `weaklesion.selection.recovery` for the criterion. Marks of the validation split are perturbed,
-which no training sees; no dense mask is read.
+See `weaklesion.selection.recovery` for the criterion. The perturbed marks are those of the
+validation split, which no training reads; no dense mask is read.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,13 +63,13 @@ def choose_warp(
     """Train with each amplitude for a short time, and choose the one that recovers most.
 
     Args:
-        files: of the arm's training.
-        settings: of the arm's training; its amplitude is not read.
+        files: files of the arm's training.
+        settings: settings of the arm's training; its own amplitude is ignored.
         short: see `ShortTraining`.
         recovery: see `weaklesion.selection.recovery.RecoverySettings`.
-        seed: of the trainings.
+        seed: seed of the trainings.
         recovery_csv: written: `id, max_amplitude, given_iou, recovered_iou`.
-        choice_json: written: `max_amplitude`, and the mean of `recovered_iou` of every amplitude.
+        choice_json: written: `max_amplitude`, and the mean of `recovered_iou` per amplitude.
         threads: CPU threads.
     """
     assert settings.prompt is not None
@@ -79,11 +80,11 @@ def choose_warp(
     drawn = [str(name) for name in order[: recovery.images]]
     images = read_rows(files.images_npy, files.samples_csv, drawn)
     ellipses = read_ellipses(files.ellipses_csv)
-    given = {
-        name: ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
+    marks = [
+        (name, ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise))
         for name in drawn
-    }
-    prompts = ellipse_rows([given[name] for name in drawn]).to(device)
+    ]
+    prompts = ellipse_rows([perturbed for _, perturbed in marks]).to(device)
     rows = []
     for amplitude in short.amplitudes:
         chosen = replace(
@@ -102,24 +103,34 @@ def choose_warp(
             )
             model, _ = load_network(f"{folder}/model.safetensors", f"{folder}/run.json", device)
         logits = predict_prompted(model, images, prompts, chosen)
-        for name, scores in zip(drawn, logits, strict=True):
-            found = ellipse_or(main_part(scores >= 0, given[name]), given[name])
+        for (name, perturbed), scores in zip(marks, logits, strict=True):
+            recovered = ellipse_or(main_part(scores >= 0, perturbed), perturbed)
             rows.append(
                 {
                     "id": name,
                     "max_amplitude": amplitude,
-                    "given_iou": ellipse_iou(given[name], ellipses[name]),
-                    "recovered_iou": ellipse_iou(found, ellipses[name]),
+                    "given_iou": ellipse_iou(perturbed, ellipses[name]),
+                    "recovered_iou": ellipse_iou(recovered, ellipses[name]),
                 }
             )
-    table = pd.DataFrame(rows)
-    with written_whole(recovery_csv) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")
+    _write_choice(pd.DataFrame(rows), short.amplitudes, recovery_csv, choice_json)
+
+
+def _write_choice(
+    table: pd.DataFrame,
+    amplitudes: Sequence[float],
+    recovery_csv: str | Path,
+    choice_json: str | Path,
+) -> None:
+    """Write the recovery of every mark, and the amplitude that recovers most."""
+    with written_whole(recovery_csv) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g")
     means = {
         amplitude: mean_recovery(table[table["max_amplitude"] == amplitude])
-        for amplitude in short.amplitudes
+        for amplitude in amplitudes
     }
     best = max(means, key=lambda amplitude: (means[amplitude], -amplitude))
     shown = {f"{amplitude:g}": round(mean, 6) for amplitude, mean in means.items()}
-    write_json(choice_json, {"max_amplitude": best, "recovered_iou": shown, "images": len(drawn)})
-    logger.info("recovery of %d marks by amplitude: %s; %g taken", len(drawn), shown, best)
+    num_marks = table["id"].nunique()
+    write_json(choice_json, {"max_amplitude": best, "recovered_iou": shown, "images": num_marks})
+    logger.info("recovery of %d marks by amplitude: %s; %g chosen", num_marks, shown, best)

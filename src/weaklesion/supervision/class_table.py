@@ -1,8 +1,8 @@
-"""The table of the second task's classes: each sample's class as it is and under every flip.
+"""The table of the second task's classes: the class of each sample, unflipped and under every flip.
 
 Its columns are `id` and those of `FLIPS`: `cluster`, `cluster_left_right`, `cluster_upside_down`
-and `cluster_both_flips`. A training that flips images takes each sample's class from the column of
-the flip that was drawn; everything else reads `cluster`.
+and `cluster_both_flips`. A training that flips images reads the column of the drawn flip; all other
+stages read `cluster`.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,18 @@ def write_classes(clusters_csv: str | Path, ids: Sequence[str], labels: np.ndarr
     Args:
         clusters_csv: written: `id` and the columns of `FLIPS`.
         ids: N sample ids.
-        labels: (N, 4) integer classes in the order of `FLIPS`, or (N,) classes that no flip
-            changes.
+        labels: (N, 4) integer classes in the order of `FLIPS`, or (N,) classes that do not
+            depend on flips.
     """
     columns = labels.T if labels.ndim == 2 else [labels] * len(FLIPS)
     table = pd.DataFrame({"id": ids} | dict(zip(FLIPS, columns, strict=True)))
-    with written_whole(clusters_csv) as beside:
-        table.to_csv(beside, index=False)
+    with written_whole(clusters_csv) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read_clusters(clusters_csv: str | Path) -> pd.Series:
+    """Read the cluster of each unflipped sample, indexed by sample id."""
+    return read_classes(clusters_csv, ["cluster"])["cluster"]
 
 
 def read_classes(clusters_csv: str | Path, columns: Sequence[str] = tuple(FLIPS)) -> pd.DataFrame:

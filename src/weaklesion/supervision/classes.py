@@ -47,11 +47,11 @@ def cluster_lesions(
         ellipses_csv: their ellipses.
         clusters_csv: written: see `weaklesion.supervision.class_table`, in the samples' order.
         quality_json: written: inertia, silhouette (of at most 2,000 samples), stability
-            (mean adjusted Rand index between three seeds), sizes, each feature's share of variance.
+            (mean adjusted Rand index between three seeds), sizes, share of variance per feature.
         k: number of clusters.
         encoding: see `ellipse_features`.
-        fit_on: samples that the centres are fitted to; the others are assigned to the nearest
-            (discrepancy S4: the released code fits on all splits).
+        fit_on: samples to which the centres are fitted; all others are assigned to the nearest
+            centre (discrepancy S4: the released code fits on all splits).
         seed: seed of K-means.
     """
     samples = read_samples(samples_csv)
@@ -70,7 +70,6 @@ def cluster_lesions(
     labels = model.predict(features)
     classes = np.column_stack([labels, *map(model.predict, others)])
     write_classes(clusters_csv, list(samples.index), classes)
-    sizes = np.bincount(labels, minlength=k)
     quality = {
         "k": k,
         "encoding": encoding,
@@ -79,25 +78,19 @@ def cluster_lesions(
         "inertia": float(model.inertia_),
         "silhouette": _silhouette(features, labels, seed),
         "stability": _stability(features[fitted], model.labels_, k, seed),
-        "sizes": sizes.tolist(),
+        "sizes": np.bincount(labels, minlength=k).tolist(),
         "variance_share": (features.var(axis=0) / max(features.var(axis=0).sum(), 1e-12)).tolist(),
     }
     write_json(quality_json, quality)
     logger.info("%d clusters of %d samples: %s", k, len(samples), json.dumps(quality["sizes"]))
-    logger.info(
-        "another class under a flip: %s",
-        ", ".join(
-            f"{name} {100 * np.mean(flipped != labels):.1f} %"
-            for name, flipped in zip(list(FLIPS)[1:], classes.T[1:], strict=True)
-        ),
-    )
+    for name, flipped in zip(list(FLIPS)[1:], classes.T[1:], strict=True):
+        logger.info("%s: %.1f %% have another class", name, 100 * np.mean(flipped != labels))
 
 
 def shuffle_labels(labels: pd.DataFrame, splits: pd.Series, *, seed: int) -> pd.DataFrame:
-    """Shuffle labels within each split: the control whose classes say nothing of a lesion.
+    """Shuffle labels within each split: the control whose classes do not depend on the lesion.
 
-    Whole rows are shuffled: a sample's class under a flip is that of the lesion whose class it got,
-    under the same flip.
+    Whole rows are shuffled, so a sample gets the classes of one other lesion under all flips.
 
     Args:
         labels: classes of each sample, indexed by sample id (`weaklesion.supervision.class_table`).
@@ -105,7 +98,7 @@ def shuffle_labels(labels: pd.DataFrame, splits: pd.Series, *, seed: int) -> pd.
         seed: decides the order.
 
     Returns:
-        Labels indexed as before; every split has as many of each row as before.
+        Labels with the same index; the numbers of each row per split do not change.
     """
     rng = np.random.default_rng(seed)
     shuffled = labels.copy()
@@ -135,7 +128,7 @@ def shuffle_clusters(
 
 
 def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> float:
-    """Return the mean adjusted Rand index between the clusters of three seeds, two by two."""
+    """Return the mean adjusted Rand index over all pairs of three seeds."""
     from sklearn.metrics import adjusted_rand_score
 
     steps = range(1, STABILITY_SEEDS)
@@ -144,7 +137,7 @@ def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> fl
 
 
 def _silhouette(features: np.ndarray, labels: np.ndarray, seed: int) -> float | None:
-    """Return the mean silhouette; None where it is undefined (one cluster, or one a sample)."""
+    """Return the mean silhouette; None if it is undefined (one cluster, or one per sample)."""
     from sklearn.metrics import silhouette_score
 
     if not 2 <= len(np.unique(labels)) < min(len(labels), SILHOUETTE_SAMPLES):

@@ -1,4 +1,4 @@
-"""Supervision: the targets that a network is trained on, made from RECIST marks."""
+"""Targets made from RECIST marks: drawn ellipses."""
 
 import logging
 from dataclasses import asdict
@@ -40,13 +40,13 @@ def draw_ellipses(
         outline_px: see `weaklesion.ellipse.draw_ellipse`.
 
     Raises:
-        DataError: if a mark is no ellipse, or its ellipse covers no pixel of the patch.
+        DataError: if a mark does not define an ellipse, or its ellipse covers no pixel.
     """
     samples = read_samples(samples_csv)
     shape_hw = read_array(images_npy).shape[1:3]
     ellipses = []
-    with written_whole(target_npy) as beside:
-        target = open_memmap(beside, "w+", dtype=np.uint8, shape=(len(samples), *shape_hw))
+    with written_whole(target_npy) as temporary:
+        target = open_memmap(temporary, "w+", dtype=np.uint8, shape=(len(samples), *shape_hw))
         marks = samples[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)
         for row, (sample_id, points) in enumerate(
             progress(zip(samples.index, marks, strict=True), total=len(samples), what="ellipses")
@@ -67,8 +67,8 @@ def draw_ellipses(
             clicked = clicked_angle_deg(points)
             ellipses.append({"id": sample_id, **asdict(ellipse), "clicked_angle_deg": clicked})
         target.flush()
-    with written_whole(ellipses_csv) as beside:
-        pd.DataFrame(ellipses).to_csv(beside, index=False)
+    with written_whole(ellipses_csv) as temporary:
+        pd.DataFrame(ellipses).to_csv(temporary, index=False)
     logger.info("drew %d ellipses, centre by %s", len(ellipses), center)
 
 
@@ -79,15 +79,15 @@ def draw_fixed_ellipse(
     ellipses_csv: str | Path,
     target_npy: str | Path,
 ) -> None:
-    """Draw one ellipse for all samples: what can be had without looking at an image or its mark.
+    """Draw the same ellipse for all samples, as a baseline that reads neither image nor mark.
 
-    It lies in the patch's centre and has the mean shape of the training marks: the mean of their
-    (2, 2) shape matrices.
+    It lies in the centre of the patch. Its (2, 2) shape matrix is the mean of those of the training
+    marks.
 
     Args:
         samples_csv: table of the samples, for their splits.
         images_npy: patches, for their number and size.
-        ellipses_csv: ellipses of the samples; those of training are read.
+        ellipses_csv: ellipses of the samples; only training ellipses are used.
         target_npy: written: (N, H, W) uint8 of 0 and 1, in the order of `ellipses_csv`.
     """
     samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
@@ -96,8 +96,8 @@ def draw_fixed_ellipse(
     count, height, width = read_array(images_npy).shape[:3]
     mean = Ellipse.from_shape_matrix((width - 1) / 2, (height - 1) / 2, matrix)
     mask = draw_ellipse(mean, (height, width)).astype(np.uint8)
-    with written_whole(target_npy) as beside:
-        masks = open_memmap(beside, mode="w+", dtype=np.uint8, shape=(count, height, width))
+    with written_whole(target_npy) as temporary:
+        masks = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(count, height, width))
         masks[:] = mask
         masks.flush()
     logger.info("the mean of %d training marks: %s", len(train), mean)
@@ -115,9 +115,9 @@ def draw_soft_ellipses(
     """
     ellipses = read_ellipses(ellipses_csv)
     height, width = read_array(images_npy).shape[1:3]
-    with written_whole(target_npy) as beside:
+    with written_whole(target_npy) as temporary:
         shape = (len(ellipses), height, width)
-        target = open_memmap(beside, "w+", dtype=np.uint8, shape=shape)
+        target = open_memmap(temporary, "w+", dtype=np.uint8, shape=shape)
         drawn = progress(ellipses.values(), total=len(ellipses), what="soft ellipses")
         for row, ellipse in enumerate(drawn):
             target[row] = draw_soft_ellipse(ellipse, (height, width))

@@ -54,13 +54,13 @@ def draw_grabcut(
     settings: GrabCutSettings,
     workers: int = 1,
 ) -> None:
-    """Make the GrabCut mask of every sample, starting from its ellipse as it was drawn.
+    """Make the GrabCut mask of every sample, starting from its drawn ellipse.
 
     Args:
         samples_csv: table of the samples.
         images_npy: the patches, (N, H, W, 3) uint8.
         ellipses_csv: `id` of each of the M ellipses.
-        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outline if any.
+        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outlines.
         target_npy: written: (M, H, W) uint8 of 0 and 1, in the same order.
         settings: see `GrabCutSettings`.
         workers: number of processes; the result does not depend on it.

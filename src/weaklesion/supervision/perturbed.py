@@ -1,4 +1,4 @@
-"""Ellipses that are smaller, and marks that are off, for rows and arms that compare."""
+"""Shrunken ellipses and perturbed marks, for comparisons."""
 
 import logging
 import math
@@ -24,7 +24,7 @@ def draw_shrunken(
     refined_npy: str | Path,
     target_npy: str | Path,
 ) -> None:
-    """Draw every ellipse shrunken to the area that pseudo-masks have.
+    """Draw every ellipse shrunken to the area of pseudo-masks.
 
     A lesion is smaller than the ellipse of its hull. The shrink factor is the median area
     ratio of the training pseudo-masks, because dense masks are off limits here.
@@ -39,15 +39,15 @@ def draw_shrunken(
     train = [str(name) for name in samples.index[samples["split"] == "train"]]
     areas = read_rows(refined_npy, ellipses_csv, train).sum(axis=(1, 2))
     full = [math.pi / 4 * ellipses[name].width * ellipses[name].height for name in train]
-    part = float(np.median(areas / np.array(full)))
-    scale = math.sqrt(part)
+    area_ratio = float(np.median(areas / np.array(full)))
+    scale = math.sqrt(area_ratio)
     shape_hw = read_array(refined_npy).shape[1:3]
     masks = [
         draw_ellipse(replace(e, width=scale * e.width, height=scale * e.height), shape_hw)
         for e in ellipses.values()
     ]
     write_array(target_npy, np.stack(masks).astype(np.uint8))
-    logger.info("drew %d ellipses with %.4f of their area", len(masks), part)
+    logger.info("drew %d ellipses with %.4f of their area", len(masks), area_ratio)
 
 
 def noise_of(sample_id: str, seed: int = 0) -> list[float]:
@@ -64,14 +64,14 @@ def perturb_marks(
     perturbed_csv: str | Path,
     target_npy: str | Path,
 ) -> None:
-    """Perturb every ellipse, as a mark less exactly made.
+    """Perturb every ellipse, to simulate less exact marks.
 
     Args:
         images_npy: the patches, (N, H, W, 3); only their size is read.
         ellipses_csv: M ellipses, px of the patch.
         mark_noise: see `weaklesion.ellipse.Ellipse.perturbed`.
         perturbed_csv: written: `id, cx, cy, width, height, angle_deg` of the perturbed ellipses.
-        target_npy: written: (M, H, W) uint8 of 0 and 1, those ellipses drawn.
+        target_npy: written: (M, H, W) uint8 of 0 and 1, the perturbed ellipses drawn.
     """
     ellipses = {
         name: ellipse.perturbed(noise_of(name), mark_noise)
@@ -81,6 +81,6 @@ def perturb_marks(
     masks = [draw_ellipse(ellipse, shape_hw) for ellipse in ellipses.values()]
     write_array(target_npy, np.stack(masks).astype(np.uint8))
     rows = [{"id": name, **asdict(ellipse)} for name, ellipse in ellipses.items()]
-    with written_whole(perturbed_csv) as beside:
-        pd.DataFrame(rows).to_csv(beside, index=False)
+    with written_whole(perturbed_csv) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
     logger.info("perturbed %d ellipses by %g", len(rows), mark_noise)

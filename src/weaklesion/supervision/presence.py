@@ -1,4 +1,4 @@
-"""Classes of a second task that are not clusters of shapes."""
+"""Classes of the second task by presence of foreground."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 def label_presence(
     *, samples_csv: str | Path, target_npy: str | Path, labels_csv: str | Path
 ) -> None:
-    """Label each sample by whether its reference has any foreground (Moseley et al., section 2).
+    """Label each sample by presence of foreground in its reference (Moseley et al., section 2).
 
     Args:
         samples_csv: the N samples.

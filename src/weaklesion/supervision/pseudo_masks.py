@@ -37,30 +37,32 @@ def draw_refined(
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         samples_csv: the N samples.
-        ellipses_csv: ellipse of each sample.
+        ellipses_csv: ellipse of each of M samples.
         target_npy: written: (M, H, W) uint8 of 0 and 1, in the rows' order of `ellipses_csv`.
         choice_json: `prior_weight`, as `choose_prior_weight` chose it.
         constants: the other fields of `RefinedSettings`.
-        channel_order: of the patches; `center` for CT, whose channels are slices.
-        workers: processes.
+        channel_order: channel order of the patches; `center` for CT, whose channels are slices.
+        workers: number of processes.
     """
     choice = json.loads(Path(choice_json).read_text(encoding="utf-8"))
     settings = RefinedSettings(prior_weight=choice["prior_weight"], **constants)
     rows = pd.Index(pd.read_csv(samples_csv, usecols=["id"], dtype=str)["id"])
     ellipses = read_ellipses(ellipses_csv)
     images = read_array(images_npy)
-    places = rows.get_indexer(pd.Index(list(ellipses)))
-    if (places < 0).any():
-        lost = list(ellipses)[int(np.flatnonzero(places < 0)[0])]
-        raise DataError(f"{ellipses_csv}: sample {lost} is not in {samples_csv}. Draw again.")
+    array_rows = rows.get_indexer(pd.Index(list(ellipses)))
+    if (array_rows < 0).any():
+        missing = list(ellipses)[int(np.flatnonzero(array_rows < 0)[0])]
+        raise DataError(
+            f"{ellipses_csv}: sample {missing} is not in {samples_csv}. Draw the ellipses again."
+        )
     work = partial(
         _refine_row, images_npy=str(images_npy), settings=settings, channel_order=channel_order
     )
-    items = list(zip(places.tolist(), ellipses.values(), strict=True))
-    found = list(in_parallel(work, items, workers, "pseudo-masks"))
-    masks = np.stack([mask for mask, _ in found]).astype(np.uint8)
+    items = list(zip(array_rows.tolist(), ellipses.values(), strict=True))
+    drawn = list(in_parallel(work, items, workers, "pseudo-masks"))
+    masks = np.stack([mask for mask, _ in drawn]).astype(np.uint8)
     write_array(target_npy, masks)
-    kept = sum(kept for _, kept in found)
+    kept = sum(is_ellipse for _, is_ellipse in drawn)
     logger.info(
         "%d pseudo-masks of %s patches; %d of them are the ellipse itself",
         len(masks), images.shape[1:3], kept,
@@ -76,7 +78,7 @@ def _refine_row(
 ) -> tuple[np.ndarray, bool]:
     row, ellipse = item
     image = to_rgb(np.asarray(read_array(images_npy)[row]), channel_order)
-    with threadpool_limits(1):  # mixtures of so few pixels are faster on one
+    with threadpool_limits(1):  # faster for mixtures of so few pixels
         scores = refine_scores(image, ellipse, settings, ct=channel_order == "center")
     if scores is None:
         return draw_ellipse(ellipse, image.shape[:2]), True

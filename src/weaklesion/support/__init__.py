@@ -1,1 +1,1 @@
-"""What every stage uses: files, progress, devices, provenance."""
+"""Support of all stages: files, progress, devices, provenance."""

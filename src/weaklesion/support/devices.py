@@ -1,8 +1,8 @@
-"""Which GPU a job takes, on a machine with several: one that no other job holds.
+"""Choice of a GPU that no other job uses, on a machine with several.
 
-Snakemake starts as many jobs as there are GPUs and tells none of them which. A job takes a lock of
-a device and computes on that device alone. The lock is the kernel's (flock): it ends with the
-process, however that ends.
+Snakemake starts as many jobs as there are GPUs, but does not assign GPUs to jobs. A job locks a
+device and computes on that device alone. The lock is the kernel's (flock): it is released when the
+process ends, for whatever reason.
 """
 
 import fcntl
@@ -27,21 +27,21 @@ QUERY = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
 def claimed_device(
     jobs_per_gpu: int = 1, *, folder: str | Path | None = None, wait_s: float = 24 * 3600
 ) -> Iterator[str | None]:
-    """Hold one GPU for as long as the block lasts; only it is visible to CUDA.
+    """Lock one GPU while the block runs, and make only that GPU visible to CUDA.
 
-    Where a scheduler has set CUDA_VISIBLE_DEVICES, one of those is taken. Call it before CUDA
+    If a scheduler has set CUDA_VISIBLE_DEVICES, the GPU is one of those. Call this before CUDA
     starts.
 
     Args:
-        jobs_per_gpu: how many jobs may hold the same device.
-        folder: where the locks are, the same for all jobs of a machine; by default /tmp or TMPDIR.
-        wait_s: for how long to wait until a device is free.
+        jobs_per_gpu: number of jobs that may share a device.
+        folder: folder of the locks, the same for all jobs of a machine; by default /tmp or TMPDIR.
+        wait_s: longest time to wait for a free device, s.
 
     Yields:
         The device as CUDA_VISIBLE_DEVICES names it; None on a machine without GPUs.
 
     Raises:
-        DataError: if none became free.
+        DataError: if no device became free.
     """
     devices = visible_devices()
     if not devices:
@@ -63,9 +63,9 @@ def claimed_device(
 
 
 def visible_devices() -> dict[str, str]:
-    """Return the GPUs that this process may use: its name for CUDA to its UUID.
+    """Return the GPUs that this process may use: name for CUDA to UUID.
 
-    Empty without the NVIDIA driver, or where CUDA_VISIBLE_DEVICES hides all of them.
+    Empty without the NVIDIA driver, or if CUDA_VISIBLE_DEVICES hides all GPUs.
     """
     try:
         listed = subprocess.run(QUERY, capture_output=True, text=True, check=True).stdout
@@ -83,9 +83,9 @@ def visible_devices() -> dict[str, str]:
 def _wait_for_one(
     devices: dict[str, str], jobs_per_gpu: int, folder: Path, wait_s: float
 ) -> tuple[IO[bytes], str]:
-    """Return the first lock that is free, with its device; the emptiest devices first."""
+    """Return the first free lock and its device; devices with fewer jobs come first."""
     deadline = time.monotonic() + wait_s
-    told = False
+    logged = False
     while True:
         for slot in range(jobs_per_gpu):
             for device, uuid in devices.items():
@@ -94,19 +94,19 @@ def _wait_for_one(
                     return held, device
         if time.monotonic() > deadline:
             raise DataError(
-                f"all GPUs ({', '.join(devices)}) are held by other jobs, see {folder}. Start as "
-                "many jobs as there are GPUs (--resources gpu=N), or allow more on one "
+                f"all GPUs ({', '.join(devices)}) are locked by other jobs, see {folder}. Start as "
+                "many jobs as there are GPUs (--resources gpu=N), or allow more jobs per GPU "
                 "(jobs_per_gpu)."
             )
-        if not told:
+        if not logged:
             logger.info("waiting for one of the GPUs %s", ", ".join(devices))
-            told = True
+            logged = True
         time.sleep(0.2)
 
 
 def _try_lock(path: Path) -> IO[bytes] | None:
-    """Return an open file that holds the lock, or None where another process holds it."""
-    try:  # that of another user cannot be opened with O_CREAT in /tmp
+    """Return an open file that holds the lock; None if another process holds it."""
+    try:  # without O_CREAT, with which a file of another user cannot be opened in /tmp
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -1,8 +1,8 @@
-"""Write files so that a half-written one can never be taken for a whole one.
+"""Write files so that an incomplete file can never be mistaken for a complete one.
 
-A file is written beside its place and renamed. Beside an array also lies the digest of what was
-written, `.<name>.sha256`: what a crash of the machine cut off or filled with zeros after that is
-found out by the next reader, and removed, so that the next run makes it again.
+A file is written under a temporary name in the same folder and then renamed. The digest of an array
+is kept in `.<name>.sha256`: if a crash of the machine later truncates the array or fills it with
+zeros, the next reader notices and removes it, so that the next run makes it again.
 """
 
 import hashlib
@@ -21,33 +21,33 @@ from weaklesion.errors import DataError
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside `path`; rename it to `path` only if the block succeeds.
+    """Yield a temporary path in the same folder; rename it to `path` only if the block succeeds.
 
-    The path that is yielded ends like `path`, so that libraries which look at the suffix
-    (`numpy.save`, `matplotlib`) write to it as it is. A directory may be written as well.
+    The temporary path has the suffix of `path`, on which some libraries depend (`numpy.save`,
+    `matplotlib`). The block may also create a directory.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".part.{path.name}")
-    _remove(beside)
+    temporary = path.with_name(f".part.{path.name}")
+    _remove(temporary)
     try:
-        yield beside
+        yield temporary
     except BaseException:
-        _remove(beside)
+        _remove(temporary)
         raise
     if path.is_dir():
         shutil.rmtree(path)
     if path.suffix != ".npy":
-        beside.replace(path)
+        temporary.replace(path)
         return
-    digest = file_digest(beside)
+    digest = file_digest(temporary)
     digest_file(path).unlink(missing_ok=True)
-    beside.replace(path)
+    temporary.replace(path)
     digest_file(path).write_text(digest + "\n")
 
 
 def digest_file(path: str | Path) -> Path:
-    """Return where the digest of an array is kept."""
+    """Return the path of an array's digest."""
     return Path(path).with_name(f".{Path(path).name}.sha256")
 
 
@@ -60,22 +60,22 @@ def _remove(path: Path) -> None:
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Write `content` as indented JSON."""
-    with written_whole(path) as beside:
-        beside.write_text(json.dumps(content, indent=2) + "\n")
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:
     """Write `array` as .npy."""
-    with written_whole(path) as beside:
-        np.save(beside, array)
+    with written_whole(path) as temporary:
+        np.save(temporary, array)
 
 
 def read_array(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
-    """Open a .npy file, as a read-only memory map unless told otherwise.
+    """Open a .npy file, by default as a read-only memory map.
 
     Raises:
-        DataError: if the file is not what was written, in which case it is removed; or, of another
-            origin, is no complete .npy file.
+        DataError: if the file differs from its digest, in which case it is removed; or if a file
+            without digest is not a complete .npy file.
     """
     path = Path(path)
     if digest_file(path).is_file():
@@ -86,8 +86,8 @@ def read_array(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
         ):
             path.unlink(missing_ok=True)
             raise DataError(
-                f"{path}: its bytes are not those that were written; a crash or a full disk spoilt "
-                "it. It was removed: run again, and it is made anew."
+                f"{path}: its bytes differ from those that were written, after a crash or on a full"
+                " disk. It was removed: run again to rebuild it."
             )
     try:
         return np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
@@ -99,7 +99,7 @@ def read_array(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
 
 @lru_cache
 def _digest_of(path: Path, mtime_ns: int, size: int) -> str:
-    """Digest of a file, computed once for as long as it does not change."""
+    """Return the digest of a file, computed once until the file changes."""
     return file_digest(path)
 
 

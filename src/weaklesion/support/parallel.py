@@ -1,4 +1,4 @@
-"""Work on several cores, in order."""
+"""Parallel work in several processes; results keep the order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool

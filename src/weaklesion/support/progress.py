@@ -25,7 +25,7 @@ class _LoggedBar(tqdm):
 
 
 def progress(items: Iterable[T], *, total: int, what: str, every_s: float = 10.0) -> Iterable[T]:
-    """Iterate over `items`; log how far it has come about every `every_s` seconds."""
+    """Iterate over `items`, and log the progress about every `every_s` seconds."""
     options: dict[str, Any] = {"mininterval": every_s, "miniters": 1, "maxinterval": every_s}
     return _LoggedBar(
         items,

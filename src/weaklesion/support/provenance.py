@@ -1,4 +1,4 @@
-"""What a run was made with: commit, versions, digests, device."""
+"""Provenance of a run: commit, versions, digests, device."""
 
 import hashlib
 import json
@@ -29,14 +29,14 @@ REPORTED_PACKAGES = (
 
 
 def settings_digest(settings: dict[str, Any]) -> str:
-    """Return a SHA-256 digest of nested settings, whatever the order of their keys."""
+    """Return a SHA-256 digest of nested settings, independent of the order of their keys."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def git_state() -> dict[str, Any]:
-    """Return the commit of the code that runs and whether its tree has changes.
+    """Return the commit of the running code, and whether its tree has changes.
 
-    Both are None where the package does not run from a git checkout.
+    Both are None if the package is not in a git checkout.
     """
     root = Path(__file__).resolve().parents[3]
 
@@ -56,7 +56,7 @@ def git_state() -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that can move a number."""
+    """Return the versions of Python and of all packages that may affect a result."""
     versions = {"python": platform.python_version()}
     for name in REPORTED_PACKAGES:
         try:
@@ -75,10 +75,10 @@ def peak_memory_bytes() -> int:
 def describe_run(
     *, settings: dict[str, Any], seed: int, inputs: dict[str, str | Path]
 ) -> dict[str, Any]:
-    """Describe a run before it starts; the caller adds what it measured.
+    """Describe a run before it starts; the caller adds its own measurements.
 
     Args:
-        settings: everything that decides the result, besides seed and inputs.
+        settings: everything else on which the result depends.
         seed: the run's seed.
         inputs: role to path of each input file; their SHA-256 digests are recorded.
     """

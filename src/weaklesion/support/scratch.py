@@ -1,4 +1,4 @@
-"""A copy of large inputs on a node's own disk, where the shared one is slow."""
+"""Copies of large inputs on a node's own disk, if the shared disk is slow."""
 
 import logging
 import shutil
@@ -18,10 +18,10 @@ def node_local(array_npy: str | Path, folder: str | Path | None) -> Iterator[Pat
 
     Args:
         array_npy: the array; it is verified first.
-        folder: where to copy it to; None to use it where it is, as when it does not fit.
+        folder: folder of the copy; None for no copy, which is also used if it does not fit.
 
     Raises:
-        DataError: if the array is not what was written.
+        DataError: if the array differs from its digest.
     """
     array_npy = Path(array_npy)
     read_array(array_npy)
@@ -34,7 +34,7 @@ def node_local(array_npy: str | Path, folder: str | Path | None) -> Iterator[Pat
             shutil.copyfile(array_npy, copy)
             logger.info("copied %s to %s", array_npy, private)
         except OSError as error:
-            logger.warning("%s is read where it is: %s", array_npy, error)
+            logger.warning("%s is read without a copy: %s", array_npy, error)
             copy.unlink(missing_ok=True)
             copy = array_npy
         yield copy

@@ -1,7 +1,7 @@
 """DeepLesion: axial CT slices as 16-bit PNG, and a table of RECIST marks, `DL_info.csv`.
 
-As published by the NIH. A PNG holds Hounsfield units plus 32768; coordinates in the table start at
-1. There is no dense reference.
+As published by the NIH. A PNG contains Hounsfield units plus 32768; coordinates in the table start
+at 1. There is no dense reference.
 """
 
 import logging
@@ -10,20 +10,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import cv2
 import numpy as np
-from PIL import Image
 
-from weaklesion.data.loaders.deeplesion_table import (
-    OFFSETS_MM,
-    SPLIT_OF_CODE,
-    Lesion,
-    parse_row,
-    read_table,
-    slice_weights,
-)
+from weaklesion.data.loaders.deeplesion_slices import Series, find_series
+from weaklesion.data.loaders.deeplesion_table import SPLIT_OF_CODE, Lesion, parse_row, read_table
 from weaklesion.data.patches import (
     BadSampleError,
     LeftOut,
@@ -33,7 +25,7 @@ from weaklesion.data.patches import (
     SidePx,
     write_patches,
 )
-from weaklesion.errors import DataError
+from weaklesion.hounsfield import to_grey
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import stratified_split
 from weaklesion.support.limits import at_least, check_settings
@@ -41,9 +33,9 @@ from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 
-HU_OFFSET = 32768
 STANDARD_PX = 512  # images of another size are scaled to this
 OFFICIAL_ROWS = 32735
+MISSING_KEY_SLICE = "key slice that is not there"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,28 +88,10 @@ def make_patches(
         workers: number of processes.
 
     Raises:
-        DataError: if the data are not as they must be; nothing is written then.
+        DataError: if the data are not as expected; nothing is written then.
     """
     rows = read_table(table_csv)
-    lesions: list[Lesion] = []
-    left_out: list[LeftOut] = []
-    official = len(rows) == OFFICIAL_ROWS
-    if settings.dropped_rows and not official:
-        logger.info(
-            "the table has %d rows, not %d: no row is dropped by its number (G8)",
-            len(rows),
-            OFFICIAL_ROWS,
-        )
-    for row in rows:
-        if official and row["row"] in settings.dropped_rows:
-            left_out.append(LeftOut(row["id"], "dropped by the released code (G8)"))
-            continue
-        try:
-            lesions.append(parse_row(row, table_csv))
-        except BadSampleError as bad:
-            if settings.on_bad_sample == "error":
-                raise
-            left_out.append(LeftOut(bad.sample_id, bad.reason))
+    lesions, left_out = _parse_rows(rows, table_csv, settings)
     series = find_series(folders)
     logger.info("%d lesions, %d series with slices", len(lesions), len(series))
     by_slice: dict[tuple[str, int], list[Lesion]] = {}
@@ -125,13 +99,12 @@ def make_patches(
         by_slice.setdefault((lesion.series, lesion.key_slice), []).append(lesion)
     work = partial(read_key_slice, settings=settings)
     items = [(group, series.get(name, {})) for (name, _), group in by_slice.items()]
-    found = in_parallel(work, items, workers, "key slices")
+    by_key_slice = in_parallel(work, items, workers, "key slices")
     split_of = {lesion.id: lesion.split for lesion in lesions}
-
-    marks: dict[str, np.ndarray] = {}
+    marks: dict[str, np.ndarray] = {}  # filled while samples are written
 
     def noting_marks() -> Iterator[Sample | LeftOut]:
-        for sample in chain(left_out, chain.from_iterable(found)):
+        for sample in chain(left_out, chain.from_iterable(by_key_slice)):
             if isinstance(sample, Sample):
                 marks[sample.id] = sample.recist
             yield sample
@@ -155,13 +128,39 @@ def make_patches(
     )
 
 
-def shape_clusters(marks: Mapping[str, np.ndarray], settings: Settings) -> dict[str, int]:
-    """Cluster samples by the ellipses of their marks; return each one's cluster.
+def _parse_rows(
+    rows: Sequence[dict[str, Any]], table_csv: str | Path, settings: Settings
+) -> tuple[list[Lesion], list[LeftOut]]:
+    """Return the lesions of the table, and the rows that are left out."""
+    lesions: list[Lesion] = []
+    left_out: list[LeftOut] = []
+    official = len(rows) == OFFICIAL_ROWS
+    if settings.dropped_rows and not official:
+        logger.info(
+            "the table has %d rows, not %d: no row is dropped by its number (G8)",
+            len(rows),
+            OFFICIAL_ROWS,
+        )
+    for row in rows:
+        if official and row["row"] in settings.dropped_rows:
+            left_out.append(LeftOut(row["id"], "dropped by the released code (G8)"))
+            continue
+        try:
+            lesions.append(parse_row(row, table_csv))
+        except BadSampleError as bad:
+            if settings.on_bad_sample == "error":
+                raise
+            left_out.append(LeftOut(bad.sample_id, bad.reason))
+    return lesions, left_out
 
-    With as many clusters these are those of `weaklesion.clusters` with the encoding `raw`, fitted
-    on all samples with seed 0.
+
+def shape_clusters(marks: Mapping[str, np.ndarray], settings: Settings) -> dict[str, int]:
+    """Cluster samples by the ellipses of their marks; return the cluster of each sample.
+
+    The clusters are those of `weaklesion.clusters` with the encoding `raw`, fitted on all samples
+    with seed 0.
     """
-    from weaklesion.clusters import ellipse_features, fit_clusters  # slow to import, seldom needed
+    from weaklesion.clusters import ellipse_features, fit_clusters  # slow to import, rarely used
 
     features = ellipse_features(
         [ellipse_from_recist(mark) for mark in marks.values()], encoding="raw"
@@ -170,74 +169,47 @@ def shape_clusters(marks: Mapping[str, np.ndarray], settings: Settings) -> dict[
     return dict(zip(marks, labels.tolist(), strict=True))
 
 
-def find_series(folders: Sequence[str | Path]) -> dict[str, dict[int, str]]:
-    """Return, by series, the paths of its slices by index.
-
-    Raises:
-        DataError: if a slice is in two places.
-    """
-    series: dict[str, dict[int, str]] = {}
-    for path in sorted(path for folder in folders for path in Path(folder).rglob("*.png")):
-        if "__MACOSX" in path.parts or not path.stem.isdigit():
-            continue
-        slices = series.setdefault(path.parent.name, {})
-        index = int(path.stem)
-        if index in slices:
-            raise DataError(f"{path}: this slice is also at {slices[index]}. Remove one of them.")
-        slices[index] = str(path)
-    return series
-
-
 def read_key_slice(
     item: tuple[list[Lesion], Mapping[int, str]], *, settings: Settings
 ) -> list[Sample | LeftOut]:
     """Read the lesions of one key slice; each PNG is decoded once for all of them."""
     lesions, paths = item
-    decoded: dict[int, np.ndarray] = {}
-    found: list[Sample | LeftOut] = []
+    series = Series(paths)
+    samples: list[Sample | LeftOut] = []
     for lesion in lesions:
         try:
-            found.append(read_lesion(lesion, paths, decoded, settings))
+            samples.append(read_lesion(lesion, series, settings))
         except BadSampleError as bad:
             missing = bad.reason == MISSING_KEY_SLICE
             if missing and not settings.complete:
-                found.append(LeftOut(lesion.id, "in an archive that the study does not ask for"))
+                samples.append(LeftOut(lesion.id, "in an archive that the study does not ask for"))
             elif settings.on_bad_sample == "error":
                 raise
             else:
                 logger.warning("left out: %s", bad)
-                found.append(LeftOut(bad.sample_id, bad.reason))
-    return found
+                samples.append(LeftOut(bad.sample_id, bad.reason))
+    return samples
 
 
-MISSING_KEY_SLICE = "key slice that is not there"
-
-
-def read_lesion(
-    lesion: Lesion,
-    paths: Mapping[int, str],
-    decoded: dict[int, np.ndarray],
-    settings: Settings,
-) -> Sample:
+def read_lesion(lesion: Lesion, series: Series, settings: Settings) -> Sample:
     """Cut the patch of one lesion.
 
     Args:
         lesion: the lesion.
-        paths: the slices of its series that are there.
-        decoded: slices that were decoded already, by index; added to.
+        series: the available slices of its series.
         settings: see `Settings`.
 
     Raises:
         BadSampleError: if the key slice is missing, a slice cannot be used, or the box is outside.
     """
-    if lesion.key_slice not in paths:
+    if lesion.key_slice not in series.paths:
         raise BadSampleError(
             lesion.id,
             MISSING_KEY_SLICE,
             f"{lesion.series}/{lesion.key_slice:03d}.png: the key slice of {lesion.id} is not "
-            "there. Fetch and unpack the archive that holds it.",
+            "there. Fetch and unpack its archive.",
         )
-    key = _decode(lesion.key_slice, paths, decoded, lesion.id)
+    key = series.decode(lesion.key_slice, lesion.id)
     scale = STANDARD_PX / max(key.shape)
     height, width = round(key.shape[0] * scale), round(key.shape[1] * scale)
     box = [(value + 0.5) * scale - 0.5 for value in lesion.box]
@@ -246,29 +218,12 @@ def read_lesion(
         raise BadSampleError(
             lesion.id,
             "bounding box outside the image",
-            f"{paths[lesion.key_slice]}: the box {lesion.box} of {lesion.id} lies outside the "
-            f"image of {key.shape[1]}x{key.shape[0]} px. Correct its row.",
+            f"{series.paths[lesion.key_slice]}: the box {lesion.box} of {lesion.id} lies outside "
+            f"the image of {key.shape[1]}x{key.shape[0]} px. Correct its row.",
         )
     side = settings.side_px
     x0, y0 = round(center_x) - side // 2, round(center_y) - side // 2
-    channels, replaced = [], 0
-    for offset in OFFSETS_MM:
-        mixed = np.zeros((side, side), dtype=np.float32)
-        for wanted, weight in slice_weights(lesion.key_slice, lesion.spacing_mm[2], offset):
-            index = nearest_slice(wanted, lesion.key_slice, paths)
-            replaced += index != wanted
-            image = _decode(index, paths, decoded, lesion.id)
-            if image.shape != key.shape:
-                raise BadSampleError(
-                    lesion.id,
-                    "slices of different sizes",
-                    f"{paths[index]}: is not as large as the key slice "
-                    f"{paths[lesion.key_slice]}. Unpack the archive again.",
-                )
-            mixed += weight * cut(image, (x0, y0), side, (height, width))
-        channels.append(mixed - HU_OFFSET)
-    low, high = lesion.window_hu
-    grey = np.clip((np.stack(channels, axis=2) - low) / (high - low), 0, 1) * 255
+    hounsfield, replaced = series.mix_channels(lesion, (x0, y0), side, (height, width))
     if settings.scale_marks:
         recist = (lesion.recist + 0.5) * scale - 0.5 - (x0, y0)
     else:
@@ -281,7 +236,7 @@ def read_lesion(
     return Sample(
         id=lesion.id,
         group=f"patient-{lesion.patient}",
-        image=grey.round().astype(np.uint8),
+        image=to_grey(hounsfield, lesion.window_hu).round().astype(np.uint8),
         reference=None,
         recist=recist,
         source=f"{lesion.series}/{lesion.key_slice:03d}.png",
@@ -290,48 +245,3 @@ def read_lesion(
         mm_per_px=(lesion.spacing_mm[0] / scale, lesion.spacing_mm[1] / scale),
         note="; ".join(notes),
     )
-
-
-def nearest_slice(wanted: int, key: int, paths: Mapping[int, str]) -> int:
-    """Return the slice nearest to the wanted one that is there, between it and the key slice."""
-    step = 1 if key > wanted else -1
-    while wanted not in paths and wanted != key:
-        wanted += step
-    return wanted
-
-
-def cut(
-    image: np.ndarray, origin: tuple[int, int], side: int, scaled_hw: tuple[int, int]
-) -> np.ndarray:
-    """Cut a patch whose upper left pixel is `origin` (x, y); the border is replicated."""
-    if image.shape != scaled_hw:
-        image = cv2.resize(image.astype(np.float32), scaled_hw[::-1], interpolation=cv2.INTER_AREA)
-    rows = np.clip(np.arange(origin[1], origin[1] + side), 0, scaled_hw[0] - 1)
-    columns = np.clip(np.arange(origin[0], origin[0] + side), 0, scaled_hw[1] - 1)
-    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1][
-        np.ix_(rows - rows[0], columns - columns[0])
-    ].astype(np.float32)
-
-
-def _decode(
-    index: int, paths: Mapping[int, str], decoded: dict[int, np.ndarray], lesion_id: str
-) -> np.ndarray:
-    if index not in decoded:
-        try:  # Pillow refuses a truncated file where OpenCV fills it up
-            with Image.open(paths[index]) as opened:
-                image = np.asarray(opened)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise BadSampleError(
-                lesion_id,
-                "slice that cannot be read",
-                f"{paths[index]}: cannot be read as PNG ({error}). Unpack its archive again.",
-            ) from error
-        if image.dtype != np.uint16 or image.ndim != 2:
-            raise BadSampleError(
-                lesion_id,
-                "slice that is no 16-bit grey image",
-                f"{paths[index]}: has {image.dtype} values and {image.ndim} "
-                "dimensions; 16-bit grey is needed. Unpack its archive again.",
-            )
-        decoded[index] = image
-    return decoded[index]

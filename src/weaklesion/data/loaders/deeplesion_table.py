@@ -1,4 +1,4 @@
-"""DL_info.csv: DeepLesion's table of RECIST marks, and the slices that they need."""
+"""DL_info.csv, DeepLesion's table of RECIST marks, and the slices that the marks need."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -32,14 +32,14 @@ class Lesion:
 
     Attributes:
         id: name of the key slice, and the lesion's number on it.
-        row: its place in the table, from 0.
-        patient: patient's index.
+        row: index of the row in the table, from 0.
+        patient: index of the patient.
         split: official split.
         series: folder of the slices.
         key_slice: index of the key slice.
         recist: (4, 2) mark, px from 0 of the full image.
         box: x0, y0, x1, y1, px from 0.
-        spacing_mm: mm per px of x and y, and between slices (nan where unknown).
+        spacing_mm: mm per px of x and y, and between slices (nan if unknown).
         window_hu: DICOM window, HU.
     """
 
@@ -135,7 +135,7 @@ def _numbers(text: str, count: int, *, allow_nan: bool = False) -> list[float] |
 def needed_members(names: Iterable[str], table_csv: str | Path) -> list[str]:
     """Return the entries of an archive that the lesions of the table need.
 
-    These are key slices and the neighbours that reach 2 mm to either side.
+    These are key slices, and their neighbours up to 2 mm to either side.
 
     Args:
         names: entries, such as `Images_png/000001_01_01/109.png`.
@@ -159,9 +159,9 @@ def needed_members(names: Iterable[str], table_csv: str | Path) -> list[str]:
 
 
 def slice_weights(key: int, interval_mm: float, offset_mm: float) -> list[tuple[int, float]]:
-    """Return the slices, with their weights, that make the image at an offset from a key slice.
+    """Return the slices, with weights, that interpolate the image at an offset from a key slice.
 
-    The key slice alone where the interval is unknown.
+    If the interval is unknown, the key slice alone.
 
     >>> slice_weights(10, 5.0, 2.0)
     [(10, 0.6), (11, 0.4)]

@@ -1,8 +1,6 @@
 """HAM10000: dermatoscopic JPGs, PNG masks of one lesion each, and a metadata table.
 
-As published at doi:10.7910/DVN/DBW86T. Some masks are palette images with an inverted palette, and
-the masks' archive holds a `__MACOSX` folder: masks are therefore read as grey levels, and are found
-by the image's id, never by their position in a listing.
+As published at doi:10.7910/DVN/DBW86T; `ham10k_files` reads the files.
 """
 
 import logging
@@ -16,8 +14,8 @@ from typing import Annotated, Literal
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
 
+from weaklesion.data.loaders.ham10k_files import find_samples, read_image, read_mask
 from weaklesion.data.patches import (
     BEYOND_LIMIT,
     LeftOut,
@@ -35,136 +33,6 @@ from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
-
-MASK_SUFFIX = "_segmentation"
-
-
-def find_samples(roots: Sequence[str | Path], metadata_csv: str | Path) -> pd.DataFrame:
-    """List the images under some folders with their masks and lesions.
-
-    Args:
-        roots: folders with `ISIC_*.jpg` and `ISIC_*_segmentation.png` at any depth.
-        metadata_csv: table with at least `image_id` and `lesion_id`.
-
-    Returns:
-        One row an image, sorted by `id`, with `id`, `group` (the lesion), `image_path` and
-        `mask_path`.
-
-    Raises:
-        DataError: if there is no image, an id is there twice, an image lacks its mask, a mask its
-            image, or an image its row in the metadata.
-    """
-    metadata_csv = Path(metadata_csv)
-    images = _by_id(roots, ".jpg", "")
-    masks = _by_id(roots, ".png", MASK_SUFFIX)
-    where = ", ".join(str(root) for root in roots)
-    if not images:
-        raise DataError(f"{where}: no ISIC_*.jpg in it. Fetch and unpack the image archives.")
-    metadata = pd.read_csv(metadata_csv, dtype=str)
-    missing_columns = {"image_id", "lesion_id"} - set(metadata.columns)
-    if missing_columns:
-        raise DataError(
-            f"{metadata_csv}: column {', '.join(sorted(missing_columns))} is missing. "
-            "Use HAM10000_metadata.csv as published."
-        )
-    doubled = metadata["image_id"][metadata["image_id"].duplicated()]
-    _refuse(list(doubled), metadata_csv, "more than one row for", "Keep one row an image.")
-    lesions = metadata.set_index("image_id")["lesion_id"].dropna()
-    _refuse(
-        sorted(set(images) - set(masks)),
-        where,
-        "no mask for",
-        "Unpack the segmentations' archive, or remove the image.",
-    )
-    _refuse(
-        sorted(set(masks) - set(images)),
-        where,
-        "a mask without an image:",
-        "Unpack both image archives, or remove the mask.",
-    )
-    _refuse(
-        sorted(set(images) - set(lesions.index)),
-        metadata_csv,
-        "no lesion_id for",
-        "Use the metadata that belongs to the images.",
-    )
-    ids = sorted(images)
-    return pd.DataFrame(
-        {
-            "id": ids,
-            "group": [lesions[name] for name in ids],
-            "image_path": [str(images[name]) for name in ids],
-            "mask_path": [str(masks[name]) for name in ids],
-        }
-    )
-
-
-def _by_id(roots: Sequence[str | Path], suffix: str, ending: str) -> dict[str, Path]:
-    paths: dict[str, Path] = {}
-    found = (path for root in roots for path in Path(root).rglob(f"ISIC_*{ending}{suffix}"))
-    for path in sorted(found):
-        if "__MACOSX" in path.parts:
-            continue
-        name = path.stem.removesuffix(ending)
-        if name in paths:
-            raise DataError(f"{path}: {name} is also at {paths[name]}. Remove one of them.")
-        paths[name] = path
-    return paths
-
-
-def _refuse(ids: list[str], where: str | Path, what: str, cure: str) -> None:
-    if ids:
-        more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
-        raise DataError(f"{where}: {what} {', '.join(ids[:10])}{more}. {cure}")
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8, red first.
-
-    Raises:
-        DataError: if it cannot be decoded.
-    """
-    return _decode(path, "RGB")
-
-
-def _decode(path: str | Path, mode: str) -> np.ndarray:
-    """Decode with Pillow, which refuses a truncated file where OpenCV fills it up."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert(mode))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(
-            f"{path}: cannot be read as an image ({error}). Unpack its archive again."
-        ) from error
-
-
-def read_mask(path: str | Path, image_hw: tuple[int, int] | None = None) -> np.ndarray:
-    """Read a mask as (H, W) bool, by grey level, so that an inverted palette does no harm.
-
-    Args:
-        path: an 8-bit grey or palette PNG of the levels 0 and 255.
-        image_hw: height and width of its image. A mask of another size must have the same aspect
-            ratio, for the same picture may come with fewer pixels than its mask.
-
-    Raises:
-        DataError: if it cannot be decoded, has other levels, or another aspect ratio.
-    """
-    mask = _decode(path, "L")
-    levels = np.unique(mask)
-    if not set(levels.tolist()) <= {0, 255}:
-        raise DataError(
-            f"{path}: has the grey levels {levels[:5].tolist()}..., not 0 and 255 "
-            "alone. Get the mask as published."
-        )
-    height, width = mask.shape
-    if image_hw is not None and abs(height * image_hw[1] - width * image_hw[0]) > max(
-        height, width
-    ):
-        raise DataError(
-            f"{path}: is {width}x{height} px and its image {image_hw[1]}x{image_hw[0]}:"
-            " not the same picture. Check the mask's name."
-        )
-    return mask > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,9 +81,9 @@ def make_patches(
 ) -> None:
     """Make the patches of HAM10000 or of its phantom.
 
-    An image is squeezed to a square, whatever its aspect ratio (G18). Its RECIST mark is simulated,
+    An image is resized to a square, whatever its aspect ratio (G18). Its RECIST mark is simulated
     as in the paper: the axes of the ellipse fitted to the whole reference mask (G22), mapped to the
-    patch. Images whose mask has a hull of fewer than five vertices are left out, and counted; in
+    patch. Images whose mask has a hull of fewer than five vertices are left out and counted; in
     HAM10000 these are the three images that the released code removes (G21).
 
     Args:
@@ -226,13 +94,13 @@ def make_patches(
         workers: number of processes.
 
     Raises:
-        DataError: if the data are not as they must be; nothing is written then.
+        DataError: if the data are not as expected; nothing is written then.
     """
-    found = find_samples(folders, table_csv)
-    logger.info("%d images with masks, of %d lesions", len(found), found["group"].nunique())
+    listed = find_samples(folders, table_csv)
+    logger.info("%d images with masks, of %d lesions", len(listed), listed["group"].nunique())
     measured = in_parallel(
         partial(measure_mask, on_bad_sample=settings.on_bad_sample),
-        list(zip(found["id"], found["mask_path"], strict=True)),
+        list(zip(listed["id"], listed["mask_path"], strict=True)),
         workers,
         "masks measured",
     )
@@ -243,7 +111,7 @@ def make_patches(
             left_out.append(item)
         else:
             marked[item.sample_id] = item
-    usable = found[found["id"].isin(marked)]
+    usable = listed[listed["id"].isin(marked)]
     ids_of_split, order_sha256 = _split(usable, settings)
     chosen = {
         name for split, ids in ids_of_split.items() for name in ids[: settings.limit.get(split)]
@@ -297,9 +165,9 @@ def _split(usable: pd.DataFrame, settings: Settings) -> tuple[dict[str, list[str
     digest, expected = ids_digest(ids_of_split), settings.released_ids_sha256
     if expected is not None and digest != expected:
         raise DataError(
-            f"the released split needs the very images that it was made for: the {len(usable)} "
+            f"the released split needs exactly the images for which it was made: the {len(usable)} "
             f"usable images give the split {digest[:12]}..., not {expected[:12]}.... Check that "
-            "all archives are whole, or take the grouped split."
+            "all archives are complete, or use the grouped split."
         )
     return ids_of_split, order_digest(len(usable))
 
@@ -307,7 +175,7 @@ def _split(usable: pd.DataFrame, settings: Settings) -> tuple[dict[str, list[str
 def read_sample(
     item: tuple[str, str, str, str, MaskEllipse], *, settings: Settings
 ) -> Sample | LeftOut:
-    """Read image and mask of one sample, and squeeze them to a patch where the frame says so."""
+    """Read image and mask of one sample; in the frame `squashed`, resize them to a patch."""
     sample_id, group, image_path, mask_path, marked = item
     try:
         image = read_image(image_path)

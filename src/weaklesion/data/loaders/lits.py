@@ -28,7 +28,8 @@ from weaklesion.data.patches import (
     WindowHU,
     write_patches,
 )
-from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.ellipse import Ellipse, ellipse_mask_iou, fit_ellipse
+from weaklesion.hounsfield import to_grey
 from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
 from weaklesion.splits import published_split, two_volumes_split, volume_split
 from weaklesion.support.limits import at_least, at_most, check_settings
@@ -100,12 +101,12 @@ def make_patches(
     Args:
         folders: the unpacked archives.
         table_csv: None; LiTS has no table.
-        patches_dir: where the files of `weaklesion.data.patches` are written.
+        patches_dir: folder for the files of `weaklesion.data.patches`.
         settings: see `Settings`.
         workers: number of processes, each of which holds one volume.
 
     Raises:
-        DataError: if the data are not as they must be; nothing is written then.
+        DataError: if the data are not as expected; nothing is written then.
     """
     pairs = find_volumes(folders)
     logger.info("%d volumes with segmentations", len(pairs))
@@ -144,23 +145,23 @@ def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sampl
             raise BadSampleError(
                 name,
                 "volume and segmentation differ in shape",
-                f"{segmentation_path}: has the shape {segmentation.shape}, and its volume "
+                f"{segmentation_path}: has the shape {segmentation.shape}, but its volume "
                 f"{volume.shape}. Get both from the same source.",
             )
     except BadSampleError as bad:
         if settings.on_bad_sample == "error":
             raise
         return [LeftOut(bad.sample_id, bad.reason)]
-    found: list[Sample | LeftOut] = []
+    items: list[Sample | LeftOut] = []
     for z in slices:
         # NIfTI's first axis is x: transposed, rows are y
         tumour = np.ascontiguousarray((segmentation[..., z] == TUMOUR).T)
         hounsfield = np.asarray(volume[..., z].T, dtype=np.float32)
         if not np.isfinite(hounsfield).all():
-            found.append(_refuse_slice(number, z, volume_path, settings.on_bad_sample))
+            items.append(_refuse_slice(number, z, volume_path, settings.on_bad_sample))
             continue
-        found += read_slice(number, z, hounsfield, tumour, spacing, settings)
-    return found
+        items += read_slice(number, z, hounsfield, tumour, spacing, settings)
+    return items
 
 
 def _refuse_slice(number: int, z: int, path: str, on_bad_sample: OnBadSample) -> LeftOut:
@@ -183,7 +184,7 @@ def read_slice(
     spacing: tuple[float, float] | None,
     settings: Settings,
 ) -> Iterator[Sample | LeftOut]:
-    """Give the samples of one slice: its 8-connected parts of tumour.
+    """Yield the samples of one slice: its 8-connected parts of tumour.
 
     Args:
         number: the volume's number.
@@ -196,8 +197,7 @@ def read_slice(
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(
         tumour.astype(np.uint8), connectivity=8
     )
-    low, high = settings.window_hu
-    grey = np.clip((hounsfield - low) / (high - low), 0, 1) * 255
+    grey = to_grey(hounsfield, settings.window_hu)
     for part in range(1, count):
         name = f"{number:03d}_{z:04d}_{part:02d}"
         mask = labels == part
@@ -220,17 +220,13 @@ def read_slice(
 
 
 def _ellipse_iou(sample: Sample) -> float:
-    """Return the overlap of a sample's ellipse with its reference; nan where both are empty."""
+    """Return the overlap of a sample's ellipse with its reference; nan if both are empty."""
     assert sample.reference is not None
-    reference = sample.reference.astype(bool)
-    height, width = reference.shape
-    drawn = draw_ellipse(ellipse_from_recist(sample.recist), (height, width))
-    union = (reference | drawn).sum()
-    return float((reference & drawn).sum() / union) if union else float("nan")
+    return ellipse_mask_iou(ellipse_from_recist(sample.recist), sample.reference.astype(bool))
 
 
 def _window(box: np.ndarray, shape_hw: tuple[int, ...], settings: Settings) -> Window:
-    """Return x0, y0, x1, y1 of the window about a component's bounding box."""
+    """Return x0, y0, x1, y1 of the window around a component's bounding box."""
     x, y, width, height = (int(value) for value in box[:4])
     side = max(width, height) + 2 * settings.margin_px
     if settings.frame == "source":
@@ -258,9 +254,6 @@ def _cut(
     side = settings.side_px
     image, inside = cut_window(grey, window)
     reference, _ = cut_window(mask, window)
-    moved = Ellipse(
-        ellipse.cx - x0, ellipse.cy - y0, ellipse.width, ellipse.height, ellipse.angle_deg
-    )
     scale = None
     if spacing is not None:
         scale = spacing[0] * (x1 - x0) / side, spacing[1] * (y1 - y0) / side
@@ -269,7 +262,9 @@ def _cut(
         group=f"volume-{number}",
         image=np.repeat(resized(image, side).round().astype(np.uint8)[..., None], 3, axis=2),
         reference=resized_mask(reference & inside, side),
-        recist=recist_from_ellipse(moved.resized((y1 - y0, x1 - x0), (side, side))),
+        recist=recist_from_ellipse(
+            ellipse.moved(-x0, -y0).resized((y1 - y0, x1 - x0), (side, side))
+        ),
         source=f"volume-{number}",
         slice=z,
         crop=window,

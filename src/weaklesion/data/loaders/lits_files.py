@@ -1,4 +1,4 @@
-"""LiTS's files: pairing volumes with segmentations, and reading and checking NIfTI."""
+"""The files of LiTS: pairs of volume and segmentation, read from NIfTI and checked."""
 
 import re
 from collections.abc import Sequence
@@ -21,28 +21,28 @@ def find_volumes(folders: Sequence[str | Path]) -> list[tuple[int, str, str]]:
     """Pair volumes and segmentations by their number.
 
     Args:
-        folders: searched at any depth; files stand for themselves.
+        folders: folders, searched at any depth, or files.
 
     Returns:
         Number, path of the volume, path of the segmentation; sorted by number.
 
     Raises:
-        DataError: if there is none, a number is there twice, or one of a pair is missing.
+        DataError: if there is no volume, a number occurs twice, or one file of a pair is missing.
     """
     volumes, segmentations = _by_number(folders, VOLUME), _by_number(folders, SEGMENTATION)
     where = ", ".join(str(folder) for folder in folders)
     if not volumes:
         raise DataError(
-            f"{where}: no volume-N.nii or imagesTr/liver_N.nii.gz in it. Unpack the archives."
+            f"{where}: contains no volume-N.nii or imagesTr/liver_N.nii.gz. Unpack the archives."
         )
-    for have, lack, what in (
+    for present, partners, kind in (
         (volumes, segmentations, "segmentation"),
         (segmentations, volumes, "volume"),
     ):
-        missing = sorted(set(have) - set(lack))
+        missing = sorted(set(present) - set(partners))
         if missing:
             raise DataError(
-                f"{where}: no {what} for {', '.join(map(str, missing[:10]))} ({len(missing)} in "
+                f"{where}: no {kind} for {', '.join(map(str, missing[:10]))} ({len(missing)} in "
                 "all). Unpack its archive, or remove the other file."
             )
     return [
@@ -51,7 +51,7 @@ def find_volumes(folders: Sequence[str | Path]) -> list[tuple[int, str, str]]:
 
 
 def _by_number(folders: Sequence[str | Path], pattern: re.Pattern[str]) -> dict[int, Path]:
-    found: dict[int, Path] = {}
+    by_number: dict[int, Path] = {}
     paths = [Path(folder) for folder in folders]
     inside = [path for folder in paths for path in folder.rglob("*.nii*")]
     for path in sorted([*inside, *(path for path in paths if path.is_file())]):
@@ -59,12 +59,12 @@ def _by_number(folders: Sequence[str | Path], pattern: re.Pattern[str]) -> dict[
         if match is None or "__MACOSX" in path.parts:
             continue
         number = int(match[1])
-        if number in found:
+        if number in by_number:
             raise DataError(
-                f"{path}: case {number} is also at {found[number]}. Remove one of them."
+                f"{path}: case {number} is also at {by_number[number]}. Remove one of them."
             )
-        found[number] = path
-    return found
+        by_number[number] = path
+    return by_number
 
 
 def _open(path: str, name: str) -> Any:
@@ -107,14 +107,14 @@ def read_labels(path: str, name: str) -> np.ndarray:
         raise BadSampleError(
             name,
             "segmentation with other labels",
-            f"{path}: has the labels {odd[:5]}; 0, 1 and 2 are known. Check the file.",
+            f"{path}: has the labels {odd[:5]}; only 0, 1 and 2 are defined. Check the file.",
         )
     return labels.astype(np.uint8)
 
 
 def read_hounsfield(path: str, name: str) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """Return the volume, x first, and mm per pixel of x and y; None where the file has no scale."""
+    """Return the volume, x first, and mm per pixel of x and y; None if the file has no scale."""
     image = _open(path, name)
-    sizes = voxel_sizes(image.affine)  # pixdim may say something else
-    unknown = np.array_equal(image.affine, np.eye(4))  # so in the official cases 28 to 47
+    sizes = voxel_sizes(image.affine)  # pixdim may differ
+    unknown = np.array_equal(image.affine, np.eye(4))  # the official cases 28 to 47
     return _read_data(image, path, name), None if unknown else (float(sizes[0]), float(sizes[1]))

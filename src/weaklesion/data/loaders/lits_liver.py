@@ -1,4 +1,4 @@
-"""Slices of LiTS for the segmentation of the liver: what CMU-Net is about, not lesions.
+"""Slices of LiTS for the segmentation of the liver, which is the task of CMU-Net.
 
 Each axial slice of some volumes is a sample, with or without liver, and without a RECIST mark.
 
@@ -29,6 +29,7 @@ from weaklesion.data.patches import (
     write_patches,
 )
 from weaklesion.errors import DataError
+from weaklesion.hounsfield import to_grey
 from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
 
@@ -67,18 +68,18 @@ def make_patches(
     settings: Settings,
     workers: int = 1,
 ) -> None:
-    """Take the slices of LiTS or of its phantom; each volume is decoded once.
+    """Make the slices of LiTS or of its phantom; each volume is decoded once.
 
     Args:
         folders: the unpacked archives.
         table_csv: None; LiTS has no table.
-        patches_dir: where the files of `weaklesion.data.patches` are written.
+        patches_dir: folder for the files of `weaklesion.data.patches`.
         settings: see `Settings`.
         workers: number of processes, each of which holds one volume.
 
     Raises:
-        DataError: if there are fewer volumes than `settings` ask for, or the data are not as they
-            must be; nothing is written then.
+        DataError: if there are fewer volumes than `settings` need, or the data are not as expected;
+            nothing is written then.
     """
     pairs = find_volumes(folders)
     chosen = choose_volumes([number for number, _, _ in pairs], settings, folders)
@@ -114,13 +115,13 @@ def choose_volumes(
     """Draw the volumes of each split.
 
     Raises:
-        DataError: if there are too few.
+        DataError: if there are too few volumes.
     """
     needed = sum(settings.volumes.values())
     if len(numbers) < needed:
         where = ", ".join(str(folder) for folder in folders)
         raise DataError(
-            f"{where}: has {len(numbers)} volumes with segmentations, and {needed} are needed "
+            f"{where}: has {len(numbers)} volumes with segmentations, but {needed} are needed "
             f"({settings.volumes}). Add volumes, or lower patches.lits_liver.volumes."
         )
     order = sorted(numbers)
@@ -133,7 +134,7 @@ def choose_volumes(
 
 
 def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sample | LeftOut]:
-    """Read one volume; return all its slices, or why it is left out."""
+    """Read one volume; return all its slices, or the reason why it is left out."""
     number, volume_path, segmentation_path = item
     name = f"volume-{number}"
     try:
@@ -145,7 +146,7 @@ def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sampl
             raise BadSampleError(
                 name,
                 "volume and segmentation differ in shape",
-                f"{segmentation_path}: has the shape {liver.shape}, and its volume "
+                f"{segmentation_path}: has the shape {liver.shape}, but its volume "
                 f"{volume.shape}. Get both from the same source.",
             )
         if not np.isfinite(volume).all():
@@ -173,7 +174,7 @@ def cut_slice(
     spacing: tuple[float, float] | None,
     settings: Settings,
 ) -> Sample:
-    """Make a sample of a slice; one that is not square is made so by the window's lowest level.
+    """Make a sample of a slice, padded to a square with the window's lowest level.
 
     Args:
         number: the volume's number.
@@ -183,8 +184,7 @@ def cut_slice(
         spacing: mm per pixel of x and y, or None.
         settings: see `Settings`.
     """
-    low, high = settings.window_hu
-    grey = np.clip((hounsfield.astype(np.float32) - low) / (high - low), 0, 1) * 255
+    grey = to_grey(hounsfield.astype(np.float32), settings.window_hu)
     height, width = grey.shape
     side, target = max(height, width), settings.side_px
     top, left = (side - height) // 2, (side - width) // 2

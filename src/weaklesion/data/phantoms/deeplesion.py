@@ -21,11 +21,11 @@ from weaklesion.data.phantoms.shapes import (
     write_manifest_of,
     write_zip,
 )
+from weaklesion.hounsfield import PNG_OFFSET
 from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
 
-HU_OFFSET = 32768
 LESIONS_A_SLICE = 3
 INTERVALS_MM = (1.0, 5.0, 2.0)
 PATCH_PX = 140  # region in which a lesion is drawn
@@ -119,7 +119,7 @@ def draw_slice(
             )
     if side_px != 512:
         image = cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
-    return (image.round() + HU_OFFSET).astype(np.uint16)
+    return (image.round() + PNG_OFFSET).astype(np.uint16)
 
 
 def _depth(lesion: dict[str, Any], origin: tuple[int, int], scale: float = 1.0) -> np.ndarray:

@@ -8,6 +8,7 @@ identity affine, `.nii` beside `.nii.gz`, a deep folder in the archive, and a vo
 import gzip
 import logging
 from pathlib import Path
+from typing import Any
 
 import cv2
 import nibabel
@@ -79,6 +80,24 @@ def make_phantom(
     logger.info("%d phantom volumes of %d slices in %s", num_volumes, num_slices, folder)
 
 
+def _draw_tumour(rng: np.random.Generator, num_slices: int, side_px: int) -> dict[str, Any]:
+    """Draw place, shape and contrast of a tumour; lengths in px and slices."""
+    distance, direction = rng.uniform(0, 0.20) * side_px, rng.uniform(0, 2 * np.pi)
+    return {
+        "center": (
+            0.45 * side_px + distance * np.cos(direction),
+            0.5 * side_px + distance * np.sin(direction),
+        ),
+        "radius": rng.uniform(0.05, 0.12) * side_px,
+        "elongation": rng.uniform(0.55, 0.95),
+        "turn": rng.uniform(0, np.pi),
+        "harmonics": draw_harmonics(rng, 0.2),
+        "contrast": rng.choice([-1.0, -1.0, 1.0]) * rng.uniform(35, 60),
+        "middle": rng.uniform(0.2, 0.8) * num_slices,
+        "reach": rng.uniform(0.25, 0.5) * num_slices,
+    }
+
+
 def draw_volume(
     rng: np.random.Generator,
     num_slices: int,
@@ -90,20 +109,7 @@ def draw_volume(
     shape = (side_px, side_px)
     liver_turn, liver_harmonics = rng.uniform(0, np.pi), draw_harmonics(rng, 0.08)
     liver_hu = rng.uniform(90, 130)
-    tumours = []
-    for _ in range(TUMOURS):
-        distance, direction = rng.uniform(0, 0.20) * side_px, rng.uniform(0, 2 * np.pi)
-        tumours.append({
-            "center": (0.45 * side_px + distance * np.cos(direction),
-                       0.5 * side_px + distance * np.sin(direction)),
-            "radius": rng.uniform(0.05, 0.12) * side_px,
-            "elongation": rng.uniform(0.55, 0.95),
-            "turn": rng.uniform(0, np.pi),
-            "harmonics": draw_harmonics(rng, 0.2),
-            "contrast": rng.choice([-1.0, -1.0, 1.0]) * rng.uniform(35, 60),
-            "middle": rng.uniform(0.2, 0.8) * num_slices,
-            "reach": rng.uniform(0.25, 0.5) * num_slices,
-        })  # fmt: skip
+    tumours = [_draw_tumour(rng, num_slices, side_px) for _ in range(TUMOURS)]
     volume = np.empty((*shape, num_slices), dtype=np.float32)
     labels = np.zeros((*shape, num_slices), dtype=np.uint8)
     for z in range(num_slices):

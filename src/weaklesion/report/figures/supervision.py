@@ -16,6 +16,7 @@ from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.report.figures.arms import PALETTE, REFERENCE_COLOR, outline, save, show, style
+from weaklesion.supervision.class_table import read_clusters
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def plot_clusters(
         figures: files to write.
     """
     samples = read_samples(samples_csv)
-    clusters = pd.read_csv(clusters_csv, dtype={"id": str}).set_index("id")["cluster"]
+    clusters = read_clusters(clusters_csv)
     train = clusters[samples.index[samples["split"] == "train"]]
     largest = train.value_counts(sort=True).index[:num_rows]
     ellipses = read_ellipses(ellipses_csv)

@@ -1,0 +1,80 @@
+"""Groups and splits of a user's own marks."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scipy.cluster.hierarchy import DisjointSet
+
+from weaklesion.errors import DataError
+from weaklesion.marks.table import Mark
+from weaklesion.splits import SPLITS, grouped_split
+
+Refusal = tuple[int, str, str]  # line, id and cause
+
+
+def with_split(marks: Sequence[Mark]) -> tuple[list[Mark], list[Refusal]]:
+    """Return the marks whose split can be used, and the refusals of all others."""
+    if not any(mark.split for mark in marks):
+        return list(marks), []
+    allowed = ", ".join(SPLITS)
+    return [mark for mark in marks if mark.split in SPLITS], [
+        (mark.row, mark.id, f"split is {mark.split!r}, not one of {allowed}")
+        for mark in marks
+        if mark.split not in SPLITS
+    ]
+
+
+def groups_of(marks: Sequence[Mark], folder: Path) -> dict[str, str]:
+    """Return the group of each mark by its id: marks that share a named group or an image file.
+
+    A group has the name of its first mark's own group or, without one, of the image's path relative
+    to `folder`.
+    """
+    together = DisjointSet()
+    for mark in marks:
+        image = "image", os.path.realpath(mark.image)
+        together.add(image)
+        if mark.group:
+            together.add(("group", mark.group))
+            together.merge(image, ("group", mark.group))
+    names: dict[tuple[str, str], str] = {}
+    groups = {}
+    for mark in marks:
+        root = together[("image", os.path.realpath(mark.image))]
+        groups[mark.id] = names.setdefault(root, mark.group or source_of(mark, folder))
+    return groups
+
+
+def source_of(mark: Mark, folder: Path) -> str:
+    """Return the path of a mark's image, relative to the table's folder."""
+    return os.path.relpath(os.path.realpath(mark.image), os.path.realpath(folder))
+
+
+def split_marks(
+    marks: Sequence[Mark], groups: Mapping[str, str], *, seed: int, table_csv: str | Path
+) -> dict[str, list[str]]:
+    """Split samples by the table's own splits, or by group if it has none.
+
+    Args:
+        marks: the usable marks of the table.
+        groups: sample id to group, of the samples to split.
+        seed: decides the order of the groups.
+        table_csv: the table, for messages.
+
+    Raises:
+        DataError: if a split is empty.
+    """
+    split_of = {mark.id: mark.split for mark in marks if mark.split}
+    if split_of:
+        ids = {split: [name for name in groups if split_of[name] == split] for split in SPLITS}
+    else:
+        ids = grouped_split(groups, seed=seed)
+    empty = [split for split, names in ids.items() if not names]
+    if empty:
+        raise DataError(
+            f"{table_csv}: {len(groups)} marks in {len(set(groups.values()))} groups leave"
+            f" nothing for {', '.join(empty)}. At least three groups (patients, or images) are"
+            " needed, or marks of every split in the column split."
+        )
+    return ids

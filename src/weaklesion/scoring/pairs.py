@@ -1,0 +1,81 @@
+"""Values of arms as tables of samples and seeds, and two arms joined sample by sample."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from weaklesion.errors import DataError
+
+UNTRAINED_SEED = 0  # seed of a run without training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """Values of two arms, joined by sample and seed.
+
+    Attributes:
+        ours: (samples, seeds).
+        theirs: (samples, seeds), with the same index and columns.
+        groups: the group of each sample.
+        trained: whether at least one of the two arms was trained.
+    """
+
+    ours: pd.DataFrame
+    theirs: pd.DataFrame
+    groups: pd.Series
+    trained: bool
+
+
+def is_trained(values: pd.DataFrame) -> bool:
+    """Return whether rows with a column `seed` come from trainings."""
+    return bool((values["seed"] != UNTRAINED_SEED).any())
+
+
+def by_seed(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Return a table (samples, seeds) of values, and the group of each sample.
+
+    Raises:
+        DataError: if the seeds differ in their samples, or a sample occurs twice.
+    """
+    if values.duplicated(["seed", "id"]).any():
+        raise DataError("a sample of a seed occurs twice. Score again.")
+    ids_of_seed = values.groupby("seed")["id"].agg(frozenset)
+    if len(set(ids_of_seed)) != 1:
+        sizes = ids_of_seed.map(len).to_dict()
+        raise DataError(f"the seeds have different samples: {sizes}. Score again.")
+    table = values.set_index(["id", "seed"])["value"].unstack()  # noqa: PD010 - keeps nan
+    groups = values.drop_duplicates("id").set_index("id")["group"].reindex(table.index)
+    return table, groups
+
+
+def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
+    """Join two arms by sample and seed; a single untrained run is paired with every seed.
+
+    Args:
+        values: columns `id`, `group`, `seed`, `value`.
+        baseline: the same columns for the other arm.
+
+    Raises:
+        DataError: if the arms differ in their samples or seeds, or a sample occurs twice.
+    """
+    (ours, groups), (theirs, _) = by_seed(values), by_seed(baseline)
+    if set(ours.index) != set(theirs.index):
+        raise DataError("the two arms have different samples. Score both again.")
+    if not is_trained(values) or not is_trained(baseline):  # repeat the single run per seed
+        wider = ours if ours.shape[1] > 1 else theirs
+        ours, theirs = (
+            table if table.shape[1] > 1 else pd.concat([table.iloc[:, 0]] * wider.shape[1], axis=1)
+            for table in (ours, theirs)
+        )
+        ours.columns = theirs.columns = wider.columns
+    if set(ours.columns) != set(theirs.columns):
+        raise DataError(
+            f"the two arms have different seeds: {list(ours.columns)} and {list(theirs.columns)}."
+            " Train the missing ones."
+        )
+    return Paired(
+        ours=ours,
+        theirs=theirs.loc[ours.index, ours.columns],
+        groups=groups,
+        trained=is_trained(values) or is_trained(baseline),
+    )
