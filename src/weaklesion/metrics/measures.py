@@ -36,7 +36,14 @@ COMPUTED: dict[str, Callable[[MaskPair], float]] = {
     "average_surface_distance": of_pair.average_surface_distance,
 }
 # Fractions from 0 to 1; all others are distances.
-OVERLAPS = ("iou", "dice", "volumetric_similarity", "precision", "recall", "surface_dice")
+OVERLAPS = (
+    "iou",
+    "dice",
+    "volumetric_similarity",
+    "precision",
+    "recall",
+    "surface_dice",
+)
 DIAMETERS = ("long_diameter_error", "short_diameter_error")  # against the marked ones
 # Metrics that are computed in mm as well; so are the diameters.
 IN_MM = (

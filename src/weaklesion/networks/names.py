@@ -23,4 +23,5 @@ MULTI_TASK_MODELS = ("a1l", "unetl", "cmu_net")
 PAIR_MODELS = ("acoseg", "acoseg_released", "drn_coseg")
 PARTNER_MODELS = ("acoseg", "drn_coseg")  # in which the partner changes the prediction (T9)
 PROMPTED_MODELS = ("prompted",)  # which see the mark
-OWN_ENCODERS = ("cmu_unet", "cmu_net", "prompted")  # for which there are no ImageNet weights
+# Networks with an encoder of their own, for which there are no ImageNet weights.
+OWN_ENCODERS = ("cmu_unet", "cmu_net", "prompted")
