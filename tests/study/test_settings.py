@@ -9,8 +9,10 @@ import yaml
 from conftest import ROOT
 from jsonschema import Draft202012Validator
 
+from weaklesion.errors import DataError
 from weaklesion.networks.names import MODELS
 from weaklesion.scoring.statistics import UndefinedPolicy
+from weaklesion.segment.run import SegmentSettings
 from weaklesion.study.items import KINDS
 from weaklesion.study.protocols import merge
 from weaklesion.study.settings import NETWORK_PARTS, TrainingSettings
@@ -165,6 +167,17 @@ def test_keys_of_patches_that_all_loaders_share_are_those_of_each_loader():
             assert stated[key].sentence == shared[key]["description"]
         for key in ("limit", "published_split", "released_ids_sha256"):
             assert key not in stated or stated[key].sentence == DATASET[key]["description"]
+
+
+@pytest.mark.parametrize("gate", [-0.1, 0, 0.8, 1, 1.1])
+def test_the_gate_of_an_arm_has_the_limits_of_the_gate_of_segment(gate):
+    in_schema = Draft202012Validator(ARM["gate"]).is_valid(gate)
+    try:
+        SegmentSettings(gate=gate, consistent=True, window_hu=(0, 1), threads=1)
+    except DataError:
+        assert not in_schema
+    else:
+        assert in_schema
 
 
 def test_the_paper_and_every_study_keep_the_schema():
