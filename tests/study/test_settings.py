@@ -128,10 +128,8 @@ def test_a_new_field_without_a_sentence_is_refused(monkeypatch):
 def test_schema_and_class_allow_the_same_values(name, setting):
     schema = SCHEMA["$defs"][name]["properties"][setting.name]
     validator = Draft202012Validator(schema | {"$defs": SCHEMA["$defs"]})
-    null_only_here = (name, setting.name) in settings_schema.NULL_IN_CONFIG
     for value in [*VALUES, *setting.choices]:
-        allowed = setting.allows(value) or (value is None and null_only_here)
-        assert validator.is_valid(value) == allowed, value
+        assert validator.is_valid(value) == setting.allows(value), value
 
 
 def test_the_schema_has_the_keys_of_the_classes_and_no_others():
