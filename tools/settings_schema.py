@@ -39,7 +39,6 @@ CLASSES: dict[str, tuple[type, Sequence[str]]] = {
 }
 COMPLETE = ("recovery", "short_training", "crf")  # all of their keys are required
 NESTED = {"prompt": "prompt", "volumes": "volumes"}  # definitions of fields that are mappings
-NULL_IN_CONFIG = {("prompt", "max_amplitude")}  # null in the configuration, never in the class
 
 
 def definitions() -> dict[str, Any]:
@@ -60,9 +59,7 @@ def definitions() -> dict[str, Any]:
         found[name] = {
             "type": "object",
             "additionalProperties": False,
-            "properties": {
-                key.name: property_schema(key, (name, key.name) in NULL_IN_CONFIG) for key in keys
-            },
+            "properties": {key.name: property_schema(key) for key in keys},
         }
         if name in COMPLETE:
             found[name]["required"] = [key.name for key in keys]
@@ -72,13 +69,12 @@ def definitions() -> dict[str, Any]:
     return found
 
 
-def property_schema(setting: Setting, null_in_config: bool = False) -> dict[str, Any]:
+def property_schema(setting: Setting) -> dict[str, Any]:
     """Return the schema of one key."""
-    nullable = setting.nullable or null_in_config
     schema: dict[str, Any] = {"description": setting.sentence}
     if setting.kind is dict:
         nested = {"$ref": f"#/$defs/{NESTED[setting.name]}"}
-        return schema | ({"oneOf": [nested, {"type": "null"}]} if nullable else nested)
+        return schema | ({"oneOf": [nested, {"type": "null"}]} if setting.nullable else nested)
     if setting.choices:
         one: dict[str, Any] = {"enum": list(setting.choices)}
     else:
@@ -89,10 +85,10 @@ def property_schema(setting: Setting, null_in_config: bool = False) -> dict[str,
         several: dict[str, Any] = {"type": "array"} | ({"minItems": least} if least else {})
         several |= {"maxItems": setting.length} if setting.length is not None else {}
         several["items"] = one
-        return schema | ({"oneOf": [several, {"type": "null"}]} if nullable else several)
-    if nullable and setting.choices:
+        return schema | ({"oneOf": [several, {"type": "null"}]} if setting.nullable else several)
+    if setting.nullable and setting.choices:
         one["enum"].append(None)
-    elif nullable:
+    elif setting.nullable:
         one["type"] = [one["type"], "null"]
     return schema | one
 

@@ -10,8 +10,10 @@ import yaml
 from conftest import ROOT
 from jsonschema import Draft202012Validator
 
+from weaklesion.errors import DataError
 from weaklesion.networks.names import MODELS
 from weaklesion.scoring.statistics import UndefinedPolicy
+from weaklesion.segment.run import SegmentSettings
 from weaklesion.study.protocols import merge
 from weaklesion.study.settings import NETWORK_PARTS, TrainingSettings
 from weaklesion.support.limits import (
@@ -126,10 +128,8 @@ def test_a_new_field_without_a_sentence_is_refused(monkeypatch):
 def test_schema_and_class_allow_the_same_values(name, setting):
     schema = SCHEMA["$defs"][name]["properties"][setting.name]
     validator = Draft202012Validator(schema | {"$defs": SCHEMA["$defs"]})
-    null_only_here = (name, setting.name) in settings_schema.NULL_IN_CONFIG
     for value in [*VALUES, *setting.choices]:
-        allowed = setting.allows(value) or (value is None and null_only_here)
-        assert validator.is_valid(value) == allowed, value
+        assert validator.is_valid(value) == setting.allows(value), value
 
 
 def test_the_schema_has_the_keys_of_the_classes_and_no_others():
@@ -167,6 +167,17 @@ def test_keys_of_patches_that_all_loaders_share_are_those_of_each_loader():
             assert stated[key].sentence == shared[key]["description"]
         for key in ("limit", "published_split", "released_ids_sha256"):
             assert key not in stated or stated[key].sentence == DATASET[key]["description"]
+
+
+@pytest.mark.parametrize("gate", [-0.1, 0, 0.8, 1, 1.1])
+def test_the_gate_of_an_arm_has_the_limits_of_the_gate_of_segment(gate):
+    in_schema = Draft202012Validator(ARM["gate"]).is_valid(gate)
+    try:
+        SegmentSettings(gate=gate, consistent=True, window_hu=(0, 1), threads=1)
+    except DataError:
+        assert not in_schema
+    else:
+        assert in_schema
 
 
 def test_the_paper_and_every_study_keep_the_schema():

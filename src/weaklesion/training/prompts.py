@@ -30,11 +30,11 @@ class PromptSettings:
         float, at_least(1), "Side of the crop, in long diameters of the mark's ellipse."
     ]
     max_amplitude: Annotated[
-        float,
+        float | None,
         at_least(0),
         "Strongest warp of training images. With 0 the network learns to copy the mark; at 1 a"
         " displacement along an axis has a standard deviation of about a fifth of the lesion's"
-        " radius. Null in the configuration lets `short_training` choose it.",
+        " radius. Null lets `short_training` choose it.",
     ]
     clip: Annotated[float, above(0), "Bound of the displacement, in radii of the lesion."]
     mark_noise: Annotated[

@@ -101,6 +101,7 @@ def training_batch(
     turn, flip = 2 * math.pi * uniform[:, 0], torch.where(uniform[:, 1] < 0.5, -1.0, 1.0)
     # displacements are in radii of the lesion; u is in LATTICE_MARGIN major axes
     radius_u = (prompts[:, 2] * prompts[:, 3]).sqrt() / (LATTICE_MARGIN * prompts[:, 2])
+    assert settings.max_amplitude is not None, "a warp is chosen before the training"
     field = displacement(draws[:, 8:], settings.max_amplitude * uniform[:, 2], settings.clip)
     field = field * radius_u.view(-1, 1, 1, 1)
     lattice = crop_lattice(LATTICE_PX, device).expand(len(images), -1, -1, -1)
