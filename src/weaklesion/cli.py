@@ -104,7 +104,7 @@ def plan(
     studies: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[STUDY]...",
+            metavar="STUDY",
             help="Configuration files, such as workflow/studies/demo.yaml; none for the paper.",
         ),
     ] = None,
@@ -120,8 +120,8 @@ def plan(
 ) -> None:
     """List jobs, hours, downloads and disk of a study, and the time it took so far.
 
-    Nothing is run and nothing is downloaded. The command needs the workflow's files: call it in a
-    clone of the repository.
+    Nothing is run and nothing is downloaded. Call it in a clone of the repository, because it reads
+    the workflow's files.
     """
     from weaklesion.report.plan_study import plan_study
 

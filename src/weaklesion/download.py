@@ -1,4 +1,4 @@
-"""Fetch files by a manifest and verify them."""
+"""Fetch the files of a manifest, and verify them."""
 
 import hashlib
 import logging
@@ -22,21 +22,21 @@ __all__ = ["extract", "fetch", "fetch_members", "row_of"]
 logger = logging.getLogger(__name__)
 
 USER_AGENT = f"WeakLesion/{__version__}"  # Dataverse refuses the default one of python-requests
-CHUNK_BYTES = 1 << 16  # what is lost at most when a transfer breaks off
+CHUNK_BYTES = 1 << 16  # largest loss when a transfer breaks off
 ATTEMPTS = 5
 PAUSE_S = 2.0
 TIMEOUT_S = 60.0
 
 
 class _UnreachableError(Exception):
-    """An address that gives nothing; the text is the cause."""
+    """An address that cannot be read; the text is the cause."""
 
 
 def row_of(manifest_csv: str | Path, name: str) -> dict[str, str]:
     """Return the row of the file `name` of a manifest.
 
     Raises:
-        DataError: if the manifest cannot be read or has no such file.
+        DataError: if the manifest cannot be read or does not list the file.
     """
     rows = read_manifest(manifest_csv)
     if name not in rows:
@@ -49,20 +49,20 @@ def row_of(manifest_csv: str | Path, name: str) -> dict[str, str]:
 def fetch(manifest_row: Mapping[str, str], destination: str | Path) -> Path:
     """Fetch one file of a manifest to `destination` and verify it.
 
-    The bytes go to `<destination>.part`, which a later call resumes, and which is renamed only
-    after size and every given checksum agree. A whole file that a user puts there is used as it is.
-    Several addresses, separated by blanks, are tried in turn.
+    The bytes go to `<destination>.part`, which a later call resumes, and which is renamed only if
+    size and all checksums of the row agree. A complete file that a user puts there is used without
+    a download. Several addresses, separated by blanks, are tried in turn.
 
     Args:
         manifest_row: `name`, `url`, `bytes`, `md5`, `sha256`, as `read_manifest` returns it.
-        destination: where the file shall lie.
+        destination: path of the file.
 
     Returns:
         `destination`.
 
     Raises:
-        DataError: if the row has no name, address or checksum, no address can be read, or the
-            content is not the manifest's.
+        DataError: if the row has no name, address or checksum, no address can be read, or size or
+            checksum of the content differs.
     """
     row = {key: manifest_row.get(key, "") for key in ("name", "url", "bytes", "md5", "sha256")}
     problem = row_problem(row)
@@ -71,10 +71,10 @@ def fetch(manifest_row: Mapping[str, str], destination: str | Path) -> Path:
     destination = Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
-    for there in (destination, part):
-        if there.is_file() and _mismatch(row, there) is None:
-            there.replace(destination)
-            logger.info("%s is there already, and verified", destination)
+    for existing in (destination, part):
+        if existing.is_file() and _mismatch(row, existing) is None:
+            existing.replace(destination)
+            logger.info("%s exists already, and is verified", destination)
             return destination
     causes = []
     for url in row["url"].split():
@@ -89,12 +89,12 @@ def fetch(manifest_row: Mapping[str, str], destination: str | Path) -> Path:
             size = destination.stat().st_size
             logger.info("fetched %s (%d bytes), checksums agree", destination, size)
             return destination
-        causes.append(f"{url}: {cause}{_looks_like_html(part)}; what was received was deleted")
+        causes.append(f"{url}: {cause}{_looks_like_html(part)}; the received file was deleted")
         part.unlink()
     raise DataError(
-        f"{row['name']} from {'; '.join(causes)}. Run again (what was received is resumed), "
-        f"correct the manifest, or get the file another way and save it as {part}: it is then "
-        "verified and used."
+        f"{row['name']} from {'; '.join(causes)}. Run again (a partial download is "
+        f"resumed), correct the manifest, or get the file another way and save it as {part}: it is "
+        "then verified and used."
     )
 
 
@@ -104,13 +104,13 @@ def fetch_members(
     destination: str | Path,
     choose: Callable[[Iterable[str]], list[str]],
 ) -> None:
-    """Fetch an archive, unpack some of it to the folder `destination`, and delete it.
+    """Fetch an archive, unpack some entries to the folder `destination`, and delete it.
 
     Args:
         manifest_row: see `fetch`.
-        archive: where the archive lies meanwhile, named like the real one plus a suffix or not.
-        destination: the folder that is made.
-        choose: from the archive's entries to those that are needed.
+        archive: temporary path of the archive, with the suffix of its kind.
+        destination: the folder to create.
+        choose: returns the needed ones of the archive's entries.
 
     Raises:
         DataError: see `fetch` and `extract`.
@@ -123,7 +123,7 @@ def fetch_members(
 
 
 def _mismatch(row: Mapping[str, str], path: Path) -> str | None:
-    """Return how the file differs from its manifest row, or None."""
+    """Return how a file differs from its manifest row, in words, or None."""
     size = path.stat().st_size
     if row["bytes"] and size != int(row["bytes"]):
         return f"it has {size} bytes, not {row['bytes']}"
@@ -155,12 +155,12 @@ def _fetch_from(url: str, row: Mapping[str, str], part: Path) -> None:
         shutil.copyfile(source, part)
     else:
         raise _UnreachableError(
-            f"addresses of kind {scheme}:// are not known, only http, https, files"
+            f"addresses of kind {scheme}:// are not supported, only http, https and files"
         )
 
 
 def _fetch_http(url: str, row: Mapping[str, str], part: Path) -> None:
-    """Fetch to `part`, resuming what is there, with a few attempts."""
+    """Fetch to `part`, resuming an earlier download, in a few attempts."""
     expected = int(row["bytes"]) if row["bytes"] else None
     cause: object = None
     for attempt in range(ATTEMPTS):
@@ -186,13 +186,13 @@ def _fetch_http(url: str, row: Mapping[str, str], part: Path) -> None:
 def _fetch_http_once(url: str, name: str, part: Path, expected: int | None) -> None:
     start = part.stat().st_size if part.is_file() else 0
     if expected is not None and start >= expected:
-        start = 0  # as large as it should be, and wrong
+        start = 0  # complete, but with a wrong checksum
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink()  # what was there is not a beginning of what the server has
+            part.unlink()  # it is not the beginning of the server's file
         response.raise_for_status()
         resumed = response.status_code == requests.codes.partial_content
         length = response.headers.get("Content-Length")

@@ -1,4 +1,4 @@
-"""The one exception that tells a user about bad input."""
+"""The exception for input that a user has to correct."""
 
 
 class DataError(ValueError):

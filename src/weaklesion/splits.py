@@ -129,13 +129,13 @@ def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]
     random.Random(seed).shuffle(volumes)
     num_test = max(1, round(len(volumes) * 20 / 112))
     num_val = max(1, round(len(volumes) * 44 / 112))
-    place = {volume: index for index, volume in enumerate(volumes)}
+    index_of = {volume: index for index, volume in enumerate(volumes)}
     ids: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for sample, volume in sorted(groups.items(), key=lambda item: (place[item[1]], item[0])):
+    for sample, volume in sorted(groups.items(), key=lambda item: (index_of[item[1]], item[0])):
         split = (
             "test"
-            if place[volume] < num_test
-            else ("val" if place[volume] < num_test + num_val else "train")
+            if index_of[volume] < num_test
+            else ("val" if index_of[volume] < num_test + num_val else "train")
         )
         ids[split].append(sample)
     return ids
@@ -199,7 +199,7 @@ def stratified_split(labels: Mapping[str, int], *, seed: int) -> dict[str, list[
     order.sort(key=lambda sample: labels[sample])  # stable: random within a cluster
     parts = {"train": range(8), "val": (8,), "test": (9,)}
     return {
-        split: [sample for place, sample in enumerate(order) if place % 10 in tenths]
+        split: [sample for index, sample in enumerate(order) if index % 10 in tenths]
         for split, tenths in parts.items()
     }
 
@@ -223,11 +223,13 @@ def published_split(
             f"split: the published index files are for exactly {expected} samples, and there are"
             f" {len(ids)}. Check the source, or split by volume."
         )
-    places = {split: read_array(path, memory_map=False) for split, path in index_files.items()}
-    together = np.concatenate([places[split].ravel() for split in SPLITS])
+    positions = {split: read_array(path, memory_map=False) for split, path in index_files.items()}
+    together = np.concatenate([positions[split].ravel() for split in SPLITS])
     if not np.array_equal(np.sort(together), np.arange(expected)):
         raise DataError(
             f"{', '.join(index_files.values())}: not a split of 0 to {expected - 1}. Get the "
             "files again."
         )
-    return {split: [ids[int(place)] for place in places[split].ravel()] for split in SPLITS}
+    return {
+        split: [ids[int(position)] for position in positions[split].ravel()] for split in SPLITS
+    }

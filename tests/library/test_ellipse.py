@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from weaklesion.ellipse import (
     Ellipse,
-    convex_hull,
     draw_ellipse,
     draw_soft_ellipse,
+    ellipse_mask_iou,
     fit_ellipse,
 )
+from weaklesion.hull import convex_hull
 from weaklesion.metrics import dice
 
 SHAPE = (120, 120)
@@ -190,3 +191,15 @@ def test_a_flipped_ellipse_is_that_of_the_flipped_mask(upside_down, left_right):
 def test_flipped_angles_stay_below_180_degrees(angle_deg):
     flipped = Ellipse(5, 5, 4, 2, angle_deg).flipped((10, 10), upside_down=True, left_right=False)
     assert 0 <= flipped.angle_deg < 180
+
+
+def test_the_overlap_of_an_ellipse_with_a_mask_is_that_of_its_pixels():
+    """Of 5x3 px the ellipse covers the middle row and one px above and below: 7 px."""
+    ellipse = Ellipse(2.0, 1.0, 4.2, 2.2, 0.0)
+    row = np.zeros((3, 5), dtype=bool)
+    row[1] = True
+    assert ellipse_mask_iou(ellipse, row) == 5 / 7
+    assert ellipse_mask_iou(ellipse, np.zeros_like(row)) == 0
+    outside = Ellipse(50.0, 50.0, 2.0, 2.0, 0.0)
+    assert ellipse_mask_iou(outside, row) == 0
+    assert np.isnan(ellipse_mask_iou(outside, np.zeros_like(row)))

@@ -17,6 +17,7 @@ from weaklesion.pseudo_masks import (
     elliptic_radius,
     main_part,
     make_consistent,
+    pseudo_mask,
     refine_scores,
     without_hair,
 )
@@ -197,3 +198,12 @@ def test_targets_are_joined_by_id_and_channels_by_their_order(patches, constants
 def test_radii_in_the_wrong_order(settings):
     with pytest.raises(ValueError, match="around"):
         RefinedSettings(**settings.__dict__ | {"around": (2.0, 1.2)})
+
+
+def test_a_single_pseudo_mask_is_the_positive_part_of_the_scores_or_the_ellipse(settings):
+    mask, image = lobed(0)
+    ellipse = fit_ellipse(mask)
+    scores = refine_scores(image, ellipse, settings, ct=False)
+    np.testing.assert_array_equal(pseudo_mask(image, ellipse, settings), scores > 0)
+    small = Ellipse(60.0, 60.0, 3.0, 3.0, 0.0)  # too few pixels for mixtures
+    np.testing.assert_array_equal(pseudo_mask(image, small), draw_ellipse(small, SHAPE))

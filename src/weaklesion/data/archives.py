@@ -91,7 +91,7 @@ def extract(
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
-    """Open an archive; damage, found now or while it is read, is a DataError."""
+    """Open an archive; damage, detected now or while it is read, is a DataError."""
     if not archive.is_file():
         raise DataError(f"{archive}: no such archive. Fetch it first.")
     try:

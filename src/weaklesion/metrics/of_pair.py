@@ -1,4 +1,4 @@
-"""The formulas of `weaklesion.metrics` on a `MaskPair`, so that metrics share what is slow.
+"""The formulas of `weaklesion.metrics` on a `MaskPair`, whose slow intermediate results they share.
 
 Each function has the name, and in undefined cases the value, of the function that it computes; only
 `surface_dice` is shorter.
@@ -89,10 +89,10 @@ def hausdorff_percentile(pair: MaskPair, q: float) -> float:
     if pair.has_empty:
         return NAN
     together = pair.all_border_distances
-    place = q / 100 * (len(together) - 1)  # linear between neighbours, as numpy.percentile
-    below = int(place)
+    position = q / 100 * (len(together) - 1)  # linear between neighbours, as numpy.percentile
+    below = int(position)
     above = min(below + 1, len(together) - 1)
-    return float(together[below] + (together[above] - together[below]) * (place - below))
+    return float(together[below] + (together[above] - together[below]) * (position - below))
 
 
 def average_hausdorff(

@@ -1,1 +1,1 @@
-"""The networks, a module a kind. `names` lists them; `weaklesion.models` builds them."""
+"""The networks, one module per kind. `names` lists them; `weaklesion.models` builds them."""

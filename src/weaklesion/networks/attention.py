@@ -1,8 +1,8 @@
-"""Attention between two images: of channels and places, and DANet's.
+"""Attention between two images: channel attention, spatial attention, and DANet's.
 
-All of them take the features of a batch whose second half are the first half's partners, and give
-back as many. An image's channels are weighted by what its partner's features say, its places by its
-own: so channels count that both images have.
+The input are the features of a batch whose second half are the partners of the first half; the
+output has the same batch size. Channels of an image are weighted by its partner's features, places
+by its own features, so channels that are active in both images count.
 """
 
 import math
@@ -18,7 +18,7 @@ ASPP_RATES = [12, 24, 36]
 
 
 def of_partners(values: torch.Tensor) -> torch.Tensor:
-    """Return the partners' rows: a batch's halves exchanged."""
+    """Return the partners' rows: the two halves of the batch exchanged."""
     return values.roll(len(values) // 2, dims=0)
 
 
@@ -29,8 +29,8 @@ class ChannelSpatialAttention(nn.Module):
         width: C of (N, C, h, w) features.
         channels: `se`, squeeze and excitation (Hu et al. 2018); or `eca`, a convolution over
             channels (Wang et al. 2020).
-        places: `mean`, of all features at a place; or `aspp`, a map of logits from atrous spatial
-            pyramid pooling (Chen et al. 2017).
+        places: `mean`, the mean of all features per place; or `aspp`, a map of logits from atrous
+            spatial pyramid pooling (Chen et al. 2017).
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ChannelSpatialAttention(nn.Module):
         self.out_channels = width
         kinds = {"se": squeeze_and_excitation, "eca": EfficientChannels}
         if channels not in kinds or places not in ("mean", "aspp"):
-            raise ValueError(f"network: channels {channels!r} and places {places!r} are not known")
+            raise ValueError(f"network: channels {channels!r} or places {places!r} is unknown")
         self.channels = kinds[channels](width)
         self.places = (
             nn.Sequential(ASPP(width, ASPP_RATES), nn.Conv2d(256, 1, 1))
@@ -59,7 +59,7 @@ class ChannelSpatialAttention(nn.Module):
 
 
 def squeeze_and_excitation(width: int) -> nn.Module:
-    """Return what turns (N, C, h, w) into (N, C) weights of 0 to 1, by two linear layers."""
+    """Return the module from (N, C, h, w) to (N, C) weights of 0 to 1, by two linear layers."""
     return nn.Sequential(
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
@@ -92,8 +92,9 @@ class EfficientChannels(nn.Module):
 class DualAttention(nn.Module):
     """DANet's position and channel attention (Fu et al. 2019), summed.
 
-    Positions attend to those of the same image. Which channels go together is told by the
-    partner's features. Both start as the plain features: their weight, gamma, is 0 at first.
+    Positions attend to positions of the same image. The similarity of channels is that of the
+    partner's features. The weight of both, gamma, starts at 0, so the output starts as the plain
+    features.
     """
 
     def __init__(self, width: int) -> None:
@@ -115,20 +116,20 @@ class DualAttention(nn.Module):
         return self.by_position(for_positions) + self.by_channel(for_channels)
 
     def by_position(self, features: torch.Tensor) -> torch.Tensor:
-        """Add to each place the values of all places of its image, by likeness."""
+        """Add to each place the values of all places of its image, by similarity."""
         query, key, value = (
             convolution(features).flatten(2) for convolution in (self.query, self.key, self.value)
         )
-        likeness = (query.transpose(1, 2) @ key).softmax(dim=-1)  # (N, place, place)
-        gathered = (value @ likeness.transpose(1, 2)).view_as(features)
+        similarity = (query.transpose(1, 2) @ key).softmax(dim=-1)  # (N, place, place)
+        gathered = (value @ similarity.transpose(1, 2)).view_as(features)
         return features + self.position_gamma * gathered
 
     def by_channel(self, features: torch.Tensor) -> torch.Tensor:
-        """Add to each channel all channels, by their likeness in the partner's features."""
+        """Add to each channel all channels, by their similarity in the partner's features."""
         flat = features.flatten(2)
-        likeness = flat @ flat.transpose(1, 2)  # (N, channel, channel)
-        likeness = (likeness.amax(dim=-1, keepdim=True) - likeness).softmax(dim=-1)
-        gathered = (of_partners(likeness) @ flat).view_as(features)
+        similarity = flat @ flat.transpose(1, 2)  # (N, channel, channel)
+        similarity = (similarity.amax(dim=-1, keepdim=True) - similarity).softmax(dim=-1)
+        gathered = (of_partners(similarity) @ flat).view_as(features)
         return features + self.channel_gamma * gathered
 
 

@@ -1,7 +1,7 @@
 """The U-Net of CMU-Net: `cmu_unet` and, with a classifier on its encoder, `cmu_net`.
 
 Source: Moseley et al., "Context-aware multitasking for medical image segmentation", section 2. The
-blocks are MONAI's: each two 3x3 convolutions with instance normalisation and leaky ReLU (slope
+blocks are MONAI's: two 3x3 convolutions each with instance normalisation and leaky ReLU (slope
 0.2), 16 to 256 channels, max pooling between the five of the encoder.
 """
 
@@ -13,12 +13,12 @@ WIDTHS = (16, 32, 64, 128, 256, 16)
 
 
 def build(name: str, encoder: str, head: dict[str, float] | None) -> nn.Module:
-    """Build the network from scratch; `head` are the settings of a classifier, or None.
+    """Build the network from scratch.
 
     Args:
         name: `cmu_unet` or `cmu_net`.
-        encoder: not used: the encoder is the U-Net's own.
-        head: number of `classes`; there is no dropout.
+        encoder: ignored, because the U-Net has its own encoder.
+        head: settings of a classifier, of which only `classes` is used; or None.
     """
     return CMUNet(None if head is None else int(head["classes"]))
 

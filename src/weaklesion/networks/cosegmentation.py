@@ -17,12 +17,13 @@ def build(name: str, encoder: str, head: dict[str, float] | None) -> nn.Module:
 class CoSegmentation(nn.Module):
     """Two images through one DeepLabV3+, whose features are gated by channel attention.
 
-    The gates act on the features that the decoder takes: the deepest and those of stage 2.
+    The gates act on the features that the decoder reads: the deepest and those of stage 2.
 
     Args:
         network: an smp.DeepLabV3Plus.
-        partner: gate an image by its partner's attention, and by its own spatial attention, with
-            batch normalisation over both images; else by its own, each image for itself.
+        partner: whether an image is gated by its partner's channel attention and its own spatial
+            attention, with batch normalisation over both images; otherwise by its own channel
+            attention, each image separately.
 
     Source: Agarwal et al. 2020, sections 2.2 and 2.3, after Chen et al. 2018; the sizes are the
     released code's, whose parameter count section 7.6 prints.
@@ -37,7 +38,7 @@ class CoSegmentation(nn.Module):
 
     @property
     def encoder(self) -> nn.Module:
-        """The encoder, which ImageNet weights are for."""
+        """The encoder, into which ImageNet weights are loaded."""
         return self.network.encoder
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,7 @@
 """ResNets with atrous convolutions: `drn_fcn32`, and on pairs of images `drn_coseg`.
 
 Source: Agarwal et al., "Weakly supervised lesion co-segmentation on CT scans", ISBI 2020, and the
-papers that it takes its parts from. What it leaves open is ours: docs/reference/audit.md, B3 to B6.
+papers from which it takes its parts. Our own choices: docs/reference/audit.md, B3 to B6.
 """
 
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ def dilated_encoder(encoder: str, *, multi_grid: bool) -> Any:
 
 
 class FCN32(nn.Module):
-    """A fully convolutional network on the dilated encoder, as torchvision's head has it.
+    """A fully convolutional network: torchvision's head on the dilated encoder.
 
     Called as `model(x)`: (N, 3, H, W) to logits (N, 1, H, W).
     """

@@ -1,10 +1,10 @@
-"""Names of the networks, and what they are given and give. Read without torch.
+"""Names of the networks, with their kinds of input and output. Imports no torch.
 
-A new network is added here, and runs of the others stay as they are, because this file is no input
-of a rule. So a network that is given or gives something else gets a new name.
+This file is not an input of any rule, so a new network does not repeat the runs of the others. A
+network whose input or output changes therefore needs a new name.
 """
 
-# Networks of `weaklesion.models.build_model`, each with its module of `weaklesion.networks`.
+# Networks of `weaklesion.models.build_model`, each with its module in `weaklesion.networks`.
 NETWORK_MODULES = {
     "a1": "deeplab",
     "a1l": "deeplab",
@@ -21,7 +21,7 @@ NETWORK_MODULES = {
 MODELS = tuple(NETWORK_MODULES)
 MULTI_TASK_MODELS = ("a1l", "unetl", "cmu_net")
 PAIR_MODELS = ("acoseg", "acoseg_released", "drn_coseg")
-PARTNER_MODELS = ("acoseg", "drn_coseg")  # in which the partner changes the prediction (T9)
-PROMPTED_MODELS = ("prompted",)  # which see the mark
-# Networks with an encoder of their own, for which there are no ImageNet weights.
+PARTNER_MODELS = ("acoseg", "drn_coseg")  # the partner changes the prediction (T9)
+PROMPTED_MODELS = ("prompted",)  # read the mark
+# Networks with an encoder of their own, for which no ImageNet weights exist.
 OWN_ENCODERS = ("cmu_unet", "cmu_net", "prompted")

@@ -78,10 +78,10 @@ def score_predictions(
 def _check_ids(predictions_csv: str | Path, test_ids: list[str]) -> None:
     predicted = pd.read_csv(predictions_csv, dtype={"id": str})["id"]
     if sorted(predicted) != sorted(test_ids):
-        odd = sorted(set(predicted) ^ set(test_ids))
+        unmatched = sorted(set(predicted) ^ set(test_ids))
         raise DataError(
-            f"{predictions_csv}: {len(odd)} test samples lack a prediction, or are no "
-            f"test samples: {', '.join(odd[:10])}. Predict again."
+            f"{predictions_csv}: {len(unmatched)} test samples lack a prediction, or are no test"
+            f" samples: {', '.join(unmatched[:10])}. Predict again."
         )
 
 

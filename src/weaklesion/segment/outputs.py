@@ -40,9 +40,9 @@ def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | N
         volume: the NIfTI image whose shape, qform and sform, with their codes, the mask gets; None
             for PNG.
     """
-    with written_whole(path) as beside:
+    with written_whole(path) as temporary:
         if volume is None:
-            _write_png(beside, mask * 255)
+            _write_png(temporary, mask * 255)
             return
         whole = np.zeros(volume.shape, dtype=np.uint8)
         whole[slice_index(whole.shape, number)] = mask.T
@@ -50,7 +50,7 @@ def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | N
         header.extensions.clear()  # they may identify the patient
         header.set_data_dtype(np.uint8)
         header["cal_min"] = header["cal_max"] = 0
-        nibabel.save(type(volume)(whole, None, header), beside)
+        nibabel.save(type(volume)(whole, None, header), temporary)
 
 
 def write_overlay(
@@ -95,8 +95,8 @@ def write_overlay(
         cv2.drawContours(drawn, outlines, -1, color, 2, cv2.LINE_AA)
     for start, end in (to_overlay(mark.points[:2]), to_overlay(mark.points[2:])):
         cv2.line(drawn, start.tolist(), end.tolist(), MARK_RGB, 1, cv2.LINE_AA)
-    with written_whole(path) as beside:
-        _write_png(beside, drawn[..., ::-1])
+    with written_whole(path) as temporary:
+        _write_png(temporary, drawn[..., ::-1])
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

@@ -140,13 +140,15 @@ def _load_prompted(folder: Path, device: torch.device) -> tuple[torch.nn.Module,
 
 def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal]) -> dict[str, int]:
     """Write `measurements.csv` and `refused.csv`; return the numbers of marks by kind of result."""
-    with written_whole(out / "measurements.csv") as beside:
-        pd.DataFrame(rows, columns=list(MEASURED)).to_csv(beside, index=False, float_format="%.8g")
+    with written_whole(out / "measurements.csv") as temporary:
+        pd.DataFrame(rows, columns=list(MEASURED)).to_csv(
+            temporary, index=False, float_format="%.8g"
+        )
     refused.sort()
     for line, name, cause in refused:
         logger.warning("line %d, %s: refused: %s", line, name, cause)
-    with written_whole(out / "refused.csv") as beside:
-        pd.DataFrame(refused, columns=["line", "id", "cause"]).to_csv(beside, index=False)
+    with written_whole(out / "refused.csv") as temporary:
+        pd.DataFrame(refused, columns=["line", "id", "cause"]).to_csv(temporary, index=False)
     answers = Counter(row["answer"] for row in rows)
     kinds = ("network", "ellipse", "empty")
     return {kind: answers[kind] for kind in kinds} | {"refused": len(refused)}

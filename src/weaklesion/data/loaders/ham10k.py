@@ -142,7 +142,7 @@ class MaskEllipse:
 
 
 def measure_mask(item: tuple[str, str], *, on_bad_sample: OnBadSample) -> MaskEllipse | LeftOut:
-    """Fit the ellipse of one mask, given its id and path."""
+    """Fit the ellipse of one mask, by its id and path."""
     sample_id, path = item
     try:
         mask = read_mask(path)

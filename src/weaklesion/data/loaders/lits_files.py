@@ -103,11 +103,11 @@ def read_labels(path: str, name: str) -> np.ndarray:
     labels = _read_data(_open(path, name), path, name)
     values = np.unique(labels)
     if not set(values.tolist()) <= set(LABELS):
-        odd = sorted(set(values.tolist()) - set(LABELS))
+        undefined = sorted(set(values.tolist()) - set(LABELS))
         raise BadSampleError(
             name,
             "segmentation with other labels",
-            f"{path}: has the labels {odd[:5]}; only 0, 1 and 2 are defined. Check the file.",
+            f"{path}: has the labels {undefined[:5]}; only 0, 1 and 2 are defined. Check the file.",
         )
     return labels.astype(np.uint8)
 

@@ -1,9 +1,9 @@
-"""Phantoms: made-up data in the native on-disk form of each dataset, decided by a seed.
+"""Phantoms: synthetic data in the native files of each dataset, determined by a seed.
 
-Uses only the standard library here, for it is read wherever Snakemake itself runs.
+This module uses only the standard library, because it is read wherever Snakemake itself runs.
 """
 
-# The files that a phantom consists of, by loader.
+# The files of a phantom, by loader.
 FILES = {
     "ham10k": (
         "HAM10000_images_part_1.zip",

@@ -1,8 +1,8 @@
 """A phantom of DeepLesion: 16-bit PNG slices in zips, and DL_info.csv.
 
-The traps of the real files are there: marks clicked in either order, neighbour slices missing,
-slice intervals of 1, 2 and 5 mm, several lesions on one slice, one image that is not 512 px wide,
-and a lesion at the image's border.
+The files have the pitfalls of the real ones: marks clicked in either order, missing neighbour
+slices, slice intervals of 1, 2 and 5 mm, several lesions on one slice, one image that is not 512 px
+wide, and a lesion at the image's border.
 """
 
 import logging
@@ -26,7 +26,7 @@ from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
 
-LESIONS_A_SLICE = 3
+LESIONS_PER_SLICE = 3
 INTERVALS_MM = (1.0, 5.0, 2.0)
 PATCH_PX = 140  # region in which a lesion is drawn
 KEY_SLICE = 20
@@ -44,9 +44,9 @@ def make_phantom(*, folder: str | Path, num_series: int, seed: int) -> None:
     """Write the archives, DL_info.csv and `manifest.csv` of a phantom to `folder`.
 
     Args:
-        folder: made if needed.
-        num_series: number of series, one a patient, with three lesions each.
-        seed: decides every byte.
+        folder: created if needed.
+        num_series: number of series, one per patient, with three lesions each.
+        seed: determines every byte.
 
     Raises:
         ValueError: if there are fewer than ten series.
@@ -62,11 +62,11 @@ def make_phantom(*, folder: str | Path, num_series: int, seed: int) -> None:
         side_px = 768 if number == 3 else 512
         interval_mm = INTERVALS_MM[number % len(INTERVALS_MM)]
         series = f"{number + 1:06d}_01_01"
-        lesions = [draw_lesion(rng, place, number) for place in range(LESIONS_A_SLICE)]
+        lesions = [draw_lesion(rng, position, number) for position in range(LESIONS_PER_SLICE)]
         reach = round(max(2.0, interval_mm) / interval_mm)
         indices = [KEY_SLICE - reach, KEY_SLICE, KEY_SLICE + reach]
         if number % 7 == 5:
-            indices = indices[:2]  # a neighbour that is missing
+            indices = indices[:2]  # one neighbour is missing
         for index in indices:
             image = draw_slice(rng, lesions, (index - KEY_SLICE) * interval_mm, side_px)
             name = f"Images_png/{series}/{index:03d}.png"
@@ -86,11 +86,11 @@ def make_phantom(*, folder: str | Path, num_series: int, seed: int) -> None:
     logger.info("%d phantom lesions of %d series in %s", len(rows), num_series, folder)
 
 
-def draw_lesion(rng: np.random.Generator, place: int, number: int) -> dict[str, Any]:
-    """Draw one lesion; the three of a slice lie apart."""
-    center = np.array([(150, 180), (350, 190), (256, 350)][place]) + rng.uniform(-30, 30, 2)
-    if number == 4 and place == 0:
-        center = np.array([38.0, 256.0])  # its patch leaves the image
+def draw_lesion(rng: np.random.Generator, position: int, number: int) -> dict[str, Any]:
+    """Draw one lesion; the three lesions of a slice do not overlap."""
+    center = np.array([(150, 180), (350, 190), (256, 350)][position]) + rng.uniform(-30, 30, 2)
+    if number == 4 and position == 0:
+        center = np.array([38.0, 256.0])  # its patch extends beyond the image
     return {
         "center": center,  # in a slice of 512 px
         "radius": rng.uniform(8, 26),

@@ -2,8 +2,8 @@
 
 Lesions are irregular and blurred, on skin of uneven colour with hairs and vignetting, so that a
 network has something to learn and the RECIST ellipse is not perfect. Several images show one
-lesion. The traps of the real archives are there: masks with an inverted palette, a `__MACOSX`
-entry, and one mask that covers its whole image.
+lesion. The archives have the pitfalls of the real ones: masks with an inverted palette, a
+`__MACOSX` entry, and one mask that covers its whole image.
 """
 
 import io
@@ -29,13 +29,13 @@ from weaklesion.support.progress import progress
 logger = logging.getLogger(__name__)
 
 FIRST_NUMBER = 24306  # as in HAM10000
-IMAGES_A_LESION = (1, 1, 1, 2, 3)  # drawn from: most lesions have one image
+IMAGES_PER_LESION = (1, 1, 1, 2, 3)  # choices: most lesions have one image
 INVERTED_PALETTE_EVERY = 25
 
 
 @dataclass(frozen=True)
 class Lesion:
-    """What stays the same over the images of one lesion."""
+    """Properties that all images of one lesion share."""
 
     name: str
     radius: float  # fraction of the image's height
@@ -52,9 +52,9 @@ def make_phantom(
     """Write the archives, the metadata and `manifest.csv` of a phantom to `folder`.
 
     Args:
-        folder: made if needed.
-        num_images: number of images, one of which has a mask that covers it wholly.
-        seed: decides every byte.
+        folder: created if needed.
+        num_images: number of images; the mask of one covers it completely.
+        seed: determines every byte.
         width_px: width of the images.
         height_px: height of the images.
 
@@ -76,7 +76,7 @@ def make_phantom(
     left, num_lesions = 0, 0
     for index in progress(range(num_images), total=num_images, what="phantom images"):
         if left == 0:
-            lesion, left = draw_lesion(rng, num_lesions), int(rng.choice(IMAGES_A_LESION))
+            lesion, left = draw_lesion(rng, num_lesions), int(rng.choice(IMAGES_PER_LESION))
             num_lesions += 1
         left -= 1
         image_id = f"ISIC_{FIRST_NUMBER + index:07d}"

@@ -1,8 +1,8 @@
 """A phantom of LiTS: CT volumes with livers and tumours, and their segmentations, as NIfTI.
 
 Tumours are lobulated, darker or brighter than the liver, in noise as large as their contrast. The
-traps of the real files are there: different integer and float types, anisotropic spacing, an
-identity affine, `.nii` beside `.nii.gz`, a deep folder in the archive, and a volume without tumour.
+files have the pitfalls of the real ones: different integer and float types, anisotropic spacing, an
+identity affine, `.nii` and `.nii.gz`, a deep folder in the archive, and a volume without tumour.
 """
 
 import gzip
@@ -43,11 +43,11 @@ def make_phantom(
     """Write the archive and `manifest.csv` of a phantom to `folder`.
 
     Args:
-        folder: made if needed.
+        folder: created if needed.
         num_volumes: number of volumes, the last of which has no tumour.
         num_slices: axial slices of each.
         side_px: height and width of a slice, px.
-        seed: decides every byte.
+        seed: determines every byte.
         empty_slices: slices without liver at either end of a volume.
 
     Raises:
@@ -81,7 +81,7 @@ def make_phantom(
 
 
 def _draw_tumour(rng: np.random.Generator, num_slices: int, side_px: int) -> dict[str, Any]:
-    """Draw place, shape and contrast of a tumour; lengths in px and slices."""
+    """Draw position, shape and contrast of a tumour; lengths in px and slices."""
     distance, direction = rng.uniform(0, 0.20) * side_px, rng.uniform(0, 2 * np.pi)
     return {
         "center": (

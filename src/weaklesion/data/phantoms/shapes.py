@@ -1,4 +1,4 @@
-"""What the phantoms are made of: lesions with irregular outlines, and uneven grounds."""
+"""Parts of the phantoms: lesions with irregular outlines, uneven backgrounds, and files."""
 
 import csv
 import zipfile
@@ -58,8 +58,8 @@ def smooth_noise(rng: np.random.Generator, shape_hw: tuple[int, int], cells: int
 def write_zip(path: Path, members: dict[str, bytes]) -> None:
     """Write an archive whose bytes depend on its members only."""
     with (
-        written_whole(path) as beside,
-        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle,
+        written_whole(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle,
     ):
         for name, content in members.items():
             info = zipfile.ZipInfo(name, ZIP_DATE)
@@ -69,7 +69,10 @@ def write_zip(path: Path, members: dict[str, bytes]) -> None:
 
 def write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
     """Write a table."""
-    with written_whole(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        written_whole(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
