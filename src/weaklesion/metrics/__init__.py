@@ -3,8 +3,8 @@
 Every function takes the reference first, then the prediction: (H, W) bool, or integers of 0 and 1.
 It returns a float, which is nan if the metric is undefined, and raises ValueError if a mask is
 anything else. Distances are in pixels, or in mm with `spacing` (mm per pixel of rows and columns).
-docs/reference/metrics.md compares the names with those of other tools; `weaklesion.metrics.measures` computes
-all metrics of many pairs.
+docs/reference/metrics.md compares the names with those of other tools;
+`weaklesion.metrics.measures` computes all metrics of many pairs.
 """
 
 from typing import Literal
