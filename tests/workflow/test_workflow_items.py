@@ -114,6 +114,9 @@ def test_every_item_is_made_and_none_is_empty(every_item):
     verdicts = pd.read_csv(results / "tables/verdicts.csv")["verdict"]
     assert set(verdicts) == {"not testable here"}
     assert "Study items" in (results / "overview.html").read_text()
+    front_page = (results / "index.html").read_text()
+    assert "All images of this study are <strong>phantoms" in front_page
+    assert "A1+L − A1, HAM10000 phantom" in front_page
     assert (every_item / "report.html").stat().st_size < 25e6
 
 
@@ -226,7 +229,7 @@ def test_report_opens_in_a_browser_with_every_category_and_image(every_item, bro
 
 def test_pages_of_the_report_sort_and_fit_a_phone(every_item, browser):
     tables = ("table1", "table2", "table8", "attribution", "verdicts", "definitions")
-    for name in ("overview.html", *(f"tables/{table}.html" for table in tables)):
+    for name in ("index.html", "overview.html", *(f"tables/{table}.html" for table in tables)):
         page, problems = opened(browser, every_item / "results/items" / name)
         page.set_viewport_size({"width": 390, "height": 800})
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -502,6 +502,45 @@ rule write_overview:
         "../scripts/write_overview.py"
 
 
+rule write_front_page:
+    """Write the page that a reader opens first."""
+    input:
+        files=layout.run_files("run.json", study.all_trainings),
+        more_files=[row["figure"] for row in study.contour_figures],
+        table_csv=RESULTS / f"tables/{study.main_item}.csv",
+        verdicts_csv=RESULTS / "tables/verdicts.csv",
+        templates=templates("base", "front_page"),
+        code=module_files("report.tables.front_page"),
+    output:
+        page_html=report(
+            RESULTS / "index.html",
+            caption="../report/front_page.rst",
+            category="Overview",
+            labels={"item": "start here", "format": "page"},
+        ),
+    log:
+        LOGS / "write_front_page.log",
+    benchmark:
+        BENCHMARKS / "write_front_page.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        study=config["study"],
+        titles={item: config["experiments"][item]["title"] for item in study.items()},
+        labels={"datasets": study.dataset_labels, "arms": study.arm_labels},
+        phantoms=[
+            dataset for dataset in study.main_datasets if sources.is_phantom(dataset)
+        ],
+        columns=study.main_columns,
+        runs=study.described(study.all_trainings, run="run.json"),
+        contours=study.contour_figures,
+    script:
+        "../scripts/write_front_page.py"
+
+
 rule verdicts:
     """What becomes of the paper's claims."""
     input:
@@ -512,6 +551,7 @@ rule overview:
     """What was run, on what, with what, and what follows: of every training of the study."""
     input:
         rules.write_overview.output,
+        rules.write_front_page.output,
 
 
 rule definitions:

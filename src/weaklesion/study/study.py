@@ -175,6 +175,46 @@ class Study(Selection):
         entries = self.config[kind].items()
         return {name: entry["published"] for name, entry in entries if "published" in entry}
 
+    @cached_property
+    def main_datasets(self) -> list[str]:
+        """Datasets of the main item, each once."""
+        return list(dict.fromkeys(dataset for dataset, _ in self.main_blocks))
+
+    @cached_property
+    def main_columns(self) -> dict[str, dict[str, str]]:
+        """Columns of the main item, each with its metric, by protocol."""
+        columns = self.item(self.main_item)["columns"]
+        choices = self.scoring_choices(self.main_runs)
+        return {
+            protocol: {column: choice["published_as"][column] for column in columns}
+            for protocol, choice in choices.items()
+        }
+
+    @cached_property
+    def dataset_labels(self) -> dict[str, str]:
+        """Datasets as readers know them; a phantom is called after its dataset."""
+        definitions = self.config["datasets"]
+        labels = {}
+        for name, definition in definitions.items():
+            like = definitions.get(definition.get("like", name), {}).get("label", name)
+            phantom = f"{like} phantom" if "phantom" in definition else like
+            labels[name] = definition.get("label", phantom)
+        return labels
+
+    @cached_property
+    def arm_labels(self) -> dict[str, str]:
+        """Arms as readers know them. An arm does not inherit the label of its base."""
+        return {name: arm.get("label", name) for name, arm in self.config["arms"].items()}
+
+    @cached_property
+    def contour_figures(self) -> list[dict[str, str]]:
+        """Figure of test images with contours of each block of the main item."""
+        return [
+            {"dataset": dataset, "protocol": protocol}
+            | {"figure": str(self.layout.results / f"figures/contours.{dataset}.{protocol}.png")}
+            for dataset, protocol in self.main_blocks
+        ]
+
     def scoring_choices(self, runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
         """How each protocol of the given runs treats undefined values and names metrics."""
         return {

@@ -71,11 +71,11 @@ def write_overview(
         trainings=trainings.to_dict("records"),
         hours=sum(one["wall_s"] for one in told) / 3600,
         devices=sorted({f"{one['device']} ({one['threads']} threads)" for one in told}),
-        commits=sorted({_commit(one["code"]) for one in told}),
+        commits=sorted({short_commit(one["code"]) for one in told}),
         versions=_united(one["versions"] for one in told),
         provenance=[
             {**run, **{key: one[key] for key in ("device", "settings_sha256", "inputs_sha256")}}
-            | {"commit": _commit(one["code"]), "epochs": one["epochs_run"]}
+            | {"commit": short_commit(one["code"]), "epochs": one["epochs_run"]}
             for run, one in zip(runs, told, strict=True)
         ],
         accounts=accounts,
@@ -98,7 +98,8 @@ def _united(versions: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: " or ".join(numbers) for name, numbers in used.items()}
 
 
-def _commit(code: Mapping[str, Any]) -> str:
+def short_commit(code: Mapping[str, Any]) -> str:
+    """Return the commit that `code` of a run.json names, and whether files differed from it."""
     if code["commit"] is None:
         return "no git checkout"
     return code["commit"][:12] + (", with changes" if code["dirty"] else "")

@@ -1,0 +1,249 @@
+"""The front page of a study: what was run, Table 1, differences, verdicts and examples."""
+
+import json
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weaklesion.metrics.catalogue import measure_of
+from weaklesion.report.images import embedded
+from weaklesion.report.pages import write_page
+from weaklesion.report.tables.judgement import RULES
+from weaklesion.report.tables.overview import short_commit
+
+logger = logging.getLogger(__name__)
+
+UNTESTABLE = "not testable here"
+METRIC = "dice"  # of the differences that are drawn
+WIDTH, LEFT, RIGHT, ROW, HEAD = 640.0, 290.0, 24.0, 24.0, 30.0  # of their drawing, px
+STRIP_PX = 1200
+
+
+def write_front_page(
+    *,
+    study: str,
+    titles: Mapping[str, str],
+    labels: Mapping[str, Mapping[str, str]],
+    phantoms: Sequence[str],
+    columns: Mapping[str, Mapping[str, str]],
+    runs: Sequence[Mapping[str, Any]],
+    contours: Sequence[Mapping[str, str]],
+    table_csv: str | Path,
+    verdicts_csv: str | Path,
+    page_html: str | Path,
+) -> None:
+    """Write the page that a reader opens first.
+
+    Args:
+        study: name of the study.
+        titles: title of each item.
+        labels: `datasets` and `arms`, each from names to labels.
+        phantoms: names of the datasets that this project draws.
+        columns: protocol to the columns of the main table, each with its metric.
+        runs: path `run` of every training.
+        contours: dataset, protocol, and the path `figure` of test images with contours.
+        table_csv: the main table.
+        verdicts_csv: the verdicts.
+        page_html: written.
+    """
+    table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
+    verdicts = pd.read_csv(verdicts_csv, keep_default_na=False, na_values=[""])
+    run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
+    lines = list(differences(table, verdicts, labels))
+    write_page(
+        page_html,
+        "front_page.html",
+        study=study,
+        titles=titles,
+        only_phantoms=set(table["dataset"]) <= set(phantoms),
+        some_phantoms=[labels["datasets"][name] for name in phantoms],
+        num_trainings=len(run_infos),
+        hours=sum(info["wall_s"] for info in run_infos) / 3600,
+        devices=sorted({info["device"] for info in run_infos}),
+        commits=sorted({short_commit(info["code"]) for info in run_infos}),
+        blocks=list(score_blocks(table, columns, labels)),
+        lines=lines,
+        forest=forest(lines),
+        verdicts=verdict_counts(verdicts),
+        untestable=untestable(verdicts),
+        strips=[
+            {
+                "title": f"{labels['datasets'][row['dataset']]}, protocol {row['protocol']}",
+                "image": embedded(row["figure"], STRIP_PX),
+            }
+            for row in contours
+        ],
+    )
+    logger.info("front page of %d trainings", len(run_infos))
+
+
+def score_blocks(
+    table: pd.DataFrame,
+    columns: Mapping[str, Mapping[str, str]],
+    labels: Mapping[str, Mapping[str, str]],
+) -> Iterator[dict[str, Any]]:
+    """Yield one block per dataset and protocol: our rows above, the paper's below.
+
+    A row has one cell per column; the best mean of a column among our rows, and among the paper's,
+    is marked.
+    """
+    for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
+        metrics = columns[str(protocol)]
+        ours = _rows(block, metrics, labels["arms"], "mean", "std")
+        paper = _rows(block, metrics, labels["arms"], "published_mean", "published_std")
+        yield {
+            "dataset": labels["datasets"][str(dataset)],
+            "protocol": protocol,
+            "measures": {_spelt(name): measure_of(metric) for name, metric in metrics.items()},
+            "ours": ours,
+            "paper": [row for row in paper if any(cell["is_known"] for cell in row["cells"])],
+            **{key: block.iloc[0][key] for key in ("n_samples", "n_groups", "reference")},
+        }
+
+
+def _spelt(column: str) -> str:
+    """Return a column's name in words.
+
+    >>> _spelt("CenterError"), _spelt("IoU")
+    ('Center error', 'IoU')
+    """
+    return re.sub("(?<=[a-z])[A-Z](?=[a-z])", lambda letter: f" {letter[0].lower()}", column)
+
+
+def _rows(
+    block: pd.DataFrame,
+    metrics: Mapping[str, str],
+    labels: Mapping[str, str],
+    mean: str,
+    std: str,
+) -> list[dict[str, Any]]:
+    values = block.pivot_table(index="arm", columns="metric", values=mean, sort=False)
+    rows = []
+    for arm, of_arm in block.groupby("arm", sort=False):
+        by_metric = of_arm.set_index("metric")
+        cells = []
+        for metric in metrics.values():
+            cell = by_metric.loc[metric]
+            known = values[metric].dropna() if metric in values else pd.Series(dtype=float)
+            best = known.max() if measure_of(metric).larger_is_better else known.min()
+            cells.append(
+                {
+                    "mean": cell[mean],
+                    "std": cell[std],
+                    "is_known": bool(pd.notna(cell[mean])),
+                    "is_best": len(known) > 1 and cell[mean] == best,
+                    "ci_low": cell["ci_low"],
+                    "ci_high": cell["ci_high"],
+                    "unknown": cell["unknown"],
+                }
+            )
+        first = of_arm.iloc[0]
+        seeds = int(first["n_seeds"]) if first["network"] != "no network" else 0
+        rows.append(
+            {
+                "arm": arm,
+                "label": labels[str(arm)],
+                "network": first["network"],
+                "n_seeds": seeds,
+                "cells": cells,
+            }
+        )
+    return rows
+
+
+def differences(
+    table: pd.DataFrame, verdicts: pd.DataFrame, labels: Mapping[str, Mapping[str, str]]
+) -> Iterator[dict[str, Any]]:
+    """Yield each arm's difference from its baseline in Dice, with interval and claimed sizes.
+
+    Claims are sizes in percent of the baseline; here they are in points, as the differences.
+    """
+    dice = table[table["metric"] == METRIC]
+    for (dataset, protocol), block in dice.groupby(["dataset", "protocol"], sort=False):
+        means = block.set_index("arm")["mean"]
+        for row in block[block["gain"].notna()].to_dict("records"):
+            about = (
+                (verdicts["dataset"] == dataset)
+                & (verdicts["protocol"] == protocol)
+                & (verdicts["arm"] == row["arm"])
+                & (verdicts["baseline"] == row["baseline"])
+                & (verdicts["metric"] == METRIC)
+            )
+            claimed = verdicts.loc[about, "claimed_percent"].dropna() / 100 * means[row["baseline"]]
+            yield {
+                "dataset": labels["datasets"][str(dataset)],
+                "protocol": protocol,
+                "arm": labels["arms"][row["arm"]],
+                "baseline": labels["arms"][row["baseline"]],
+                "low": row["gain_ci_low"],
+                "middle": row["gain"],
+                "high": row["gain_ci_high"],
+                "unknown": row["gain_unknown"],
+                "p_holm": row["p_holm"],
+                "claimed": sorted(set(claimed.round(6))),
+            }
+
+
+def forest(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the drawing of differences: size, ticks, and each line's places in px.
+
+    Zero is always inside. An interval that is not known is not drawn.
+    """
+    ends = [0.0]
+    for line in lines:
+        ends += [line["middle"], *line["claimed"]]
+        ends += [value for value in (line["low"], line["high"]) if math.isfinite(value)]
+    low, high = min(ends), max(ends)
+    step = _tick_step((high - low) or 1.0)
+    low, high = math.floor(low / step) * step, math.ceil(high / step) * step
+    high = high if high > low else low + step
+
+    def x(value: float) -> float:
+        return round(LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT), 1)
+
+    count = round((high - low) / step)
+    return {
+        "width": WIDTH,
+        "height": HEAD + ROW * len(lines) + 6,
+        "left": LEFT,
+        "zero": x(0.0),
+        "top": HEAD - 6,
+        "ticks": [{"x": x(low + i * step), "value": low + i * step} for i in range(count + 1)],
+        "rows": [
+            {
+                "y": HEAD + ROW * (index + 0.5),
+                "low": x(line["low"]) if math.isfinite(line["low"]) else None,
+                "middle": x(line["middle"]),
+                "high": x(line["high"]) if math.isfinite(line["high"]) else None,
+                "claimed": [x(value) for value in line["claimed"]],
+            }
+            for index, line in enumerate(lines)
+        ],
+    }
+
+
+def _tick_step(span: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten with at most six steps in a span."""
+    power = 10.0 ** math.floor(math.log10(span / 6))
+    return next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= 6)
+
+
+def verdict_counts(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return for each protocol the number of claims per verdict, without those not testable."""
+    counted = []
+    for protocol, rows in verdicts.groupby("protocol", sort=False):
+        numbers = {name: int((rows["verdict"] == name).sum()) for name in RULES}
+        tested = {name: number for name, number in numbers.items() if name != UNTESTABLE}
+        counted.append({"protocol": protocol, "numbers": tested, "total": sum(tested.values())})
+    return counted
+
+
+def untestable(verdicts: pd.DataFrame) -> dict[str, int]:
+    """Return the number of claims that this study cannot test, by reason."""
+    rows = verdicts[verdicts["verdict"] == UNTESTABLE]
+    return {str(why): int(number) for why, number in rows["why"].value_counts().items()}

@@ -1,0 +1,161 @@
+"""The front page of a study."""
+
+import io
+import json
+import re
+from base64 import b64decode
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from weaklesion.report.images import embedded
+from weaklesion.report.tables.front_page import (
+    differences,
+    forest,
+    score_blocks,
+    untestable,
+    verdict_counts,
+    write_front_page,
+)
+
+LABELS = {
+    "datasets": {"ham10k": "HAM10000"},
+    "arms": {"ellipse": "RECIST ellipse", "a1": "A1", "a1l": "A1+L"},
+}
+COLUMNS = {"corrected": {"Dice": "dice", "CenterError": "center_error"}}
+NAN = float("nan")
+
+
+def row(arm, metric, mean, *, published=NAN, gain=NAN, low=NAN, high=NAN, seeds=3):
+    return {
+        "dataset": "ham10k", "protocol": "corrected", "arm": arm, "metric": metric, "mean": mean,
+        "std": 0.5, "ci_low": mean - 1, "ci_high": mean + 1, "unknown": None, "n_seeds": seeds,
+        "n_samples": 100, "n_groups": 80, "published_mean": published, "published_std": NAN,
+        "baseline": "a1", "gain": gain, "gain_ci_low": low, "gain_ci_high": high, "p_holm": 0.01,
+        "gain_unknown": None, "network": "DeepLabV3+", "reference": "dense",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame(
+        [
+            row("ellipse", "dice", 93.0, gain=3.0),
+            row("ellipse", "center_error", 1.0),
+            row("a1", "dice", 90.0, published=90.01),
+            row("a1", "center_error", 2.0, published=3.1),
+            row("a1l", "dice", 91.0, published=91.85, gain=1.0, low=0.4, high=1.6),
+            row("a1l", "center_error", 1.5, published=2.9),
+        ]
+    )
+
+
+@pytest.fixture
+def verdicts():
+    about = {"dataset": "ham10k", "protocol": "corrected", "arm": "a1l", "baseline": "a1"}
+    rows = [
+        about | {"metric": "dice", "claimed_percent": 2.0, "verdict": "not reproduced", "why": ""},
+        about | {"metric": "iou", "claimed_percent": 3.0, "verdict": "undecided", "why": ""},
+        about
+        | {"metric": None, "claimed_percent": NAN, "verdict": "not testable here"}
+        | {"why": "an arm is missing"},
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_ours_stand_above_the_papers_and_the_best_of_each_is_marked(table):
+    (block,) = score_blocks(table, COLUMNS, LABELS)
+    assert block["dataset"] == "HAM10000"
+    assert list(block["measures"]) == ["Dice", "Center error"]
+    assert [row["label"] for row in block["ours"]] == ["RECIST ellipse", "A1", "A1+L"]
+    assert [row["label"] for row in block["paper"]] == ["A1", "A1+L"]
+    best = [[cell["is_best"] for cell in row["cells"]] for row in block["ours"]]
+    assert best == [[True, True], [False, False], [False, False]]  # high Dice, low error
+    assert [[cell["is_best"] for cell in row["cells"]] for row in block["paper"]] == [
+        [False, False],
+        [True, True],
+    ]
+
+
+def test_claims_are_in_points_of_the_baseline(table, verdicts):
+    lines = list(differences(table, verdicts, LABELS))
+    assert [(line["arm"], line["middle"]) for line in lines] == [
+        ("RECIST ellipse", 3.0),
+        ("A1+L", 1.0),
+    ]
+    assert lines[0]["claimed"] == []
+    assert lines[1]["claimed"] == pytest.approx([1.8])  # 2 % of 90
+
+
+def test_places_of_the_drawing_keep_order_and_scale(table, verdicts):
+    drawn = forest(list(differences(table, verdicts, LABELS)))
+    ellipse, a1l = drawn["rows"]
+    assert ellipse["low"] is ellipse["high"] is None  # no interval is known
+    assert drawn["zero"] < a1l["low"] < a1l["middle"] < a1l["high"] < ellipse["middle"]
+    per_point = (ellipse["middle"] - drawn["zero"]) / 3
+    assert a1l["middle"] - drawn["zero"] == pytest.approx(per_point, abs=0.2)
+    assert a1l["claimed"] == pytest.approx([drawn["zero"] + 1.8 * per_point], abs=0.2)
+    assert all(drawn["left"] <= tick["x"] <= drawn["width"] for tick in drawn["ticks"])
+    assert 0 in [round(tick["value"], 9) for tick in drawn["ticks"]]
+    assert len(drawn["ticks"]) <= 8
+
+
+@pytest.mark.parametrize("middle", [0.0, -0.003, 84407.0])
+def test_a_drawing_of_any_size_has_few_ticks(middle):
+    line = {"low": NAN, "middle": middle, "high": NAN, "claimed": []}
+    drawn = forest([line])
+    assert 2 <= len(drawn["ticks"]) <= 8
+    assert drawn["left"] <= drawn["rows"][0]["middle"] <= drawn["width"]
+
+
+def test_claims_that_cannot_be_tested_are_counted_apart(verdicts):
+    (counted,) = verdict_counts(verdicts)
+    assert counted["numbers"] == {"reproduced": 0, "not reproduced": 1, "undecided": 1}
+    assert counted["total"] == 2
+    assert untestable(verdicts) == {"an arm is missing": 1}
+
+
+def test_an_image_in_a_page_is_shrunk_and_has_no_transparency(tmp_path):
+    pixels = np.zeros((40, 100, 4), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = embedded(tmp_path / "a.png", 50)
+    assert (image["width"], image["height"]) == (50, 20)
+    content = b64decode(image["src"].removeprefix("data:image/jpeg;base64,"))
+    assert np.asarray(Image.open(io.BytesIO(content))).min() > 250  # white, not black
+
+
+def test_the_page_says_what_was_run(table, verdicts, tmp_path):
+    table.to_csv(tmp_path / "table1.csv", index=False)
+    verdicts.to_csv(tmp_path / "verdicts.csv", index=False)
+    run = {"wall_s": 7200, "device": "cpu", "code": {"commit": "0123456789abcdef", "dirty": False}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    Image.new("RGB", (60, 40)).save(tmp_path / "contours.png")
+    arguments = {
+        "study": "mine",
+        "titles": {"table1": "Table 1: the effect"},
+        "labels": LABELS,
+        "columns": COLUMNS,
+        "runs": [{"run": tmp_path / "run.json"}],
+        "contours": [
+            {"dataset": "ham10k", "protocol": "corrected", "figure": tmp_path / "contours.png"}
+        ],
+        "table_csv": tmp_path / "table1.csv",
+        "verdicts_csv": tmp_path / "verdicts.csv",
+        "page_html": tmp_path / "index.html",
+    }
+    write_front_page(phantoms=[], **arguments)
+    page = (tmp_path / "index.html").read_text()
+    words = " ".join(page.split())
+    assert "1 training, 2 hours in all, on cpu" in words
+    assert "0123456789ab" in page
+    assert "1 not reproduced" in page
+    assert "1 undecided" in page
+    assert "1 claim cannot be tested by this study: 1 because an arm was not run." in words
+    assert "A1+L − A1, HAM10000" in page
+    assert not re.search(r"\bnan\b", page.split("<script>")[0])
+    assert "phantom" not in page
+    assert "http" not in page
+    write_front_page(phantoms=["ham10k"], **arguments)
+    assert "All images of this study are <strong>phantoms" in (tmp_path / "index.html").read_text()
