@@ -69,13 +69,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is left of a study.
+    """The jobs that a study still needs, with their time, downloads and disk space.
 
     Attributes:
         jobs: rule to number of jobs.
-        trainings: the trainings.
+        trainings: the trainings that are still to do.
         cpu_hours: rule to hours of one core, for rules without a GPU.
-        download_bytes: size of the files that are not there yet.
+        download_bytes: size of the files that are still to be downloaded.
         disk_bytes: upper bounds of disk space, by kind of file.
     """
 
@@ -89,7 +89,7 @@ class Plan:
 def make_plan(
     config: Config, jobs: Mapping[str, int], folder: str | Path, root: str | Path
 ) -> Plan:
-    """Plan what is left of a study.
+    """Plan the rest of a study.
 
     Args:
         config: the merged configuration.
@@ -102,7 +102,7 @@ def make_plan(
     speeds = measured_speeds(folder)
     runs = runs_of(config, items_of(config))
     layout = Layout(config["study"])
-    left = [
+    pending = [
         run
         for run in trainings_of(config, items_of(config))
         if not (folder / layout.run_file(run, "run.json")).is_file()
@@ -113,7 +113,7 @@ def make_plan(
     rates = read_rates(root / "workflow/resources/training_rates.csv")
     trainings = [
         _training(config, run, splits[run.dataset]["train"], speeds, rates, published)
-        for run in left
+        for run in pending
     ]
     blocks = {(run.dataset, run.protocol) for run in runs}
     return Plan(
@@ -157,6 +157,7 @@ def _training(
     rates: Mapping[str, Mapping[int, float]],
     published: Mapping[str, Any],
 ) -> Training:
+    """Return a training with its hours, see the module's docstring."""
     settings = training_settings(config, run.dataset, run.protocol, run.arm)
     rule = "train_arm_keeping_last" if keeps_last(config, run.arm) else "train_arm"
     planned = partial(Training, run, rule)
@@ -201,7 +202,7 @@ def _cpu_hours(
     splits: Mapping[str, Mapping[str, int]],
     blocks: Collection[tuple[str, str]],
 ) -> dict[str, float]:
-    """Return hours of one core by rule; a job has the mean number of samples of all blocks."""
+    """Return hours of one core by rule, with the mean number of samples of all blocks per job."""
     costs = job_costs(root)
     mean = sum(sum(splits[dataset].values()) for dataset, _ in blocks) / len(blocks)
     mean_test = sum(splits[dataset]["test"] for dataset, _ in blocks) / len(blocks)

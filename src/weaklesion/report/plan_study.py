@@ -1,4 +1,4 @@
-"""`weaklesion plan`: a dry run of the workflow, and the plan of what is left."""
+"""`weaklesion plan`: a dry run of the workflow, and the plan of the jobs that it lists."""
 
 import re
 import subprocess
@@ -95,7 +95,7 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
 def dry_run(
     root: Path, studies: Sequence[Path], overrides: Sequence[str], folder: Path
 ) -> dict[str, int]:
-    """Return the number of jobs that are left, by rule.
+    """Return the number of jobs that are still to run, by rule.
 
     Raises:
         DataError: if Snakemake is not installed, or with its own message if it refuses the study.
