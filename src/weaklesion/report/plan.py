@@ -138,14 +138,14 @@ def measured_speeds(folder: str | Path) -> dict[tuple[Any, ...], tuple[float, st
 
     The speed of a device is the median of its runs; the fastest device counts.
     """
-    measured: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+    speeds: dict[tuple[Any, ...], dict[str, list[float]]] = {}
     for path in sorted(Path(folder).glob("results/*/*/*/runs/*/seed-*/run.json")):
         run = json.loads(path.read_text())
-        devices = measured.setdefault(network_key(run["settings"]), {})
+        devices = speeds.setdefault(network_key(run["settings"]), {})
         devices.setdefault(run["device"], []).append(run["images_per_second"])
     return {
-        key: max((statistics.median(speeds), device) for device, speeds in devices.items())
-        for key, devices in measured.items()
+        key: max((statistics.median(values), device) for device, values in devices.items())
+        for key, devices in speeds.items()
     }
 
 
@@ -160,18 +160,18 @@ def _training(
     """Return a training with its hours, see the module's docstring."""
     settings = training_settings(config, run.dataset, run.protocol, run.arm)
     rule = "train_arm_keeping_last" if keeps_last(config, run.arm) else "train_arm"
-    planned = partial(Training, run, rule)
-    measured = speeds.get(network_key(settings))
-    if measured is not None:
-        speed, device = measured
+    with_hours = partial(Training, run, rule)
+    measurement = speeds.get(network_key(settings))
+    if measurement is not None:
+        speed, device = measurement
         images = settings["epochs"] * images_of_epoch(settings, train_samples)
         hours = images / speed / 3600
         basis = f"measured on {device}, if all {settings['epochs']} epochs run"
-        return planned(hours, "CPU" if device.startswith("cpu") else "GPU", basis)
+        return with_hours(hours, "CPU" if device.startswith("cpu") else "GPU", basis)
     if settings["model"] in PAPER_NETWORKS and settings["encoder"] != PAPER_ENCODER:
         seconds = seconds_per_step(rates, settings)
         if seconds is not None:
-            return planned(
+            return with_hours(
                 training_hours(seconds, settings, train_samples),
                 "CPU",
                 f"estimate: {seconds:.2g} s per step of {settings['batch_size']} images of"
@@ -179,15 +179,15 @@ def _training(
                 f" {settings['encoder']} in A1 in bfloat16 on one CPU thread, and a third more for"
                 " validation",
             )
-    printed = published["table2_training_gpu_hours"].get(
+    paper_hours = published["table2_training_gpu_hours"].get(
         config["datasets"][run.dataset].get("published", "")
     )
     of_paper = settings["model"] in PAPER_NETWORKS and settings["encoder"] == PAPER_ENCODER
-    if printed is None or not of_paper:
-        return planned(float("nan"), "GPU", "unknown: no such network was trained here yet")
+    if paper_hours is None or not of_paper:
+        return with_hours(float("nan"), "GPU", "unknown: no such network was trained here yet")
     arm = "ACoseg" if settings["model"] in PAIR_MODELS else "A1_L"
     basis = f"upper bound: the paper's hours of {arm}, on an unnamed GPU"
-    return planned(float(printed[arm]), "GPU", basis)
+    return with_hours(float(paper_hours[arm]), "GPU", basis)
 
 
 def job_costs(root: Path) -> dict[str, dict[str, str]]:
@@ -217,7 +217,7 @@ def _cpu_hours(
     return hours
 
 
-def spent(folder: str | Path, study: str) -> dict[str, tuple[int, float, float]]:
+def time_spent(folder: str | Path, study: str) -> dict[str, tuple[int, float, float]]:
     """Return the number of finished jobs, their hours, and their hours of one core, by rule."""
     jobs: Counter[str] = Counter()
     hours: dict[str, float] = defaultdict(float)

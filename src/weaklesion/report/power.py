@@ -80,9 +80,9 @@ def printed_power(published: Mapping[str, Any], seeds: int) -> list[dict[str, An
     level = LEVEL / len(tests)
     rows = []
     for claim, dataset in tests:
-        printed = printed_means(claim, published, dataset)
-        assert printed is not None
-        size = printed[0] - printed[1]
+        means = printed_means(claim, published, dataset)
+        assert means is not None
+        size = means[0] - means[1]
         arms = (claim.arm, claim.baselines[0])
         population = sum(cells[(dataset, arm, claim.column)][1] ** 2 for arm in arms)
         variance = population * PRINTED_RUNS / (PRINTED_RUNS - 1)

@@ -44,26 +44,26 @@ def _counts(
     if definition["loader"] == "lits_liver":
         return LIVER_SLICES
     if "marks" in definition:
-        return _shared(len(read_lines(folder / definition["marks"])[1]), SHARES)
+        return _divide(len(read_lines(folder / definition["marks"])[1]), SHARES)
     if "phantom" in definition:
         settings = definition["phantom"]
         sizes = (settings.get(key) for key in ("num_images", "num_volumes", "num_series"))
         size = next(size for size in sizes if size)
-        return _shared(size * settings.get("num_slices", 1), SHARES)
-    stated = published["dataset_counts_as_stated"]
+        return _divide(size * settings.get("num_slices", 1), SHARES)
+    paper_counts = published["dataset_counts_as_stated"]
     name = definition.get("published", "")
     if name == "LiTS":
-        return {split: stated[name][split]["images"] for split in SHARES}
+        return {split: paper_counts[name][split]["images"] for split in SHARES}
     if name == "HAM10K":
-        percent = stated[name]["split_percent"]
+        percent = paper_counts[name]["split_percent"]
         shares = {split: percent[split] / 100 for split in SHARES}
-        return _shared(stated[name]["images"], shares)
+        return _divide(paper_counts[name]["images"], shares)
     if name == "NIH_DeepLesion":
-        return _shared(stated[name]["ct_images"], DEEPLESION_SHARES)
-    return _shared(UNKNOWN_SIZE, SHARES)
+        return _divide(paper_counts[name]["ct_images"], DEEPLESION_SHARES)
+    return _divide(UNKNOWN_SIZE, SHARES)
 
 
-def _shared(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+def _divide(total: int, shares: Mapping[str, float]) -> dict[str, int]:
     """Divide samples among the splits; training receives the remainder."""
     counts = {split: int(total * share) for split, share in shares.items()}
     counts["train"] += total - sum(counts.values())

@@ -37,13 +37,13 @@ def seconds_per_step(
         rates: table of `read_rates`.
         settings: `encoder`, `pad_to` and `batch_size` of a training.
     """
-    measured = rates.get(settings["encoder"])
-    if measured is None:
+    seconds_by_pixels = rates.get(settings["encoder"])
+    if seconds_by_pixels is None:
         return None
     pixels = math.prod(settings["pad_to"])
-    sizes = sorted(measured)
+    sizes = sorted(seconds_by_pixels)
     nearest = min(max(pixels, sizes[0]), sizes[-1])
-    seconds = float(np.interp(nearest, sizes, [measured[size] for size in sizes]))
+    seconds = float(np.interp(nearest, sizes, [seconds_by_pixels[size] for size in sizes]))
     return seconds * pixels / nearest * settings["batch_size"] / MEASURED_BATCH
 
 

@@ -41,7 +41,7 @@ class ShortTraining:
         tuple[float, ...],
         MinItems(1),
         at_least(0),
-        "Strongest warps to choose from; of equally good ones the smallest is chosen.",
+        "Strongest warps to choose from; if several are equally good, the smallest is chosen.",
     ]
     steps: Annotated[int, at_least(1), "Steps of each training."]
 
@@ -76,12 +76,12 @@ def choose_warp(
     assert files.ellipses_csv is not None
     ids = sorted(split_ids(files.samples_csv, "val"))
     order = np.random.default_rng(recovery.seed).permutation(ids)
-    drawn = [str(name) for name in order[: recovery.images]]
-    images = read_rows(files.images_npy, files.samples_csv, drawn)
+    names = [str(name) for name in order[: recovery.images]]
+    images = read_rows(files.images_npy, files.samples_csv, names)
     ellipses = read_ellipses(files.ellipses_csv)
     marks = {
         name: ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
-        for name in drawn
+        for name in names
     }
     rows = []
     for amplitude in short.amplitudes:
@@ -137,7 +137,10 @@ def _write_choice(
         for amplitude in amplitudes
     }
     best = max(means, key=lambda amplitude: (means[amplitude], -amplitude))
-    shown = {f"{amplitude:g}": round(mean, 6) for amplitude, mean in means.items()}
+    recoveries = {f"{amplitude:g}": round(mean, 6) for amplitude, mean in means.items()}
     num_marks = table["id"].nunique()
-    write_json(choice_json, {"max_amplitude": best, "recovered_iou": shown, "images": num_marks})
-    logger.info("recovery of %d marks by amplitude: %s; %g chosen", num_marks, shown, best)
+    write_json(
+        choice_json,
+        {"max_amplitude": best, "recovered_iou": recoveries, "images": num_marks},
+    )
+    logger.info("recovery of %d marks by amplitude: %s; %g chosen", num_marks, recoveries, best)

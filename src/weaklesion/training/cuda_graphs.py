@@ -30,7 +30,7 @@ def recorded(
 ) -> Step:
     """Record `step` for batches of one size; return a step that replays it.
 
-    Weights, gradients, optimiser and random state are left as they were.
+    Weights, gradients, optimiser and random state keep their values.
 
     Args:
         step: takes a training step on (index, draws) and returns its losses; reads and writes only

@@ -110,15 +110,15 @@ def plot_contours(
     dice = {arm["arm"]: _dice_by_id(arm["scores"]) for arm in arms}
     networks = [arm["arm"] for arm in arms if arm["network"] != "no network"]
     cases = choose_cases(pd.DataFrame(dice)[networks], ranked_by, num_images)
-    chosen = [name for names in cases.values() for name in names]
-    images = read_rows(images_npy, samples_csv, chosen)
-    references = read_rows(reference_npy, reference_ids_csv, chosen)
-    masks = {arm["arm"]: read_rows(arm["predictions"], arm["ids"], chosen) for arm in arms}
+    shown_ids = [name for names in cases.values() for name in names]
+    images = read_rows(images_npy, samples_csv, shown_ids)
+    references = read_rows(reference_npy, reference_ids_csv, shown_ids)
+    masks = {arm["arm"]: read_rows(arm["predictions"], arm["ids"], shown_ids) for arm in arms}
     palette = distinct_colors(list(dice), all_arms)
     colors = {arm: palette[arm] for arm in dice}
     with style():
         figure, axes = case_grid(cases, images[0].shape)
-        for index, (axis, sample_id) in enumerate(zip(axes.flat, chosen, strict=True)):
+        for index, (axis, sample_id) in enumerate(zip(axes.flat, shown_ids, strict=True)):
             show(axis, images[index], channel_order)
             outline(axis, references[index], REFERENCE_COLOR, 2.2)
             for arm, of_arm in masks.items():

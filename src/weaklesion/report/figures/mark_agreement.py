@@ -57,26 +57,26 @@ def plot_mark_agreement(
     samples = read_samples(samples_csv)
     ids = list(samples.index[samples["split"] == "test"])
     masks = {run["arm"]: read_rows(run["predictions"], run["ids"], ids) > 0 for run in arms}
-    measured = pd.read_csv(masks_csv, dtype={"id": str})
-    agreement = pd.DataFrame({run["arm"]: _agreement(measured, run) for run in arms}).loc[ids]
+    table = pd.read_csv(masks_csv, dtype={"id": str})
+    agreement = pd.DataFrame({run["arm"]: _agreement(table, run) for run in arms}).loc[ids]
     overlap = pd.Series(overlaps(list(masks.values())), index=ids)
     cases = choose_cases(agreement[ranked_by], overlap, ranked_by, num_images)
-    chosen = [name for names in cases.values() for name in names]
-    images = read_rows(images_npy, samples_csv, chosen)
+    shown_ids = [name for names in cases.values() for name in names]
+    images = read_rows(images_npy, samples_csv, shown_ids)
     index_of = {name: index for index, name in enumerate(ids)}
     ellipses = read_ellipses(ellipses_csv)
     colors = distinct_colors(list(masks), all_arms)
     with style():
         figure, axes = case_grid(cases, images[0].shape)
-        for axis, image, name in zip(axes.flat, images, chosen, strict=True):
+        for axis, image, name in zip(axes.flat, images, shown_ids, strict=True):
             show(axis, image, channel_order)
             for arm, of_arm in masks.items():
                 outline(axis, of_arm[index_of[name]], colors[arm], 1.4)
             points = samples.loc[name, RECIST_COLUMNS].to_numpy(float).reshape(4, 2)
             _draw_mark(axis, points, ellipses[name])
             _zoom(axis, ellipses[name], image.shape)
-            shown = " ".join(f"{100 * agreement.loc[name, arm]:.0f}" for arm in masks)
-            axis.set_title(f"{name}\n{shown}", fontsize=7)
+            percents = " ".join(f"{100 * agreement.loc[name, arm]:.0f}" for arm in masks)
+            axis.set_title(f"{name}\n{percents}", fontsize=7)
         _add_legend(figure, {arm: colors[arm] for arm in masks})
         figure.suptitle(
             f"{title}\nAbove each image the agreement with the mark, %: {', '.join(masks)}"
@@ -94,9 +94,9 @@ def _add_legend(figure: Figure, colors: Mapping[str, Any]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncol=3, frameon=False)
 
 
-def _agreement(measured: pd.DataFrame, run: Mapping[str, Any]) -> pd.Series:
-    same = [measured[key] == run[key] for key in ("dataset", "protocol", "arm", "seed")]
-    return measured[np.logical_and.reduce(same)].set_index("id")["agreement"]
+def _agreement(table: pd.DataFrame, run: Mapping[str, Any]) -> pd.Series:
+    same = [table[key] == run[key] for key in ("dataset", "protocol", "arm", "seed")]
+    return table[np.logical_and.reduce(same)].set_index("id")["agreement"]
 
 
 def overlaps(masks: Sequence[np.ndarray]) -> np.ndarray:

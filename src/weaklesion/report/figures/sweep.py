@@ -94,21 +94,21 @@ def _draw_curves(axis: plt.Axes, block: pd.DataFrame, over: str) -> None:
 
 def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
     """Mark the chosen values, and return them in words."""
-    chosen = {chooser: block[block[f"chosen_by_{chooser}"]].iloc[0] for chooser in CHOICES}
-    for chooser, point in chosen.items():
+    points = {chooser: block[block[f"chosen_by_{chooser}"]].iloc[0] for chooser in CHOICES}
+    for chooser, point in points.items():
         look = dict(CHOICES[chooser])
         height = point[look.pop("column")]
         axis.scatter([point[over]], [height], zorder=3, label=NAMES[chooser], **look)
-    gained = chosen["test"]["mean"] - chosen["validation_loss"]["mean"]
+    gain = points["test"]["mean"] - points["validation_loss"]["mean"]
     dice, loss, test = (
-        f"{chosen[name][over]:g}" for name in ("validation_dice", "validation_loss", "test")
+        f"{points[name][over]:g}" for name in ("validation_dice", "validation_loss", "test")
     )
     paper = block["paper_value"].iloc[0]
     if not math.isnan(paper):
         axis.axvline(paper, color="#7a3e00", ls="-.", lw=1, label="the paper's value")
     return [
         f"chosen by validation: {loss} (loss), {dice} (Dice)",
-        f"by test: {test} ({gained:+.2f} points against {loss})"
+        f"by test: {test} ({gain:+.2f} points against {loss})"
         + ("" if math.isnan(paper) else f"; by the paper: {paper:g}"),
     ]
 

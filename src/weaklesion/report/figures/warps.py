@@ -53,10 +53,10 @@ def draw_warps(
     settings = with_choice(settings, warp_json)
     assert settings.prompt is not None
     ids = split_ids(samples_csv, "train")
-    chosen = [ids[i] for i in np.linspace(0, len(ids) - 1, num_samples).round().astype(int)]
-    images = torch.from_numpy(read_rows(images_npy, samples_csv, chosen)).permute(0, 3, 1, 2)
-    targets = torch.from_numpy(read_rows(target_npy, target_ids_csv, chosen))[:, None]
-    prompts = load_prompts(ellipses_csv, chosen, torch.device("cpu"))
+    shown_ids = [ids[i] for i in np.linspace(0, len(ids) - 1, num_samples).round().astype(int)]
+    images = torch.from_numpy(read_rows(images_npy, samples_csv, shown_ids)).permute(0, 3, 1, 2)
+    targets = torch.from_numpy(read_rows(target_npy, target_ids_csv, shown_ids))[:, None]
+    prompts = load_prompts(ellipses_csv, shown_ids, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     columns = []
     for amplitude in (0.0, settings.prompt["max_amplitude"], settings.prompt["max_amplitude"]):
@@ -79,13 +79,13 @@ def _tile(inputs: torch.Tensor, target: torch.Tensor) -> np.ndarray:
     """Draw a crop with the outlines of its prompt and target, (h, w, 3) uint8."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     levels = (inputs[:3] * std + mean).clamp(0, 1) * inputs[3] + (1 - inputs[3])
-    drawn = np.ascontiguousarray((levels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    picture = np.ascontiguousarray((levels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
     for mask, color in ((target[0] >= 0.5, TARGET), (inputs[4] >= 0, PROMPT)):
         contours, _ = cv2.findContours(
             mask.numpy().astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )
-        cv2.drawContours(drawn, contours, -1, color, 2, cv2.LINE_AA)
-    return _framed(drawn)
+        cv2.drawContours(picture, contours, -1, color, 2, cv2.LINE_AA)
+    return _framed(picture)
 
 
 def _grey(values: torch.Tensor) -> np.ndarray:

@@ -37,9 +37,9 @@ def tabulate_accuracy(
     """
     table = _means_over_seeds(runs)
     table["chance"] = 100 / table["num_classes"]
-    printed = read_published(published_yaml)["table8_classification_accuracy_percent"]
+    paper_values = read_published(published_yaml)["table8_classification_accuracy_percent"]
     table["published"] = [
-        float(printed.get(published_datasets.get(dataset, ""), {}).get(split, math.nan))
+        float(paper_values.get(published_datasets.get(dataset, ""), {}).get(split, math.nan))
         if arm == "a1l"
         else math.nan
         for dataset, arm, split in table[["dataset", "arm", "split"]].to_numpy()
@@ -53,12 +53,12 @@ def _means_over_seeds(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row per dataset, protocol, arm and split, in percent."""
     rows = []
     for run in runs:
-        measured = json.loads(Path(run["accuracy"]).read_text())
+        accuracies = json.loads(Path(run["accuracy"]).read_text())
         for split in SPLITS:
             rows.append(
                 {key: run[key] for key in ("dataset", "protocol", "arm", "network")}
-                | {"split": split, "num_classes": measured["num_classes"]}
-                | {key: measured[split][key] for key in ("accuracy", "majority", "num_samples")}
+                | {"split": split, "num_classes": accuracies["num_classes"]}
+                | {key: accuracies[split][key] for key in ("accuracy", "majority", "num_samples")}
             )
     keys = ["dataset", "protocol", "arm", "network", "num_classes", "split", "num_samples"]
     frame = pd.DataFrame(rows)

@@ -53,8 +53,8 @@ def tabulate_answers(
         used = {f"{role}_network": networks[(*key, pair[role])] for role in ("arm", "baseline")}
         for cells in _comparisons(scores, pair, undefined[pair["protocol"]]):
             arms = pair["arm"], pair["baseline"]
-            printed = printed_gain(published, paper_dataset, *arms, cells["metric"])
-            rows.append({**pair, **used, **cells, "published_gain": printed})
+            paper_gain = printed_gain(published, paper_dataset, *arms, cells["metric"])
+            rows.append({**pair, **used, **cells, "published_gain": paper_gain})
     table = pd.DataFrame(rows)
     for _, of_metric in table.groupby("metric"):
         table.loc[of_metric.index, "p_holm"] = holm(of_metric["p_value"].to_list())

@@ -49,10 +49,10 @@ def tabulate_cost(
         100 * (1 - row.hours / longest.get((row.dataset, row.protocol), np.nan))
         for row in table.itertuples()
     ]
-    printed = read_published(published_yaml)["table2_training_gpu_hours"]
+    paper_hours = read_published(published_yaml)["table2_training_gpu_hours"]
     for column, key in (("published_hours", None), ("published_saved_percent", "pct")):
         table[column] = [
-            _printed(printed, published_datasets.get(dataset, ""), arm, key)
+            _paper_value(paper_hours, published_datasets.get(dataset, ""), arm, key)
             for dataset, arm in table[["dataset", "arm"]].to_numpy()
         ]
     write_table(table_csv, table)
@@ -96,9 +96,9 @@ def _means_over_seeds(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     ).reset_index()
 
 
-def _printed(printed: Mapping[str, Any], dataset: str, arm: str, key: str | None) -> float:
+def _paper_value(paper_hours: Mapping[str, Any], dataset: str, arm: str, key: str | None) -> float:
     """Return the printed hours of an arm; with key `pct`, the percentage saved against ACoseg."""
-    cells = printed.get(dataset, {})
+    cells = paper_hours.get(dataset, {})
     name = PRINTED_ARMS.get(arm, "")
     if key is None:
         return float(cells.get(name, np.nan))

@@ -93,13 +93,13 @@ def tabulate_definitions(
         table_html: written: the three definitions side by side.
     """
     scores = read_scores(scores_csvs, expected)
-    printed = printed_cells(read_published(published_yaml), "table1", published_arms)
+    paper_cells = printed_cells(read_published(published_yaml), "table1", published_arms)
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         paper_dataset = published_datasets.get(str(dataset), "")
         for cells in _cells(block):
             key = paper_dataset, cells["arm"], cells["column"]
-            mean, std = printed.get(key, (math.nan, math.nan))
+            mean, std = paper_cells.get(key, (math.nan, math.nan))
             rows.append(
                 {
                     "dataset": dataset,

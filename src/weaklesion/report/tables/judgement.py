@@ -38,7 +38,7 @@ RULES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measurement:
     """The measurement of a claim.
 
     Attributes:
@@ -67,7 +67,7 @@ class Measured:
 
 def measure_metric(
     scores: pd.DataFrame, claim: Claim, metric: str, claimed: float
-) -> Measured | None:
+) -> Measurement | None:
     """Measure by how much an arm is better than another under a metric.
 
     The improvement is a ratio of two means; its variance is that of the arm's values minus the
@@ -106,7 +106,7 @@ def measure_metric(
     parts = parts_of_difference(both, mean * percent / 100).scaled(percent)
     if math.isnan(percent):  # the improvement over a mean of 0
         parts = replace(parts, unknown="the baseline's mean is 0 or undefined")
-    return Measured(
+    return Measurement(
         baseline=baseline,
         metric=metric,
         improvement=sign * (percent * mean - 100),
@@ -135,7 +135,7 @@ def no_effect(claimed: float) -> float:
 
 def measure_hours(
     hours: Mapping[str, Mapping[int, float]], claim: Claim, claimed: float
-) -> Measured | None:
+) -> Measurement | None:
     """Measure how much training time an arm saves against another, seed by seed.
 
     Args:
@@ -156,7 +156,7 @@ def measure_hours(
     parts = parts_of_seeds(saved)
     tests_equality = claim.kind == "equal hours"
     p_value = parts.chance().p_value(improvement - no_effect(claimed))
-    return Measured(
+    return Measurement(
         baseline=baseline,
         metric="hours",
         improvement=improvement,
@@ -169,14 +169,14 @@ def measure_hours(
     )
 
 
-def judged(
-    claim: Claim, measured: Measured, claimed: float, p_holm: float, num_tests: int
+def judge(
+    claim: Claim, measurement: Measurement, claimed: float, p_holm: float, num_tests: int
 ) -> dict[str, Any]:
     """Judge a measured claim by `RULES`.
 
     Args:
         claim: the claim.
-        measured: its measurement.
+        measurement: its measurement.
         claimed: the claimed improvement, percent.
         p_holm: the corrected p-value.
         num_tests: size of the family, for which the interval's level is corrected.
@@ -185,10 +185,10 @@ def judged(
         `verdict`, `why`, `seeds_needed` (nan where no number is known), and the intervals in
         percent: at 95 %, and at the corrected level.
     """
-    level = LEVEL / (max(num_tests, 1) * measured.rivals)
-    chance = measured.parts.chance()
-    ci_low, ci_high = chance.interval(measured.improvement)
-    low, high = chance.interval(measured.improvement, level)
+    level = LEVEL / (max(num_tests, 1) * measurement.rivals)
+    chance = measurement.parts.chance()
+    ci_low, ci_high = chance.interval(measurement.improvement)
+    low, high = chance.interval(measurement.improvement, level)
     verdict: Verdict = "undecided"
     why = chance.unknown
     needed = None
@@ -198,15 +198,15 @@ def judged(
         elif low > EQUAL_TIME_PERCENT or high < -EQUAL_TIME_PERCENT:
             verdict = "not reproduced"
     elif not chance.unknown:
-        needed = seeds_needed(measured.parts, claimed, level)
-        better = measured.improvement > no_effect(claimed) and p_holm < LEVEL
+        needed = seeds_needed(measurement.parts, claimed, level)
+        better = measurement.improvement > no_effect(claimed) and p_holm < LEVEL
         if high < claimed:
             verdict = "not reproduced"
             why = "better, but by less than claimed" if better and claimed > 0 else ""
         elif better:
             verdict = "reproduced"
         else:
-            why = _what_would_decide(claimed, needed, measured)
+            why = _what_would_decide(claimed, needed, measurement)
     return {
         "verdict": verdict,
         "why": why,
@@ -220,15 +220,15 @@ def judged(
     }
 
 
-def _what_would_decide(claimed: float, needed: int | None, measured: Measured) -> str:
+def _what_would_decide(claimed: float, needed: int | None, measurement: Measurement) -> str:
     """Return why a claim is undecided, and how many seeds would decide it."""
     if claimed == 0:
         return "the claim has no size, so no number of seeds can be named"
-    if needed is not None and needed > measured.n_seeds:
+    if needed is not None and needed > measurement.n_seeds:
         return f"{needed} seeds would find the claimed size in four of five studies"
     if needed is not None:
         return "a difference of the claimed size would probably have been found"
-    return f"no number of seeds would decide it on {measured.n_groups} groups"
+    return f"no number of seeds would decide it on {measurement.n_groups} groups"
 
 
 def judge_parameters(

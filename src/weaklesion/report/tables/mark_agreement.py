@@ -139,14 +139,14 @@ def tabulate_recovery(
     """
     rows = []
     for recovery in recoveries:
-        chosen = json.loads(Path(recovery["choice"]).read_text())[recovery["constant"]]
-        measured = pd.read_csv(recovery["recovery"], dtype={"id": str})
-        for value, marks in measured.groupby(recovery["constant"]):
+        choice = json.loads(Path(recovery["choice"]).read_text())[recovery["constant"]]
+        overlaps = pd.read_csv(recovery["recovery"], dtype={"id": str})
+        for value, marks in overlaps.groupby(recovery["constant"]):
             closer = marks["recovered_iou"] > marks["given_iou"]
             rows.append(
                 {key: recovery[key] for key in ("dataset", "protocol", "of")}
                 | {"used_by": " ".join(recovery["used_by"]), "constant": recovery["constant"]}
-                | {"value": value, "chosen": bool(np.isclose(float(value), chosen))}
+                | {"value": value, "chosen": bool(np.isclose(float(value), choice))}
                 | {"n_marks": len(marks), "given": 100 * marks["given_iou"].mean()}
                 | {"recovered": 100 * mean_recovery(marks), "closer": 100 * closer.mean()}
             )

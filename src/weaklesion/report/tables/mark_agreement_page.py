@@ -44,12 +44,12 @@ def write_mark_agreement(
     """
     table = pd.read_csv(table_csv)
     recovery = tabulate_recovery(recoveries, recovery_csv)
-    chosen = recovery[recovery["chosen"]]
+    choices = recovery[recovery["chosen"]]
     blocks = []
     for figure in figures:
         key = [figure[name] for name in BLOCK]
         block_rows = table[(table[BLOCK] == key).all(axis=1)]
-        block_recovery = chosen[(chosen[BLOCK] == key).all(axis=1)]
+        block_recovery = choices[(choices[BLOCK] == key).all(axis=1)]
         commands = [
             {
                 "arm": model["arm"],

@@ -65,6 +65,6 @@ def tabulate_parameters(
     table["difference"] = table["parameters"] - table["published"]
     with written_whole(table_csv) as tmp:
         table.to_csv(tmp, index=False)
-    shown = table.astype(object).where(table.notna(), None).to_dict("records")
-    write_page(table_html, "parameters.html", title=title, rows=shown)
+    page_rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    write_page(table_html, "parameters.html", title=title, rows=page_rows)
     logger.info("parameters of %d networks", len(table))

@@ -140,14 +140,14 @@ def tabulate_scores(
     """
     scores = read_scores(scores_csvs, expected)
     published = _read_published(published_yaml, published_datasets)
-    printed = printed_cells(published, item, published_arms)
+    paper_cells = printed_cells(published, item, published_arms)
     comparable = item not in published["not_comparable"]
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
     rows = []
     for row in _rows(scores, protocols, baseline, columns):
         dataset, arm = row["dataset"], row["arm"]
         key = published_datasets.get(dataset, ""), arm, row["column"]
-        mean, std = printed.get(key, (math.nan, math.nan))
+        mean, std = paper_cells.get(key, (math.nan, math.nan))
         difference = row["mean"] - mean if comparable else math.nan
         row |= {"published_mean": mean, "published_std": std, "difference": difference}
         row |= {"reference": references[dataset], "source": sources[dataset]}

@@ -11,9 +11,9 @@ import pandas as pd
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.judgement import (
     RULES,
-    Measured,
+    Measurement,
+    judge,
     judge_parameters,
-    judged,
     measure_hours,
     measure_metric,
 )
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 PAPER_ENCODER = "resnet101"
 ARM_MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
-NOT_THE_PAPERS = {"verdict": "not testable here", "why": "not the paper's dataset"}
+OTHER_DATASET = {"verdict": "not testable here", "why": "not the paper's dataset"}
 COLUMNS = [
     "claim",
     "paper",
@@ -99,17 +99,17 @@ def tabulate_verdicts(
         name = published_datasets.get(block_key[0], "")
         block_infos = {key[2:]: info for key, info in run_infos.items() if key[:2] == block_key}
         for claim in _claims_of_block(name, set(block["arm"]), choice["is_released"]):
-            cells, measured = _measure(claim, name, resolved, block_infos, published, choice)
+            cells, measurement = _measure(claim, name, resolved, block_infos, published, choice)
             rows.append(
                 {
                     "dataset": dataset,
                     "protocol": protocol,
-                    "other_settings": _other_settings(runs, block_key, claim.arm, measured),
+                    "other_settings": _other_settings(runs, block_key, claim.arm, measurement),
                     **_claim_cells(claim, name),
                     **cells,
                 }
             )
-            tests.append((claim, measured))
+            tests.append((claim, measurement))
     table = _with_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS), tests)
     write_table(table_csv, table)
     write_page(
@@ -153,39 +153,39 @@ def _measure(
     run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]],
     published: Mapping[str, Any],
     choice: Mapping[str, Any],
-) -> tuple[dict[str, Any], Measured | None]:
+) -> tuple[dict[str, Any], Measurement | None]:
     """Measure one claim; return its cells, and the measurement if it is judged by a p-value."""
     if not name:
-        return dict(NOT_THE_PAPERS), None
+        return dict(OTHER_DATASET), None
     if claim.kind == "parameters":
         number = printed_parameters(published, claim.arm, name)
         of_arm = [info for (arm, _), info in run_infos.items() if arm == claim.arm]
         return judge_parameters(of_arm, number, PAPER_ENCODER), None
     claimed = claimed_percent(claim, published, name)
     if claim.kind == "metric":
-        measured = measure_metric(scores, claim, choice["published_as"][claim.column], claimed)
+        measurement = measure_metric(scores, claim, choice["published_as"][claim.column], claimed)
     else:
         hours: dict[str, dict[int, float]] = {}
         for (arm, seed), info in run_infos.items():
             hours.setdefault(arm, {})[seed] = info["wall_s"] / 3600
-        measured = measure_hours(hours, claim, claimed)
-    if measured is None:
+        measurement = measure_hours(hours, claim, claimed)
+    if measurement is None:
         return {"claimed_percent": claimed, **ARM_MISSING}, None
     cells = {
         "claimed_percent": claimed,
-        "baseline": measured.baseline,
-        "metric": measured.metric,
-        "improvement_percent": measured.improvement,
-        "difference": measured.difference,
-        "p_value": measured.p_value,
-        "n_seeds": measured.n_seeds,
-        "n_groups": measured.n_groups,
+        "baseline": measurement.baseline,
+        "metric": measurement.metric,
+        "improvement_percent": measurement.improvement,
+        "difference": measurement.difference,
+        "p_value": measurement.p_value,
+        "n_seeds": measurement.n_seeds,
+        "n_groups": measurement.n_groups,
     }
-    return cells, measured
+    return cells, measurement
 
 
 def _with_verdicts(
-    table: pd.DataFrame, tests: Sequence[tuple[Claim, Measured | None]]
+    table: pd.DataFrame, tests: Sequence[tuple[Claim, Measurement | None]]
 ) -> pd.DataFrame:
     """Correct the p-values of each family, and judge the claims that were measured."""
     table = table.astype({"verdict": object, "why": object})
@@ -193,20 +193,23 @@ def _with_verdicts(
         table.loc[family.index, "p_holm"] = holm(family["p_value"].to_list())
         num_tests = int(family["p_value"].count())
         for index in family.index:
-            claim, measured = tests[int(index)]
-            if measured is None:
+            claim, measurement = tests[int(index)]
+            if measurement is None:
                 continue
             claimed, p_holm = table.loc[index, ["claimed_percent", "p_holm"]]
-            for key, value in judged(claim, measured, claimed, p_holm, num_tests).items():
+            for key, value in judge(claim, measurement, claimed, p_holm, num_tests).items():
                 table.loc[index, key] = value
     return table
 
 
 def _other_settings(
-    runs: Sequence[Mapping[str, Any]], block: tuple[str, str], arm: str, measured: Measured | None
+    runs: Sequence[Mapping[str, Any]],
+    block: tuple[str, str],
+    arm: str,
+    measurement: Measurement | None,
 ) -> str:
     """Return the settings of both arms' trainings that differ from the paper's."""
-    arms = {arm} if measured is None else {arm, measured.baseline}
+    arms = {arm} if measurement is None else {arm, measurement.baseline}
     differing = {
         setting: None
         for run in runs
