@@ -64,7 +64,7 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, paths: Sequence[str | Path]) -> None:
-    """Write a figure to every path, in the format of its suffix; its title is its alternative text.
+    """Write a figure to every path, in the format of its suffix, with its title as metadata.
 
     Args:
         figure: the figure; it is closed.
