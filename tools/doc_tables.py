@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from weaklesion.report.tables.scores import direction
+from weaklesion.report.tables.cells import direction
 
 PLACE = ["of", "dataset", "protocol", "constant"]  # of a choice
 METRICS = {  # those that are shown where they are in the table and compared, or in Table 1

@@ -17,7 +17,7 @@ import pandas as pd
 
 from weaklesion.data.samples import read_rows
 from weaklesion.metrics import dice
-from weaklesion.report.figures.arms import save, style
+from weaklesion.report.figures.style import save, style
 
 ROOT = Path(__file__).resolve().parents[1]
 A_ROW = 5

@@ -17,7 +17,7 @@ from settings_schema import schema_with_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA, PAGE = "workflow/schemas/config.schema.yaml", "docs/reference/config.md"
-AUDIT, METRICS, RUNNING = "../AUDIT.md", "../METRICS.md", "../RUNNING.md"  # seen from the page
+AUDIT, METRICS, RUNNING = "audit.md", "metrics.md", "../how-to/run.md"  # seen from the page
 INTRODUCTION = f"""\
 # Configuration
 

@@ -1,13 +1,8 @@
 import numpy as np
 import pandas as pd
 
-from weaklesion.report.figures.arms import (
-    PALETTE,
-    arm_colors,
-    choose_cases,
-    distinct_colors,
-    plot_contours,
-)
+from weaklesion.report.figures.arms import choose_cases, plot_contours
+from weaklesion.report.figures.style import PALETTE, arm_colors, distinct_colors
 
 
 def test_cases_are_chosen_by_the_stated_rule():

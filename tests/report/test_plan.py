@@ -17,7 +17,7 @@ from weaklesion.report.plan import (
     job_costs,
     make_plan,
     measured_speeds,
-    spent,
+    time_spent,
 )
 from weaklesion.report.plan_storage import pixels_of
 from weaklesion.report.plan_study import dry_run, find_workflow
@@ -200,7 +200,7 @@ def test_what_was_spent_is_read_from_the_benchmarks(tmp_path):
     rows = {"train_arm/a.tsv": "36.0\t18", "train_arm/b.tsv": "72.0\t36", "table.tsv": "1.0\tNA"}
     for name, row in rows.items():
         (folder / name).write_text(f"s\tcpu_time\n{row}\n")
-    took = spent(tmp_path, "x")
+    took = time_spent(tmp_path, "x")
     assert took["train_arm"] == (2, pytest.approx(0.03), pytest.approx(0.015))
     assert took["table"] == (1, pytest.approx(1 / 3600), 0)
 

@@ -6,11 +6,11 @@ import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
+from weaklesion.report.tables.cells import direction
 from weaklesion.report.tables.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.report.tables.scores import (
-    SHOWN_TOO,
+    EXTRA_METRICS,
     TABLE1_COLUMNS,
-    direction,
     read_scores,
     tabulate_scores,
 )
@@ -172,7 +172,7 @@ def test_ellipse_row_has_no_published_value_and_no_deviation(scored, tmp_path):
 def test_page_states_every_definition_and_published_value(scored, tmp_path):
     tabulate(scored, tmp_path)
     page = (tmp_path / "table1.html").read_text()
-    for name in ("dice", "hausdorff", *SHOWN_TOO):
+    for name in ("dice", "hausdorff", *EXTRA_METRICS):
         measure = measure_of(name)
         assert f"<th>{measure.label}, {measure.unit}</th>" in page
         assert f"<dd>{measure.text}</dd>" in page

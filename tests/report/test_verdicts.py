@@ -12,7 +12,7 @@ import yaml
 from scipy import stats
 
 from weaklesion.report.power import power, printed_power, seeds_needed
-from weaklesion.report.tables.judgement import RULES, judged, measure_hours, measure_metric
+from weaklesion.report.tables.judgement import RULES, judge, measure_hours, measure_metric
 from weaklesion.report.tables.overview import write_overview
 from weaklesion.report.tables.verdicts import tabulate_verdicts
 from weaklesion.scoring.chance import Parts, parts_of_variance
@@ -96,7 +96,7 @@ def rows_of_study(arm, baseline, metric, groups, seeds):
 def judge_alone(claim, measured, claimed, num_tests=1):
     """The verdict where Holm's correction multiplies by the size of the family."""
     p_holm = min(num_tests * measured.p_value, 1.0)
-    return judged(claim, measured, claimed, p_holm, num_tests)
+    return judge(claim, measured, claimed, p_holm, num_tests)
 
 
 def printed_claims(published, kind):

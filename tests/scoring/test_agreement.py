@@ -20,7 +20,7 @@ def test_known_answers(tmp_path):
     measure_agreement(
         reference_npy=tmp_path / "reference.npy",
         samples_csv=tmp_path / "samples.csv",
-        targets={"t": tmp_path / "t.npy"},
+        target_npys=[tmp_path / "t.npy"],
         target_ids_csv=tmp_path / "ids.csv",
         agreement_csv=tmp_path / "a.csv",
         dataset="d",

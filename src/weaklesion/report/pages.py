@@ -33,7 +33,7 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def write_page(path: str | Path, template: str, **values: Any) -> None:
-    """Write the page that a template and some values make."""
+    """Fill a template of `weaklesion/report/templates` and write the page."""
     with written_whole(path) as tmp:
         tmp.write_text(render(template, **values), encoding="utf-8")
 
@@ -47,12 +47,12 @@ def number(value: float | None, form: str = "%.2f") -> str:
     if value is None or not math.isfinite(value):
         return DASH
     text = form % value
-    # -0.00 says that something is negative when it is only too small to be shown
+    # -0.00 would present a value that rounds to zero as negative
     return text.replace("-", "+" if "+" in form else "") if float(form % value) == 0 else text
 
 
 def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") -> str:
-    """Return an interval as text, or why there is none.
+    """Return an interval as text; without an interval, the reason in words.
 
     >>> interval(1, 2), interval(float("nan"), float("nan"), unknown="one seed")
     ('[1.00, 2.00]', 'no interval: one seed')

@@ -69,13 +69,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is left of a study.
+    """The jobs that a study still needs, with their time, downloads and disk space.
 
     Attributes:
         jobs: rule to number of jobs.
-        trainings: the trainings.
+        trainings: the trainings that are still to do.
         cpu_hours: rule to hours of one core, for rules without a GPU.
-        download_bytes: size of the files that are not there yet.
+        download_bytes: size of the files that are still to be downloaded.
         disk_bytes: upper bounds of disk space, by kind of file.
     """
 
@@ -89,7 +89,7 @@ class Plan:
 def make_plan(
     config: Config, jobs: Mapping[str, int], folder: str | Path, root: str | Path
 ) -> Plan:
-    """Plan what is left of a study.
+    """Plan the rest of a study.
 
     Args:
         config: the merged configuration.
@@ -102,7 +102,7 @@ def make_plan(
     speeds = measured_speeds(folder)
     runs = runs_of(config, items_of(config))
     layout = Layout(config["study"])
-    left = [
+    pending = [
         run
         for run in trainings_of(config, items_of(config))
         if not (folder / layout.run_file(run, "run.json")).is_file()
@@ -113,7 +113,7 @@ def make_plan(
     rates = read_rates(root / "workflow/resources/training_rates.csv")
     trainings = [
         _training(config, run, splits[run.dataset]["train"], speeds, rates, published)
-        for run in left
+        for run in pending
     ]
     blocks = {(run.dataset, run.protocol) for run in runs}
     return Plan(
@@ -138,14 +138,14 @@ def measured_speeds(folder: str | Path) -> dict[tuple[Any, ...], tuple[float, st
 
     The speed of a device is the median of its runs; the fastest device counts.
     """
-    measured: dict[tuple[Any, ...], dict[str, list[float]]] = {}
+    speeds: dict[tuple[Any, ...], dict[str, list[float]]] = {}
     for path in sorted(Path(folder).glob("results/*/*/*/runs/*/seed-*/run.json")):
         run = json.loads(path.read_text())
-        devices = measured.setdefault(network_key(run["settings"]), {})
+        devices = speeds.setdefault(network_key(run["settings"]), {})
         devices.setdefault(run["device"], []).append(run["images_per_second"])
     return {
-        key: max((statistics.median(speeds), device) for device, speeds in devices.items())
-        for key, devices in measured.items()
+        key: max((statistics.median(values), device) for device, values in devices.items())
+        for key, devices in speeds.items()
     }
 
 
@@ -157,20 +157,21 @@ def _training(
     rates: Mapping[str, Mapping[int, float]],
     published: Mapping[str, Any],
 ) -> Training:
+    """Return a training with its hours, see the module's docstring."""
     settings = training_settings(config, run.dataset, run.protocol, run.arm)
     rule = "train_arm_keeping_last" if keeps_last(config, run.arm) else "train_arm"
-    planned = partial(Training, run, rule)
-    measured = speeds.get(network_key(settings))
-    if measured is not None:
-        speed, device = measured
+    with_hours = partial(Training, run, rule)
+    measurement = speeds.get(network_key(settings))
+    if measurement is not None:
+        speed, device = measurement
         images = settings["epochs"] * images_of_epoch(settings, train_samples)
         hours = images / speed / 3600
         basis = f"measured on {device}, if all {settings['epochs']} epochs run"
-        return planned(hours, "CPU" if device.startswith("cpu") else "GPU", basis)
+        return with_hours(hours, "CPU" if device.startswith("cpu") else "GPU", basis)
     if settings["model"] in PAPER_NETWORKS and settings["encoder"] != PAPER_ENCODER:
         seconds = seconds_per_step(rates, settings)
         if seconds is not None:
-            return planned(
+            return with_hours(
                 training_hours(seconds, settings, train_samples),
                 "CPU",
                 f"estimate: {seconds:.2g} s per step of {settings['batch_size']} images of"
@@ -178,15 +179,15 @@ def _training(
                 f" {settings['encoder']} in A1 in bfloat16 on one CPU thread, and a third more for"
                 " validation",
             )
-    printed = published["table2_training_gpu_hours"].get(
+    paper_hours = published["table2_training_gpu_hours"].get(
         config["datasets"][run.dataset].get("published", "")
     )
     of_paper = settings["model"] in PAPER_NETWORKS and settings["encoder"] == PAPER_ENCODER
-    if printed is None or not of_paper:
-        return planned(float("nan"), "GPU", "unknown: no such network was trained here yet")
+    if paper_hours is None or not of_paper:
+        return with_hours(float("nan"), "GPU", "unknown: no such network was trained here yet")
     arm = "ACoseg" if settings["model"] in PAIR_MODELS else "A1_L"
     basis = f"upper bound: the paper's hours of {arm}, on an unnamed GPU"
-    return planned(float(printed[arm]), "GPU", basis)
+    return with_hours(float(paper_hours[arm]), "GPU", basis)
 
 
 def job_costs(root: Path) -> dict[str, dict[str, str]]:
@@ -201,7 +202,7 @@ def _cpu_hours(
     splits: Mapping[str, Mapping[str, int]],
     blocks: Collection[tuple[str, str]],
 ) -> dict[str, float]:
-    """Return hours of one core by rule; a job has the mean number of samples of all blocks."""
+    """Return hours of one core by rule, with the mean number of samples of all blocks per job."""
     costs = job_costs(root)
     mean = sum(sum(splits[dataset].values()) for dataset, _ in blocks) / len(blocks)
     mean_test = sum(splits[dataset]["test"] for dataset, _ in blocks) / len(blocks)
@@ -216,7 +217,7 @@ def _cpu_hours(
     return hours
 
 
-def spent(folder: str | Path, study: str) -> dict[str, tuple[int, float, float]]:
+def time_spent(folder: str | Path, study: str) -> dict[str, tuple[int, float, float]]:
     """Return the number of finished jobs, their hours, and their hours of one core, by rule."""
     jobs: Counter[str] = Counter()
     hours: dict[str, float] = defaultdict(float)

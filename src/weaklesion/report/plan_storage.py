@@ -1,4 +1,4 @@
-"""Bytes that a study downloads, and bytes that it takes on the disk."""
+"""The bytes that a study downloads and stores on the disk."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ PATCH_BYTES = 4 + 5
 
 
 def files_of(config: Config, datasets: Iterable[str]) -> list[str]:
-    """Return the datasets whose raw files some datasets use, each once."""
+    """Return the datasets whose raw files the given datasets use, each once."""
     return list(dict.fromkeys(config["datasets"][name].get("files_of", name) for name in datasets))
 
 
@@ -28,17 +28,17 @@ def pixels_of(config: Config, dataset: str, protocol: str) -> int:
     """Return the number of pixels of a patch."""
     settings = patch_settings(config, dataset, protocol)
     if config["datasets"][dataset]["loader"] == "ham10k" and settings["frame"] == "source":
-        made = config["datasets"][dataset].get("phantom")
-        return int(made["width_px"] * made["height_px"]) if made else HAM10K_PIXELS
+        phantom = config["datasets"][dataset].get("phantom")
+        return int(phantom["width_px"] * phantom["height_px"]) if phantom else HAM10K_PIXELS
     return int(settings["side_px"] ** 2)
 
 
 def download_bytes(config: Config, dataset: str, folder: Path, root: Path) -> float:
-    """Return the size of a dataset's files that are not below `folder` yet.
+    """Return the size of a dataset's files that are still to be downloaded.
 
     Args:
         config: the merged configuration.
-        dataset: its name.
+        dataset: name of the dataset.
         folder: the folder that contains `resources/`.
         root: the workflow's folder.
     """

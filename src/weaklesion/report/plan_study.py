@@ -1,4 +1,4 @@
-"""`weaklesion plan`: a dry run of the workflow, and the plan of what is left."""
+"""`weaklesion plan`: a dry run of the workflow, and the plan of the jobs that it lists."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from weaklesion.errors import DataError
-from weaklesion.report.plan import job_costs, make_plan, spent
+from weaklesion.report.plan import job_costs, make_plan, time_spent
 from weaklesion.report.plan_text import describe_plan, describe_seeds
 from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.protocols import merge
@@ -41,7 +41,7 @@ def plan_study(studies: Sequence[Path], overrides: Sequence[str], folder: Path) 
     published = read_published(root / "workflow/resources/published_numbers.yaml")
     parts = [
         f"Study {config['study']}: {sum(jobs.values())} jobs are left",
-        describe_plan(plan, spent(folder, config["study"]), job_costs(root)),
+        describe_plan(plan, time_spent(folder, config["study"]), job_costs(root)),
         describe_seeds(config, folder, published),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -95,7 +95,7 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
 def dry_run(
     root: Path, studies: Sequence[Path], overrides: Sequence[str], folder: Path
 ) -> dict[str, int]:
-    """Return the number of jobs that are left, by rule.
+    """Return the number of jobs that are still to run, by rule.
 
     Raises:
         DataError: if Snakemake is not installed, or with its own message if it refuses the study.
@@ -111,9 +111,11 @@ def dry_run(
         command += ["--configfile", *map(str, studies)]
     if overrides:
         command += ["--config", *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DataError(f"plan: Snakemake refuses the study.\n{done.stdout}{done.stderr}".rstrip())
-    table = done.stdout.split("Job stats:")[-1].split("\ntotal")[0]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise DataError(
+            f"plan: Snakemake refuses the study.\n{result.stdout}{result.stderr}".rstrip()
+        )
+    table = result.stdout.split("Job stats:")[-1].split("\ntotal")[0]
     counts = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
     return {name: int(count) for name, count in counts}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weaklesion.report.plan import GPU_RULES, Plan
+from weaklesion.report.plan import GPU_RULES, Plan, Training
 from weaklesion.report.power import measured_needs, printed_power
 from weaklesion.study.arms import has_network
 from weaklesion.study.items import items_of, runs_of
@@ -16,15 +16,16 @@ JobTimes = Mapping[str, tuple[int, float, float]]
 
 
 def describe_plan(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, str]]) -> str:
-    """Return what is left of a study, and the time it took so far, as text.
+    """Return the plan of a study, and the time that it took so far, as text.
 
     Args:
-        plan: what is left.
-        took: rule to finished jobs, hours, and hours of one core (`weaklesion.report.plan.spent`).
+        plan: the plan.
+        took: rule to finished jobs, hours, and hours of one core; see
+            `weaklesion.report.plan.time_spent`.
         costs: rows of `job_costs.csv`, by rule.
     """
-    known = [one for one in plan.trainings if not math.isnan(one.hours)]
-    hours = {kind: [one.hours for one in known if one.on == kind] for kind in ("GPU", "CPU")}
+    timed = _with_hours(plan)
+    hours = {kind: [one.hours for one in timed if one.on == kind] for kind in ("GPU", "CPU")}
     on_gpu = sum(wall for rule, (_, wall, _) in took.items() if rule in GPU_RULES)
     others = sum(cpu for rule, (_, _, cpu) in took.items() if rule not in GPU_RULES)
     bases = Counter(one.basis for one in plan.trainings)
@@ -34,33 +35,38 @@ def describe_plan(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, s
         "",
         f"GPU-hours of {len(hours['GPU'])} trainings: {sum(hours['GPU']):.1f} at most",
         f"Core-hours of {len(hours['CPU'])} trainings on a CPU: {sum(hours['CPU']):.2f}",
-        f"Trainings whose time is unknown: {len(plan.trainings) - len(known)}",
+        f"Trainings whose time is unknown: {len(plan.trainings) - len(timed)}",
         *(f"  {count:5} trainings: {basis}" for basis, count in bases.most_common()),
         f"Core-hours of jobs that need no GPU: {sum(plan.cpu_hours.values()):.1f}",
         f"Downloads: {plan.download_bytes / 1e9:.1f} GB",
         f"Disk at most: {sum(plan.disk_bytes.values()) / 1e9:.0f} GB ({disk})",
-        f"Spent so far: {on_gpu:.2f} hours in jobs on a GPU (or, without one, instead of it), "
+        f"Spent so far: {on_gpu:.2f} hours in jobs of GPU rules (on whichever device), "
         f"{others:.2f} core-hours in all others",
     ]
     return "\n".join(lines)
 
 
+def _with_hours(plan: Plan) -> list[Training]:
+    """Return the trainings whose hours are known."""
+    return [training for training in plan.trainings if not math.isnan(training.hours)]
+
+
 def _rules(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return a table with one line per rule, of the jobs that are left or finished."""
+    """Return a table of the jobs that are left or finished, one line per rule."""
     head = ("rule", "left", "planned", "done", "spent", "core-hours")
-    lines = ["{:24}{:>7}{:>12}{:>7}{:>10}{:>12}  basis of what is planned".format(*head)]
+    lines = ["{:24}{:>7}{:>12}{:>7}{:>10}{:>12}  basis of the plan".format(*head)]
     for rule in [*plan.jobs, *(rule for rule in took if rule not in plan.jobs)]:
-        done, spent_hours, cpu_hours = took.get(rule, (0, 0.0, 0.0))
+        num_done, wall_hours, cpu_hours = took.get(rule, (0, 0.0, 0.0))
         planned = plan.cpu_hours.get(rule)
         basis = costs.get(rule, {"basis": "assumed: 10 s per job"})["basis"]
         if rule.startswith("train_arm"):
-            known = [one for one in plan.trainings if not math.isnan(one.hours)]
-            planned, basis = sum(one.hours for one in known if one.rule == rule), "see below"
+            timed = _with_hours(plan)
+            planned, basis = sum(one.hours for one in timed if one.rule == rule), "see below"
         elif rule in GPU_RULES and rule in plan.jobs:
             planned = plan.jobs[rule] * float(costs[rule]["seconds_per_job"]) / 3600
-        shown = "" if planned is None else f"{planned:.2f} h"
+        hours = "" if planned is None else f"{planned:.2f} h"
         lines.append(
-            f"{rule:24}{plan.jobs.get(rule, 0):7}{shown:>12}{done:7}{spent_hours:8.2f} h"
+            f"{rule:24}{plan.jobs.get(rule, 0):7}{hours:>12}{num_done:7}{wall_hours:8.2f} h"
             f"{cpu_hours:10.2f} h  {'' if planned is None else basis}"
         )
     return lines
@@ -75,7 +81,7 @@ def describe_seeds(config: Config, folder: Path, published: Mapping[str, Any]) -
         published: the file of published numbers.
 
     Returns:
-        Text; empty if the study judges no primary claim and no study under `results/` has.
+        Text; empty if neither this study nor one under `results/` judges a primary claim.
     """
     primary = [item for item in items_of(config) if config["experiments"][item].get("primary")]
     runs = runs_of(config, primary)
@@ -95,18 +101,19 @@ def describe_seeds(config: Config, folder: Path, published: Mapping[str, Any]) -
             f"{row['power']:8.2f}{_seeds(row['seeds_needed']):>7}"
             for row in rows
         ]
-    measured = measured_needs(folder)
-    if measured:
+    needs = measured_needs(folder)
+    if needs:
         lines.append("The same by the runs under results/")
         columns = ("study", "claim", "dataset", "protocol", "verdict", "had", "needs")
         lines.append("  {:16}{:38}{:12}{:14}{:18}{:>5}{:>7}".format(*columns))
         lines += [
             f"  {row['study']:16}{row['claim']:38}{row['dataset']:12}{row['protocol']:14}"
             f"{row['verdict']:18}{row['n_seeds']:5.0f}{_seeds(row['seeds_needed']):>7}"
-            for row in measured
+            for row in needs
         ]
     return "\n".join(lines)
 
 
 def _seeds(needed: float | None) -> str:
+    """Return a number of seeds as text; `none` where no number is known."""
     return "none" if needed is None or math.isnan(needed) else f"{needed:.0f}"

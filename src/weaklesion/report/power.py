@@ -1,4 +1,4 @@
-"""With what probability a difference is found, and how many seeds that takes."""
+"""The probability that a study finds a difference, and the number of seeds that this needs."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def power(chance: Chance, size: float, level: float = LEVEL) -> float:
     """Return the probability that a two-sided test finds a true difference.
 
     Args:
-        chance: of the difference.
+        chance: chance of the difference.
         size: the true difference, in the units of the chance.
         level: level of the test.
     """
@@ -32,7 +32,7 @@ def power(chance: Chance, size: float, level: float = LEVEL) -> float:
         return 1.0
     shift = abs(size) / chance.std_error
     limit = float(stats.t.ppf(1 - level / 2, chance.freedom))
-    if math.isinf(chance.freedom) or shift > 30:  # where the noncentral t is not computed well
+    if math.isinf(chance.freedom) or shift > 30:  # the noncentral t is inaccurate here
         return float(stats.norm.sf(limit - shift))
     return float(stats.nct.sf(limit, chance.freedom, shift))
 
@@ -41,7 +41,7 @@ def seeds_needed(parts: Parts, size: float, level: float = LEVEL) -> int | None:
     """Return the smallest number of seeds with a power of 0.8; None where no number suffices.
 
     Args:
-        parts: variance of the difference, as measured or printed.
+        parts: variance of the difference, measured or printed.
         size: the true difference.
         level: level of the test.
     """
@@ -60,18 +60,18 @@ def seeds_needed(parts: Parts, size: float, level: float = LEVEL) -> int | None:
 
 
 def printed_power(published: Mapping[str, Any], seeds: int) -> list[dict[str, Any]]:
-    """Return what the paper's own deviations say about each primary claim.
+    """Return the power that the paper's own deviations give for each primary claim.
 
-    The printed deviations are those of runs, whose test split is the same: what other lesions would
-    change is not in them, so that more seeds may be needed than this says. Arms are taken as
-    independent. The level is corrected for the number of primary claims under `released`.
+    The printed deviations are between runs on one test split. They lack the variance between
+    lesions, so a study may need more seeds. Arms are taken as independent. The level is corrected
+    for the number of primary claims under `released`.
 
     Args:
         published: the file of published numbers.
         seeds: number of seeds for which the power is given.
 
     Returns:
-        A row per claim and dataset: `claim`, `dataset`, `size` and `deviation` of the difference
+        One row per claim and dataset: `claim`, `dataset`, `size` and `deviation` of the difference
         between seeds (percent points), `level`, `power`, `seeds_needed` (None above 500).
     """
     primary = [claim for claim in expand_claims(CLAIMS, True) if claim.primary]
@@ -80,9 +80,9 @@ def printed_power(published: Mapping[str, Any], seeds: int) -> list[dict[str, An
     level = LEVEL / len(tests)
     rows = []
     for claim, dataset in tests:
-        printed = printed_means(claim, published, dataset)
-        assert printed is not None
-        size = printed[0] - printed[1]
+        means = printed_means(claim, published, dataset)
+        assert means is not None
+        size = means[0] - means[1]
         arms = (claim.arm, claim.baselines[0])
         population = sum(cells[(dataset, arm, claim.column)][1] ** 2 for arm in arms)
         variance = population * PRINTED_RUNS / (PRINTED_RUNS - 1)
@@ -94,7 +94,7 @@ def printed_power(published: Mapping[str, Any], seeds: int) -> list[dict[str, An
                 "size": size,
                 "deviation": math.sqrt(variance),
                 "level": level,
-                # without a second seed there is no test that could find it
+                # with one seed there is no test
                 "power": power(parts.with_seeds(seeds).chance(), size, level) if seeds > 1 else 0.0,
                 "seeds_needed": seeds_needed(parts, size, level),
             }
@@ -103,13 +103,13 @@ def printed_power(published: Mapping[str, Any], seeds: int) -> list[dict[str, An
 
 
 def measured_needs(folder: str | Path) -> list[dict[str, Any]]:
-    """Return what the finished studies under `results/` say about each primary claim.
+    """Return the seeds that each primary claim needs by the finished studies under `results/`.
 
     Args:
-        folder: where `results/` is.
+        folder: the folder that contains `results/`.
 
     Returns:
-        A row per study, claim, dataset and protocol: `study`, `claim`, `dataset`, `protocol`,
+        One row per study, claim, dataset and protocol: `study`, `claim`, `dataset`, `protocol`,
         `verdict`, `n_seeds`, and `seeds_needed` (nan where no number is known).
     """
     rows = []

@@ -1,4 +1,4 @@
-"""About how many samples a dataset has, before its files are there to be counted."""
+"""The approximate number of samples of a dataset, known before its files are downloaded."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from weaklesion.marks.files import read_lines
 from weaklesion.study.protocols import Config
 
 LIVER_SLICES = {"train": 1664, "val": 298, "test": 787}  # Moseley et al., section 3
-SHARES = {"train": 0.7, "val": 0.2, "test": 0.1}  # where no source states others
+SHARES = {"train": 0.7, "val": 0.2, "test": 0.1}  # if no source states other shares
 DEEPLESION_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}  # of its official split
 UNKNOWN_SIZE = 10_000
 
@@ -16,20 +16,20 @@ UNKNOWN_SIZE = 10_000
 def num_samples(
     config: Config, dataset: str, published: Mapping[str, Any], folder: Path = Path()
 ) -> int:
-    """Return about how many samples a dataset has, of all splits."""
+    """Return the approximate number of samples of a dataset, all splits together."""
     return sum(split_samples(config, dataset, published, folder).values())
 
 
 def split_samples(
     config: Config, dataset: str, published: Mapping[str, Any], folder: Path = Path()
 ) -> dict[str, int]:
-    """Return about how many samples each split has: as its source counts them, up to the limit.
+    """Return the approximate number of samples of each split: its source's count, up to the limit.
 
     Args:
         config: the merged configuration.
         dataset: our name of the dataset.
         published: the published numbers.
-        folder: what the path of a table of marks is relative to.
+        folder: the folder that the path of a table of marks is relative to.
     """
     definition = config["datasets"][dataset]
     limit = definition.get("limit") or {}
@@ -40,31 +40,31 @@ def split_samples(
 def _counts(
     definition: Mapping[str, Any], published: Mapping[str, Any], folder: Path
 ) -> dict[str, int]:
-    """Count the samples of each split without a limit."""
+    """Return the number of samples of each split without a limit."""
     if definition["loader"] == "lits_liver":
         return LIVER_SLICES
     if "marks" in definition:
-        return _shared(len(read_lines(folder / definition["marks"])[1]), SHARES)
+        return _divide(len(read_lines(folder / definition["marks"])[1]), SHARES)
     if "phantom" in definition:
         settings = definition["phantom"]
         sizes = (settings.get(key) for key in ("num_images", "num_volumes", "num_series"))
         size = next(size for size in sizes if size)
-        return _shared(size * settings.get("num_slices", 1), SHARES)
-    stated = published["dataset_counts_as_stated"]
+        return _divide(size * settings.get("num_slices", 1), SHARES)
+    paper_counts = published["dataset_counts_as_stated"]
     name = definition.get("published", "")
     if name == "LiTS":
-        return {split: stated[name][split]["images"] for split in SHARES}
+        return {split: paper_counts[name][split]["images"] for split in SHARES}
     if name == "HAM10K":
-        percent = stated[name]["split_percent"]
+        percent = paper_counts[name]["split_percent"]
         shares = {split: percent[split] / 100 for split in SHARES}
-        return _shared(stated[name]["images"], shares)
+        return _divide(paper_counts[name]["images"], shares)
     if name == "NIH_DeepLesion":
-        return _shared(stated[name]["ct_images"], DEEPLESION_SHARES)
-    return _shared(UNKNOWN_SIZE, SHARES)
+        return _divide(paper_counts[name]["ct_images"], DEEPLESION_SHARES)
+    return _divide(UNKNOWN_SIZE, SHARES)
 
 
-def _shared(total: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Share out a number of samples, what is left over going to training."""
+def _divide(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Divide samples among the splits; training receives the remainder."""
     counts = {split: int(total * share) for split, share in shares.items()}
     counts["train"] += total - sum(counts.values())
     return counts

@@ -1,9 +1,9 @@
-"""How long a training takes on a CPU, where no run of its network was measured.
+"""The time of a training on a CPU, for networks of which no run was measured.
 
 `workflow/resources/training_rates.csv` has seconds per step, measured on one CPU thread with A1,
-ten images per batch, in bfloat16. Sizes between two that were measured are interpolated by their
-pixels; outside them a step takes as long per pixel as at the nearest size. An image takes as long
-in a batch of any other size.
+ten images per batch, in bfloat16. Between two measured sizes, the time is interpolated by pixels;
+outside them, the time per pixel is that of the nearest size. The time per image does not
+depend on the size of the batch.
 """
 
 import csv
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 MEASURED_BATCH = 10
-VALIDATION = 1 / 3  # of the time of training, on top
+VALIDATION = 1 / 3  # time of validation over the time of training
 
 
 def read_rates(path: str | Path) -> dict[str, dict[int, float]]:
@@ -34,21 +34,21 @@ def seconds_per_step(
     """Return the seconds of one step on one CPU thread; None for an encoder that has no rate.
 
     Args:
-        rates: of `read_rates`.
+        rates: table of `read_rates`.
         settings: `encoder`, `pad_to` and `batch_size` of a training.
     """
-    measured = rates.get(settings["encoder"])
-    if measured is None:
+    seconds_by_pixels = rates.get(settings["encoder"])
+    if seconds_by_pixels is None:
         return None
     pixels = math.prod(settings["pad_to"])
-    sizes = sorted(measured)
+    sizes = sorted(seconds_by_pixels)
     nearest = min(max(pixels, sizes[0]), sizes[-1])
-    seconds = float(np.interp(nearest, sizes, [measured[size] for size in sizes]))
+    seconds = float(np.interp(nearest, sizes, [seconds_by_pixels[size] for size in sizes]))
     return seconds * pixels / nearest * settings["batch_size"] / MEASURED_BATCH
 
 
 def images_of_epoch(settings: Mapping[str, Any], train_samples: int) -> int:
-    """Return how many images an epoch shows, each counted once however many steps it is in.
+    """Return the number of images of an epoch; an image counts once, in however many steps.
 
     Args:
         settings: `iterations`, `train_samples` and `batch_size` of a training.
@@ -60,11 +60,11 @@ def images_of_epoch(settings: Mapping[str, Any], train_samples: int) -> int:
 
 
 def training_hours(seconds: float, settings: Mapping[str, Any], train_samples: int) -> float:
-    """Return the hours of all epochs with their validation, if none is saved by early stopping.
+    """Return the hours of all epochs with their validation, without early stopping.
 
     Args:
-        seconds: of one step.
-        settings: those above, `epochs` and `steps_per_batch`.
+        seconds: seconds of one step.
+        settings: those of `images_of_epoch`, `epochs` and `steps_per_batch`.
         train_samples: samples of the training split.
     """
     batches = math.ceil(images_of_epoch(settings, train_samples) / settings["batch_size"])

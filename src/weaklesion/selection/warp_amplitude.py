@@ -1,11 +1,11 @@
-"""Choose the amplitude of warps, by the marks that short trainings recover.
+"""Choose the amplitude of warps by the recovery of perturbed marks after short trainings.
 
 See `weaklesion.selection.recovery` for the criterion. The perturbed marks are those of the
 validation split, which no training reads; no dense mask is read.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ import pandas as pd
 
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
-from weaklesion.ellipse import ellipse_iou
+from weaklesion.ellipse import Ellipse, ellipse_iou
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.pseudo_masks import main_part
@@ -41,7 +41,7 @@ class ShortTraining:
         tuple[float, ...],
         MinItems(1),
         at_least(0),
-        "Strongest warps to choose from; of equally good ones the smallest is chosen.",
+        "Strongest warps to choose from; if several are equally good, the smallest is chosen.",
     ]
     steps: Annotated[int, at_least(1), "Steps of each training."]
 
@@ -60,12 +60,12 @@ def choose_warp(
     choice_json: str | Path,
     threads: int = 1,
 ) -> None:
-    """Train with each amplitude for a short time, and choose the one that recovers most.
+    """Train with each amplitude for a short time, and choose the amplitude that recovers most.
 
     Args:
         files: files of the arm's training.
         settings: settings of the arm's training; its own amplitude is ignored.
-        short: see `ShortTraining`.
+        short: amplitudes to choose from, and the length of the trainings.
         recovery: see `weaklesion.selection.recovery.RecoverySettings`.
         seed: seed of the trainings.
         recovery_csv: written: `id, max_amplitude, given_iou, recovered_iou`.
@@ -74,46 +74,53 @@ def choose_warp(
     """
     assert settings.prompt is not None
     assert files.ellipses_csv is not None
-    device = compute_device()
     ids = sorted(split_ids(files.samples_csv, "val"))
     order = np.random.default_rng(recovery.seed).permutation(ids)
-    drawn = [str(name) for name in order[: recovery.images]]
-    images = read_rows(files.images_npy, files.samples_csv, drawn)
+    names = [str(name) for name in order[: recovery.images]]
+    images = read_rows(files.images_npy, files.samples_csv, names)
     ellipses = read_ellipses(files.ellipses_csv)
-    marks = [
-        (name, ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise))
-        for name in drawn
-    ]
-    prompts = ellipse_rows([perturbed for _, perturbed in marks]).to(device)
+    marks = {
+        name: ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
+        for name in names
+    }
     rows = []
     for amplitude in short.amplitudes:
-        chosen = replace(
+        short_settings = replace(
             settings,
             prompt={**settings.prompt, "max_amplitude": amplitude},
             epochs=1,
             iterations=short.steps,
         )
-        with TemporaryDirectory() as folder:
-            train_arm(
-                files=files,
-                run_dir=folder,
-                settings=chosen,
-                seed=seed,
-                options=RunOptions(threads=threads),
-            )
-            model, _ = load_network(f"{folder}/model.safetensors", f"{folder}/run.json", device)
-        logits = predict_prompted(model, images, prompts, chosen)
-        for (name, perturbed), scores in zip(marks, logits, strict=True):
-            recovered = ellipse_or(main_part(scores >= 0, perturbed), perturbed)
+        logits = _train_and_predict(files, short_settings, seed, threads, images, marks)
+        for (name, mark), scores in zip(marks.items(), logits, strict=True):
+            recovered = ellipse_or(main_part(scores >= 0, mark), mark)
             rows.append(
                 {
                     "id": name,
                     "max_amplitude": amplitude,
-                    "given_iou": ellipse_iou(perturbed, ellipses[name]),
+                    "given_iou": ellipse_iou(mark, ellipses[name]),
                     "recovered_iou": ellipse_iou(recovered, ellipses[name]),
                 }
             )
     _write_choice(pd.DataFrame(rows), short.amplitudes, recovery_csv, choice_json)
+
+
+def _train_and_predict(
+    files: TrainingFiles,
+    settings: TrainingSettings,
+    seed: int,
+    threads: int,
+    images: np.ndarray,
+    marks: Mapping[str, Ellipse],
+) -> np.ndarray:
+    """Train a network in a temporary folder; return its logits for images with marks, (N, H, W)."""
+    device = compute_device()
+    with TemporaryDirectory() as folder:
+        options = RunOptions(threads=threads)
+        train_arm(files=files, run_dir=folder, settings=settings, seed=seed, options=options)
+        model, _ = load_network(f"{folder}/model.safetensors", f"{folder}/run.json", device)
+    prompts = ellipse_rows(list(marks.values())).to(device)
+    return predict_prompted(model, images, prompts, settings)
 
 
 def _write_choice(
@@ -123,14 +130,17 @@ def _write_choice(
     choice_json: str | Path,
 ) -> None:
     """Write the recovery of every mark, and the amplitude that recovers most."""
-    with written_whole(recovery_csv) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+    with written_whole(recovery_csv) as tmp:
+        table.to_csv(tmp, index=False, float_format="%.6g")
     means = {
         amplitude: mean_recovery(table[table["max_amplitude"] == amplitude])
         for amplitude in amplitudes
     }
     best = max(means, key=lambda amplitude: (means[amplitude], -amplitude))
-    shown = {f"{amplitude:g}": round(mean, 6) for amplitude, mean in means.items()}
+    recoveries = {f"{amplitude:g}": round(mean, 6) for amplitude, mean in means.items()}
     num_marks = table["id"].nunique()
-    write_json(choice_json, {"max_amplitude": best, "recovered_iou": shown, "images": num_marks})
-    logger.info("recovery of %d marks by amplitude: %s; %g chosen", num_marks, shown, best)
+    write_json(
+        choice_json,
+        {"max_amplitude": best, "recovered_iou": recoveries, "images": num_marks},
+    )
+    logger.info("recovery of %d marks by amplitude: %s; %g chosen", num_marks, recoveries, best)

@@ -1,4 +1,4 @@
-"""A training step recorded once as a CUDA graph and replayed, without a launch for each kernel.
+"""A training step recorded once as a CUDA graph and replayed, without one launch per kernel.
 
 With batches of ten small patches, a GPU computes faster than Python can launch kernels; replaying a
 recorded step takes a single launch. A recorded step is compared with a plain one before it is used.
@@ -30,7 +30,7 @@ def recorded(
 ) -> Step:
     """Record `step` for batches of one size; return a step that replays it.
 
-    Weights, gradients, optimiser and random state are left as they were.
+    Weights, gradients, optimiser and random state keep their values.
 
     Args:
         step: takes a training step on (index, draws) and returns its losses; reads and writes only
@@ -47,9 +47,7 @@ def recorded(
         recorded step's loss differs from that of a plain step.
     """
     if not zero_gradients:
-        for parameter in model.parameters():
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
+        _allocate_gradients(model)
     before = _State(model, optimizer, gradients=not zero_gradients)
     held_index, held_draws = index.clone(), None if draws is None else draws.clone()
 
@@ -81,6 +79,13 @@ def recorded(
         return held_losses.clone()
 
     return replay
+
+
+def _allocate_gradients(model: nn.Module) -> None:
+    """Give every parameter without a gradient a gradient of zeros."""
+    for parameter in model.parameters():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
 
 
 def _plain_loss(step: Callable[[], torch.Tensor], before: "_State") -> float:

@@ -1,13 +1,17 @@
-"""The figure of what arms lack against others."""
+"""The figure of the gaps in Dice between arms."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from weaklesion.report.figures.arms import MARKERS, PALETTE, save, style
+from weaklesion.report.figures.style import MARKERS, PALETTE, save, style
+
+# Names of an arm and of the arm that it is compared with, and the rows of their images.
+Pair = tuple[Any, pd.DataFrame]
 
 WORDS = {
     "area": "lesion's area",
@@ -27,12 +31,12 @@ def plot_gap(
 ) -> None:
     """Plot how a gap in Dice is spread over the images, and its size by kind of image.
 
-    A row a dataset and protocol. Left, the gap that has been gathered after the images that lose
-    most; right, the mean gap of each kind of image with its interval.
+    One row per dataset and protocol. Left, the gap summed over the images, those that lose most
+    first; right, the mean gap of each kind of image with its interval.
 
     Args:
-        table_csv: of `weaklesion.report.tables.gap.tabulate_gap`.
-        samples_csv: a row an image, of the same.
+        table_csv: table by kind of image of `weaklesion.report.tables.gap.tabulate_gap`.
+        samples_csv: its table by image.
         title: the figure's title.
         figures: files to write.
     """
@@ -44,42 +48,50 @@ def plot_gap(
         figure, axes = plt.subplots(
             len(blocks), 2, figsize=(12.5, 5.2 * len(blocks)), squeeze=False, layout="constrained"
         )
-        for (left, right), (place, images) in zip(axes, blocks, strict=True):
-            here = table[(table[["dataset", "protocol"]] == list(place)).all(axis=1)]
-            kinds = list(dict.fromkeys(zip(here["stratum"], here["value"], strict=True)))
-            place_of = {kind: number for number, kind in enumerate(kinds)}
+        for (left, right), (key, images) in zip(axes, blocks, strict=True):
+            block = table[(table[["dataset", "protocol"]] == list(key)).all(axis=1)]
             pairs = list(images.groupby(["arm", "against"], sort=False))
-            for number, ((arm, against), rows) in enumerate(pairs):
-                color = PALETTE[number % len(PALETTE)]
-                label = f"{arm} against {against}"
-                gathered = rows["gap"].sort_values(ascending=False).cumsum() / len(rows)
-                part = 100 * np.arange(1, len(rows) + 1) / len(rows)
-                left.plot(part, gathered, color=color, label=label)
-                of_pair = here[(here["arm"] == arm) & (here["against"] == against)]
-                heights = [
-                    place_of[kind] + 0.7 * ((number + 0.5) / len(pairs) - 0.5)
-                    for kind in zip(of_pair["stratum"], of_pair["value"], strict=True)
-                ]
-                right.errorbar(
-                    of_pair["gap"],
-                    heights,
-                    xerr=np.maximum(  # a bootstrap's interval may leave the mean outside
-                        0,
-                        [of_pair["gap"] - of_pair["ci_low"], of_pair["ci_high"] - of_pair["gap"]],
-                    ),
-                    fmt=MARKERS[number % len(MARKERS)],
-                    markersize=4,
-                    color=color,
-                    label=label,
-                )
-            left.set(xlabel="Test images, %, those that lose most first")
-            left.set(ylabel="Gathered gap, points of Dice", title=", ".join(map(str, place)))
-            left.legend(fontsize="small")
-            right.set_yticks(
-                range(len(kinds)), [f"{WORDS[kind]}: {value}" for kind, value in kinds]
-            )
-            right.axvline(0, color="0.4", lw=1)
-            right.invert_yaxis()
-            right.set(xlabel="Gap, points of Dice")
+            _plot_sums(left, pairs)
+            left.set_title(", ".join(map(str, key)))
+            _plot_kinds(right, block, pairs)
         figure.suptitle(f"{title}\nbars: 95 % intervals over groups", fontsize="medium")
         save(figure, figures)
+
+
+def _plot_sums(axis: plt.Axes, pairs: Sequence[Pair]) -> None:
+    """Plot the gap summed over the images, one curve per pair of arms."""
+    for number, ((arm, against), rows) in enumerate(pairs):
+        summed = rows["gap"].sort_values(ascending=False).cumsum() / len(rows)
+        share = 100 * np.arange(1, len(rows) + 1) / len(rows)
+        color = PALETTE[number % len(PALETTE)]
+        axis.plot(share, summed, color=color, label=f"{arm} against {against}")
+    axis.set(xlabel="Test images, %, those that lose most first")
+    axis.set(ylabel="Gathered gap, points of Dice")
+    axis.legend(fontsize="small")
+
+
+def _plot_kinds(axis: plt.Axes, block: pd.DataFrame, pairs: Sequence[Pair]) -> None:
+    """Plot the mean gap of each kind of image, one marker per pair of arms."""
+    kinds = list(dict.fromkeys(zip(block["stratum"], block["value"], strict=True)))
+    height_of = {kind: height for height, kind in enumerate(kinds)}
+    for number, ((arm, against), _) in enumerate(pairs):
+        rows = block[(block["arm"] == arm) & (block["against"] == against)]
+        offset = 0.7 * ((number + 0.5) / len(pairs) - 0.5)
+        heights = [
+            height_of[kind] + offset for kind in zip(rows["stratum"], rows["value"], strict=True)
+        ]
+        axis.errorbar(
+            rows["gap"],
+            heights,
+            xerr=np.maximum(  # a bootstrap's interval may leave the mean outside
+                0, [rows["gap"] - rows["ci_low"], rows["ci_high"] - rows["gap"]]
+            ),
+            fmt=MARKERS[number % len(MARKERS)],
+            markersize=4,
+            color=PALETTE[number % len(PALETTE)],
+            label=f"{arm} against {against}",
+        )
+    axis.set_yticks(range(len(kinds)), [f"{WORDS[kind]}: {value}" for kind, value in kinds])
+    axis.axvline(0, color="0.4", lw=1)
+    axis.invert_yaxis()
+    axis.set(xlabel="Gap, points of Dice")

@@ -1,4 +1,4 @@
-"""Test images with their marks and masks, where there is no dense mask to draw."""
+"""Test images with their marks and predicted masks, for datasets without dense masks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,14 +7,16 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from weaklesion.data.crops import surroundings
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import Ellipse
-from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
-from weaklesion.report.figures.arms import case_grid, distinct_colors, outline, save, show, style
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.report.figures.patches import case_grid, ellipse_curve, outline, show
+from weaklesion.report.figures.style import distinct_colors, save, style
 
 MARK_COLOR = "white"
 REACH = 0.75  # major axes that are shown on each side of a lesion
@@ -36,71 +38,75 @@ def plot_mark_agreement(
 ) -> None:
     """Draw test images with the mark, its ellipse and the contour of each arm's mask.
 
-    A row each: the images whose mask, of one arm, agrees least with the mark, those about the
-    median, and those on which the arms' masks differ most.
+    One row each shows the images on which the mask of the arm `ranked_by` agrees least with the
+    mark, those with its median agreement, and those on which the arms' masks differ most.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         samples_csv: the N samples, with the marks.
         ellipses_csv: ellipses of the marks.
-        masks_csv: of `weaklesion.report.tables.mark_agreement.tabulate_mark_agreement`.
-        arms: dataset, protocol, arm, seed, and the paths `predictions` and `ids`, of one run each.
+        masks_csv: table by mask, see `weaklesion.report.tables.mark_agreement`.
+        arms: one run per arm: dataset, protocol, arm, seed, and the paths `predictions` and `ids`.
         all_arms: all arms of the configuration, for their colours.
-        channel_order: see `weaklesion.report.figures.arms.show`.
+        channel_order: see `weaklesion.report.figures.patches.show`.
         ranked_by: arm by whose agreement images are chosen.
-        num_images: number of images of a row.
+        num_images: number of images per row.
         title: the figure's title.
         figures: files to write.
     """
     samples = read_samples(samples_csv)
     ids = list(samples.index[samples["split"] == "test"])
     masks = {run["arm"]: read_rows(run["predictions"], run["ids"], ids) > 0 for run in arms}
-    measured = pd.read_csv(masks_csv, dtype={"id": str})
-    agreement = pd.DataFrame({run["arm"]: _agreement(measured, run) for run in arms}).loc[ids]
+    table = pd.read_csv(masks_csv, dtype={"id": str})
+    agreement = pd.DataFrame({run["arm"]: _agreement(table, run) for run in arms}).loc[ids]
     overlap = pd.Series(overlaps(list(masks.values())), index=ids)
     cases = choose_cases(agreement[ranked_by], overlap, ranked_by, num_images)
-    chosen = [name for names in cases.values() for name in names]
-    images = read_rows(images_npy, samples_csv, chosen)
-    place_of = {name: place for place, name in enumerate(ids)}
+    shown_ids = [name for names in cases.values() for name in names]
+    images = read_rows(images_npy, samples_csv, shown_ids)
+    index_of = {name: index for index, name in enumerate(ids)}
     ellipses = read_ellipses(ellipses_csv)
     colors = distinct_colors(list(masks), all_arms)
     with style():
         figure, axes = case_grid(cases, images[0].shape)
-        for axis, image, name in zip(axes.flat, images, chosen, strict=True):
+        for axis, image, name in zip(axes.flat, images, shown_ids, strict=True):
             show(axis, image, channel_order)
             for arm, of_arm in masks.items():
-                outline(axis, of_arm[place_of[name]], colors[arm], 1.4)
+                outline(axis, of_arm[index_of[name]], colors[arm], 1.4)
             points = samples.loc[name, RECIST_COLUMNS].to_numpy(float).reshape(4, 2)
             _draw_mark(axis, points, ellipses[name])
-            rows, columns = surroundings(ellipses[name], REACH)
-            axis.set_xlim(columns.start - 0.5, min(columns.stop, image.shape[1]) - 0.5)
-            axis.set_ylim(min(rows.stop, image.shape[0]) - 0.5, rows.start - 0.5)
-            shown = " ".join(f"{100 * agreement.loc[name, arm]:.0f}" for arm in masks)
-            axis.set_title(f"{name}\n{shown}", fontsize=7)
-        handles = [
-            Line2D([], [], color="0.75", lw=1.2, label="mark (white)"),
-            Line2D([], [], color="0.75", lw=1.2, ls="--", label="its ellipse (white)"),
-            *(Line2D([], [], color=colors[arm], label=arm) for arm in masks),
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncol=3, frameon=False)
-        names = ", ".join(masks)
-        figure.suptitle(f"{title}\nAbove each image the agreement with the mark, %: {names}")
+            _zoom(axis, ellipses[name], image.shape)
+            percents = " ".join(f"{100 * agreement.loc[name, arm]:.0f}" for arm in masks)
+            axis.set_title(f"{name}\n{percents}", fontsize=7)
+        _add_legend(figure, {arm: colors[arm] for arm in masks})
+        figure.suptitle(
+            f"{title}\nAbove each image the agreement with the mark, %: {', '.join(masks)}"
+        )
         save(figure, figures)
 
 
-def _agreement(measured: pd.DataFrame, run: Mapping[str, Any]) -> pd.Series:
-    same = [measured[key] == run[key] for key in ("dataset", "protocol", "arm", "seed")]
-    return measured[np.logical_and.reduce(same)].set_index("id")["agreement"]
+def _add_legend(figure: Figure, colors: Mapping[str, Any]) -> None:
+    """Add a legend of the mark, its ellipse and the arms."""
+    handles = [
+        Line2D([], [], color="0.75", lw=1.2, label="mark (white)"),
+        Line2D([], [], color="0.75", lw=1.2, ls="--", label="its ellipse (white)"),
+        *(Line2D([], [], color=color, label=arm) for arm, color in colors.items()),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncol=3, frameon=False)
+
+
+def _agreement(table: pd.DataFrame, run: Mapping[str, Any]) -> pd.Series:
+    same = [table[key] == run[key] for key in ("dataset", "protocol", "arm", "seed")]
+    return table[np.logical_and.reduce(same)].set_index("id")["agreement"]
 
 
 def overlaps(masks: Sequence[np.ndarray]) -> np.ndarray:
-    """Return how far several arms' masks of each image are the same.
+    """Return the overlap of several arms' masks of each image.
 
     Args:
-        masks: of each arm, (N, H, W) bool.
+        masks: (N, H, W) bool per arm.
 
     Returns:
-        (N,) area that all have in common over that which any has; 1 where all are empty.
+        (N,) area of the masks' intersection over the area of their union; 1 where all are empty.
     """
     common = np.logical_and.reduce(masks).sum(axis=(1, 2))
     union = np.logical_or.reduce(masks).sum(axis=(1, 2))
@@ -110,16 +116,16 @@ def overlaps(masks: Sequence[np.ndarray]) -> np.ndarray:
 def choose_cases(
     agreement: pd.Series, overlap: pd.Series, ranked_by: str, per_case: int
 ) -> dict[str, list[str]]:
-    """Choose images to show, by a stated rule.
+    """Choose images to show: the least agreement, the median one, and masks that differ most.
 
     Args:
-        agreement: of one arm's mask of each image with its mark.
-        overlap: see `overlaps`, of the same images.
-        ranked_by: the arm.
-        per_case: images a case; fewer where there are not as many.
+        agreement: agreement of one arm's mask of each image with the mark.
+        overlap: overlap of all arms' masks of each image, see `overlaps`.
+        ranked_by: the arm of `agreement`.
+        per_case: images per case; fewer if fewer exist.
 
     Returns:
-        Case to ids; an image may stand for more than one.
+        Case to ids; an image may belong to several cases.
     """
     order = agreement.sort_values(kind="stable").index
     count = min(per_case, len(order))
@@ -132,10 +138,15 @@ def choose_cases(
 
 
 def _draw_mark(axis: plt.Axes, points: np.ndarray, ellipse: Ellipse) -> None:
+    """Draw both diameters of a mark and, dashed, its ellipse."""
     for ends in (points[:2], points[2:]):
         axis.plot(ends[:, 0], ends[:, 1], color=MARK_COLOR, lw=0.9)
-    axes = recist_from_ellipse(ellipse)
-    center = axes.mean(axis=0)
-    t = np.linspace(0, 2 * np.pi, 121)[:, None]
-    curve = center + np.cos(t) * (axes[1] - center) + np.sin(t) * (axes[3] - center)
+    curve = ellipse_curve(ellipse, 121)
     axis.plot(curve[:, 0], curve[:, 1], color=MARK_COLOR, lw=0.9, ls="--")
+
+
+def _zoom(axis: plt.Axes, ellipse: Ellipse, image_shape: tuple[int, ...]) -> None:
+    """Show the surroundings of a lesion only."""
+    rows, columns = surroundings(ellipse, REACH)
+    axis.set_xlim(columns.start - 0.5, min(columns.stop, image_shape[1]) - 0.5)
+    axis.set_ylim(min(rows.stop, image_shape[0]) - 0.5, rows.start - 0.5)

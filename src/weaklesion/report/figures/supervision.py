@@ -14,13 +14,15 @@ from matplotlib.lines import Line2D
 from weaklesion.clusters import Encoding, ellipse_features
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, read_samples
-from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
-from weaklesion.report.figures.arms import PALETTE, REFERENCE_COLOR, outline, save, show, style
+from weaklesion.ellipse import Ellipse
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.report.figures.patches import ellipse_curve, outline, show
+from weaklesion.report.figures.style import PALETTE, REFERENCE_COLOR, save, style
 from weaklesion.supervision.class_table import read_clusters
 
 logger = logging.getLogger(__name__)
 
-PATCHES_A_ROW = 8
+PATCHES_PER_ROW = 8
 ENCODINGS_SHOWN: tuple[Encoding, ...] = ("clicked", "raw", "periodic")
 
 
@@ -35,15 +37,15 @@ def plot_clusters(
     title: str,
     figures: Sequence[str | Path],
 ) -> None:
-    """Draw the largest clusters, a row each, with their lesions' ellipses (the paper's Figure 3).
+    """Draw lesions of the largest clusters with their ellipses, as in the paper's Figure 3.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         samples_csv: the N samples.
         ellipses_csv: their ellipses.
         clusters_csv: their clusters.
-        channel_order: `rgb`, `bgr` or `center`, see `weaklesion.report.figures.arms.plot_contours`.
-        num_rows: number of clusters; the first training samples of each are shown.
+        channel_order: see `weaklesion.report.figures.patches.show`.
+        num_rows: number of clusters, one row each with its first training samples.
         title: the figure's title.
         figures: files to write.
     """
@@ -55,13 +57,13 @@ def plot_clusters(
     with style():
         figure, axes = plt.subplots(
             len(largest),
-            PATCHES_A_ROW,
-            figsize=(1.5 * PATCHES_A_ROW, 1.55 * len(largest) + 0.5),
+            PATCHES_PER_ROW,
+            figsize=(1.5 * PATCHES_PER_ROW, 1.55 * len(largest) + 0.5),
             squeeze=False,
             layout="constrained",
         )
         for row, cluster in zip(axes, largest, strict=True):
-            ids = list(train.index[train == cluster][:PATCHES_A_ROW])
+            ids = list(train.index[train == cluster][:PATCHES_PER_ROW])
             images = read_rows(images_npy, samples_csv, ids)
             for axis in row:
                 axis.set(xticks=[], yticks=[])
@@ -70,18 +72,14 @@ def plot_clusters(
             row[0].set_ylabel(f"cluster {cluster}\n{(train == cluster).sum()} lesions", fontsize=8)
             for axis, image, sample_id in zip(row, images, ids, strict=False):
                 show(axis, image, channel_order)
-                _draw_curve(axis, ellipses[sample_id], image.shape[0])
+                _draw_ellipse(axis, ellipses[sample_id], image.shape[0])
         figure.suptitle(title)
         save(figure, figures)
 
 
-def _draw_curve(axis: plt.Axes, ellipse: object, side: int) -> None:
-    """Draw an ellipse's curve and its axes."""
-    marks = recist_from_ellipse(ellipse)  # type: ignore[arg-type]
-    center = marks.mean(axis=0)
-    long, short = marks[1] - center, marks[3] - center
-    t = np.linspace(0, 2 * np.pi, 73)[:, None]
-    curve = center + np.cos(t) * long + np.sin(t) * short
+def _draw_ellipse(axis: plt.Axes, ellipse: Ellipse, side: int) -> None:
+    """Draw an ellipse over the whole of a square patch."""
+    curve = ellipse_curve(ellipse, 73)
     axis.plot(curve[:, 0], curve[:, 1], color=PALETTE[1], lw=1.3)
     axis.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
 
@@ -96,7 +94,7 @@ def plot_k_sweep(
     """Plot inertia, silhouette, stability and cluster sizes against K.
 
     Args:
-        quality_jsons: one of `weaklesion.clusters.cluster_lesions` for each K.
+        quality_jsons: files of `cluster_lesions`, one per K.
         chosen_k: the K that the arms use.
         title: the figure's title.
         figures: files to write.
@@ -142,23 +140,23 @@ def plot_supervision(
     title: str,
     figures: Sequence[str | Path],
 ) -> None:
-    """Draw training samples: image, RECIST mark, each target, and the reference where there is one.
+    """Draw training samples: image, RECIST mark, each target, and the reference if one exists.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         reference_npy: (N, H, W) uint8 of 0 and 1, or None.
         samples_csv: the N samples, with their marks.
-        target_npys: (M, H, W) uint8 of 0 and 1 each; a file is named after its target.
+        target_npys: one file per target, named after it, (M, H, W) uint8 of 0 and 1.
         target_ids_csv: `id` of each of the M.
-        channel_order: see `weaklesion.report.figures.arms.plot_contours`.
+        channel_order: see `weaklesion.report.figures.patches.show`.
         num_images: number of samples, evenly spaced over the training split.
         title: the figure's title.
         figures: files to write.
     """
     samples = read_samples(samples_csv)
     train = samples[samples["split"] == "train"]
-    places = np.linspace(0, len(train) - 1, min(num_images, len(train))).astype(int)
-    ids = [str(train.index[place]) for place in places]
+    positions = np.linspace(0, len(train) - 1, min(num_images, len(train))).astype(int)
+    ids = [str(train.index[position]) for position in positions]
     images = read_rows(images_npy, samples_csv, ids)
     masks = {
         Path(path).stem.replace("grabcut_", "GrabCut, "): read_rows(path, target_ids_csv, ids)
@@ -183,8 +181,7 @@ def plot_supervision(
                 if index == 0:
                     axis.set_title(panel, fontsize=9)
                 if panel == "RECIST":
-                    for ends, color in ((points[:2], PALETTE[1]), (points[2:], PALETTE[2])):
-                        axis.plot(ends[:, 0], ends[:, 1], color=color, lw=1.5)
+                    _draw_diameters(axis, points)
                 elif panel != "image":
                     color = REFERENCE_COLOR if panel == "reference" else PALETTE[0]
                     outline(axis, masks[panel][index], color, 1.5)
@@ -193,11 +190,16 @@ def plot_supervision(
         save(figure, figures)
 
 
-def plot_angles(*, ellipses_csv: str | Path, title: str, figures: Sequence[str | Path]) -> None:
-    """Plot the clicked and the canonical angles of the marks, and what each feature weighs.
+def _draw_diameters(axis: plt.Axes, points: np.ndarray) -> None:
+    for ends, color in ((points[:2], PALETTE[1]), (points[2:], PALETTE[2])):
+        axis.plot(ends[:, 0], ends[:, 1], color=color, lw=1.5)
 
-    The clicked angle has two humps half a turn apart where the short diameter was clicked in either
-    order: the same ellipse in two places (discrepancy K1).
+
+def plot_angles(*, ellipses_csv: str | Path, title: str, figures: Sequence[str | Path]) -> None:
+    """Plot the clicked and the canonical angles of the marks, and the variance of each feature.
+
+    The clicked angle has two humps half a turn apart if the ends of the short diameter were clicked
+    in either order: equal ellipses then have two different angles (discrepancy K1).
 
     Args:
         ellipses_csv: the ellipses.

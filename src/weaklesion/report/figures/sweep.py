@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from weaklesion.report.figures.arms import PALETTE, save, style
+from weaklesion.report.figures.style import PALETTE, save, style
 
 SWEPT = {
     "k": "Number of clusters K",
@@ -17,7 +17,7 @@ SWEPT = {
     "samples": "Number of training images",
 }
 TEST, VALIDATION = PALETTE[0], PALETTE[1]
-# What may choose a value (`weaklesion.report.tables.sweep.CHOOSERS`): its curve, marker and colour.
+# Curve, marker and colour of each criterion of `weaklesion.report.tables.sweep.CHOOSERS`.
 CHOICES: dict[str, dict[str, Any]] = {
     "test": {"column": "mean", "marker": "*", "s": 190, "color": TEST},
     "validation_dice": {"column": "val_dice", "marker": "*", "s": 190, "color": VALIDATION},
@@ -40,16 +40,16 @@ def plot_sweep(
     title: str,
     figures: Sequence[str | Path],
 ) -> None:
-    """Plot test and validation Dice against a setting that was swept, and mark what was chosen.
+    """Plot test and validation Dice against a setting that was swept, and mark the chosen values.
 
-    A row a dataset where there are several protocols, which are the columns then. Above each panel
-    stand the values that validation, the test set and the paper chose, and how much higher the test
+    With several protocols, each dataset is a row and each protocol a column. The title of a panel
+    gives the values that validation, the test set and the paper chose, and how much higher the test
     Dice is at the value that the test set chose than at the one that the validation loss chose.
 
     Args:
-        table_csv: a row a point, see `weaklesion.report.tables.sweep`.
-        over: `k`, `alpha` or `samples`; of the last nothing is chosen.
-        own: dataset and protocol to the value that the arm itself has; infinite for all samples.
+        table_csv: table of `weaklesion.report.tables.sweep`.
+        over: `k`, `alpha` or `samples`; no number of samples is chosen.
+        own: dataset and protocol to the arm's own value; infinite for all samples.
         title: the figure's title.
         figures: files to write.
     """
@@ -93,22 +93,22 @@ def _draw_curves(axis: plt.Axes, block: pd.DataFrame, over: str) -> None:
 
 
 def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
-    """Mark the values that were chosen; return them in words."""
-    chosen = {chooser: block[block[f"chosen_by_{chooser}"]].iloc[0] for chooser in CHOICES}
-    for chooser, point in chosen.items():
+    """Mark the chosen values, and return them in words."""
+    points = {chooser: block[block[f"chosen_by_{chooser}"]].iloc[0] for chooser in CHOICES}
+    for chooser, point in points.items():
         look = dict(CHOICES[chooser])
         height = point[look.pop("column")]
         axis.scatter([point[over]], [height], zorder=3, label=NAMES[chooser], **look)
-    gained = chosen["test"]["mean"] - chosen["validation_loss"]["mean"]
+    gain = points["test"]["mean"] - points["validation_loss"]["mean"]
     dice, loss, test = (
-        f"{chosen[name][over]:g}" for name in ("validation_dice", "validation_loss", "test")
+        f"{points[name][over]:g}" for name in ("validation_dice", "validation_loss", "test")
     )
     paper = block["paper_value"].iloc[0]
     if not math.isnan(paper):
         axis.axvline(paper, color="#7a3e00", ls="-.", lw=1, label="the paper's value")
     return [
         f"chosen by validation: {loss} (loss), {dice} (Dice)",
-        f"by test: {test} ({gained:+.2f} points against {loss})"
+        f"by test: {test} ({gain:+.2f} points against {loss})"
         + ("" if math.isnan(paper) else f"; by the paper: {paper:g}"),
     ]
 

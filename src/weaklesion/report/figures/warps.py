@@ -1,4 +1,4 @@
-"""Pictures of what a network that sees the mark is trained on: warped images, refitted prompts."""
+"""Figure of the warped images and refitted prompts that a network with a prompt is trained on."""
 
 import logging
 from pathlib import Path
@@ -34,10 +34,10 @@ def draw_warps(
     num_samples: int,
     figure_png: str | Path,
 ) -> None:
-    """Draw training samples, a row each: as they are, warped twice, and what is seen beside it.
+    """Draw training samples, one row each: the sample, two warps of it, and two prompt channels.
 
-    The prompt is yellow, the target green. The last two columns are the second warp's prompt and
-    discriminant as the network has them.
+    The prompt is yellow, the target green. The last two columns are the prompt and the discriminant
+    of the second warp, as the network receives them.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
@@ -45,33 +45,33 @@ def draw_warps(
         target_npy: targets, (M, H, W).
         target_ids_csv: their ids.
         ellipses_csv: ellipses of the marks.
-        settings: of the arm's training.
-        warp_json: the amplitude that was chosen; None for that of `settings`.
+        settings: settings of the arm's training.
+        warp_json: file of the chosen amplitude; None for the amplitude of `settings`.
         num_samples: number of rows, evenly spaced over the training split.
         figure_png: written.
     """
     settings = with_choice(settings, warp_json)
     assert settings.prompt is not None
     ids = split_ids(samples_csv, "train")
-    chosen = [ids[i] for i in np.linspace(0, len(ids) - 1, num_samples).round().astype(int)]
-    images = torch.from_numpy(read_rows(images_npy, samples_csv, chosen)).permute(0, 3, 1, 2)
-    targets = torch.from_numpy(read_rows(target_npy, target_ids_csv, chosen))[:, None]
-    prompts = load_prompts(ellipses_csv, chosen, torch.device("cpu"))
+    shown_ids = [ids[i] for i in np.linspace(0, len(ids) - 1, num_samples).round().astype(int)]
+    images = torch.from_numpy(read_rows(images_npy, samples_csv, shown_ids)).permute(0, 3, 1, 2)
+    targets = torch.from_numpy(read_rows(target_npy, target_ids_csv, shown_ids))[:, None]
+    prompts = load_prompts(ellipses_csv, shown_ids, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     columns = []
     for amplitude in (0.0, settings.prompt["max_amplitude"], settings.prompt["max_amplitude"]):
         draws = torch.randn(num_samples, DRAWS, generator=generator)
-        draws[:, 2] = 3.0  # as far as the amplitude allows
+        draws[:, 2] = 3.0  # the strongest warp of this amplitude
         if amplitude == 0:
-            draws[:, 0] = -9.0  # not turned
-            draws[:, 1] = 9.0  # not mirrored
+            draws[:, 0] = -9.0  # no rotation
+            draws[:, 1] = 9.0  # no reflection
         prompt = PromptSettings(**{**settings.prompt, "max_amplitude": amplitude})
         batch = training_batch(images, targets, prompts, draws, TILE_PX, prompt)
         columns.append([_tile(*pair) for pair in zip(batch.inputs, batch.targets, strict=True)])
     columns += [[_grey(values) for values in batch.inputs[:, channel]] for channel in (4, 5)]
     rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]
-    with written_whole(figure_png) as beside:
-        cv2.imwrite(str(beside), np.concatenate(rows)[..., ::-1])
+    with written_whole(figure_png) as tmp:
+        cv2.imwrite(str(tmp), np.concatenate(rows)[..., ::-1])
     logger.info("%d samples drawn, warped with an amplitude of %g", num_samples, amplitude)
 
 
@@ -79,13 +79,13 @@ def _tile(inputs: torch.Tensor, target: torch.Tensor) -> np.ndarray:
     """Draw a crop with the outlines of its prompt and target, (h, w, 3) uint8."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     levels = (inputs[:3] * std + mean).clamp(0, 1) * inputs[3] + (1 - inputs[3])
-    drawn = np.ascontiguousarray((levels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    picture = np.ascontiguousarray((levels.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
     for mask, color in ((target[0] >= 0.5, TARGET), (inputs[4] >= 0, PROMPT)):
-        found, _ = cv2.findContours(
+        contours, _ = cv2.findContours(
             mask.numpy().astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )
-        cv2.drawContours(drawn, found, -1, color, 2, cv2.LINE_AA)
-    return _framed(drawn)
+        cv2.drawContours(picture, contours, -1, color, 2, cv2.LINE_AA)
+    return _framed(picture)
 
 
 def _grey(values: torch.Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Table 8: the accuracy of the second task, against guesses."""
+"""Table 8: the accuracy of the second task, beside the accuracy of guesses."""
 
 import json
 import logging
@@ -29,25 +29,41 @@ def tabulate_accuracy(
 
     Args:
         runs: dataset, protocol, arm, seed, network, and the path `accuracy`.
-        published_yaml: published numbers, of A1+L.
+        published_yaml: published numbers; the paper prints those of A1+L.
         published_datasets: our dataset's name to the paper's.
         title: the page's title.
-        table_csv: written: a row a dataset, protocol, arm and split.
+        table_csv: written: one row per dataset, protocol, arm and split.
         table_html: written: the same for reading.
     """
+    table = _means_over_seeds(runs)
+    table["chance"] = 100 / table["num_classes"]
+    paper_values = read_published(published_yaml)["table8_classification_accuracy_percent"]
+    table["published"] = [
+        float(paper_values.get(published_datasets.get(dataset, ""), {}).get(split, math.nan))
+        if arm == "a1l"
+        else math.nan
+        for dataset, arm, split in table[["dataset", "arm", "split"]].to_numpy()
+    ]
+    write_table(table_csv, table)
+    write_page(table_html, "accuracy.html", title=title, rows=table.to_dict("records"))
+    logger.info("accuracy of %d runs", len(runs))
+
+
+def _means_over_seeds(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per dataset, protocol, arm and split, in percent."""
     rows = []
     for run in runs:
-        told = json.loads(Path(run["accuracy"]).read_text())
+        accuracies = json.loads(Path(run["accuracy"]).read_text())
         for split in SPLITS:
             rows.append(
                 {key: run[key] for key in ("dataset", "protocol", "arm", "network")}
-                | {"split": split, "num_classes": told["num_classes"]}
-                | {key: told[split][key] for key in ("accuracy", "majority", "num_samples")}
+                | {"split": split, "num_classes": accuracies["num_classes"]}
+                | {key: accuracies[split][key] for key in ("accuracy", "majority", "num_samples")}
             )
     keys = ["dataset", "protocol", "arm", "network", "num_classes", "split", "num_samples"]
     frame = pd.DataFrame(rows)
     frame[["accuracy", "majority"]] *= 100
-    table = (
+    return (
         frame.groupby(keys, sort=False)
         .agg(
             n_seeds=("accuracy", "size"),
@@ -57,14 +73,3 @@ def tabulate_accuracy(
         )
         .reset_index()
     )
-    table["chance"] = 100 / table["num_classes"]
-    printed = read_published(published_yaml)["table8_classification_accuracy_percent"]
-    table["published"] = [
-        float(printed.get(published_datasets.get(dataset, ""), {}).get(split, math.nan))
-        if arm == "a1l"
-        else math.nan
-        for dataset, arm, split in table[["dataset", "arm", "split"]].to_numpy()
-    ]
-    write_table(table_csv, table)
-    write_page(table_html, "accuracy.html", title=title, rows=table.to_dict("records"))
-    logger.info("accuracy of %d runs", len(runs))

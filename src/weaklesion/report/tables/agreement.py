@@ -1,4 +1,4 @@
-"""The page of how far targets agree with dense references."""
+"""The page that says how well targets agree with dense references."""
 
 import logging
 from collections.abc import Sequence
@@ -9,6 +9,9 @@ import pandas as pd
 from weaklesion.report.pages import write_page, write_table
 
 logger = logging.getLogger(__name__)
+
+COLUMNS = ["dataset", "protocol", "target", "n_samples", "dice", "hd95_px", "area_ratio_median",
+           "n_undefined"]  # fmt: skip
 
 
 def tabulate_agreement(
@@ -22,22 +25,20 @@ def tabulate_agreement(
 
     Args:
         agreement_csvs: files of `measure_agreement`.
-        without_reference: datasets that have no dense reference; the page names them.
-        table_csv: written: means, and how many values are undefined, by target.
+        without_reference: datasets without a dense reference; the page names them.
+        table_csv: written: one row per target, with means and the number of undefined values.
         page_html: written.
     """
-    columns = ["dataset", "protocol", "target", "n_samples", "dice", "hd95_px", "area_ratio_median",
-               "n_undefined"]  # fmt: skip
     rows = []
     for path in agreement_csvs:
-        table = pd.read_csv(path, dtype={"id": str})
-        for key, group in table.groupby(["dataset", "protocol", "target"], sort=False):
-            defined = group["hd95"].notna()
+        samples = pd.read_csv(path, dtype={"id": str})
+        for key, group in samples.groupby(["dataset", "protocol", "target"], sort=False):
+            undefined = group["hd95"].isna()
             rows.append(
                 [*key, len(group), 100 * group["dice"].mean(), group["hd95"].mean(),
-                 group["area_ratio"].median(), int((~defined).sum())]
+                 group["area_ratio"].median(), int(undefined.sum())]
             )  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=COLUMNS)
     write_table(table_csv, table)
     write_page(
         page_html, "agreement.html", rows=table.to_dict("records"), without=without_reference

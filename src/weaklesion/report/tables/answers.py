@@ -1,7 +1,7 @@
-"""Does an auxiliary task help? The answers of several papers side by side."""
+"""The answers of several papers, side by side, to the question whether an auxiliary task helps."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,12 @@ import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import write_page, write_table
-from weaklesion.report.tables.scores import direction, read_scores
+from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, direction
+from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import compare, holm, resolve_undefined, with_shared_seeds
 from weaklesion.study.published import printed_gain, read_published
 
 logger = logging.getLogger(__name__)
-
-METRICS = ("dice", "hausdorff")
 
 
 def tabulate_answers(
@@ -29,57 +28,33 @@ def tabulate_answers(
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
-    """Tabulate what each paper's auxiliary task adds, on each dataset.
+    """Tabulate how much each paper's auxiliary task adds, on each dataset.
 
     Args:
         runs: dataset, protocol, arm, seed, network, and the path `scores`.
-        pairs: of each comparison: `paper`, `task` (in words), `arm`, `baseline`, `dataset` and
-            `protocol`.
-        undefined: protocol to what an empty prediction counts as.
+        pairs: `paper`, `task` (in words), `arm`, `baseline`, `dataset` and `protocol` of each
+            comparison.
+        undefined: protocol to the value that an empty prediction counts as.
         published_yaml: published numbers.
         published_datasets: our dataset's name to the papers'.
         title: the page's title.
-        table_csv: written: a row a comparison and metric; `gain` is the arm's minus the baseline's,
-            overlaps in percent, distances in px. `p_value` is uncorrected, `p_holm`
+        table_csv: written: one row per comparison and metric; `gain` is the arm's mean minus the
+            baseline's, overlaps in percent, distances in px. `p_value` is uncorrected, `p_holm`
             corrected for the number of comparisons under a metric; `answer` follows the latter.
         table_html: written: the same for reading.
     """
-    scores = read_scores([run["scores"] for run in runs], runs, METRICS)
+    scores = read_scores([run["scores"] for run in runs], runs, MAIN_METRICS)
     published = read_published(published_yaml)
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in runs}
     rows = []
     for pair in pairs:
-        place = (scores["dataset"] == pair["dataset"]) & (scores["protocol"] == pair["protocol"])
-        resolved = resolve_undefined(scores[place], undefined[pair["protocol"]])  # type: ignore[arg-type]
-        for metric in METRICS:
-            of_metric = resolved[resolved["metric"] == metric]
-            ours, theirs = with_shared_seeds(
-                *(of_metric[of_metric["arm"] == pair[role]] for role in ("arm", "baseline"))
-            )
-            found = compare(ours, theirs)
-            scale = measure_of(metric).scale
-            name = published_datasets.get(pair["dataset"], "")
-            rows.append(
-                {
-                    **pair,
-                    **{
-                        f"{role}_network": networks[(pair["dataset"], pair["protocol"], pair[role])]
-                        for role in ("arm", "baseline")
-                    },
-                    "metric": metric,
-                    "gain": scale * found.difference,
-                    "ci_low": scale * found.ci_low,
-                    "ci_high": scale * found.ci_high,
-                    "p_value": found.p_value,
-                    "detectable": scale * found.detectable,
-                    "unknown": found.unknown,
-                    "n_seeds": found.n_seeds,
-                    "n_groups": found.n_groups,
-                    "published_gain": printed_gain(
-                        published, name, pair["arm"], pair["baseline"], metric
-                    ),
-                }
-            )
+        key = pair["dataset"], pair["protocol"]
+        paper_dataset = published_datasets.get(pair["dataset"], "")
+        used = {f"{role}_network": networks[(*key, pair[role])] for role in ("arm", "baseline")}
+        for cells in _comparisons(scores, pair, undefined[pair["protocol"]]):
+            arms = pair["arm"], pair["baseline"]
+            paper_gain = printed_gain(published, paper_dataset, *arms, cells["metric"])
+            rows.append({**pair, **used, **cells, "published_gain": paper_gain})
     table = pd.DataFrame(rows)
     for _, of_metric in table.groupby("metric"):
         table.loc[of_metric.index, "p_holm"] = holm(of_metric["p_value"].to_list())
@@ -93,3 +68,23 @@ def tabulate_answers(
     ]
     write_page(table_html, "answers.html", title=title, blocks=blocks)
     logger.info("%d comparisons: %s", len(table), table["answer"].value_counts().to_dict())
+
+
+def _comparisons(
+    scores: pd.DataFrame, pair: Mapping[str, Any], policy: str
+) -> Iterator[dict[str, Any]]:
+    """Compare the two arms of a pair under each metric, over the seeds that both have."""
+    in_block = (scores["dataset"] == pair["dataset"]) & (scores["protocol"] == pair["protocol"])
+    resolved = resolve_undefined(scores[in_block], policy)  # type: ignore[arg-type]
+    for metric in MAIN_METRICS:
+        of_metric = resolved[resolved["metric"] == metric]
+        ours, theirs = with_shared_seeds(
+            *(of_metric[of_metric["arm"] == pair[role]] for role in ("arm", "baseline"))
+        )
+        comparison = compare(ours, theirs)
+        yield {
+            "metric": metric,
+            **difference_cells(comparison, metric, name="gain"),
+            "n_seeds": comparison.n_seeds,
+            "n_groups": comparison.n_groups,
+        }

@@ -1,8 +1,8 @@
-"""What each defect does alone: one switch flipped, everything else as it was."""
+"""The effect of each discrepancy alone: one switch flipped, everything else unchanged."""
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import write_page, write_table
-from weaklesion.report.tables.scores import LEVEL, read_scores
+from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells
+from weaklesion.report.tables.scores import read_scores
+from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import compare, compare_unpaired, holm, resolve_undefined
 
 logger = logging.getLogger(__name__)
-
-METRICS = ("dice", "hausdorff")
 
 
 def tabulate_attribution(
@@ -30,20 +30,21 @@ def tabulate_attribution(
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
-    """Tabulate the change of Dice and Hausdorff, and of the second task's gain, a switch each.
+    """Tabulate the change of Dice, Hausdorff and the second task's gain that each switch makes.
 
     Where a switch changes which samples are tested, means of different samples are compared, as
-    independent ones; `paired` says so. Where it changes nothing for an arm, there is no test.
+    independent ones; `paired` says so. Where a switch does not change an arm's runs, there is no
+    test.
 
     Args:
         runs: dataset, protocol, arm, seed, and the path `scores`.
         flips: dataset, `base` protocol, `switch`, and for each arm the protocol whose runs hold
             when the switch is flipped (the base's own, where it changes nothing for the arm).
-        undefined: base protocol to what an empty prediction counts as.
+        undefined: base protocol to the value that an empty prediction counts as.
         arms: two arms: `baseline`, and the one with the second task.
         baseline: arm without the second task.
         title: the page's title.
-        table_csv: written: a row per dataset, base, switch, metric and quantity (either arm, or
+        table_csv: written: one row per dataset, base, switch, metric and quantity (either arm, or
             `gain`: the multi-task arm's minus the baseline's). `p_holm` is corrected over all
             tests of a base.
         table_html: written: the same for reading.
@@ -54,46 +55,10 @@ def tabulate_attribution(
     others = [name for name in arms if name != baseline]
     if len(arms) != 2 or len(others) != 1:
         raise ValueError(f"arms: two are needed, {baseline} one of them, not {list(arms)}")
-    quantities = (baseline, others[0], "gain")
-    scores = read_scores([run["scores"] for run in runs], runs, METRICS)
-    rows = []
+    scores = read_scores([run["scores"] for run in runs], runs, MAIN_METRICS)
+    rows: list[dict[str, Any]] = []
     for flip in flips:
-        of_dataset = scores[scores["dataset"] == flip["dataset"]]
-        for metric in METRICS:
-            of_metric = of_dataset[of_dataset["metric"] == metric]
-            values = {
-                (name, when): _values(of_metric, protocol, name, undefined[flip["base"]])
-                for name in arms
-                for when, protocol in (("before", flip["base"]), ("after", flip[name]))
-            }
-            for when in ("before", "after"):
-                values[("gain", when)] = _gain(values[(others[0], when)], values[(baseline, when)])
-            for quantity in quantities:
-                before, after = values[(quantity, "before")], values[(quantity, "after")]
-                paired = set(before["id"]) == set(after["id"])
-                found = compare(after, before) if paired else compare_unpaired(after, before)
-                if quantity != "gain" and flip[quantity] == flip["base"]:
-                    found = replace(found, p_value=math.nan, unknown="the same runs")
-                scale = measure_of(metric).scale
-                rows.append(
-                    {
-                        "dataset": flip["dataset"],
-                        "base": flip["base"],
-                        "switch": flip["switch"],
-                        "metric": metric,
-                        "quantity": quantity,
-                        "before": scale * before.groupby("seed")["value"].mean().mean(),
-                        "after": scale * after.groupby("seed")["value"].mean().mean(),
-                        "difference": scale * found.difference,
-                        "ci_low": scale * found.ci_low,
-                        "ci_high": scale * found.ci_high,
-                        "p_value": found.p_value,
-                        "detectable": scale * found.detectable,
-                        "unknown": found.unknown,
-                        "paired": paired,
-                        "n_seeds": after["seed"].nunique(),
-                    }
-                )
+        rows += _changes(scores, flip, undefined[flip["base"]], baseline, others[0])
     table = pd.DataFrame(rows)
     for _, of_base in table.groupby("base"):
         table.loc[of_base.index, "p_holm"] = holm(of_base["p_value"].to_list())
@@ -107,16 +72,49 @@ def tabulate_attribution(
         "attribution.html",
         title=title,
         blocks=blocks,
-        quantities=quantities,
-        metrics={name: measure_of(name) for name in METRICS},
+        quantities=(baseline, others[0], "gain"),
+        metrics={name: measure_of(name) for name in MAIN_METRICS},
         level=LEVEL,
     )
     logger.info("%d switches flipped alone", len(flips))
 
 
-def _values(scores: pd.DataFrame, protocol: str, arm: str, policy: str) -> pd.DataFrame:
-    here = scores[(scores["protocol"] == protocol) & (scores["arm"] == arm)]
-    return resolve_undefined(here, policy)  # type: ignore[arg-type]
+def _changes(
+    scores: pd.DataFrame, flip: Mapping[str, Any], policy: str, baseline: str, multi_task: str
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per metric and quantity: its values without and with the flip."""
+    of_dataset = scores[scores["dataset"] == flip["dataset"]]
+    for metric in MAIN_METRICS:
+        of_metric = of_dataset[of_dataset["metric"] == metric]
+        before, after = (
+            _quantities(of_metric, protocols, policy, baseline, multi_task)
+            for protocols in ({name: flip["base"] for name in (baseline, multi_task)}, flip)
+        )
+        for quantity in before:
+            unchanged = quantity != "gain" and flip[quantity] == flip["base"]
+            yield {
+                "dataset": flip["dataset"],
+                "base": flip["base"],
+                "switch": flip["switch"],
+                "metric": metric,
+                "quantity": quantity,
+                **_change(before[quantity], after[quantity], metric, unchanged=unchanged),
+            }
+
+
+def _quantities(
+    scores: pd.DataFrame,
+    protocols: Mapping[str, str],
+    policy: str,
+    baseline: str,
+    multi_task: str,
+) -> dict[str, pd.DataFrame]:
+    """Return the values of both arms, each under its protocol, and of the gain."""
+    values = {}
+    for arm in (baseline, multi_task):
+        of_arm = scores[(scores["protocol"] == protocols[arm]) & (scores["arm"] == arm)]
+        values[arm] = resolve_undefined(of_arm, policy)  # type: ignore[arg-type]
+    return values | {"gain": _gain(values[multi_task], values[baseline])}
 
 
 def _gain(multi_task: pd.DataFrame, plain: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +122,24 @@ def _gain(multi_task: pd.DataFrame, plain: pd.DataFrame) -> pd.DataFrame:
     keys = ["id", "group", "seed"]
     both = multi_task[[*keys, "value"]].merge(plain[[*keys, "value"]], on=keys, validate="1:1")
     return both.assign(value=both["value_x"] - both["value_y"])[[*keys, "value"]]
+
+
+def _change(
+    before: pd.DataFrame, after: pd.DataFrame, metric: str, *, unchanged: bool
+) -> dict[str, Any]:
+    """Return the cells of a change; without a test if both values come from the same runs."""
+    paired = set(before["id"]) == set(after["id"])
+    comparison = compare(after, before) if paired else compare_unpaired(after, before)
+    if unchanged:
+        comparison = replace(comparison, p_value=math.nan, unknown="the same runs")
+    scale = measure_of(metric).scale
+    return {
+        "before": scale * before.groupby("seed")["value"].mean().mean(),
+        "after": scale * after.groupby("seed")["value"].mean().mean(),
+        **difference_cells(comparison, metric),
+        "paired": paired,
+        "n_seeds": after["seed"].nunique(),
+    }
 
 
 def _switches(block: pd.DataFrame) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Table 2: what training takes, beside how well it segments."""
+"""Table 2: the cost of training, beside the Dice that it gives."""
 
 import json
 import logging
@@ -27,45 +27,64 @@ def tabulate_cost(
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
-    """Tabulate hours, epochs, images a second and device of each arm, with its Dice.
+    """Tabulate hours, epochs, images per second and device of each arm, with its Dice.
 
-    Hours are of the whole training, from reading the data to the last file, added up over its
-    processes if it was killed and went on (`weaklesion.training.train.train_arm` says what is lost
-    then); `saved` is by how much an arm is below the co-segmentation of the same block that takes
-    longest.
+    Hours count the whole training, from reading the data to the last file. If a training was killed
+    and resumed, the hours of its processes are added up (`weaklesion.training.train.train_arm` says
+    which time is lost then).
 
     Args:
         runs: dataset, protocol, arm, seed, network, and the paths `run` and `scores`.
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         title: the page's title.
-        table_csv: written: a row a dataset, protocol and arm.
+        table_csv: written: one row per dataset, protocol and arm. `saved_percent` compares an arm's
+            hours with those of the slowest co-segmentation of the same dataset and protocol.
         table_html: written: the same for reading.
     """
+    table = _means_over_seeds(runs)
+    cosegmentation = table[table["arm"].str.startswith("acoseg")]
+    longest = cosegmentation.groupby(["dataset", "protocol"])["hours"].max()
+    table["saved_percent"] = [
+        100 * (1 - row.hours / longest.get((row.dataset, row.protocol), np.nan))
+        for row in table.itertuples()
+    ]
+    paper_hours = read_published(published_yaml)["table2_training_gpu_hours"]
+    for column, key in (("published_hours", None), ("published_saved_percent", "pct")):
+        table[column] = [
+            _paper_value(paper_hours, published_datasets.get(dataset, ""), arm, key)
+            for dataset, arm in table[["dataset", "arm"]].to_numpy()
+        ]
+    write_table(table_csv, table)
+    write_page(table_html, "costs.html", title=title, rows=table.to_dict("records"))
+    logger.info("cost of %d trainings", len(runs))
+
+
+def _means_over_seeds(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one row per dataset, protocol, arm, network, device and number of threads."""
     scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
     mean_dice = scores.groupby(RUN_KEYS)["value"].mean()
     rows = []
     for run in runs:
-        told = json.loads(Path(run["run"]).read_text())
-        place = run["dataset"], run["protocol"], run["arm"], run["seed"]
+        run_info = json.loads(Path(run["run"]).read_text())
         rows.append(
             {
                 "dataset": run["dataset"],
                 "protocol": run["protocol"],
                 "arm": run["arm"],
                 "network": run["network"],
-                "device": told["device"],
-                "threads": told["threads"],
-                "hours": told["wall_s"] / 3600,
-                "epochs": told["epochs_run"],
-                "images_per_second": told["images_per_second"],
-                "peak_gpu_gib": (told["peak_gpu_memory_bytes"] or np.nan) / 2**30,
-                "dice": 100 * mean_dice[place],
+                "device": run_info["device"],
+                "threads": run_info["threads"],
+                "hours": run_info["wall_s"] / 3600,
+                "epochs": run_info["epochs_run"],
+                "images_per_second": run_info["images_per_second"],
+                "peak_gpu_gib": (run_info["peak_gpu_memory_bytes"] or np.nan) / 2**30,
+                "dice": 100 * mean_dice[tuple(run[key] for key in RUN_KEYS)],
             }
         )
     keys = ["dataset", "protocol", "arm", "network", "device", "threads"]
     grouped = pd.DataFrame(rows).groupby(keys, sort=False)
-    table = grouped.agg(
+    return grouped.agg(
         n_seeds=("hours", "size"),
         hours=("hours", "mean"),
         hours_std=("hours", "std"),
@@ -75,26 +94,11 @@ def tabulate_cost(
         dice=("dice", "mean"),
         dice_std=("dice", "std"),
     ).reset_index()
-    paired = table[table["arm"].str.startswith("acoseg")]
-    longest = paired.groupby(["dataset", "protocol"])["hours"].max()
-    table["saved_percent"] = [
-        100 * (1 - row.hours / longest.get((row.dataset, row.protocol), np.nan))
-        for row in table.itertuples()
-    ]
-    printed = read_published(published_yaml)["table2_training_gpu_hours"]
-    for column, key in (("published_hours", None), ("published_saved_percent", "pct")):
-        table[column] = [
-            _printed(printed, published_datasets.get(dataset, ""), arm, key)
-            for dataset, arm in table[["dataset", "arm"]].to_numpy()
-        ]
-    write_table(table_csv, table)
-    write_page(table_html, "costs.html", title=title, rows=table.to_dict("records"))
-    logger.info("cost of %d trainings", len(runs))
 
 
-def _printed(printed: Mapping[str, Any], dataset: str, arm: str, key: str | None) -> float:
-    """Return the printed hours of an arm, or with `pct` how much less than ACoseg's they are."""
-    cells = printed.get(dataset, {})
+def _paper_value(paper_hours: Mapping[str, Any], dataset: str, arm: str, key: str | None) -> float:
+    """Return the printed hours of an arm; with key `pct`, the percentage saved against ACoseg."""
+    cells = paper_hours.get(dataset, {})
     name = PRINTED_ARMS.get(arm, "")
     if key is None:
         return float(cells.get(name, np.nan))

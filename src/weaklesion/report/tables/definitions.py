@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import write_page, write_table
-from weaklesion.report.tables.scores import read_scores, scaled
+from weaklesion.report.tables.cells import scaled
+from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import UndefinedPolicy, estimate, resolve_undefined
 from weaklesion.study.published import printed_cells, read_published
 
@@ -22,12 +23,12 @@ OVERLAPS = {"IoU": "iou", "Dice": "dice", "VS": "volumetric_similarity"}
 
 @dataclass(frozen=True)
 class Definition:
-    """How somebody computes the paper's columns.
+    """One way to compute the paper's columns.
 
     Attributes:
         metrics: the paper's column to our metric.
-        undefined: what an empty prediction counts as.
-        text: whose definition it is.
+        undefined: the value that an empty prediction counts as.
+        text: the definition's source, in words.
     """
 
     metrics: Mapping[str, str]
@@ -65,7 +66,7 @@ DEFINITIONS = {
         },
         "worst_possible",
         "centres of mass, lengths of contours, and the average Hausdorff distance of Taha and"
-        " Hanbury 2015; failures count as the worst that is possible",
+        " Hanbury 2015; failures count as the worst possible value",
     ),
 }
 
@@ -84,41 +85,30 @@ def tabulate_definitions(
 
     Args:
         scores_csvs: scores of all runs.
-        expected: those runs.
+        expected: dataset, protocol, arm and seed of all runs.
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         published_arms: our arm's name to the paper's.
-        table_csv: written: a row a dataset, protocol, arm, column and definition.
+        table_csv: written: one row per dataset, protocol, arm, column and definition.
         table_html: written: the three definitions side by side.
     """
     scores = read_scores(scores_csvs, expected)
-    printed = printed_cells(read_published(published_yaml), "table1", published_arms)
+    paper_cells = printed_cells(read_published(published_yaml), "table1", published_arms)
     rows = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
-        for name, definition in DEFINITIONS.items():
-            resolved = resolve_undefined(block, definition.undefined)
-            for arm, of_arm in resolved.groupby("arm", sort=False):
-                for column, metric in definition.metrics.items():
-                    cell = of_arm[of_arm["metric"] == metric]
-                    unit = measure_of(metric).unit
-                    ours = asdict(estimate(cell))
-                    place = published_datasets.get(str(dataset), ""), str(arm), column
-                    mean, std = printed.get(place, (math.nan, math.nan))
-                    rows.append(
-                        {
-                            "dataset": dataset,
-                            "protocol": protocol,
-                            "arm": arm,
-                            "column": column,
-                            "definition": name,
-                            "metric": metric,
-                            "undefined_policy": definition.undefined,
-                            "unit": unit,
-                            **scaled(ours, 100.0 if unit == "%" else 1.0),
-                            "published_mean": mean,
-                            "published_std": std,
-                        }
-                    )
+        paper_dataset = published_datasets.get(str(dataset), "")
+        for cells in _cells(block):
+            key = paper_dataset, cells["arm"], cells["column"]
+            mean, std = paper_cells.get(key, (math.nan, math.nan))
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "protocol": protocol,
+                    **cells,
+                    "published_mean": mean,
+                    "published_std": std,
+                }
+            )
     table = pd.DataFrame(rows)
     write_table(table_csv, table)
     blocks = [
@@ -133,6 +123,25 @@ def tabulate_definitions(
         measure_of=measure_of,
     )
     logger.info("%d cells under %d definitions", len(table), len(DEFINITIONS))
+
+
+def _cells(block: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the cells of one dataset and protocol: one per definition, arm and column."""
+    for name, definition in DEFINITIONS.items():
+        resolved = resolve_undefined(block, definition.undefined)
+        for arm, of_arm in resolved.groupby("arm", sort=False):
+            for column, metric in definition.metrics.items():
+                measure = measure_of(metric)
+                values = of_arm[of_arm["metric"] == metric]
+                yield {
+                    "arm": str(arm),
+                    "column": column,
+                    "definition": name,
+                    "metric": metric,
+                    "undefined_policy": definition.undefined,
+                    "unit": measure.unit,
+                    **scaled(asdict(estimate(values)), measure.scale),
+                }
 
 
 def _arms(block: pd.DataFrame) -> list[dict[str, Any]]:

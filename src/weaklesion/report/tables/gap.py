@@ -1,9 +1,10 @@
-"""What one arm lacks against others in Dice, and which images account for it."""
+"""By how much one arm's Dice is below another's, and which images account for the gap."""
 
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from weaklesion import metrics
 from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.report.pages import write_page, write_table
+from weaklesion.report.tables.cells import difference_cells
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import compare, resolve_undefined, with_shared_seeds
 
@@ -35,7 +37,7 @@ def describe_samples(
     samples_csv: str | Path,
     traits_csv: str | Path,
 ) -> None:
-    """Measure what may make a test image hard.
+    """Measure properties that may make a test image hard.
 
     Args:
         images_npy: (N, H, W, 3) uint8, all patches.
@@ -44,12 +46,12 @@ def describe_samples(
         ellipse_npy: (L, H, W) uint8 of 0 and 1.
         ellipse_ids_csv: `id` of each of the L.
         samples_csv: the N samples.
-        traits_csv: written, a row a test sample: `id`; `area`, the reference's part of the patch;
-            `ellipse_dice`, of the mark's ellipse against the reference; `contrast`, the distance of
-            the mean colours inside the reference and in a ring around it as wide as a quarter of
-            its equivalent diameter, in grey levels (nan where the ring is empty); `at_border`,
-            whether the reference reaches the patch's border; `in_training`, whether the training
-            split has a sample of the same group.
+        traits_csv: written: one row per test sample: `id`; `area`, the reference's part of the
+            patch; `ellipse_dice`, the Dice of the mark's ellipse against the reference; `contrast`,
+            the distance of the mean colours inside the reference and in a ring around it as wide as
+            a quarter of its equivalent diameter, in grey levels (nan where the ring is empty);
+            `at_border`, whether the reference reaches the patch's border; `in_training`, whether
+            the training split has a sample of the same group.
     """
     ids = split_ids(samples_csv, "test")
     samples = read_samples(samples_csv)
@@ -73,11 +75,11 @@ def describe_samples(
         for name, image, reference, ellipse in rows
     )
     write_table(traits_csv, traits)
-    logger.info("%d test samples described", len(traits))
+    logger.info("traits of %d test samples", len(traits))
 
 
 def contrast(image: np.ndarray, reference: np.ndarray) -> float:
-    """Return how far the mean colours inside a mask and in a ring around it are apart.
+    """Return the distance of the mean colours inside a mask and in a ring around it.
 
     Args:
         image: (H, W, 3) uint8.
@@ -112,47 +114,43 @@ def tabulate_gap(
     samples_csv: str | Path,
     table_html: str | Path,
 ) -> None:
-    """Tabulate what arms lack against others in Dice: over all images, and by kind of image.
+    """Tabulate the gaps in Dice between arms: over all images, and by kind of image.
 
     Args:
         runs: dataset, protocol, arm, seed, and the path `scores`.
         traits: dataset, protocol, and the path `traits` of a file of `describe_samples`.
-        arms: arms whose gap is asked for.
-        against: arms that they are compared with; over the seeds that both have.
-        undefined: protocol to what an empty prediction counts as.
+        arms: arms whose gap is measured.
+        against: arms that each of `arms` is compared with, over the seeds that both have.
+        undefined: protocol to the value that an empty prediction counts as.
         title: the page's title.
-        table_csv: written: a row a kind of image; Dice in percent, `gap` is the other arm's minus
-            the arm's, and `share_of_gap` the part of the whole gap that these images carry, in
-            percent (above 100 or below 0 where the arm is ahead on others).
-        samples_csv: written: a row an image, its gap a mean over seeds.
-        table_html: written: the first for reading, with the images that lose most.
+        table_csv: written: one row per pair of arms and kind of image; Dice in percent. `gap` is
+            the other arm's Dice minus the arm's, and `share_of_gap` the part of the whole gap that
+            these images carry, in percent (above 100 or below 0 where the arm is ahead on others).
+        samples_csv: written: one row per pair of arms and image; the gap is a mean over seeds.
+        table_html: written: the content of `table_csv` for reading, with the largest gaps.
     """
     scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
-    known = {(row["dataset"], row["protocol"]): row["traits"] for row in traits}
-    rows, images = [], []
+    traits_csvs = {(row["dataset"], row["protocol"]): row["traits"] for row in traits}
+    rows: list[dict[str, Any]] = []
+    images = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
-        resolved = resolve_undefined(block, undefined[str(protocol)])  # type: ignore[arg-type]
-        described = pd.read_csv(known[(str(dataset), str(protocol))], dtype={"id": str})
-        for arm in arms:
-            for other in against:
-                if arm == other:
-                    continue
-                ours, theirs = with_shared_seeds(
-                    *(resolved[resolved["arm"] == name] for name in (arm, other))
-                )
-                pair = dict(zip(PAIR, (str(dataset), str(protocol), arm, other), strict=True))
-                gaps = image_gaps(ours, theirs, described)
-                images.append(gaps.assign(**pair))
-                for kind, ids in strata(gaps):
-                    largest = kind["stratum"] == LARGEST_GAPS
-                    row = _row(ours, theirs, gaps, ids, chosen_by_gap=largest)
-                    rows.append(pair | row | kind)
+        key = str(dataset), str(protocol)
+        resolved = resolve_undefined(block, undefined[key[1]])  # type: ignore[arg-type]
+        block_traits = pd.read_csv(traits_csvs[key], dtype={"id": str})
+        for arm, other in product(arms, against):
+            if arm == other:
+                continue
+            ours, theirs = with_shared_seeds(
+                *(resolved[resolved["arm"] == name] for name in (arm, other))
+            )
+            pair = dict(zip(PAIR, (*key, arm, other), strict=True))
+            gaps = image_gaps(ours, theirs, block_traits)
+            images.append(gaps.assign(**pair))
+            rows += [pair | row for row in _rows_by_kind(ours, theirs, gaps)]
     table, by_image = pd.DataFrame(rows), pd.concat(images, ignore_index=True)
-    front = [*PAIR, "stratum", "value"]
-    table = table[[*front, *table.columns.drop(front)]]
     by_image = by_image[[*PAIR, *by_image.columns.drop(PAIR)]]
-    for path, content in ((table_csv, table), (samples_csv, by_image)):
-        write_table(path, content)
+    write_table(table_csv, table)
+    write_table(samples_csv, by_image)
     blocks = [
         {
             **dict(zip(PAIR, pair, strict=True)),
@@ -166,15 +164,15 @@ def tabulate_gap(
 
 
 def image_gaps(ours: pd.DataFrame, theirs: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
-    """Return each image's Dice under two arms and the gap, percent, beside its traits.
+    """Return each image's Dice under two arms and its gap, percent, beside its traits.
 
     Args:
         ours: columns `id`, `seed`, `value`, of the arm.
-        theirs: the same of the arm that it is compared with.
-        traits: of `describe_samples`.
+        theirs: the same columns of the other arm.
+        traits: table of `describe_samples`.
 
     Returns:
-        A row an image, the largest gap first.
+        One row per image, the largest gap first.
     """
     means = pd.DataFrame(
         {
@@ -191,17 +189,17 @@ def strata(gaps: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.Series]]:
     """Yield kinds of images: all, quarters by each trait, yes and no, and those that lose most.
 
     Args:
-        gaps: of `image_gaps`.
+        gaps: table of `image_gaps`.
 
     Yields:
-        `stratum` and `value` in words, and the ids. A kind without images is left out, and so is a
-        trait that all images share.
+        `stratum` and `value` in words, and the ids. Kinds without images, and traits that all
+        images share, are left out.
     """
     yield {"stratum": "all images", "value": ""}, gaps["id"]
     for trait in ("area", "ellipse_dice", "contrast"):
         if gaps[trait].nunique() < 2:
             continue
-        by_id = gaps.sort_values("id")[trait]  # so that ties do not go by the gap
+        by_id = gaps.sort_values("id")[trait]  # so that the gap does not order ties
         ranks = by_id.rank(method="first", pct=True).reindex(gaps.index)
         quarter = np.ceil(4 * ranks) - 1  # nan stays nan: in no quarter
         for number, name in enumerate(QUARTILES):
@@ -217,6 +215,15 @@ def strata(gaps: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.Series]]:
         yield {"stratum": LARGEST_GAPS, "value": f"{100 * part:g} %"}, gaps["id"].iloc[:number]
 
 
+def _rows_by_kind(
+    ours: pd.DataFrame, theirs: pd.DataFrame, gaps: pd.DataFrame
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per kind of image."""
+    for kind, ids in strata(gaps):
+        chosen_by_gap = kind["stratum"] == LARGEST_GAPS
+        yield kind | _row(ours, theirs, gaps, ids, chosen_by_gap=chosen_by_gap)
+
+
 def _row(
     ours: pd.DataFrame,
     theirs: pd.DataFrame,
@@ -225,24 +232,23 @@ def _row(
     *,
     chosen_by_gap: bool,
 ) -> dict[str, Any]:
-    """Return the gap over some images, with its interval; none of images chosen by their gap."""
-    found = compare(theirs[theirs["id"].isin(ids)], ours[ours["id"].isin(ids)])
+    """Return the gap over some images; images chosen by their gap have no interval."""
+    comparison = compare(theirs[theirs["id"].isin(ids)], ours[ours["id"].isin(ids)])
     if chosen_by_gap:
-        found = replace(found, ci_low=math.nan, ci_high=math.nan, unknown="chosen by the gap")
-    here = gaps[gaps["id"].isin(ids)]
+        comparison = replace(
+            comparison, ci_low=math.nan, ci_high=math.nan, unknown="chosen by the gap"
+        )
+    stratum = gaps[gaps["id"].isin(ids)]
     total = gaps["gap"].sum()
     return {
-        "n_samples": len(here),
-        "n_groups": found.n_groups,
-        "n_seeds": found.n_seeds,
-        "dice": here["dice"].mean(),
-        "dice_against": here["dice_against"].mean(),
-        "gap": 100 * found.difference,
-        "ci_low": 100 * found.ci_low,
-        "ci_high": 100 * found.ci_high,
-        "unknown": found.unknown,
-        "share_of_samples": 100 * len(here) / len(gaps),
-        "share_of_gap": 100 * here["gap"].sum() / total if total else math.nan,
+        "n_samples": len(stratum),
+        "n_groups": comparison.n_groups,
+        "n_seeds": comparison.n_seeds,
+        "dice": stratum["dice"].mean(),
+        "dice_against": stratum["dice_against"].mean(),
+        **difference_cells(comparison, "dice", name="gap", omit=("p_value", "detectable")),
+        "share_of_samples": 100 * len(stratum) / len(gaps),
+        "share_of_gap": 100 * stratum["gap"].sum() / total if total else math.nan,
     }
 
 

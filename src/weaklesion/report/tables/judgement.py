@@ -1,4 +1,4 @@
-"""One claim against the scores of a study: how much better, by what chance, and the verdict."""
+"""One claim judged by the scores of a study: the improvement, its chance, and the verdict."""
 
 import math
 import re
@@ -22,25 +22,27 @@ from weaklesion.study.protocols import FLIP
 
 Verdict = Literal["reproduced", "not reproduced", "undecided", "not testable here"]
 RULES = {
-    "reproduced": "better, p below 5 % after Holm's correction within the family, and the claimed"
-    " size lies within or below the interval. Of a loss that is granted: less than twice that is"
-    " lost, p below 5 %, and the granted loss lies within or below the interval. Of equal times:"
-    " the whole interval lies within what counts as equal. Of parameters: the same number",
+    "reproduced": "the arm is better, p is below 5 % after Holm's correction within the family, and"
+    " the claimed size lies within or below the interval. For a claim that grants a loss: less than"
+    " twice this loss is lost, p is below 5 %, and the granted loss lies within or below the"
+    " interval. For equal times: the whole interval lies within the margin that counts as equal."
+    " For parameters: the numbers are equal",
     "not reproduced": "the whole interval, at the level that is corrected for the size of the"
-    " family, lies below the claimed size; so where the truth is as claimed, this comes out in at"
-    " most 2.5 %. Of equal times: the whole interval lies outside. Of parameters: another number",
+    " family, lies below the claimed size; if the claimed size is the true one, this happens in at"
+    " most 2.5 % of studies. For equal times: the whole interval lies outside the margin. For"
+    " parameters: the numbers differ",
     "undecided": "anything else; always with one seed or one group",
-    "not testable here": "the dataset is not the papers', or an arm was not trained; of parameters:"
-    " the encoder is not the paper's",
+    "not testable here": "the dataset is not the papers', or an arm was not trained; for"
+    " parameters: the encoder is not the paper's",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A claim, measured.
+class Measurement:
+    """The measurement of a claim.
 
     Attributes:
-        baseline: arm that the claim's is compared with, the best of several.
+        baseline: arm that the claim's arm is compared with, the best of several.
         metric: our metric, or `hours`.
         improvement: by how much the arm is better, percent of the baseline's mean.
         difference: the arm's mean minus the baseline's: percent points, px, mm or hours.
@@ -65,22 +67,22 @@ class Measured:
 
 def measure_metric(
     scores: pd.DataFrame, claim: Claim, metric: str, claimed: float
-) -> Measured | None:
+) -> Measurement | None:
     """Measure by how much an arm is better than another under a metric.
 
     The improvement is a ratio of two means; its variance is that of the arm's values minus the
     ratio times the baseline's. Against the best of several rivals, the p-value is multiplied by
-    their number (Bonferroni), because which of them is best was seen on the same samples.
+    their number (Bonferroni), because the best of them was chosen on the same samples.
 
     Args:
-        scores: of one dataset and protocol, undefined values resolved; over the seeds that both
-            arms have.
-        claim: one that `weaklesion.study.claims.expand_claims` returns.
-        metric: under which metric.
+        scores: scores of one dataset and protocol, undefined values resolved; the seeds that both
+            arms have are compared.
+        claim: a claim that `weaklesion.study.claims.expand_claims` returns.
+        metric: the metric.
         claimed: the claimed improvement, percent; negative for a loss that is granted.
 
     Returns:
-        None where an arm was not run, or they share no seed.
+        The measurement; None if an arm was not run, or the arms share no seed.
     """
     of_metric = scores[scores["metric"] == metric]
     larger = measure_of(metric).larger_is_better
@@ -102,13 +104,13 @@ def measure_metric(
     factor = 1 + sign * null / 100
     tested = parts_of_difference(both, factor).chance()
     parts = parts_of_difference(both, mean * percent / 100).scaled(percent)
-    if math.isnan(percent):  # an improvement of nothing
+    if math.isnan(percent):  # the improvement over a mean of 0
         parts = replace(parts, unknown="the baseline's mean is 0 or undefined")
-    return Measured(
+    return Measurement(
         baseline=baseline,
         metric=metric,
         improvement=sign * (percent * mean - 100),
-        difference=(100 if measure_of(metric).unit == "%" else 1) * mean_difference(both),
+        difference=measure_of(metric).scale * mean_difference(both),
         parts=parts,
         # nan stays nan, because it comes first
         p_value=min(len(rivals) * tested.p_value(mean - factor * theirs_mean), 1.0),
@@ -119,30 +121,30 @@ def measure_metric(
 
 
 def _is_rival(arm: str, claim: Claim) -> bool:
-    """Tell whether an arm is a claim's baseline, or one of the variants that it stands for."""
+    """Return whether an arm is a claim's baseline, or a variant that the baseline stands for."""
     return any(
-        re.fullmatch(re.escape(wanted) + "[0-9.]+", arm) if FLIP in wanted else arm == wanted
-        for wanted in claim.baselines
+        re.fullmatch(re.escape(name) + "[0-9.]+", arm) if FLIP in name else arm == name
+        for name in claim.baselines
     )
 
 
 def no_effect(claimed: float) -> float:
-    """Return the improvement that a claim is tested against: none, or twice the granted loss."""
+    """Return the improvement that a claim is tested against: zero, or twice the granted loss."""
     return claimed - abs(claimed)
 
 
 def measure_hours(
     hours: Mapping[str, Mapping[int, float]], claim: Claim, claimed: float
-) -> Measured | None:
+) -> Measurement | None:
     """Measure how much training time an arm saves against another, seed by seed.
 
     Args:
         hours: hours of training, by arm and seed.
-        claim: one that `weaklesion.study.claims.expand_claims` returns.
+        claim: a claim that `weaklesion.study.claims.expand_claims` returns.
         claimed: the claimed saving, percent.
 
     Returns:
-        None where an arm was not trained, or they share no seed.
+        The measurement; None if an arm was not trained, or the arms share no seed.
     """
     baseline = claim.baselines[0]
     ours, theirs = hours.get(claim.arm, {}), hours.get(baseline, {})
@@ -154,7 +156,7 @@ def measure_hours(
     parts = parts_of_seeds(saved)
     tests_equality = claim.kind == "equal hours"
     p_value = parts.chance().p_value(improvement - no_effect(claimed))
-    return Measured(
+    return Measurement(
         baseline=baseline,
         metric="hours",
         improvement=improvement,
@@ -167,26 +169,26 @@ def measure_hours(
     )
 
 
-def judged(
-    claim: Claim, measured: Measured, claimed: float, p_holm: float, num_tests: int
+def judge(
+    claim: Claim, measurement: Measurement, claimed: float, p_holm: float, num_tests: int
 ) -> dict[str, Any]:
     """Judge a measured claim by `RULES`.
 
     Args:
         claim: the claim.
-        measured: what was measured.
+        measurement: its measurement.
         claimed: the claimed improvement, percent.
         p_holm: the corrected p-value.
-        num_tests: size of the family, to which the interval's level is corrected.
+        num_tests: size of the family, for which the interval's level is corrected.
 
     Returns:
         `verdict`, `why`, `seeds_needed` (nan where no number is known), and the intervals in
         percent: at 95 %, and at the corrected level.
     """
-    level = LEVEL / (max(num_tests, 1) * measured.rivals)
-    chance = measured.parts.chance()
-    ci_low, ci_high = chance.interval(measured.improvement)
-    low, high = chance.interval(measured.improvement, level)
+    level = LEVEL / (max(num_tests, 1) * measurement.rivals)
+    chance = measurement.parts.chance()
+    ci_low, ci_high = chance.interval(measurement.improvement)
+    low, high = chance.interval(measurement.improvement, level)
     verdict: Verdict = "undecided"
     why = chance.unknown
     needed = None
@@ -196,15 +198,15 @@ def judged(
         elif low > EQUAL_TIME_PERCENT or high < -EQUAL_TIME_PERCENT:
             verdict = "not reproduced"
     elif not chance.unknown:
-        needed = seeds_needed(measured.parts, claimed, level)
-        better = measured.improvement > no_effect(claimed) and p_holm < LEVEL
+        needed = seeds_needed(measurement.parts, claimed, level)
+        better = measurement.improvement > no_effect(claimed) and p_holm < LEVEL
         if high < claimed:
             verdict = "not reproduced"
             why = "better, but by less than claimed" if better and claimed > 0 else ""
         elif better:
             verdict = "reproduced"
         else:
-            why = _what_would_decide(claimed, needed, measured)
+            why = _what_would_decide(claimed, needed, measurement)
     return {
         "verdict": verdict,
         "why": why,
@@ -218,34 +220,35 @@ def judged(
     }
 
 
-def _what_would_decide(claimed: float, needed: int | None, measured: Measured) -> str:
+def _what_would_decide(claimed: float, needed: int | None, measurement: Measurement) -> str:
+    """Return why a claim is undecided, and how many seeds would decide it."""
     if claimed == 0:
-        return "no size is claimed, so that no number of seeds can be named"
-    if needed is not None and needed > measured.n_seeds:
+        return "the claim has no size, so no number of seeds can be named"
+    if needed is not None and needed > measurement.n_seeds:
         return f"{needed} seeds would find the claimed size in four of five studies"
     if needed is not None:
         return "a difference of the claimed size would probably have been found"
-    return f"no number of seeds would decide it on {measured.n_groups} groups"
+    return f"no number of seeds would decide it on {measurement.n_groups} groups"
 
 
 def judge_parameters(
     run_infos: Sequence[Mapping[str, Any]], claimed: int | None, encoder: str
 ) -> dict[str, Any]:
-    """Judge a printed number of parameters by what a training counted.
+    """Judge a printed number of parameters by the number that a training counted.
 
     Args:
         run_infos: content of the arm's `run.json` files.
         claimed: the printed number.
-        encoder: the paper's.
+        encoder: the paper's encoder.
 
     Returns:
         `verdict` and `why`.
     """
     if not run_infos or claimed is None:
         return {"verdict": "not testable here", "why": "an arm is missing"}
-    found, counted = run_infos[0]["settings"]["encoder"], run_infos[0]["num_parameters"]
-    if found != encoder:
-        why = f"the encoder is {found}, with {counted:,} parameters in all"
+    trained, counted = run_infos[0]["settings"]["encoder"], run_infos[0]["num_parameters"]
+    if trained != encoder:
+        why = f"the encoder is {trained}, with {counted:,} parameters in all"
         return {"verdict": "not testable here", "why": why}
     verdict: Verdict = "reproduced" if counted == claimed else "not reproduced"
     return {"verdict": verdict, "why": f"{counted:,} counted, {claimed:,} printed"}

@@ -1,7 +1,7 @@
-"""How well masks agree with their marks: what can be said where there is no dense mask.
+"""How well masks agree with their marks, for images without dense masks.
 
-Agreement is not accuracy: the mark's own ellipse agrees by construction. So arms are not ranked by
-it, and nothing is compared with a mask that was made from the mark.
+Agreement is not accuracy, because the mark's own ellipse agrees by construction. The tables
+therefore do not rank arms by it, and compare nothing with a mask that was made from the mark.
 """
 
 import json
@@ -24,7 +24,7 @@ from weaklesion.selection.recovery import mean_recovery
 logger = logging.getLogger(__name__)
 
 ARM = ["dataset", "protocol", "arm", "network", "mark_noise"]
-LIMITS_SD = 1.96  # of limits of agreement: 95 % of differences, where these are normal
+LIMITS_SD = 1.96  # half-width of the limits that hold 95 % of normally distributed differences
 MEASURES = {
     "agreement": "%",
     "long_difference_px": "px",
@@ -44,30 +44,31 @@ def tabulate_mark_agreement(
     """Compare the masks of test images with the marks of their lesions.
 
     Args:
-        runs: dataset, protocol, arm, seed, network; `mark_noise`, how far the marks that the arm
-            was given are perturbed, 0 for exact ones; and the paths `predictions` and `ids`.
+        runs: dataset, protocol, arm, seed, network; `mark_noise`, the perturbation of the marks
+            that the arm receives, 0 for exact marks; and the paths `predictions` and `ids`.
         blocks: dataset, protocol, and the paths `samples` and `ellipses` of their true marks.
-        table_csv: written: a row an arm and measure, see `summarize`.
-        masks_csv: written: a row a mask: `dataset, protocol, arm, network, mark_noise, seed, id,
-            group, empty, agreement` (`weaklesion.prediction.gate.mask_agreement`) and the
+        table_csv: written: one row per arm and measure, see `summarize`.
+        masks_csv: written: one row per mask: `dataset, protocol, arm, network, mark_noise, seed,
+            id, group, empty, agreement` (`weaklesion.prediction.gate.mask_agreement`) and the
             diameters, see `weaklesion.recist.compare_diameters`; px of the patch.
     """
-    places = {(block["dataset"], block["protocol"]): block for block in blocks}
+    block_by_key = {(block["dataset"], block["protocol"]): block for block in blocks}
     rows = []
     for run in runs:
-        place = places[(run["dataset"], run["protocol"])]
-        of_run = {key: run[key] for key in [*ARM, "seed"]}
-        rows += [of_run | row for row in _masks_of(run, place)]
+        block = block_by_key[(run["dataset"], run["protocol"])]
+        run_cells = {key: run[key] for key in [*ARM, "seed"]}
+        rows += [run_cells | row for row in _measure_masks(run, block)]
         logger.info("%s: masks of seed %d measured", run["arm"], run["seed"])
     masks = pd.DataFrame(rows)
     write_table(masks_csv, masks)
     write_table(table_csv, summarize(masks))
 
 
-def _masks_of(run: Mapping[str, Any], place: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    samples = read_samples(place["samples"])
+def _measure_masks(run: Mapping[str, Any], block: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield one row per test image of a run."""
+    samples = read_samples(block["samples"])
     samples = samples[samples["split"] == "test"]
-    ellipses = read_ellipses(place["ellipses"])
+    ellipses = read_ellipses(block["ellipses"])
     masks = read_rows(run["predictions"], run["ids"], list(samples.index)) > 0
     points = samples[RECIST_COLUMNS].to_numpy(float).reshape(-1, 4, 2)
     for name, group, mark, mask, spacing in zip(
@@ -83,22 +84,22 @@ def _masks_of(run: Mapping[str, Any], place: Mapping[str, str]) -> Iterator[dict
 
 
 def summarize(masks: pd.DataFrame) -> pd.DataFrame:
-    """Return a row an arm and measure, over all masks of all seeds.
+    """Return one row per arm and measure, over all masks of all seeds.
 
     Args:
-        masks: of `tabulate_mark_agreement`.
+        masks: one row per mask, see `tabulate_mark_agreement`.
 
     Returns:
         `dataset, protocol, arm, network, mark_noise, n_seeds, n_marks, n_empty, measure, unit, n,
-        mean, low, high`. `n_empty` counts masks of all seeds. An empty mask agrees by 0 and has no
-        diameters, so that `n` masks have the measure; what fewer than two have is left out. `low`
-        and `high` are, of the agreement, the 2.5 and 97.5 percentiles; of differences (the mask's
-        minus the marked diameter) the 95 % limits of agreement, 1.96 sample deviations about the
-        mean (Bland and Altman 1986).
+        mean, low, high`. `n_empty` counts masks of all seeds, and `n` the masks that have the
+        measure: an empty mask has an agreement of 0 and no diameters. A measure that fewer than two
+        masks have is left out. For the agreement, `low` and `high` are the 2.5 and 97.5
+        percentiles; for differences (the mask's diameter minus the marked one) they are the 95 %
+        limits of agreement, 1.96 sample deviations about the mean (Bland and Altman 1986).
     """
     rows = []
     for arm, of_arm in masks.groupby(ARM, sort=False):
-        of_all = dict(zip(ARM, arm, strict=True)) | {
+        arm_cells = dict(zip(ARM, arm, strict=True)) | {
             "n_seeds": of_arm["seed"].nunique(),
             "n_marks": of_arm["id"].nunique(),
             "n_empty": int(of_arm["empty"].sum()),
@@ -113,8 +114,8 @@ def summarize(masks: pd.DataFrame) -> pd.DataFrame:
             else:
                 reach = LIMITS_SD * float(values.std())
                 numbers = np.array([mean, mean - reach, mean + reach])
-            named = dict(zip(("mean", "low", "high"), numbers.tolist(), strict=True))
-            rows.append(of_all | {"measure": measure, "unit": unit, "n": len(values)} | named)
+            summary = dict(zip(("mean", "low", "high"), numbers.tolist(), strict=True))
+            rows.append(arm_cells | {"measure": measure, "unit": unit, "n": len(values)} | summary)
     return pd.DataFrame(rows)
 
 
@@ -124,27 +125,28 @@ def tabulate_recovery(
     """Tabulate how well true marks were recovered from perturbed ones when constants were chosen.
 
     Args:
-        recoveries: dataset, protocol, `of` (what recovers: an arm, or pseudo-masks), `used_by`
-            (arms that take the choice), `constant` (its name), and the paths `recovery` and
-            `choice` of `weaklesion.selection.recovery` or `weaklesion.selection.warp_amplitude`.
-        table_csv: written: a row a value: `dataset, protocol, of, used_by, constant, value, chosen,
-            n_marks, given, recovered, closer`. `given` and `recovered` are the mean overlaps of the
-            perturbed and of the recovered ellipse with the true one, `closer` the share of marks
-            whose recovered ellipse overlaps more; percent.
+        recoveries: dataset, protocol, `of` (the method that recovers: an arm, or pseudo-masks),
+            `used_by` (arms that use the chosen value), `constant` (its name), and the paths
+            `recovery` and `choice` of `weaklesion.selection.recovery` or
+            `weaklesion.selection.warp_amplitude`.
+        table_csv: written: one row per value of the constant: `dataset, protocol, of, used_by,
+            constant, value, chosen, n_marks, given, recovered, closer`. `given` and `recovered` are
+            the mean overlaps of the perturbed and of the recovered ellipse with the true one,
+            `closer` is the share of marks whose recovered ellipse overlaps more; percent.
 
     Returns:
         The table.
     """
     rows = []
     for recovery in recoveries:
-        chosen = json.loads(Path(recovery["choice"]).read_text())[recovery["constant"]]
-        measured = pd.read_csv(recovery["recovery"], dtype={"id": str})
-        for value, marks in measured.groupby(recovery["constant"]):
+        choice = json.loads(Path(recovery["choice"]).read_text())[recovery["constant"]]
+        overlaps = pd.read_csv(recovery["recovery"], dtype={"id": str})
+        for value, marks in overlaps.groupby(recovery["constant"]):
             closer = marks["recovered_iou"] > marks["given_iou"]
             rows.append(
                 {key: recovery[key] for key in ("dataset", "protocol", "of")}
                 | {"used_by": " ".join(recovery["used_by"]), "constant": recovery["constant"]}
-                | {"value": value, "chosen": bool(np.isclose(float(value), chosen))}
+                | {"value": value, "chosen": bool(np.isclose(float(value), choice))}
                 | {"n_marks": len(marks), "given": 100 * marks["given_iou"].mean()}
                 | {"recovered": 100 * mean_recovery(marks), "closer": 100 * closer.mean()}
             )

@@ -1,4 +1,4 @@
-"""The page of images that have marks and no dense mask."""
+"""The page about images that have marks and no dense mask."""
 
 import base64
 import logging
@@ -28,27 +28,28 @@ def write_mark_agreement(
     recovery_csv: str | Path,
     page_html: str | Path,
 ) -> None:
-    """Write what can be said of masks without a dense one, what cannot, and what comes next.
+    """Write how well masks agree with marks, what this cannot show, and which commands come next.
 
     Args:
-        table_csv: of `weaklesion.report.tables.mark_agreement.tabulate_mark_agreement`.
-        figures: dataset, protocol, and the path `figure` of a PNG, which the page then holds.
+        table_csv: table of `weaklesion.report.tables.mark_agreement.tabulate_mark_agreement`.
+        figures: dataset, protocol, and the path `figure` of a PNG, which is embedded in the page.
         recoveries: see `weaklesion.report.tables.mark_agreement.tabulate_recovery`.
-        recovery_noise: how far the marks of `recoveries` were perturbed.
+        recovery_noise: perturbation of the marks of `recoveries`.
         models: dataset, protocol, arm, and the path `model` of the folder of each network that
-            `weaklesion segment` takes; `window_hu` of grey images, else None; and `saw_noise`,
-            whether it was trained on perturbed marks.
+            `weaklesion segment` accepts; `window_hu` for grey images, else None; and `saw_noise`,
+            whether the network was trained on perturbed marks.
         title: the page's title.
         recovery_csv: written: the table of recoveries.
         page_html: written.
     """
     table = pd.read_csv(table_csv)
-    recovered = tabulate_recovery(recoveries, recovery_csv)
-    chosen = recovered[recovered["chosen"]]
+    recovery = tabulate_recovery(recoveries, recovery_csv)
+    choices = recovery[recovery["chosen"]]
     blocks = []
-    for place in figures:
-        here = table[(table[BLOCK] == [place[key] for key in BLOCK]).all(axis=1)]
-        of_block = chosen[(chosen[BLOCK] == [place[key] for key in BLOCK]).all(axis=1)]
+    for figure in figures:
+        key = [figure[name] for name in BLOCK]
+        block_rows = table[(table[BLOCK] == key).all(axis=1)]
+        block_recovery = choices[(choices[BLOCK] == key).all(axis=1)]
         commands = [
             {
                 "arm": model["arm"],
@@ -56,25 +57,25 @@ def write_mark_agreement(
                 "command": segment_command(model["model"], model["window_hu"]),
             }
             for model in models
-            if all(model[key] == place[key] for key in BLOCK)
+            if [model[name] for name in BLOCK] == key
         ]
         blocks.append(
             {
-                **{key: place[key] for key in BLOCK},
-                "exact": _rows(here[here["mark_noise"] == 0]),
-                "perturbed": _rows(here[here["mark_noise"] > 0]),
-                "recovered": of_block.to_dict("records"),
-                "figure": base64.b64encode(Path(place["figure"]).read_bytes()).decode(),
+                **dict(zip(BLOCK, key, strict=True)),
+                "exact": _rows(block_rows[block_rows["mark_noise"] == 0]),
+                "perturbed": _rows(block_rows[block_rows["mark_noise"] > 0]),
+                "recovered": block_recovery.to_dict("records"),
+                "figure": base64.b64encode(Path(figure["figure"]).read_bytes()).decode(),
                 "commands": commands,
             }
         )
         for command in commands:
-            logger.info("next, for masks of further marks: %s", command["command"])
+            logger.info("to get masks for more marks, run: %s", command["command"])
     write_page(page_html, "mark_agreement.html", title=title, blocks=blocks, noise=recovery_noise)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a row an arm, with its measures by name."""
+    """Return one row per arm, with its measures by name."""
     front = ["arm", "network", "mark_noise", "n_seeds", "n_marks", "n_empty"]
     return [
         dict(zip(front, of_arm, strict=True))
@@ -88,7 +89,7 @@ def segment_command(model: str | Path, window_hu: Sequence[float] | None) -> str
 
     Args:
         model: folder of its run.
-        window_hu: Hounsfield units that its images were shown through, of grey images.
+        window_hu: Hounsfield window of its images; None if they are not grey.
     """
     words = ["weaklesion", "segment", "--model", str(model)]
     if window_hu is not None:

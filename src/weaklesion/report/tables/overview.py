@@ -1,4 +1,4 @@
-"""The report's first page: what was run, on what, with what, and what follows."""
+"""The report's first page: the main results, and the runs, data and versions behind them."""
 
 import json
 import logging
@@ -24,30 +24,57 @@ def write_overview(
     table1_csv: str | Path,
     page_html: str | Path,
 ) -> None:
-    """Write the overview.
+    """Write the page.
 
     Args:
         study: name of the study.
-        titles: item of the experiments to its title.
+        titles: item to its title.
         runs: dataset, protocol, arm, seed, network, and the path `run` of all trainings.
-        patches: dataset, protocol, source and the path `patches` of their accounts.
-        verdicts_csv: the verdicts.
-        table1_csv: Table 1.
+        patches: dataset, protocol, source and the path `patches` of each account.
+        verdicts_csv: table of `weaklesion.report.tables.verdicts`.
+        table1_csv: Table 1, see `weaklesion.report.tables.scores`.
         page_html: written.
     """
-    told = [json.loads(Path(run["run"]).read_text()) for run in runs]
-    trainings = (
-        pd.DataFrame(
-            {
-                "dataset": [run["dataset"] for run in runs],
-                "protocol": [run["protocol"] for run in runs],
-                "arms": [run["arm"] for run in runs],
-                "seeds": [run["seed"] for run in runs],
-                "networks": [run["network"] for run in runs],
-                "hours": [one["wall_s"] / 3600 for one in told],
-            }
-        )
-        .groupby(["dataset", "protocol"], sort=False)
+    run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
+    accounts = [
+        {**block, "account": json.loads(Path(block["patches"]).read_text())} for block in patches
+    ]
+    table = pd.read_csv(table1_csv)
+    dice = table[table["metric"] == "dice"]
+    write_page(
+        page_html,
+        "overview.html",
+        study=study,
+        items=titles,
+        trainings=_trainings(runs, run_infos).to_dict("records"),
+        hours=sum(info["wall_s"] for info in run_infos) / 3600,
+        devices=sorted({f"{info['device']} ({info['threads']} threads)" for info in run_infos}),
+        commits=sorted({short_commit(info["code"]) for info in run_infos}),
+        versions=_united(info["versions"] for info in run_infos),
+        provenance=_provenance(runs, run_infos),
+        accounts=accounts,
+        verdicts=counts(pd.read_csv(verdicts_csv)),
+        dice=dice.to_dict("records"),
+    )
+    logger.info("overview of %d trainings", len(runs))
+
+
+def _trainings(
+    runs: Sequence[Mapping[str, Any]], run_infos: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Return one row per dataset and protocol: its trainings and their hours."""
+    table = pd.DataFrame(
+        {
+            "dataset": [run["dataset"] for run in runs],
+            "protocol": [run["protocol"] for run in runs],
+            "arms": [run["arm"] for run in runs],
+            "seeds": [run["seed"] for run in runs],
+            "networks": [run["network"] for run in runs],
+            "hours": [info["wall_s"] / 3600 for info in run_infos],
+        }
+    )
+    return (
+        table.groupby(["dataset", "protocol"], sort=False)
         .agg(
             trainings=("arms", "size"),
             arms=("arms", _listed),
@@ -57,32 +84,18 @@ def write_overview(
         )
         .reset_index()
     )
-    accounts = []
-    for block in patches:
-        account = json.loads(Path(block["patches"]).read_text())
-        accounts.append({**block, "account": account})
-    table = pd.read_csv(table1_csv)
-    dice = table[table["metric"] == "dice"]
-    write_page(
-        page_html,
-        "overview.html",
-        study=study,
-        items=titles,
-        trainings=trainings.to_dict("records"),
-        hours=sum(one["wall_s"] for one in told) / 3600,
-        devices=sorted({f"{one['device']} ({one['threads']} threads)" for one in told}),
-        commits=sorted({short_commit(one["code"]) for one in told}),
-        versions=_united(one["versions"] for one in told),
-        provenance=[
-            {**run, **{key: one[key] for key in ("device", "settings_sha256", "inputs_sha256")}}
-            | {"commit": short_commit(one["code"]), "epochs": one["epochs_run"]}
-            for run, one in zip(runs, told, strict=True)
-        ],
-        accounts=accounts,
-        verdicts=counts(pd.read_csv(verdicts_csv)),
-        dice=dice.to_dict("records"),
-    )
-    logger.info("overview of %d trainings", len(runs))
+
+
+def _provenance(
+    runs: Sequence[Mapping[str, Any]], run_infos: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return one row per training: its device, digests, commit and epochs."""
+    keys = ("device", "settings_sha256", "inputs_sha256")
+    return [
+        {**run, **{key: info[key] for key in keys}}
+        | {"commit": short_commit(info["code"]), "epochs": info["epochs_run"]}
+        for run, info in zip(runs, run_infos, strict=True)
+    ]
 
 
 def _listed(values: pd.Series) -> str:
@@ -90,7 +103,7 @@ def _listed(values: pd.Series) -> str:
 
 
 def _united(versions: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return each package with the versions that trainings used, usually one."""
+    """Return each package with the versions, usually one, that the trainings used."""
     used: dict[str, dict[str, None]] = {}
     for of_run in versions:
         for name, number in of_run.items():

@@ -32,7 +32,7 @@ def tabulate_parameters(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         title: the page's title.
-        table_csv: written: a row a dataset, protocol and arm; `num_classes` is empty without a
+        table_csv: written: one row per dataset, protocol and arm; `num_classes` is empty without a
             second task.
         table_html: written: the same for reading.
 
@@ -41,10 +41,11 @@ def tabulate_parameters(
     """
     rows = []
     for run in runs:
-        told = json.loads(Path(run["run"]).read_text())
+        run_info = json.loads(Path(run["run"]).read_text())
         rows.append(
             {key: run[key] for key in ("dataset", "protocol", "arm", "network")}
-            | {"num_classes": told["settings"]["num_classes"], "parameters": told["num_parameters"]}
+            | {"num_classes": run_info["settings"]["num_classes"]}
+            | {"parameters": run_info["num_parameters"]}
         )
     table = pd.DataFrame(rows).astype({"num_classes": "Int64"}).drop_duplicates()
     twice = table.duplicated(["dataset", "protocol", "arm"])
@@ -64,6 +65,6 @@ def tabulate_parameters(
     table["difference"] = table["parameters"] - table["published"]
     with written_whole(table_csv) as tmp:
         table.to_csv(tmp, index=False)
-    shown = table.astype(object).where(table.notna(), None).to_dict("records")
-    write_page(table_html, "parameters.html", title=title, rows=shown)
+    page_rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    write_page(table_html, "parameters.html", title=title, rows=page_rows)
     logger.info("parameters of %d networks", len(table))

@@ -1,7 +1,7 @@
-"""How far a table depends on what empty masks count as."""
+"""How much a table depends on the value that an empty mask counts as."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ import pandas as pd
 
 from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import write_page, write_table
-from weaklesion.report.tables.scores import read_scores, scaled
+from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, scaled
+from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
 
 logger = logging.getLogger(__name__)
 
-METRICS = ("dice", "hausdorff")
 POLICIES: tuple[UndefinedPolicy, ...] = (
     "correct_empty",
     "with_reference",
@@ -38,36 +38,17 @@ def tabulate_policies(
         runs: dataset, protocol, arm, seed, and the path `scores`.
         baseline: arm that the others are compared with.
         title: the page's title.
-        table_csv: written: a row a policy, arm and metric; overlaps in percent, distances in px.
+        table_csv: written: one row per policy, arm and metric; overlaps in percent, distances
+            in px.
         table_html: written: the same for reading.
     """
-    scores = read_scores([run["scores"] for run in runs], runs, METRICS)
-    rows = []
+    scores = read_scores([run["scores"] for run in runs], runs, MAIN_METRICS)
+    rows: list[dict[str, Any]] = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         for policy in POLICIES:
+            block_key = {"dataset": dataset, "protocol": protocol, "policy": policy}
             resolved = resolve_undefined(block, policy)
-            for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False):
-                scale = measure_of(str(metric)).scale
-                of_baseline = (resolved["arm"] == baseline) & (resolved["metric"] == metric)
-                row = {
-                    "dataset": dataset,
-                    "protocol": protocol,
-                    "policy": policy,
-                    "arm": arm,
-                    "metric": metric,
-                    **scaled(asdict(estimate(cell)), scale),
-                    "n_counted": int(cell["value"].notna().sum() / cell["seed"].nunique()),
-                }
-                if arm != baseline and of_baseline.any():
-                    found = compare(cell, resolved[of_baseline])
-                    row |= {
-                        "gain": scale * found.difference,
-                        "gain_ci_low": scale * found.ci_low,
-                        "gain_ci_high": scale * found.ci_high,
-                        "p_value": found.p_value,
-                        "gain_unknown": found.unknown,
-                    }
-                rows.append(row)
+            rows += [block_key | cells for cells in _cells(resolved, baseline)]
     table = pd.DataFrame(rows)
     write_table(table_csv, table)
     blocks = [
@@ -79,3 +60,22 @@ def tabulate_policies(
     ]  # fmt: skip
     write_page(table_html, "policies.html", title=title, blocks=blocks, baseline=baseline)
     logger.info("%d arms under %d policies", table["arm"].nunique(), len(POLICIES))
+
+
+def _cells(resolved: pd.DataFrame, baseline: str) -> Iterator[dict[str, Any]]:
+    """Yield one row per arm and metric, with the difference from the baseline's."""
+    for (arm, metric), values in resolved.groupby(["arm", "metric"], sort=False):
+        name = str(metric)
+        of_baseline = (resolved["arm"] == baseline) & (resolved["metric"] == metric)
+        row = {
+            "arm": arm,
+            "metric": name,
+            **scaled(asdict(estimate(values)), measure_of(name).scale),
+            "n_counted": int(values["value"].notna().sum() / values["seed"].nunique()),
+        }
+        if arm != baseline and of_baseline.any():
+            comparison = compare(values, resolved[of_baseline])
+            row |= difference_cells(
+                comparison, name, name="gain", prefix="gain_", omit=("detectable",)
+            )
+        yield row

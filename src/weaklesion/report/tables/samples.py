@@ -1,4 +1,4 @@
-"""What became of a dataset: files, samples kept by split, and every reason for leaving one out."""
+"""The account of a dataset: files, samples kept by split, and every reason to leave one out."""
 
 import json
 import logging

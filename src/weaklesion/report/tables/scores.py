@@ -1,4 +1,4 @@
-"""Tables of results, with the published value beside ours."""
+"""Tables of arms under all metrics, with the published value beside ours."""
 
 import logging
 import math
@@ -12,6 +12,8 @@ import pandas as pd
 from weaklesion.errors import DataError
 from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
 from weaklesion.report.pages import write_page, write_table
+from weaklesion.report.tables.cells import difference_cells, direction, scaled
+from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
     compare,
@@ -26,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 RUN_KEYS = ["dataset", "protocol", "arm", "seed"]
 IN_PX, IN_MM = set(MEASURES), {f"{name}_mm" for name in MM}
-LEVEL = 0.05
 
 TABLE1_COLUMNS = [
     "dataset",
@@ -61,8 +62,8 @@ TABLE1_COLUMNS = [
     "reference",
     "source",
 ]
-# Shown beside the paper's six; all others are in the file.
-SHOWN_TOO = ("hausdorff_95", "surface_dice", "long_diameter_error")
+# Metrics that the page shows beside the paper's six; the file has all others.
+EXTRA_METRICS = ("hausdorff_95", "surface_dice", "long_diameter_error")
 
 
 def read_scores(
@@ -74,11 +75,11 @@ def read_scores(
 
     Args:
         paths: files of `weaklesion.scoring.score`, in any order.
-        expected: the runs that must be there: dataset, protocol, arm, seed.
-        metrics: those that are kept; all by default.
+        expected: dataset, protocol, arm and seed of the runs that the files must have.
+        metrics: metrics that are kept; all by default.
 
     Raises:
-        DataError: if a run is missing, or is there twice, or lacks a metric.
+        DataError: if a run is missing, unexpected or present twice, or lacks a metric.
     """
     tables = []
     for path in paths:
@@ -87,15 +88,15 @@ def read_scores(
             raise DataError(f"{path}: lacks a metric. Score again.")
         tables.append(table if metrics is None else table[table["metric"].isin(metrics)])
     scores = pd.concat(tables, ignore_index=True)
-    have = {tuple(run) for run in scores[RUN_KEYS].drop_duplicates().itertuples(index=False)}
-    want = {tuple(run[key] for key in RUN_KEYS) for run in expected}
-    if have != want:
+    present = {tuple(run) for run in scores[RUN_KEYS].drop_duplicates().itertuples(index=False)}
+    required = {tuple(run[key] for key in RUN_KEYS) for run in expected}
+    if present != required:
         raise DataError(
-            f"scores: expected and missing {sorted(want - have)}; there and not "
-            f"expected {sorted(have - want)}. Run the missing arms."
+            f"scores: expected and missing {sorted(required - present)}; present and not "
+            f"expected {sorted(present - required)}. Run the missing arms."
         )
     if scores.duplicated([*RUN_KEYS, "id", "metric"]).any():
-        raise DataError("scores: a run is given twice.")
+        raise DataError("scores: a run is present twice.")
     return scores
 
 
@@ -116,69 +117,76 @@ def tabulate_scores(
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
-    """Make a table of arms: every arm under every metric, beside what the paper printed.
+    """Make a table of every arm under every metric, beside the printed values.
 
     Args:
-        item: which table of the paper; others have no printed values.
-        scores_csvs: scores of all its runs.
-        expected: those runs, each with its `network`: encoder and weights.
+        item: name of the table; printed values exist for those of the paper.
+        scores_csvs: scores of all runs of the table.
+        expected: dataset, protocol, arm, seed, and `network` (encoder and weights) of these runs.
         published_yaml: published numbers.
-        published_datasets: our dataset's name to the paper's; without one, no published value.
+        published_datasets: our dataset's name to the paper's, if the paper has the dataset.
         published_arms: our arm's name to the paper's, in Table 1.
         protocols: protocol to `undefined` (see `weaklesion.scoring.statistics.resolve_undefined`)
             and `published_as` (from the paper's column to our metric).
         baseline: arm that the others are compared with.
         columns: the paper's columns that the page shows and that arms are compared under.
-        references: dataset to what its predictions are scored against.
-        sources: dataset to the label of where its files are from.
+        references: dataset to the reference that its predictions are scored against, in words.
+        sources: dataset to the label of the source of its files.
         title: the page's title.
-        table_csv: written: one row a cell; overlaps in percent, distances in px or mm. `gain` is
-            the difference from the baseline, `p_holm` is corrected over all comparisons of a
-            protocol, `share_better` is the percentage of samples that are better than there.
+        table_csv: written: one row per dataset, protocol, arm and metric; overlaps in percent,
+            distances in px or mm. `gain` is the difference from the baseline, `share_better` the
+            percentage of better samples; `p_holm` is corrected over a protocol's comparisons.
         table_html: written: the same for reading.
     """
     scores = read_scores(scores_csvs, expected)
-    published = read_published(published_yaml)
-    unknown = sorted(set(published_datasets.values()) - published_names(published))
-    if unknown:
-        raise DataError(
-            f"{published_yaml}: has no dataset {', '.join(unknown)}; `published` in the "
-            f"configuration is one of {', '.join(sorted(published_names(published)))}."
-        )
-    printed = printed_cells(published, item, published_arms)
-    not_comparable = item in published["not_comparable"]
+    published = _read_published(published_yaml, published_datasets)
+    paper_cells = printed_cells(published, item, published_arms)
+    comparable = item not in published["not_comparable"]
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
     rows = []
-    for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
-        choice = protocols[str(protocol)]
-        chosen = {choice["published_as"][column]: column for column in columns}
-        name = published_datasets.get(str(dataset), "")
-        for cell in block_cells(block, choice["undefined"], baseline, list(chosen)):
-            place = name, cell["arm"], chosen.get(cell["metric"], "")
-            mean, std = printed.get(place, (math.nan, math.nan))
-            rows.append(
-                {
-                    "dataset": dataset,
-                    "protocol": protocol,
-                    **cell,
-                    "published_mean": mean,
-                    "published_std": std,
-                    "difference": math.nan if not_comparable else cell["mean"] - mean,
-                    "network": networks[(dataset, protocol, cell["arm"])],
-                    "reference": references[str(dataset)],
-                    "source": sources[str(dataset)],
-                }
-            )
+    for row in _rows(scores, protocols, baseline, columns):
+        dataset, arm = row["dataset"], row["arm"]
+        key = published_datasets.get(dataset, ""), arm, row["column"]
+        mean, std = paper_cells.get(key, (math.nan, math.nan))
+        difference = row["mean"] - mean if comparable else math.nan
+        row |= {"published_mean": mean, "published_std": std, "difference": difference}
+        row |= {"reference": references[dataset], "source": sources[dataset]}
+        rows.append(row | {"network": networks[(dataset, row["protocol"], arm)]})
     table = pd.DataFrame(rows).reindex(columns=TABLE1_COLUMNS)
     for _, of_protocol in table.groupby("protocol"):
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
     write_table(table_csv, table)
-    blocks = _page_blocks(table, protocols, columns)
-    measures = {name: measure for block in blocks for name, measure in block["measures"].items()}
-    write_page(
-        table_html, "scores.html", title=title, blocks=blocks, measures=measures, level=LEVEL
-    )
+    page = _page_values(table, protocols, columns)
+    write_page(table_html, "scores.html", title=title, level=LEVEL, **page)
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
+
+
+def _read_published(path: str | Path, published_datasets: Mapping[str, str]) -> dict[str, Any]:
+    """Read the published numbers, which must have every dataset that the configuration names."""
+    published = read_published(path)
+    names = published_names(published)
+    unknown = sorted(set(published_datasets.values()) - names)
+    if unknown:
+        raise DataError(
+            f"{path}: has no dataset {', '.join(unknown)}; `published` in the configuration is one"
+            f" of {', '.join(sorted(names))}."
+        )
+    return published
+
+
+def _rows(
+    scores: pd.DataFrame,
+    protocols: Mapping[str, Mapping[str, Any]],
+    baseline: str,
+    columns: Sequence[str],
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per dataset, protocol, arm and metric, with the paper's column for it."""
+    for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
+        choice = protocols[str(protocol)]
+        column_of = {choice["published_as"][column]: column for column in columns}
+        for cells in block_cells(block, choice["undefined"], baseline, list(column_of)):
+            column = column_of.get(cells["metric"], "")
+            yield {"dataset": str(dataset), "protocol": str(protocol), "column": column, **cells}
 
 
 def block_cells(
@@ -187,13 +195,13 @@ def block_cells(
     baseline: str,
     compared: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
-    """Yield the cells of one dataset and protocol: an arm's metric each.
+    """Yield one row per arm and metric of one dataset and protocol.
 
     Args:
-        block: its scores.
-        undefined: what an undefined value counts as.
+        block: the scores of the dataset and protocol.
+        undefined: the value that an undefined one counts as.
         baseline: arm that the others are compared with.
-        compared: metrics under which they are.
+        compared: metrics under which arms are compared.
     """
     resolved = resolve_undefined(block, undefined)
     cells = {
@@ -202,53 +210,35 @@ def block_cells(
     }
     raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
     for (arm, metric), cell in cells.items():
-        scale = measure_of(metric).scale
-        found = estimate(cell)
         row = {
             "arm": arm,
             "metric": metric,
-            **scaled(asdict(found), scale),
+            **scaled(asdict(estimate(cell)), measure_of(metric).scale),
             "n_empty": int((raw[(arm, metric)]["status"] != "ok").sum()),
             "n_undefined": int(raw[(arm, metric)]["value"].isna().sum()),
             "undefined_policy": undefined,
         }
         if metric in compared and arm != baseline and (baseline, metric) in cells:
-            against = compare(cell, cells[(baseline, metric)])
+            of_baseline = cells[(baseline, metric)]
+            comparison = compare(cell, of_baseline)
+            larger_is_better = measure_of(metric).larger_is_better
+            share = share_better(cell, of_baseline, larger_is_better=larger_is_better)
             row |= {
                 "baseline": baseline,
-                "gain": scale * against.difference,
-                "gain_ci_low": scale * against.ci_low,
-                "gain_ci_high": scale * against.ci_high,
-                "p_value": against.p_value,
-                "p_holm": against.p_value,
-                "gain_unknown": against.unknown,
-                "detectable": scale * against.detectable,
-                "share_better": 100
-                * share_better(
-                    cell,
-                    cells[(baseline, metric)],
-                    larger_is_better=measure_of(metric).larger_is_better,
-                ),
+                **difference_cells(comparison, metric, name="gain", prefix="gain_"),
+                "p_holm": comparison.p_value,  # the caller corrects it
+                "share_better": 100 * share,
             }
         yield row
 
 
-def scaled(estimated: dict[str, Any], scale: float) -> dict[str, Any]:
-    """Return an estimate's values times `scale`; its counts as they are."""
-    return {
-        key: scale * value if isinstance(value, float) else value
-        for key, value in estimated.items()
-    }
-
-
-def direction(gain: float, metric: str, p_holm: float) -> str:
-    """Say whether a difference from the baseline counts: better, worse, or not decided.
-
-    Undecided where there is no test, as with one seed, or where it is not passed.
-    """
-    if math.isnan(p_holm) or p_holm >= LEVEL:
-        return "undecided"
-    return "better" if (gain > 0) == measure_of(metric).larger_is_better else "worse"
+def _page_values(
+    table: pd.DataFrame, protocols: Mapping[str, Mapping[str, Any]], columns: Sequence[str]
+) -> dict[str, Any]:
+    """Return the blocks of the page, and all metrics that these show."""
+    blocks = _page_blocks(table, protocols, columns)
+    measures = {name: measure for block in blocks for name, measure in block["measures"].items()}
+    return {"blocks": blocks, "measures": measures}
 
 
 def _page_blocks(
@@ -260,10 +250,9 @@ def _page_blocks(
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
         names = protocols[str(protocol)]["published_as"]
-        shown = [*(names[column] for column in columns), *SHOWN_TOO]
-        known = set(block["metric"])
-        shown = [f"{name}_mm" if f"{name}_mm" in known and name in SHOWN_TOO else name
-                 for name in shown]  # fmt: skip
+        scored = set(block["metric"])
+        extra = [f"{name}_mm" if f"{name}_mm" in scored else name for name in EXTRA_METRICS]
+        shown = [*(names[column] for column in columns), *extra]
         arms = []
         for arm, rows in block.groupby("arm", sort=False):
             cells = rows.set_index("metric").to_dict("index")

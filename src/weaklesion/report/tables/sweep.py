@@ -1,8 +1,9 @@
 """Figures 2 and 5: Dice against the number of clusters, and against the weight of the loss.
 
 The paper does not say whether K and alpha were chosen on validation or on test images; the released
-evaluation of LiTS loops over K and prints test metrics (discrepancy S5). So beside the test Dice of
-every value stands its validation, and which value each of the two would have chosen.
+evaluation of LiTS loops over K and prints test metrics (discrepancy S5). The table therefore shows,
+beside the test Dice of every value, its validation, and the value that each of the two would have
+chosen.
 """
 
 import json
@@ -22,7 +23,7 @@ from weaklesion.study.published import printed_choice, read_published
 
 logger = logging.getLogger(__name__)
 
-# What may choose a value: a column of the table, and whether larger is better.
+# Criteria that may choose a value: a column of the table, and whether larger is better.
 CHOOSERS = {
     "validation_loss": ("val_loss", False),
     "validation_dice": ("val_dice", True),
@@ -48,40 +49,28 @@ def tabulate_sweep(
         runs: dataset, protocol, arm, seed, and the paths `scores`, `history` and `run`.
         points: dataset, protocol, arm and `value` of the setting.
         over: `k`, `alpha` or `samples`.
-        undefined: protocol to what an empty prediction counts as.
+        undefined: protocol to the value that an empty prediction counts as.
         published_yaml: published numbers, for the value that the paper chose.
         published_datasets: our dataset's name to the paper's.
-        table_csv: written: a row a point, Dice in percent. `val_loss` and `val_dice` are the
+        table_csv: written: one row per point, Dice in percent. `val_loss` and `val_dice` are the
             segmentation loss and the Dice of the kept epoch on validation images, against the
             target that the arm is trained on: means over seeds, with their sample deviations.
-            `chosen_by_validation_loss`, `chosen_by_validation_dice` and `chosen_by_test` name the
-            best value of each dataset and protocol, of equals the smallest; `paper_value` is the
-            paper's, missing where it prints none.
+            `chosen_by_validation_loss`, `chosen_by_validation_dice` and `chosen_by_test` mark the
+            best value of each dataset and protocol, the smallest if several are equally good;
+            `paper_value` is the paper's value, missing where the paper prints none.
     """
     scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
     published = read_published(published_yaml)
-    validation = pd.DataFrame([_place(run) | kept_validation(run) for run in runs])
+    validation = pd.DataFrame([_arm_key(run) | kept_validation(run) for run in runs])
     rows = []
     for point in points:
-        place = _place(point)
-        here = scores[(scores[list(place)] == pd.Series(place)).all(axis=1)]
-        cell = resolve_undefined(
-            here[here["metric"] == "dice"],
-            undefined[point["protocol"]],  # type: ignore[arg-type]
-        )
-        measured = validation[(validation[list(place)] == pd.Series(place)).all(axis=1)]
+        paper_dataset = published_datasets.get(point["dataset"], "")
         rows.append(
             {
-                **place,
+                **_arm_key(point),
                 over: point["value"],
-                **asdict(estimate(cell)),
-                "val_loss": measured["val_loss"].mean(),
-                "val_loss_std": measured["val_loss"].std(),
-                "val_dice": 100 * measured["val_dice"].mean(),
-                "val_dice_std": 100 * measured["val_dice"].std(),
-                "paper_value": printed_choice(
-                    published, over, published_datasets.get(point["dataset"], "")
-                ),
+                **_cells(scores, validation, point, undefined[point["protocol"]]),
+                "paper_value": printed_choice(published, over, paper_dataset),
             }
         )
     table = pd.DataFrame(rows).sort_values(["dataset", "protocol", over], kind="stable")
@@ -94,19 +83,35 @@ def tabulate_sweep(
     logger.info("%d points of a sweep over %s", len(points), over)
 
 
-def _place(cell: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: cell[key] for key in ("dataset", "protocol", "arm")}
+def _arm_key(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("dataset", "protocol", "arm")}
+
+
+def _cells(
+    scores: pd.DataFrame, validation: pd.DataFrame, point: Mapping[str, Any], policy: str
+) -> dict[str, Any]:
+    """Return the test Dice of one point of the sweep, and its validation, over all seeds."""
+    key = _arm_key(point)
+    test, val = (table[(table[list(key)] == pd.Series(key)).all(axis=1)]
+                 for table in (scores, validation))  # fmt: skip
+    return {
+        **asdict(estimate(resolve_undefined(test, policy))),  # type: ignore[arg-type]
+        "val_loss": val["val_loss"].mean(),
+        "val_loss_std": val["val_loss"].std(),
+        "val_dice": 100 * val["val_dice"].mean(),
+        "val_dice_std": 100 * val["val_dice"].std(),
+    }
 
 
 def kept_validation(run: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a run's kept epoch gave on validation images.
+    """Return the validation loss and Dice of a run's kept epoch.
 
     Args:
         run: with the paths `history` (history.csv) and `run` (run.json).
 
     Returns:
-        `val_loss`, the segmentation loss without its weight, and `val_dice`, 0 to 1; both against
-        the target that the run was trained on.
+        `val_loss`, the segmentation loss without its weight, and `val_dice`, 0 to 1; both on
+        validation images, against the target that the run was trained on.
 
     Raises:
         DataError: if the history lacks the kept epoch.
@@ -115,8 +120,8 @@ def kept_validation(run: Mapping[str, Any]) -> dict[str, float]:
     history = pd.read_csv(run["history"]).set_index("epoch")
     if kept not in history.index:
         raise DataError(
-            f"{run['history']}: epoch {kept}, whose network was kept, is not in it: it is of"
-            " another training. Delete the run and train again."
+            f"{run['history']}: epoch {kept}, whose network was kept, is not in it, because the"
+            " file belongs to another training. Delete the run and train again."
         )
     loss, dice = history.loc[kept, ["val_segmentation_loss", "val_dice"]]
     return {"val_loss": float(loss), "val_dice": float(dice)}

@@ -1,4 +1,4 @@
-"""What becomes of the papers' claims: each with a rule, the numbers behind it, and a verdict."""
+"""The papers' claims: each with its rule, the numbers behind it, and a verdict."""
 
 import json
 import logging
@@ -11,9 +11,9 @@ import pandas as pd
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.judgement import (
     RULES,
-    Measured,
+    Measurement,
+    judge,
     judge_parameters,
-    judged,
     measure_hours,
     measure_metric,
 )
@@ -26,8 +26,8 @@ from weaklesion.study.published import printed_parameters, read_published
 logger = logging.getLogger(__name__)
 
 PAPER_ENCODER = "resnet101"
-MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
-NOT_THE_PAPERS = {"verdict": "not testable here", "why": "not the paper's dataset"}
+ARM_MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
+OTHER_DATASET = {"verdict": "not testable here", "why": "not the paper's dataset"}
 COLUMNS = [
     "claim",
     "paper",
@@ -72,15 +72,15 @@ def tabulate_verdicts(
     """Judge every claim on every dataset under every protocol.
 
     Args:
-        runs: dataset, protocol, arm, seed, network and the paths `scores` and, of networks, `run`;
-            and `other_settings`: settings that differ from the paper's, in words.
+        runs: dataset, protocol, arm, seed, network, the path `scores` and, for networks, the path
+            `run`; and `other_settings`: settings that differ from the paper's, in words.
         published_yaml: published numbers, for the sizes of the claims.
         published_datasets: our dataset's name to the papers'.
-        protocols: protocol to `undefined`, `published_as` and `is_released`, whether what the
-            released code does is what it asks for.
-        table_csv: written: a row per claim, dataset and protocol; sizes in percent of the baseline.
-            The primary claims of a protocol are one family, all others another; `p_holm` is
-            corrected within its family.
+        protocols: protocol to `undefined`, `published_as` and `is_released` (whether the protocol
+            follows the released code).
+        table_csv: written: one row per claim, dataset and protocol; sizes in percent of the
+            baseline. The primary claims of a protocol are one family, all others another; `p_holm`
+            is corrected within its family.
         table_html: written: the same for reading, with the rules.
     """
     metrics = {name for choice in protocols.values() for name in choice["published_as"].values()}
@@ -94,29 +94,22 @@ def tabulate_verdicts(
     rows, tests = [], []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
-        place = str(dataset), str(protocol)
+        block_key = str(dataset), str(protocol)
         resolved = resolve_undefined(block, choice["undefined"])
-        name = published_datasets.get(place[0], "")
-        of_block = {key[2:]: info for key, info in run_infos.items() if key[:2] == place}
+        name = published_datasets.get(block_key[0], "")
+        block_infos = {key[2:]: info for key, info in run_infos.items() if key[:2] == block_key}
         for claim in _claims_of_block(name, set(block["arm"]), choice["is_released"]):
-            found, measured = _found(claim, name, resolved, of_block, published, choice)
+            cells, measurement = _measure(claim, name, resolved, block_infos, published, choice)
             rows.append(
                 {
-                    "claim": claim.name,
-                    "paper": claim.paper,
-                    "where": claim.where,
-                    "text": claim.text,
-                    "family": "primary" if claim.primary else "secondary",
                     "dataset": dataset,
                     "protocol": protocol,
-                    "arm": claim.arm,
-                    "baseline": "",
-                    "contradicted": claim.contradicted.get(name, ""),
-                    "other_settings": _other_settings(runs, place, claim.arm, measured),
-                    **found,
+                    "other_settings": _other_settings(runs, block_key, claim.arm, measurement),
+                    **_claim_cells(claim, name),
+                    **cells,
                 }
             )
-            tests.append((claim, measured))
+            tests.append((claim, measurement))
     table = _with_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS), tests)
     write_table(table_csv, table)
     write_page(
@@ -129,8 +122,22 @@ def tabulate_verdicts(
     logger.info("verdicts: %s", table["verdict"].value_counts().to_dict())
 
 
+def _claim_cells(claim: Claim, name: str) -> dict[str, str]:
+    """Return the cells that a claim has before it is measured."""
+    return {
+        "claim": claim.name,
+        "paper": claim.paper,
+        "where": claim.where,
+        "text": claim.text,
+        "family": "primary" if claim.primary else "secondary",
+        "arm": claim.arm,
+        "baseline": "",
+        "contradicted": claim.contradicted.get(name, ""),
+    }
+
+
 def _claims_of_block(name: str, arms: set[str], is_released: bool) -> Iterator[Claim]:
-    """Yield the claims about a dataset: the paper's, and another's where its arm was run."""
+    """Yield the claims about a dataset: the paper's, and another paper's if its arm was run."""
     for claim in expand_claims(CLAIMS, is_released):
         if name and name not in claim.datasets:
             continue
@@ -139,78 +146,81 @@ def _claims_of_block(name: str, arms: set[str], is_released: bool) -> Iterator[C
             yield claim
 
 
-def _found(
+def _measure(
     claim: Claim,
     name: str,
     scores: pd.DataFrame,
     run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]],
     published: Mapping[str, Any],
     choice: Mapping[str, Any],
-) -> tuple[dict[str, Any], Measured | None]:
-    """Measure one claim; return its cells, and what is judged once all p-values are known."""
+) -> tuple[dict[str, Any], Measurement | None]:
+    """Measure one claim; return its cells, and the measurement if it is judged by a p-value."""
     if not name:
-        return dict(NOT_THE_PAPERS), None
+        return dict(OTHER_DATASET), None
     if claim.kind == "parameters":
         number = printed_parameters(published, claim.arm, name)
         of_arm = [info for (arm, _), info in run_infos.items() if arm == claim.arm]
         return judge_parameters(of_arm, number, PAPER_ENCODER), None
     claimed = claimed_percent(claim, published, name)
     if claim.kind == "metric":
-        measured = measure_metric(scores, claim, choice["published_as"][claim.column], claimed)
+        measurement = measure_metric(scores, claim, choice["published_as"][claim.column], claimed)
     else:
         hours: dict[str, dict[int, float]] = {}
         for (arm, seed), info in run_infos.items():
             hours.setdefault(arm, {})[seed] = info["wall_s"] / 3600
-        measured = measure_hours(hours, claim, claimed)
-    if measured is None:
-        return {"claimed_percent": claimed, **MISSING}, None
-    found = {
+        measurement = measure_hours(hours, claim, claimed)
+    if measurement is None:
+        return {"claimed_percent": claimed, **ARM_MISSING}, None
+    cells = {
         "claimed_percent": claimed,
-        "baseline": measured.baseline,
-        "metric": measured.metric,
-        "improvement_percent": measured.improvement,
-        "difference": measured.difference,
-        "p_value": measured.p_value,
-        "n_seeds": measured.n_seeds,
-        "n_groups": measured.n_groups,
+        "baseline": measurement.baseline,
+        "metric": measurement.metric,
+        "improvement_percent": measurement.improvement,
+        "difference": measurement.difference,
+        "p_value": measurement.p_value,
+        "n_seeds": measurement.n_seeds,
+        "n_groups": measurement.n_groups,
     }
-    return found, measured
+    return cells, measurement
 
 
 def _with_verdicts(
-    table: pd.DataFrame, tests: Sequence[tuple[Claim, Measured | None]]
+    table: pd.DataFrame, tests: Sequence[tuple[Claim, Measurement | None]]
 ) -> pd.DataFrame:
-    """Correct the p-values of each family, and judge what was measured."""
+    """Correct the p-values of each family, and judge the claims that were measured."""
     table = table.astype({"verdict": object, "why": object})
     for _, family in table.groupby(["protocol", "family"]):
         table.loc[family.index, "p_holm"] = holm(family["p_value"].to_list())
         num_tests = int(family["p_value"].count())
         for index in family.index:
-            claim, measured = tests[int(index)]
-            if measured is None:
+            claim, measurement = tests[int(index)]
+            if measurement is None:
                 continue
             claimed, p_holm = table.loc[index, ["claimed_percent", "p_holm"]]
-            for key, value in judged(claim, measured, claimed, p_holm, num_tests).items():
+            for key, value in judge(claim, measurement, claimed, p_holm, num_tests).items():
                 table.loc[index, key] = value
     return table
 
 
 def _other_settings(
-    runs: Sequence[Mapping[str, Any]], place: tuple[str, str], arm: str, measured: Measured | None
+    runs: Sequence[Mapping[str, Any]],
+    block: tuple[str, str],
+    arm: str,
+    measurement: Measurement | None,
 ) -> str:
     """Return the settings of both arms' trainings that differ from the paper's."""
-    arms = {arm} if measured is None else {arm, measured.baseline}
+    arms = {arm} if measurement is None else {arm, measurement.baseline}
     differing = {
         setting: None
         for run in runs
-        if (run["dataset"], run["protocol"]) == place and run["arm"] in arms
+        if (run["dataset"], run["protocol"]) == block and run["arm"] in arms
         for setting in run.get("other_settings", ())
     }
     return ", ".join(differing)
 
 
 def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Return for each protocol how many claims got each verdict."""
+    """Return the number of claims per protocol and verdict."""
     return {
         str(protocol): {name: int((rows["verdict"] == name).sum()) for name in RULES}
         for protocol, rows in table.groupby("protocol", sort=False)

@@ -1,0 +1,74 @@
+"""Patches with outlines of masks and marks, and the grid of axes that they are drawn in."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from weaklesion.ellipse import Ellipse
+from weaklesion.recist import recist_from_ellipse
+
+
+def case_grid(
+    cases: Mapping[str, Sequence[str]], image_shape: tuple[int, ...]
+) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its (cases, images) axes, with one labelled row per case.
+
+    Args:
+        cases: label to the ids of its images, equally many for each case.
+        image_shape: shape of an image; its first two values are height and width, px.
+    """
+    rows, columns = len(cases), len(next(iter(cases.values())))
+    height_in = 2.4 * image_shape[0] / image_shape[1] + 0.4  # with a title
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.4 * columns, height_in * rows + 1.1),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, case in zip(axes[:, 0], cases, strict=True):
+        lines = textwrap.fill(case, max(20, *map(len, case.split())))
+        axis.text(-0.06, 0.5, lines, rotation=90, va="center", ha="right",
+                  multialignment="center", transform=axis.transAxes)  # fmt: skip
+    return figure, axes
+
+
+def show(axis: plt.Axes, image: np.ndarray, channel_order: str) -> None:
+    """Draw a patch in its colours, or its middle channel in grey.
+
+    Args:
+        axis: the axes.
+        image: (H, W, 3) uint8.
+        channel_order: `rgb`, `bgr`, or `center` for the middle channel in grey.
+    """
+    if channel_order == "center":
+        image = image[:, :, 1]
+    elif channel_order == "bgr":
+        image = image[:, :, ::-1]
+    axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="bilinear")
+
+
+def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
+    """Draw a mask's contour, which closes along the image's frame; nothing for an empty mask."""
+    padded = np.pad(mask.astype(float), 1)
+    coordinates = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)
+    if mask.any():
+        axis.contour(
+            coordinates[1], coordinates[0], padded, levels=[0.5], colors=[color], linewidths=width
+        )
+    axis.set_xlim(-0.5, mask.shape[1] - 0.5)
+    axis.set_ylim(mask.shape[0] - 0.5, -0.5)
+
+
+def ellipse_curve(ellipse: Ellipse, num_points: int) -> np.ndarray:
+    """Return points on an ellipse, (num_points, 2) x and y in px; the first is also the last."""
+    ends = recist_from_ellipse(ellipse)
+    center = ends.mean(axis=0)
+    t = np.linspace(0, 2 * np.pi, num_points)[:, None]
+    return np.asarray(center + np.cos(t) * (ends[1] - center) + np.sin(t) * (ends[3] - center))
