@@ -232,6 +232,8 @@ def test_the_sweep_over_k_contains_the_papers(config, root):
 def test_arms_take_what_they_do_not_say_from_their_base(config):
     plain, shuffled = (arm_definition(config, arm) for arm in ("a1l", "a1l_shuffled"))
     assert plain.pop("published") == "A1_L"  # which is no other arm's
+    assert (plain.pop("label"), shuffled.pop("label")) == ("A1+L", "A1+L, shuffled classes")
+    assert "label" not in arm_definition(config, "coseg_mg_d1_crf")
     assert shuffled == plain | {"clusters": "shuffled"}
     released = training_settings(config, "lits", "corrected", "acoseg_released")
     assert (released["batch_size"], released["clip_norm"]) == (8, 0.05)

@@ -21,13 +21,14 @@ from weaklesion.study.protocols import (
     value_at,
 )
 
+NOT_INHERITED = ("published", "label")  # names of one arm alone
 VARIANT = r"(k|alpha|samples)([0-9.]+)"
 
 
 def arm_definition(config: Config, arm: str) -> dict[str, Any]:
     """Return an arm's definition, completed by the definitions of its bases.
 
-    `published` never comes from a base. A variant such as `a1l~k20`, `a1l~alpha10` or
+    `published` and `label` never come from a base. A variant such as `a1l~k20`, `a1l~alpha10` or
     `a1l~samples500` is the arm with another number of clusters, another weight of the segmentation
     loss, or another number of training samples.
 
@@ -38,13 +39,16 @@ def arm_definition(config: Config, arm: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     plain, *variant = arm.split(FLIP)
     for name in reversed(bases_of(config, "arms", plain)):
-        merged.pop("published", None)
+        merged = _inherited(merged)
         layer = config["arms"][name]
         merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
     if variant:
-        merged.pop("published", None)
-        merged = merge(merged, _variant_changes(arm, variant[0]))
+        merged = merge(_inherited(merged), _variant_changes(arm, variant[0]))
     return merged
+
+
+def _inherited(definition: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in definition.items() if key not in NOT_INHERITED}
 
 
 def _variant_changes(arm: str, variant: str) -> dict[str, Any]:
