@@ -5,6 +5,7 @@ from weaklesion.data.sources import Sources
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import module_files, path_from_here
 from weaklesion.study.jobs import Jobs
+from weaklesion.study.labels import arm_labels, dataset_labels
 from weaklesion.study.study import FIGURES, Study
 
 study = Study(

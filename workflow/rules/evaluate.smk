@@ -530,7 +530,7 @@ rule write_front_page:
     params:
         study=config["study"],
         titles={item: config["experiments"][item]["title"] for item in study.items()},
-        labels={"datasets": study.dataset_labels, "arms": study.arm_labels},
+        labels={"datasets": dataset_labels(config), "arms": arm_labels(config)},
         phantoms=[
             dataset for dataset in study.main_datasets if sources.is_phantom(dataset)
         ],

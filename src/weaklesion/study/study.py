@@ -191,22 +191,6 @@ class Study(Selection):
         }
 
     @cached_property
-    def dataset_labels(self) -> dict[str, str]:
-        """Datasets as readers know them; a phantom is called after its dataset."""
-        definitions = self.config["datasets"]
-        labels = {}
-        for name, definition in definitions.items():
-            like = definitions.get(definition.get("like", name), {}).get("label", name)
-            phantom = f"{like} phantom" if "phantom" in definition else like
-            labels[name] = definition.get("label", phantom)
-        return labels
-
-    @cached_property
-    def arm_labels(self) -> dict[str, str]:
-        """Arms as readers know them. An arm does not inherit the label of its base."""
-        return {name: arm.get("label", name) for name, arm in self.config["arms"].items()}
-
-    @cached_property
     def contour_figures(self) -> list[dict[str, str]]:
         """Figure of test images with contours of each block of the main item."""
         return [
