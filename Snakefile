@@ -3,19 +3,20 @@
 import sys
 from pathlib import Path
 
-from snakemake.utils import min_version, update_config, validate
+from snakemake.utils import min_version, update_config
 
 min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from weaklesion.study.overrides import parse_overrides
+from weaklesion.study.schema import check_schema
 
 
 configfile: Path(workflow.basedir) / "config.yaml"
 
 
 update_config(config, parse_overrides(workflow.config_settings.config_args))
-validate(config, "workflow/schemas/config.schema.yaml")
+check_schema(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
 
 
 report: "workflow/report/overview.rst"

@@ -350,7 +350,10 @@ def test_the_two_tasks_share_no_item(config, kind, item):
 
 
 def test_unknown_names_and_circles_are_named(config):
-    with pytest.raises(DataError, match="protocols is 'releasd', which is none of corrected"):
+    with pytest.raises(
+        DataError,
+        match=r"protocols is 'releasd', which is none of corrected.* Did you mean released",
+    ):
         protocol_settings(config, "releasd")
     bad = copy.deepcopy(config)
     bad["protocols"]["corrected"]["base"] = "released"

@@ -4,6 +4,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from weaklesion.errors import DataError
@@ -87,7 +88,10 @@ def check_known(key: str, value: str, names: Iterable[str]) -> None:
         DataError: if it is not; with the key, the value and the known names.
     """
     if value not in names:
-        raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.")
+        names = list(names)
+        close = get_close_matches(value, names, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.{hint}")
 
 
 def stage_settings(

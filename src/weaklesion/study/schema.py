@@ -1,0 +1,103 @@
+"""Check a configuration against the schema, and say in one line per mistake what is wrong.
+
+Uses only packages that Snakemake itself needs, because Snakemake's own interpreter reads it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from weaklesion.errors import DataError
+
+MAX_LISTED = 10
+
+
+def check_schema(config: Mapping[str, Any], schema_yaml: str | Path) -> None:
+    """Check a configuration against the schema.
+
+    Args:
+        config: the configuration, with the study's overlay.
+        schema_yaml: JSON Schema as YAML.
+
+    Raises:
+        DataError: with one line per mistake: the key, the cause and the cure.
+    """
+    schema = yaml.safe_load(Path(schema_yaml).read_text(encoding="utf-8"))
+    validator = Draft202012Validator(schema)
+    lines = list(dict.fromkeys(_lines(validator.iter_errors(config))))
+    if not lines:
+        return
+    more = len(lines) - MAX_LISTED
+    shown = lines[:MAX_LISTED] + ([f"and {more} more mistakes"] if more > 0 else [])
+    raise DataError("\n".join(["the configuration cannot be used:", *shown]))
+
+
+def _lines(errors: Iterable[ValidationError]) -> Iterator[str]:
+    """Yield one line per mistake, in the configuration's order of keys."""
+    for error in sorted(errors, key=lambda error: [str(key) for key in error.absolute_path]):
+        cause = error
+        while cause.context:
+            cause = _of_best_branch(cause.context)
+        yield from _of_error(cause)
+
+
+def _of_best_branch(context: Sequence[ValidationError]) -> ValidationError:
+    """Return why the best of several schemas, none of which fits, does not fit.
+
+    It is one whose constants and choices hold, such as the `kind` of an item, if there is any.
+    """
+    branches: dict[Any, list[ValidationError]] = {}
+    for error in context:
+        branches.setdefault(error.relative_schema_path[0], []).append(error)
+    fitting = [
+        error
+        for errors in branches.values()
+        if not any(error.validator in ("const", "enum") for error in errors)
+        for error in errors
+    ]
+    return best_match(fitting or context) or context[0]
+
+
+def _of_error(error: ValidationError) -> Iterator[str]:
+    where = ".".join(str(key) for key in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        for name in error.instance:
+            if name not in known:
+                key = f"{where}.{name}" if where else str(name)
+                yield f"config: {key}: there is no such key. {_instead(str(name), known)}"
+    elif error.validator == "enum":
+        choices = [str(choice) for choice in error.validator_value if choice is not None]
+        yield (
+            f"config: {where} is {error.instance!r}, which is none of {', '.join(choices)}."
+            f" {_close(str(error.instance), choices)}".rstrip()
+        )
+    elif error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        yield f"config: {where or 'the configuration'}: lacks {', '.join(missing)}. Add it."
+    else:
+        place = f"{where}: " if where else ""
+        yield f"config: {place}{_brief(error.message)}.{_meaning(error)}"
+
+
+def _instead(name: str, known: list[str]) -> str:
+    return _close(name, known) or f"Known keys: {', '.join(sorted(known))}."
+
+
+def _close(name: str, names: list[str]) -> str:
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"Did you mean {close[0]}?" if close else ""
+
+
+def _brief(message: str, longest: int = 200) -> str:
+    return message if len(message) <= longest else f"{message[:longest]}..."
+
+
+def _meaning(error: ValidationError) -> str:
+    meaning = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    return f" {' '.join(meaning.split())}" if meaning else ""

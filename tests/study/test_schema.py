@@ -1,0 +1,79 @@
+"""What a mistake in the configuration is answered with: one line, with the cure."""
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from weaklesion.errors import DataError
+from weaklesion.study.protocols import merge
+from weaklesion.study.schema import check_schema
+
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+
+
+def check(change):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    check_schema(merge(config, change), SCHEMA)
+
+
+def test_the_paper_and_every_study_pass():
+    check({})
+    for path in sorted((ROOT / "workflow/studies").glob("*.yaml")):
+        check(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"sed": [1]}, "config: sed: there is no such key. Did you mean seeds?"),
+        (
+            {"select": {"item": []}},
+            "config: select.item: there is no such key. Did you mean items?",
+        ),
+        (
+            {"arms": {"a1": {"lr": 1}}},
+            "config: arms.a1.lr: there is no such key. Known keys: base, ",
+        ),
+        (
+            {"training": {"optimizer": "adamm"}},
+            "config: training.optimizer is 'adamm', which is none of adam, adamw, sgd. Did you mean"
+            " adam?",
+        ),
+        (
+            {"training": {"epochs": 0}},
+            "config: training.epochs: 0 is less than the minimum of 1. ",
+        ),
+        ({"seeds": ["3"]}, "config: seeds.0: '3' is not of type 'integer'."),
+        (
+            {"experiments": {"mine": {"kind": "scores"}}},
+            "config: experiments.mine: lacks title. Add it.",
+        ),
+        (
+            {"experiments": {"mine": {"kind": "policies", "title": "t", "datasets": ["ham10k"]}}},
+            "config: experiments.mine: lacks arms, protocols, baseline. Add it.",
+        ),
+        (
+            {"datasets": {"ham10k": {"reference": "denes"}}},
+            "config: datasets.ham10k.reference is 'denes', which is none of dense, grabcut. Did you"
+            " mean dense?",
+        ),
+    ],
+)
+def test_a_mistake_takes_one_line_that_names_key_cause_and_cure(change, line):
+    with pytest.raises(DataError) as error:
+        check(change)
+    first, *lines = str(error.value).splitlines()
+    assert first == "the configuration cannot be used:"
+    assert any(found.startswith(line) for found in lines), lines
+    assert all(len(found) < 700 for found in lines)
+
+
+def test_several_mistakes_are_all_named():
+    with pytest.raises(DataError) as error:
+        check({"sed": [1], "training": {"epochs": 0}})
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_many_mistakes_are_counted():
+    with pytest.raises(DataError, match="and 5 more mistakes"):
+        check({f"key{number}": 1 for number in range(15)})
