@@ -63,7 +63,7 @@ def call_of(root, script):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "run"
     ]
     reads = set(re.findall(r"snakemake\.\w+\.(\w+)", ast.unparse(tree)))
-    added = {keyword.arg for keyword in call.keywords} - {None}
+    added = {keyword.arg for keyword in call.keywords} - {None, "copied"}
     if script in MODULES:
         return [getattr(import_module(module), script) for module in MODULES[script]], added, reads
     function = call.args[1].id

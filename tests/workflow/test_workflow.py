@@ -75,6 +75,7 @@ STATISTICS = {
     "tabulate_scores": 1,
     "tabulate_definitions": 1,
     "tabulate_verdicts": 1,
+    "write_front_page": 1,
     "write_overview": 1,
     "all": 1,
 }
@@ -114,9 +115,12 @@ THREE_DATASETS = {
         ),
         (
             {"experiments": {"table1": {"baseline": "ellipse"}}},
-            {"tabulate_scores": 1, "write_overview": 1, "all": 1},
+            {"tabulate_scores": 1, "write_front_page": 1, "write_overview": 1, "all": 1},
         ),
-        ({"figures": {"contour_images": 3}}, {"plot_contours": 3, "all": 1}),
+        (
+            {"figures": {"contour_images": 3}},
+            {"plot_contours": 3, "write_front_page": 1, "all": 1},
+        ),
     ],
     ids=["learning rate", "new seed", "K", "K of the sweep", "baseline", "figure"],
 )
@@ -173,6 +177,7 @@ def test_plan_of_the_full_reproduction(tmp_path):
         "plot_gap": 1,
         "tabulate_agreement": 1,
         "tabulate_verdicts": 1,
+        "write_front_page": 1,
         "write_overview": 1,
         "plot_training_curves": 9,
         "plot_contours": 11,
@@ -207,7 +212,7 @@ TRAINED_AGAIN = {name: count * 2 if name.endswith("_arm") else count
     [
         (["workflow/report/scores.rst", "workflow/report/contours.rst"], {}),
         (["src/weaklesion/errors.py"], {}),
-        (["src/weaklesion/metrics/__init__.py"], SCORED_AGAIN),
+        (["src/weaklesion/metrics/of_pair.py"], SCORED_AGAIN),
         (["src/weaklesion/networks/deeplab.py"], TRAINED_AGAIN),  # of a1 and a1l
         (["src/weaklesion/networks/unet.py"], {}),  # which no arm here has
     ],

@@ -17,15 +17,18 @@ from weaklesion.support.devices import claimed_device
 from weaklesion.support.scratch import node_local
 
 
-def run(snakemake: Any, function: Callable[..., Any], **more: Any) -> None:
+def run(
+    snakemake: Any, function: Callable[..., Any], copied: str | None = None, **more: Any
+) -> None:
     """Call a function with the rule's inputs, outputs, params and wildcards, bound by name.
 
-    A rule that needs a GPU holds one meanwhile, if the machine has any. A rule with the resource
-    `node_local` reads a copy of its images on the node's own disk.
+    A rule that needs a GPU holds one meanwhile, if the machine has any.
 
     Args:
         snakemake: the object that Snakemake gives its scripts.
         function: what the rule runs; `workers` or `threads` are the rule's threads.
+        copied: name of an input that is read from a copy on the node's own disk, where the
+            resource `node_local` says so.
         more: arguments that no file, param or wildcard of the rule is.
     """
     rule = (snakemake.wildcards, snakemake.params, snakemake.input, snakemake.output)
@@ -36,9 +39,8 @@ def run(snakemake: Any, function: Callable[..., Any], **more: Any) -> None:
         held.enter_context(logged(snakemake.log[0]))
         if resources.get("gpu"):
             held.enter_context(claimed_device(resources.get("jobs_per_gpu", 1)))
-        if resources.get("node_local"):
-            copy = held.enter_context(node_local(named["images_npy"], resources.tmpdir))
-            named["images_npy"] = copy
+        if copied and resources.get("node_local"):
+            named[copied] = held.enter_context(node_local(named[copied], resources.tmpdir))
         function(**bind(function, named))
 
 

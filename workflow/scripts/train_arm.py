@@ -6,4 +6,5 @@ from job import run
 
 from weaklesion.training.train import train_arm
 
-run(snakemake, train_arm, run_dir=Path(snakemake.output.model_safetensors).parent)
+folder = Path(snakemake.output.model_safetensors).parent
+run(snakemake, train_arm, copied="images_npy", run_dir=folder)
