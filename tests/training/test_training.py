@@ -162,7 +162,7 @@ def training_files(patches, supervised, settings):
 
 @pytest.fixture
 def train(patches, supervised, tmp_path):
-    def run(name="run", seed=1, files=None, options=None, **changes):
+    def run(name="run", seed=1, files=None, options=None, epochs_of_json=None, **changes):
         settings = TrainingSettings(**SETTINGS | changes)
         given = training_files(patches, supervised, settings) | (files or {})
         train_arm(
@@ -170,6 +170,7 @@ def train(patches, supervised, tmp_path):
             run_dir=tmp_path / name,
             settings=settings,
             seed=seed,
+            epochs_of_json=epochs_of_json,
             options=RunOptions(**options or {}),
         )
         return tmp_path / name
@@ -428,7 +429,7 @@ def test_a_pickle_in_place_of_last_pt_is_not_run(train, tmp_path, caplog):
 
 def test_as_many_epochs_as_another_run_took(train, tmp_path):
     (tmp_path / "other.json").write_text('{"epochs_run": 3}')
-    run = train(options={"epochs_of_json": tmp_path / "other.json"}, patience=1, epochs=1)
+    run = train(epochs_of_json=tmp_path / "other.json", patience=1, epochs=1)
     assert len(history(run)) == 3
     assert json.loads((run / "run.json").read_text())["settings"]["patience"] is None
 
