@@ -318,6 +318,7 @@ def test_a_training_is_done_where_the_workflow_puts_runs():
     assert folder.as_posix() == "results/paper/ham10k/corrected/runs/a1/seed-3"
 
 
+@pytest.mark.workflow
 def test_the_older_spelling_prints_the_same(root, tmp_path):
     words = ["workflow/studies/ham10k-small.yaml", "--config", "seeds=[7]", "--directory", tmp_path]
     code = "import sys; from weaklesion.cli import app; app(['plan', *sys.argv[1:]])"

@@ -181,6 +181,7 @@ def test_sizes_are_those_printed_for_the_dataset(published):
     assert liver == pytest.approx(22.54, abs=0.01)  # as their abstract says
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize(("of_seeds", "num_tests"), [(0.0, 1), (0.004, 7)])
 def test_a_true_claim_is_seldom_refused(published, of_seeds, num_tests):
     """Where the truth equals the claim, at most one study in twenty says `not reproduced`."""

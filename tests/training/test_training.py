@@ -182,6 +182,7 @@ def history(folder):
     return pd.read_csv(folder / "history.csv")
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("arm", [A1L, ACOSEG], ids=["a1l", "acoseg"])
 def test_same_seed_same_bytes_other_seed_other_bytes(train, arm):
     first, again, other = train("first", **arm), train("again", **arm), train("o", seed=2, **arm)
@@ -205,6 +206,7 @@ GOLDEN = {
 }
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("name", list(ARMS))
 def test_golden_loss_curve(train, name):
     losses = history(train(**ARMS[name]))["train_loss"]
@@ -269,6 +271,7 @@ def test_a_flipped_image_is_shown_with_the_class_of_its_flipped_mark(
     assert data.labels.tolist() == clusters[data.ids].tolist()
 
 
+@pytest.mark.workflow
 def test_classes_without_those_under_flips_are_refused_where_images_are_flipped(
     train, supervised, tmp_path
 ):
@@ -282,6 +285,7 @@ def test_classes_without_those_under_flips_are_refused_where_images_are_flipped(
     train("pairs", files=files, **ACOSEG | {"epochs": 1})
 
 
+@pytest.mark.workflow
 def test_gradients_that_are_never_cleared_add_up(train):
     changes = ACOSEG_RELEASED | {"clip_norm": None, "epochs": 1}
     cleared, added = (
@@ -317,6 +321,7 @@ train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=
 """
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("name", ["a1l", "acoseg_released", "coseg", "cmu_net", "prompted"])
 def test_a_killed_training_goes_on_bit_for_bit(name, train, patches, supervised, tmp_path):
     changes = {"schedule": "one_cycle"} | ARMS[name] | {"epochs": 4, "checkpoint": "best_loss"}
@@ -344,6 +349,7 @@ def test_a_killed_training_goes_on_bit_for_bit(name, train, patches, supervised,
     assert not (killed / "last.pt").exists()
 
 
+@pytest.mark.workflow
 def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
     # reading a split takes 3 s, a step 1 s, a validation 10 s: each epoch of four steps 14 s
     now = 0.0
@@ -396,6 +402,7 @@ def leave_last_pt(train, monkeypatch, name, **changes):
             train(name, **changes)
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("changes", [{"learning_rate": 0.002}, A1L])
 def test_a_training_of_other_settings_starts_afresh(train, monkeypatch, caplog, changes):
     leave_last_pt(train, monkeypatch, "run")
@@ -582,6 +589,7 @@ def test_a_chosen_warp_takes_the_place_of_none(tmp_path):
     assert with_choice(open_, tmp_path / "choice.json").prompt["max_amplitude"] == 2.0
 
 
+@pytest.mark.workflow
 def test_the_warp_is_chosen_by_the_marks_of_validation_samples(patches, supervised, tmp_path):
     def choose(name, **files):
         settings = TrainingSettings(**SETTINGS | PROMPTED)
@@ -622,6 +630,7 @@ def test_released_frame_and_whole_map_loss(train):
     assert row["train_loss"] == pytest.approx(100 * row["train_segmentation_loss"], rel=1e-5)
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("passes", [0.4, 1, 2.6])
 def test_an_epoch_of_so_many_batches(train, monkeypatch, passes):
     sizes = []
@@ -640,6 +649,7 @@ def sizes_of_one_epoch(train, sizes):
     return list(sizes)
 
 
+@pytest.mark.workflow
 def test_poly_schedule_by_its_formula(train):
     rates = history(train(**COSEG | {"epochs": 3}))["learning_rate"]
     expected = [0.01 * (1 - epoch / 3) ** 0.9 for epoch in (1, 2, 3)]
@@ -689,6 +699,7 @@ def test_one_cycle_ends_low(train):
     assert rates.iloc[-1] < 1e-4 < rates.iloc[0]
 
 
+@pytest.mark.workflow
 def test_bfloat16_is_near_float32(train):
     losses = [
         history(train(p, precision=p))["val_segmentation_loss"].iloc[-1]
@@ -737,6 +748,7 @@ def test_target_with_other_values_is_refused(train, supervised, tmp_path):
         train(files={"target_npy": tmp_path / "target.npy"})
 
 
+@pytest.mark.workflow
 def test_soft_targets_are_levels_and_are_floored_where_a_mask_is_needed(
     train, patches, supervised, tmp_path
 ):
@@ -847,6 +859,7 @@ def test_predictions_are_of_the_test_split_at_patch_size(train, patches, tmp_pat
     assert masks.max() <= 1
 
 
+@pytest.mark.workflow
 def test_truncated_and_foreign_weights_are_refused(train, patches, tmp_path):
     run = train()
     weights = run / "model.safetensors"
@@ -876,6 +889,7 @@ def test_a_target_as_the_prediction(patches, supervised, tmp_path):
     )
 
 
+@pytest.mark.workflow
 def test_the_last_weights_are_those_that_the_rule_last_keeps(train):
     """A training that keeps its last epoch, and one that keeps its best but also its last."""
     last = train("last", epochs=4, checkpoint="last")
@@ -884,6 +898,7 @@ def test_the_last_weights_are_those_that_the_rule_last_keeps(train):
     assert not (last / "last.safetensors").exists()
 
 
+@pytest.mark.workflow
 def test_the_last_weights_of_an_averaged_network_are_its_average(train):
     last = train("last", checkpoint="last", ema=0.9)
     best = train("best", checkpoint="best_loss", ema=0.9, options={"keep_last": True})
