@@ -154,6 +154,11 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     assert "1 undecided" in page
     assert "1 claim cannot be tested by this study: 1 because an arm was not run." in words
     assert "A1+L − A1, HAM10000" in page
+    assert "claimed +1.80" in page
+    assert "Orange bars" in page
+    verdicts.assign(claimed_percent=NAN).to_csv(tmp_path / "verdicts.csv", index=False)
+    write_front_page(phantoms=[], **arguments)
+    assert "Orange bars" not in (tmp_path / "index.html").read_text()
     assert not re.search(r"\bnan\b", page.split("<script>")[0])
     assert "phantom" not in page
     assert "http" not in page

@@ -32,7 +32,7 @@ from weaklesion.study.arms import keeps_last, training_settings
 from weaklesion.study.items import Run, items_of, runs_of, trainings_of
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import Config
-from weaklesion.study.published import read_published
+from weaklesion.study.published import PAPER_ENCODER, read_published
 
 GPU_RULES = (  # the rules with `gpu=1`, which the Slurm profile names as well
     "train_arm",
@@ -45,7 +45,6 @@ GPU_RULES = (  # the rules with `gpu=1`, which the Slurm profile names as well
 )
 # Networks to which the hours that the paper prints apply.
 PAPER_NETWORKS = ("a1", "a1l", "unet", "unetl", "acoseg", "acoseg_released")
-PAPER_ENCODER = "resnet101"
 
 
 @dataclass(frozen=True)

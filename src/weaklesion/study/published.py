@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+PAPER_ENCODER = "resnet101"  # of the printed hours and parameters
 # Names of columns in the other tables, and in Table 1.
 COLUMNS = {"CircumfError": "PerimeterError"}
 # Rows of the tables on supervision and backbones, and the arms that they stand for. Table 6 names

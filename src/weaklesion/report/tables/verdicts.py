@@ -21,11 +21,10 @@ from weaklesion.report.tables.scores import RUN_KEYS, read_scores
 from weaklesion.scoring.statistics import holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
 from weaklesion.study.paper_claims import CLAIMS
-from weaklesion.study.published import printed_parameters, read_published
+from weaklesion.study.published import PAPER_ENCODER, printed_parameters, read_published
 
 logger = logging.getLogger(__name__)
 
-PAPER_ENCODER = "resnet101"
 ARM_MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
 OTHER_DATASET = {"verdict": "not testable here", "why": "not the paper's dataset"}
 COLUMNS = [
