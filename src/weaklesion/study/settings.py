@@ -53,7 +53,14 @@ class TrainingSettings:
         "Number of clusters, for the multi-task networks; null for all others.",
     ] = None
     encoder: Annotated[
-        Literal["resnet18", "resnet34", "resnet50", "resnet101", "timm-tf_efficientnet_lite0"],
+        Literal[
+            "resnet18",
+            "resnet34",
+            "resnet50",
+            "resnet101",
+            "timm-tf_efficientnet_lite0",
+            "tu-tf_mobilenetv3_small_minimal_100",
+        ],
         "Encoder of the network, by its name in segmentation_models_pytorch.",
     ]
     weights: Annotated[
