@@ -27,8 +27,7 @@ ENVIRONMENTS = {
         "torchvision", "tqdm",
     ],
     "report": [
-        "matplotlib", "numpy", "opencv-python-headless", "pandas", "scikit-learn", "seaborn",
-        "tqdm",
+        "matplotlib", "numpy", "opencv-python-headless", "pandas", "scikit-learn", "tqdm",
     ],
 }  # fmt: skip
 

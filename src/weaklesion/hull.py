@@ -4,7 +4,6 @@ import math
 
 import cv2
 import numpy as np
-from scipy.optimize import linprog
 
 
 def convex_hull(foreground: np.ndarray) -> np.ndarray:
@@ -46,6 +45,8 @@ def separating_axes(
         Centre x and y, both axes and the angle of the first one, as `weaklesion.Ellipse` takes
         them; None if no ellipse separates the two.
     """
+    from scipy.optimize import linprog  # slow to import, and few masks need it
+
     inside = np.pad(mask > 0, 1).astype(np.uint8)
     around = cv2.dilate(inside, np.ones((3, 3), np.uint8)) - inside
     center = hull.mean(axis=0)

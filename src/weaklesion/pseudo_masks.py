@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 import cv2
 import numpy as np
-from scipy.linalg import sqrtm
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.support.limits import Rising, above, at_least, check_settings
@@ -269,6 +268,8 @@ def affine_between(source: Ellipse, target: Ellipse) -> np.ndarray:
     array([[2., 0., 1.],
            [0., 2., 2.]])
     """
+    from scipy.linalg import sqrtm  # slow to import, and few jobs warp
+
     first, second = source.shape_matrix(), target.shape_matrix()
     root = np.real(sqrtm(first))
     inverse = np.linalg.inv(root)

@@ -18,7 +18,6 @@ rule score_predictions:
         BENCHMARKS / "score_predictions/{dataset}-{protocol}-{arm}-{seed}.tsv"
     conda:
         "../../envs/data.yaml"
-    threads: 2
     resources:
         mem_mb=growing(2000),
         runtime=growing(60),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from weaklesion.scoring.chance import LEVEL, POWER, Chance, Parts, parts_of_variance
 from weaklesion.study.claims import PRINTED_ARMS, expand_claims, printed_means
@@ -31,9 +31,11 @@ def power(chance: Chance, size: float, level: float = LEVEL) -> float:
     if chance.std_error == 0:
         return 1.0
     shift = abs(size) / chance.std_error
-    limit = float(stats.t.ppf(1 - level / 2, chance.freedom))
+    limit = float(special.stdtrit(chance.freedom, 1 - level / 2))
     if math.isinf(chance.freedom) or shift > 30:  # the noncentral t is inaccurate here
-        return float(stats.norm.sf(limit - shift))
+        return float(special.ndtr(shift - limit))
+    from scipy import stats  # slow to import, and reports do not need it
+
     return float(stats.nct.sf(limit, chance.freedom, shift))
 
 

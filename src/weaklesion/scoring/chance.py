@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 LEVEL, POWER = 0.05, 0.8
 
@@ -51,18 +51,18 @@ class Chance:
 
     def interval(self, mean: float, level: float = LEVEL) -> tuple[float, float]:
         """Return the interval that misses the true mean with probability `level`."""
-        reach = float(stats.t.ppf(1 - level / 2, self.freedom)) * self.std_error
+        reach = float(special.stdtrit(self.freedom, 1 - level / 2)) * self.std_error
         return mean - reach, mean + reach
 
     def p_value(self, mean: float) -> float:
         """Return the two-sided p-value of a mean against zero; nan if it is unknown."""
         if self.std_error == 0:
             return 0.0 if mean else 1.0
-        return float(2 * stats.t.sf(abs(mean) / self.std_error, self.freedom))
+        return float(2 * special.stdtr(self.freedom, -abs(mean) / self.std_error))
 
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
         """Return the smallest true mean that a test at `level` detects with a given power."""
-        quantiles = stats.t.ppf([1 - level / 2, power], self.freedom)
+        quantiles = special.stdtrit(self.freedom, [1 - level / 2, power])
         return float(quantiles.sum()) * self.std_error
 
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import expit
 
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.prediction.crf import CRFSettings, apply_crf
@@ -62,4 +61,8 @@ def predict_logits(segment: Callable[[torch.Tensor], torch.Tensor], patches: Pat
 
 def decide(logits: np.ndarray, images: np.ndarray, crf: CRFSettings | None) -> np.ndarray:
     """Return the masks, (N, side, side) bool: logits of at least 0, or what the CRF decides."""
-    return logits >= 0 if crf is None else apply_crf(images, expit(logits), crf)
+    if crf is None:
+        return logits >= 0
+    from scipy.special import expit  # slow to import, and few arms have a CRF
+
+    return apply_crf(images, expit(logits), crf)

@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.lines import Line2D
 
 from weaklesion.data.samples import read_rows
@@ -47,27 +46,18 @@ def plot_training_curves(
         "val_segmentation_loss": "Validation loss (BCE)",
         "val_dice": "Validation Dice against the target",
     }
+    arms = list(dict.fromkeys(histories["arm"]))
+    colors = distinct_colors(arms, all_arms)
     with style():
-        figure, axes = plt.subplots(1, 3, figsize=(12, 3.6))
+        figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
         for axis, (column, label) in zip(axes, panels.items(), strict=True):
-            sns.lineplot(
-                histories,
-                x="epoch",
-                y=column,
-                hue="arm",
-                units="seed",
-                estimator=None,
-                palette=arm_colors(all_arms),
-                marker="o",
-                markersize=4,
-                ax=axis,
-                legend=axis is axes[0],
-            )
-            axis.set(xlabel="Epoch", ylabel=label)
+            for (arm, _), history in histories.groupby(["arm", "seed"], sort=False):
+                axis.plot(history["epoch"], history[column], "o-", ms=4, color=colors[arm])
+            axis.set(xlabel="Epoch", title=label)
             axis.xaxis.get_major_locator().set_params(integer=True)
-        axes[0].legend(title=None)
+        handles = [Line2D([], [], marker="o", ms=4, color=colors[arm], label=arm) for arm in arms]
+        figure.legend(handles=handles, loc="outside lower center", ncol=min(6, len(arms)))
         figure.suptitle(title)
-        figure.tight_layout()
         save(figure, figures)
 
 

@@ -10,7 +10,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from weaklesion.support.files import written_whole
@@ -19,7 +18,18 @@ logger = logging.getLogger(__name__)
 
 MARKERS = "osD^vPX*"  # so that arms differ without their colour
 
-PALETTE = sns.color_palette("colorblind")
+PALETTE = (  # seaborn's `colorblind`
+    "#0173b2",
+    "#de8f05",
+    "#029e73",
+    "#d55e00",
+    "#cc78bc",
+    "#ca9161",
+    "#fbafe4",
+    "#949494",
+    "#ece133",
+    "#56b4e9",
+)
 REFERENCE_COLOR = "white"
 
 
@@ -35,15 +45,17 @@ def arm_colors(arms: Sequence[str]) -> dict[str, Any]:
 def distinct_colors(arms: Sequence[str], all_arms: Sequence[str]) -> dict[str, Any]:
     """Return colours that distinguish the arms of one figure.
 
-    The colours are those of the other figures if these give each of the arms a colour that no other
-    arm has; otherwise the palette's first colours.
+    An arm among the configuration's first ten has the same colour in every figure; the others take
+    the colours that these leave.
 
     Args:
-        arms: arms of the figure, at most as many as the palette has colours.
+        arms: arms of the figure; colours repeat if they are more than the palette has.
         all_arms: all arms of the configuration, in its order.
     """
-    has_own = set(arms) <= set(all_arms[: len(PALETTE)])
-    return arm_colors(all_arms if has_own else arms)
+    own = {arm: color for arm, color in zip(all_arms, PALETTE, strict=False) if arm in arms}
+    left = [color for color in PALETTE if color not in own.values()] or PALETTE
+    others = (arm for arm in arms if arm not in own)
+    return own | {arm: left[place % len(left)] for place, arm in enumerate(others)}
 
 
 @contextmanager
@@ -53,13 +65,17 @@ def style() -> Iterator[None]:
         "svg.fonttype": "none",
         "svg.hashsalt": "weaklesion",
         "figure.dpi": 150,
+        "font.size": 10.8,
         "axes.titlesize": "medium",
+        "axes.labelsize": 10.8,
+        "xtick.labelsize": 9.9,
+        "ytick.labelsize": 9.9,
+        "legend.fontsize": 9.9,
+        "figure.titlesize": 11.9,
+        "axes.edgecolor": "0.8",
+        "axes.linewidth": 1.1,
     }
-    with (
-        sns.axes_style("whitegrid"),
-        sns.plotting_context("notebook", font_scale=0.9),
-        plt.rc_context(settings),
-    ):
+    with plt.style.context(["seaborn-v0_8-whitegrid", settings]):
         yield
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.lines import Line2D
 
 from weaklesion.clusters import Encoding, ellipse_features
@@ -68,7 +67,7 @@ def plot_clusters(
             for axis in row:
                 axis.set(xticks=[], yticks=[])
                 axis.grid(False)
-                sns.despine(ax=axis, left=True, bottom=True)
+                axis.spines[:].set_visible(False)
             row[0].set_ylabel(f"cluster {cluster}\n{(train == cluster).sum()} lesions", fontsize=8)
             for axis, image, sample_id in zip(row, images, ids, strict=False):
                 show(axis, image, channel_order)
@@ -113,17 +112,18 @@ def plot_k_sweep(
         for row in rows
     ).sort_values("k")
     with style():
-        figure, axes = plt.subplots(1, 4, figsize=(14, 3.3), layout="constrained")
-        for axis, name in zip(axes, table.columns[1:4], strict=False):
-            sns.lineplot(table, x="k", y=name, marker="o", ax=axis, color=PALETTE[0])
-        sizes = table.melt("k", ["Smallest cluster", "Median cluster", "Largest cluster"])
-        sns.lineplot(sizes, x="k", y="value", hue="variable", style="variable", markers=True,
-                     palette=PALETTE[:3], ax=axes[3])  # fmt: skip
-        axes[3].set(yscale="log", ylabel="Samples")
-        axes[3].legend(title=None, fontsize=8)
-        for axis in axes:
-            axis.set_xlabel("K")
+        figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True)
+        for axis, name in zip(axes.flat, table.columns[1:4], strict=False):
+            axis.plot(table["k"], table[name], marker="o", color=PALETTE[0])
+            axis.set_title(name)
+        for name, color, marker in zip(table.columns[4:], PALETTE, "osD", strict=False):
+            axes[1, 1].plot(table["k"], table[name], marker=marker, color=color, label=name)
+        axes[1, 1].set(yscale="log", title="Samples per cluster")
+        axes[1, 1].legend()
+        for axis in axes.flat:
             axis.axvline(chosen_k, color="0.4", ls=":", lw=1.2)
+        for axis in axes[1]:
+            axis.set_xlabel("Number of clusters, K")
         figure.suptitle(f"{title}; dotted: K = {chosen_k}")
         save(figure, figures)
 
@@ -236,8 +236,14 @@ def plot_angles(*, ellipses_csv: str | Path, title: str, figures: Sequence[str |
         handles = [Line2D([], [], color=line.get_color(), label=line.get_label())
                    for line in axes[0].get_lines()]  # fmt: skip
         axes[0].legend(handles=handles, fontsize=8)
-        colors = [PALETTE[1], PALETTE[0], PALETTE[2]]
-        sns.barplot(shares_of, x="feature", y="share", hue="encoding", palette=colors, ax=axes[1])
+        colors = (PALETTE[1], PALETTE[0], PALETTE[2])
+        for place, (encoding, color) in enumerate(zip(ENCODINGS_SHOWN, colors, strict=True)):
+            shares = shares_of[shares_of["encoding"] == encoding]["share"]
+            places = np.arange(len(names)) + 0.27 * (place - 1)
+            axes[1].bar(places, shares, 0.25, color=color, label=encoding)
+        axes[1].set_xticks(range(len(names)), names)
+        axes[1].grid(False, axis="x")
+        axes[1].legend()
         axes[1].set(xlabel="Feature of K-means", ylabel="Share of the variance", ylim=(0, 1))
         figure.suptitle(title)
         save(figure, figures)
