@@ -4,8 +4,9 @@ CORES ?= all
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 DEMO := --configfile workflow/studies/demo.yaml
+ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo plan test crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-all crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -21,6 +22,11 @@ demo: .venv/.ready ## Run the whole workflow on phantoms; the report is results/
 	$(SNAKEMAKE) $(DEMO)
 	$(BIN)/snakemake $(DEMO) --report results/demo/report.html
 	@echo "Open results/demo/report.html in a browser."
+
+demo-all: .venv/.ready ## Run every item on the same phantoms; the report is results/demo-all/report.html.
+	$(SNAKEMAKE) $(DEMO) $(ALL)
+	$(BIN)/snakemake $(DEMO) $(ALL) --report results/demo-all/report.html
+	@echo "Open results/demo-all/report.html in a browser."
 
 plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a study: make plan STUDY=FILE.
 	$(BIN)/weaklesion plan $(STUDY)

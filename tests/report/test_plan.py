@@ -19,7 +19,7 @@ from weaklesion.report.plan import (
     measured_speeds,
     time_spent,
 )
-from weaklesion.report.plan_storage import pixels_of
+from weaklesion.report.plan_storage import PARAMETERS, pixels_of
 from weaklesion.report.plan_study import dry_run, find_workflow
 from weaklesion.report.sample_counts import num_samples, split_samples
 from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
@@ -219,6 +219,11 @@ def test_a_patch_has_the_pixels_of_its_frame(config):
     }
 
 
+def test_every_encoder_has_a_size(root):
+    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    assert set(PARAMETERS) == set(schema["$defs"]["training"]["properties"]["encoder"]["enum"])
+
+
 def test_the_command_prints_a_plan(root, tmp_path):
     shutil.copy(root / "workflow/studies/demo.yaml", tmp_path)
     command = [
@@ -231,8 +236,8 @@ def test_the_command_prints_a_plan(root, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Study demo: " in done.stdout
     assert "train_arm" in done.stdout
-    assert re.search("Core-hours of 31 trainings on a CPU: [0-9.]+\n", done.stdout)
-    assert "Trainings whose time is unknown: 2\n" in done.stdout  # those given the mark
+    assert re.search("Core-hours of 13 trainings on a CPU: [0-9.]+\n", done.stdout)
+    assert "Trainings whose time is unknown: 1\n" in done.stdout  # the one given the mark
     assert not (tmp_path / "results").exists()
 
 

@@ -38,7 +38,7 @@ SETTINGS = {
     "model": "a1",
     "network": {},
     "prompt": None,
-    "encoder": "resnet18",
+    "encoder": "tu-tf_mobilenetv3_small_minimal_100",
     "weights": "none",
     "input_px": 32,
     "pad_to": (32, 32),
@@ -82,6 +82,7 @@ ACOSEG_RELEASED = ACOSEG | {
 }
 COSEG = {
     "model": "drn_coseg",
+    "encoder": "resnet18",
     "network": {"multi_grid": True, "channels": "eca", "places": "mean", "decoder": "d2"},
     "batch_size": 8,
     "iterations": 7,  # more than one pass, and not a whole number of them
@@ -209,7 +210,7 @@ GOLDEN = {
 @pytest.mark.workflow
 @pytest.mark.parametrize("name", list(ARMS))
 def test_golden_loss_curve(train, name):
-    losses = history(train(**ARMS[name]))["train_loss"]
+    losses = history(train(**ARMS[name] | {"encoder": "resnet18"}))["train_loss"]
     assert losses.tolist() == pytest.approx(GOLDEN[name], rel=0.02)
 
 
@@ -818,6 +819,7 @@ def test_empty_split_is_refused(train, patches, tmp_path):
         {"clip_norm": -1.0},
         {"steps_per_batch": 0},
         {"pad_to": (48, 64), "model": "unet"},
+        {"encoder": SETTINGS["encoder"]} | {k: v for k, v in COSEG.items() if k != "encoder"},
         {"iterations": 0},
         {"weights": "imagenet", "model": "cmu_unet"},
         {"focal_weights": (0.5, 0.5)},

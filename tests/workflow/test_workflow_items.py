@@ -28,10 +28,11 @@ from weaklesion.support.files import file_digest
 # Besides every item, an arm of every kind on one dataset: network, target, classes.
 ARMS = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released", "unetl", "a1_grabcut",
         "a1_dense", "a1l_shuffled", "a1l_periodic", "a1_long"]  # fmt: skip
+PROMPTED = ["ellipse", "shrunken", "prompted", "prompted_refined", "prompted_refined_gated"]
 EVERY_ARM = {
     "experiments": {
         "controls": {"datasets": ["ham10k"], "arms": ARMS},
-        "prompted": {"datasets": ["lits", "ham10k"]},
+        "prompted": {"datasets": ["lits", "ham10k"], "arms": PROMPTED},
     }
 }
 # rules that no item of the paper needs: test_other_papers.py

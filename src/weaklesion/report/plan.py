@@ -175,7 +175,7 @@ def _training(
                 "CPU",
                 f"estimate: {seconds:.2g} s per step of {settings['batch_size']} images of"
                 f" {settings['pad_to'][0]}x{settings['pad_to'][1]} px, as measured with"
-                f" {settings['encoder']} in A1 in bfloat16 on one CPU thread, and a third more for"
+                f" {settings['encoder']} in A1 on one CPU thread, and a third more for"
                 " validation",
             )
     paper_hours = published["table2_training_gpu_hours"].get(

@@ -10,7 +10,14 @@ from weaklesion.study.protocols import Config, patch_settings
 
 HAM10K_PIXELS = 600 * 450
 # Approximate number of parameters, for the size of a model's file.
-PARAMETERS = {"resnet101": 46e6, "resnet50": 27e6, "resnet34": 22e6, "resnet18": 12e6}
+PARAMETERS = {
+    "resnet101": 46e6,
+    "resnet50": 27e6,
+    "resnet34": 22e6,
+    "resnet18": 12e6,
+    "timm-tf_efficientnet_lite0": 4.3e6,
+    "tu-tf_mobilenetv3_small_minimal_100": 1.7e6,
+}
 NEEDED_SLICES_BYTES = 27e9  # DeepLesion: three slices per lesion, 0.28 MB each
 DEEPLESION_AT_ONCE = 4 * 5.5e9  # archives on the disk before the needed slices are extracted
 PREDICTION_BYTES = 0.2  # per pixel, compressed

@@ -1,9 +1,9 @@
 """The time of a training on a CPU, for networks of which no run was measured.
 
-`workflow/resources/training_rates.csv` has seconds per step, measured on one CPU thread with A1,
-ten images per batch, in bfloat16. Between two measured sizes, the time is interpolated by pixels;
-outside them, the time per pixel is that of the nearest size. The time per image does not
-depend on the size of the batch.
+`workflow/resources/training_rates.csv` has seconds per step of ten images, measured on one CPU
+thread with A1, in bfloat16 where its last column names nothing else. Between two measured sizes,
+the time is interpolated by pixels; outside them, the time per pixel is that of the nearest size.
+The time per image does not depend on the size of the batch.
 """
 
 import csv

@@ -214,6 +214,8 @@ class TrainingSettings:
                 "network: drn_coseg needs either `danet: true`, or both `channels` and `places`,"
                 f" not {dict(self.network)}"
             )
+        if self.model.startswith("drn_") and not self.encoder.startswith("resnet"):
+            raise ValueError(f"encoder: {self.model} dilates a ResNet, not {self.encoder}")
         if self.model in OWN_ENCODERS and self.weights != "none":
             raise ValueError(f"weights: {self.model} has an encoder of its own and needs 'none'")
         needed = "half" if "efficientnet_lite" in self.encoder else "imagenet"
