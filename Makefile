@@ -3,6 +3,7 @@ PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
@@ -31,9 +32,13 @@ demo-all: .venv/.ready ## Run every item on the same phantoms; the report is res
 plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a study: make plan STUDY=FILE.
 	$(BIN)/weaklesion plan $(STUDY)
 
-test: .venv/.ready ## Run all checks and tests.
+test: .venv/.ready ## Run all checks, and the tests that take seconds.
 	$(MAKE) --jobs 2 --output-sync lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/.ready ## Run all checks and all tests, as CI does.
+	$(MAKE) --jobs 2 --output-sync lint
+	$(PYTEST)
 
 crf: .venv/.ready ## Install what arms with a CRF need; requires a C++ compiler.
 	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1

@@ -14,6 +14,8 @@ import yaml
 from conftest import ROOT
 from running import clone, snakemake
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs/how-to/extend.md"
 SMALL = {
     "seeds": [1],

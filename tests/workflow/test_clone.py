@@ -12,6 +12,8 @@ import yaml
 from conftest import ROOT
 from running import clone, environment
 
+pytestmark = pytest.mark.slow
+
 STUDY = {
     "study": "moved",
     "seeds": [1],

@@ -6,6 +6,8 @@ import pytest
 import yaml
 from crash.harness import STUDY, Tally, choose, record, run_with_crashes
 
+pytestmark = pytest.mark.slow
+
 POINTS, AT_LEAST = 12, 10  # a moment may not come again once its job has been killed by another
 ONE_DATASET = {
     "study": "crash",

@@ -15,6 +15,8 @@ from weaklesion.errors import DataError
 from weaklesion.support.files import read_array, written_whole
 from weaklesion.support.parallel import in_parallel
 
+pytestmark = pytest.mark.slow
+
 ONE_DATASET = {"select": {"items": ["table1"], "datasets": ["phantom_ham10k"]}}
 TABLE = "results/tiny/tables/table1.csv"
 RUN = f"{RUNS}/a1/seed-1"

@@ -13,6 +13,8 @@ from documented_columns import assert_documented
 from running import planned, snakemake
 from test_workflow_items import OF_OTHER_PAPERS
 
+pytestmark = pytest.mark.slow
+
 PAPERS = ("agarwal2020", "cmunet", "three_papers")
 STUDIES = [ROOT / f"workflow/studies/{name}.yaml" for name in PAPERS]
 TOGETHER = (*STUDIES, ROOT / "tests/other_papers.yaml")

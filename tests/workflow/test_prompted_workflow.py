@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
 from running import overlay, snakemake
+
+pytestmark = pytest.mark.slow
 
 STUDY = {
     "seeds": [1],

@@ -13,6 +13,8 @@ import yaml
 from conftest import ROOT
 from running import TINY, snakemake
 
+pytestmark = pytest.mark.slow
+
 RUNS = "results/slurm/phantom_ham10k/demo/runs"
 
 

@@ -25,6 +25,8 @@ from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.support.files import file_digest
 
+pytestmark = pytest.mark.slow
+
 # Besides every item, an arm of every kind on one dataset: network, target, classes.
 ARMS = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released", "unetl", "a1_grabcut",
         "a1_dense", "a1l_shuffled", "a1l_periodic", "a1_long"]  # fmt: skip
