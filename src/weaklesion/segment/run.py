@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from weaklesion.errors import DataError
-from weaklesion.marks.table import BadMarkError, read_marks
+from weaklesion.marks.table import BadMarkError, Mark, read_marks
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import crop_logits
@@ -144,12 +144,8 @@ def segment_marks(
         logger.info("%d of %d marks are done already", len(done), len(marks))
     batches = [todo[i : i + MARKS_PER_BATCH] for i in range(0, len(todo), MARKS_PER_BATCH)]
     for batch in progress(batches, total=len(batches), what="batches of marks"):
-        opened: list[Opened] = []
-        for mark in batch:
-            try:
-                opened.append(open_mark(mark, trained, settings.window_hu, units=settings.units))
-            except BadMarkError as error:
-                refused.append((mark.row, mark.id, str(error)))
+        opened, unusable = _open_batch(batch, trained, settings)
+        refused += unusable
         rows = _segment_batch(opened, model, trained, settings, out, device)
         for row, each in zip(rows, opened, strict=True):
             row["contrast"] = each.contrast
@@ -158,9 +154,22 @@ def segment_marks(
         done |= {row["id"]: row for row in rows}
     journal.forget({name for _, name, _ in refused} - done.keys())
     rows = [done[mark.id] for mark in marks if mark.id in done]
-    counts = _write_tables(out, rows, refused)
     write_sheet(out, rows, refused, gate=settings.gate)
-    return counts
+    return _write_tables(out, rows, refused)
+
+
+def _open_batch(
+    batch: Sequence[Mark], trained: TrainingSettings, settings: SegmentSettings
+) -> tuple[list[Opened], list[Refusal]]:
+    """Return the marks of a batch with their images, and the marks that cannot be used."""
+    opened: list[Opened] = []
+    refused: list[Refusal] = []
+    for mark in batch:
+        try:
+            opened.append(open_mark(mark, trained, settings.window_hu, units=settings.units))
+        except BadMarkError as error:
+            refused.append((mark.row, mark.id, str(error)))
+    return opened, refused
 
 
 def _load_prompted(folder: Path, device: torch.device) -> tuple[torch.nn.Module, TrainingSettings]:
