@@ -16,9 +16,8 @@ from weaklesion.study.study import Study
 
 def study_of(name):
     paper = yaml.safe_load((ROOT / "config.yaml").read_text())
-    return Study(
-        merge(paper, yaml.safe_load((ROOT / f"workflow/studies/{name}").read_text())), paper
-    )
+    study = yaml.safe_load((ROOT / f"workflow/studies/{name}.yaml").read_text())
+    return Study(merge(paper, study), paper)
 
 
 @pytest.fixture
