@@ -96,6 +96,7 @@ def segment(
     """
     from weaklesion.marks.columns import parse_columns
     from weaklesion.segment.run import SegmentSettings, segment_marks  # slow to import
+    from weaklesion.segment.visibility import count_not_visible
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with _refusals():
@@ -124,9 +125,10 @@ def segment(
             f"The network found no lesion for {counts['empty']} marks; their masks are empty."
         )
     answered = counts["network"] + counts["ellipse"] + counts["empty"]
-    if counts["not_visible"]:
+    not_visible = count_not_visible(out / "measurements.csv")
+    if not_visible:
         typer.echo(
-            f"{counts['not_visible']} of {answered} marks have nothing of their shape under them:"
+            f"{not_visible} of {answered} marks have nothing of their shape under them:"
             " look at them first. Are they marks on these images, and is the network one for this"
             " kind of image?"
         )

@@ -104,7 +104,7 @@ def segment_marks(
     Returns:
         Numbers of marks: segmented by the network (`network`), replaced by the mark's ellipse
         (`ellipse`), with an empty mask, which only a gate of 0 admits (`empty`), and refused
-        (`refused`); and how many of the first three have nothing under them (`not_visible`).
+        (`refused`).
 
     Raises:
         DataError: if the model or the table cannot be used, the folder has results of another
@@ -208,8 +208,7 @@ def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal])
         logger.warning("and %d more: visible is False in measurements.csv", more)
     answers = Counter(row["answer"] for row in rows)
     kinds = ("network", "ellipse", "empty")
-    counts = {kind: answers[kind] for kind in kinds}
-    return counts | {"refused": len(refused), "not_visible": len(unseen)}
+    return {kind: answers[kind] for kind in kinds} | {"refused": len(refused)}
 
 
 @torch.inference_mode()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 # Least contrast of a mark (`weaklesion.contrast`) where the network's run records none. Of right
 # marks, 0 of 24 on DeepLesion and 12 % on LiTS are below the first, 1 % on HAM10000 below the
@@ -40,3 +41,9 @@ def is_visible(contrast: float, around: np.ndarray, trained: float | None) -> bo
 def not_visible(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of `measurements.csv` whose marks have nothing under them."""
     return [row for row in rows if row["visible"] is False]
+
+
+def count_not_visible(measurements_csv: Path) -> int:
+    """Return the number of marks in `measurements.csv` that have nothing under them."""
+    visible = pd.read_csv(measurements_csv, usecols=["visible"], dtype=str)["visible"]
+    return int((visible == "False").sum())
