@@ -128,8 +128,8 @@ def segment(
     not_visible = count_not_visible(out / "measurements.csv")
     if not_visible:
         typer.echo(
-            f"{not_visible} of {answered} marks have nothing of their shape under them:"
-            " look at them first. Are they marks on these images, and is the network one for this"
+            f"Nothing of the mark's shape is in the image for {not_visible} of {answered} marks."
+            " Look at them first: are they marks of these images, and is the network one for this"
             " kind of image?"
         )
     typer.echo(f"Open {out / 'index.html'}. The numbers are in measurements.csv and refused.csv.")

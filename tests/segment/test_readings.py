@@ -97,7 +97,7 @@ def test_a_right_table_is_segmented_without_a_word(model, tmp_path, table, caplo
     result, measured = run(model, tmp_path, rows)
     assert result.exit_code == 0, result.output
     assert "fit their images better" not in caplog.text
-    assert "nothing of their shape" not in result.output
+    assert "Nothing of the mark's shape" not in result.output
     assert measured["visible"].all()
 
 
@@ -145,8 +145,8 @@ def test_a_table_is_used_as_given_if_told_so(model, tmp_path, table, caplog):
     assert len(measured) == 10
     unseen = (~measured["visible"]).sum()
     assert unseen >= 7
-    assert f"{unseen} of 10 marks have nothing of their shape under them" in result.output
-    assert "line 3, m1: nothing of its shape is under the mark (contrast" in caplog.text
+    assert f"Nothing of the mark's shape is in the image for {unseen} of 10 marks" in result.output
+    assert "line 3, m1: nothing of its shape is in the image (contrast" in caplog.text
 
 
 def test_few_marks_are_warned_of_and_fewer_are_not_compared(model, tmp_path, table, caplog):

@@ -2,20 +2,19 @@
 
 import json
 import math
+import os
 import re
+import shutil
 
-import cv2
 import numpy as np
 import pytest
-import torch
-from segmenting import lobed, run
+from playwright.sync_api import sync_playwright
+from segmenting import run
 
 from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.segment import sheet
 from weaklesion.segment.visibility import is_visible, trained_contrast
-from weaklesion.training.mark_contrast import describe_contrast
-from weaklesion.training.prompts import ellipse_rows
 
 COLOURS = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
 GREY = np.zeros((3, 3, 3), np.uint8)
@@ -97,13 +96,13 @@ def test_a_mark_beside_its_lesion_has_nothing_under_it(model, tmp_path, images, 
     result, measured = run(model, tmp_path, [*rows, rows[0] | {"id": "beside"} | points])
     assert measured["visible"].to_dict() == {f"m{i}": True for i in range(4)} | {"beside": False}
     assert measured.loc["beside", "contrast"] < 0.5 < 2 < measured.loc["m0", "contrast"]
-    assert "1 of 5 marks have nothing of their shape under them" in result.output
-    assert "line 6, beside: nothing of its shape is under the mark" in caplog.text
-    assert "1 of 5 marks have nothing of their shape under them" in page_of(tmp_path)
+    assert "Nothing of the mark's shape is in the image for 1 of 5 marks" in result.output
+    assert "line 6, beside: nothing of its shape is in the image" in caplog.text
+    assert "Nothing of the mark's shape is in the image for 1 of 5 marks" in page_of(tmp_path)
     # said again when all is done, and the page is made again
     (tmp_path / "out/index.html").unlink()
     result, _ = run(model, tmp_path, None)
-    assert "1 of 5 marks have nothing of their shape under them" in result.output
+    assert "Nothing of the mark's shape is in the image for 1 of 5 marks" in result.output
     assert "beside" in page_of(tmp_path)
 
 
@@ -114,7 +113,7 @@ def test_what_the_networks_training_marks_have_is_the_least(model, tmp_path, ima
     (model / "run.json").write_text(json.dumps({"mark_contrast": {"p5": middle, "p50": 9.0}}))
     result, measured = run(model, tmp_path, rows)
     assert (measured["visible"] == (measured["contrast"] >= middle)).all()
-    assert "2 of 4 marks have nothing of their shape under them" in result.output
+    assert "Nothing of the mark's shape is in the image for 2 of 4 marks" in result.output
 
 
 @pytest.mark.parametrize(
@@ -142,19 +141,43 @@ def test_a_run_that_records_no_contrast_is_not_believed(tmp_path, recorded):
     assert trained_contrast(tmp_path / "run.json") is None
 
 
-def test_a_run_records_the_contrast_of_its_training_marks(tmp_path):
-    rng = np.random.default_rng(2)
-    shape = (96, 96)
-    pictures, ellipses = [], []
-    for step in np.linspace(10, 60, 21):
-        mask = lobed(rng, shape, size=0.7)
-        levels = (120 + step * mask + rng.normal(0, 8, shape)).clip(0, 255).astype(np.uint8)
-        pictures.append(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))
-        ellipses.append(fit_ellipse(mask))
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    recorded = describe_contrast(images, ellipse_rows(ellipses))
-    assert recorded["marks"] == 21
-    assert 0.5 < recorded["p5"] < 2 < recorded["p50"] < 4
-    (tmp_path / "run.json").write_text(json.dumps({"mark_contrast": recorded}))
-    assert trained_contrast(tmp_path / "run.json") == recorded["p5"]
-    assert describe_contrast(images[:0], ellipse_rows([])) == {}
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, which CI must have."""
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is missing; CI installs it")
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def test_the_page_opens_in_a_browser_in_light_and_dark(model, tmp_path, images, browser):
+    masks, rows = images
+    long = {"id": "an-id-" + 12 * "without-blanks"} | wrong_mark(masks["m0"])
+    run(model, tmp_path, [*rows, rows[0] | long, rows[0]])
+    backgrounds = set()
+    for scheme, width, height in (("light", 1400, 1000), ("dark", 1920, 1080), ("dark", 400, 800)):
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        problems = []
+        page.on("console", lambda message, into=problems: into.append(message.text))
+        page.on("pageerror", lambda error, into=problems: into.append(str(error)))
+        page.on("requestfailed", lambda request, into=problems: into.append(request.url[:99]))
+        page.goto((tmp_path / "out/index.html").as_uri())
+        assert problems == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        sizes = page.evaluate(
+            "[...document.images].map(i => [i.naturalWidth, i.getBoundingClientRect().width])"
+        )
+        assert len(sizes) == 5
+        assert all(natural > 100 and shown > 100 for natural, shown in sizes)
+        cut = "e => e.scrollWidth > e.clientWidth + 1"
+        assert (
+            page.evaluate(f"[...document.querySelectorAll('dd, h3, td')].filter({cut}).length") == 0
+        )
+        backgrounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        page.close()
+    assert len(backgrounds) == 2

@@ -200,7 +200,7 @@ def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal])
     unseen = not_visible(rows)
     for row in unseen[:MAX_WARNED]:
         logger.warning(
-            "line %d, %s: nothing of its shape is under the mark (contrast %.2f)",
+            "line %d, %s: nothing of its shape is in the image (contrast %.2f)",
             *(row[name] for name in ("line", "id", "contrast")),
         )
     if len(unseen) > MAX_WARNED:

@@ -69,7 +69,7 @@ def _card(out: Path, row: dict[str, Any], gate: float) -> dict[str, Any]:
     if row["answer"] == "network" and not row["agrees"]:
         notes.append("The network's mask is returned, but does not fit the mark.")
     if row["visible"] is False:
-        notes.append("Nothing of its shape is under the mark: is it a mark on this image?")
+        notes.append("Nothing of its shape is in the image there: is it a mark of this image?")
     place = Path(row["image"]).name
     return {
         "id": row["id"],
