@@ -1,5 +1,7 @@
 """Tables as other programs write them: own names of columns, semicolons, decimal commas."""
 
+import shlex
+
 import pandas as pd
 import pytest
 from segmenting import run
@@ -100,8 +102,8 @@ def test_own_names_of_columns(model, tmp_path, images):
     result, _ = run(model, folder, own)
     assert result.exit_code == 1
     assert "Found `IMAGE`, `LONG A X`," in result.output
-    option = result.output.split("or give --columns ")[1].split(" to `weaklesion")[0].strip('"')
-    result, measured = run(model, folder, own, "--columns", option, "--columns", "id=ID")
+    option = shlex.split(result.output.split("or give ")[1].split(" to `weaklesion")[0])
+    result, measured = run(model, folder, own, *option, "--columns", "id=ID")
     assert result.exit_code == 0, result.output
     columns = [name for name in given if name != "image"]
     pd.testing.assert_frame_equal(measured[columns], given[columns])
@@ -138,7 +140,7 @@ def test_columns_that_cannot_be_understood(text, cause):
     [
         ("image;long_a_x", {}, "has the columns `image`, `long_a_x`, separated by semicolons"),
         ("image", {}, "has the one column `image`, separated by commas"),
-        ("image", {}, 'give --columns "long_a_x=X1" to'),
+        ("image", {}, "give --columns long_a_x=X1 to"),
         ("Image,Long_A_X", {}, "Found `Image`, `Long_A_X`; rename, or give"),
         ("Image,X1", {"long_a_x": "X2"}, "has no column X2, which --columns names. It has the"),
         (",".join(f"c{i}" for i in range(30)), {}, "`c19` and 10 more, separated by commas"),

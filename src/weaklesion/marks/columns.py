@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def columns_option(columns: Mapping[str, str]) -> str:
     """Return the option of the command line for own names, as a shell reads it.
 
     >>> columns_option({"image": "File name", "slice": "Slice"})
-    '--columns "image=File name,slice=Slice"'
+    "--columns 'image=File name,slice=Slice'"
     """
-    return '--columns "' + ",".join(f"{ours}={theirs}" for ours, theirs in columns.items()) + '"'
+    return f"--columns {shlex.quote(','.join(f'{ours}={columns[ours]}' for ours in columns))}"
 
 
 def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> dict[str, int]:
