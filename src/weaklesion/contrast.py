@@ -70,7 +70,7 @@ def _around(levels: np.ndarray, ellipse: Ellipse) -> tuple[np.ndarray, np.ndarra
     x0, y0 = max(0, math.floor(ellipse.cx - reach)), max(0, math.floor(ellipse.cy - reach))
     x1 = max(x0, min(width, math.ceil(ellipse.cx + reach) + 1))
     y1 = max(y0, min(height, math.ceil(ellipse.cy + reach) + 1))
-    part: np.ndarray = levels[y0:y1, x0:x1].astype(np.float32)
+    part: np.ndarray = np.ascontiguousarray(levels[y0:y1, x0:x1], dtype=np.float32)
     if not part.size:
         return part, np.empty(part.shape[:2]), np.empty(part.shape[:2])
     scale = min(1.0, FINEST_PX / max(ellipse.width, ellipse.height))
