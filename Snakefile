@@ -8,6 +8,7 @@ from snakemake.utils import min_version, update_config
 min_version("9.27")
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
+from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.schema import check_schema
 
@@ -45,3 +46,8 @@ rule all:
         if study.has_main_item
         else [rules.tabulate_samples.output if study.shown_blocks else []],
         rules.verdicts.input if study.claimed_runs else [],
+
+
+onsuccess:
+    if text := next_step(study):
+        print(text, file=sys.stderr)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,13 @@ import typer
 from weaklesion.errors import DataError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+class Units(Enum):
+    """Units of coordinates."""
+
+    px = "px"
+    mm = "mm"
 
 
 @app.callback()
@@ -54,6 +62,31 @@ def segment(
             help="Hounsfield units that become black and white, for NIfTI and 16-bit PNG."
         ),
     ] = (-160.0, 240.0),
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OURS=YOURS,...",
+            help="Your table's names of columns: long_a_x=X1,long_a_y=Y1. May be given repeatedly.",
+        ),
+    ] = None,
+    units: Annotated[
+        Units,
+        typer.Option(
+            help="Of the coordinates. mm count from the centre of the first pixel, along its row"
+            " and column; the image's spacing turns them into px."
+        ),
+    ] = Units.px,
+    first_slice: Annotated[
+        int, typer.Option(min=0, max=1, help="Number of a volume's first slice in your table.")
+    ] = 0,
+    as_given: Annotated[
+        bool,
+        typer.Option(
+            "--as-given",
+            help="Use the table as it is, even if the marks fit their images clearly better when"
+            " it is read otherwise.",
+        ),
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
     """Turn RECIST marks on your own images into masks and measurements.
@@ -61,7 +94,9 @@ def segment(
     A call that was interrupted continues where it stopped. Marks that cannot be used are listed in
     refused.csv with the reason; all others are segmented.
     """
+    from weaklesion.marks.columns import parse_columns
     from weaklesion.segment.run import SegmentSettings, segment_marks  # slow to import
+    from weaklesion.segment.visibility import count_not_visible
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with _refusals():
@@ -70,7 +105,14 @@ def segment(
             marks_csv=marks,
             out_dir=out,
             settings=SegmentSettings(
-                gate=gate, consistent=consistent, window_hu=window, threads=threads
+                gate=gate,
+                consistent=consistent,
+                window_hu=window,
+                units=units.value,
+                columns=parse_columns(columns or []),
+                first_slice=first_slice,
+                as_given=as_given,
+                threads=threads,
             ),
         )
     typer.echo(
@@ -82,8 +124,16 @@ def segment(
         typer.echo(
             f"The network found no lesion for {counts['empty']} marks; their masks are empty."
         )
-    typer.echo(f"See measurements.csv and refused.csv in {out}.")
-    if not counts["network"] + counts["ellipse"] + counts["empty"]:
+    answered = counts["network"] + counts["ellipse"] + counts["empty"]
+    not_visible = count_not_visible(out / "measurements.csv")
+    if not_visible:
+        typer.echo(
+            f"Nothing of the mark's shape is in the image for {not_visible} of {answered} marks."
+            " Look at them first: are they marks of these images, and is the network one for this"
+            " kind of image?"
+        )
+    typer.echo(f"Open {out / 'index.html'}. The numbers are in measurements.csv and refused.csv.")
+    if not answered:
         raise typer.Exit(1)
 
 

@@ -3,12 +3,16 @@
 import re
 import shlex
 
+import pandas as pd
 import pytest
 import typer
 import yaml
 from conftest import ROOT
+from segmenting import run
+from typer.testing import CliRunner
 
 from weaklesion.cli import app
+from weaklesion.marks.columns import parse_columns
 from weaklesion.study.items import Run
 from weaklesion.study.protocols import merge
 from weaklesion.study.study import Study
@@ -43,3 +47,38 @@ def test_a_documented_call_is_understood(words):
     trained = Study(merge(paper, yaml.safe_load(study.read_text())), paper).all_trainings
     assert Run(dataset, protocol, arm, int(seed.removeprefix("seed-"))) in trained
     assert "FOLDER" in options["marks"].parts or (ROOT / options["marks"]).is_file()
+
+
+@pytest.mark.parametrize("words", [w for w in documented() if "--columns" in w], ids=" ".join)
+def test_a_documented_call_with_own_columns_runs_as_it_stands(
+    words, model, tmp_path, images, monkeypatch
+):
+    """On marks whose table is as the call says; they get the masks of the same marks in px."""
+    _, rows = images
+    spacing = {"spacing_x": 0.5, "spacing_y": 0.5}
+    _, given = run(model, tmp_path, [row | spacing for row in rows])
+    columns = parse_columns([words[words.index("--columns") + 1]])
+    in_mm = "--units" in words
+    points = [name for name in rows[0] if name[-2:] in ("_x", "_y")]
+    table = [row | spacing | {name: row[name] * (0.5 if in_mm else 1) for name in points}
+             | {"image": str(tmp_path / row["image"])} for row in rows]  # fmt: skip
+    (tmp_path / "FOLDER").mkdir()
+    pd.DataFrame(table).rename(columns=columns).to_csv(tmp_path / "FOLDER/marks.csv", index=False)
+    call = list(words)
+    call[call.index("--model") + 1] = str(model)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.output
+    measured = pd.read_csv(tmp_path / "my-masks/measurements.csv").set_index("id")
+    assert measured["area_px"].to_dict() == given["area_px"].to_dict()
+    assert (tmp_path / "my-masks/index.html").is_file()
+
+
+def test_every_option_of_the_page_exists(root):
+    page = (root / "docs/how-to/own-marks.md").read_text()
+    section = page[page.index("## 4. Segment") : page.index("## Limits")]
+    options = {option for parameter in typer.main.get_command(app).commands["segment"].params
+               for option in parameter.opts}  # fmt: skip
+    named = set(re.findall(r"`(--[a-z-]+)", section))
+    assert {"--columns", "--units", "--first-slice", "--as-given", "--gate"} <= named
+    assert named <= options

@@ -5,12 +5,64 @@ Uses only the standard library, because it is read wherever Snakemake itself run
 
 import csv
 import hashlib
+import io
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from weaklesion.errors import DataError
 
 MAX_LISTED = 10  # missing files that a message names
+
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The content of a CSV file.
+
+    Attributes:
+        header: names of the columns.
+        rows: number of the line and fields of each row that is not blank.
+        separator: what separates the fields: a key of `SEPARATORS`.
+    """
+
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+    separator: str
+
+
+def read_table(path: Path) -> Lines:
+    """Read a CSV file in UTF-8.
+
+    Fields are separated by commas, semicolons or tabs: by the one that occurs most often in the
+    header, or the one that a first line `sep=;` names, as spreadsheets write it.
+
+    Raises:
+        DataError: if the file cannot be read or is empty.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        named = re.match("sep=([,;\t])\r?\n", text, re.IGNORECASE)
+        text = text[named.end() :] if named else text
+        first = text.partition("\n")[0]
+        separator = named[1] if named else max(SEPARATORS, key=first.count)
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
+        )
+        header = [name.strip() for name in next(reader)]
+        before = 1 if named else 0
+        rows = [(before + reader.line_num, fields) for fields in reader]
+    except StopIteration as error:
+        raise DataError(f"{path}: is empty. Give a CSV file with a header.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not in UTF-8 ({error}). Save it as `CSV UTF-8`.") from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
+    rows = [(line, row) for line, row in rows if any(field.strip() for field in row)]
+    return Lines(header, rows, separator)
 
 
 def read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -22,18 +74,8 @@ def read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     Raises:
         DataError: if the file cannot be read or is empty.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True, strict=True)
-            header = [name.strip() for name in next(reader)]
-            rows = [(reader.line_num, fields) for fields in reader]
-    except StopIteration as error:
-        raise DataError(f"{path}: is empty. Give a CSV file with a header.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not in UTF-8 ({error}). Save it as `CSV UTF-8`.") from error
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
-    return header, [(line, row) for line, row in rows if any(field.strip() for field in row)]
+    lines = read_table(path)
+    return lines.header, lines.rows
 
 
 def state_of_files(marks_csv: str | Path, *columns: str, all_needed: bool) -> str:

@@ -1,27 +1,31 @@
 """A user's table of RECIST marks on images of any kind.
 
-One row per mark. Required columns: `image`, a path relative to the table's folder; and the ends of
-both diameters, `long_a_x, long_a_y, long_b_x, ... short_b_y`, in px, where the centre of the first
-pixel is (0, 0) (NIfTI: voxels along the first two axes). Optional columns: `id`; `slice` (NIfTI:
-index along the third axis, from 0); `spacing_x` and `spacing_y` (mm per px). Only training uses
-`group`, `split` and `mask`: see `weaklesion.data.loaders.custom`.
+One row per mark, fields separated by commas, semicolons or tabs. Required columns: `image`, a path
+relative to the table's folder; and the ends of both diameters, `long_a_x, long_a_y, long_b_x, ...
+short_b_y`, in px, where the centre of the first pixel is (0, 0) (NIfTI: voxels along the first two
+axes). Optional columns: `id`; `slice` (NIfTI: index along the third axis, from 0); `spacing_x` and
+`spacing_y` (mm per px). Only training uses `group`, `split` and `mask`: see
+`weaklesion.data.loaders.custom`.
 """
 
+import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.marks.files import read_lines
+from weaklesion.marks.columns import NUMBERS, places_of_columns, point_decimals
+from weaklesion.marks.files import SEPARATORS, read_table
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 
+logger = logging.getLogger(__name__)
+
 REACH = 0.5  # fraction of their length by which diameters may miss each other; real marks do
-OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask")
 UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
 LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
 LEAST_PX = 0.5  # shortest diameter
@@ -65,8 +69,16 @@ class Mark:
     mask: Path | None = None
 
 
-def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, str]]]:
+def read_marks(
+    marks_csv: str | Path, *, columns: Mapping[str, str] | None = None, first_slice: int = 0
+) -> tuple[list[Mark], list[tuple[int, str, str]]]:
     """Read a table of marks.
+
+    Args:
+        marks_csv: the table. Fields are separated by commas, semicolons or tabs, as its header is.
+            Where they are not separated by commas, numbers may have decimal commas.
+        columns: the table's own name of each column that it names otherwise.
+        first_slice: number that the table gives to the first slice of a volume.
 
     Returns:
         The marks; and line, id and cause of each refused row.
@@ -75,26 +87,25 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
         DataError: if the file cannot be read, is empty or lacks a column.
     """
     path = Path(marks_csv)
-    header, lines = read_lines(path)
-    missing = [name for name in ("image", *RECIST_COLUMNS) if name not in header]
-    if missing:
-        raise DataError(
-            f"{path}: lacks the column {', '.join(missing)}. It needs image, "
-            f"{', '.join(RECIST_COLUMNS)}, separated by commas, and may have"
-            f" {', '.join(OPTIONAL)}."
-        )
-    if not lines:
+    table = read_table(path)
+    places = places_of_columns(path, table, columns or {})
+    if not table.rows:
         raise DataError(f"{path}: has no row. Give at least one mark.")
+    lines = point_decimals(table, [places[name] for name in NUMBERS if name in places])
+    if table.separator != ",":
+        commas = "" if lines is table.rows else " and decimal commas"
+        logger.info("%s: read with %s%s", path, SEPARATORS[table.separator], commas)
     marks: list[Mark] = []
     refused: list[tuple[int, str, str]] = []
     line_of_id: dict[str, int] = {}
     for line, fields in lines:
-        row = dict(zip_longest(header, fields[: len(header)], fillvalue=""))
+        row = {name: fields[place] if place < len(fields) else "" for name, place in places.items()}
         name = row.get("id", "").strip() or f"mark-{line - 1:05d}"
         try:
-            if any(field.strip() for field in fields[len(header) :]):
+            if any(field.strip() for field in fields[len(table.header) :]):
                 raise BadMarkError(
-                    f"{len(fields)} fields, but the header has {len(header)}: decimal commas?"
+                    f"{len(fields)} fields, but the header has {len(table.header)}: decimal commas?"
+                    " Separate the columns by semicolons then"
                 )
             if name.casefold() in line_of_id:  # some file systems treat A and a as equal
                 raise BadMarkError(
@@ -110,7 +121,7 @@ def read_marks(marks_csv: str | Path) -> tuple[list[Mark], list[tuple[int, str, 
                     row=line,
                     id=name,
                     image=path.parent / _file_name(row["image"], "image"),
-                    slice=_slice(row.get("slice", "")),
+                    slice=_slice(row.get("slice", ""), first_slice),
                     points=_points(row),
                     spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
                     group="" if group in NO_NAME else group,
@@ -130,7 +141,14 @@ def _number(text: str, column: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise BadMarkError(f"{column} is {text!r}, which is not a number") from error
+        comma = re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text)
+        cure = (
+            ": write decimal points in the whole table, or decimal commas in the whole table and"
+            " semicolons between its columns"
+            if comma
+            else ""
+        )
+        raise BadMarkError(f"{column} is {text!r}, which is not a number{cure}") from error
     if not math.isfinite(value):
         raise BadMarkError(f"{column} is {text!r}, which is not finite")
     return value
@@ -145,13 +163,13 @@ def _file_name(text: str, column: str) -> str:
     return name
 
 
-def _slice(text: str) -> int | None:
+def _slice(text: str, first: int) -> int | None:
     if not text.strip():
         return None
     value = _number(text, "slice")
-    if value != int(value) or value < 0:
-        raise BadMarkError(f"slice is {text!r}, which is not an index from 0")
-    return int(value)
+    if value != int(value) or value < first:
+        raise BadMarkError(f"slice is {text!r}, which is not an index from {first}")
+    return int(value) - first
 
 
 def _spacing(x: str, y: str) -> tuple[float, float] | None:

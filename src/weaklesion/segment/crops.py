@@ -1,16 +1,17 @@
 """The parts of an image that one mark needs: the crop for the network, and one for the overlay."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
+from weaklesion.contrast import mark_contrast
 from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
-from weaklesion.marks.images import check_contrast, read_picture
+from weaklesion.marks.images import Picture, check_contrast, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.prompts import PromptSettings
@@ -44,8 +45,9 @@ class Opened:
     """A mark with the parts of its image that are kept.
 
     Attributes:
-        mark: the mark.
+        mark: the mark, in px.
         ellipse: its ellipse, px of the image.
+        contrast: of the image where the mark is (`weaklesion.contrast`).
         crop: the part that the network reads.
         around: (h, w, 3) uint8, the part that the overlay shows.
         shape_hw: height and width of the image, px.
@@ -55,6 +57,7 @@ class Opened:
 
     mark: Mark
     ellipse: Ellipse
+    contrast: float
     crop: Crop
     around: np.ndarray
     shape_hw: tuple[int, int]
@@ -62,18 +65,22 @@ class Opened:
     volume: Any | None
 
 
-def open_mark(mark: Mark, trained: TrainingSettings, window_hu: tuple[float, float]) -> Opened:
+def open_mark(
+    mark: Mark, trained: TrainingSettings, window_hu: tuple[float, float], *, units: str = "px"
+) -> Opened:
     """Read the image of a mark, and keep only the parts that the mark needs.
 
     Args:
         mark: the mark.
         trained: settings of the network's training.
         window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
+        units: of the mark's coordinates, px or mm.
 
     Raises:
         BadMarkError: if mark or image cannot be used.
     """
     picture = read_picture(mark, window_hu)
+    mark = mark_in_px(mark, picture, units)
     shape_hw = picture.levels.shape[0], picture.levels.shape[1]
     ellipse = mark_ellipse(mark.points, shape_hw, picture.spacing)
     crop = cut_out(picture.levels, ellipse, trained)
@@ -81,7 +88,30 @@ def open_mark(mark: Mark, trained: TrainingSettings, window_hu: tuple[float, flo
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
     around = picture.levels[surroundings(ellipse, 1.0)].copy()
     check_contrast(around, window_hu)
-    return Opened(mark, ellipse, crop, around, shape_hw, picture.spacing, picture.volume)
+    contrast = mark_contrast(picture.levels, ellipse)
+    return Opened(mark, ellipse, contrast, crop, around, shape_hw, picture.spacing, picture.volume)
+
+
+def mark_in_px(mark: Mark, picture: Picture, units: str) -> Mark:
+    """Return a mark in px of its image.
+
+    Args:
+        mark: the mark.
+        picture: its image.
+        units: of the mark's coordinates: px, or mm from the centre of the first pixel along its
+            row (x) and column (y), which are not a scanner's coordinates.
+
+    Raises:
+        BadMarkError: if the coordinates are mm, and the image's spacing is unknown.
+    """
+    if units == "px":
+        return mark
+    if picture.spacing is None:
+        raise BadMarkError(
+            "the coordinates are mm, but the spacing of the image is unknown: give spacing_x and"
+            " spacing_y"
+        )
+    return replace(mark, points=mark.points / np.array(picture.spacing))
 
 
 def cut_out(levels: np.ndarray, ellipse: Ellipse, trained: TrainingSettings) -> Crop:

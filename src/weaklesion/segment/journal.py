@@ -18,7 +18,7 @@ from weaklesion.support.files import file_digest
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # increases when the same network gives another result, or a row has other columns
+VERSION = 3  # increases when the same network gives another result, or a row has other columns
 FILES = ("mask", "overlay")
 
 

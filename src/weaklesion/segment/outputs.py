@@ -22,7 +22,8 @@ ELLIPSE_RGB, MASK_RGB, MARK_RGB = (255, 200, 0), (0, 220, 90), (255, 255, 255)
 REPLACED_RGB = (230, 60, 60)
 AGREES = 0.8  # least agreement with which a mask agrees with its mark
 MEASURED = (
-    "id", "line", "image", "slice", "answer", "agrees", "agreement", "area_px", "area_mm2",
+    "id", "line", "image", "slice", "answer", "agrees", "agreement", "visible", "contrast",
+    "area_px", "area_mm2",
     "long_px", "short_px", "long_mm", "short_mm",
     "given_long_px", "given_short_px", "given_long_mm", "given_short_mm",
     "long_difference_px", "short_difference_px", "long_difference_mm", "short_difference_mm",

@@ -1,14 +1,14 @@
 """Segment marks on images of any kind with a trained network that reads the mark.
 
 Written are `masks/` in each input's own geometry, `overlays/`, `measurements.csv` with one row per
-mark, and `refused.csv`. `journal.jsonl` records every finished mark, so that an interrupted call
-continues where it stopped.
+mark, `refused.csv`, and `index.html`, which shows all overlays. `journal.jsonl` records every
+finished mark, so that an interrupted call continues where it stopped.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ import pandas as pd
 import torch
 
 from weaklesion.errors import DataError
-from weaklesion.marks.table import BadMarkError, read_marks
+from weaklesion.marks.table import BadMarkError, Mark, read_marks
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.crops import Opened, open_mark
 from weaklesion.segment.journal import Journal
 from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
+from weaklesion.segment.readings import check_readings
+from weaklesion.segment.sheet import write_sheet
+from weaklesion.segment.visibility import is_visible, not_visible, trained_contrast
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
@@ -34,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 MARKS_PER_BATCH = 16
 RUN_FILES = ("model.safetensors", "run.json")
+AT_THE_END = ("measurements.csv", "refused.csv", "index.html")
+UNITS = ("px", "mm")
+MAX_WARNED = 20  # marks with nothing under them that the log names
 
 Refusal = tuple[int, str, str]  # line, id, cause
 
@@ -47,15 +53,26 @@ class SegmentSettings:
             (`weaklesion.prediction.gate`).
         consistent: whether each mask is moved so that its ellipse is the mark's ellipse.
         window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
+        units: of the table's coordinates: `px`, or `mm` from the centre of the first pixel along
+            its row (x) and its column (y), which each image's spacing turns into px.
+        columns: the table's own names of columns, by the names of `weaklesion.marks.table`.
+        first_slice: number that the table gives to the first slice of a volume, 0 or 1.
+        as_given: whether the table is used as it is, even if the marks fit their images clearly
+            better when it is read otherwise (`weaklesion.segment.readings`).
         threads: CPU threads.
 
     Raises:
-        DataError: if the gate is not within 0 and 1, or the window is empty.
+        DataError: if the gate is not within 0 and 1, the window is empty, or the units or the
+            number of the first slice are none of those above.
     """
 
     gate: float = 0.8
     consistent: bool = False
     window_hu: tuple[float, float] = (-160.0, 240.0)
+    units: str = "px"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    first_slice: int = 0
+    as_given: bool = False
     threads: int = 2
 
     def __post_init__(self) -> None:
@@ -63,6 +80,10 @@ class SegmentSettings:
             raise DataError(f"gate: needs a number from 0 to 1, not {self.gate}.")
         if not self.window_hu[0] < self.window_hu[1]:
             raise DataError(f"window: needs two numbers, the lower first, not {self.window_hu}.")
+        if self.units not in UNITS:
+            raise DataError(f"units: needs px or mm, not {self.units!r}.")
+        if self.first_slice not in (0, 1):
+            raise DataError(f"first slice: needs 0 or 1, not {self.first_slice}.")
 
 
 def segment_marks(
@@ -86,42 +107,69 @@ def segment_marks(
         (`refused`).
 
     Raises:
-        DataError: if the model or the table cannot be used, or the folder has results of another
-            table. A single bad mark is only refused, with its cause in `refused.csv`.
+        DataError: if the model or the table cannot be used, the folder has results of another
+            table, or the marks fit their images clearly better by another reading of the table. A
+            single bad mark is only refused, with its cause in `refused.csv`.
     """
     settings = settings or SegmentSettings()
-    marks, refused = read_marks(marks_csv)
+    marks, refused = read_marks(
+        marks_csv, columns=settings.columns, first_slice=settings.first_slice
+    )
     torch.set_num_threads(settings.threads)
     device = compute_device()
     model, trained = _load_prompted(Path(model_dir), device)
     out = Path(out_dir)
     shared = [file_digest(Path(model_dir) / name) for name in RUN_FILES]
-    shared += [repr((settings.gate, settings.consistent, settings.window_hu))]
+    shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
     journal = Journal(out, marks, shared)
+    done = journal.done()
+    todo = [mark for mark in marks if mark.id not in done]
+    check_readings(
+        todo,
+        settings.window_hu,
+        units=settings.units,
+        columns=settings.columns,
+        first_slice=settings.first_slice,
+        as_given=settings.as_given,
+    )
+    least = trained_contrast(Path(model_dir) / "run.json")
     for name in ("masks", "overlays"):
         (out / name).mkdir(parents=True, exist_ok=True)
-    for name in ("measurements.csv", "refused.csv"):  # of an earlier call; rewritten at the end
+    for name in AT_THE_END:  # of an earlier call; rewritten at the end
         (out / name).unlink(missing_ok=True)
-    done = journal.done()
     for mark in marks:
         if mark.id in done:  # the mark is the same, but its line or path may have changed
             done[mark.id] |= {"line": mark.row, "image": str(mark.image)}
     if done:
         logger.info("%d of %d marks are done already", len(done), len(marks))
-    todo = [mark for mark in marks if mark.id not in done]
     batches = [todo[i : i + MARKS_PER_BATCH] for i in range(0, len(todo), MARKS_PER_BATCH)]
     for batch in progress(batches, total=len(batches), what="batches of marks"):
-        opened: list[Opened] = []
-        for mark in batch:
-            try:
-                opened.append(open_mark(mark, trained, settings.window_hu))
-            except BadMarkError as error:
-                refused.append((mark.row, mark.id, str(error)))
+        opened, unusable = _open_batch(batch, trained, settings)
+        refused += unusable
         rows = _segment_batch(opened, model, trained, settings, out, device)
+        for row, each in zip(rows, opened, strict=True):
+            row["contrast"] = each.contrast
+            row["visible"] = is_visible(each.contrast, each.around, least)
         journal.note(rows)
         done |= {row["id"]: row for row in rows}
     journal.forget({name for _, name, _ in refused} - done.keys())
-    return _write_tables(out, [done[mark.id] for mark in marks if mark.id in done], refused)
+    rows = [done[mark.id] for mark in marks if mark.id in done]
+    write_sheet(out, rows, refused, gate=settings.gate)
+    return _write_tables(out, rows, refused)
+
+
+def _open_batch(
+    batch: Sequence[Mark], trained: TrainingSettings, settings: SegmentSettings
+) -> tuple[list[Opened], list[Refusal]]:
+    """Return the marks of a batch with their images, and the marks that cannot be used."""
+    opened: list[Opened] = []
+    refused: list[Refusal] = []
+    for mark in batch:
+        try:
+            opened.append(open_mark(mark, trained, settings.window_hu, units=settings.units))
+        except BadMarkError as error:
+            refused.append((mark.row, mark.id, str(error)))
+    return opened, refused
 
 
 def _load_prompted(folder: Path, device: torch.device) -> tuple[torch.nn.Module, TrainingSettings]:
@@ -149,6 +197,15 @@ def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal])
         logger.warning("line %d, %s: refused: %s", line, name, cause)
     with written_whole(out / "refused.csv") as temporary:
         pd.DataFrame(refused, columns=["line", "id", "cause"]).to_csv(temporary, index=False)
+    unseen = not_visible(rows)
+    for row in unseen[:MAX_WARNED]:
+        logger.warning(
+            "line %d, %s: nothing of its shape is in the image (contrast %.2f)",
+            *(row[name] for name in ("line", "id", "contrast")),
+        )
+    if len(unseen) > MAX_WARNED:
+        more = len(unseen) - MAX_WARNED
+        logger.warning("and %d more: visible is False in measurements.csv", more)
     answers = Counter(row["answer"] for row in rows)
     kinds = ("network", "ellipse", "empty")
     return {kind: answers[kind] for kind in kinds} | {"refused": len(refused)}

@@ -25,6 +25,7 @@ from weaklesion.training.data import TrainingFiles
 from weaklesion.training.device import compute_device
 from weaklesion.training.learner import Learner, make_learner
 from weaklesion.training.loop import Saving, Splits, count_steps, fit
+from weaklesion.training.mark_contrast import describe_contrast
 from weaklesion.training.seeding import seed_everything
 from weaklesion.training.state import TrainingState, weights_of
 from weaklesion.training.steps import can_record
@@ -172,7 +173,13 @@ def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: Ru
 def describe_training(state: TrainingState, splits: Splits, model: nn.Module) -> dict[str, Any]:
     """Return what `run.json` says of a finished training."""
     epochs, num_train = len(state.history), len(splits.train.ids)
-    return {
+    prompts = splits.train.prompts
+    marks = (
+        {}
+        if prompts is None
+        else {"mark_contrast": describe_contrast(splits.train.images, prompts)}
+    )
+    return marks | {
         "num_parameters": num_parameters(model),
         "num_samples": {"train": num_train, "val": len(splits.val.ids)},
         "epochs_run": epochs,

@@ -2,7 +2,6 @@
 
 import base64
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page
 from weaklesion.report.tables.mark_agreement import tabulate_recovery
+from weaklesion.study.next_step import segment_command
 
 logger = logging.getLogger(__name__)
 
@@ -82,16 +82,3 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         | {"measures": rows.set_index("measure").to_dict("index")}
         for of_arm, rows in table.groupby(front, sort=False)
     ]
-
-
-def segment_command(model: str | Path, window_hu: Sequence[float] | None) -> str:
-    """Return the command that turns further marks into masks with a network.
-
-    Args:
-        model: folder of its run.
-        window_hu: Hounsfield window of its images; None if they are not grey.
-    """
-    words = ["weaklesion", "segment", "--model", str(model)]
-    if window_hu is not None:
-        words += ["--window", *(f"{level:g}" for level in window_hu)]
-    return f"{shlex.join(words)} --marks TABLE.csv --out FOLDER"

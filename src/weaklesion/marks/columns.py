@@ -1,0 +1,138 @@
+"""The columns of a user's table: own names for them, and decimal commas."""
+
+import logging
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from weaklesion.errors import DataError
+from weaklesion.marks.files import SEPARATORS, Lines
+from weaklesion.recist import RECIST_COLUMNS
+
+logger = logging.getLogger(__name__)
+
+REQUIRED = ("image", *RECIST_COLUMNS)
+OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask")
+NUMBERS = (*RECIST_COLUMNS, "slice", "spacing_x", "spacing_y")
+KNOWN = (*REQUIRED, *OPTIONAL)
+MAX_SHOWN = 20  # columns of a table that a message names
+
+
+def parse_columns(texts: Sequence[str]) -> dict[str, str]:
+    """Return the own names of columns from texts such as `long_a_x=X1,long_a_y=Y1`.
+
+    A comma separates two columns only where a known name and `=` follow it, because own names may
+    contain commas.
+
+    Raises:
+        DataError: if a text does not begin with a known name and `=`, names no column, or names a
+            column twice.
+
+    >>> parse_columns(["image=File, name,long_a_x=X1", "slice=Slice"])
+    {'image': 'File, name', 'long_a_x': 'X1', 'slice': 'Slice'}
+    """
+    before_name = re.compile(rf",\s*(?=(?:{'|'.join(KNOWN)})\s*=)")
+    columns: dict[str, str] = {}
+    for part in (part for text in texts for part in before_name.split(text)):
+        ours, equals, theirs = (word.strip() for word in part.partition("="))
+        if not equals or not theirs or ours not in KNOWN:
+            raise DataError(
+                f"columns: {part!r} is not of the form long_a_x=X1,long_a_y=Y1, with one of"
+                f" {', '.join(KNOWN)} before the equals sign."
+            )
+        if ours in columns:
+            raise DataError(f"columns: {ours} is given twice, as {columns[ours]} and {theirs}.")
+        columns[ours] = theirs
+    return columns
+
+
+def columns_option(columns: Mapping[str, str]) -> str:
+    """Return the option of the command line for own names, as a shell reads it.
+
+    >>> columns_option({"image": "File name", "slice": "Slice"})
+    "--columns 'image=File name,slice=Slice'"
+    """
+    return f"--columns {shlex.quote(','.join(f'{ours}={columns[ours]}' for ours in columns))}"
+
+
+def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> dict[str, int]:
+    """Return the place of each known column in a table's rows.
+
+    Args:
+        path: the table, for messages.
+        table: its content.
+        columns: the table's own names of columns.
+
+    Raises:
+        DataError: if a required column, or one with an own name, is missing. The message names the
+            separator and columns with a similar name.
+    """
+    header = table.header
+    absent = [theirs for theirs in columns.values() if theirs not in header]
+    if absent:
+        raise DataError(
+            f"{path}: has no column {', '.join(absent)}, which --columns names. It has"
+            f" {_shown(header)}, separated by {SEPARATORS[table.separator]}."
+        )
+    named = {name: columns.get(name, name) for name in KNOWN}
+    missing = [name for name in REQUIRED if named[name] not in header]
+    if missing:
+        similar = {name: theirs for name in missing if (theirs := _similar(name, header))}
+        cure = (
+            f" Found {', '.join(f'`{theirs}`' for theirs in similar.values())}; rename, or give"
+            f" {columns_option({**columns, **similar})} to `weaklesion segment`."
+            if similar
+            else f" If it has another name, rename it, or give {columns_option({missing[0]: 'X1'})}"
+            " to `weaklesion segment`."
+        )
+        raise DataError(
+            f"{path}: lacks the column {', '.join(missing)}. It has {_shown(header)}, separated by"
+            f" {SEPARATORS[table.separator]}.{cure} It needs {', '.join(REQUIRED)}, separated by"
+            f" commas, semicolons or tabs, and may have {', '.join(OPTIONAL)}."
+        )
+    for name in OPTIONAL:
+        if named[name] not in header and (theirs := _similar(name, header)):
+            logger.warning(
+                "%s: the column `%s` is not read. If it is %s, give %s, or rename the column",
+                path,
+                theirs,
+                name,
+                columns_option({**columns, name: theirs}),
+            )
+    return {name: header.index(theirs) for name, theirs in named.items() if theirs in header}
+
+
+def _similar(name: str, header: Sequence[str]) -> str:
+    """Return the column whose name differs by case, blanks and hyphens only; "" without one."""
+    return next((one for one in header if re.sub(r"[\s_-]+", "_", one).casefold() == name), "")
+
+
+def _shown(header: Sequence[str]) -> str:
+    more = f" and {len(header) - MAX_SHOWN} more" if len(header) > MAX_SHOWN else ""
+    return (
+        ("the columns " if len(header) > 1 else "the one column ")
+        + ", ".join(f"`{name}`" for name in header[:MAX_SHOWN])
+        + more
+    )
+
+
+def point_decimals(table: Lines, places: Sequence[int]) -> list[tuple[int, list[str]]]:
+    """Return a table's rows with decimal points for decimal commas.
+
+    Commas are decimal commas if fields are separated by something else, and no number has a point.
+    Otherwise the rows are returned as they are.
+
+    Args:
+        table: the table.
+        places: places of the columns that are numbers.
+    """
+    numbers = [row[place] for _, row in table.rows for place in places if place < len(row)]
+    if table.separator == "," or any("." in text for text in numbers):
+        return table.rows
+    if not any("," in text for text in numbers):
+        return table.rows
+    return [
+        (line, [text.replace(",", ".") if i in places else text for i, text in enumerate(row)])
+        for line, row in table.rows
+    ]
