@@ -52,7 +52,7 @@ def plot_training_curves(
         figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
         for axis, (column, label) in zip(axes, panels.items(), strict=True):
             for (arm, _), history in histories.groupby(["arm", "seed"], sort=False):
-                axis.plot(history["epoch"], history[column], "o-", ms=4, color=colors[arm])
+                axis.plot(history["epoch"], history[column], "o-", ms=4, color=colors[str(arm)])
             axis.set(xlabel="Epoch", title=label)
             axis.xaxis.get_major_locator().set_params(integer=True)
         handles = [Line2D([], [], marker="o", ms=4, color=colors[arm], label=arm) for arm in arms]
