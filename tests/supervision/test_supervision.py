@@ -1,10 +1,14 @@
+import numpy as np
 import pandas as pd
 import pytest
+from conftest import make_ham10k
 
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_samples
-from weaklesion.ellipse import draw_ellipse
+from weaklesion.ellipse import draw_ellipse, ellipse_iou
 from weaklesion.errors import DataError
+from weaklesion.metrics import dice
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.support.files import read_array
 
@@ -28,6 +32,36 @@ def test_targets_are_the_drawn_ellipses(patches, tmp_path):
     assert list(ellipses) == ids
     for row, sample_id in enumerate(ids):
         assert (target[row] == draw_ellipse(ellipses[sample_id], (64, 64))).all()
+
+
+def test_an_ellipse_measured_in_the_source_is_resized_with_its_patch(phantom, patches, tmp_path):
+    """A patch of 64x64 px of an image of 120x90: what is drawn is the resized ellipse."""
+    make_ham10k(phantom, tmp_path, simulated_marks="recist")
+    files = {"samples_csv": tmp_path / "samples.csv", "images_npy": tmp_path / "images.npy"}
+    masks = {}
+    for measured_in_source in (True, False):
+        draw_ellipses(
+            **files,
+            ellipses_csv=tmp_path / "ellipses.csv",
+            target_npy=tmp_path / "ellipse.npy",
+            center="midpoint",
+            outline_px=0.0,
+            measured_in_source=measured_in_source,
+        )
+        masks[measured_in_source] = read_array(tmp_path / "ellipse.npy").astype(bool)
+        if measured_in_source:
+            ellipses = read_ellipses(tmp_path / "ellipses.csv")
+    samples = read_samples(tmp_path / "samples.csv")
+    marks = samples[RECIST_COLUMNS].to_numpy(float).reshape(-1, 4, 2)
+    for (name, ellipse), points in zip(ellipses.items(), marks, strict=True):
+        in_source = (points + 0.5) * (120 / 64, 90 / 64) - 0.5
+        expected = ellipse_from_recist(in_source).resized((90, 120), (64, 64))
+        assert ellipse_iou(ellipse, expected) > 0.99, name
+    assert (masks[True] ^ masks[False]).any(axis=(1, 2)).mean() > 0.5
+    reference = read_array(patches / "reference.npy").astype(bool)
+    overlap = {key: np.mean([dice(*p) for p in zip(reference, m, strict=True)])
+               for key, m in masks.items()}  # fmt: skip
+    assert overlap[True] > overlap[False]
 
 
 @pytest.mark.parametrize(

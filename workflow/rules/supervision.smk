@@ -22,6 +22,7 @@ rule draw_ellipses:
     params:
         center=jobs.switched("supervision", "center"),
         outline_px=jobs.switched("supervision", "outline_px"),
+        measured_in_source=jobs.measured_in_source,
     script:
         "../scripts/draw_ellipses.py"
 
