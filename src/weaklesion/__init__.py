@@ -1,8 +1,9 @@
 """Weakly supervised lesion segmentation from RECIST marks (Chu et al., MIDL 2021).
 
-The library is this module and the modules beside it (`recist`, `ellipse`, `grabcut`,
-`pseudo_masks`, `clusters`, `splits`, `metrics`, `models`, `download`): arrays in, arrays out. Each
-folder is a stage of the pipeline: files in, files out. All public names: docs/reference/api.md.
+The library is this module and the modules beside it (`recist`, `quadrants`, `diameters`,
+`ellipse`, `grabcut`, `pseudo_masks`, `clusters`, `splits`, `metrics`, `models`, `download`): arrays
+in, arrays out. Each folder is a stage of the pipeline: files in, files out. All public names:
+docs/reference/api.md.
 
     >>> import weaklesion as wl
     >>> ellipse = wl.ellipse_from_recist(wl.parse_recist("88,120,110,131,95,131,103,116"))
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from weaklesion.clusters import ellipse_features as ellipse_features
     from weaklesion.clusters import fit_clusters as fit_clusters
     from weaklesion.data.archives import extract as extract
+    from weaklesion.diameters import recist_from_mask as recist_from_mask
     from weaklesion.download import fetch as fetch
     from weaklesion.ellipse import Ellipse as Ellipse
     from weaklesion.ellipse import draw_ellipse as draw_ellipse
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from weaklesion.prediction.network import load_network as load_network
     from weaklesion.pseudo_masks import RefinedSettings as RefinedSettings
     from weaklesion.pseudo_masks import pseudo_mask as pseudo_mask
+    from weaklesion.quadrants import quadrant_outline as quadrant_outline
+    from weaklesion.quadrants import quadrant_shape as quadrant_shape
     from weaklesion.recist import Measurement as Measurement
     from weaklesion.recist import ellipse_from_recist as ellipse_from_recist
     from weaklesion.recist import measure_recist as measure_recist
@@ -73,7 +77,10 @@ HOME = {
     "num_parameters": "models",
     "parse_recist": "recist",
     "pseudo_mask": "pseudo_masks",
+    "quadrant_outline": "quadrants",
+    "quadrant_shape": "quadrants",
     "recist_from_ellipse": "recist",
+    "recist_from_mask": "diameters",
     "segment_marks": "segment.run",
 }
 MODULES = ("metrics",)

@@ -14,6 +14,7 @@ from weaklesion.data.loaders.lits_files import find_volumes
 from weaklesion.data.patches import LeftOut, Sample
 from weaklesion.data.phantoms.lits import make_phantom
 from weaklesion.data.samples import read_samples
+from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
@@ -127,6 +128,20 @@ def test_in_the_source_frame_a_window_of_the_slices_own_pixels_is_cut():
     assert sample.mm_per_px == (0.5, 2.0)
     (left_out,) = one_slice(disc((100, 80), 40, 50, 20), frame="source", side_px=32)
     assert left_out.reason == "larger than the window of 32 px"
+
+
+@pytest.mark.parametrize("border", ["replicate", "clip"])
+def test_marks_by_recists_definition_are_the_diameters_of_the_part(border):
+    tumour = disc((100, 120), 5, 40, 10) & ~disc((100, 120), 12, 33, 5)
+    tumour |= disc((100, 120), 60, 40, 6)
+    first, _ = one_slice(tumour, simulated_marks="recist", border=border)
+    mark = recist_from_mask(disc((100, 120), 5, 40, 10) & ~disc((100, 120), 12, 33, 5))
+    x0, y0, x1, y1 = first.crop
+    assert (x1 - x0 == y1 - y0) == (border == "replicate")
+    scale = (120 / (x1 - x0), 120 / (y1 - y0))
+    np.testing.assert_allclose(first.recist, (mark - (x0, y0) + 0.5) * scale - 0.5)
+    (left_out,) = one_slice(disc((100, 120), 50, 40, 0), simulated_marks="recist")
+    assert "hull with fewer than five vertices" in left_out.reason
 
 
 def test_other_parts_are_background_and_at_the_border_pixels_are_replicated():

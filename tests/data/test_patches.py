@@ -12,6 +12,7 @@ from conftest import HAM10K, make_ham10k, real, unpack
 from weaklesion.data.loaders.ham10k import Settings, make_patches, read_image, read_mask
 from weaklesion.data.patches import LeftOut, Sample, write_patches
 from weaklesion.data.samples import read_rows, read_samples
+from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import draw_ellipse, ellipse_iou
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
@@ -89,6 +90,29 @@ def test_in_the_source_frame_images_are_as_they_are(phantom, patches, tmp_path):
         )
         assert ellipse_iou(ellipse.resized((90, 120), (64, 64)), other) > 0.99
     pd.testing.assert_series_equal(samples["split"], squashed["split"])
+
+
+@pytest.mark.parametrize("frame", ["source", "squashed"])
+def test_marks_by_recists_definition_are_the_diameters_of_the_mask(
+    phantom, patches, tmp_path, frame
+):
+    """They are measured in the image as it is, and their ends mapped to the patch."""
+    report = make(phantom, tmp_path, frame=frame, simulated_marks="recist")
+    assert report["settings"]["simulated_marks"] == "recist"
+    samples, others = (read_samples(folder / "samples.csv") for folder in (tmp_path, patches))
+    marks = samples[RECIST_COLUMNS].to_numpy(float).reshape(-1, 4, 2)
+    scale = (64 / 120, 64 / 90) if frame == "squashed" else (1, 1)
+    masks = by_id(phantom[0], "*_segmentation.png")
+    for name, points in zip(samples.index, marks, strict=True):
+        expected = (recist_from_mask(read_mask(masks[name])) + 0.5) * scale - 0.5
+        np.testing.assert_allclose(points, expected, atol=1e-6)
+    assert len(samples) == 59
+    pd.testing.assert_series_equal(samples["split"], others["split"])
+    if frame == "squashed":
+        for array in ("images", "reference"):
+            digests = (file_digest(folder / f"{array}.npy") for folder in (tmp_path, patches))
+            assert len(set(digests)) == 1
+        assert not np.isclose(marks, others[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)).all()
 
 
 def test_in_the_source_frame_all_images_must_have_one_size(tmp_path):

@@ -7,9 +7,15 @@ import yaml
 from conftest import ROOT
 
 from weaklesion.errors import DataError
+from weaklesion.study.arms import runs_differ
 from weaklesion.study.items import Run
 from weaklesion.study.layout import Layout
-from weaklesion.study.protocols import merge
+from weaklesion.study.protocols import (
+    measures_recist,
+    merge,
+    patch_settings,
+    stage_settings,
+)
 from weaklesion.study.study import Study
 
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -44,6 +50,38 @@ def test_paths_of_a_run_and_patterns_of_a_rule():
         assert str(getattr(layout, part)()) == f"{pattern}/{part}"
         folder = getattr(layout, part)("lits", "released")
         assert str(folder) == f"results/s/lits/released/{part}"
+
+
+def test_titles_say_which_marks_are_measured_by_recists_definition(ham):
+    assert ham.title("table1") == PAPER["experiments"]["table1"]["title"]
+    assert ham.mark_note(ham.all_runs) == ""
+    assert ham.block_title("ham10k", "corrected") == "ham10k, protocol corrected"
+    select = HAM | {"datasets": ["ham10k", "deeplesion"], "protocols": ["corrected", "recist"]}
+    study = study_of(select=select)
+    note = "marks by RECIST's own definition: ham10k under recist"
+    assert study.mark_note(study.all_runs) == note  # those of DeepLesion are drawn
+    assert study.title("table1") == f"{PAPER['experiments']['table1']['title']} ({note})"
+    assert study.block_title("ham10k", "recist").endswith("(marks by RECIST's own definition)")
+    recist = {"corrected": {"patches": {"ham10k": {"simulated_marks": "recist"}}}}
+    assert "ham10k under corrected" in study_of(select=HAM, protocols=recist).title("table1")
+
+
+def test_the_protocols_of_recists_definition_differ_in_the_marks_alone():
+    for protocol, base in (("recist", "corrected"), ("source_recist", "source")):
+        for dataset in ("ham10k", "lits"):
+            own, other = (patch_settings(PAPER, dataset, name) for name in (protocol, base))
+            assert own == other | {"simulated_marks": "recist"}
+            assert measures_recist(PAPER, dataset, protocol)
+            assert not measures_recist(PAPER, dataset, base)
+            assert runs_differ(PAPER, dataset, protocol, base, "a1")
+        for dataset in ("deeplesion", "liver"):
+            assert not runs_differ(PAPER, dataset, protocol, base, "a1")
+            assert not measures_recist(PAPER, dataset, protocol)
+        for stage in ("supervision", "clusters", "training"):
+            own, other = (
+                stage_settings(PAPER, "ham10k", name, stage, "a1") for name in (protocol, base)
+            )
+            assert own == other
 
 
 def test_an_item_its_runs_and_trainings(ham):

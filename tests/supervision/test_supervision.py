@@ -1,11 +1,17 @@
+import numpy as np
 import pandas as pd
 import pytest
+from conftest import make_ham10k
 
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_samples
-from weaklesion.ellipse import draw_ellipse
+from weaklesion.ellipse import draw_ellipse, ellipse_iou
 from weaklesion.errors import DataError
+from weaklesion.metrics import dice
+from weaklesion.quadrants import quadrant_shape
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.supervision.ellipses import draw_ellipses
+from weaklesion.supervision.ends import draw_ends
 from weaklesion.support.files import read_array
 
 
@@ -28,6 +34,84 @@ def test_targets_are_the_drawn_ellipses(patches, tmp_path):
     assert list(ellipses) == ids
     for row, sample_id in enumerate(ids):
         assert (target[row] == draw_ellipse(ellipses[sample_id], (64, 64))).all()
+
+
+def ends_of(folder, exponent=2.0, **files):
+    files = {"samples_csv": folder / "samples.csv", "images_npy": folder / "images.npy"} | files
+    draw_ends(
+        **files,
+        ellipses_csv=folder / "ellipses.csv",
+        target_npy=folder / "ends.npy",
+        exponent=exponent,
+    )
+    return read_array(folder / "ends.npy")
+
+
+@pytest.mark.parametrize("exponent", [1.8, 2.0])
+def test_targets_of_ends_are_the_shapes_through_the_marks_ends(phantom, tmp_path, exponent):
+    make_ham10k(phantom, tmp_path, simulated_marks="recist")
+    draw(tmp_path / "samples.csv", tmp_path / "images.npy", tmp_path)
+    target = ends_of(tmp_path, exponent)
+    samples = read_samples(tmp_path / "samples.csv")
+    marks = samples[RECIST_COLUMNS].to_numpy(float).reshape(-1, 4, 2)
+    assert target.shape == (len(samples), 64, 64)
+    for mask, points in zip(target, marks, strict=True):
+        assert (mask == quadrant_shape(points, (64, 64), exponent=exponent)).all()
+    reference = read_array(tmp_path / "reference.npy").astype(bool)
+    ellipse = read_array(tmp_path / "ellipse.npy").astype(bool)
+    overlaps = [[dice(a, b) for a, b in zip(reference, masks.astype(bool), strict=True)]
+                for masks in (target, ellipse)]  # fmt: skip
+    assert np.mean(overlaps[0]) > np.mean(overlaps[1])
+
+
+def test_without_a_shape_the_ellipse_is_drawn_and_counted(patches, tmp_path, caplog):
+    table = pd.read_csv(patches / "samples.csv")
+    for axis in "xy":  # the short diameter parallel to the long one; another one elsewhere
+        for end in "ab":
+            table.loc[4, f"short_{end}_{axis}"] = table.loc[4, f"long_{end}_{axis}"] + 1.0
+        table.loc[7, [f"short_a_{axis}", f"short_b_{axis}"]] += 30.0
+    table.loc[4, "short_b_x"] += 0.5
+    table.to_csv(tmp_path / "samples.csv", index=False)
+    draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
+    with caplog.at_level("INFO"):
+        target = ends_of(tmp_path, images_npy=patches / "images.npy")
+    ellipses = read_ellipses(tmp_path / "ellipses.csv")
+    for row, cause in ((4, "nearly parallel"), (7, "do not cross")):
+        name = table["id"][row]
+        assert (target[row] == draw_ellipse(ellipses[name], (64, 64))).all()
+        assert f"{name}: the ellipse is drawn, because the diameters" in caplog.text
+        assert cause in caplog.text
+    assert "and 2 ellipses where the ends define none" in caplog.text
+
+
+def test_an_ellipse_measured_in_the_source_is_resized_with_its_patch(phantom, patches, tmp_path):
+    """A patch of 64x64 px of an image of 120x90: what is drawn is the resized ellipse."""
+    make_ham10k(phantom, tmp_path, simulated_marks="recist")
+    files = {"samples_csv": tmp_path / "samples.csv", "images_npy": tmp_path / "images.npy"}
+    masks = {}
+    for measured_in_source in (True, False):
+        draw_ellipses(
+            **files,
+            ellipses_csv=tmp_path / "ellipses.csv",
+            target_npy=tmp_path / "ellipse.npy",
+            center="midpoint",
+            outline_px=0.0,
+            measured_in_source=measured_in_source,
+        )
+        masks[measured_in_source] = read_array(tmp_path / "ellipse.npy").astype(bool)
+        if measured_in_source:
+            ellipses = read_ellipses(tmp_path / "ellipses.csv")
+    samples = read_samples(tmp_path / "samples.csv")
+    marks = samples[RECIST_COLUMNS].to_numpy(float).reshape(-1, 4, 2)
+    for (name, ellipse), points in zip(ellipses.items(), marks, strict=True):
+        in_source = (points + 0.5) * (120 / 64, 90 / 64) - 0.5
+        expected = ellipse_from_recist(in_source).resized((90, 120), (64, 64))
+        assert ellipse_iou(ellipse, expected) > 0.99, name
+    assert (masks[True] ^ masks[False]).any(axis=(1, 2)).mean() > 0.5
+    reference = read_array(patches / "reference.npy").astype(bool)
+    overlap = {key: np.mean([dice(*p) for p in zip(reference, m, strict=True)])
+               for key, m in masks.items()}  # fmt: skip
+    assert overlap[True] > overlap[False]
 
 
 @pytest.mark.parametrize(

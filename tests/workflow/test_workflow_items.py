@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 # Besides every item, an arm of every kind on one dataset: network, target, classes.
 ARMS = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released", "unetl", "a1_grabcut",
-        "a1_dense", "a1l_shuffled", "a1l_periodic", "a1_long"]  # fmt: skip
+        "a1_dense", "a1_ends", "a1l_shuffled", "a1l_periodic", "a1_long"]  # fmt: skip
 PROMPTED = ["ellipse", "shrunken", "prompted", "prompted_refined", "prompted_refined_gated"]
 EVERY_ARM = {
     "experiments": {
@@ -78,7 +78,7 @@ def test_every_rule_has_run(every_item):
     scripts -= {"job"} | OF_OTHER_PAPERS | OF_OWN_MARKS
     logs = every_item / "results/items/logs"
     ran = {path.relative_to(logs).parts[0].removesuffix(".log") for path in logs.rglob("*.log")}
-    assert len(scripts) == 46
+    assert len(scripts) == 47
     assert ran == scripts
 
 
@@ -90,7 +90,7 @@ def test_every_kind_of_arm_from_patches_to_table(every_item):
     run = {path.parts[-3]: json.loads(path.read_text()) for path in runs.rglob("run.json")}
     assert set(ARMS) - {"ellipse", "fixed_ellipse"} <= set(run)
     targets = {"a1": "targets/ellipse_soft", "a1_grabcut": "targets/grabcut_trimap",
-               "a1_dense": "patches/reference"}  # fmt: skip
+               "a1_dense": "patches/reference", "a1_ends": "targets/ends"}  # fmt: skip
     for arm, target in targets.items():
         digest = file_digest(runs.parent / f"{target}.npy")
         assert run[arm]["inputs_sha256"]["target"] == digest, arm

@@ -81,6 +81,11 @@ def of_item(key):
     return lambda wildcards: study.item(wildcards.item)[key]
 
 
+def title_of_item(wildcards):
+    """Title of the rule's item."""
+    return study.title(wildcards.item)
+
+
 def described_runs(trained=False, **files):
     """Runs of the rule's item, or those that are trained, each with some of its files."""
 
@@ -117,7 +122,7 @@ def accounts_of(blocks):
 
 def block_title(wildcards):
     """Title of a figure of one dataset under one protocol."""
-    return f"{wildcards.dataset}, protocol {wildcards.protocol}"
+    return study.block_title(wildcards.dataset, wildcards.protocol)
 
 
 def downloads(wildcards):

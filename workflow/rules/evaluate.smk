@@ -53,7 +53,7 @@ rule tabulate_scores:
         protocols=lambda wildcards: study.scoring_choices(study.runs(wildcards.item)),
         baseline=of_item("baseline"),
         columns=of_item("columns"),
-        title=of_item("title"),
+        title=title_of_item,
         references={
             name: dataset["reference"] for name, dataset in config["datasets"].items()
         },
@@ -89,6 +89,7 @@ rule tabulate_definitions:
         expected=study.described(study.main_runs),
         published_datasets=study.published_names("datasets"),
         published_arms=study.published_names("arms"),
+        mark_note=study.mark_note(study.main_runs),
     script:
         "../scripts/tabulate_definitions.py"
 
@@ -117,7 +118,7 @@ rule tabulate_cost:
     params:
         runs=described_runs(scores="scores.csv", run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/tabulate_cost.py"
 
@@ -146,7 +147,7 @@ rule tabulate_parameters:
     params:
         runs=described_runs(run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/tabulate_parameters.py"
 
@@ -175,7 +176,7 @@ rule tabulate_accuracy:
     params:
         runs=described_runs(accuracy="accuracy.json", trained=True),
         published_datasets=study.published_names("datasets"),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/tabulate_accuracy.py"
 
@@ -235,7 +236,7 @@ rule tabulate_attribution:
         arms=of_item("arms"),
         baseline=of_item("baseline"),
         undefined=undefined_policies,
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/tabulate_attribution.py"
 
@@ -295,7 +296,7 @@ rule tabulate_gap:
         arms=of_item("arms"),
         against=of_item("against"),
         undefined=undefined_policies,
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/tabulate_gap.py"
 
@@ -364,7 +365,7 @@ rule write_mark_agreement:
         recoveries=lambda wildcards: study.recoveries(wildcards.item),
         recovery_noise=config["recovery"]["mark_noise"],
         models=lambda wildcards: study.models(wildcards.item),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/write_mark_agreement.py"
 
@@ -392,7 +393,7 @@ rule tabulate_policies:
     params:
         runs=described_runs(scores="scores.csv"),
         baseline=of_item("baseline"),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/tabulate_policies.py"
 
@@ -423,7 +424,7 @@ rule tabulate_answers:
         pairs=lambda wildcards: study.answered_pairs(wildcards.item),
         undefined=undefined_policies,
         published_datasets=study.published_names("datasets"),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/tabulate_answers.py"
 
@@ -494,7 +495,7 @@ rule write_overview:
         runtime=growing(60),
     params:
         study=config["study"],
-        titles={item: config["experiments"][item]["title"] for item in study.items()},
+        titles={item: study.title(item) for item in study.items()},
         runs=study.described(study.all_trainings, run="run.json"),
         patches=study.patch_accounts(study.main_blocks, sources.labels),
     script:
@@ -528,8 +529,9 @@ rule write_front_page:
         runtime=growing(10),
     params:
         study=config["study"],
-        titles={item: config["experiments"][item]["title"] for item in study.items()},
+        titles={item: study.title(item) for item in study.items()},
         labels={"datasets": dataset_labels(config), "arms": arm_labels(config)},
+        mark_note=study.mark_note(study.main_runs),
         phantoms=[
             dataset for dataset in study.main_datasets if sources.is_phantom(dataset)
         ],

@@ -300,7 +300,7 @@ rule plot_sweep:
     params:
         over=of_item("over"),
         own=lambda wildcards: study.own_values(wildcards.item),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/plot_sweep.py"
 
@@ -325,7 +325,7 @@ rule plot_cost:
         runtime=growing(30),
     params:
         all_arms=list(config["arms"]),
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/plot_cost.py"
 
@@ -350,7 +350,7 @@ rule plot_gap:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        title=of_item("title"),
+        title=title_of_item,
     script:
         "../scripts/plot_gap.py"
 
@@ -388,6 +388,7 @@ rule tabulate_agreement:
             for dataset in dict.fromkeys(dataset for dataset, _ in study.main_blocks)
             if not jobs.has_dense_masks(dataset)
         ],
+        mark_note=study.mark_note(study.main_runs),
     script:
         "../scripts/tabulate_agreement.py"
 

@@ -22,8 +22,33 @@ rule draw_ellipses:
     params:
         center=jobs.switched("supervision", "center"),
         outline_px=jobs.switched("supervision", "outline_px"),
+        measured_in_source=jobs.measured_in_source,
     script:
         "../scripts/draw_ellipses.py"
+
+
+rule draw_ends:
+    """Draw the shape through the four ends of each sample's RECIST mark."""
+    input:
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        code=module_files("supervision.ends"),
+    output:
+        target_npy=TARGETS / "ends.npy",
+    log:
+        LOGS / "draw_ends/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "draw_ends/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        exponent=jobs.switched("supervision", "ends_exponent"),
+    script:
+        "../scripts/draw_ends.py"
 
 
 rule draw_fixed_ellipse:

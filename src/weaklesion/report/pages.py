@@ -13,7 +13,10 @@ DASH = "\N{EN DASH}"
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template of `weaklesion/report/templates`; text is escaped."""
+    """Fill a template of `weaklesion/report/templates`; text is escaped.
+
+    Every page may have a `mark_note`, which says how its marks were made.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("weaklesion.report"),
         autoescape=True,
@@ -23,7 +26,7 @@ def render(template: str, **values: Any) -> str:
     )
     environment.globals |= {"isnan": math.isnan, "interval": interval}
     environment.filters["number"] = number
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template).render(**{"mark_note": ""} | values)
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:

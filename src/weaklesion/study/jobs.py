@@ -74,6 +74,10 @@ class Jobs:
         settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
         return str(settings.get("channel_order", "center"))
 
+    def measured_in_source(self, job: Job) -> bool:
+        """Whether a dataset's marks were measured before images were resized to patches."""
+        return protocols.measures_recist(self.config, job.dataset, job.protocol)
+
     def chosen_k(self, job: Job) -> int:
         """Number of clusters that the arms of a dataset use."""
         return int(self.config["datasets"][job.dataset]["num_clusters"])

@@ -81,6 +81,14 @@ def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any
     return settings
 
 
+def measures_recist(config: Config, dataset: str, protocol: str) -> bool:
+    """Return whether a dataset's marks are simulated by RECIST's own definition.
+
+    See `weaklesion.data.simulated_marks`. Drawn marks are not simulated.
+    """
+    return bool(patch_settings(config, dataset, protocol).get("simulated_marks") == "recist")
+
+
 def check_known(key: str, value: str, names: Iterable[str]) -> None:
     """Check that a value of the configuration is a known name.
 

@@ -41,6 +41,26 @@ class Study(Selection):
 
     # Files of items and figures.
 
+    def title(self, item: str) -> str:
+        """Title of an item, with a note on marks that are not simulated as the paper does."""
+        note = self.mark_note(self.runs(item))
+        return f"{self.item(item)['title']} ({note})" if note else str(self.item(item)["title"])
+
+    def mark_note(self, runs: Iterable[Run]) -> str:
+        """Datasets whose marks are measured by RECIST's own definition, in words; empty without."""
+        places = [
+            f"{dataset} under {protocol}"
+            for dataset, protocol in self.blocks(runs)
+            if protocols.measures_recist(self.config, dataset, protocol)
+        ]
+        return f"marks by RECIST's own definition: {', '.join(places)}" if places else ""
+
+    def block_title(self, dataset: str, protocol: str) -> str:
+        """Title of a figure of one dataset under one protocol."""
+        recist = protocols.measures_recist(self.config, dataset, protocol)
+        note = " (marks by RECIST's own definition)" if recist else ""
+        return f"{dataset}, protocol {protocol}{note}"
+
     def files_of(self, item: str) -> list[Path]:
         """Files of an item, which its target makes."""
         kind = self.item(item)["kind"]

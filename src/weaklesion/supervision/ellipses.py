@@ -27,6 +27,7 @@ def draw_ellipses(
     target_npy: str | Path,
     center: Center,
     outline_px: float,
+    measured_in_source: bool = False,
 ) -> None:
     """Draw the ellipse of every sample's RECIST mark.
 
@@ -38,6 +39,9 @@ def draw_ellipses(
         target_npy: written: (N, H, W) uint8 of 0 and 1, in the rows' order of `ellipses_csv`.
         center: see `weaklesion.recist.ellipse_from_recist`.
         outline_px: see `weaklesion.ellipse.draw_ellipse`.
+        measured_in_source: whether the diameters are perpendicular in the source of a patch. An
+            ellipse is then made there and resized with the patch, which matters where a patch does
+            not keep the aspect ratio.
 
     Raises:
         DataError: if a mark does not define an ellipse, or its ellipse covers no pixel.
@@ -48,11 +52,13 @@ def draw_ellipses(
     with written_whole(target_npy) as temporary:
         target = open_memmap(temporary, "w+", dtype=np.uint8, shape=(len(samples), *shape_hw))
         marks = samples[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)
-        for row, (sample_id, points) in enumerate(
-            progress(zip(samples.index, marks, strict=True), total=len(samples), what="ellipses")
+        sources_hw = _source_shapes(samples) if measured_in_source else [shape_hw] * len(samples)
+        items = zip(samples.index, marks, sources_hw, strict=True)
+        for row, (sample_id, points, source_hw) in enumerate(
+            progress(items, total=len(samples), what="ellipses")
         ):
             try:
-                ellipse = ellipse_from_recist(points, center=center)
+                ellipse = _ellipse_of(points, center, source_hw, shape_hw)
             except ValueError as error:
                 raise DataError(
                     f"{samples_csv}: sample {sample_id}: {error}. Correct the mark "
@@ -70,6 +76,27 @@ def draw_ellipses(
     with written_whole(ellipses_csv) as temporary:
         pd.DataFrame(ellipses).to_csv(temporary, index=False)
     logger.info("drew %d ellipses, centre by %s", len(ellipses), center)
+
+
+def _source_shapes(samples: pd.DataFrame) -> list[tuple[float, float]]:
+    """Return height and width of each sample's patch in its source, px."""
+    heights, widths = (samples[f"crop_{axis}1"] - samples[f"crop_{axis}0"] for axis in "yx")
+    return list(zip(heights.tolist(), widths.tolist(), strict=True))
+
+
+def _ellipse_of(
+    points: np.ndarray,
+    center: Center,
+    source_hw: tuple[float, float],
+    shape_hw: tuple[int, int],
+) -> Ellipse:
+    """Return the ellipse of a mark in patch pixels, made in the patch's source."""
+    if source_hw == shape_hw:
+        return ellipse_from_recist(points, center=center)
+    scale_x, scale_y = source_hw[1] / shape_hw[1], source_hw[0] / shape_hw[0]
+    # in pixels of the source whose first one has its corner, not its centre, at 0
+    ellipse = ellipse_from_recist((points + 0.5) * (scale_x, scale_y), center=center)
+    return ellipse.scaled(1 / scale_x, 1 / scale_y).moved(-0.5, -0.5)
 
 
 def draw_fixed_ellipse(

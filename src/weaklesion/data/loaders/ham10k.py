@@ -25,9 +25,8 @@ from weaklesion.data.patches import (
     SidePx,
     write_patches,
 )
-from weaklesion.ellipse import Ellipse, fit_ellipse
+from weaklesion.data.simulated_marks import MarkDefinition, SimulatedMark, simulate_mark
 from weaklesion.errors import DataError
-from weaklesion.recist import recist_from_ellipse
 from weaklesion.splits import grouped_split, ham10k_released_split, ids_digest, order_digest
 from weaklesion.support.limits import at_least, check_settings
 from weaklesion.support.parallel import in_parallel
@@ -61,6 +60,7 @@ class Settings:
         " image as released (S1).",
     ]
     limit: Limits
+    simulated_marks: MarkDefinition = "hull_ellipse"
     released_ids_sha256: Annotated[
         str | None,
         "SHA-256 of the ids of the released split, in its order. The split by image stops unless it"
@@ -82,8 +82,8 @@ def make_patches(
     """Make the patches of HAM10000 or of its phantom.
 
     An image is resized to a square, whatever its aspect ratio (G18). Its RECIST mark is simulated
-    as in the paper: the axes of the ellipse fitted to the whole reference mask (G22), mapped to the
-    patch. Images whose mask has a hull of fewer than five vertices are left out and counted; in
+    from the whole reference mask (`weaklesion.data.simulated_marks`, G22) and mapped to the patch.
+    Images whose mask has a hull of fewer than five vertices are left out and counted; in
     HAM10000 these are the three images that the released code removes (G21).
 
     Args:
@@ -99,12 +99,16 @@ def make_patches(
     listed = find_samples(folders, table_csv)
     logger.info("%d images with masks, of %d lesions", len(listed), listed["group"].nunique())
     measured = in_parallel(
-        partial(measure_mask, on_bad_sample=settings.on_bad_sample),
+        partial(
+            measure_mask,
+            on_bad_sample=settings.on_bad_sample,
+            definition=settings.simulated_marks,
+        ),
         list(zip(listed["id"], listed["mask_path"], strict=True)),
         workers,
         "masks measured",
     )
-    marked: dict[str, MaskEllipse] = {}
+    marked: dict[str, MaskMark] = {}
     left_out: list[LeftOut] = []
     for item in measured:
         if isinstance(item, LeftOut):
@@ -133,16 +137,18 @@ def make_patches(
 
 
 @dataclass(frozen=True)
-class MaskEllipse:
-    """The ellipse fitted to a mask, and the mask's height and width, px."""
+class MaskMark:
+    """The mark of a mask, and the mask's height and width, px."""
 
     sample_id: str
-    ellipse: Ellipse
+    mark: SimulatedMark
     mask_hw: tuple[int, int]
 
 
-def measure_mask(item: tuple[str, str], *, on_bad_sample: OnBadSample) -> MaskEllipse | LeftOut:
-    """Fit the ellipse of one mask, by its id and path."""
+def measure_mask(
+    item: tuple[str, str], *, on_bad_sample: OnBadSample, definition: MarkDefinition
+) -> MaskMark | LeftOut:
+    """Simulate the mark of one mask, by its id and path."""
     sample_id, path = item
     try:
         mask = read_mask(path)
@@ -151,9 +157,10 @@ def measure_mask(item: tuple[str, str], *, on_bad_sample: OnBadSample) -> MaskEl
             raise
         return LeftOut(sample_id, "its mask cannot be used")
     try:
-        return MaskEllipse(sample_id, fit_ellipse(mask), (mask.shape[0], mask.shape[1]))
+        mark = simulate_mark(mask, definition)
     except ValueError:
         return LeftOut(sample_id, "the mask's hull has fewer than five vertices: no ellipse (G21)")
+    return MaskMark(sample_id, mark, (mask.shape[0], mask.shape[1]))
 
 
 def _split(usable: pd.DataFrame, settings: Settings) -> tuple[dict[str, list[str]], str | None]:
@@ -173,7 +180,7 @@ def _split(usable: pd.DataFrame, settings: Settings) -> tuple[dict[str, list[str
 
 
 def read_sample(
-    item: tuple[str, str, str, str, MaskEllipse], *, settings: Settings
+    item: tuple[str, str, str, str, MaskMark], *, settings: Settings
 ) -> Sample | LeftOut:
     """Read image and mask of one sample; in the frame `squashed`, resize them to a patch."""
     sample_id, group, image_path, mask_path, marked = item
@@ -197,7 +204,7 @@ def read_sample(
         group=group,
         image=patch,
         reference=cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
-        recist=recist_from_ellipse(marked.ellipse.resized(marked.mask_hw, (height, width))),
+        recist=marked.mark.points(marked.mask_hw, (height, width)),
         source=Path(image_path).name,
         crop=(0, 0, image.shape[1], image.shape[0]),
         mm_per_px=None,  # dermatoscopes record no scale

@@ -28,9 +28,10 @@ from weaklesion.data.patches import (
     WindowHU,
     write_patches,
 )
-from weaklesion.ellipse import Ellipse, ellipse_mask_iou, fit_ellipse
+from weaklesion.data.simulated_marks import MarkDefinition, SimulatedMark, simulate_mark
+from weaklesion.ellipse import ellipse_mask_iou
 from weaklesion.hounsfield import to_grey
-from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
+from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import published_split, two_volumes_split, volume_split
 from weaklesion.support.limits import at_least, at_most, check_settings
 from weaklesion.support.parallel import in_parallel
@@ -81,6 +82,7 @@ class Settings:
         "Index files of the released split, for the switch `split` set to `published`.",
     ] = None
     limit: Limits
+    simulated_marks: MarkDefinition = "hull_ellipse"
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -202,7 +204,7 @@ def read_slice(
         name = f"{number:03d}_{z:04d}_{part:02d}"
         mask = labels == part
         try:
-            ellipse = fit_ellipse(mask)
+            mark = simulate_mark(mask, settings.simulated_marks)
         except ValueError:
             yield LeftOut(name, "hull with fewer than five vertices: no ellipse")
             continue
@@ -210,7 +212,7 @@ def read_slice(
             yield LeftOut(name, f"larger than the window of {settings.side_px} px")
             continue
         window = _window(boxes[part], tumour.shape, settings)
-        sample = _cut(name, number, z, grey, mask, ellipse, window, spacing, settings)
+        sample = _cut(name, number, z, grey, mask, mark, window, spacing, settings)
         if settings.min_ellipse_iou and not _ellipse_iou(sample) >= settings.min_ellipse_iou:
             yield LeftOut(
                 name, f"ellipse and reference overlap by less than {settings.min_ellipse_iou} (G11)"
@@ -244,7 +246,7 @@ def _cut(
     z: int,
     grey: np.ndarray,
     mask: np.ndarray,
-    ellipse: Ellipse,
+    mark: SimulatedMark,
     window: Window,
     spacing: tuple[float, float] | None,
     settings: Settings,
@@ -262,9 +264,7 @@ def _cut(
         group=f"volume-{number}",
         image=np.repeat(resized(image, side).round().astype(np.uint8)[..., None], 3, axis=2),
         reference=resized_mask(reference & inside, side),
-        recist=recist_from_ellipse(
-            ellipse.moved(-x0, -y0).resized((y1 - y0, x1 - x0), (side, side))
-        ),
+        recist=mark.points((y1 - y0, x1 - x0), (side, side), (x0, y0)),
         source=f"volume-{number}",
         slice=z,
         crop=window,

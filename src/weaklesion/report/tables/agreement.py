@@ -18,6 +18,7 @@ def tabulate_agreement(
     *,
     agreement_csvs: Sequence[str | Path],
     without_reference: Sequence[str],
+    mark_note: str = "",
     table_csv: str | Path,
     page_html: str | Path,
 ) -> None:
@@ -26,6 +27,7 @@ def tabulate_agreement(
     Args:
         agreement_csvs: files of `measure_agreement`.
         without_reference: datasets without a dense reference; the page names them.
+        mark_note: how marks were simulated, if not as in the paper; the page says so.
         table_csv: written: one row per target, with means and the number of undefined values.
         page_html: written.
     """
@@ -41,6 +43,10 @@ def tabulate_agreement(
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_table(table_csv, table)
     write_page(
-        page_html, "agreement.html", rows=table.to_dict("records"), without=without_reference
+        page_html,
+        "agreement.html",
+        rows=table.to_dict("records"),
+        without=without_reference,
+        mark_note=mark_note,
     )
     logger.info("agreement of %d targets", len(table))

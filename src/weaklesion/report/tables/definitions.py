@@ -78,6 +78,7 @@ def tabulate_definitions(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     published_arms: Mapping[str, str],
+    mark_note: str = "",
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -89,6 +90,7 @@ def tabulate_definitions(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         published_arms: our arm's name to the paper's.
+        mark_note: how marks were simulated, if not as in the paper; the page says so.
         table_csv: written: one row per dataset, protocol, arm, column and definition.
         table_html: written: the three definitions side by side.
     """
@@ -119,6 +121,7 @@ def tabulate_definitions(
         table_html,
         "definitions.html",
         blocks=blocks,
+        mark_note=mark_note,
         definitions=DEFINITIONS,
         measure_of=measure_of,
     )

@@ -33,6 +33,7 @@ def write_front_page(
     columns: Mapping[str, Mapping[str, str]],
     runs: Sequence[Mapping[str, Any]],
     contours: Sequence[Mapping[str, str]],
+    mark_note: str = "",
     table_csv: str | Path,
     verdicts_csv: str | Path,
     page_html: str | Path,
@@ -47,6 +48,7 @@ def write_front_page(
         columns: protocol to the columns of the main table, each with its metric.
         runs: path `run` of every training.
         contours: dataset, protocol, and the path `figure` of test images with contours.
+        mark_note: how marks were simulated, if not as in the paper; the page says so.
         table_csv: the main table.
         verdicts_csv: the verdicts.
         page_html: written.
@@ -59,6 +61,7 @@ def write_front_page(
         page_html,
         "front_page.html",
         study=study,
+        mark_note=mark_note,
         titles=titles,
         only_phantoms=set(table["dataset"]) <= set(phantoms),
         some_phantoms=[labels["datasets"][name] for name in phantoms],
