@@ -28,7 +28,8 @@ from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
 
-FIRST_NUMBER = 24306  # as in HAM10000
+SKIN_RGB = np.array([225.0, 178.0, 160.0])
+BROWN = np.array([1.0, 0.88, 0.8])  # what a lesion leaves of each channel, beside its darkness
 IMAGES_PER_LESION = (1, 1, 1, 2, 3)  # choices: most lesions have one image
 INVERTED_PALETTE_EVERY = 25
 
@@ -79,7 +80,7 @@ def make_phantom(
             lesion, left = draw_lesion(rng, num_lesions), int(rng.choice(IMAGES_PER_LESION))
             num_lesions += 1
         left -= 1
-        image_id = f"ISIC_{FIRST_NUMBER + index:07d}"
+        image_id = f"ISIC_phantom{index:04d}"  # no id of HAM10000
         image, mask = draw_image(lesion, rng, (height_px, width_px))
         if index == num_images // 2:
             mask[:] = True
@@ -105,14 +106,14 @@ def make_phantom(
 
 def draw_lesion(rng: np.random.Generator, number: int) -> Lesion:
     """Draw the shape and the colours of a lesion."""
-    skin = np.array([225.0, 178.0, 160.0]) + rng.normal(0, 12, 3)
+    skin = SKIN_RGB * (1 + rng.normal(0, 0.06)) + rng.normal(0, 4, 3)
     darkness = rng.uniform(0.30, 0.62)
     return Lesion(
         name=f"HAM_{number:07d}",
         radius=rng.uniform(0.16, 0.36),
         elongation=rng.uniform(0.55, 0.95),
         harmonics=draw_harmonics(rng),
-        lesion_rgb=skin * (1 - darkness) + rng.normal(0, 10, 3),
+        lesion_rgb=skin * (1 - darkness) * BROWN + rng.normal(0, 5, 3),
         skin_rgb=skin,
         blur=rng.uniform(0.05, 0.16),
     )
@@ -148,7 +149,7 @@ def _draw_hair(image: np.ndarray, rng: np.random.Generator) -> None:
     ends = rng.uniform(-0.1, 1.1, (3, 2)) * (width, height)
     t = np.linspace(0, 1, 40)[:, None]
     curve = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * ends[1] + t**2 * ends[2]
-    color = tuple(int(level) for level in rng.integers(30, 80, 3))
+    color = tuple(sorted(rng.integers(30, 80, 3).tolist(), reverse=True))  # black to brown
     thickness = max(1, round(height / 250))
     cv2.polylines(image, [curve.round().astype(np.int32)], False, color, thickness, cv2.LINE_AA)
 
