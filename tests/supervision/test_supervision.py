@@ -69,7 +69,7 @@ def test_without_a_shape_the_ellipse_is_drawn_and_counted(patches, tmp_path, cap
     for axis in "xy":  # the short diameter parallel to the long one; another one elsewhere
         for end in "ab":
             table.loc[4, f"short_{end}_{axis}"] = table.loc[4, f"long_{end}_{axis}"] + 1.0
-        table.loc[7, [f"short_a_{axis}", f"short_b_{axis}"]] += 30.0
+        table.loc[7, [f"short_a_{axis}", f"short_b_{axis}"]] += 60.0
     table.loc[4, "short_b_x"] += 0.5
     table.to_csv(tmp_path / "samples.csv", index=False)
     draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
