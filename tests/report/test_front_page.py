@@ -135,7 +135,6 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     arguments = {
         "study": "mine",
         "titles": {"table1": "Table 1: the effect"},
-        "labels": LABELS,
         "columns": COLUMNS,
         "runs": [{"run": tmp_path / "run.json"}],
         "contours": [
@@ -145,7 +144,7 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
         "verdicts_csv": tmp_path / "verdicts.csv",
         "page_html": tmp_path / "index.html",
     }
-    write_front_page(phantoms=[], **arguments)
+    write_front_page(labels=LABELS, **arguments)
     page = (tmp_path / "index.html").read_text()
     words = " ".join(page.split())
     assert "1 training, 2 hours in all, on cpu" in words
@@ -157,10 +156,10 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     assert "claimed +1.80" in page
     assert "Orange bars" in page
     verdicts.assign(claimed_percent=NAN).to_csv(tmp_path / "verdicts.csv", index=False)
-    write_front_page(phantoms=[], **arguments)
+    write_front_page(labels=LABELS, **arguments)
     assert "Orange bars" not in (tmp_path / "index.html").read_text()
     assert not re.search(r"\bnan\b", page.split("<script>")[0])
     assert "phantom" not in page
     assert "http" not in page
-    write_front_page(phantoms=["ham10k"], **arguments)
+    write_front_page(labels=LABELS | {"phantoms": ["ham10k"]}, **arguments)
     assert "All images of this study are <strong>phantoms" in (tmp_path / "index.html").read_text()

@@ -47,6 +47,7 @@ rule tabulate_scores:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         expected=lambda wildcards: study.described(study.runs(wildcards.item)),
         published_datasets=study.published_names("datasets"),
         published_arms=study.published_names("arms"),
@@ -86,6 +87,7 @@ rule tabulate_definitions:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=study.labels(study.main_runs),
         expected=study.described(study.main_runs),
         published_datasets=study.published_names("datasets"),
         published_arms=study.published_names("arms"),
@@ -115,6 +117,7 @@ rule tabulate_cost:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv", run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
@@ -144,6 +147,7 @@ rule tabulate_parameters:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         runs=described_runs(run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
@@ -173,6 +177,7 @@ rule tabulate_accuracy:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(accuracy="accuracy.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=of_item("title"),
@@ -230,6 +235,7 @@ rule tabulate_attribution:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         flips=lambda wildcards: study.flips(wildcards.item),
         arms=of_item("arms"),
@@ -290,6 +296,7 @@ rule tabulate_gap:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         traits=lambda wildcards: study.traits(wildcards.item),
         arms=of_item("arms"),
@@ -360,6 +367,7 @@ rule write_mark_agreement:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         figures=lambda wildcards: study.figures(wildcards.item),
         recoveries=lambda wildcards: study.recoveries(wildcards.item),
         recovery_noise=config["recovery"]["mark_noise"],
@@ -390,6 +398,7 @@ rule tabulate_policies:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         baseline=of_item("baseline"),
         title=of_item("title"),
@@ -419,6 +428,7 @@ rule tabulate_answers:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         pairs=lambda wildcards: study.answered_pairs(wildcards.item),
         undefined=undefined_policies,
@@ -454,6 +464,7 @@ rule tabulate_verdicts:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=study.labels(study.judged_runs),
         runs=[
             *study.described(
                 [run for run in study.judged_runs if run not in judged_trainings],
@@ -493,6 +504,7 @@ rule write_overview:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=study.labels([*study.main_runs, *study.all_trainings]),
         study=config["study"],
         titles={item: config["experiments"][item]["title"] for item in study.items()},
         runs=study.described(study.all_trainings, run="run.json"),
@@ -529,10 +541,7 @@ rule write_front_page:
     params:
         study=config["study"],
         titles={item: config["experiments"][item]["title"] for item in study.items()},
-        labels={"datasets": dataset_labels(config), "arms": arm_labels(config)},
-        phantoms=[
-            dataset for dataset in study.main_datasets if sources.is_phantom(dataset)
-        ],
+        labels=study.labels(study.main_runs),
         columns=study.main_columns,
         runs=study.described(study.all_trainings, run="run.json"),
         contours=study.contour_figures,

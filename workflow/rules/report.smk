@@ -24,6 +24,7 @@ rule tabulate_samples:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
+        labels=block_labels(study.shown_blocks),
         blocks=study.patch_accounts(study.shown_blocks, sources.labels),
     script:
         "../scripts/tabulate_samples.py"
@@ -383,6 +384,7 @@ rule tabulate_agreement:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        labels=block_labels(study.main_blocks),
         without_reference=[
             dataset
             for dataset in dict.fromkeys(dataset for dataset, _ in study.main_blocks)

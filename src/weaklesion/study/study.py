@@ -19,6 +19,7 @@ from weaklesion.study.arms import (
 )
 from weaklesion.study.claims import claimed_arms
 from weaklesion.study.items import Run
+from weaklesion.study.labels import labels_of
 from weaklesion.study.layout import Place
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.paper_settings import other_settings
@@ -170,15 +171,15 @@ class Study(Selection):
             for run in runs
         ]
 
+    def labels(self, runs: Iterable[Run]) -> dict[str, Any]:
+        """What readers call the datasets and arms of the given runs, and which are phantoms."""
+        runs = list(runs)
+        return labels_of(self.config, [run.dataset for run in runs], [run.arm for run in runs])
+
     def published_names(self, kind: str) -> dict[str, str]:
         """Names in the papers' tables of our `datasets` or `arms`, by our names."""
         entries = self.config[kind].items()
         return {name: entry["published"] for name, entry in entries if "published" in entry}
-
-    @cached_property
-    def main_datasets(self) -> list[str]:
-        """Datasets of the main item, each once."""
-        return list(dict.fromkeys(dataset for dataset, _ in self.main_blocks))
 
     @cached_property
     def main_columns(self) -> dict[str, dict[str, str]]:

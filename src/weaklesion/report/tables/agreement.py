@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ def tabulate_agreement(
     *,
     agreement_csvs: Sequence[str | Path],
     without_reference: Sequence[str],
+    labels: Labels | None = None,
     table_csv: str | Path,
     page_html: str | Path,
 ) -> None:
@@ -26,6 +28,7 @@ def tabulate_agreement(
     Args:
         agreement_csvs: files of `measure_agreement`.
         without_reference: datasets without a dense reference; the page names them.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per target, with means and the number of undefined values.
         page_html: written.
     """
@@ -41,6 +44,10 @@ def tabulate_agreement(
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_table(table_csv, table)
     write_page(
-        page_html, "agreement.html", rows=table.to_dict("records"), without=without_reference
+        page_html,
+        "agreement.html",
+        labels,
+        rows=table.to_dict("records"),
+        without=without_reference,
     )
     logger.info("agreement of %d targets", len(table))

@@ -15,6 +15,7 @@ from weaklesion.report.images import embedded
 from weaklesion.report.pages import write_page
 from weaklesion.report.tables.judgement import RULES
 from weaklesion.report.tables.overview import short_commit
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,7 @@ def write_front_page(
     *,
     study: str,
     titles: Mapping[str, str],
-    labels: Mapping[str, Mapping[str, str]],
-    phantoms: Sequence[str],
+    labels: Labels,
     columns: Mapping[str, Mapping[str, str]],
     runs: Sequence[Mapping[str, Any]],
     contours: Sequence[Mapping[str, str]],
@@ -42,8 +42,7 @@ def write_front_page(
     Args:
         study: name of the study.
         titles: title of each item.
-        labels: `datasets` and `arms`, each from names to labels.
-        phantoms: names of the datasets that this project draws.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         columns: protocol to the columns of the main table, each with its metric.
         runs: path `run` of every training.
         contours: dataset, protocol, and the path `figure` of test images with contours.
@@ -58,10 +57,9 @@ def write_front_page(
     write_page(
         page_html,
         "front_page.html",
+        labels,
         study=study,
         titles=titles,
-        only_phantoms=set(table["dataset"]) <= set(phantoms),
-        some_phantoms=[labels["datasets"][name] for name in phantoms],
         num_trainings=len(run_infos),
         hours=sum(info["wall_s"] for info in run_infos) / 3600,
         devices=sorted({info["device"] for info in run_infos}),
@@ -85,7 +83,7 @@ def write_front_page(
 def score_blocks(
     table: pd.DataFrame,
     columns: Mapping[str, Mapping[str, str]],
-    labels: Mapping[str, Mapping[str, str]],
+    labels: Labels,
 ) -> Iterator[dict[str, Any]]:
     """Yield one block per dataset and protocol: our rows above, the paper's below.
 
@@ -157,7 +155,7 @@ def _rows(
 
 
 def differences(
-    table: pd.DataFrame, verdicts: pd.DataFrame, labels: Mapping[str, Mapping[str, str]]
+    table: pd.DataFrame, verdicts: pd.DataFrame, labels: Labels
 ) -> Iterator[dict[str, Any]]:
     """Yield each arm's difference from its baseline in Dice, with interval and claimed sizes.
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page
 from weaklesion.report.tables.verdicts import counts
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def write_overview(
     patches: Sequence[Mapping[str, Any]],
     verdicts_csv: str | Path,
     table1_csv: str | Path,
+    labels: Labels | None = None,
     page_html: str | Path,
 ) -> None:
     """Write the page.
@@ -33,6 +35,7 @@ def write_overview(
         patches: dataset, protocol, source and the path `patches` of each account.
         verdicts_csv: table of `weaklesion.report.tables.verdicts`.
         table1_csv: Table 1, see `weaklesion.report.tables.scores`.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         page_html: written.
     """
     run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
@@ -44,6 +47,7 @@ def write_overview(
     write_page(
         page_html,
         "overview.html",
+        labels,
         study=study,
         items=titles,
         trainings=_trainings(runs, run_infos).to_dict("records"),

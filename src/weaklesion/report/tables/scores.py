@@ -22,6 +22,7 @@ from weaklesion.scoring.statistics import (
     resolve_undefined,
     share_better,
 )
+from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_cells, published_names, read_published
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ def tabulate_scores(
     references: Mapping[str, str],
     sources: Mapping[str, str],
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -133,6 +135,7 @@ def tabulate_scores(
         references: dataset to the reference that its predictions are scored against, in words.
         sources: dataset to the label of the source of its files.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per dataset, protocol, arm and metric; overlaps in percent,
             distances in px or mm. `gain` is the difference from the baseline, `share_better` the
             percentage of better samples; `p_holm` is corrected over a protocol's comparisons.
@@ -157,7 +160,7 @@ def tabulate_scores(
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
     write_table(table_csv, table)
     page = _page_values(table, protocols, columns)
-    write_page(table_html, "scores.html", title=title, level=LEVEL, **page)
+    write_page(table_html, "scores.html", labels, title=title, level=LEVEL, **page)
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
 
 

@@ -20,6 +20,7 @@ from weaklesion.report.tables.judgement import (
 from weaklesion.report.tables.scores import RUN_KEYS, read_scores
 from weaklesion.scoring.statistics import holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
+from weaklesion.study.labels import Labels
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.published import PAPER_ENCODER, printed_parameters, read_published
 
@@ -65,6 +66,7 @@ def tabulate_verdicts(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -77,6 +79,7 @@ def tabulate_verdicts(
         published_datasets: our dataset's name to the papers'.
         protocols: protocol to `undefined`, `published_as` and `is_released` (whether the protocol
             follows the released code).
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per claim, dataset and protocol; sizes in percent of the
             baseline. The primary claims of a protocol are one family, all others another; `p_holm`
             is corrected within its family.
@@ -114,6 +117,7 @@ def tabulate_verdicts(
     write_page(
         table_html,
         "verdicts.html",
+        labels,
         rows=table.to_dict("records"),
         rules=RULES,
         counts=counts(table),
