@@ -51,6 +51,9 @@ rule plot_training_curves:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=lambda wildcards: study.labels(
+            study.main_trainings(wildcards)
+        ),
         title=block_title,
         all_arms=list(config["arms"]),
         runs=lambda wildcards: study.described(
@@ -73,6 +76,7 @@ rule plot_contours:
         figures=block_figure(
             "contours", "Predictions", "contours on test images", ("png",)
         ),
+        strip_png=RESULTS / "figures/examples.{dataset}.{protocol}.png",
     log:
         LOGS / "plot_contours/{dataset}-{protocol}.log",
     benchmark:
@@ -83,6 +87,7 @@ rule plot_contours:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=lambda wildcards: study.labels(study.drawn_runs(wildcards)),
         title=block_title,
         all_arms=list(config["arms"]),
         reference_name=lambda wildcards: (
@@ -299,6 +304,7 @@ rule plot_sweep:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         over=of_item("over"),
         own=lambda wildcards: study.own_values(wildcards.item),
         title=of_item("title"),
@@ -325,6 +331,7 @@ rule plot_cost:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         all_arms=list(config["arms"]),
         title=of_item("title"),
     script:
@@ -351,6 +358,7 @@ rule plot_gap:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         title=of_item("title"),
     script:
         "../scripts/plot_gap.py"

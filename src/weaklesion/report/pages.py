@@ -1,7 +1,6 @@
 """HTML pages from the templates of the package, in one style."""
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from weaklesion.study.labels import Labels
+from weaklesion.report.durations import DASH, duration
+from weaklesion.study.labels import Labels, called
 from weaklesion.support.files import written_whole
-
-DASH = "\N{EN DASH}"
 
 
 def render(template: str, labels: Labels | None = None, **values: Any) -> str:
@@ -24,7 +22,6 @@ def render(template: str, labels: Labels | None = None, **values: Any) -> str:
             page names; see `weaklesion.study.labels.labels_of`. Without it, names stay.
         values: the template's values.
     """
-    labels = labels or {}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("weaklesion.report"),
         autoescape=True,
@@ -33,10 +30,10 @@ def render(template: str, labels: Labels | None = None, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.globals |= {"isnan": math.isnan, "interval": interval}
-    environment.globals |= {"shown_phantoms": phantoms_in_words(labels)}
+    environment.globals["shown_phantoms"] = phantoms_in_words(labels)
     environment.filters |= {"number": number, "duration": duration}
     for kind in ("dataset", "arm"):
-        environment.filters[kind] = partial(_labelled, labels.get(f"{kind}s", {}))
+        environment.filters[kind] = partial(called, labels, f"{kind}s")
     return environment.get_template(template).render(**values)
 
 
@@ -54,38 +51,11 @@ def write_page(
         tmp.write_text(render(template, labels, **values), encoding="utf-8")
 
 
-def _labelled(labels: Mapping[str, str], name: object) -> str:
-    return labels.get(str(name), str(name))
-
-
-def phantoms_in_words(labels: Labels) -> dict[str, Any]:
+def phantoms_in_words(labels: Labels | None) -> dict[str, Any]:
     """Return labels of the datasets that the project draws, and whether these are all datasets."""
+    labels = labels or {}
     names, phantoms = labels.get("datasets", {}), labels.get("phantoms", [])
     return {"labels": [names[name] for name in phantoms], "all": set(names) <= set(phantoms)}
-
-
-def duration(hours: float | None) -> str:
-    """Return a time as text, two digits or more, in the unit that it is read in.
-
-    >>> duration(3.5 / 3600), duration(0.2), duration(26.5), duration(float("nan")) == DASH
-    ('3.5 s', '12 min', '26 h', True)
-    """
-    if hours is None or not math.isfinite(hours):
-        return DASH
-    name, factor = time_unit(hours)
-    value = hours * factor
-    return f"{value:.2g} {name}" if abs(value) < 10 else f"{value:.0f} {name}"
-
-
-def time_unit(hours: float) -> tuple[str, float]:
-    """Return the unit in which a time is read, and how many of it an hour has.
-
-    >>> time_unit(0.001), time_unit(0.5), time_unit(2)
-    (('s', 3600.0), ('min', 60.0), ('h', 1.0))
-    """
-    if not abs(hours) * 60 >= 2:
-        return "s", 3600.0
-    return ("min", 60.0) if abs(hours) < 2 else ("h", 1.0)
 
 
 def number(value: float | None, form: str = "%.2f") -> str:

@@ -29,6 +29,17 @@ def dataset_labels(config: Config) -> dict[str, str]:
     return labels
 
 
+def called(labels: Labels | None, kind: str, name: object) -> str:
+    """Return what readers call a dataset or an arm; its name where no label is known.
+
+    Args:
+        labels: see `labels_of`; None for none.
+        kind: `datasets` or `arms`.
+        name: the name.
+    """
+    return str((labels or {}).get(kind, {}).get(str(name), name))
+
+
 def arm_labels(config: Config) -> dict[str, str]:
     """Return each arm's label, or its name. An arm does not inherit the label of its base."""
     return {name: arm.get("label", name) for name, arm in config["arms"].items()}
