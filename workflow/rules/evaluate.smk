@@ -29,6 +29,7 @@ rule tabulate_scores:
     """Make a table of arms, beside the published numbers."""
     input:
         scores_csvs=files_of_item("scores.csv"),
+        files=files_of_item("run.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "scores"),
         code=module_files("report.tables.scores"),
@@ -48,6 +49,7 @@ rule tabulate_scores:
         runtime=growing(60),
     params:
         labels=item_labels,
+        trained=described_runs(run="run.json", trained=True),
         expected=lambda wildcards: study.described(study.runs(wildcards.item)),
         published_datasets=study.published_names("datasets"),
         published_arms=study.published_names("arms"),
@@ -452,8 +454,12 @@ rule tabulate_verdicts:
         templates=templates("base", "verdicts"),
         code=module_files("report.tables.verdicts"),
     output:
-        table_csv=table("verdicts.csv", "verdicts", "verdicts", "Overview"),
-        table_html=table("verdicts.html", "verdicts", "verdicts", "Overview"),
+        table_csv=table(
+            "verdicts.csv", "verdicts", "Verdicts on the papers' claims", "Overview"
+        ),
+        table_html=table(
+            "verdicts.html", "verdicts", "Verdicts on the papers' claims", "Overview"
+        ),
     log:
         LOGS / "tabulate_verdicts.log",
     benchmark:
@@ -492,7 +498,7 @@ rule write_overview:
             RESULTS / "overview.html",
             caption="../report/study.rst",
             category="Overview",
-            labels={"item": "this study", "format": "page"},
+            labels={"item": "What was run", "format": "page"},
         ),
     log:
         LOGS / "write_overview.log",
@@ -517,7 +523,7 @@ rule write_front_page:
     """Write the page that a reader opens first."""
     input:
         files=layout.run_files("run.json", study.all_trainings),
-        more_files=[row["figure"] for row in study.contour_figures],
+        more_files=[row["figure"] for row in study.example_strips],
         table_csv=RESULTS / f"tables/{study.main_item}.csv",
         verdicts_csv=RESULTS / "tables/verdicts.csv",
         templates=templates("base", "front_page"),
@@ -527,7 +533,7 @@ rule write_front_page:
             RESULTS / "index.html",
             caption="../report/front_page.rst",
             category="Overview",
-            labels={"item": "start here", "format": "page"},
+            labels={"item": "Front page: start here", "format": "page"},
         ),
     log:
         LOGS / "write_front_page.log",
@@ -544,7 +550,7 @@ rule write_front_page:
         labels=study.labels(study.main_runs),
         columns=study.main_columns,
         runs=study.described(study.all_trainings, run="run.json"),
-        contours=study.contour_figures,
+        strips=study.example_strips,
     script:
         "../scripts/write_front_page.py"
 

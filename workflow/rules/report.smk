@@ -51,9 +51,7 @@ rule plot_training_curves:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        labels=lambda wildcards: study.labels(
-            study.main_trainings(wildcards)
-        ),
+        labels=lambda wildcards: study.labels(study.main_trainings(wildcards)),
         title=block_title,
         all_arms=list(config["arms"]),
         runs=lambda wildcards: study.described(
@@ -104,6 +102,43 @@ rule plot_contours:
         ),
     script:
         "../scripts/plot_contours.py"
+
+
+rule plot_scatter:
+    """Plot each test image's Dice under a network against that under the baseline."""
+    input:
+        files=lambda wildcards: layout.run_files(
+            "scores.csv", study.scatter_runs(wildcards)
+        ),
+        code=module_files("report.figures.scatter"),
+    output:
+        figures=block_figure(
+            "scatter",
+            "Predictions",
+            "Dice of each image, arm against arm",
+            ("svg", "png"),
+        ),
+    log:
+        LOGS / "plot_scatter/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_scatter/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        title=block_title,
+        labels=lambda wildcards: study.labels(study.scatter_runs(wildcards)),
+        baseline=study.main_baseline,
+        undefined=lambda wildcards: study.undefined_policies(
+            study.scatter_runs(wildcards)
+        )[wildcards.protocol],
+        runs=lambda wildcards: study.described(
+            study.scatter_runs(wildcards), scores="scores.csv"
+        ),
+    script:
+        "../scripts/plot_scatter.py"
 
 
 rule plot_mark_agreement:
@@ -159,9 +194,9 @@ rule draw_warps:
             caption="../report/warps.rst",
             category="Training",
             labels={
-                "dataset": "{dataset}",
+                "item": lambda wildcards: f"warps of {arm_label(wildcards.arm)}",
+                "dataset": dataset_label,
                 "protocol": "{protocol}",
-                "item": "warps of {arm}",
             },
         ),
     log:

@@ -1,7 +1,22 @@
 # Files of tables/ and figures/ as rules write them, with their places in the report.
 
 
-def table(file, caption="table", item="{item}", category="Tables"):
+def item_title(wildcards):
+    """Title of the rule's item."""
+    return study.item(wildcards.item)["title"]
+
+
+def dataset_label(wildcards):
+    """What readers call the rule's dataset."""
+    return dataset_labels(config)[wildcards.dataset]
+
+
+def arm_label(arm):
+    """What readers call an arm."""
+    return labels_of(config, [], [arm])["arms"][arm]
+
+
+def table(file, caption="table", item=item_title, category="Tables"):
     """A table, or its page."""
     return report(
         RESULTS / "tables" / file,
@@ -21,7 +36,7 @@ def block_figure(name, category, item, suffixes=("png", "svg")):
         first,
         caption=f"../report/{name}.rst",
         category=category,
-        labels={"dataset": "{dataset}", "protocol": "{protocol}", "item": item},
+        labels={"item": item, "dataset": dataset_label, "protocol": "{protocol}"},
     )
     return [shown, *others]
 
@@ -32,6 +47,6 @@ def item_figure(caption):
         RESULTS / "figures/{item}.svg",
         caption=f"../report/{caption}.rst",
         category="Tables",
-        labels={"item": "{item}", "format": "figure"},
+        labels={"item": item_title, "format": "figure"},
     )
     return [shown, RESULTS / "figures/{item}.png"]

@@ -77,6 +77,8 @@ def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") 
     >>> interval(1, 2), interval(float("nan"), float("nan"), unknown="one seed")
     ('[1.00, 2.00]', 'no interval: one seed')
     """
+    if low == high:
+        return "no interval: groups do not differ"
     if math.isfinite(low) and math.isfinite(high):
         return f"[{number(low, form)}, {number(high, form)}]"
     return f"no interval: {unknown}" if isinstance(unknown, str) and unknown else "no interval"

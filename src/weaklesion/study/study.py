@@ -26,7 +26,7 @@ from weaklesion.study.paper_settings import other_settings
 from weaklesion.study.selection import Block, Selection, is_in
 
 JUDGED_KINDS = ("scores", "cost", "parameters", "sweep")  # kinds of items that judge claims
-FIGURES = ("training_curves", "contours", "supervision", "clusters", "k_sweep", "angles")
+FIGURES = ("training_curves", "contours", "scatter", "supervision", "clusters", "k_sweep", "angles")
 
 
 class Study(Selection):
@@ -68,7 +68,9 @@ class Study(Selection):
         suffixes = ["png"] if figure == "contours" else ["svg", "png"]
         return [
             self.layout.results / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
-            for dataset, protocol in self.main_blocks
+            for dataset, protocol in (
+                self.scatter_blocks if figure == "scatter" else self.main_blocks
+            )
             for suffix in suffixes
         ]
 
@@ -134,6 +136,29 @@ class Study(Selection):
         )
         return [f"figures/warps.{'.'.join(place)}.png" for place in places]
 
+    # Dice of test images, arm against arm.
+
+    @cached_property
+    def main_baseline(self) -> str:
+        """Arm that the others of the main item are compared with; "" without a main item."""
+        return str(self.item(self.main_item)["baseline"]) if self.has_main_item else ""
+
+    def scatter_runs(self, place: Place) -> list[Run]:
+        """Trained runs of a block of the main item, whose Dice is plotted image by image."""
+        return [run for run in self.trained(self.main_runs) if is_in(run, place)]
+
+    @cached_property
+    def scatter_blocks(self) -> list[Block]:
+        """Blocks of the main item with the baseline's network and another one."""
+        arms: dict[Block, set[str]] = {}
+        for run in self.trained(self.main_runs):
+            arms.setdefault((run.dataset, run.protocol), set()).add(run.arm)
+        return [
+            block
+            for block in self.main_blocks
+            if len(arms.get(block, ())) > 1 and self.main_baseline in arms[block]
+        ]
+
     # Runs that judge the papers' claims.
 
     @cached_property
@@ -192,11 +217,11 @@ class Study(Selection):
         }
 
     @cached_property
-    def contour_figures(self) -> list[dict[str, str]]:
-        """Figure of test images with contours of each block of the main item."""
+    def example_strips(self) -> list[dict[str, str]]:
+        """Strip of test images with contours of each block of the main item."""
         return [
             {"dataset": dataset, "protocol": protocol}
-            | {"figure": str(self.layout.results / f"figures/contours.{dataset}.{protocol}.png")}
+            | {"figure": str(self.layout.results / f"figures/examples.{dataset}.{protocol}.png")}
             for dataset, protocol in self.main_blocks
         ]
 

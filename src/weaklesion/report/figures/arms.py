@@ -24,6 +24,7 @@ from weaklesion.report.figures.style import (
 )
 from weaklesion.study.labels import Labels, called
 
+STRIP_IMAGES = 3
 Outline = tuple[np.ndarray, Any, float]  # mask, colour, and width in points
 
 
@@ -94,7 +95,7 @@ def plot_contours(
     One row each shows the images with the worst Dice of the arm `ranked_by`, with its median Dice,
     with its best Dice, and those on which the networks differ most. An image for which the arm's
     Dice is undefined, because reference and prediction are empty, is not drawn. The strip has the
-    first image of each row.
+    first image of the first three rows.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
@@ -111,7 +112,7 @@ def plot_contours(
         title: the figure's title.
         labels: what the figure calls arms, see `weaklesion.study.labels.labels_of`.
         figures: files to write.
-        strip_png: written: a strip of four images, for the front page.
+        strip_png: written: a strip of few images, for the front page.
     """
     dice = {arm["arm"]: _dice_by_id(arm["scores"]) for arm in arms}
     networks = [arm["arm"] for arm in arms if arm["network"] != "no network"]
@@ -131,8 +132,8 @@ def plot_contours(
         for name, mask in zip(shown_ids, of_arm, strict=True):
             masks[name].append((mask, colors[arm["arm"]], 1.2))
 
-    def draw(rows: Mapping[str, Sequence[str]], titles: Sequence[str]) -> Figure:
-        figure, axes = case_grid(rows, images[shown_ids[0]].shape, len(dice))
+    def draw(rows: Mapping[str, Sequence[str]], titles: Sequence[str], width_in: float) -> Figure:
+        figure, axes = case_grid(rows, images[shown_ids[0]].shape, len(dice), width_in)
         names = [name for ids in rows.values() for name in ids]
         for axis, name, text in zip(axes.flat, names, titles, strict=True):
             show(axis, images[name], channel_order)
@@ -140,21 +141,21 @@ def plot_contours(
                 outline(axis, mask, color, width)
             axis.set_title(text, fontsize=9)
             score_lines(axis, {arm: of_arm[name] for arm, of_arm in dice.items()}, colors, labels)
-        lines = [Line2D([], [], color=REFERENCE_COLOR, lw=2.2, label=f"{reference_name} (white)")]
-        for arm in arms:
-            text = called(labels, "arms", arm["arm"])
-            if rows is cases and arm["network"] != "no network":
-                text += f": {arm['network']}"
-            lines.append(Line2D([], [], color=colors[arm["arm"]], label=text))
-        columns = 2 if rows is cases else len(lines)
-        figure.legend(handles=lines, loc="outside lower left", ncol=columns, **DARK_LEGEND)
         return figure
 
+    lines = [Line2D([], [], color=REFERENCE_COLOR, lw=2.2, label=f"{reference_name} (white)")]
+    for arm in arms:
+        text = called(labels, "arms", arm["arm"])
+        if arm["network"] != "no network":
+            text += f": {arm['network']}"
+        lines.append(Line2D([], [], color=colors[arm["arm"]], label=text))
+    strip = {case: ids[0] for case, ids in list(cases.items())[:STRIP_IMAGES]}
     with style():
-        figure = draw(cases, shown_ids)
+        figure = draw(cases, shown_ids, 2.4)
+        figure.legend(handles=lines, loc="outside lower left", ncol=2, **DARK_LEGEND)
         figure.suptitle(f"{title}\nUnder each image the Dice of each arm")
         save(figure, figures)
-        save(draw({"": [ids[0] for ids in cases.values()]}, list(cases)), [strip_png])
+        save(draw({"": list(strip.values())}, list(strip), 1.5), [strip_png])
 
 
 def choose_cases(
@@ -183,10 +184,10 @@ def choose_cases(
     middle, rest = rest[first : first + count], rest[:first] + rest[first + count :]
     spread = (dice.max(axis=1) - dice.min(axis=1)).loc[rest]
     cases = {
-        f"worst of {label}": worst,
-        f"median of {label}": middle,
-        f"best of {label}": best,
-        "networks differ most": list(spread.sort_values(ascending=False, kind="stable").index),
+        f"Worst of {label}": worst,
+        f"Median of {label}": middle,
+        f"Best of {label}": best,
+        "Networks differ most": list(spread.sort_values(ascending=False, kind="stable").index),
     }
     return {case: ids[:count] for case, ids in cases.items() if ids}
 

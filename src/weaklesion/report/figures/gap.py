@@ -9,18 +9,11 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.report.figures.style import MARKERS, PALETTE, save, style
+from weaklesion.report.traits import WORDS
 from weaklesion.study.labels import Labels, called
 
 # Names of an arm and of the arm that it is compared with, and the rows of their images.
 Pair = tuple[Any, pd.DataFrame]
-
-WORDS = {
-    "area": "lesion's area",
-    "ellipse_dice": "Dice of its ellipse",
-    "contrast": "contrast",
-    "at_border": "at the border",
-    "in_training": "lesion trained on",
-}
 
 
 def plot_gap(

@@ -18,7 +18,10 @@ LINE_IN = LINE_PT / 72
 
 
 def case_grid(
-    cases: Mapping[str, Sequence[str]], image_shape: tuple[int, ...], num_lines: int = 0
+    cases: Mapping[str, Sequence[str]],
+    image_shape: tuple[int, ...],
+    num_lines: int = 0,
+    width_in: float = 2.4,
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its (cases, images) axes, with one labelled row per case.
 
@@ -26,13 +29,16 @@ def case_grid(
         cases: label to the ids of its images, equally many for each case.
         image_shape: shape of an image; its first two values are height and width, px.
         num_lines: lines of text under each image, see `score_lines`.
+        width_in: width of a column, inches.
     """
     rows, columns = len(cases), len(next(iter(cases.values())))
-    height_in = 2.4 * image_shape[0] / image_shape[1] + 0.4 + LINE_IN * num_lines  # with a title
+    height_in = (
+        width_in * image_shape[0] / image_shape[1] + 0.4 + LINE_IN * num_lines
+    )  # with a title
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(2.4 * columns, height_in * rows + 1.1),
+        figsize=(width_in * columns, height_in * rows + (1.1 if rows > 1 else 0.5)),
         squeeze=False,
         layout="constrained",
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from weaklesion.report.durations import time_unit
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import RUN_KEYS, read_scores
 from weaklesion.study.labels import Labels
@@ -59,7 +60,9 @@ def tabulate_cost(
             for dataset, arm in table[["dataset", "arm"]].to_numpy()
         ]
     write_table(table_csv, table)
-    write_page(table_html, "costs.html", labels, title=title, rows=table.to_dict("records"))
+    unit, factor = time_unit(table["hours"].max())
+    rows = table.to_dict("records")
+    write_page(table_html, "costs.html", labels, title=title, rows=rows, unit=unit, factor=factor)
     logger.info("cost of %d trainings", len(runs))
 
 

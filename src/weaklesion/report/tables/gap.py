@@ -17,6 +17,7 @@ from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import difference_cells
 from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.traits import WORDS
 from weaklesion.scoring.statistics import compare, resolve_undefined, with_shared_seeds
 from weaklesion.study.labels import Labels
 
@@ -162,7 +163,7 @@ def tabulate_gap(
         }
         for pair, rows in table.groupby(PAIR, sort=False)
     ]
-    write_page(table_html, "gap.html", labels, title=title, blocks=blocks)
+    write_page(table_html, "gap.html", labels, title=title, blocks=blocks, words=WORDS)
     logger.info("%d gaps over %d kinds of images", len(blocks), len(table))
 
 

@@ -26,8 +26,9 @@ from weaklesion.study.published import PAPER_ENCODER, printed_parameters, read_p
 
 logger = logging.getLogger(__name__)
 
-ARM_MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
-OTHER_DATASET = {"verdict": "not testable here", "why": "not the paper's dataset"}
+UNTESTABLE = "not testable here"
+ARM_MISSING = {"verdict": UNTESTABLE, "why": "an arm is missing"}
+OTHER_DATASET = {"verdict": UNTESTABLE, "why": "not the paper's dataset"}
 COLUMNS = [
     "claim",
     "paper",
@@ -118,7 +119,8 @@ def tabulate_verdicts(
         table_html,
         "verdicts.html",
         labels,
-        rows=table.to_dict("records"),
+        tested=table[table["verdict"] != UNTESTABLE].to_dict("records"),
+        untestable=untestable(table),
         rules=RULES,
         counts=counts(table),
     )
@@ -228,3 +230,9 @@ def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
         str(protocol): {name: int((rows["verdict"] == name).sum()) for name in RULES}
         for protocol, rows in table.groupby("protocol", sort=False)
     }
+
+
+def untestable(verdicts: pd.DataFrame) -> dict[str, int]:
+    """Return the number of claims that this study cannot test, by reason."""
+    rows = verdicts[verdicts["verdict"] == UNTESTABLE]
+    return {str(why): int(number) for why, number in rows["why"].value_counts().items()}
