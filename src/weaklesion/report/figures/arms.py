@@ -61,7 +61,7 @@ def plot_training_curves(
         figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
         for axis, (column, label) in zip(axes, panels.items(), strict=True):
             for (arm, _), history in histories.groupby(["arm", "seed"], sort=False):
-                axis.plot(history["epoch"], history[column], "o-", ms=4, color=colors[arm])
+                axis.plot(history["epoch"], history[column], "o-", ms=4, color=colors[str(arm)])
             axis.set(xlabel="Epoch", title=label)
             axis.xaxis.get_major_locator().set_params(integer=True)
         handles = [
@@ -180,7 +180,7 @@ def choose_cases(
     count = min(per_case, max(1, len(order) // 4))
     worst, rest = order[:count], order[count:]
     best, rest = rest[max(0, len(rest) - count) :], rest[: max(0, len(rest) - count)]
-    first = (len(rest) - count + 1) // 2 if len(rest) > count else 0
+    first = max(0, len(rest) - count) // 2
     middle, rest = rest[first : first + count], rest[:first] + rest[first + count :]
     spread = (dice.max(axis=1) - dice.min(axis=1)).loc[rest]
     cases = {

@@ -64,7 +64,11 @@ def score_lines(
     """
     for line, (arm, value) in enumerate(scores.items()):
         below = -LINE_PT * (line + 0.75)
-        at = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center"}
+        at: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "va": "center",
+        }
         axis.annotate("\N{BLACK SQUARE}", (0, 0), (1, below), color=colors[arm], fontsize=10, **at)
         text = f"{called(labels, 'arms', arm)} {'none' if math.isnan(value) else f'{value:.2f}'}"
         axis.annotate(text, (0, 0), (12, below), fontsize=8.5, **at)

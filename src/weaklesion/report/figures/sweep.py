@@ -81,11 +81,9 @@ def plot_sweep(
         figure.legend(handles, labels, loc="outside lower center", ncol=3, frameon=False)
         seeds = table["n_seeds"].min()
         has_band = table["ci_low"].notna().any()
-        band = (
-            "bands or bars: 95 % interval"
-            if has_band
-            else f"no interval: {table['unknown'].iloc[0]}"
-        )
+        shape = "band" if len(blocks[0][1]) > 2 else "bars"
+        reason = f"no interval: {table['unknown'].iloc[0]}"
+        band = f"{shape}: 95 % interval" if has_band else reason
         figure.suptitle(
             f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; {band}", fontsize="medium"
         )

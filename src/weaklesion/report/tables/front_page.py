@@ -93,7 +93,7 @@ def without_incomparable(
         )
         for row in table.to_dict("records")
     ]
-    return table.assign(gain=table["gain"].where(keep))
+    return table.assign(gain=table["gain"].where(pd.Series(keep, index=table.index)))
 
 
 def score_blocks(

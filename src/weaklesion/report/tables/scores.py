@@ -169,7 +169,8 @@ def tabulate_scores(
     for _, of_protocol in table.groupby("protocol"):
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
     write_table(table_csv, table)
-    limits = (scores["worst"].groupby(scores["metric"]).max()).to_dict()
+    worst = scores["worst"].groupby(scores["metric"]).max()
+    limits = {str(metric): float(value) for metric, value in worst.items()}
     epochs = epochs_by_block(trained)
     page = _page_values(table, protocols, columns, limits, epochs)
     for block in page["blocks"]:
