@@ -193,10 +193,10 @@ rule draw_warps:
             RESULTS / "figures/warps.{dataset}.{protocol}.{arm}.png",
             caption="../report/warps.rst",
             category="Training",
-            labels={
-                "item": lambda wildcards: f"warps of {arm_label(wildcards.arm)}",
-                "dataset": dataset_label,
-                "protocol": "{protocol}",
+            labels=lambda wildcards: {
+                "item": f"warps of {arm_label(wildcards.arm)}",
+                "dataset": dataset_label(wildcards),
+                "protocol": wildcards.protocol,
             },
         ),
     log:

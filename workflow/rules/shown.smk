@@ -18,11 +18,17 @@ def arm_label(arm):
 
 def table(file, caption="table", item=item_title, category="Tables"):
     """A table, or its page."""
+    file_format = "CSV" if file.endswith("csv") else "page"
+
+    def labels(wildcards):
+        name = item(wildcards) if callable(item) else item
+        return {"item": name, "format": file_format}
+
     return report(
         RESULTS / "tables" / file,
         caption=f"../report/{caption}.rst",
         category=category,
-        labels={"item": item, "format": "CSV" if file.endswith("csv") else "page"},
+        labels=labels,
     )
 
 
@@ -36,7 +42,11 @@ def block_figure(name, category, item, suffixes=("png", "svg")):
         first,
         caption=f"../report/{name}.rst",
         category=category,
-        labels={"item": item, "dataset": dataset_label, "protocol": "{protocol}"},
+        labels=lambda wildcards: {
+            "item": item,
+            "dataset": dataset_label(wildcards),
+            "protocol": wildcards.protocol,
+        },
     )
     return [shown, *others]
 
@@ -47,6 +57,6 @@ def item_figure(caption):
         RESULTS / "figures/{item}.svg",
         caption=f"../report/{caption}.rst",
         category="Tables",
-        labels={"item": item_title, "format": "figure"},
+        labels=lambda wildcards: {"item": item_title(wildcards), "format": "figure"},
     )
     return [shown, RESULTS / "figures/{item}.png"]
