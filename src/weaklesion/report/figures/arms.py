@@ -234,7 +234,7 @@ def plot_cost(
                     marker=MARKERS[number % len(MARKERS)],
                     markersize=7,
                     capsize=3,
-                    label=f"{called(labels, 'arms', row['arm'])} ({row['epochs']:.0f} epochs)",
+                    label=f"{called(labels, 'arms', row['arm'])} (epochs: {row['epochs']:.0f})",
                 )
             axis.set(xlabel=f"Time of one training, {unit}", ylabel="Test Dice, %")
             axis.set_title(f"{called(labels, 'datasets', dataset)}, protocol {protocol}")
@@ -248,7 +248,7 @@ def plot_cost(
 
 
 def _fit_dice(axis: plt.Axes, dice: pd.Series, std: pd.Series) -> None:
-    """Limit the axis of Dice to its values and bars, with a margin, within 0 and 100."""
+    """Limit the axis of Dice to its values and bars, with a margin, about 0 to 100 at most."""
     low, high = (dice - std.fillna(0)).min(), (dice + std.fillna(0)).max()
     margin = max(0.15 * (high - low), 1.0)
-    axis.set_ylim(max(0.0, low - margin), min(100.0, high + margin))
+    axis.set_ylim(max(-1.0, low - margin), min(101.0, high + margin))
