@@ -225,6 +225,7 @@ def plot_cost(
         for axis, ((dataset, protocol), block) in zip(axes.flat, blocks, strict=False):
             unit, factor = time_unit(float(block["hours"].max()))
             for number, row in enumerate(block.to_dict("records")):
+                epochs = "1 epoch" if row["epochs"] == 1 else f"{row['epochs']:.0f} epochs"
                 axis.errorbar(
                     factor * row["hours"],
                     row["dice"],
@@ -234,7 +235,7 @@ def plot_cost(
                     marker=MARKERS[number % len(MARKERS)],
                     markersize=7,
                     capsize=3,
-                    label=f"{called(labels, 'arms', row['arm'])} (epochs: {row['epochs']:.0f})",
+                    label=f"{called(labels, 'arms', row['arm'])} ({epochs})",
                 )
             axis.set(xlabel=f"Time of one training, {unit}", ylabel="Test Dice, %")
             axis.set_title(f"{called(labels, 'datasets', dataset)}, protocol {protocol}")
