@@ -1,27 +1,45 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from weaklesion.report.figures.arms import choose_cases, plot_contours
-from weaklesion.report.figures.style import PALETTE, arm_colors, distinct_colors
+from weaklesion.report.figures.scatter import counts, image_dice, plot_scatter
+from weaklesion.report.figures.style import (
+    PALETTE,
+    arm_colors,
+    distinct_colors,
+    line_through,
+)
 
 
 def test_cases_are_chosen_by_the_stated_rule():
     dice = pd.DataFrame(
         {"a1": np.arange(9) / 10, "a1l": np.arange(9) / 10}, index=list("abcdefghi")
     )
-    dice.loc["d", "a1l"] = 0.9
-    dice.loc["h", "a1l"] = 0.3
-    cases = choose_cases(dice, "a1", 2)
+    dice.loc["f", "a1l"] = 0.9
+    dice.loc["h", "a1l"] = 0.3  # differs most of all, but is shown as one of the best
+    cases = choose_cases(dice, "a1", 2, "A1")
     assert cases == {
-        "worst of a1": ["a", "b"],
-        "median of a1": ["d", "e"],
-        "best of a1": ["h", "i"],
-        "networks differ most": ["d", "h"],
+        "Worst of A1": ["a", "b"],
+        "Median of A1": ["d", "e"],
+        "Best of A1": ["h", "i"],
+        "Networks differ most": ["f", "c"],
     }
-    assert choose_cases(dice.iloc[:1], "a1", 5)["best of a1"] == ["a"]
+    assert choose_cases(dice.iloc[:1], "a1", 5) == {"Worst of a1": ["a"]}
     # an image without Dice, where reference and prediction are empty, is neither best nor worst
     dice.loc["empty", "a1l"] = 0.0
-    assert choose_cases(dice, "a1", 2) == cases
+    assert choose_cases(dice, "a1", 2, "A1") == cases
+
+
+@pytest.mark.parametrize("number", range(1, 30))
+def test_no_image_is_shown_twice_and_all_rows_are_equally_long(number):
+    values = np.random.default_rng(number).random((number, 2))
+    dice = pd.DataFrame(values, columns=["a1", "a1l"], index=[str(i) for i in range(number)])
+    cases = choose_cases(dice, "a1", 5)
+    shown = [name for names in cases.values() for name in names]
+    assert len(set(shown)) == len(shown)
+    assert len({len(names) for names in cases.values()}) == 1
+    assert len(cases) == min(4, number)
 
 
 def test_arms_of_a_figure_have_different_colours():
@@ -57,8 +75,46 @@ def test_contours_say_what_they_are_compared_with(tmp_path):
         ranked_by="a1",
         num_images=1,
         title="Contours",
+        labels={"arms": {"a1": "A1, our label"}},
         figures=[tmp_path / "f.svg"],
+        strip_png=tmp_path / "strip.svg",
     )
     drawn = (tmp_path / "f.svg").read_text()
     assert "GrabCut mask (white)" in drawn
     assert "reference" not in drawn
+    for name in ("f.svg", "strip.svg"):
+        assert ">A1, our label 0.50<" in (tmp_path / name).read_text()
+    assert ">A1, our label: U-Net<" in drawn
+    assert ">Worst of A1, our label<" in (tmp_path / "strip.svg").read_text()
+
+
+def test_each_image_is_a_point_and_both_sides_of_the_diagonal_are_counted(tmp_path):
+    runs = []
+    for arm, values in {"a1": [0.5, 0.6, 0.7], "a1l": [0.6, 0.6, 0.6]}.items():
+        for seed in (1, 2, 3):
+            if (arm, seed) == ("a1l", 3):  # a seed of one arm alone does not count
+                continue
+            scores = pd.DataFrame({"id": list("abc"), "value": values, "seed": seed, "arm": arm})
+            scores["value"] += 0.1 * (seed - 1.5)
+            path = tmp_path / f"{arm}{seed}.csv"
+            scores.assign(metric="dice", status="ok", worst=0.0).to_csv(path, index=False)
+            runs.append({"arm": arm, "seed": seed, "scores": path})
+    dice = image_dice(runs, "worst_possible")
+    assert dice["a1"].to_list() == pytest.approx([50, 60, 70])
+    assert counts(dice["a1l"], dice["a1"]) == (1, 1)
+    plot_scatter(
+        runs=runs,
+        baseline="a1",
+        undefined="worst_possible",
+        title="Images",
+        labels={"arms": {"a1": "A1", "a1l": "A1+L"}},
+        figures=[tmp_path / "s.svg"],
+    )
+    drawn = (tmp_path / "s.svg").read_text()
+    assert "A1+L is better on 1 of 3 images" in drawn
+    assert "A1 on 1, neither on 1" in drawn
+
+
+def test_two_points_of_a_sweep_are_no_curve():
+    assert line_through(2) == "none"
+    assert line_through(3) == "-"

@@ -11,14 +11,16 @@ import pytest
 from PIL import Image
 
 from weaklesion.report.images import embedded
+from weaklesion.report.tables.epochs import Epochs
 from weaklesion.report.tables.front_page import (
     differences,
     forest,
     score_blocks,
-    untestable,
     verdict_counts,
+    without_incomparable,
     write_front_page,
 )
+from weaklesion.report.tables.verdicts import untestable
 
 LABELS = {
     "datasets": {"ham10k": "HAM10000"},
@@ -129,26 +131,35 @@ def test_an_image_in_a_page_is_shrunk_and_has_no_transparency(tmp_path):
 def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     table.to_csv(tmp_path / "table1.csv", index=False)
     verdicts.to_csv(tmp_path / "verdicts.csv", index=False)
-    run = {"wall_s": 7200, "device": "cpu", "code": {"commit": "0123456789abcdef", "dirty": False}}
+    settings = {"epochs": 8, "patience": None, "iterations": None}
+    run = {
+        "wall_s": 7200,
+        "device": "cpu",
+        "epochs_run": 8,
+        "settings": settings,
+        "code": {"commit": "0123456789abcdef", "dirty": False},
+    }
     (tmp_path / "run.json").write_text(json.dumps(run))
     Image.new("RGB", (60, 40)).save(tmp_path / "contours.png")
     arguments = {
         "study": "mine",
         "titles": {"table1": "Table 1: the effect"},
-        "labels": LABELS,
         "columns": COLUMNS,
-        "runs": [{"run": tmp_path / "run.json"}],
-        "contours": [
+        "runs": [
+            {"dataset": "ham10k", "protocol": "corrected", "arm": arm, "run": tmp_path / "run.json"}
+            for arm in ("a1", "a1l")
+        ],
+        "strips": [
             {"dataset": "ham10k", "protocol": "corrected", "figure": tmp_path / "contours.png"}
         ],
         "table_csv": tmp_path / "table1.csv",
         "verdicts_csv": tmp_path / "verdicts.csv",
         "page_html": tmp_path / "index.html",
     }
-    write_front_page(phantoms=[], **arguments)
+    write_front_page(labels=LABELS, **arguments)
     page = (tmp_path / "index.html").read_text()
     words = " ".join(page.split())
-    assert "1 training, 2 hours in all, on cpu" in words
+    assert "2 trainings, 4 h in all, on cpu" in words
     assert "0123456789ab" in page
     assert "1 not reproduced" in page
     assert "1 undecided" in page
@@ -157,10 +168,20 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     assert "claimed +1.80" in page
     assert "Orange bars" in page
     verdicts.assign(claimed_percent=NAN).to_csv(tmp_path / "verdicts.csv", index=False)
-    write_front_page(phantoms=[], **arguments)
+    write_front_page(labels=LABELS, **arguments)
     assert "Orange bars" not in (tmp_path / "index.html").read_text()
     assert not re.search(r"\bnan\b", page.split("<script>")[0])
     assert "phantom" not in page
     assert "http" not in page
-    write_front_page(phantoms=["ham10k"], **arguments)
+    write_front_page(labels=LABELS | {"phantoms": ["ham10k"]}, **arguments)
     assert "All images of this study are <strong>phantoms" in (tmp_path / "index.html").read_text()
+
+
+def test_arms_that_were_not_to_be_trained_equally_long_have_no_difference(table, verdicts):
+    eight, two = (Epochs(planned=n, fewest=n, most=n, may_stop=False) for n in (8, 2))
+    block = "ham10k", "corrected"
+    same = without_incomparable(table, {block: {"a1": eight, "a1l": eight}})
+    arms = [line["arm"] for line in differences(same, verdicts, LABELS)]
+    assert arms == ["RECIST ellipse", "A1+L"]
+    other = without_incomparable(table, {block: {"a1": eight, "a1l": two}})
+    assert [line["arm"] for line in differences(other, verdicts, LABELS)] == ["RECIST ellipse"]

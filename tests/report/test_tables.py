@@ -1,3 +1,4 @@
+import json
 import math
 
 import pandas as pd
@@ -63,7 +64,7 @@ def scored(tmp_path):
     ]
 
 
-def tabulate(scored, folder, expected=None):
+def tabulate(scored, folder, expected=None, **more):
     (folder / "published.yaml").write_text(yaml.safe_dump(PUBLISHED))
     tabulate_scores(
         item="table1",
@@ -80,6 +81,7 @@ def tabulate(scored, folder, expected=None):
         sources={"ham10k": "dataverse"},
         table_csv=folder / "table1.csv",
         table_html=folder / "table1.html",
+        **more,
     )
     return pd.read_csv(folder / "table1.csv").set_index(["arm", "metric"])
 
@@ -118,6 +120,35 @@ def test_differences_from_the_baseline(scored, tmp_path):
     assert corrected == pytest.approx(min(1, 2 * smaller), rel=1e-4)
     assert table["gain"].count() == 2
     assert table.loc["a1", "gain"].isna().all()
+
+
+def test_no_difference_is_said_to_be_detectable_that_the_metric_cannot_reach(scored, tmp_path):
+    table = tabulate(scored, tmp_path)
+    assert table.loc[("ellipse", "dice"), "detectable"] > 100
+    page = (tmp_path / "table1.html").read_text()
+    assert f"{table.loc[('ellipse', 'dice'), 'detectable']:.2f}" not in page
+
+
+def test_arms_of_unequal_epochs_are_named_and_not_compared(scored, tmp_path):
+    def trained(epochs, patience):
+        settings = {"epochs": epochs, "patience": patience, "iterations": None}
+        path = tmp_path / f"{epochs}-{patience}.json"
+        path.write_text(json.dumps({"settings": settings, "epochs_run": epochs}))
+        return {"dataset": "ham10k", "protocol": scored[0][1]["protocol"], "run": path}
+
+    # the arm `ellipse` stands for a trained one
+    runs = [trained(6, None) | {"arm": "a1"}, trained(2, None) | {"arm": "ellipse"}]
+    tabulate(scored, tmp_path, trained=runs)
+    page = (tmp_path / "table1.html").read_text()
+    words = "Epochs of training: a1 6; ellipse 2. Not comparable with a1, so without a difference"
+    assert words in page
+    assert "+17.50" not in page
+    # trainings that stop on their own may differ
+    runs = [trained(6, 3) | {"arm": "a1"}, trained(2, 3) | {"arm": "ellipse"}]
+    tabulate(scored, tmp_path, trained=runs)
+    page = (tmp_path / "table1.html").read_text()
+    assert "Epochs of training: a1 6; ellipse 2. Trainings stop when" in page
+    assert "+17.50" in page
 
 
 def test_verdicts():

@@ -55,7 +55,7 @@ def test_paths_of_a_run_and_patterns_of_a_rule():
 def test_titles_say_which_marks_are_measured_by_recists_definition(ham):
     assert ham.title("table1") == PAPER["experiments"]["table1"]["title"]
     assert ham.mark_note(ham.all_runs) == ""
-    assert ham.block_title("ham10k", "corrected") == "ham10k, protocol corrected"
+    assert ham.block_title("ham10k", "corrected") == "HAM10000, protocol corrected"
     select = HAM | {"datasets": ["ham10k", "deeplesion"], "protocols": ["corrected", "recist"]}
     study = study_of(select=select)
     note = "marks by RECIST's own definition: ham10k under recist"

@@ -32,17 +32,19 @@ def test_table_and_figures_are_made(finished):
         for figure in (
             "training_curves",
             "contours",
+            "scatter",
+            "examples",
             "supervision",
             "clusters",
             "k_sweep",
             "angles",
         )
         for suffix in ("svg", "png")
-        if (figure, suffix) != ("contours", "svg")
+        if figure not in ("contours", "examples") or suffix == "png"
     }
     page = (finished / "results/tiny/tables/samples.html").read_text()
-    for dataset in datasets:
-        assert f"<td>{dataset}</td>" in page
+    for dataset in ("DeepLesion", "LiTS", "HAM10000"):
+        assert f"<td>{dataset} phantom</td>" in page
     for reason in ("volume without tumour", "fewer than five vertices", "neighbour slices missing"):
         assert reason in page
 
@@ -79,7 +81,7 @@ STATISTICS = {
     "write_overview": 1,
     "all": 1,
 }
-AGGREGATES = {**STATISTICS, "plot_contours": 1}
+AGGREGATES = {**STATISTICS, "plot_contours": 1, "plot_scatter": 1}
 RETRAINED = {
     "train_arm": 2,
     "predict_arm": 2,
@@ -93,6 +95,7 @@ THREE_DATASETS = {
     "score_predictions": 6,
     "plot_training_curves": 3,
     "plot_contours": 3,
+    "plot_scatter": 3,
     **STATISTICS,
 }
 
@@ -181,6 +184,7 @@ def test_plan_of_the_full_reproduction(tmp_path):
         "write_overview": 1,
         "plot_training_curves": 9,
         "plot_contours": 11,
+        "plot_scatter": 9,
         "plot_supervision": 9,
         "plot_clusters": 9,
         "plot_k_sweep": 9,
@@ -201,6 +205,7 @@ SCORED_AGAIN = {
     "measure_agreement": 2,
     "tabulate_agreement": 1,
     "plot_contours": 3,
+    "plot_scatter": 3,
     **STATISTICS,
 }
 TRAINED_AGAIN = {name: count * 2 if name.endswith("_arm") else count

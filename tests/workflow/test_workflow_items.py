@@ -105,7 +105,7 @@ def test_every_kind_of_arm_from_patches_to_table(every_item):
 
 def test_every_item_is_made_and_none_is_empty(every_item):
     results = every_item / "results/items"
-    for item in [*TABLES, "controls", "attribution", "definitions", "verdicts"]:
+    for item in [*TABLES, "controls", "attribution", "definitions"]:
         assert len(pd.read_csv(results / f"tables/{item}.csv")) > 0, item
         assert "<td>" in (results / f"tables/{item}.html").read_text(), item
     for item in ("figure2", "figure5"):
@@ -116,6 +116,9 @@ def test_every_item_is_made_and_none_is_empty(every_item):
     # one seed, and phantoms: nothing can be said about the paper
     verdicts = pd.read_csv(results / "tables/verdicts.csv")["verdict"]
     assert set(verdicts) == {"not testable here"}
+    page = (results / "tables/verdicts.html").read_text()
+    assert f"{len(verdicts)} claims cannot be tested by this study" in page
+    assert "<td>" not in page
     assert "Study items" in (results / "overview.html").read_text()
     front_page = (results / "index.html").read_text()
     assert "All images of this study are <strong>phantoms" in front_page
@@ -247,3 +250,77 @@ def test_pages_of_the_report_sort_and_fit_a_phone(every_item, browser):
                 .map((row) => parseFloat(row.cells[3].innerText))"""
         )
         assert values == sorted(values, reverse=order < 0)
+
+
+SCREENS = ((1920, 1080), (1400, 1000))
+# Everything on a page that a reader would see as broken, in words.
+BROKEN = """() => {
+    const found = [];
+    const root = document.documentElement;
+    if (root.scrollWidth > root.clientWidth) found.push("the page is wider than the screen");
+    for (const cell of document.querySelectorAll("td, th"))
+        if (cell.clientWidth && cell.scrollWidth > cell.clientWidth + 1)
+            found.push("text overflows its cell: " + cell.innerText.slice(0, 60));
+    for (const image of document.images) {
+        const box = image.getBoundingClientRect();
+        if (!image.complete || !image.naturalWidth || !box.width || !box.height)
+            found.push("an image is empty: " + image.alt);
+        const shown = box.width / box.height, own = image.naturalWidth / image.naturalHeight;
+        if (box.right > root.clientWidth + 1 || Math.abs(shown / own - 1) > 0.02)
+            found.push("an image is cut off or stretched: " + image.alt);
+    }
+    for (const drawing of document.querySelectorAll("svg.forest")) {
+        const frame = drawing.getBoundingClientRect();
+        for (const text of drawing.querySelectorAll("text")) {
+            const box = text.getBoundingClientRect();
+            if (box.left < frame.left - 1 || box.right > frame.right + 1)
+                found.push("a label is cut off: " + text.textContent);
+        }
+    }
+    const text = document.body.innerText.match(/.{0,30}\\b(nan|NaN)\\b.{0,30}/);
+    if (text) found.push("a number is not one: " + text[0]);
+    return found;
+}"""
+
+
+def test_every_page_is_whole_on_two_screens(every_item, browser):
+    pages = sorted((every_item / "results/items").rglob("*.html"))
+    assert len(pages) > 15
+    for path in pages:
+        page, problems = opened(browser, path)
+        page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
+        for width, height in SCREENS:
+            page.set_viewport_size({"width": width, "height": height})
+            assert page.evaluate(BROKEN) + problems == [], (path.name, width)
+        words = page.inner_text("body")
+        assert "phantom" in words.lower(), path.name
+        page.close()
+
+
+def test_no_figure_is_empty(every_item):
+    figures = sorted((every_item / "results/items/figures").glob("*.png"))
+    assert len(figures) > 20
+    for path in figures:
+        pixels = cv2.imread(str(path))
+        assert pixels.std() > 5, path.name
+        assert (pixels < 128).mean() > 1e-3, path.name
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_category_of_the_report_opens(every_item, browser, screen):
+    page, problems = opened(browser, every_item / "report.html")
+    page.set_viewport_size(dict(zip(("width", "height"), screen, strict=True)))
+    for category in CATEGORIES:
+        page.get_by_text(category, exact=True).first.click(timeout=20_000)
+        rows = page.locator("nav table tbody tr")
+        rows.first.wait_for(timeout=20_000)
+        texts = rows.all_inner_texts()
+        assert texts, category
+        for text in texts:  # labels in words, not names of items and datasets
+            assert "phantom_" not in text, text
+            assert "table1" not in text.split(), text
+        rows.first.locator("a[iconname=eye]").first.click()
+        page.wait_for_timeout(300)
+        assert problems == [], category
+        page.get_by_text("Results", exact=True).first.click()
+    page.close()

@@ -5,7 +5,7 @@ from weaklesion.data.sources import Sources
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import module_files, path_from_here
 from weaklesion.study.jobs import Jobs
-from weaklesion.study.labels import arm_labels, dataset_labels
+from weaklesion.study.labels import labels_of
 from weaklesion.study.study import FIGURES, Study
 
 study = Study(
@@ -123,6 +123,16 @@ def accounts_of(blocks):
 def block_title(wildcards):
     """Title of a figure of one dataset under one protocol."""
     return study.block_title(wildcards.dataset, wildcards.protocol)
+
+
+def item_labels(wildcards):
+    """What readers call the datasets and arms of the rule's item."""
+    return study.labels(study.runs(wildcards.item))
+
+
+def block_labels(blocks):
+    """What readers call the datasets of the given blocks."""
+    return labels_of(config, [dataset for dataset, _ in blocks], [])
 
 
 def downloads(wildcards):

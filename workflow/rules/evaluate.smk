@@ -29,6 +29,7 @@ rule tabulate_scores:
     """Make a table of arms, beside the published numbers."""
     input:
         scores_csvs=files_of_item("scores.csv"),
+        files=files_of_item("run.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "scores"),
         code=module_files("report.tables.scores"),
@@ -47,6 +48,8 @@ rule tabulate_scores:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
+        trained=described_runs(run="run.json", trained=True),
         expected=lambda wildcards: study.described(study.runs(wildcards.item)),
         published_datasets=study.published_names("datasets"),
         published_arms=study.published_names("arms"),
@@ -86,6 +89,7 @@ rule tabulate_definitions:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=study.labels(study.main_runs),
         expected=study.described(study.main_runs),
         published_datasets=study.published_names("datasets"),
         published_arms=study.published_names("arms"),
@@ -116,6 +120,7 @@ rule tabulate_cost:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv", run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=title_of_item,
@@ -145,6 +150,7 @@ rule tabulate_parameters:
         mem_mb=growing(1000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         runs=described_runs(run="run.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=title_of_item,
@@ -174,6 +180,7 @@ rule tabulate_accuracy:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(accuracy="accuracy.json", trained=True),
         published_datasets=study.published_names("datasets"),
         title=title_of_item,
@@ -231,6 +238,7 @@ rule tabulate_attribution:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         flips=lambda wildcards: study.flips(wildcards.item),
         arms=of_item("arms"),
@@ -291,6 +299,7 @@ rule tabulate_gap:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         traits=lambda wildcards: study.traits(wildcards.item),
         arms=of_item("arms"),
@@ -361,6 +370,7 @@ rule write_mark_agreement:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         figures=lambda wildcards: study.figures(wildcards.item),
         recoveries=lambda wildcards: study.recoveries(wildcards.item),
         recovery_noise=config["recovery"]["mark_noise"],
@@ -391,6 +401,7 @@ rule tabulate_policies:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         baseline=of_item("baseline"),
         title=title_of_item,
@@ -420,6 +431,7 @@ rule tabulate_answers:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=item_labels,
         runs=described_runs(scores="scores.csv"),
         pairs=lambda wildcards: study.answered_pairs(wildcards.item),
         undefined=undefined_policies,
@@ -443,8 +455,12 @@ rule tabulate_verdicts:
         templates=templates("base", "verdicts"),
         code=module_files("report.tables.verdicts"),
     output:
-        table_csv=table("verdicts.csv", "verdicts", "verdicts", "Overview"),
-        table_html=table("verdicts.html", "verdicts", "verdicts", "Overview"),
+        table_csv=table(
+            "verdicts.csv", "verdicts", "Verdicts on the papers' claims", "Overview"
+        ),
+        table_html=table(
+            "verdicts.html", "verdicts", "Verdicts on the papers' claims", "Overview"
+        ),
     log:
         LOGS / "tabulate_verdicts.log",
     benchmark:
@@ -455,6 +471,7 @@ rule tabulate_verdicts:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=study.labels(study.judged_runs),
         runs=[
             *study.described(
                 [run for run in study.judged_runs if run not in judged_trainings],
@@ -482,7 +499,7 @@ rule write_overview:
             RESULTS / "overview.html",
             caption="../report/study.rst",
             category="Overview",
-            labels={"item": "this study", "format": "page"},
+            labels={"item": "What was run", "format": "page"},
         ),
     log:
         LOGS / "write_overview.log",
@@ -494,6 +511,7 @@ rule write_overview:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        labels=study.labels([*study.main_runs, *study.all_trainings]),
         study=config["study"],
         titles={item: study.title(item) for item in study.items()},
         runs=study.described(study.all_trainings, run="run.json"),
@@ -506,7 +524,7 @@ rule write_front_page:
     """Write the page that a reader opens first."""
     input:
         files=layout.run_files("run.json", study.all_trainings),
-        more_files=[row["figure"] for row in study.contour_figures],
+        more_files=[row["figure"] for row in study.example_strips],
         table_csv=RESULTS / f"tables/{study.main_item}.csv",
         verdicts_csv=RESULTS / "tables/verdicts.csv",
         templates=templates("base", "front_page"),
@@ -516,7 +534,7 @@ rule write_front_page:
             RESULTS / "index.html",
             caption="../report/front_page.rst",
             category="Overview",
-            labels={"item": "start here", "format": "page"},
+            labels={"item": "Front page: start here", "format": "page"},
         ),
     log:
         LOGS / "write_front_page.log",
@@ -530,14 +548,11 @@ rule write_front_page:
     params:
         study=config["study"],
         titles={item: study.title(item) for item in study.items()},
-        labels={"datasets": dataset_labels(config), "arms": arm_labels(config)},
+        labels=study.labels(study.main_runs),
         mark_note=study.mark_note(study.main_runs),
-        phantoms=[
-            dataset for dataset in study.main_datasets if sources.is_phantom(dataset)
-        ],
         columns=study.main_columns,
         runs=study.described(study.all_trainings, run="run.json"),
-        contours=study.contour_figures,
+        strips=study.example_strips,
     script:
         "../scripts/write_front_page.py"
 

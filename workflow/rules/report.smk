@@ -24,6 +24,7 @@ rule tabulate_samples:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
+        labels=block_labels(study.shown_blocks),
         blocks=study.patch_accounts(study.shown_blocks, sources.labels),
     script:
         "../scripts/tabulate_samples.py"
@@ -50,6 +51,7 @@ rule plot_training_curves:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=lambda wildcards: study.labels(study.main_trainings(wildcards)),
         title=block_title,
         all_arms=list(config["arms"]),
         runs=lambda wildcards: study.described(
@@ -72,6 +74,7 @@ rule plot_contours:
         figures=block_figure(
             "contours", "Predictions", "contours on test images", ("png",)
         ),
+        strip_png=RESULTS / "figures/examples.{dataset}.{protocol}.png",
     log:
         LOGS / "plot_contours/{dataset}-{protocol}.log",
     benchmark:
@@ -82,6 +85,7 @@ rule plot_contours:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=lambda wildcards: study.labels(study.drawn_runs(wildcards)),
         title=block_title,
         all_arms=list(config["arms"]),
         reference_name=lambda wildcards: (
@@ -98,6 +102,43 @@ rule plot_contours:
         ),
     script:
         "../scripts/plot_contours.py"
+
+
+rule plot_scatter:
+    """Plot each test image's Dice under a network against that under the baseline."""
+    input:
+        files=lambda wildcards: layout.run_files(
+            "scores.csv", study.scatter_runs(wildcards)
+        ),
+        code=module_files("report.figures.scatter"),
+    output:
+        figures=block_figure(
+            "scatter",
+            "Predictions",
+            "Dice of each image, arm against arm",
+            ("svg", "png"),
+        ),
+    log:
+        LOGS / "plot_scatter/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "plot_scatter/{dataset}-{protocol}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    params:
+        title=block_title,
+        labels=lambda wildcards: study.labels(study.scatter_runs(wildcards)),
+        baseline=study.main_baseline,
+        undefined=lambda wildcards: study.undefined_policies(
+            study.scatter_runs(wildcards)
+        )[wildcards.protocol],
+        runs=lambda wildcards: study.described(
+            study.scatter_runs(wildcards), scores="scores.csv"
+        ),
+    script:
+        "../scripts/plot_scatter.py"
 
 
 rule plot_mark_agreement:
@@ -152,10 +193,10 @@ rule draw_warps:
             RESULTS / "figures/warps.{dataset}.{protocol}.{arm}.png",
             caption="../report/warps.rst",
             category="Training",
-            labels={
-                "dataset": "{dataset}",
-                "protocol": "{protocol}",
-                "item": "warps of {arm}",
+            labels=lambda wildcards: {
+                "item": f"warps of {arm_label(wildcards.arm)}",
+                "dataset": dataset_label(wildcards),
+                "protocol": wildcards.protocol,
             },
         ),
     log:
@@ -298,6 +339,7 @@ rule plot_sweep:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         over=of_item("over"),
         own=lambda wildcards: study.own_values(wildcards.item),
         title=title_of_item,
@@ -324,6 +366,7 @@ rule plot_cost:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         all_arms=list(config["arms"]),
         title=title_of_item,
     script:
@@ -350,6 +393,7 @@ rule plot_gap:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=item_labels,
         title=title_of_item,
     script:
         "../scripts/plot_gap.py"
@@ -383,6 +427,7 @@ rule tabulate_agreement:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
+        labels=block_labels(study.main_blocks),
         without_reference=[
             dataset
             for dataset in dict.fromkeys(dataset for dataset, _ in study.main_blocks)

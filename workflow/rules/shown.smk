@@ -1,13 +1,34 @@
 # Files of tables/ and figures/ as rules write them, with their places in the report.
 
 
-def table(file, caption="table", item="{item}", category="Tables"):
+def item_title(wildcards):
+    """Title of the rule's item."""
+    return study.item(wildcards.item)["title"]
+
+
+def dataset_label(wildcards):
+    """What readers call the rule's dataset."""
+    return dataset_labels(config)[wildcards.dataset]
+
+
+def arm_label(arm):
+    """What readers call an arm."""
+    return labels_of(config, [], [arm])["arms"][arm]
+
+
+def table(file, caption="table", item=item_title, category="Tables"):
     """A table, or its page."""
+    file_format = "CSV" if file.endswith("csv") else "page"
+
+    def labels(wildcards):
+        name = item(wildcards) if callable(item) else item
+        return {"item": name, "format": file_format}
+
     return report(
         RESULTS / "tables" / file,
         caption=f"../report/{caption}.rst",
         category=category,
-        labels={"item": item, "format": "CSV" if file.endswith("csv") else "page"},
+        labels=labels,
     )
 
 
@@ -21,7 +42,11 @@ def block_figure(name, category, item, suffixes=("png", "svg")):
         first,
         caption=f"../report/{name}.rst",
         category=category,
-        labels={"dataset": "{dataset}", "protocol": "{protocol}", "item": item},
+        labels=lambda wildcards: {
+            "item": item,
+            "dataset": dataset_label(wildcards),
+            "protocol": wildcards.protocol,
+        },
     )
     return [shown, *others]
 
@@ -32,6 +57,6 @@ def item_figure(caption):
         RESULTS / "figures/{item}.svg",
         caption=f"../report/{caption}.rst",
         category="Tables",
-        labels={"item": "{item}", "format": "figure"},
+        labels=lambda wildcards: {"item": item_title(wildcards), "format": "figure"},
     )
     return [shown, RESULTS / "figures/{item}.png"]

@@ -1,21 +1,28 @@
 """HTML pages from the templates of the package, in one style."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 
+from weaklesion.report.durations import DASH, duration
+from weaklesion.study.labels import Labels, called
 from weaklesion.support.files import written_whole
 
-DASH = "\N{EN DASH}"
 
-
-def render(template: str, **values: Any) -> str:
+def render(template: str, labels: Labels | None = None, **values: Any) -> str:
     """Fill a template of `weaklesion/report/templates`; text is escaped.
 
     Every page may have a `mark_note`, which says how its marks were made.
+
+    Args:
+        template: file name of the template.
+        labels: what the filters `dataset` and `arm` call their names, and the phantoms, which the
+            page names; see `weaklesion.study.labels.labels_of`. Without it, names stay.
+        values: the template's values.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("weaklesion.report"),
@@ -25,7 +32,10 @@ def render(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.globals |= {"isnan": math.isnan, "interval": interval}
-    environment.filters["number"] = number
+    environment.globals["shown_phantoms"] = phantoms_in_words(labels)
+    environment.filters |= {"number": number, "duration": duration}
+    for kind in ("dataset", "arm"):
+        environment.filters[kind] = partial(called, labels, f"{kind}s")
     return environment.get_template(template).render(**{"mark_note": ""} | values)
 
 
@@ -35,10 +45,19 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
         table.to_csv(tmp, index=False, float_format="%.6g")
 
 
-def write_page(path: str | Path, template: str, **values: Any) -> None:
-    """Fill a template of `weaklesion/report/templates` and write the page."""
+def write_page(
+    path: str | Path, template: str, labels: Labels | None = None, **values: Any
+) -> None:
+    """Fill a template of `weaklesion/report/templates`, see `render`, and write the page."""
     with written_whole(path) as tmp:
-        tmp.write_text(render(template, **values), encoding="utf-8")
+        tmp.write_text(render(template, labels, **values), encoding="utf-8")
+
+
+def phantoms_in_words(labels: Labels | None) -> dict[str, Any]:
+    """Return labels of the datasets that the project draws, and whether these are all datasets."""
+    labels = labels or {}
+    names, phantoms = labels.get("datasets", {}), labels.get("phantoms", [])
+    return {"labels": [names[name] for name in phantoms], "all": set(names) <= set(phantoms)}
 
 
 def number(value: float | None, form: str = "%.2f") -> str:
@@ -60,6 +79,8 @@ def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") 
     >>> interval(1, 2), interval(float("nan"), float("nan"), unknown="one seed")
     ('[1.00, 2.00]', 'no interval: one seed')
     """
+    if low == high:
+        return "no interval: groups do not differ"
     if math.isfinite(low) and math.isfinite(high):
         return f"[{number(low, form)}, {number(high, form)}]"
     return f"no interval: {unknown}" if isinstance(unknown, str) and unknown else "no interval"

@@ -3,7 +3,13 @@
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
-from weaklesion.study.protocols import Config
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from weaklesion.study.protocols import FLIP, Config
+
+# `datasets` and `arms`, each from names to labels, and `phantoms`, names of datasets.
+Labels = Mapping[str, Any]
 
 
 def dataset_labels(config: Config) -> dict[str, str]:
@@ -23,6 +29,39 @@ def dataset_labels(config: Config) -> dict[str, str]:
     return labels
 
 
+def called(labels: Labels | None, kind: str, name: object) -> str:
+    """Return what readers call a dataset or an arm; its name where no label is known.
+
+    Args:
+        labels: see `labels_of`; None for none.
+        kind: `datasets` or `arms`.
+        name: the name.
+    """
+    return str((labels or {}).get(kind, {}).get(str(name), name))
+
+
 def arm_labels(config: Config) -> dict[str, str]:
     """Return each arm's label, or its name. An arm does not inherit the label of its base."""
     return {name: arm.get("label", name) for name, arm in config["arms"].items()}
+
+
+def labels_of(config: Config, datasets: Iterable[str], arms: Iterable[str]) -> dict[str, Any]:
+    """Return what readers call some datasets and arms, and which of the datasets are phantoms.
+
+    A variant of an arm is called after the arm.
+
+    >>> config = {"datasets": {"p": {"phantom": {}}}, "arms": {"a1l": {"label": "A1+L"}}}
+    >>> labels_of(config, ["p"], ["a1l~k20"])
+    {'datasets': {'p': 'p phantom'}, 'arms': {'a1l~k20': 'A1+L, k20'}, 'phantoms': ['p']}
+    """
+    named_datasets, named_arms = dataset_labels(config), arm_labels(config)
+    labels = {}
+    for arm in dict.fromkeys(arms):
+        plain, *variant = arm.split(FLIP)
+        labels[arm] = ", ".join([named_arms.get(plain, plain), *variant])
+    names = list(dict.fromkeys(datasets))
+    return {
+        "datasets": {name: named_datasets.get(name, name) for name in names},
+        "arms": labels,
+        "phantoms": [name for name in names if "phantom" in config["datasets"].get(name, {})],
+    }

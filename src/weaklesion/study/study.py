@@ -19,13 +19,14 @@ from weaklesion.study.arms import (
 )
 from weaklesion.study.claims import claimed_arms
 from weaklesion.study.items import Run
+from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.layout import Place
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.paper_settings import other_settings
 from weaklesion.study.selection import Block, Selection, is_in
 
 JUDGED_KINDS = ("scores", "cost", "parameters", "sweep")  # kinds of items that judge claims
-FIGURES = ("training_curves", "contours", "supervision", "clusters", "k_sweep", "angles")
+FIGURES = ("training_curves", "contours", "scatter", "supervision", "clusters", "k_sweep", "angles")
 
 
 class Study(Selection):
@@ -59,7 +60,7 @@ class Study(Selection):
         """Title of a figure of one dataset under one protocol."""
         recist = protocols.measures_recist(self.config, dataset, protocol)
         note = " (marks by RECIST's own definition)" if recist else ""
-        return f"{dataset}, protocol {protocol}{note}"
+        return f"{dataset_labels(self.config)[dataset]}, protocol {protocol}{note}"
 
     def files_of(self, item: str) -> list[Path]:
         """Files of an item, which its target makes."""
@@ -87,7 +88,9 @@ class Study(Selection):
         suffixes = ["png"] if figure == "contours" else ["svg", "png"]
         return [
             self.layout.results / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
-            for dataset, protocol in self.main_blocks
+            for dataset, protocol in (
+                self.scatter_blocks if figure == "scatter" else self.main_blocks
+            )
             for suffix in suffixes
         ]
 
@@ -153,6 +156,29 @@ class Study(Selection):
         )
         return [f"figures/warps.{'.'.join(place)}.png" for place in places]
 
+    # Dice of test images, arm against arm.
+
+    @cached_property
+    def main_baseline(self) -> str:
+        """Arm that the others of the main item are compared with; "" without a main item."""
+        return str(self.item(self.main_item)["baseline"]) if self.has_main_item else ""
+
+    def scatter_runs(self, place: Place) -> list[Run]:
+        """Trained runs of a block of the main item, whose Dice is plotted image by image."""
+        return [run for run in self.trained(self.main_runs) if is_in(run, place)]
+
+    @cached_property
+    def scatter_blocks(self) -> list[Block]:
+        """Blocks of the main item with the baseline's network and another one."""
+        arms: dict[Block, set[str]] = {}
+        for run in self.trained(self.main_runs):
+            arms.setdefault((run.dataset, run.protocol), set()).add(run.arm)
+        return [
+            block
+            for block in self.main_blocks
+            if len(arms.get(block, ())) > 1 and self.main_baseline in arms[block]
+        ]
+
     # Runs that judge the papers' claims.
 
     @cached_property
@@ -190,15 +216,15 @@ class Study(Selection):
             for run in runs
         ]
 
+    def labels(self, runs: Iterable[Run]) -> dict[str, Any]:
+        """What readers call the datasets and arms of the given runs, and which are phantoms."""
+        runs = list(runs)
+        return labels_of(self.config, [run.dataset for run in runs], [run.arm for run in runs])
+
     def published_names(self, kind: str) -> dict[str, str]:
         """Names in the papers' tables of our `datasets` or `arms`, by our names."""
         entries = self.config[kind].items()
         return {name: entry["published"] for name, entry in entries if "published" in entry}
-
-    @cached_property
-    def main_datasets(self) -> list[str]:
-        """Datasets of the main item, each once."""
-        return list(dict.fromkeys(dataset for dataset, _ in self.main_blocks))
 
     @cached_property
     def main_columns(self) -> dict[str, dict[str, str]]:
@@ -211,11 +237,11 @@ class Study(Selection):
         }
 
     @cached_property
-    def contour_figures(self) -> list[dict[str, str]]:
-        """Figure of test images with contours of each block of the main item."""
+    def example_strips(self) -> list[dict[str, str]]:
+        """Strip of test images with contours of each block of the main item."""
         return [
             {"dataset": dataset, "protocol": protocol}
-            | {"figure": str(self.layout.results / f"figures/contours.{dataset}.{protocol}.png")}
+            | {"figure": str(self.layout.results / f"figures/examples.{dataset}.{protocol}.png")}
             for dataset, protocol in self.main_blocks
         ]
 

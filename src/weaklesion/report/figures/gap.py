@@ -1,6 +1,6 @@
 """The figure of the gaps in Dice between arms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,11 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.report.figures.style import MARKERS, PALETTE, save, style
+from weaklesion.report.traits import WORDS
+from weaklesion.study.labels import Labels, called
 
 # Names of an arm and of the arm that it is compared with, and the rows of their images.
 Pair = tuple[Any, pd.DataFrame]
-
-WORDS = {
-    "area": "lesion's area",
-    "ellipse_dice": "Dice of its ellipse",
-    "contrast": "contrast",
-    "at_border": "at the border",
-    "in_training": "lesion trained on",
-}
 
 
 def plot_gap(
@@ -27,6 +21,7 @@ def plot_gap(
     table_csv: str | Path,
     samples_csv: str | Path,
     title: str,
+    labels: Labels | None = None,
     figures: Sequence[str | Path],
 ) -> None:
     """Plot how a gap in Dice is spread over the images, and its size by kind of image.
@@ -38,6 +33,7 @@ def plot_gap(
         table_csv: table by kind of image of `weaklesion.report.tables.gap.tabulate_gap`.
         samples_csv: its table by image.
         title: the figure's title.
+        labels: what the figure calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         figures: files to write.
     """
     table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
@@ -51,22 +47,27 @@ def plot_gap(
         for (left, right), (key, images) in zip(axes, blocks, strict=True):
             block = table[(table[["dataset", "protocol"]] == list(key)).all(axis=1)]
             pairs = list(images.groupby(["arm", "against"], sort=False))
-            _plot_sums(left, pairs)
-            left.set_title(", ".join(map(str, key)))
+            words = {
+                pair: f"{called(labels, 'arms', pair[0])} against {called(labels, 'arms', pair[1])}"
+                for pair, _ in pairs
+            }
+            _plot_sums(left, pairs, words)
+            left.set_title(f"{called(labels, 'datasets', key[0])}, protocol {key[1]}")
             _plot_kinds(right, block, pairs)
+            right.set_title("Mean gap by kind of image")
         figure.suptitle(f"{title}\nbars: 95 % intervals over groups", fontsize="medium")
         save(figure, figures)
 
 
-def _plot_sums(axis: plt.Axes, pairs: Sequence[Pair]) -> None:
+def _plot_sums(axis: plt.Axes, pairs: Sequence[Pair], words: Mapping[Any, str]) -> None:
     """Plot the gap summed over the images, one curve per pair of arms."""
-    for number, ((arm, against), rows) in enumerate(pairs):
+    for number, (pair, rows) in enumerate(pairs):
         summed = rows["gap"].sort_values(ascending=False).cumsum() / len(rows)
         share = 100 * np.arange(1, len(rows) + 1) / len(rows)
         color = PALETTE[number % len(PALETTE)]
-        axis.plot(share, summed, color=color, label=f"{arm} against {against}")
+        axis.plot(share, summed, color=color, label=words[pair])
     axis.set(xlabel="Test images, %, those that lose most first")
-    axis.set(ylabel="Gathered gap, points of Dice")
+    axis.set(ylabel="Cumulative gap, points of Dice")
     axis.legend(fontsize="small")
 
 
@@ -89,7 +90,6 @@ def _plot_kinds(axis: plt.Axes, block: pd.DataFrame, pairs: Sequence[Pair]) -> N
             fmt=MARKERS[number % len(MARKERS)],
             markersize=4,
             color=PALETTE[number % len(PALETTE)],
-            label=f"{arm} against {against}",
         )
     axis.set_yticks(range(len(kinds)), [f"{WORDS[kind]}: {value}" for kind, value in kinds])
     axis.axvline(0, color="0.4", lw=1)

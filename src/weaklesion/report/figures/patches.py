@@ -1,5 +1,6 @@
 """Patches with outlines of masks and marks, and the grid of axes that they are drawn in."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,33 +11,67 @@ from matplotlib.figure import Figure
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import recist_from_ellipse
+from weaklesion.study.labels import Labels, called
+
+LINE_PT = 11.5  # height of a line under an image
+LINE_IN = LINE_PT / 72
 
 
 def case_grid(
-    cases: Mapping[str, Sequence[str]], image_shape: tuple[int, ...]
+    cases: Mapping[str, Sequence[str]],
+    image_shape: tuple[int, ...],
+    num_lines: int = 0,
+    width_in: float = 2.4,
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure and its (cases, images) axes, with one labelled row per case.
 
     Args:
         cases: label to the ids of its images, equally many for each case.
         image_shape: shape of an image; its first two values are height and width, px.
+        num_lines: lines of text under each image, see `score_lines`.
+        width_in: width of a column, inches.
     """
     rows, columns = len(cases), len(next(iter(cases.values())))
-    height_in = 2.4 * image_shape[0] / image_shape[1] + 0.4  # with a title
+    height_in = (
+        width_in * image_shape[0] / image_shape[1] + 0.4 + LINE_IN * num_lines
+    )  # with a title
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(2.4 * columns, height_in * rows + 1.1),
+        figsize=(width_in * columns, height_in * rows + (1.1 if rows > 1 else 0.5)),
         squeeze=False,
         layout="constrained",
     )
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, case in zip(axes[:, 0], cases, strict=True):
-        lines = textwrap.fill(case, max(20, *map(len, case.split())))
+        lines = textwrap.fill(case, max([20, *map(len, case.split())]))
         axis.text(-0.06, 0.5, lines, rotation=90, va="center", ha="right",
                   multialignment="center", transform=axis.transAxes)  # fmt: skip
     return figure, axes
+
+
+def score_lines(
+    axis: plt.Axes, scores: Mapping[str, float], colors: Mapping[str, Any], labels: Labels | None
+) -> None:
+    """Write under an image one line per arm: a square in its colour, its label and its score.
+
+    Args:
+        axis: the image's axes.
+        scores: arm to its score; nan is written as `none`.
+        colors: arm to its colour in the image.
+        labels: see `weaklesion.study.labels.labels_of`.
+    """
+    for line, (arm, value) in enumerate(scores.items()):
+        below = -LINE_PT * (line + 0.75)
+        at: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "va": "center",
+        }
+        axis.annotate("\N{BLACK SQUARE}", (0, 0), (1, below), color=colors[arm], fontsize=10, **at)
+        text = f"{called(labels, 'arms', arm)} {'none' if math.isnan(value) else f'{value:.2f}'}"
+        axis.annotate(text, (0, 0), (12, below), fontsize=8.5, **at)
 
 
 def show(axis: plt.Axes, image: np.ndarray, channel_order: str) -> None:

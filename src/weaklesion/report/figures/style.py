@@ -31,6 +31,14 @@ PALETTE = (  # seaborn's `colorblind`
     "#56b4e9",
 )
 REFERENCE_COLOR = "white"
+# of a legend that names a white contour: its own colour shows on it
+DARK_LEGEND: dict[str, Any] = {
+    "frameon": True,
+    "facecolor": "0.2",
+    "edgecolor": "0.2",
+    "labelcolor": "white",
+    "framealpha": 1.0,
+}
 
 
 def arm_colors(arms: Sequence[str]) -> dict[str, Any]:
@@ -56,6 +64,11 @@ def distinct_colors(arms: Sequence[str], all_arms: Sequence[str]) -> dict[str, A
     left = [color for color in PALETTE if color not in own.values()] or PALETTE
     others = (arm for arm in arms if arm not in own)
     return own | {arm: left[place % len(left)] for place, arm in enumerate(others)}
+
+
+def line_through(num_points: int) -> str:
+    """Return the line style of a sweep: none through two points, which are no curve."""
+    return "-" if num_points > 2 else "none"
 
 
 @contextmanager

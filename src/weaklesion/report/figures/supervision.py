@@ -16,7 +16,13 @@ from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.report.figures.patches import ellipse_curve, outline, show
-from weaklesion.report.figures.style import PALETTE, REFERENCE_COLOR, save, style
+from weaklesion.report.figures.style import (
+    PALETTE,
+    REFERENCE_COLOR,
+    line_through,
+    save,
+    style,
+)
 from weaklesion.supervision.class_table import read_clusters
 
 logger = logging.getLogger(__name__)
@@ -111,19 +117,23 @@ def plot_k_sweep(
         }
         for row in rows
     ).sort_values("k")
+    line = line_through(len(table))
     with style():
-        figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True)
+        figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
         for axis, name in zip(axes.flat, table.columns[1:4], strict=False):
-            axis.plot(table["k"], table[name], marker="o", color=PALETTE[0])
+            axis.plot(table["k"], table[name], marker="o", color=PALETTE[0], ls=line)
             axis.set_title(name)
         for name, color, marker in zip(table.columns[4:], PALETTE, "osD", strict=False):
-            axes[1, 1].plot(table["k"], table[name], marker=marker, color=color, label=name)
+            axes[1, 1].plot(
+                table["k"], table[name], marker=marker, color=color, label=name, ls=line
+            )
         axes[1, 1].set(yscale="log", title="Samples per cluster")
         axes[1, 1].legend()
         for axis in axes.flat:
             axis.axvline(chosen_k, color="0.4", ls=":", lw=1.2)
-        for axis in axes[1]:
             axis.set_xlabel("Number of clusters, K")
+            axis.set_xticks(table["k"], [str(k) for k in table["k"]])
+            axis.margins(0.12)
         figure.suptitle(f"{title}; dotted: K = {chosen_k}")
         save(figure, figures)
 

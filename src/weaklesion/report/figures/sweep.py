@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from weaklesion.report.figures.style import PALETTE, save, style
+from weaklesion.report.figures.style import PALETTE, line_through, save, style
+from weaklesion.study.labels import Labels, called
 
 SWEPT = {
     "k": "Number of clusters K",
@@ -38,6 +40,7 @@ def plot_sweep(
     over: str,
     own: Mapping[str, Mapping[str, float]],
     title: str,
+    labels: Labels | None = None,
     figures: Sequence[str | Path],
 ) -> None:
     """Plot test and validation Dice against a setting that was swept, and mark the chosen values.
@@ -51,6 +54,7 @@ def plot_sweep(
         over: `k`, `alpha` or `samples`; no number of samples is chosen.
         own: dataset and protocol to the arm's own value; infinite for all samples.
         title: the figure's title.
+        labels: what the figure calls datasets, see `weaklesion.study.labels.labels_of`.
         figures: files to write.
     """
     table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
@@ -67,7 +71,7 @@ def plot_sweep(
             value = own[str(dataset)][str(protocol)]
             if math.isfinite(value):
                 axis.axvline(value, color="0.4", ls="--", lw=1, label="value of the other tables")
-            lines = [f"{dataset}, {protocol}"]
+            lines = [f"{called(labels, 'datasets', dataset)}, protocol {protocol}"]
             if over != "samples":
                 lines += _draw_choices(axis, block, over)
             axis.set_title("\n".join(lines), fontsize="small")
@@ -77,7 +81,9 @@ def plot_sweep(
         figure.legend(handles, labels, loc="outside lower center", ncol=3, frameon=False)
         seeds = table["n_seeds"].min()
         has_band = table["ci_low"].notna().any()
-        band = "band: 95 % interval" if has_band else f"no interval: {table['unknown'].iloc[0]}"
+        shape = "band" if len(blocks[0][1]) > 2 else "bars"
+        reason = f"no interval: {table['unknown'].iloc[0]}"
+        band = f"{shape}: 95 % interval" if has_band else reason
         figure.suptitle(
             f"{title}\n{seeds} seed{'s' if seeds > 1 else ''}; {band}", fontsize="medium"
         )
@@ -85,11 +91,18 @@ def plot_sweep(
 
 
 def _draw_curves(axis: plt.Axes, block: pd.DataFrame, over: str) -> None:
-    axis.fill_between(block[over], block["ci_low"], block["ci_high"], color=TEST, alpha=0.2, lw=0)
-    axis.plot(block[over], block["mean"], marker="o", color=TEST,
+    line = line_through(len(block))
+    low, high = block["ci_low"], block["ci_high"]
+    if line == "none":
+        bars = np.maximum(0, [block["mean"] - low, high - block["mean"]])
+        axis.errorbar(block[over], block["mean"], yerr=bars, ls="none", color=TEST, capsize=4)
+    else:
+        axis.fill_between(block[over], low, high, color=TEST, alpha=0.2, lw=0)
+    axis.plot(block[over], block["mean"], marker="o", ls=line, color=TEST,
               label="test, scored as in the tables")  # fmt: skip
-    axis.plot(block[over], block["val_dice"], marker="o", ls=":", color=VALIDATION,
-              label="validation, against the training target")  # fmt: skip
+    axis.plot(block[over], block["val_dice"], marker="D", ls=":" if line == "-" else line,
+              color=VALIDATION, label="validation, against the training target")  # fmt: skip
+    axis.margins(x=0.1, y=0.15)
 
 
 def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
@@ -115,7 +128,10 @@ def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
 
 def _set_ticks(axis: plt.Axes, values: pd.Series, over: str) -> None:
     if over == "k":
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if len(values) < 8:
+            axis.set_xticks(sorted(set(values)))
+        else:
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         return
     axis.set_xscale("log")
     ticks = sorted(set(values))

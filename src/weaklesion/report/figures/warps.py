@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 TILE_PX = 192
 GAP_PX = 4
+HEAD_PX = 28
+HEADS = ("sample", "first warp", "second warp", "prompt of second", "discriminant")
 PROMPT, TARGET = (255, 200, 0), (0, 220, 90)
 
 
@@ -70,8 +72,9 @@ def draw_warps(
         columns.append([_tile(*pair) for pair in zip(batch.inputs, batch.targets, strict=True)])
     columns += [[_grey(values) for values in batch.inputs[:, channel]] for channel in (4, 5)]
     rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]
+    heads = np.concatenate([_head(text) for text in HEADS], axis=1)
     with written_whole(figure_png) as tmp:
-        cv2.imwrite(str(tmp), np.concatenate(rows)[..., ::-1])
+        cv2.imwrite(str(tmp), np.concatenate([heads, *rows])[..., ::-1])
     logger.info("%d samples drawn, warped with an amplitude of %g", num_samples, amplitude)
 
 
@@ -86,6 +89,14 @@ def _tile(inputs: torch.Tensor, target: torch.Tensor) -> np.ndarray:
         )
         cv2.drawContours(picture, contours, -1, color, 2, cv2.LINE_AA)
     return _framed(picture)
+
+
+def _head(text: str) -> np.ndarray:
+    """Draw the head of a column."""
+    head = np.full((HEAD_PX, TILE_PX + 2 * GAP_PX, 3), 255, np.uint8)
+    place = (GAP_PX, HEAD_PX - 9)
+    cv2.putText(head, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (30, 30, 30), 1, cv2.LINE_AA)
+    return head
 
 
 def _grey(values: torch.Tensor) -> np.ndarray:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.splits import SPLITS
+from weaklesion.study.labels import Labels
 from weaklesion.study.published import read_published
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ def tabulate_accuracy(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -32,6 +34,7 @@ def tabulate_accuracy(
         published_yaml: published numbers; the paper prints those of A1+L.
         published_datasets: our dataset's name to the paper's.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per dataset, protocol, arm and split.
         table_html: written: the same for reading.
     """
@@ -45,7 +48,7 @@ def tabulate_accuracy(
         for dataset, arm, split in table[["dataset", "arm", "split"]].to_numpy()
     ]
     write_table(table_csv, table)
-    write_page(table_html, "accuracy.html", title=title, rows=table.to_dict("records"))
+    write_page(table_html, "accuracy.html", labels, title=title, rows=table.to_dict("records"))
     logger.info("accuracy of %d runs", len(runs))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ def tabulate_agreement(
     *,
     agreement_csvs: Sequence[str | Path],
     without_reference: Sequence[str],
+    labels: Labels | None = None,
     mark_note: str = "",
     table_csv: str | Path,
     page_html: str | Path,
@@ -27,6 +29,7 @@ def tabulate_agreement(
     Args:
         agreement_csvs: files of `measure_agreement`.
         without_reference: datasets without a dense reference; the page names them.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         mark_note: how marks were simulated, if not as in the paper; the page says so.
         table_csv: written: one row per target, with means and the number of undefined values.
         page_html: written.
@@ -45,6 +48,7 @@ def tabulate_agreement(
     write_page(
         page_html,
         "agreement.html",
+        labels,
         rows=table.to_dict("records"),
         without=without_reference,
         mark_note=mark_note,

@@ -12,6 +12,7 @@ from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, direction
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import compare, holm, resolve_undefined, with_shared_seeds
+from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_gain, read_published
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def tabulate_answers(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -38,6 +40,7 @@ def tabulate_answers(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the papers'.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per comparison and metric; `gain` is the arm's mean minus the
             baseline's, overlaps in percent, distances in px. `p_value` is uncorrected, `p_holm`
             corrected for the number of comparisons under a metric; `answer` follows the latter.
@@ -66,7 +69,7 @@ def tabulate_answers(
         {"metric": measure_of(str(metric)), "rows": block.to_dict("records")}
         for metric, block in table.groupby("metric", sort=False)
     ]
-    write_page(table_html, "answers.html", title=title, blocks=blocks)
+    write_page(table_html, "answers.html", labels, title=title, blocks=blocks)
     logger.info("%d comparisons: %s", len(table), table["answer"].value_counts().to_dict())
 
 

@@ -15,6 +15,7 @@ from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import compare, compare_unpaired, holm, resolve_undefined
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ def tabulate_attribution(
     arms: Sequence[str],
     baseline: str,
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -44,6 +46,7 @@ def tabulate_attribution(
         arms: two arms: `baseline`, and the one with the second task.
         baseline: arm without the second task.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per dataset, base, switch, metric and quantity (either arm, or
             `gain`: the multi-task arm's minus the baseline's). `p_holm` is corrected over all
             tests of a base.
@@ -70,6 +73,7 @@ def tabulate_attribution(
     write_page(
         table_html,
         "attribution.html",
+        labels,
         title=title,
         blocks=blocks,
         quantities=(baseline, others[0], "gain"),

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from weaklesion.report.durations import time_unit
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.scores import RUN_KEYS, read_scores
+from weaklesion.study.labels import Labels
 from weaklesion.study.published import read_published
 
 logger = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ def tabulate_cost(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -38,6 +41,7 @@ def tabulate_cost(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per dataset, protocol and arm. `saved_percent` compares an arm's
             hours with those of the slowest co-segmentation of the same dataset and protocol.
         table_html: written: the same for reading.
@@ -56,7 +60,9 @@ def tabulate_cost(
             for dataset, arm in table[["dataset", "arm"]].to_numpy()
         ]
     write_table(table_csv, table)
-    write_page(table_html, "costs.html", title=title, rows=table.to_dict("records"))
+    unit, factor = time_unit(table["hours"].max())
+    rows = table.to_dict("records")
+    write_page(table_html, "costs.html", labels, title=title, rows=rows, unit=unit, factor=factor)
     logger.info("cost of %d trainings", len(runs))
 
 

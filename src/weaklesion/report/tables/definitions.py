@@ -14,6 +14,7 @@ from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import scaled
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import UndefinedPolicy, estimate, resolve_undefined
+from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_cells, read_published
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def tabulate_definitions(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     published_arms: Mapping[str, str],
+    labels: Labels | None = None,
     mark_note: str = "",
     table_csv: str | Path,
     table_html: str | Path,
@@ -90,6 +92,7 @@ def tabulate_definitions(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         published_arms: our arm's name to the paper's.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         mark_note: how marks were simulated, if not as in the paper; the page says so.
         table_csv: written: one row per dataset, protocol, arm, column and definition.
         table_html: written: the three definitions side by side.
@@ -120,6 +123,7 @@ def tabulate_definitions(
     write_page(
         table_html,
         "definitions.html",
+        labels,
         blocks=blocks,
         mark_note=mark_note,
         definitions=DEFINITIONS,

@@ -13,14 +13,16 @@ import pandas as pd
 from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.images import embedded
 from weaklesion.report.pages import write_page
+from weaklesion.report.tables.epochs import Block, Epochs, comparable, epochs_by_block
 from weaklesion.report.tables.judgement import RULES
 from weaklesion.report.tables.overview import short_commit
+from weaklesion.report.tables.verdicts import UNTESTABLE, untestable
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
-UNTESTABLE = "not testable here"
 METRIC = "dice"  # of the differences that are drawn
-WIDTH, LEFT, RIGHT, ROW, HEAD = 640.0, 290.0, 24.0, 24.0, 30.0  # of their drawing, px
+WIDTH, LEFT, RIGHT, ROW, HEAD = 580.0, 292.0, 20.0, 22.0, 28.0  # of their drawing, px
 STRIP_PX = 1200
 
 
@@ -28,11 +30,10 @@ def write_front_page(
     *,
     study: str,
     titles: Mapping[str, str],
-    labels: Mapping[str, Mapping[str, str]],
-    phantoms: Sequence[str],
+    labels: Labels,
     columns: Mapping[str, Mapping[str, str]],
     runs: Sequence[Mapping[str, Any]],
-    contours: Sequence[Mapping[str, str]],
+    strips: Sequence[Mapping[str, str]],
     mark_note: str = "",
     table_csv: str | Path,
     verdicts_csv: str | Path,
@@ -43,11 +44,10 @@ def write_front_page(
     Args:
         study: name of the study.
         titles: title of each item.
-        labels: `datasets` and `arms`, each from names to labels.
-        phantoms: names of the datasets that this project draws.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         columns: protocol to the columns of the main table, each with its metric.
-        runs: path `run` of every training.
-        contours: dataset, protocol, and the path `figure` of test images with contours.
+        runs: dataset, protocol, arm, and the path `run` of every training.
+        strips: dataset, protocol, and the path `figure` of few test images with contours.
         mark_note: how marks were simulated, if not as in the paper; the page says so.
         table_csv: the main table.
         verdicts_csv: the verdicts.
@@ -56,15 +56,15 @@ def write_front_page(
     table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
     verdicts = pd.read_csv(verdicts_csv, keep_default_na=False, na_values=[""])
     run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
+    table = without_incomparable(table, epochs_by_block(runs))
     lines = list(differences(table, verdicts, labels))
     write_page(
         page_html,
         "front_page.html",
+        labels,
         study=study,
         mark_note=mark_note,
         titles=titles,
-        only_phantoms=set(table["dataset"]) <= set(phantoms),
-        some_phantoms=[labels["datasets"][name] for name in phantoms],
         num_trainings=len(run_infos),
         hours=sum(info["wall_s"] for info in run_infos) / 3600,
         devices=sorted({info["device"] for info in run_infos}),
@@ -79,16 +79,30 @@ def write_front_page(
                 "title": f"{labels['datasets'][row['dataset']]}, protocol {row['protocol']}",
                 "image": embedded(row["figure"], STRIP_PX),
             }
-            for row in contours
+            for row in strips
         ],
     )
     logger.info("front page of %d trainings", len(run_infos))
 
 
+def without_incomparable(
+    table: pd.DataFrame, epochs: Mapping[Block, Mapping[str, Epochs]]
+) -> pd.DataFrame:
+    """Return the main table without differences of arms that were not to be trained equally."""
+    keep = [
+        comparable(
+            epochs.get((row["dataset"], row["protocol"]), {}).get(row["arm"]),
+            epochs.get((row["dataset"], row["protocol"]), {}).get(row["baseline"]),
+        )
+        for row in table.to_dict("records")
+    ]
+    return table.assign(gain=table["gain"].where(pd.Series(keep, index=table.index)))
+
+
 def score_blocks(
     table: pd.DataFrame,
     columns: Mapping[str, Mapping[str, str]],
-    labels: Mapping[str, Mapping[str, str]],
+    labels: Labels,
 ) -> Iterator[dict[str, Any]]:
     """Yield one block per dataset and protocol: our rows above, the paper's below.
 
@@ -160,7 +174,7 @@ def _rows(
 
 
 def differences(
-    table: pd.DataFrame, verdicts: pd.DataFrame, labels: Mapping[str, Mapping[str, str]]
+    table: pd.DataFrame, verdicts: pd.DataFrame, labels: Labels
 ) -> Iterator[dict[str, Any]]:
     """Yield each arm's difference from its baseline in Dice, with interval and claimed sizes.
 
@@ -244,9 +258,3 @@ def verdict_counts(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
         tested = {name: number for name, number in numbers.items() if name != UNTESTABLE}
         counted.append({"protocol": protocol, "numbers": tested, "total": sum(tested.values())})
     return counted
-
-
-def untestable(verdicts: pd.DataFrame) -> dict[str, int]:
-    """Return the number of claims that this study cannot test, by reason."""
-    rows = verdicts[verdicts["verdict"] == UNTESTABLE]
-    return {str(why): int(number) for why, number in rows["why"].value_counts().items()}

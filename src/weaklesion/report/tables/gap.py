@@ -17,7 +17,9 @@ from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import difference_cells
 from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.traits import WORDS
 from weaklesion.scoring.statistics import compare, resolve_undefined, with_shared_seeds
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +112,7 @@ def tabulate_gap(
     against: Sequence[str],
     undefined: Mapping[str, str],
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     samples_csv: str | Path,
     table_html: str | Path,
@@ -123,6 +126,7 @@ def tabulate_gap(
         against: arms that each of `arms` is compared with, over the seeds that both have.
         undefined: protocol to the value that an empty prediction counts as.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per pair of arms and kind of image; Dice in percent. `gap` is
             the other arm's Dice minus the arm's, and `share_of_gap` the part of the whole gap that
             these images carry, in percent (above 100 or below 0 where the arm is ahead on others).
@@ -159,7 +163,7 @@ def tabulate_gap(
         }
         for pair, rows in table.groupby(PAIR, sort=False)
     ]
-    write_page(table_html, "gap.html", title=title, blocks=blocks)
+    write_page(table_html, "gap.html", labels, title=title, blocks=blocks, words=WORDS)
     logger.info("%d gaps over %d kinds of images", len(blocks), len(table))
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page
 from weaklesion.report.tables.mark_agreement import tabulate_recovery
+from weaklesion.study.labels import Labels
 from weaklesion.study.next_step import segment_command
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ BLOCK = ["dataset", "protocol"]
 
 def write_mark_agreement(
     *,
+    labels: Labels | None = None,
     table_csv: str | Path,
     figures: Sequence[Mapping[str, str]],
     recoveries: Sequence[Mapping[str, Any]],
@@ -31,6 +33,7 @@ def write_mark_agreement(
     """Write how well masks agree with marks, what this cannot show, and which commands come next.
 
     Args:
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: table of `weaklesion.report.tables.mark_agreement.tabulate_mark_agreement`.
         figures: dataset, protocol, and the path `figure` of a PNG, which is embedded in the page.
         recoveries: see `weaklesion.report.tables.mark_agreement.tabulate_recovery`.
@@ -71,7 +74,9 @@ def write_mark_agreement(
         )
         for command in commands:
             logger.info("to get masks for more marks, run: %s", command["command"])
-    write_page(page_html, "mark_agreement.html", title=title, blocks=blocks, noise=recovery_noise)
+    write_page(
+        page_html, "mark_agreement.html", labels, title=title, blocks=blocks, noise=recovery_noise
+    )
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.report.pages import write_page
+from weaklesion.report.durations import time_unit
+from weaklesion.report.pages import number, write_page
 from weaklesion.report.tables.verdicts import counts
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ def write_overview(
     patches: Sequence[Mapping[str, Any]],
     verdicts_csv: str | Path,
     table1_csv: str | Path,
+    labels: Labels | None = None,
     page_html: str | Path,
 ) -> None:
     """Write the page.
@@ -33,6 +36,7 @@ def write_overview(
         patches: dataset, protocol, source and the path `patches` of each account.
         verdicts_csv: table of `weaklesion.report.tables.verdicts`.
         table1_csv: Table 1, see `weaklesion.report.tables.scores`.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         page_html: written.
     """
     run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
@@ -41,12 +45,17 @@ def write_overview(
     ]
     table = pd.read_csv(table1_csv)
     dice = table[table["metric"] == "dice"]
+    trainings = _trainings(runs, run_infos)
+    unit, factor = time_unit(trainings["hours"].max())
+    trainings["time"] = [number(factor * hours, "%.3g") for hours in trainings["hours"]]
     write_page(
         page_html,
         "overview.html",
+        labels,
         study=study,
         items=titles,
-        trainings=_trainings(runs, run_infos).to_dict("records"),
+        trainings=trainings.to_dict("records"),
+        time_unit=unit,
         hours=sum(info["wall_s"] for info in run_infos) / 3600,
         devices=sorted({f"{info['device']} ({info['threads']} threads)" for info in run_infos}),
         commits=sorted({short_commit(info["code"]) for info in run_infos}),
@@ -77,7 +86,7 @@ def _trainings(
         table.groupby(["dataset", "protocol"], sort=False)
         .agg(
             trainings=("arms", "size"),
-            arms=("arms", _listed),
+            arms=("arms", lambda arms: list(dict.fromkeys(arms))),
             seeds=("seeds", _listed),
             networks=("networks", _listed),
             hours=("hours", "sum"),
@@ -106,8 +115,8 @@ def _united(versions: Iterable[Mapping[str, str]]) -> dict[str, str]:
     """Return each package with the versions, usually one, that the trainings used."""
     used: dict[str, dict[str, None]] = {}
     for of_run in versions:
-        for name, number in of_run.items():
-            used.setdefault(name, {})[number] = None
+        for name, version in of_run.items():
+            used.setdefault(name, {})[version] = None
     return {name: " or ".join(numbers) for name, numbers in used.items()}
 
 

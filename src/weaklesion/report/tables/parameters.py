@@ -10,6 +10,7 @@ import pandas as pd
 
 from weaklesion.errors import DataError
 from weaklesion.report.pages import write_page
+from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_parameters, read_published
 from weaklesion.support.files import written_whole
 
@@ -22,6 +23,7 @@ def tabulate_parameters(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -32,6 +34,7 @@ def tabulate_parameters(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per dataset, protocol and arm; `num_classes` is empty without a
             second task.
         table_html: written: the same for reading.
@@ -66,5 +69,5 @@ def tabulate_parameters(
     with written_whole(table_csv) as tmp:
         table.to_csv(tmp, index=False)
     page_rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    write_page(table_html, "parameters.html", title=title, rows=page_rows)
+    write_page(table_html, "parameters.html", labels, title=title, rows=page_rows)
     logger.info("parameters of %d networks", len(table))

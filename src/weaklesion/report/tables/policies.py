@@ -13,6 +13,7 @@ from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, scaled
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.scoring.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def tabulate_policies(
     runs: Sequence[Mapping[str, Any]],
     baseline: str,
     title: str,
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -38,6 +40,7 @@ def tabulate_policies(
         runs: dataset, protocol, arm, seed, and the path `scores`.
         baseline: arm that the others are compared with.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per policy, arm and metric; overlaps in percent, distances
             in px.
         table_html: written: the same for reading.
@@ -58,7 +61,7 @@ def tabulate_policies(
             ["dataset", "protocol", "metric"], sort=False
         )
     ]  # fmt: skip
-    write_page(table_html, "policies.html", title=title, blocks=blocks, baseline=baseline)
+    write_page(table_html, "policies.html", labels, title=title, blocks=blocks, baseline=baseline)
     logger.info("%d arms under %d policies", table["arm"].nunique(), len(POLICIES))
 
 

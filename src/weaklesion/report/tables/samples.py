@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from weaklesion.report.pages import write_page
+from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
 
-def tabulate_samples(*, blocks: Sequence[Mapping[str, Any]], page_html: str | Path) -> None:
+def tabulate_samples(
+    *, blocks: Sequence[Mapping[str, Any]], labels: Labels | None = None, page_html: str | Path
+) -> None:
     """Write a page with the accounts of some datasets and protocols.
 
     Args:
         blocks: `dataset`, `protocol`, `source` and `patches` (path of patches.json) of each.
+        labels: what the page calls datasets, see `weaklesion.study.labels.labels_of`.
         page_html: written.
     """
     accounts = [
         {**block, **json.loads(Path(block["patches"]).read_text(encoding="utf-8"))}
         for block in blocks
     ]
-    write_page(page_html, "samples.html", accounts=accounts)
+    write_page(page_html, "samples.html", labels, accounts=accounts)
     logger.info("accounts of %d datasets and protocols", len(accounts))

@@ -13,6 +13,13 @@ from weaklesion.errors import DataError
 from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import difference_cells, direction, scaled
+from weaklesion.report.tables.epochs import (
+    Block,
+    Epochs,
+    comparable,
+    epochs_by_block,
+    epochs_in_words,
+)
 from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
@@ -22,6 +29,7 @@ from weaklesion.scoring.statistics import (
     resolve_undefined,
     share_better,
 )
+from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_cells, published_names, read_published
 
 logger = logging.getLogger(__name__)
@@ -114,6 +122,8 @@ def tabulate_scores(
     references: Mapping[str, str],
     sources: Mapping[str, str],
     title: str,
+    labels: Labels | None = None,
+    trained: Sequence[Mapping[str, Any]] = (),
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -133,6 +143,9 @@ def tabulate_scores(
         references: dataset to the reference that its predictions are scored against, in words.
         sources: dataset to the label of the source of its files.
         title: the page's title.
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
+        trained: dataset, protocol, arm, and the path `run` of the trainings among these runs; the
+            page shows no difference between arms that were not to be trained equally long.
         table_csv: written: one row per dataset, protocol, arm and metric; overlaps in percent,
             distances in px or mm. `gain` is the difference from the baseline, `share_better` the
             percentage of better samples; `p_holm` is corrected over a protocol's comparisons.
@@ -156,8 +169,14 @@ def tabulate_scores(
     for _, of_protocol in table.groupby("protocol"):
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
     write_table(table_csv, table)
-    page = _page_values(table, protocols, columns)
-    write_page(table_html, "scores.html", title=title, level=LEVEL, **page)
+    worst = scores["worst"].groupby(scores["metric"]).max()
+    limits = {str(metric): float(value) for metric, value in worst.items()}
+    epochs = epochs_by_block(trained)
+    page = _page_values(table, protocols, columns, limits, epochs)
+    for block in page["blocks"]:
+        of_block = epochs.get((block["dataset"], block["protocol"]), {})
+        block["epochs"] = epochs_in_words(of_block, baseline, labels)
+    write_page(table_html, "scores.html", labels, title=title, level=LEVEL, **page)
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
 
 
@@ -233,10 +252,14 @@ def block_cells(
 
 
 def _page_values(
-    table: pd.DataFrame, protocols: Mapping[str, Mapping[str, Any]], columns: Sequence[str]
+    table: pd.DataFrame,
+    protocols: Mapping[str, Mapping[str, Any]],
+    columns: Sequence[str],
+    limits: Mapping[str, float],
+    epochs: Mapping[Block, Mapping[str, Epochs]],
 ) -> dict[str, Any]:
     """Return the blocks of the page, and all metrics that these show."""
-    blocks = _page_blocks(table, protocols, columns)
+    blocks = _page_blocks(table, protocols, columns, limits, epochs)
     measures = {name: measure for block in blocks for name, measure in block["measures"].items()}
     return {"blocks": blocks, "measures": measures}
 
@@ -245,8 +268,14 @@ def _page_blocks(
     table: pd.DataFrame,
     protocols: Mapping[str, Mapping[str, Any]],
     columns: Sequence[str],
+    limits: Mapping[str, float],
+    epochs: Mapping[Block, Mapping[str, Epochs]],
 ) -> list[dict[Any, Any]]:
-    """Return one block per dataset and protocol, with one entry per arm."""
+    """Return one block per dataset and protocol, with one entry per arm.
+
+    A detectable difference that exceeds what the metric can reach becomes nan, and so does the
+    difference between arms that were not to be trained equally long.
+    """
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
         names = protocols[str(protocol)]["published_as"]
@@ -256,7 +285,13 @@ def _page_blocks(
         arms = []
         for arm, rows in block.groupby("arm", sort=False):
             cells = rows.set_index("metric").to_dict("index")
+            of_block = epochs.get((str(dataset), str(protocol)), {})
             for metric, cell in cells.items():
+                if not comparable(of_block.get(str(arm)), of_block.get(str(cell["baseline"]))):
+                    cell |= {"gain": math.nan, "p_holm": math.nan}
+                most = _largest_difference(str(metric), limits)
+                if cell["detectable"] > most:
+                    cell["detectable"] = math.nan
                 cell["direction"] = direction(cell["gain"], str(metric), cell["p_holm"])
             arms.append({"name": arm, "cells": cells, **cells["dice"]})
         first = block.iloc[0]
@@ -272,3 +307,9 @@ def _page_blocks(
             }
         )
     return blocks
+
+
+def _largest_difference(metric: str, limits: Mapping[str, float]) -> float:
+    """Return the largest difference of two means that a metric can have, in the table's unit."""
+    measure = measure_of(metric)
+    return measure.scale * (1.0 if measure.scale == 100 else limits[metric])

@@ -20,13 +20,15 @@ from weaklesion.report.tables.judgement import (
 from weaklesion.report.tables.scores import RUN_KEYS, read_scores
 from weaklesion.scoring.statistics import holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
+from weaklesion.study.labels import Labels
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.published import PAPER_ENCODER, printed_parameters, read_published
 
 logger = logging.getLogger(__name__)
 
-ARM_MISSING = {"verdict": "not testable here", "why": "an arm is missing"}
-OTHER_DATASET = {"verdict": "not testable here", "why": "not the paper's dataset"}
+UNTESTABLE = "not testable here"
+ARM_MISSING = {"verdict": UNTESTABLE, "why": "an arm is missing"}
+OTHER_DATASET = {"verdict": UNTESTABLE, "why": "not the paper's dataset"}
 COLUMNS = [
     "claim",
     "paper",
@@ -65,6 +67,7 @@ def tabulate_verdicts(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
+    labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -77,6 +80,7 @@ def tabulate_verdicts(
         published_datasets: our dataset's name to the papers'.
         protocols: protocol to `undefined`, `published_as` and `is_released` (whether the protocol
             follows the released code).
+        labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per claim, dataset and protocol; sizes in percent of the
             baseline. The primary claims of a protocol are one family, all others another; `p_holm`
             is corrected within its family.
@@ -114,7 +118,9 @@ def tabulate_verdicts(
     write_page(
         table_html,
         "verdicts.html",
-        rows=table.to_dict("records"),
+        labels,
+        tested=table[table["verdict"] != UNTESTABLE].to_dict("records"),
+        untestable=untestable(table),
         rules=RULES,
         counts=counts(table),
     )
@@ -224,3 +230,9 @@ def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
         str(protocol): {name: int((rows["verdict"] == name).sum()) for name in RULES}
         for protocol, rows in table.groupby("protocol", sort=False)
     }
+
+
+def untestable(verdicts: pd.DataFrame) -> dict[str, int]:
+    """Return the number of claims that this study cannot test, by reason."""
+    rows = verdicts[verdicts["verdict"] == UNTESTABLE]
+    return {str(why): int(number) for why, number in rows["why"].value_counts().items()}

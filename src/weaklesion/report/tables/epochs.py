@@ -1,0 +1,101 @@
+"""How long the arms of a table were trained, and which of them that makes incomparable."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weaklesion.study.labels import Labels, called
+
+Block = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epochs:
+    """Epochs of an arm's trainings.
+
+    Attributes:
+        planned: epochs of its settings, or iterations where these are set.
+        fewest: fewest epochs that one of its trainings ran.
+        most: most epochs that one of them ran.
+        may_stop: whether a training may stop before the planned epochs.
+    """
+
+    planned: int
+    fewest: int
+    most: int
+    may_stop: bool
+
+    def __str__(self) -> str:
+        """Return the epochs in words, such as `6` or `12 to 18`."""
+        return f"{self.most}" if self.fewest == self.most else f"{self.fewest} to {self.most}"
+
+
+def epochs_by_block(trained: Sequence[Mapping[str, Any]]) -> dict[Block, dict[str, Epochs]]:
+    """Return the epochs of each arm, by dataset and protocol.
+
+    Args:
+        trained: dataset, protocol, arm, and the path `run` of each training.
+    """
+    infos: dict[Block, dict[str, list[dict[str, Any]]]] = {}
+    for run in trained:
+        info = json.loads(Path(run["run"]).read_text())
+        of_block = infos.setdefault((run["dataset"], run["protocol"]), {})
+        of_block.setdefault(run["arm"], []).append(info)
+    return {
+        block: {arm: _epochs(of_arm) for arm, of_arm in arms.items()}
+        for block, arms in infos.items()
+    }
+
+
+def _epochs(infos: Sequence[Mapping[str, Any]]) -> Epochs:
+    settings = infos[0]["settings"]
+    ran = [info["epochs_run"] for info in infos]
+    return Epochs(
+        planned=settings.get("iterations") or settings["epochs"],
+        fewest=min(ran),
+        most=max(ran),
+        may_stop=settings.get("patience") is not None,
+    )
+
+
+def comparable(arm: Epochs | None, baseline: Epochs | None) -> bool:
+    """Return whether two arms were to be trained equally long, or may stop on their own.
+
+    An arm without training, None, is comparable with any.
+    """
+    if arm is None or baseline is None:
+        return True
+    return arm.planned == baseline.planned or arm.may_stop or baseline.may_stop
+
+
+def epochs_in_words(
+    epochs: Mapping[str, Epochs], baseline: str, labels: Labels | None = None
+) -> str:
+    """Return how long the arms of a block were trained, and which the baseline is no match for.
+
+    >>> six, two = (Epochs(planned=n, fewest=n, most=n, may_stop=False) for n in (6, 2))
+    >>> epochs_in_words({"a1": six, "a1l": six}, "a1")
+    'Every network was trained for 6 epochs.'
+    >>> epochs_in_words({"a1": six, "dense": two}, "a1")
+    'Epochs of training: a1 6; dense 2. Not comparable with a1, so without a difference: dense.'
+    """
+    if not epochs:
+        return ""
+    if len({str(of_arm) for of_arm in epochs.values()}) == 1:
+        number = str(next(iter(epochs.values())))
+        return f"Every network was trained for {number} {'epoch' if number == '1' else 'epochs'}."
+    listed = "; ".join(f"{called(labels, 'arms', arm)} {value}" for arm, value in epochs.items())
+    unlike = [
+        called(labels, "arms", arm)
+        for arm, value in epochs.items()
+        if not comparable(value, epochs.get(baseline))
+    ]
+    text = f"Epochs of training: {listed}."
+    if unlike:
+        base = called(labels, "arms", baseline)
+        text += f" Not comparable with {base}, so without a difference: {', '.join(unlike)}."
+    elif any(value.may_stop for value in epochs.values()):
+        text += " Trainings stop when validation no longer improves."
+    return text
