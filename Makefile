@@ -20,12 +20,12 @@ help: ## List the targets.
 	touch $@
 
 demo: .venv/.ready ## Run the whole workflow on phantoms; the report is results/demo/report.html.
-	$(SNAKEMAKE) $(DEMO)
+	$(SNAKEMAKE) --max-threads 1 $(DEMO)
 	$(BIN)/snakemake $(DEMO) --report results/demo/report.html
 	@echo "Open results/demo/report.html in a browser."
 
 demo-all: .venv/.ready ## Run every item on the same phantoms; the report is results/demo-all/report.html.
-	$(SNAKEMAKE) $(DEMO) $(ALL)
+	$(SNAKEMAKE) --max-threads 1 $(DEMO) $(ALL)
 	$(BIN)/snakemake $(DEMO) $(ALL) --report results/demo-all/report.html
 	@echo "Open results/demo-all/report.html in a browser."
 

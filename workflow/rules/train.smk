@@ -19,6 +19,7 @@ rule choose_warp:
         BENCHMARKS / "choose_warp/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
         arm=jobs.arms_matching(arms.is_prompted),
+    priority: 1  # trainings wait for it
     conda:
         "../../envs/train.yaml"
     resources:
