@@ -103,7 +103,7 @@ THREE_DATASETS = {
 @pytest.mark.parametrize(
     ("change", "jobs"),
     [
-        ({"arms": {"a1l": {"training": {"learning_rate": 0.002}}}}, THREE_DATASETS),
+        ({"arms": {"a1l": {"training": {"weight_decay": 0.001}}}}, THREE_DATASETS),
         (
             {"seeds": [1, 2, 3]},
             {name: count for name, count in THREE_DATASETS.items() if name != "plot_contours"},
@@ -125,7 +125,7 @@ THREE_DATASETS = {
             {"plot_contours": 3, "write_front_page": 1, "all": 1},
         ),
     ],
-    ids=["learning rate", "new seed", "K", "K of the sweep", "baseline", "figure"],
+    ids=["weight decay", "new seed", "K", "K of the sweep", "baseline", "figure"],
 )
 def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jobs):
     assert planned(finished, *overlay(tmp_path, change)) == jobs
@@ -238,13 +238,13 @@ def test_a_changed_file_re_runs_what_depends_on_it(finished, tmp_path, changed, 
     assert planned(finished, *snakefile, *TINY, *triggers) == jobs
 
 
-def test_learning_rate_change_leaves_other_arms_bytes(copied, tmp_path):
+def test_a_changed_setting_of_one_arm_leaves_other_arms_bytes(copied, tmp_path):
     files = {path: path.stat().st_mtime_ns for path in (copied / RUNS / "a1").rglob("*.*")}
-    change = {"arms": {"a1l": {"training": {"learning_rate": 0.002}}}}
+    change = {"arms": {"a1l": {"training": {"weight_decay": 0.001}}}}
     snakemake(copied, *overlay(tmp_path, change), "--until", "train_arm")
     assert files == {path: path.stat().st_mtime_ns for path in files}
     run = json.loads((copied / RUNS / "a1l/seed-1/run.json").read_text())
-    assert run["settings"]["learning_rate"] == 0.002
+    assert run["settings"]["weight_decay"] == 0.001
 
 
 @pytest.mark.parametrize(
