@@ -32,7 +32,7 @@ demo-all: .venv/.ready ## Run every item on the same phantoms; the report is res
 plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a study: make plan STUDY=FILE.
 	$(BIN)/weaklesion plan $(STUDY)
 
-test: .venv/.ready ## Run all checks, and the tests that take seconds.
+test: .venv/.ready ## Run all checks, and all tests but the slowest.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(PYTEST) -m "not slow"
 

@@ -12,6 +12,7 @@ import yaml
 from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
+from playwright.sync_api import sync_playwright
 from segmenting import Discriminating, colored, lobed, mark_of
 
 from weaklesion.data.loaders import deeplesion, ham10k, lits
@@ -191,6 +192,20 @@ def finished(tmp_path_factory):
 def copied(finished, tmp_path):
     """A copy of that folder, with its times, to change things in."""
     return shutil.copytree(finished, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, which CI must have."""
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is missing; CI installs it")
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 
 import json
 import math
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 from segmenting import run
 
 from weaklesion.ellipse import Ellipse, fit_ellipse
@@ -139,20 +136,6 @@ def test_the_least_contrast(contrast, around, trained, visible):
 def test_a_run_that_records_no_contrast_is_not_believed(tmp_path, recorded):
     (tmp_path / "run.json").write_text(json.dumps(recorded))
     assert trained_contrast(tmp_path / "run.json") is None
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium, which CI must have."""
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing; CI installs it")
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def test_the_page_opens_in_a_browser_in_light_and_dark(model, tmp_path, images, browser):

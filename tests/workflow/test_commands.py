@@ -275,6 +275,18 @@ def test_the_default_profile_leaves_the_others_what_they_say(options, cores):
     assert json.loads(said) == expected
 
 
+@pytest.mark.parametrize(("target", "trainings"), [("demo", 14), ("demo-all", 37)])
+def test_the_demos_of_the_makefile_plan(prepared, target, trainings):
+    """What `make` would run, as the Makefile has it, but for the report of what has run."""
+    command = ["make", "--dry-run", "--old-file", ".venv/.ready", target]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (run, report) = (shlex.split(line)[1:] for line in told.splitlines() if "snakemake" in line)
+    (said,) = assert_all_plan(prepared, [run]).values()
+    assert jobs_of(said)["train_arm"] == trainings
+    study = run[run.index("--configfile") :]
+    assert report == [*study, "--report", f"results/{target}/report.html"]
+
+
 def test_clean_leaves_what_is_tracked(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "results/demo/tables").mkdir(parents=True)

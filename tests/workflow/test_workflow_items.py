@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import pytest
 import yaml
 from conftest import ROOT
 from documented_columns import assert_documented
-from playwright.sync_api import sync_playwright
 from running import TINY, snakemake
 from typer.testing import CliRunner
 
@@ -187,20 +185,6 @@ def test_a_user_gets_a_mask_of_ct_in_the_volume(every_item, tmp_path):
     assert found.sum() == found[..., place].sum() == measured["area_px"]
     # hardly trained, but made to agree with the mark, or left to its ellipse
     assert dice(tumour[..., place], found[..., place] > 0) > 0.6
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium, which CI must have."""
-    program = shutil.which("chromium")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing; CI installs it")
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def opened(browser, path):

@@ -16,13 +16,15 @@ class Epochs:
     """Epochs of an arm's trainings.
 
     Attributes:
-        planned: epochs of its settings, or iterations where these are set.
+        planned: epochs of its settings.
+        iterations: steps per epoch of its settings; None for one pass over the samples.
         fewest: fewest epochs that one of its trainings ran.
         most: most epochs that one of them ran.
         may_stop: whether a training may stop before the planned epochs.
     """
 
     planned: int
+    iterations: int | None = None
     fewest: int
     most: int
     may_stop: bool
@@ -53,7 +55,8 @@ def _epochs(infos: Sequence[Mapping[str, Any]]) -> Epochs:
     settings = infos[0]["settings"]
     ran = [info["epochs_run"] for info in infos]
     return Epochs(
-        planned=settings.get("iterations") or settings["epochs"],
+        planned=settings["epochs"],
+        iterations=settings.get("iterations"),
         fewest=min(ran),
         most=max(ran),
         may_stop=settings.get("patience") is not None,
@@ -64,10 +67,16 @@ def comparable(arm: Epochs | None, baseline: Epochs | None) -> bool:
     """Return whether two arms were to be trained equally long, or may stop on their own.
 
     An arm without training, None, is comparable with any.
+
+    >>> short = Epochs(planned=2, iterations=500, fewest=2, most=2, may_stop=False)
+    >>> long = Epochs(planned=24, iterations=500, fewest=24, most=24, may_stop=False)
+    >>> comparable(short, long), comparable(short, short), comparable(short, None)
+    (False, True, True)
     """
     if arm is None or baseline is None:
         return True
-    return arm.planned == baseline.planned or arm.may_stop or baseline.may_stop
+    same = (arm.planned, arm.iterations) == (baseline.planned, baseline.iterations)
+    return same or arm.may_stop or baseline.may_stop
 
 
 def epochs_in_words(
@@ -83,7 +92,8 @@ def epochs_in_words(
     """
     if not epochs:
         return ""
-    if len({str(of_arm) for of_arm in epochs.values()}) == 1:
+    alike = {(str(of_arm), of_arm.iterations) for of_arm in epochs.values()}
+    if len(alike) == 1:
         number = str(next(iter(epochs.values())))
         return f"Every network was trained for {number} {'epoch' if number == '1' else 'epochs'}."
     listed = "; ".join(f"{called(labels, 'arms', arm)} {value}" for arm, value in epochs.items())
