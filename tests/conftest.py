@@ -21,7 +21,7 @@ from weaklesion.data.phantoms import deeplesion as deeplesion_phantom
 from weaklesion.data.phantoms import ham10k as ham10k_phantom
 from weaklesion.data.phantoms import lits as lits_phantom
 from weaklesion.download import extract, fetch
-from weaklesion.metrics.catalogue import MEASURES
+from weaklesion.scoring.catalogue import MEASURES
 from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
 

@@ -4,9 +4,9 @@ import yaml
 from documented_columns import PAGE, documented
 
 from weaklesion.flips import FLIPS
-from weaklesion.metrics.catalogue import MEASURES
 from weaklesion.report.tables.scores import TABLE1_COLUMNS
 from weaklesion.report.tables.verdicts import COLUMNS
+from weaklesion.scoring.catalogue import MEASURES
 from weaklesion.segment.outputs import MEASURED
 
 

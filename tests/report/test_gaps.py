@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weaklesion.metrics.catalogue import MEASURES
 from weaklesion.report.figures.gap import plot_gap
 from weaklesion.report.tables.gap import contrast, describe_samples, strata, tabulate_gap
+from weaklesion.scoring.catalogue import MEASURES
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from weaklesion.errors import DataError
-from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
 from weaklesion.report.tables.cells import direction
 from weaklesion.report.tables.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.report.tables.scores import (
@@ -15,6 +14,7 @@ from weaklesion.report.tables.scores import (
     read_scores,
     tabulate_scores,
 )
+from weaklesion.scoring.catalogue import MEASURES, MM, measure_of
 
 PUBLISHED = {
     "other_papers": {},

@@ -7,8 +7,8 @@ import pytest
 from weaklesion.data.samples import read_samples, split_ids
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
-from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
 from weaklesion.metrics.measures import COMPUTED, DIAMETERS, IN_MM, OVERLAPS, TOLERANCE_PX
+from weaklesion.scoring.catalogue import MEASURES, MM, measure_of
 from weaklesion.scoring.score import marked_diameters, score_predictions, spacings_mm, status
 from weaklesion.support.files import read_array
 

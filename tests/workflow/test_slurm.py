@@ -131,6 +131,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         "predict_arm_with_crf",
         "shuffle_clusters",
         "perturb_marks",
+        "draw_ends",
     }
     assert {*profile["set-resources"], *profile["groups"]} - of_others <= logged
     assert list((tmp_path / ".snakemake/slurm_logs").rglob("*.log"))

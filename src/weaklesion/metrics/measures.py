@@ -1,4 +1,4 @@
-"""All metrics of many pairs of masks; `weaklesion.metrics.catalogue` defines them."""
+"""All metrics of many pairs of masks; `weaklesion.scoring.catalogue` defines them."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,7 +12,7 @@ from weaklesion.support.progress import progress
 TOLERANCE_PX = 2.0
 CHUNK = 64  # pairs per task of a worker
 
-# How each metric of `weaklesion.metrics.catalogue` is computed from a pair; the diameters follow.
+# How each metric of `weaklesion.scoring.catalogue` is computed from a pair; the diameters follow.
 COMPUTED: dict[str, Callable[[MaskPair], float]] = {
     "iou": of_pair.iou,
     "dice": of_pair.dice,

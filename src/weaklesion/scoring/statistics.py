@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from weaklesion.metrics.catalogue import measure_of
+from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import Chance, Parts, chance_of_mean, chance_of_sum, parts_of_mean
 from weaklesion.scoring.pairs import Paired, by_seed, is_trained, pair
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, direction
 from weaklesion.report.tables.scores import read_scores
+from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import compare, holm, resolve_undefined, with_shared_seeds
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_gain, read_published

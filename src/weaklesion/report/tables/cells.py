@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from weaklesion.metrics.catalogue import measure_of
+from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import Comparison
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.images import embedded
 from weaklesion.report.pages import write_page
 from weaklesion.report.tables.epochs import Block, Epochs, comparable, epochs_by_block
 from weaklesion.report.tables.judgement import RULES
 from weaklesion.report.tables.overview import short_commit
 from weaklesion.report.tables.verdicts import UNTESTABLE, untestable
+from weaklesion.scoring.catalogue import measure_of
 from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.power import seeds_needed
+from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import LEVEL, Parts, parts_of_seeds
 from weaklesion.scoring.statistics import (
     mean_difference,

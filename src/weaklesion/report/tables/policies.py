@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.metrics.catalogue import measure_of
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, scaled
 from weaklesion.report.tables.scores import read_scores
+from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
 from weaklesion.study.labels import Labels
 

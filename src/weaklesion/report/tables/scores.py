@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.errors import DataError
-from weaklesion.metrics.catalogue import MEASURES, MM, measure_of
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import difference_cells, direction, scaled
 from weaklesion.report.tables.epochs import (
@@ -20,6 +19,7 @@ from weaklesion.report.tables.epochs import (
     epochs_by_block,
     epochs_in_words,
 )
+from weaklesion.scoring.catalogue import MEASURES, MM, measure_of
 from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
