@@ -5,7 +5,7 @@ from weaklesion.data.sources import Sources
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import module_files, path_from_here
 from weaklesion.study.jobs import Jobs
-from weaklesion.study.labels import labels_of
+from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
 
 study = Study(
