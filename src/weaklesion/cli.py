@@ -49,12 +49,12 @@ def segment(
         typer.Option(
             min=0,
             max=1,
-            help="Overlap of the mask's ellipse with the mark's ellipse below which the mark's"
-            " ellipse is returned instead of the mask.",
+            help="Overlap of the mask's own shape with the mark's below which the mark's shape is"
+            " returned instead of the mask.",
         ),
     ] = 0.8,
     consistent: Annotated[
-        bool, typer.Option(help="Move each mask so that its ellipse is the mark's ellipse.")
+        bool, typer.Option(help="Move each mask so that its own shape is the mark's.")
     ] = False,
     window: Annotated[
         tuple[float, float],
@@ -115,8 +115,9 @@ def segment(
                 threads=threads,
             ),
         )
+    replaced = counts["ellipse"] + counts["ends"]
     typer.echo(
-        f"{counts['network']} marks segmented. {counts['ellipse']} fell back to the mark's ellipse"
+        f"{counts['network']} marks segmented. {replaced} fell back to the mark's own shape"
         " because the network's mask disagreed with the mark."
         f" {counts['refused']} refused."
     )
@@ -124,7 +125,7 @@ def segment(
         typer.echo(
             f"The network found no lesion for {counts['empty']} marks; their masks are empty."
         )
-    answered = counts["network"] + counts["ellipse"] + counts["empty"]
+    answered = counts["network"] + replaced + counts["empty"]
     not_visible = count_not_visible(out / "measurements.csv")
     if not_visible:
         typer.echo(

@@ -8,10 +8,12 @@ OpenCV does.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
+from weaklesion.ellipse_maps import carry_ellipse, elliptic_radius
 from weaklesion.hull import convex_hull, separating_axes
 
 # Mean distance by which the vertices of a drawn ellipse's hull lie inside it: measured on random
@@ -45,6 +47,7 @@ class Ellipse:
     width: float
     height: float
     angle_deg: float
+    NUM_DRAWS: ClassVar[int] = 5
 
     def __post_init__(self) -> None:
         values = (self.cx, self.cy, self.width, self.height, self.angle_deg)
@@ -52,6 +55,16 @@ class Ellipse:
             raise ValueError(f"an ellipse needs finite numbers, not {self}")
         if self.width <= 0 or self.height <= 0:
             raise ValueError(f"an ellipse needs axes longer than 0 px, not {self}")
+
+    @property
+    def long_px(self) -> float:
+        """Length of the major axis, px."""
+        return max(self.width, self.height)
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The centre, (x, y) px."""
+        return self.cx, self.cy
 
     def canonical(self) -> "Ellipse":
         """Return the same ellipse with width the major axis and angle in [0, 180).
@@ -157,6 +170,44 @@ class Ellipse:
         scale = np.diag([scale_x, scale_y])
         matrix = scale @ self.shape_matrix() @ scale
         return Ellipse.from_shape_matrix(self.cx * scale_x, self.cy * scale_y, matrix)
+
+    # What follows is the interface `weaklesion.mark_shapes.MarkShape`, with `perturbed`.
+
+    def arms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the centre and the vectors to the ends of both axes, the major one first."""
+        ellipse = self.canonical()
+        theta = math.radians(ellipse.angle_deg)
+        along, across = (
+            np.array([math.cos(theta), math.sin(theta)]) * ellipse.width / 2,
+            np.array([-math.sin(theta), math.cos(theta)]) * ellipse.height / 2,
+        )
+        return np.array([self.cx, self.cy]), np.array([-along, along, -across, across])
+
+    def outline(self) -> np.ndarray:
+        """Return the outline as a polygon, (120, 2) x and y, px."""
+        center, (_, along, _, across) = self.arms()
+        angle = np.linspace(0, 2 * np.pi, 120)[:, None]
+        return np.asarray(center + np.cos(angle) * along + np.sin(angle) * across)
+
+    def drawn(self, shape_hw: tuple[int, int]) -> np.ndarray:
+        """Return the filled ellipse, see `draw_ellipse`."""
+        return draw_ellipse(self, shape_hw)
+
+    def radius(self, shape_hw: tuple[int, int]) -> np.ndarray:
+        """Return each pixel's elliptic radius, see `weaklesion.ellipse_maps.elliptic_radius`."""
+        return elliptic_radius(self, shape_hw)
+
+    def measured(self, mask: np.ndarray) -> "Ellipse":
+        """Return the ellipse of a mask, see `fit_ellipse`."""
+        return fit_ellipse(mask)
+
+    def iou(self, other: "Ellipse", shape_hw: tuple[int, int] | None = None) -> float:
+        """Return the overlap of two ellipses, see `ellipse_iou`; of all of them, in any image."""
+        return ellipse_iou(self, other)
+
+    def carry(self, scores: np.ndarray, source: "Ellipse") -> np.ndarray:
+        """Move scores from an ellipse to this one, see `weaklesion.ellipse_maps.carry_ellipse`."""
+        return carry_ellipse(scores, source, self)
 
 
 def fit_ellipse(mask: np.ndarray) -> Ellipse:

@@ -1,9 +1,10 @@
 """Pseudo-masks from an image and its RECIST mark: levels decide, consistently with the mark.
 
-One mixture is fitted to the levels inside the mark's ellipse, and one to those around it. The
-log-likelihood ratio of each pixel, plus a prior that depends on its position, is its score. An
-affine map then moves the scores so that the ellipse fitted to their positive part is the mark's
-ellipse. Both steps are repeated on their result. No dense mask is read.
+One mixture is fitted to the levels inside the mark's shape, and one to those around it. The
+log-likelihood ratio of each pixel, plus a prior that depends on its position, is its score. A map
+then moves the scores so that the shape of their positive part is the mark's: its fitted ellipse, or
+the four ends of its own RECIST mark (`weaklesion.mark_shapes`). Both steps are repeated on their
+result. No dense mask is read.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Annotated, Literal
 import cv2
 import numpy as np
 
-from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.mark_shapes import MarkShape
 from weaklesion.support.limits import Rising, above, at_least, check_settings
 
 ChannelOrder = Literal["rgb", "bgr", "center"]
@@ -22,8 +23,8 @@ ChannelOrder = Literal["rgb", "bgr", "center"]
 class RefinedSettings:
     """How levels become a pseudo-mask.
 
-    Radii are elliptic: 1 on the mark's ellipse. The defaults are those of `config.yaml`, which are
-    for patches of 120 px.
+    Radii are those of the mark's shape: 1 on its outline. The defaults are those of `config.yaml`,
+    which are for patches of 120 px.
     """
 
     blur_px: Annotated[float, above(0), "Width of the Gaussian blur of the levels, in pixels."] = (
@@ -33,14 +34,14 @@ class RefinedSettings:
     inside: Annotated[
         float,
         above(0),
-        "Elliptic radius inside which the lesion's mixture is first fitted; 1 is the mark's"
-        " ellipse.",
+        "Radius inside which the lesion's mixture is first fitted; 1 is the outline of the mark's"
+        " shape.",
     ] = 0.8
     around: Annotated[
         tuple[float, float],
         at_least(0),
         Rising(),
-        "Elliptic radii between which the mixture of the surroundings is fitted.",
+        "Radii between which the mixture of the surroundings is fitted.",
     ] = (1.2, 2.0)
     clip: Annotated[float, above(0), "Bound of the log-likelihood ratio on either side."] = 4.0
     ratio_blur_px: Annotated[
@@ -65,22 +66,23 @@ class RefinedSettings:
 
 def pseudo_mask(
     image: np.ndarray,
-    ellipse: Ellipse,
+    mark: MarkShape,
     settings: RefinedSettings | None = None,
     *,
     ct: bool = False,
 ) -> np.ndarray:
-    """Draw the pseudo-mask of a mark: levels decide, consistently with its ellipse.
+    """Draw the pseudo-mask of a mark: levels decide, consistently with its shape.
 
     Args:
         image: (H, W, 3) uint8.
-        ellipse: the mark's ellipse, px of the image.
+        mark: the mark's shape, px of the image: an `Ellipse`, or `FourEnds`.
         settings: see `RefinedSettings`; None for its defaults.
         ct: whether the channels are CT slices rather than red, green and blue.
 
     Returns:
-        (H, W) bool; the drawn ellipse where levels cannot decide (`refine_scores` returns None).
+        (H, W) bool; the drawn shape where levels cannot decide (`refine_scores` returns None).
 
+    >>> from weaklesion.ellipse import Ellipse, draw_ellipse
     >>> inside = draw_ellipse(Ellipse(30.0, 30.0, 30.0, 20.0, 0.0), (60, 60))
     >>> noise = np.random.default_rng(0).normal(0, 5, (60, 60, 1))
     >>> image = (np.where(inside[..., None], 90, 180) + noise).astype(np.uint8).repeat(3, axis=2)
@@ -88,8 +90,8 @@ def pseudo_mask(
     >>> mask.shape, bool(0.8 < mask.sum() / inside.sum() < 1.2)
     ((60, 60), True)
     """
-    scores = refine_scores(image, ellipse, settings or RefinedSettings(), ct=ct)
-    return draw_ellipse(ellipse, image.shape[:2]) if scores is None else scores > 0
+    scores = refine_scores(image, mark, settings or RefinedSettings(), ct=ct)
+    return mark.drawn(image.shape[:2]) if scores is None else scores > 0
 
 
 def to_rgb(image: np.ndarray, channel_order: ChannelOrder) -> np.ndarray:
@@ -103,7 +105,7 @@ def to_rgb(image: np.ndarray, channel_order: ChannelOrder) -> np.ndarray:
 
 def refine_scores(
     image: np.ndarray,
-    ellipse: Ellipse,
+    mark: MarkShape,
     settings: RefinedSettings,
     *,
     ct: bool,
@@ -113,18 +115,18 @@ def refine_scores(
 
     Args:
         image: (H, W, 3) uint8.
-        ellipse: the mark's ellipse, px of the image.
+        mark: the mark's shape, px of the image: an `Ellipse`, or `FourEnds`.
         settings: see `RefinedSettings`.
         ct: whether the channels are CT slices rather than red, green and blue.
-        consistent: whether the scores of the last round are moved as well, so that the ellipse of
+        consistent: whether the scores of the last round are moved as well, so that the shape of
             the result is the mark's.
 
     Returns:
         (H, W) float32; None if levels cannot decide, because too few pixels lie inside or around
-        the ellipse, or because the positive part has no ellipse.
+        the mark, or because the positive part has no shape of its kind.
     """
     levels = pixel_levels(image, settings.blur_px, ct=ct)
-    radius = elliptic_radius(ellipse, image.shape[:2])
+    radius = mark.radius(image.shape[:2])
     prior = settings.prior_weight * (1 - radius)
     within = radius < settings.inside
     around = (radius > settings.around[0]) & (radius < settings.around[1])
@@ -136,25 +138,12 @@ def refine_scores(
         scores = settings.ratio_weight * ratio + prior
         if number == settings.rounds and not consistent:
             return scores
-        scores = make_consistent(scores, ellipse)
+        scores = make_consistent(scores, mark)
         if scores is None:
             return None
         within = scores > 0
         around = (radius < settings.around[1]) & ~within
     return scores
-
-
-def elliptic_radius(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Return each pixel's radius, (H, W) float32: 0 at the centre, 1 on the ellipse.
-
-    >>> elliptic_radius(Ellipse(1.0, 0.0, 2.0, 1.0, 0.0), (1, 4)).tolist()
-    [[1.0, 0.0, 1.0, 2.0]]
-    """
-    inverse = np.linalg.inv(ellipse.shape_matrix())
-    dy, dx = np.mgrid[: shape_hw[0], : shape_hw[1]].astype(np.float32)
-    dx, dy = dx - ellipse.cx, dy - ellipse.cy
-    squared = inverse[0, 0] * dx * dx + 2 * inverse[0, 1] * dx * dy + inverse[1, 1] * dy * dy
-    return np.sqrt(np.maximum(squared, 0)).astype(np.float32)
 
 
 def pixel_levels(image: np.ndarray, blur_px: float, *, ct: bool) -> np.ndarray:
@@ -206,49 +195,42 @@ def _log_ratio(
     return cv2.GaussianBlur(clipped.astype(np.float32), (0, 0), settings.ratio_blur_px)
 
 
-def make_consistent(scores: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
-    """Move scores so that the ellipse of their positive part is the mark's.
+def make_consistent(scores: np.ndarray, mark: MarkShape) -> np.ndarray | None:
+    """Move scores so that the shape of their positive part is the mark's.
 
     Args:
-        scores: (H, W) float32. The part above 0 that overlaps the ellipse most is kept and its
-            holes filled; all other pixels are below 0 in the result.
-        ellipse: the mark's ellipse, px.
+        scores: (H, W) float32. The part above 0 that overlaps the mark most is kept and its holes
+            filled; all other pixels are below 0 in the result.
+        mark: the mark's shape, px.
 
     Returns:
-        (H, W) float32; None if no such part exists, or if it has no ellipse.
+        (H, W) float32; None if no such part exists, or if it has no shape of the mark's kind.
     """
-    part = main_part(scores > 0, ellipse)
+    part = main_part(scores > 0, mark)
     if part is None:
         return None
     try:
-        fitted = fit_ellipse(part)
+        found = mark.measured(part)
     except ValueError:
         return None
     alone = np.where(part, np.maximum(scores, 1e-3), np.minimum(scores, -1e-3)).astype(np.float32)
-    height, width = scores.shape
-    moved = cv2.warpAffine(
-        alone,
-        affine_between(fitted, ellipse),
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=-1.0,
-    )
+    moved = mark.carry(alone, found)
     return moved if (moved > 0).any() else None
 
 
-def main_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
-    """Return the connected part of a mask that overlaps an ellipse most, without holes.
+def main_part(mask: np.ndarray, mark: MarkShape) -> np.ndarray | None:
+    """Return the connected part of a mask that overlaps a mark most, without holes.
 
     Returns:
-        (H, W) bool; None if no part overlaps the ellipse.
+        (H, W) bool; None if no part overlaps the mark.
 
+    >>> from weaklesion.ellipse import Ellipse
     >>> mask = np.array([[1, 0, 1, 1, 1]], dtype=bool)
     >>> main_part(mask, Ellipse(3.0, 0.0, 2.5, 1.0, 0.0)).astype(int).tolist()
     [[0, 0, 1, 1, 1]]
     """
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    drawn = draw_ellipse(ellipse, mask.shape)
+    drawn = mark.drawn(mask.shape)
     overlaps = np.bincount(labels[drawn], minlength=count)
     overlaps[0] = 0
     if not overlaps.any():
@@ -256,23 +238,3 @@ def main_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray | None:
     part = (labels == overlaps.argmax()).astype(np.uint8)
     outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(np.zeros_like(part), outlines, -1, 1, cv2.FILLED).astype(bool)
-
-
-def affine_between(source: Ellipse, target: Ellipse) -> np.ndarray:
-    """Return the (2, 3) affine map that takes one ellipse onto another.
-
-    The map is the one whose matrix is symmetric and positive, as in optimal transport between
-    Gaussians: it does not mirror, and it rotates as little as possible.
-
-    >>> affine_between(Ellipse(0.0, 0.0, 2.0, 2.0, 0.0), Ellipse(1.0, 2.0, 4.0, 4.0, 0.0)).round(6)
-    array([[2., 0., 1.],
-           [0., 2., 2.]])
-    """
-    from scipy.linalg import sqrtm  # slow to import, and few jobs warp
-
-    first, second = source.shape_matrix(), target.shape_matrix()
-    root = np.real(sqrtm(first))
-    inverse = np.linalg.inv(root)
-    linear = inverse @ np.real(sqrtm(root @ second @ root)) @ inverse
-    start, end = np.array([source.cx, source.cy]), np.array([target.cx, target.cy])
-    return np.column_stack([linear, end - linear @ start])

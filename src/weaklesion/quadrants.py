@@ -54,8 +54,7 @@ def quadrant_shape(
            [0, 1, 1, 1, 0],
            [0, 1, 0, 0, 0]])
     """
-    _check_exponent(exponent)
-    crossing, arms = _arms(points)
+    crossing, arms = quadrant_arms(points, exponent)
     height, width = shape_hw
     reach = _bounds(crossing, arms)
     x0, y0 = np.maximum(np.ceil(reach[0]), 0).astype(int).tolist()
@@ -88,10 +87,9 @@ def quadrant_outline(
     >>> quadrant_outline(mark, arc_points=1).tolist()
     [[4.0, 2.0], [1.0, 4.0], [0.0, 2.0], [1.0, 1.0]]
     """
-    _check_exponent(exponent)
     if arc_points < 1:
         raise ValueError(f"arc_points: needs at least 1, not {arc_points}")
-    crossing, arms = _arms(points)
+    crossing, arms = quadrant_arms(points, exponent)
     angle = np.arange(arc_points) / arc_points * (math.pi / 2)
     first, second = np.cos(angle) ** (2 / exponent), np.sin(angle) ** (2 / exponent)
     order = [1, 3, 0, 2]  # of the ends, around the crossing
@@ -102,16 +100,26 @@ def quadrant_outline(
     return np.concatenate(quarters) + crossing
 
 
-def _check_exponent(exponent: float) -> None:
+def quadrant_arms(points: np.ndarray, exponent: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the crossing of a mark's diameters, and the vectors from it to the ends.
+
+    Args:
+        points: (4, 2) long a, long b, short a, short b; each (x, y), px.
+        exponent: see `quadrant_shape`; it is only checked.
+
+    Returns:
+        (2,) crossing, px, and (4, 2) vectors in the order of `points`; that of an end beyond the
+        crossing is zero.
+
+    Raises:
+        ValueError: as `quadrant_shape`.
+
+    >>> mark = np.array([[0.0, 2.0], [4.0, 2.0], [1.0, 1.0], [1.0, 4.0]])
+    >>> [each.tolist() for each in quadrant_arms(mark)]
+    [[1.0, 2.0], [[-1.0, 0.0], [3.0, 0.0], [0.0, -1.0], [0.0, 2.0]]]
+    """
     if not (math.isfinite(exponent) and exponent >= 1):
         raise ValueError(f"exponent: needs a number of at least 1, not {exponent!r}")
-
-
-def _arms(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the crossing of a mark's diameters, and the (4, 2) vectors from it to the ends.
-
-    The vector of an end that is beyond the crossing is zero.
-    """
     points = np.asarray(points, dtype=float)
     if points.shape != (4, 2) or not np.isfinite(points).all():
         raise ValueError(f"points: needs a (4, 2) array of finite numbers, not {points!r}")
@@ -137,7 +145,7 @@ def _arms(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         )
     crossing = points[0] + at[0] * long
     (a, b), (c, d) = ((-max(part, 0.0), max(1 - part, 0.0)) for part in at)
-    return crossing, np.array([a * long, b * long, c * short, d * short])
+    return crossing, np.array([a * long, b * long, c * short, d * short]) + 0.0  # no -0.0
 
 
 def _bounds(crossing: np.ndarray, arms: np.ndarray) -> np.ndarray:

@@ -9,12 +9,11 @@ import pytest
 import yaml
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.ellipse_maps import affine_between, elliptic_radius
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
 from weaklesion.pseudo_masks import (
     RefinedSettings,
-    affine_between,
-    elliptic_radius,
     main_part,
     make_consistent,
     pseudo_mask,

@@ -27,7 +27,7 @@ from weaklesion.metrics import dice
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
-from weaklesion.training.prompts import ellipse_rows
+from weaklesion.training.prompts import mark_rows
 
 
 def test_masks_are_better_than_the_ellipses_of_marks(model, tmp_path, images):
@@ -175,7 +175,7 @@ def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
     ids = ["m0", "m2"]  # PNG
     network, trained = weaklesion.segment.run.load_network()
     pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
-    prompts = ellipse_rows([fit_ellipse(masks[name]) for name in ids])
+    prompts = mark_rows([fit_ellipse(masks[name]) for name in ids])
     logits = predict_prompted(network, pictures, prompts, trained)
     run(model, tmp_path, [row for row in rows if row["id"] in ids])
     for name, scores in zip(ids, logits, strict=True):

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.ellipse_table import read_ellipses, read_ends
 from weaklesion.ellipse import draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
-from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist, recist_from_ellipse
 from weaklesion.selection.recovery import RecoverySettings, choose_prior_weight
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.supervision.perturbed import draw_shrunken, perturb_marks
@@ -128,13 +128,18 @@ def test_perturbed_marks_belong_to_ids_and_grow_with_the_noise(tmp_path):
             images_npy=folder / "images.npy",
             ellipses_csv=folder / "ellipses.csv",
             mark_noise=size,
+            ends_exponent=1.8,
             perturbed_csv=folder / "perturbed.csv",
-            target_npy=folder / "perturbed.npy",
+            ellipse_npy=folder / "perturbed.npy",
+            ends_npy=folder / "ends.npy",
         )
         found = read_ellipses(folder / "perturbed.csv")
         assert list(found) == list(exact)
         drawn = draw_ellipse(found["s3"], (96, 96))
         assert (read_array(folder / "perturbed.npy")[3] == drawn).all()
+        ends = read_ends(folder / "perturbed.csv", 1.8)["s3"]
+        assert (read_array(folder / "ends.npy")[3] == ends.drawn((96, 96))).all()
+        assert found["s3"] == ellipse_from_recist(ends.points)
         moved[size] = np.array([found[name].cx - exact[name].cx for name in exact])
     assert moved[0.06] == pytest.approx(2 * moved[0.03], abs=1e-6)
     table = pd.read_csv(folder / "ellipses.csv").iloc[::-1]
@@ -143,7 +148,9 @@ def test_perturbed_marks_belong_to_ids_and_grow_with_the_noise(tmp_path):
         images_npy=folder / "images.npy",
         ellipses_csv=folder / "ellipses.csv",
         mark_noise=0.06,
+        ends_exponent=1.8,
         perturbed_csv=folder / "reversed.csv",
-        target_npy=folder / "reversed.npy",
+        ellipse_npy=folder / "reversed.npy",
+        ends_npy=folder / "ends.npy",
     )
     assert read_ellipses(folder / "reversed.csv") == found

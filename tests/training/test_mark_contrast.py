@@ -11,7 +11,7 @@ from segmenting import lobed
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.segment.visibility import trained_contrast
 from weaklesion.training.mark_contrast import describe_contrast
-from weaklesion.training.prompts import ellipse_rows
+from weaklesion.training.prompts import mark_rows
 from weaklesion.training.state import TrainingState
 from weaklesion.training.train import describe_training
 
@@ -26,20 +26,20 @@ def test_a_run_records_the_contrast_of_its_training_marks(tmp_path):
         pictures.append(cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB))
         ellipses.append(fit_ellipse(mask))
     images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    recorded = describe_contrast(images, ellipse_rows(ellipses))
+    recorded = describe_contrast(images, mark_rows(ellipses))
     assert recorded["marks"] == 21
     assert 0.5 < recorded["p5"] < 2 < recorded["p50"] < 4
     (tmp_path / "run.json").write_text(json.dumps({"mark_contrast": recorded}))
     assert trained_contrast(tmp_path / "run.json") == recorded["p5"]
-    assert describe_contrast(images[:0], ellipse_rows([])) == {}
+    assert describe_contrast(images[:0], mark_rows([])) == {}
 
 
 def test_networks_that_see_no_mark_record_none():
-    images, prompts = torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.ones(1, 5)
+    images, prompts = torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.ones(1, 5, 2)
     state = TrainingState()
     state.seconds["steps"] = 1.0
     for given, recorded in ((None, False), (prompts, True)):
-        split = SimpleNamespace(ids=["a"], images=images, prompts=given)
+        split = SimpleNamespace(ids=["a"], images=images, marks=given)
         run = describe_training(
             state, SimpleNamespace(train=split, val=split), torch.nn.Linear(1, 1)
         )

@@ -7,22 +7,29 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
+from weaklesion.four_ends import FourEnds
+from weaklesion.recist import recist_from_ellipse
 from weaklesion.training.prompts import (
     PromptSettings,
     discriminant,
-    ellipse_rows,
+    mark_rows,
     mean_of_views,
     plain_inputs,
+    radii,
+    to_source,
     to_source_logits,
     views,
 )
 from weaklesion.training.warp_refit import (
-    DRAWS,
     EDGE_PX,
     FIELD_NOISE,
+    LATTICE_MARGIN,
     LATTICE_PX,
     displacement,
+    num_draws,
+    on_lattice,
     refit,
     soft_edges,
     training_batch,
@@ -31,6 +38,7 @@ from weaklesion.training.warp_refit import (
 SHAPE = (150, 200)
 COUNT = 12
 LESION, SKIN = 80, 200
+SHAPES = pytest.mark.parametrize("shape", ["ellipse", "ends"])
 
 
 def marked(seed=0):
@@ -52,11 +60,19 @@ def marked(seed=0):
     return ellipses, images, targets
 
 
-def batch_of(amplitude, *, mark_noise=0.0, seed=0):
+def settings_of(shape="ellipse", amplitude=0.0, mark_noise=0.0):
+    return PromptSettings(
+        margin=1.4, max_amplitude=amplitude, clip=0.8, mark_noise=mark_noise, shape=shape
+    )
+
+
+def batch_of(amplitude, *, mark_noise=0.0, seed=0, shape="ellipse"):
     ellipses, images, targets = marked()
-    draws = torch.randn(COUNT, DRAWS, generator=torch.Generator().manual_seed(seed))
-    settings = PromptSettings(margin=1.4, max_amplitude=amplitude, clip=0.8, mark_noise=mark_noise)
-    return training_batch(images, targets, ellipse_rows(ellipses), draws, 64, settings)
+    settings = settings_of(shape, amplitude, mark_noise)
+    marks = [settings.shape_of(recist_from_ellipse(ellipse)) for ellipse in ellipses]
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randn(COUNT, num_draws(settings), generator=generator)
+    return training_batch(images, targets, mark_rows(marks), draws, 64, settings)
 
 
 def dice(first, second):
@@ -64,25 +80,27 @@ def dice(first, second):
     return 2 * both / (first.sum(dim=(-1, -2)) + second.sum(dim=(-1, -2)))
 
 
-def test_without_a_warp_the_prompt_is_the_target():
-    batch = batch_of(0.0)
-    assert dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).min() > 0.97
+@pytest.mark.parametrize(("shape", "least"), [("ellipse", 0.97), ("ends", 0.955)])
+def test_without_a_warp_the_prompt_is_the_target(shape, least):
+    """Four ends are up to 1 % too far out on a jagged outline."""
+    batch = batch_of(0.0, shape=shape)
+    assert dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).min() > least
 
 
+@SHAPES
 @pytest.mark.parametrize("amplitude", [0.0, 0.3, 2.0])
-def test_the_image_is_warped_with_its_target(amplitude):
-    batch = batch_of(amplitude)
+def test_the_image_is_warped_with_its_target(amplitude, shape):
+    batch = batch_of(amplitude, shape=shape)
     inside = batch.valid[:, 0] > 0
     middle = (LESION + SKIN) / 2 / 255
     dark = (batch.inputs[:, 0] * 0.229 + 0.485 < middle) & inside
     assert dice(dark, (batch.targets[:, 0] >= 0.5) & inside).min() > 0.97
 
 
-def test_the_further_the_warp_the_less_the_prompt_says():
-    said = [
-        dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).mean()
-        for batch in map(batch_of, (0.0, 0.3, 1.0, 2.0))
-    ]
+@SHAPES
+def test_the_further_the_warp_the_less_the_prompt_says(shape):
+    batches = [batch_of(amplitude, shape=shape) for amplitude in (0.0, 0.3, 1.0, 2.0)]
+    said = [dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).mean() for batch in batches]
     assert said == sorted(said, reverse=True)
     assert said[-1] < 0.93
 
@@ -95,15 +113,26 @@ def test_the_prompt_is_the_ellipse_of_the_warped_target():
         assert ellipse_iou(found, fit_ellipse((prompt >= 0).numpy())) > 0.93
 
 
-def test_a_prompt_fits_into_its_crop():
-    batch = batch_of(2.0)
+def test_the_prompt_is_the_recist_mark_of_the_warped_target():
+    batch = batch_of(1.0, shape="ends")
+    for prompt, target in zip(batch.inputs[:, 4], batch.targets[:, 0], strict=True):
+        shown = (prompt >= 0).numpy()
+        found = FourEnds(recist_from_mask((target >= 0.5).numpy()))
+        drawn = found.drawn(shown.shape)
+        assert (drawn & shown).sum() / (drawn | shown).sum() > 0.9
+
+
+@SHAPES
+def test_a_prompt_fits_into_its_crop(shape):
+    batch = batch_of(2.0, shape=shape)
     prompted = batch.inputs[:, 4] >= 0
     edges = torch.cat([prompted[:, 0], prompted[:, -1], prompted[:, :, 0], prompted[:, :, -1]], 1)
     assert not edges.any()
 
 
-def test_a_perturbed_prompt_leaves_the_target_alone():
-    exact, noisy = batch_of(0.3), batch_of(0.3, mark_noise=0.1)
+@SHAPES
+def test_a_perturbed_prompt_leaves_the_target_alone(shape):
+    exact, noisy = (batch_of(0.3, mark_noise=noise, shape=shape) for noise in (0.0, 0.1))
     exact_dice, noisy_dice = (
         dice(batch.inputs[:, 4] >= 0, batch.targets[:, 0] >= 0.5).mean() for batch in (exact, noisy)
     )
@@ -116,17 +145,47 @@ def test_the_same_draws_give_the_same_batch_and_others_another():
     assert not torch.equal(first.inputs, other.inputs)
 
 
-def test_a_target_that_has_no_ellipse_keeps_its_prompt():
+@SHAPES
+def test_a_target_without_a_mark_keeps_its_prompt(shape):
     ellipses, _, _ = marked()
     turn, flip = torch.tensor([0.7]), torch.tensor([-1.0])
     empty = np.zeros((1, 96, 96), bool)
-    (row,) = refit(empty, ellipse_rows(ellipses[:1]), turn, flip, torch.zeros(1, 5), 0.0).tolist()
+    marked_at = on_lattice(mark_rows(ellipses[:1]), turn, flip)
+    settings = settings_of(shape)
+    rows = refit(empty, marked_at, [[0.0] * 8], settings)
+    (crossing, _, long, _, short) = rows[0].double().numpy()
+    assert crossing == pytest.approx([0, 0], abs=1e-6)
+    assert np.hypot(*long) == pytest.approx(0.5, abs=1e-6)
     expected = ellipses[0].height / ellipses[0].width
-    assert row[:2] == pytest.approx([0, 0], abs=1e-6)
-    assert row[2] == pytest.approx(0.5, abs=1e-6)
-    assert row[3] / row[2] == pytest.approx(expected, rel=1e-5)
+    assert np.hypot(*short) / np.hypot(*long) == pytest.approx(expected, rel=1e-5)
     wanted = -(math.radians(ellipses[0].angle_deg) - 0.7)
-    assert math.sin(row[4] - wanted) == pytest.approx(0, abs=1e-5)
+    assert math.sin(math.atan2(long[1], long[0]) - wanted) == pytest.approx(0, abs=1e-5)
+
+
+def test_the_lattice_of_refit_is_that_of_the_crop():
+    """Ends go to where `to_source` comes from."""
+    mark = np.array([[40.0, 60.0], [150.0, 90.0], [100.0, 40.0], [80.0, 110.0]])
+    rows = mark_rows([FourEnds(mark)])
+    turn, flip = torch.tensor([0.7]), torch.tensor([-1.0])
+    ends = torch.from_numpy(on_lattice(rows, turn, flip)).float()
+    u = ((ends + 0.5) / (LATTICE_PX / 2) - 1)[:, :, None]
+    back = to_source(u, rows, LATTICE_MARGIN, turn, flip)[0, :, 0]
+    torch.testing.assert_close(back, torch.from_numpy(mark).float(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 1.6, 2.0, 3.0])
+def test_the_radius_of_tensors_is_that_of_the_library(exponent):
+    mark = np.array([[30.0, 60.0], [150.0, 90.0], [100.0, 40.0], [80.0, 110.0]])
+    one_sided = np.array([[30.0, 60.0], [150.0, 60.0], [80.0, 60.0], [80.0, 110.0]])
+    marks = [FourEnds(mark, exponent), FourEnds(one_sided, exponent)]
+    y, x = torch.meshgrid(torch.arange(SHAPE[0]), torch.arange(SHAPE[1]), indexing="ij")
+    points = torch.stack([x, y], dim=-1).float().expand(2, -1, -1, -1)
+    found = radii(points, mark_rows(marks), exponent).numpy()
+    for mark, radius in zip(marks, found, strict=True):
+        assert radius == pytest.approx(mark.radius(SHAPE), rel=1e-3, abs=1e-3)
+    ellipse = Ellipse(90.0, 70.0, 80.0, 40.0, 30.0)
+    found = radii(points[:1], mark_rows([ellipse]), 2.0)[0].numpy()
+    assert found == pytest.approx(ellipse.radius(SHAPE), rel=1e-3, abs=1e-3)
 
 
 def test_a_displacement_is_bounded_and_smooth():
@@ -152,8 +211,8 @@ def test_a_displacement_is_a_sum_of_bicubic_fields():
 
 def test_every_view_is_mapped_back_to_the_pixel():
     ellipses, images, targets = marked()
-    prompts = ellipse_rows(ellipses)
-    inputs, _ = plain_inputs(images, prompts, 64, 1.4)
+    prompts = mark_rows(ellipses)
+    inputs, _ = plain_inputs(images, prompts, 64, settings_of())
     seen = views(inputs)
     assert len({view.numpy().tobytes() for view in seen.unbind(1)}) == 8
     for number in range(8):
@@ -167,9 +226,9 @@ def test_every_view_is_mapped_back_to_the_pixel():
 
 def test_what_a_network_says_outside_the_image_does_not_count():
     ellipse = Ellipse(20.0, 70.0, 90.0, 40.0, 0.0)  # leaves the image on the left
-    prompts = ellipse_rows([ellipse])
+    prompts = mark_rows([ellipse])
     images = torch.zeros(1, 3, *SHAPE, dtype=torch.uint8)
-    inputs, _ = plain_inputs(images, prompts, 64, 1.4)
+    inputs, _ = plain_inputs(images, prompts, 64, settings_of())
     valid = inputs[:, 3:4]
     logits = torch.where(valid > 0, -2.0, 50.0)
     back = to_source_logits(logits, valid, prompts, 1.4, SHAPE)

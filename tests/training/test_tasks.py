@@ -13,13 +13,13 @@ from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TaskName, TrainingSettings
 from weaklesion.training import steps
 from weaklesion.training.data import SplitData
-from weaklesion.training.prompts import ellipse_rows
+from weaklesion.training.prompts import mark_rows
 from weaklesion.training.steps import can_record, evaluate, make_step
 from weaklesion.training.tasks import make_task
 from weaklesion.training.tasks.pairs import PairTask
 from weaklesion.training.tasks.prompted import PromptedTask
 from weaklesion.training.tasks.segmentation import SegmentationTask
-from weaklesion.training.warp_refit import DRAWS
+from weaklesion.training.warp_refit import num_draws
 
 SIDE = 32
 SMALL = {"encoder": "resnet18", "weights": "none", "input_px": SIDE, "pad_to": (SIDE, SIDE)}
@@ -55,8 +55,8 @@ def split(count, *, level=0, labels=None):
     images += 120 * targets
     ids = [str(number) for number in range(count)]
     labels = None if labels is None else torch.tensor(labels)
-    prompts = ellipse_rows([Ellipse(15.5, 15.5, 18.0, 18.0, 0.0)] * count)
-    return SplitData(ids, images, targets, labels, prompts)
+    marks = mark_rows([Ellipse(15.5, 15.5, 18.0, 18.0, 0.0)] * count)
+    return SplitData(ids, images, targets, labels, marks)
 
 
 class Bright(torch.nn.Module):
@@ -175,7 +175,7 @@ class Prompted(torch.nn.Module):
 def test_a_prompted_network_is_trained_on_crops_about_the_mark():
     task, train = task_of("prompted"), split(8)
     draws = task.draw(8, torch.Generator().manual_seed(0))
-    assert draws.shape == (8, DRAWS)
+    assert draws.shape == (8, num_draws(task.prompt))
     losses = task.losses(Prompted(), train, torch.arange(8), draws)
     assert losses.segmentation.requires_grad
     assert losses.classification == 0

@@ -147,8 +147,23 @@ rule choose_prior_weight:
         constants=jobs.switched("supervision", "refined"),
         recovery=config["recovery"],
         channel_order=jobs.channel_order,
+        shape="ellipse",
+        exponent=2.0,
     script:
         "../scripts/choose_prior_weight.py"
+
+
+use rule choose_prior_weight as choose_prior_weight_of_ends with:
+    output:
+        recovery_csv=TARGETS / "refined_ends_recovery.csv",
+        choice_json=TARGETS / "refined_ends_choice.json",
+    log:
+        LOGS / "choose_prior_weight_of_ends/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "choose_prior_weight_of_ends/{dataset}-{protocol}.tsv"
+    params:
+        shape="ends",
+        exponent=jobs.switched("supervision", "ends_exponent"),
 
 
 rule draw_refined:
@@ -175,8 +190,24 @@ rule draw_refined:
     params:
         constants=jobs.switched("supervision", "refined"),
         channel_order=jobs.channel_order,
+        shape="ellipse",
+        exponent=2.0,
     script:
         "../scripts/draw_refined.py"
+
+
+use rule draw_refined as draw_refined_ends with:
+    input:
+        choice_json=TARGETS / "refined_ends_choice.json",
+    output:
+        target_npy=TARGETS / "refined_ends.npy",
+    log:
+        LOGS / "draw_refined_ends/{dataset}-{protocol}.log",
+    benchmark:
+        BENCHMARKS / "draw_refined_ends/{dataset}-{protocol}.tsv"
+    params:
+        shape="ends",
+        exponent=jobs.switched("supervision", "ends_exponent"),
 
 
 rule draw_shrunken:
@@ -202,14 +233,15 @@ rule draw_shrunken:
 
 
 rule perturb_marks:
-    """Perturb each sample's ellipse, as a mark less exactly made."""
+    """Perturb the four ends of each sample's mark, as a reader who is less exact."""
     input:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("supervision.perturbed"),
     output:
         perturbed_csv=TARGETS / "ellipses_{marks}.csv",
-        target_npy=TARGETS / "ellipse_{marks}.npy",
+        ellipse_npy=TARGETS / "ellipse_{marks}.npy",
+        ends_npy=TARGETS / "ends_{marks}.npy",
     log:
         LOGS / "perturb_marks/{dataset}-{protocol}-{marks}.log",
     benchmark:
@@ -223,6 +255,7 @@ rule perturb_marks:
         runtime=growing(30),
     params:
         mark_noise=lambda wildcards: config["mark_noise"][wildcards.marks],
+        ends_exponent=jobs.switched("supervision", "ends_exponent"),
     script:
         "../scripts/perturb_marks.py"
 

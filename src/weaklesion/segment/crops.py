@@ -11,10 +11,12 @@ import torch
 from weaklesion.contrast import mark_contrast
 from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
+from weaklesion.mark_shapes import MarkShape
 from weaklesion.marks.images import Picture, check_contrast, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.prompts import PromptSettings
+from weaklesion.training.tasks.prompted import prompt_settings
 
 MOST_PER_INPUT = 4  # px of the image per px of the network's input; finer images are shrunk first
 
@@ -25,19 +27,20 @@ class Crop:
 
     Attributes:
         image: (1, 3, h, w) uint8, shrunk if the image is much finer than the network's input.
-        shrunk: the mark's ellipse, px of `image`.
+        shrunk: the mark's shape that the network is shown, px of `image`.
         rows: rows of the crop in the image.
         columns: columns of the crop in the image.
         shape_hw: height and width of the crop in the image, px.
-        ellipse: the mark's ellipse, px of the image, counted from the crop's first row and column.
+        shape: the mark's shape that the network is shown, px of the image, counted from the crop's
+            first row and column.
     """
 
     image: torch.Tensor
-    shrunk: Ellipse
+    shrunk: MarkShape
     rows: slice
     columns: slice
     shape_hw: tuple[int, int]
-    ellipse: Ellipse
+    shape: MarkShape
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Opened:
     Attributes:
         mark: the mark, in px.
         ellipse: its ellipse, px of the image.
+        shape: its shape that the network is shown, px of the image.
         contrast: of the image where the mark is (`weaklesion.contrast`).
         crop: the part that the network reads.
         around: (h, w, 3) uint8, the part that the overlay shows.
@@ -57,6 +61,7 @@ class Opened:
 
     mark: Mark
     ellipse: Ellipse
+    shape: MarkShape
     contrast: float
     crop: Crop
     around: np.ndarray
@@ -83,13 +88,36 @@ def open_mark(
     mark = mark_in_px(mark, picture, units)
     shape_hw = picture.levels.shape[0], picture.levels.shape[1]
     ellipse = mark_ellipse(mark.points, shape_hw, picture.spacing)
-    crop = cut_out(picture.levels, ellipse, trained)
+    prompt = prompt_settings(trained)
+    shape = mark_shape(mark, ellipse, prompt)
+    crop = cut_out(picture.levels, shape, trained.input_px, prompt.margin)
     if picture.unknown is not None and picture.unknown[crop.rows, crop.columns].any():
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
     around = picture.levels[surroundings(ellipse, 1.0)].copy()
     check_contrast(around, window_hu)
     contrast = mark_contrast(picture.levels, ellipse)
-    return Opened(mark, ellipse, contrast, crop, around, shape_hw, picture.spacing, picture.volume)
+    return Opened(
+        mark, ellipse, shape, contrast, crop, around, shape_hw, picture.spacing, picture.volume
+    )
+
+
+def mark_shape(mark: Mark, ellipse: Ellipse, prompt: PromptSettings) -> MarkShape:
+    """Return the shape of a mark that a network is shown, px of the image.
+
+    Args:
+        mark: the mark, in px.
+        ellipse: its ellipse, whose axes are perpendicular in the patient.
+        prompt: how the network is prompted.
+
+    Raises:
+        BadMarkError: if the four ends define no shape.
+    """
+    if prompt.shape == "ellipse":
+        return ellipse
+    try:
+        return prompt.shape_of(mark.points)
+    except ValueError as error:
+        raise BadMarkError(str(error).removeprefix("points: ")) from error
 
 
 def mark_in_px(mark: Mark, picture: Picture, units: str) -> Mark:
@@ -114,24 +142,25 @@ def mark_in_px(mark: Mark, picture: Picture, units: str) -> Mark:
     return replace(mark, points=mark.points / np.array(picture.spacing))
 
 
-def cut_out(levels: np.ndarray, ellipse: Ellipse, trained: TrainingSettings) -> Crop:
+def cut_out(levels: np.ndarray, shape: MarkShape, input_px: int, margin: float) -> Crop:
     """Cut out the part of an image that a network reads.
 
     Args:
         levels: (H, W, 3) uint8.
-        ellipse: the mark's ellipse, px.
-        trained: settings of the network's training.
+        shape: the mark's shape, px.
+        input_px: side of the network's input.
+        margin: side of the crop, in long diameters.
     """
-    assert trained.prompt is not None
-    side = PromptSettings(**trained.prompt).margin * ellipse.width
+    side = margin * shape.long_px
+    cx, cy = shape.middle
     reach = side / 2 + 2  # two px more for interpolation
     height, width = levels.shape[:2]
-    x0, y0 = max(0, math.floor(ellipse.cx - reach)), max(0, math.floor(ellipse.cy - reach))
-    x1, y1 = min(width, math.ceil(ellipse.cx + reach)), min(height, math.ceil(ellipse.cy + reach))
+    x0, y0 = max(0, math.floor(cx - reach)), max(0, math.floor(cy - reach))
+    x1, y1 = min(width, math.ceil(cx + reach)), min(height, math.ceil(cy + reach))
     part = levels[y0:y1, x0:x1]
-    inside = ellipse.moved(-x0, -y0)
+    inside = shape.moved(-x0, -y0)
     shape_hw = part.shape[0], part.shape[1]
-    factor = min(1.0, MOST_PER_INPUT * trained.input_px / side)
+    factor = min(1.0, MOST_PER_INPUT * input_px / side)
     shrunk_hw = tuple(max(1, round(factor * length)) for length in shape_hw)
     if factor < 1:
         part = cv2.resize(part, shrunk_hw[::-1], interpolation=cv2.INTER_AREA)
@@ -141,5 +170,5 @@ def cut_out(levels: np.ndarray, ellipse: Ellipse, trained: TrainingSettings) -> 
         rows=slice(y0, y1),
         columns=slice(x0, x1),
         shape_hw=shape_hw,
-        ellipse=inside,
+        shape=inside,
     )

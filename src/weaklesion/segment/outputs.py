@@ -1,6 +1,5 @@
 """The files of one mark that `weaklesion segment` writes: mask, overlay, row of measurements."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
+from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.marks.images import slice_index
 from weaklesion.marks.table import Mark
 from weaklesion.prediction.gate import GatedMask
@@ -18,7 +18,7 @@ from weaklesion.support.files import written_whole
 
 OVERLAY_PX = 384
 # Colours of the mark's ellipse, the mask, the mark's diameters, and a mask that was replaced.
-ELLIPSE_RGB, MASK_RGB, MARK_RGB = (255, 200, 0), (0, 220, 90), (255, 255, 255)
+SHAPE_RGB, MASK_RGB, MARK_RGB = (255, 200, 0), (0, 220, 90), (255, 255, 255)
 REPLACED_RGB = (230, 60, 60)
 AGREES = 0.8  # least agreement with which a mask agrees with its mark
 MEASURED = (
@@ -55,12 +55,18 @@ def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | N
 
 
 def write_overlay(
-    path: Path, part: np.ndarray, mask: np.ndarray, own: np.ndarray, mark: Mark, ellipse: Ellipse
+    path: Path,
+    part: np.ndarray,
+    mask: np.ndarray,
+    own: np.ndarray,
+    mark: Mark,
+    ellipse: Ellipse,
+    shape: MarkShape,
 ) -> None:
     """Draw a mark and its mask over a part of its image.
 
-    Diameters are white, the mark's ellipse yellow, the mask green. The network's own mask is red if
-    it differs from the mask.
+    Diameters are white, the mark's shape that the network was shown is yellow, the mask green. The
+    network's own mask is red if it differs from the mask.
 
     Args:
         path: PNG to write.
@@ -69,6 +75,7 @@ def write_overlay(
         own: (H, W) uint8 of 0 and 1, the network's own mask.
         mark: the mark.
         ellipse: its ellipse, px of the whole image.
+        shape: its shape that the network was shown, px of the whole image.
     """
     rows, columns = surroundings(ellipse, 1.0)
     x0, y0 = columns.start, rows.start
@@ -79,16 +86,7 @@ def write_overlay(
     def to_overlay(points: np.ndarray) -> np.ndarray:
         return np.rint((points - (x0, y0) + 0.5) * scale - 0.5).astype(np.int32)
 
-    angles = np.linspace(0, 2 * np.pi, 120)
-    turned = math.radians(ellipse.angle_deg)
-    along = np.array([math.cos(turned), math.sin(turned)])
-    across = np.array([-along[1], along[0]])
-    outline = (
-        np.array([ellipse.cx, ellipse.cy])
-        + np.outer(np.cos(angles) * ellipse.width / 2, along)
-        + np.outer(np.sin(angles) * ellipse.height / 2, across)
-    )
-    cv2.polylines(drawn, [to_overlay(outline)], True, ELLIPSE_RGB, 1, cv2.LINE_AA)
+    cv2.polylines(drawn, [to_overlay(shape.outline())], True, SHAPE_RGB, 1, cv2.LINE_AA)
     different = [] if np.array_equal(own, mask) else [(own, REPLACED_RGB)]
     for layer, color in [*different, (mask, MASK_RGB)]:
         inside = cv2.resize(layer[rows, columns], size, interpolation=cv2.INTER_NEAREST_EXACT)
@@ -106,7 +104,11 @@ def _write_png(path: Path, image: np.ndarray) -> None:
 
 
 def measure(
-    mark: Mark, mask: np.ndarray, gated: GatedMask, spacing: tuple[float, float] | None
+    mark: Mark,
+    mask: np.ndarray,
+    gated: GatedMask,
+    shape: ShapeKind,
+    spacing: tuple[float, float] | None,
 ) -> dict[str, Any]:
     """Return a mark's row of `measurements.csv`, without the names of its files.
 
@@ -114,6 +116,7 @@ def measure(
         mark: the mark.
         mask: (H, W) uint8 of 0 and 1.
         gated: the network's result after the gate.
+        shape: of the mark, which replaces a mask that disagrees with it.
         spacing: mm per px of x and y, or None.
 
     Returns:
@@ -124,7 +127,7 @@ def measure(
         "line": mark.row,
         "image": str(mark.image),
         "slice": mark.slice,
-        "answer": ("network" if mask.any() else "empty") if gated.from_network else "ellipse",
+        "answer": ("network" if mask.any() else "empty") if gated.from_network else shape,
         "agrees": gated.agreement >= AGREES,
         "agreement": gated.agreement,
         "area_px": int(mask.sum()),

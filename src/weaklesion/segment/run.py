@@ -31,7 +31,8 @@ from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
 from weaklesion.training.device import compute_device
-from weaklesion.training.prompts import PromptSettings, ellipse_rows, plain_inputs, to_source_logits
+from weaklesion.training.prompts import mark_rows, plain_inputs, to_source_logits
+from weaklesion.training.tasks.prompted import prompt_settings
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +50,9 @@ class SegmentSettings:
     """How marks are segmented; the defaults are those of the command line.
 
     Attributes:
-        gate: least agreement of mask and mark; below it the mark's ellipse is returned
+        gate: least agreement of mask and mark; below it the mark's shape is returned
             (`weaklesion.prediction.gate`).
-        consistent: whether each mask is moved so that its ellipse is the mark's ellipse.
+        consistent: whether each mask is moved so that its shape is the mark's.
         window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
         units: of the table's coordinates: `px`, or `mm` from the centre of the first pixel along
             its row (x) and its column (y), which each image's spacing turns into px.
@@ -103,8 +104,8 @@ def segment_marks(
 
     Returns:
         Numbers of marks: segmented by the network (`network`), replaced by the mark's ellipse
-        (`ellipse`), with an empty mask, which only a gate of 0 admits (`empty`), and refused
-        (`refused`).
+        (`ellipse`) or by the shape through its four ends (`ends`), with an empty mask, which only a
+        gate of 0 admits (`empty`), and refused (`refused`).
 
     Raises:
         DataError: if the model or the table cannot be used, the folder has results of another
@@ -207,7 +208,7 @@ def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal])
         more = len(unseen) - MAX_WARNED
         logger.warning("and %d more: visible is False in measurements.csv", more)
     answers = Counter(row["answer"] for row in rows)
-    kinds = ("network", "ellipse", "empty")
+    kinds = ("network", "ellipse", "ends", "empty")
     return {kind: answers[kind] for kind in kinds} | {"refused": len(refused)}
 
 
@@ -220,13 +221,12 @@ def _score(
 ) -> list[np.ndarray]:
     """Return the logits of each crop, (h, w) float32 in px of its image."""
     crops = [each.crop for each in opened]
-    assert trained.prompt is not None
-    margin = PromptSettings(**trained.prompt).margin
-    prompts = [ellipse_rows([crop.shrunk]).to(device) for crop in crops]
+    prompt = prompt_settings(trained)
+    shown = [mark_rows([crop.shrunk]).to(device) for crop in crops]
     inputs = torch.cat(
         [
-            plain_inputs(crop.image.to(device), prompt, trained.input_px, margin)[0]
-            for crop, prompt in zip(crops, prompts, strict=True)
+            plain_inputs(crop.image.to(device), mark, trained.input_px, prompt)[0]
+            for crop, mark in zip(crops, shown, strict=True)
         ]
     )
     logits = crop_logits(model, inputs, trained)
@@ -234,8 +234,8 @@ def _score(
         to_source_logits(
             crop_logit[None],
             crop_input[None, 3:4],
-            ellipse_rows([crop.ellipse]).to(device),
-            margin,
+            mark_rows([crop.shape]).to(device),
+            prompt.margin,
             crop.shape_hw,
         )[0]
         .cpu()
@@ -255,10 +255,10 @@ def _segment_batch(
     """Segment a few marks in one pass of the network, write their files, and return their rows."""
     if not opened:
         return []
-    rows = []
+    rows, kind = [], prompt_settings(trained).shape
     for each, logits in zip(opened, _score(opened, model, trained, device), strict=True):
         mark, crop = each.mark, each.crop
-        gated = gated_mask(logits, crop.ellipse, gate=settings.gate, consistent=settings.consistent)
+        gated = gated_mask(logits, crop.shape, gate=settings.gate, consistent=settings.consistent)
         mask, own = np.zeros((2, *each.shape_hw), dtype=np.uint8)
         mask[crop.rows, crop.columns] = gated.mask
         own[crop.rows, crop.columns] = gated.own
@@ -267,6 +267,8 @@ def _segment_batch(
             "overlay": f"overlays/{mark.id}.png",
         }
         write_mask(out / files["mask"], mask, mark.slice, each.volume)
-        write_overlay(out / files["overlay"], each.around, mask, own, mark, each.ellipse)
-        rows.append(measure(mark, mask, gated, each.spacing) | files)
+        write_overlay(
+            out / files["overlay"], each.around, mask, own, mark, each.ellipse, each.shape
+        )
+        rows.append(measure(mark, mask, gated, kind, each.spacing) | files)
     return rows

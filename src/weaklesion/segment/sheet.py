@@ -21,6 +21,7 @@ THUMB_PX, QUALITY = 224, 82
 ANSWERS = {
     "network": "mask of the network",
     "ellipse": "the mark's ellipse instead of the network's mask",
+    "ends": "the shape through the mark's four ends instead of the network's mask",
     "empty": "no lesion found: empty mask",
 }
 
@@ -59,9 +60,9 @@ def _or_last(value: float) -> float:
 def _card(out: Path, row: dict[str, Any], gate: float) -> dict[str, Any]:
     """Return what the page shows of one mark."""
     notes = []
-    if row["answer"] == "ellipse":
+    if row["answer"] in ("ellipse", "ends"):
         notes.append(
-            "The mark's ellipse is returned, because the network's mask does not fit the mark:"
+            "The mark's own shape is returned, because the network's mask does not fit the mark:"
             f" agreement {number(row['agreement'])} is below {number(gate)}."
         )
     if row["answer"] == "empty":

@@ -1,9 +1,9 @@
 """Recovery of a true mark from a perturbed mark: a criterion that needs no dense mask.
 
 A training image's mark is perturbed. The method under test receives image and perturbed mark and
-returns a mask, and the ellipse fitted to that mask is compared with the true mark's. A method that
-copies the perturbed mark recovers nothing; one that over-trusts the image loses it. The constant
-with the highest recovery is chosen.
+returns a mask, and that mask's own shape (`weaklesion.mark_shapes`) is compared with the true
+mark's. A method that copies the perturbed mark recovers nothing; one that over-trusts the image
+loses it. The constant with the highest recovery is chosen.
 """
 
 import logging
@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.ellipse_table import read_marks
 from weaklesion.data.samples import read_samples
-from weaklesion.ellipse import Ellipse, ellipse_iou, fit_ellipse
 from weaklesion.errors import DataError
+from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, main_part, refine_scores, to_rgb
 from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import read_array, write_json, written_whole
@@ -38,8 +38,9 @@ class RecoverySettings:
     mark_noise: Annotated[
         float,
         above(0),
-        "Size of the perturbation of a mark: of its centre and axes in parts of the axes, and of"
-        " its angle in radians (`weaklesion.ellipse.Ellipse.perturbed`).",
+        "Size of the perturbation of a mark: of its middle and diameters in parts of the diameters,"
+        " and of its directions in radians (`weaklesion.ellipse.Ellipse.perturbed`,"
+        " `weaklesion.four_ends.FourEnds.perturbed`).",
     ]
     images: Annotated[
         int, at_least(1), "Number of images, drawn at random; all if there are fewer."
@@ -61,6 +62,8 @@ def choose_prior_weight(
     constants: dict[str, Any],
     recovery: RecoverySettings,
     channel_order: ChannelOrder,
+    shape: ShapeKind = "ellipse",
+    exponent: float = 2.0,
     workers: int = 1,
 ) -> None:
     """Choose the weight of the prior that recovers training marks best.
@@ -68,25 +71,27 @@ def choose_prior_weight(
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         samples_csv: the N samples; training samples are used.
-        ellipses_csv: ellipses of their marks.
+        ellipses_csv: table of their marks (`weaklesion.data.ellipse_table`).
         recovery_csv: written: `id, prior_weight, given_iou, recovered_iou`, the overlaps of the
-            perturbed and of the recovered ellipse with the true ellipse.
+            perturbed and of the recovered shape with the true one.
         choice_json: written: `prior_weight`, and the mean of `recovered_iou` per weight.
         prior_weights: candidates; the larger of two equally good ones is chosen.
         constants: the other fields of `weaklesion.pseudo_masks.RefinedSettings`.
         recovery: see `RecoverySettings`.
         channel_order: channel order of the patches; `center` for CT, whose channels are slices.
+        shape: what a mark is, see `weaklesion.data.ellipse_table.read_marks`.
+        exponent: see there.
         workers: number of processes.
 
     Raises:
-        DataError: if no training sample has an ellipse.
+        DataError: if no training sample has a mark.
     """
-    samples, ellipses = read_samples(samples_csv), read_ellipses(ellipses_csv)
-    train = samples.index[(samples["split"] == "train") & samples.index.isin(list(ellipses))]
+    samples, marks = read_samples(samples_csv), read_marks(ellipses_csv, shape, exponent)
+    train = samples.index[(samples["split"] == "train") & samples.index.isin(list(marks))]
     if not len(train):
         raise DataError(
-            f"{samples_csv}: no training sample has an ellipse in {ellipses_csv}. Draw the"
-            " ellipses again."
+            f"{samples_csv}: no training sample has a mark in {ellipses_csv}. Draw the ellipses"
+            " again."
         )
     order = np.random.default_rng(recovery.seed).permutation(sorted(train))
     drawn = [str(name) for name in order[: recovery.images]]
@@ -98,7 +103,7 @@ def choose_prior_weight(
         channel_order=channel_order,
     )
     row_of = samples["row"].to_dict()
-    items = [(name, row_of[name], ellipses[name]) for name in drawn]
+    items = [(name, row_of[name], marks[name]) for name in drawn]
     recovered = in_parallel(work, items, workers, "marks recovered")
     table = pd.DataFrame([row for rows in recovered for row in rows])
     with written_whole(recovery_csv) as temporary:
@@ -113,7 +118,7 @@ def choose_prior_weight(
 
 
 def _recover(
-    item: tuple[str, int, Ellipse],
+    item: tuple[str, int, MarkShape],
     *,
     images_npy: str,
     settings: Sequence[RefinedSettings],
@@ -122,7 +127,7 @@ def _recover(
 ) -> list[dict[str, Any]]:
     name, row, true = item
     image = to_rgb(np.asarray(read_array(images_npy)[row]), channel_order)
-    perturbed = true.perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
+    perturbed = perturbed_mark(true, name, recovery)
     rows = []
     for candidate in settings:
         with threadpool_limits(1):
@@ -134,8 +139,8 @@ def _recover(
             {
                 "id": name,
                 "prior_weight": candidate.prior_weight,
-                "given_iou": ellipse_iou(perturbed, true),
-                "recovered_iou": ellipse_iou(ellipse_or(mask, perturbed), true),
+                "given_iou": perturbed.iou(true),
+                "recovered_iou": shape_or(mask, perturbed).iou(true),
             }
         )
     return rows
@@ -146,9 +151,15 @@ def mean_recovery(rows: pd.DataFrame) -> float:
     return math.fsum(rows["recovered_iou"]) / len(rows)
 
 
-def ellipse_or(mask: np.ndarray | None, otherwise: Ellipse) -> Ellipse:
-    """Return a mask's ellipse; `otherwise` if it has none, because a pseudo-mask is then that."""
+def perturbed_mark(true: MarkShape, name: str, recovery: RecoverySettings) -> MarkShape:
+    """Return the perturbed mark of a sample, which depends on its id and the seed only."""
+    draws = noise_of(name, true.NUM_DRAWS, recovery.seed)
+    return true.perturbed(draws, recovery.mark_noise)
+
+
+def shape_or(mask: np.ndarray | None, otherwise: MarkShape) -> MarkShape:
+    """Return a mask's shape; `otherwise` if it has none, because a pseudo-mask is then that."""
     try:
-        return otherwise if mask is None else fit_ellipse(mask)
+        return otherwise if mask is None else otherwise.measured(mask)
     except ValueError:
         return otherwise

@@ -5,7 +5,7 @@ validation split, which no training reads; no dense mask is read.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,20 +14,24 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
-from weaklesion.ellipse import Ellipse, ellipse_iou
+from weaklesion.mark_shapes import MarkShape
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.pseudo_masks import main_part
-from weaklesion.selection.recovery import RecoverySettings, ellipse_or, mean_recovery
+from weaklesion.selection.recovery import (
+    RecoverySettings,
+    mean_recovery,
+    perturbed_mark,
+    shape_or,
+)
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import write_json, written_whole
 from weaklesion.support.limits import MinItems, at_least, check_settings
-from weaklesion.training.data import TrainingFiles
+from weaklesion.training.data import TrainingFiles, marks_of
 from weaklesion.training.device import compute_device
-from weaklesion.training.prompts import ellipse_rows
+from weaklesion.training.prompts import mark_rows
+from weaklesion.training.tasks.prompted import prompt_settings
 from weaklesion.training.train import RunOptions, train_arm
 
 logger = logging.getLogger(__name__)
@@ -73,16 +77,12 @@ def choose_warp(
         threads: CPU threads.
     """
     assert settings.prompt is not None
-    assert files.ellipses_csv is not None
     ids = sorted(split_ids(files.samples_csv, "val"))
     order = np.random.default_rng(recovery.seed).permutation(ids)
     names = [str(name) for name in order[: recovery.images]]
     images = read_rows(files.images_npy, files.samples_csv, names)
-    ellipses = read_ellipses(files.ellipses_csv)
-    marks = {
-        name: ellipses[name].perturbed(noise_of(name, recovery.seed), recovery.mark_noise)
-        for name in names
-    }
+    true = marks_of(files.ellipses_csv, names, prompt_settings(settings))
+    marks = [perturbed_mark(mark, name, recovery) for mark, name in zip(true, names, strict=True)]
     rows = []
     for amplitude in short.amplitudes:
         short_settings = replace(
@@ -92,14 +92,14 @@ def choose_warp(
             iterations=short.steps,
         )
         logits = _train_and_predict(files, short_settings, seed, threads, images, marks)
-        for (name, mark), scores in zip(marks.items(), logits, strict=True):
-            recovered = ellipse_or(main_part(scores >= 0, mark), mark)
+        for name, exact, mark, scores in zip(names, true, marks, logits, strict=True):
+            recovered = shape_or(main_part(scores >= 0, mark), mark)
             rows.append(
                 {
                     "id": name,
                     "max_amplitude": amplitude,
-                    "given_iou": ellipse_iou(mark, ellipses[name]),
-                    "recovered_iou": ellipse_iou(recovered, ellipses[name]),
+                    "given_iou": mark.iou(exact),
+                    "recovered_iou": recovered.iou(exact),
                 }
             )
     _write_choice(pd.DataFrame(rows), short.amplitudes, recovery_csv, choice_json)
@@ -111,7 +111,7 @@ def _train_and_predict(
     seed: int,
     threads: int,
     images: np.ndarray,
-    marks: Mapping[str, Ellipse],
+    marks: Sequence[MarkShape],
 ) -> np.ndarray:
     """Train a network in a temporary folder; return its logits for images with marks, (N, H, W)."""
     device = compute_device()
@@ -119,8 +119,7 @@ def _train_and_predict(
         options = RunOptions(threads=threads)
         train_arm(files=files, run_dir=folder, settings=settings, seed=seed, options=options)
         model, _ = load_network(f"{folder}/model.safetensors", f"{folder}/run.json", device)
-    prompts = ellipse_rows(list(marks.values())).to(device)
-    return predict_prompted(model, images, prompts, settings)
+    return predict_prompted(model, images, mark_rows(marks).to(device), settings)
 
 
 def _write_choice(

@@ -189,11 +189,11 @@ def _check_mark_keys(config: Config, arm: str) -> None:
     sees_mark = is_prompted(config, arm)
     if definition.get("marks") is not None:
         check_known(f"arms.{arm}.marks", definition["marks"], config["mark_noise"])
-        is_ellipse = definition["model"] is None and definition["target"] == "ellipse"
-        if not is_ellipse and not (sees_mark and definition.get("network_of")):
+        is_mark = definition["model"] is None and definition["target"] in ("ellipse", "ends")
+        if not is_mark and not (sees_mark and definition.get("network_of")):
             raise DataError(
-                f"config: arms.{arm}.marks: only the ellipse itself and a trained network that sees"
-                " the mark (`network_of`) can use other marks. Remove the key."
+                f"config: arms.{arm}.marks: only the shape of the mark itself and a trained network"
+                " that sees the mark (`network_of`) can use other marks. Remove the key."
             )
     if definition.get("warp_of") is not None:
         check_known(f"arms.{arm}.warp_of", definition["warp_of"], config["arms"])

@@ -31,6 +31,11 @@ class Run(NamedTuple):
     seed: int
 
 
+# Targets that `choose_prior_weight` chooses a constant for, and how the pages call them.
+PSEUDO_MASKS = {"refined": "pseudo-masks", "refined_ends": "pseudo-masks from four ends"}
+PSEUDO_MASK_TARGETS = {name: target for target, name in PSEUDO_MASKS.items()}
+
+
 def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
     """Return the runs that the items need, each once, in a stable order.
 
@@ -158,16 +163,17 @@ def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
     See `weaklesion.selection.recovery`.
 
     Returns:
-        One mapping per constant: `dataset`; `protocol`; `of`, which is `pseudo-masks` or the arm
-        whose warp is chosen; `constant`, the name of the constant; and `used_by`, the arms that use
-        the choice themselves or with their network.
+        One mapping per constant: `dataset`; `protocol`; `of`, which is a kind of pseudo-masks or
+            the arm whose warp is chosen; `constant`, the name of the constant; and `used_by`, the
+            arms that use the choice themselves or with their network.
     """
     used_by: dict[tuple[str, str, str, str], dict[str, None]] = {}
     for dataset in item_definition(config, item)["datasets"]:
         for protocol, arm in cells_of(config, item, dataset):
             name = arm_definition(config, arm).get("network_of") or arm
-            if arm_definition(config, name)["target"] == "refined":
-                place = dataset, protocol, "pseudo-masks", "prior_weight"
+            target = arm_definition(config, name)["target"]
+            if target in PSEUDO_MASKS:
+                place = dataset, protocol, PSEUDO_MASKS[target], "prior_weight"
                 used_by.setdefault(place, {})[name] = None
             warped = (
                 warp_arm(config, dataset, protocol, name) if has_network(config, name) else None

@@ -168,7 +168,10 @@ class Study(Shown):
             place = recovery["dataset"], recovery["protocol"]
             targets, warps = self.layout.targets(*place), self.layout.stage(*place) / "warps"
             measured, choice = {
-                "prior_weight": (targets / "refined_recovery.csv", targets / "refined_choice.json"),
+                "prior_weight": tuple(
+                    targets / f"{items.PSEUDO_MASK_TARGETS.get(recovery['of'])}_{file}"
+                    for file in ("recovery.csv", "choice.json")
+                ),
                 "max_amplitude": (
                     warps / f"{recovery['of']}_recovery.csv",
                     warps / f"{recovery['of']}.json",

@@ -1,18 +1,17 @@
 """Targets made from RECIST marks: drawn ellipses."""
 
 import logging
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
 
-from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.ellipse_table import read_ellipses, write_marks
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse, draw_ellipse, draw_soft_ellipse
 from weaklesion.errors import DataError
-from weaklesion.recist import RECIST_COLUMNS, Center, clicked_angle_deg, ellipse_from_recist
+from weaklesion.recist import RECIST_COLUMNS, Center, ellipse_from_recist
 from weaklesion.support.files import read_array, written_whole
 from weaklesion.support.progress import progress
 
@@ -34,8 +33,8 @@ def draw_ellipses(
     Args:
         samples_csv: table of the samples, with the marks in patch pixels.
         images_npy: the patches, (N, H, W, 3); only their size is read.
-        ellipses_csv: written: `id, cx, cy, width, height, angle_deg`, px of the patch, and
-            `clicked_angle_deg` of the mark.
+        ellipses_csv: written: `id, cx, cy, width, height, angle_deg`, px of the patch, and of the
+            mark `clicked_angle_deg` and its four ends (`weaklesion.recist.RECIST_COLUMNS`).
         target_npy: written: (N, H, W) uint8 of 0 and 1, in the rows' order of `ellipses_csv`.
         center: see `weaklesion.recist.ellipse_from_recist`.
         outline_px: see `weaklesion.ellipse.draw_ellipse`.
@@ -48,7 +47,7 @@ def draw_ellipses(
     """
     samples = read_samples(samples_csv)
     shape_hw = read_array(images_npy).shape[1:3]
-    ellipses = []
+    drawn: list[tuple[str, Ellipse, np.ndarray]] = []
     with written_whole(target_npy) as temporary:
         target = open_memmap(temporary, "w+", dtype=np.uint8, shape=(len(samples), *shape_hw))
         marks = samples[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)
@@ -70,12 +69,10 @@ def draw_ellipses(
                     f"{samples_csv}: sample {sample_id}: its ellipse {ellipse} covers "
                     "no pixel of the patch. Correct the mark."
                 )
-            clicked = clicked_angle_deg(points)
-            ellipses.append({"id": sample_id, **asdict(ellipse), "clicked_angle_deg": clicked})
+            drawn.append((str(sample_id), ellipse, points))
         target.flush()
-    with written_whole(ellipses_csv) as temporary:
-        pd.DataFrame(ellipses).to_csv(temporary, index=False)
-    logger.info("drew %d ellipses, centre by %s", len(ellipses), center)
+    write_marks(ellipses_csv, drawn)
+    logger.info("drew %d ellipses, centre by %s", len(drawn), center)
 
 
 def _source_shapes(samples: pd.DataFrame) -> list[tuple[float, float]]:

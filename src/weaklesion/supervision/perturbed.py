@@ -3,16 +3,16 @@
 import logging
 import math
 import zlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.ellipse_table import read_ellipses, read_ends, write_marks
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import draw_ellipse
-from weaklesion.support.files import read_array, write_array, written_whole
+from weaklesion.recist import ellipse_from_recist
+from weaklesion.support.files import read_array, write_array
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +50,10 @@ def draw_shrunken(
     logger.info("drew %d ellipses with %.4f of their area", len(masks), area_ratio)
 
 
-def noise_of(sample_id: str, seed: int = 0) -> list[float]:
-    """Draw five standard normal numbers that depend on the sample's id and the seed only."""
+def noise_of(sample_id: str, count: int, seed: int = 0) -> list[float]:
+    """Draw standard normal numbers that depend on the sample's id and the seed only."""
     rng = np.random.default_rng([seed, zlib.crc32(sample_id.encode())])
-    return [float(value) for value in rng.normal(size=5)]
+    return [float(value) for value in rng.normal(size=count)]
 
 
 def perturb_marks(
@@ -61,26 +61,32 @@ def perturb_marks(
     images_npy: str | Path,
     ellipses_csv: str | Path,
     mark_noise: float,
+    ends_exponent: float,
     perturbed_csv: str | Path,
-    target_npy: str | Path,
+    ellipse_npy: str | Path,
+    ends_npy: str | Path,
 ) -> None:
-    """Perturb every ellipse, to simulate less exact marks.
+    """Perturb the four ends of every mark, to simulate less exact readers.
+
+    The ellipse of a perturbed mark is made of its ends, as that of a drawn mark.
 
     Args:
         images_npy: the patches, (N, H, W, 3); only their size is read.
-        ellipses_csv: M ellipses, px of the patch.
-        mark_noise: see `weaklesion.ellipse.Ellipse.perturbed`.
-        perturbed_csv: written: `id, cx, cy, width, height, angle_deg` of the perturbed ellipses.
-        target_npy: written: (M, H, W) uint8 of 0 and 1, the perturbed ellipses drawn.
+        ellipses_csv: M marks, px of the patch (`weaklesion.data.ellipse_table`).
+        mark_noise: see `weaklesion.four_ends.FourEnds.perturbed`.
+        ends_exponent: of the shapes through the four ends that are drawn.
+        perturbed_csv: written: the perturbed marks, with the columns of `ellipses_csv`.
+        ellipse_npy: written: (M, H, W) uint8 of 0 and 1, the ellipses drawn.
+        ends_npy: written: the same of the shapes through the four ends.
     """
-    ellipses = {
-        name: ellipse.perturbed(noise_of(name), mark_noise)
-        for name, ellipse in read_ellipses(ellipses_csv).items()
-    }
+    marks = read_ends(ellipses_csv, ends_exponent)
+    perturbed = [
+        mark.perturbed(noise_of(name, mark.NUM_DRAWS), mark_noise) for name, mark in marks.items()
+    ]
+    ellipses = [ellipse_from_recist(mark.points) for mark in perturbed]
     shape_hw = read_array(images_npy).shape[1:3]
-    masks = [draw_ellipse(ellipse, shape_hw) for ellipse in ellipses.values()]
-    write_array(target_npy, np.stack(masks).astype(np.uint8))
-    rows = [{"id": name, **asdict(ellipse)} for name, ellipse in ellipses.items()]
-    with written_whole(perturbed_csv) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
-    logger.info("perturbed %d ellipses by %g", len(rows), mark_noise)
+    for path, shapes in ((ellipse_npy, ellipses), (ends_npy, perturbed)):
+        write_array(path, np.stack([shape.drawn(shape_hw) for shape in shapes]).astype(np.uint8))
+    points = [mark.points for mark in perturbed]
+    write_marks(perturbed_csv, zip(marks, ellipses, points, strict=True))
+    logger.info("perturbed %d marks by %g", len(perturbed), mark_noise)

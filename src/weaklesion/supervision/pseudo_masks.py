@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from weaklesion.data.ellipse_table import read_ellipses
-from weaklesion.ellipse import Ellipse, draw_ellipse
+from weaklesion.data.ellipse_table import read_marks
 from weaklesion.errors import DataError
+from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
 from weaklesion.support.files import read_array, write_array
 from weaklesion.support.parallel import in_parallel
@@ -30,6 +30,8 @@ def draw_refined(
     choice_json: str | Path,
     constants: Mapping[str, Any],
     channel_order: ChannelOrder,
+    shape: ShapeKind = "ellipse",
+    exponent: float = 2.0,
     workers: int = 1,
 ) -> None:
     """Write the pseudo-mask of every sample.
@@ -37,49 +39,51 @@ def draw_refined(
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
         samples_csv: the N samples.
-        ellipses_csv: ellipse of each of M samples.
+        ellipses_csv: marks of M samples (`weaklesion.data.ellipse_table`).
         target_npy: written: (M, H, W) uint8 of 0 and 1, in the rows' order of `ellipses_csv`.
         choice_json: `prior_weight`, as `choose_prior_weight` chose it.
         constants: the other fields of `RefinedSettings`.
         channel_order: channel order of the patches; `center` for CT, whose channels are slices.
+        shape: what a mark is, see `weaklesion.data.ellipse_table.read_marks`.
+        exponent: see there.
         workers: number of processes.
     """
     choice = json.loads(Path(choice_json).read_text(encoding="utf-8"))
     settings = RefinedSettings(prior_weight=choice["prior_weight"], **constants)
     rows = pd.Index(pd.read_csv(samples_csv, usecols=["id"], dtype=str)["id"])
-    ellipses = read_ellipses(ellipses_csv)
+    marks = read_marks(ellipses_csv, shape, exponent)
     images = read_array(images_npy)
-    array_rows = rows.get_indexer(pd.Index(list(ellipses)))
+    array_rows = rows.get_indexer(pd.Index(list(marks)))
     if (array_rows < 0).any():
-        missing = list(ellipses)[int(np.flatnonzero(array_rows < 0)[0])]
+        missing = list(marks)[int(np.flatnonzero(array_rows < 0)[0])]
         raise DataError(
             f"{ellipses_csv}: sample {missing} is not in {samples_csv}. Draw the ellipses again."
         )
     work = partial(
         _refine_row, images_npy=str(images_npy), settings=settings, channel_order=channel_order
     )
-    items = list(zip(array_rows.tolist(), ellipses.values(), strict=True))
+    items = list(zip(array_rows.tolist(), marks.values(), strict=True))
     drawn = list(in_parallel(work, items, workers, "pseudo-masks"))
     masks = np.stack([mask for mask, _ in drawn]).astype(np.uint8)
     write_array(target_npy, masks)
-    kept = sum(is_ellipse for _, is_ellipse in drawn)
+    kept = sum(is_mark for _, is_mark in drawn)
     logger.info(
-        "%d pseudo-masks of %s patches; %d of them are the ellipse itself",
+        "%d pseudo-masks of %s patches; %d of them are the mark's shape itself",
         len(masks), images.shape[1:3], kept,
     )  # fmt: skip
 
 
 def _refine_row(
-    item: tuple[int, Ellipse],
+    item: tuple[int, MarkShape],
     *,
     images_npy: str,
     settings: RefinedSettings,
     channel_order: ChannelOrder,
 ) -> tuple[np.ndarray, bool]:
-    row, ellipse = item
+    row, mark = item
     image = to_rgb(np.asarray(read_array(images_npy)[row]), channel_order)
     with threadpool_limits(1):  # faster for mixtures of so few pixels
-        scores = refine_scores(image, ellipse, settings, ct=channel_order == "center")
+        scores = refine_scores(image, mark, settings, ct=channel_order == "center")
     if scores is None:
-        return draw_ellipse(ellipse, image.shape[:2]), True
+        return mark.drawn(image.shape[:2]), True
     return scores > 0, False

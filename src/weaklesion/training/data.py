@@ -1,18 +1,20 @@
 """A split's patches, targets and labels on the device, joined by sample id."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.ellipse_table import read_marks
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.errors import DataError
 from weaklesion.flips import FLIPS
+from weaklesion.mark_shapes import MarkShape
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.class_table import read_classes
-from weaklesion.training.prompts import ellipse_rows
+from weaklesion.training.prompts import PromptSettings, mark_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class TrainingFiles:
         clusters_csv: classes (`weaklesion.supervision.class_table`), for networks with classes and
             for pairs within a cluster.
         weights_pth: verified ImageNet weights of the encoder; None to start from scratch.
-        ellipses_csv: ellipses of the marks, for networks that see them; or None.
+        ellipses_csv: the marks, for networks that see them; or None.
         start_safetensors: network of another run, whose encoder the training starts from; or None.
     """
 
@@ -56,8 +58,8 @@ class SplitData:
         images: (N, 3, input, input) uint8.
         targets: (N, 1, input, input) uint8 of 0 and 1, or of 0 to 255 where they are soft.
         labels: (N,) int64 clusters, or None.
-        prompts: (N, 5) float32 ellipses of the marks, px (`weaklesion.training.prompts`), or None.
-            Images and targets are then in the source's pixels.
+        marks: (N, 5, 2) float32 marks, px (`weaklesion.training.prompts`), or None. Images and
+            targets are then in the source's pixels.
         flipped_labels: (N, 4) int64 clusters under each flip, in the order of
             `weaklesion.supervision.class_table.FLIPS`, or None where no training with classes flips
             images.
@@ -68,7 +70,7 @@ class SplitData:
     images: torch.Tensor
     targets: torch.Tensor
     labels: torch.Tensor | None
-    prompts: torch.Tensor | None = None
+    marks: torch.Tensor | None = None
     flipped_labels: torch.Tensor | None = None
     partners: torch.Tensor | None = None
 
@@ -123,23 +125,38 @@ def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:
     return [name for name in ids if name in kept]
 
 
-def load_prompts(
-    ellipses_csv: str | Path | None, ids: list[str], device: torch.device
-) -> torch.Tensor:
-    """Load the ellipses of the marks of N samples, (N, 5) float32 px, by id.
+def marks_of(
+    ellipses_csv: str | Path | None, ids: Sequence[str], settings: PromptSettings
+) -> list[MarkShape]:
+    """Return the marks of N samples as a network sees them, by id.
+
+    Args:
+        ellipses_csv: table of the marks (`weaklesion.data.ellipse_table`).
+        ids: the samples.
+        settings: how the network is prompted.
 
     Raises:
-        DataError: if no file of ellipses is named, or a sample has no ellipse.
+        DataError: if no table is named, or a sample is not in it.
     """
     if ellipses_csv is None:
         raise DataError(
-            "a network that sees the mark needs ellipses, and no file of ellipses is named."
+            "a network that sees the mark needs marks, and no file of ellipses is named."
         )
-    ellipses = read_ellipses(ellipses_csv)
-    missing = [name for name in ids if name not in ellipses]
+    marks = read_marks(ellipses_csv, settings.shape, settings.exponent)
+    missing = [name for name in ids if name not in marks]
     if missing:
         raise DataError(f"{ellipses_csv}: sample {missing[0]} is not in it. Draw again.")
-    return ellipse_rows([ellipses[name] for name in ids]).to(device)
+    return [marks[name] for name in ids]
+
+
+def load_marks(
+    ellipses_csv: str | Path | None,
+    ids: Sequence[str],
+    settings: PromptSettings,
+    device: torch.device,
+) -> torch.Tensor:
+    """Load the marks of N samples onto the device, (N, 5, 2) float32 px; see `marks_of`."""
+    return mark_rows(marks_of(ellipses_csv, ids, settings)).to(device)
 
 
 def read_labels(

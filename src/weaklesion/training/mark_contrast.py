@@ -6,30 +6,30 @@ import numpy as np
 import torch
 
 from weaklesion.contrast import mark_contrast
-from weaklesion.ellipse import Ellipse
+from weaklesion.recist import ellipse_from_recist
 
 MOST_MARKS = 500
 
 
-def describe_contrast(images: torch.Tensor, prompts: torch.Tensor) -> dict[str, float]:
+def describe_contrast(images: torch.Tensor, marks: torch.Tensor) -> dict[str, float]:
     """Return what `run.json` says of the contrast of training marks.
 
     Args:
         images: (N, 3, H, W) uint8.
-        prompts: (N, 5) ellipses of the marks, px: cx, cy, half axes, angle in radians.
+        marks: (N, 5, 2) marks, px (`weaklesion.training.prompts`).
 
     Returns:
         Number of marks that were measured, at most 500 spread over all, and the 5th and 50th
         percentile of their contrast (`weaklesion.contrast`); empty if it is undefined for all.
     """
-    step = max(1, math.ceil(len(prompts) / MOST_MARKS))
+    step = max(1, math.ceil(len(marks) / MOST_MARKS))
+    measured = marks[::step].double().cpu().numpy()
     contrasts = np.array(
         [
             mark_contrast(
-                image.permute(1, 2, 0).cpu().numpy(),
-                Ellipse(row[0], row[1], 2 * row[2], 2 * row[3], math.degrees(row[4])),
+                image.permute(1, 2, 0).cpu().numpy(), ellipse_from_recist(mark[:1] + mark[1:])
             )
-            for image, row in zip(images[::step], prompts[::step].tolist(), strict=True)
+            for image, mark in zip(images[::step], measured, strict=True)
         ]
     )
     contrasts = contrasts[np.isfinite(contrasts)]

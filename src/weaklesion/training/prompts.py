@@ -1,23 +1,27 @@
 """Prompts: from an image and its mark to a network's input, and from its output to the image.
 
 Two systems of coordinates are used: u, from -1 to 1 over the width of a crop; and px, pixels of the
-source image, with pixel centres at whole numbers. Ellipses are rows of (cx, cy, half major axis,
-half minor axis, angle in radians), in one of the two.
+source image, with pixel centres at whole numbers. A mark is (5, 2) in one of the two: where its
+diameters cross, and the vectors from there to the ends of the long and of the short one. The axes
+of an ellipse are such diameters.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from weaklesion.ellipse import Ellipse
+from weaklesion.four_ends import FourEnds
+from weaklesion.mark_shapes import MarkShape, ShapeKind
+from weaklesion.recist import ellipse_from_recist
 from weaklesion.support.limits import above, at_least, check_settings
 from weaklesion.training.inputs import normalise
 
 RADIUS_SLOPE = 3.0
-INSIDE, AROUND = 0.85, 1.15  # elliptic radii; pixels between them belong to neither side
+INSIDE, AROUND = 0.85, 1.15  # radii; pixels between them belong to neither side
 SCATTER_FLOOR = 0.01  # variance of the levels' noise, as a fraction of ImageNet's
 DISCRIMINANT_SLOPE = 4.0
 
@@ -26,9 +30,7 @@ DISCRIMINANT_SLOPE = 4.0
 class PromptSettings:
     """How a network is prompted."""
 
-    margin: Annotated[
-        float, at_least(1), "Side of the crop, in long diameters of the mark's ellipse."
-    ]
+    margin: Annotated[float, at_least(1), "Side of the crop, in long diameters of the mark."]
     max_amplitude: Annotated[
         float | None,
         at_least(0),
@@ -42,18 +44,44 @@ class PromptSettings:
         at_least(0),
         "Perturbation of the marks in training, as in `recovery.mark_noise`; 0 is none.",
     ]
+    shape: Annotated[
+        ShapeKind,
+        "What the network is shown of a mark, and what is measured on warped targets: the"
+        " `ellipse`, or the shape through the four `ends` of the RECIST mark.",
+    ] = "ellipse"
+    exponent: Annotated[
+        float, at_least(1), "Of the shape through the four ends; 2 for ellipses."
+    ] = 2.0
 
     def __post_init__(self) -> None:
         check_settings(self)
 
+    def shape_of(self, points: np.ndarray) -> MarkShape:
+        """Return the shape of a mark, (4, 2) px, that the network is shown.
 
-def ellipse_rows(ellipses: list[Ellipse]) -> torch.Tensor:
-    """Return (N, 5) float32 of ellipses in px."""
-    rows = [
-        (e.cx, e.cy, e.width / 2, e.height / 2, math.radians(e.angle_deg))
-        for e in (ellipse.canonical() for ellipse in ellipses)
-    ]
-    return torch.tensor(rows, dtype=torch.float32).reshape(-1, 5)
+        Raises:
+            ValueError: if the mark defines none.
+        """
+        if self.shape == "ellipse":
+            return ellipse_from_recist(points)
+        return FourEnds(points, self.exponent)
+
+
+def mark_rows(marks: Sequence[MarkShape]) -> torch.Tensor:
+    """Return the tensor of N marks, (N, 5, 2) float32 px."""
+    rows = [np.vstack(mark.arms()) for mark in marks]
+    return torch.from_numpy(np.array(rows, dtype=np.float32).reshape(-1, 5, 2))
+
+
+def frame_of(marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the middle, (B, 2), of marks (B, 5, 2), and half of their longer diameter, (B,).
+
+    The middle is that of the parallelogram that the diameters span: the middle of each diameter,
+    moved to the middle of the other one along it.
+    """
+    center = marks[:, 0] + marks[:, 1:].sum(dim=1) / 2
+    diameters = torch.stack([marks[:, 2] - marks[:, 1], marks[:, 4] - marks[:, 3]], dim=1)
+    return center, torch.linalg.vector_norm(diameters, dim=2).amax(dim=1) / 2
 
 
 def crop_lattice(size: int, device: torch.device) -> torch.Tensor:
@@ -64,27 +92,28 @@ def crop_lattice(size: int, device: torch.device) -> torch.Tensor:
 
 
 def to_source(
-    points: torch.Tensor, prompts: torch.Tensor, side: float, turn: torch.Tensor, flip: torch.Tensor
+    points: torch.Tensor, marks: torch.Tensor, side: float, turn: torch.Tensor, flip: torch.Tensor
 ) -> torch.Tensor:
     """Map u coordinates to px.
 
     Args:
         points: (B, h, w, 2).
-        prompts: (B, 5), px.
-        side: side of the crop, in major axes.
+        marks: (B, 5, 2) px.
+        side: side of the crop, in long diameters.
         turn: (B,) rotation of the crop, radians.
         flip: (B,) -1 where x is mirrored first, else 1.
 
     Returns:
         (B, h, w, 2) px.
     """
-    reach = (side * prompts[:, 2])[:, None, None]  # half a side is `side` half major axes
+    center, half = frame_of(marks)
+    reach = (side * half)[:, None, None]  # half a side is `side` half diameters
     x, y = points[..., 0] * flip[:, None, None], points[..., 1]
     cos, sin = turn.cos()[:, None, None], turn.sin()[:, None, None]
     return torch.stack(
         [
-            prompts[:, 0, None, None] + reach * (cos * x - sin * y),
-            prompts[:, 1, None, None] + reach * (sin * x + cos * y),
+            center[:, 0, None, None] + reach * (cos * x - sin * y),
+            center[:, 1, None, None] + reach * (sin * x + cos * y),
         ],
         dim=-1,
     )
@@ -98,13 +127,28 @@ def sample_bilinear(values: torch.Tensor, points_px: torch.Tensor) -> torch.Tens
     return F.grid_sample(values, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def radii(points: torch.Tensor, ellipses: torch.Tensor) -> torch.Tensor:
-    """Return the elliptic radius, (B, h, w), of (B, h, w, 2) points: 1 on the ellipse (B, 5)."""
-    cx, cy, major, minor, angle = (ellipses[:, i, None, None] for i in range(5))
-    dx, dy = points[..., 0] - cx, points[..., 1] - cy
-    along = (angle.cos() * dx + angle.sin() * dy) / major
-    across = (angle.cos() * dy - angle.sin() * dx) / minor
-    return (along.square() + across.square()).clamp(min=1e-12).sqrt()
+def radii(points: torch.Tensor, marks: torch.Tensor, exponent: float) -> torch.Tensor:
+    """Return the radius, (B, h, w), of (B, h, w, 2) points: 1 on the outline of a mark's shape.
+
+    Args:
+        points: (B, h, w, 2).
+        marks: (B, 5, 2), in the coordinates of `points`.
+        exponent: of the shape (`weaklesion.quadrants.quadrant_shape`); 2 for ellipses.
+    """
+    arms = marks[:, 1:]
+    x, y = (points - marks[:, None, None, 0]).unbind(dim=-1)
+    long, short = arms[:, 1] - arms[:, 0], arms[:, 3] - arms[:, 2]
+    cross = (long[:, 0] * short[:, 1] - long[:, 1] * short[:, 0])[:, None]
+    lengths = torch.linalg.vector_norm(arms, dim=2)
+    total = torch.zeros_like(x)
+    # oblique coordinates, in parts of each diameter, then of the arm on whose side a point lies
+    for other, sign, minus, plus in ((short, 1, 0, 1), (long, -1, 2, 3)):
+        normal = sign * torch.stack([other[:, 1], -other[:, 0]], dim=1) / cross
+        part = x * normal[:, 0, None, None] + y * normal[:, 1, None, None]
+        diameter = lengths[:, minus] + lengths[:, plus]
+        per_minus, per_plus = ((diameter / lengths[:, arm])[:, None, None] for arm in (minus, plus))
+        total = total + (part * torch.where(part < 0, per_minus, per_plus)).abs() ** exponent
+    return total.clamp(min=1e-12) ** (1 / exponent)
 
 
 def prompt_input(
@@ -115,7 +159,7 @@ def prompt_input(
     Args:
         images: (B, 3, H, W) uint8.
         points_px: (B, h, w, 2) px of the input's pixels.
-        radius: (B, h, w) elliptic radius of those pixels.
+        radius: (B, h, w) radius of those pixels.
 
     Returns:
         (B, 6, h, w) image, validity, prompt and discriminant; and the validity alone, (B, 1, h, w),
@@ -132,14 +176,14 @@ def prompt_input(
 
 
 def discriminant(colours: torch.Tensor, valid: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """Return how much more each pixel resembles the ellipse's inside than its surroundings.
+    """Return how much more each pixel resembles the mark's inside than its surroundings.
 
     Fisher's linear discriminant of each image's own colours, between -1 and 1.
 
     Args:
         colours: (B, 3, h, w).
         valid: (B, 1, h, w), 1 where the crop is inside the image.
-        radius: (B, 1, h, w) elliptic radius.
+        radius: (B, 1, h, w) radius.
 
     Returns:
         (B, 1, h, w); 0 where the crop is outside the image.
@@ -165,23 +209,23 @@ def discriminant(colours: torch.Tensor, valid: torch.Tensor, radius: torch.Tenso
 
 
 def plain_inputs(
-    images: torch.Tensor, prompts: torch.Tensor, input_px: int, margin: float
+    images: torch.Tensor, marks: torch.Tensor, input_px: int, settings: PromptSettings
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the inputs of crops that are not turned, and where their pixels lie.
 
     Args:
         images: (B, 3, H, W) uint8.
-        prompts: (B, 5) ellipses, px.
+        marks: (B, 5, 2) px.
         input_px: side of the network's input.
-        margin: side of a crop, in major axes.
+        settings: see `PromptSettings`.
 
     Returns:
         (B, 6, input, input) inputs and (B, input, input, 2) px.
     """
     crop = crop_lattice(input_px, images.device).expand(len(images), -1, -1, -1)
-    unturned, unflipped = torch.zeros_like(prompts[:, 0]), torch.ones_like(prompts[:, 0])
-    points_px = to_source(crop, prompts, margin, unturned, unflipped)
-    inputs, _ = prompt_input(images, points_px, radii(points_px, prompts))
+    unturned, unflipped = torch.zeros_like(marks[:, 0, 0]), torch.ones_like(marks[:, 0, 0])
+    points_px = to_source(crop, marks, settings.margin, unturned, unflipped)
+    inputs, _ = prompt_input(images, points_px, radii(points_px, marks, settings.exponent))
     return inputs, points_px
 
 
@@ -200,7 +244,7 @@ def mean_of_views(values: torch.Tensor) -> torch.Tensor:
 def to_source_logits(
     logits: torch.Tensor,
     valid: torch.Tensor,
-    prompts: torch.Tensor,
+    marks: torch.Tensor,
     margin: float,
     shape_hw: tuple[int, int],
 ) -> torch.Tensor:
@@ -210,9 +254,10 @@ def to_source_logits(
     nothing from the others. Outside the crop the logit is -10: no lesion.
     """
     height, width = shape_hw
-    reach = (margin * prompts[:, 2])[:, None]
-    u = (torch.arange(width, device=logits.device) - prompts[:, :1]) / reach
-    v = (torch.arange(height, device=logits.device) - prompts[:, 1:2]) / reach
+    center, half = frame_of(marks)
+    reach = (margin * half)[:, None]
+    u = (torch.arange(width, device=logits.device) - center[:, :1]) / reach
+    v = (torch.arange(height, device=logits.device) - center[:, 1:]) / reach
     points = torch.stack(
         [u[:, None].expand(-1, height, -1), v[:, :, None].expand(-1, -1, width)], dim=-1
     )

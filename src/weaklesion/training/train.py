@@ -173,13 +173,11 @@ def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: Ru
 def describe_training(state: TrainingState, splits: Splits, model: nn.Module) -> dict[str, Any]:
     """Return what `run.json` says of a finished training."""
     epochs, num_train = len(state.history), len(splits.train.ids)
-    prompts = splits.train.prompts
-    marks = (
-        {}
-        if prompts is None
-        else {"mark_contrast": describe_contrast(splits.train.images, prompts)}
+    marks = splits.train.marks
+    of_marks = (
+        {} if marks is None else {"mark_contrast": describe_contrast(splits.train.images, marks)}
     )
-    return marks | {
+    return of_marks | {
         "num_parameters": num_parameters(model),
         "num_samples": {"train": num_train, "val": len(splits.val.ids)},
         "epochs_run": epochs,

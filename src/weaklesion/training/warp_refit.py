@@ -1,15 +1,17 @@
 """Warp and refit: how a network that sees a mark learns more than the mark.
 
-A network that sees an ellipse and is trained on the same ellipse copies it. Therefore a random
-smooth field warps image and target together, an ellipse is fitted to the warped target, exactly as
-marks are made, and the network sees the new ellipse. Only the image shows where the warped target
-departs from it. Affine changes would not suffice, because they map ellipses to ellipses.
+A network that sees a mark's shape and is trained on the same shape copies it. Therefore a random
+smooth field warps image and target together, the mark of the warped target is measured, exactly as
+marks are made, and the network sees the new mark. Only the image shows where the warped target
+departs from its shape. Affine changes would not suffice, because they map ellipses to ellipses.
 
 Coordinates are those of `weaklesion.training.prompts`.
 """
 
 import functools
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -17,22 +19,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from weaklesion.ellipse import Ellipse, fit_ellipse
+from weaklesion.ellipse import Ellipse
+from weaklesion.four_ends import FourEnds
 from weaklesion.training.prompts import (
     PromptSettings,
     crop_lattice,
+    frame_of,
+    mark_rows,
     prompt_input,
     radii,
     sample_bilinear,
     to_source,
 )
 
-LATTICE_PX = 96  # side of the lattice on which ellipses are fitted to warped targets
-LATTICE_MARGIN = 2.0  # the same in major axes, with room for what the warp pushes outwards
+LATTICE_PX = 96  # side of the lattice on which the marks of warped targets are measured
+LATTICE_MARGIN = 2.0  # the same in long diameters, with room for what the warp pushes outwards
 FIELD_CELLS = (5, 7, 10)
 FIELD_WEIGHTS = (0.6, 1.0, 0.7)
 FIELD_NOISE = 2 * sum(cells * cells for cells in FIELD_CELLS)
-DRAWS = 3 + 5 + FIELD_NOISE  # turn, flip, amplitude; noise of the mark; fields
 EDGE_PX = 1.5
 
 
@@ -49,6 +53,15 @@ class Batch:
     inputs: torch.Tensor
     targets: torch.Tensor
     valid: torch.Tensor
+
+
+def num_draws(settings: PromptSettings) -> int:
+    """Return how many random numbers an image takes.
+
+    They are turn, flip and amplitude; noise of the mark; fields.
+    """
+    mark = Ellipse if settings.shape == "ellipse" else FourEnds
+    return 3 + mark.NUM_DRAWS + FIELD_NOISE
 
 
 def displacement(noise: torch.Tensor, amplitude: torch.Tensor, clip: float) -> torch.Tensor:
@@ -81,28 +94,32 @@ def _bicubic(cells: int, device: torch.device) -> torch.Tensor:
 def training_batch(
     images: torch.Tensor,
     targets: torch.Tensor,
-    prompts: torch.Tensor,
+    marks: torch.Tensor,
     draws: torch.Tensor,
     input_px: int,
     settings: PromptSettings,
 ) -> Batch:
-    """Make a batch: warp image and target, fit the prompt anew, and crop around it.
+    """Make a batch: warp image and target, measure the mark anew, and crop around it.
 
     Args:
         images: (B, 3, H, W) uint8, in the source's pixels.
         targets: (B, 1, H, W) uint8 of 0 and 1.
-        prompts: (B, 5) ellipses, px.
-        draws: (B, DRAWS) standard normal, all random numbers of the batch.
+        marks: (B, 5, 2) px.
+        draws: (B, `num_draws`) standard normal, all random numbers of the batch.
         input_px: side of the network's input.
         settings: see `PromptSettings`.
     """
     device = images.device
     uniform = 0.5 * (1 + torch.erf(draws[:, :3] / math.sqrt(2)))
     turn, flip = 2 * math.pi * uniform[:, 0], torch.where(uniform[:, 1] < 0.5, -1.0, 1.0)
-    # displacements are in radii of the lesion; u is in LATTICE_MARGIN major axes
-    radius_u = (prompts[:, 2] * prompts[:, 3]).sqrt() / (LATTICE_MARGIN * prompts[:, 2])
+    # displacements are in radii of the lesion; u is in LATTICE_MARGIN long diameters
+    _, half = frame_of(marks)
+    diameters = torch.linalg.vector_norm(marks[:, 2::2] - marks[:, 1::2], dim=2)
+    radius_u = diameters.prod(dim=1).sqrt() / 2 / (LATTICE_MARGIN * half)
     assert settings.max_amplitude is not None, "a warp is chosen before the training"
-    field = displacement(draws[:, 8:], settings.max_amplitude * uniform[:, 2], settings.clip)
+    field = displacement(
+        draws[:, -FIELD_NOISE:], settings.max_amplitude * uniform[:, 2], settings.clip
+    )
     field = field * radius_u.view(-1, 1, 1, 1)
     lattice = crop_lattice(LATTICE_PX, device).expand(len(images), -1, -1, -1)
 
@@ -110,71 +127,68 @@ def training_batch(
         moved = points + F.grid_sample(
             field, points, mode="bilinear", padding_mode="border", align_corners=False
         ).permute(0, 2, 3, 1)
-        return to_source(moved, prompts, LATTICE_MARGIN, turn, flip)
+        return to_source(moved, marks, LATTICE_MARGIN, turn, flip)
 
     masks = targets.float()
     warped = sample_bilinear(masks, source_of(lattice)) >= 0.5
-    noise = draws[:, 3:8].cpu()
-    ellipses = refit(warped[:, 0].cpu().numpy(), prompts, turn, flip, noise, settings.mark_noise)
-    new_prompts = ellipses.to(device)
+    noise = draws[:, 3:-FIELD_NOISE].tolist()
+    turned = on_lattice(marks, turn, flip)
+    new_marks = refit(warped[:, 0].cpu().numpy(), turned, noise, settings).to(device)
     crop = crop_lattice(input_px, device).expand(len(images), -1, -1, -1)
-    points = (
-        new_prompts[:, None, None, :2]
-        + crop * (settings.margin * new_prompts[:, 2])[:, None, None, None]
-    )
+    center, half = frame_of(new_marks)
+    points = center[:, None, None] + crop * (settings.margin * half)[:, None, None, None]
     points_px = source_of(points)
-    inputs, valid = prompt_input(images, points_px, radii(points, new_prompts))
+    inputs, valid = prompt_input(images, points_px, radii(points, new_marks, settings.exponent))
     cropped = sample_bilinear(masks, points_px) >= 0.5
     return Batch(inputs, soft_edges(cropped), valid)
 
 
+def on_lattice(marks: torch.Tensor, turn: torch.Tensor, flip: torch.Tensor) -> np.ndarray:
+    """Return the four ends of marks on the lattice of `refit`, (B, 4, 2) px of the lattice.
+
+    Args:
+        marks: (B, 5, 2) px.
+        turn: (B,) rotation of each crop, radians.
+        flip: (B,) -1 where x is mirrored, else 1.
+    """
+    center, half = frame_of(marks)
+    x, y = (marks[:, :1] + marks[:, 1:] - center[:, None]).unbind(dim=-1)
+    cos, sin = turn.cos()[:, None], turn.sin()[:, None]
+    turned = torch.stack([(cos * x + sin * y) * flip[:, None], cos * y - sin * x], dim=-1)
+    u = turned / (LATTICE_MARGIN * half)[:, None, None]
+    return np.asarray(((u + 1) * (LATTICE_PX / 2) - 0.5).double().cpu().numpy())
+
+
 def refit(
     masks: np.ndarray,
-    prompts: torch.Tensor,
-    turn: torch.Tensor,
-    flip: torch.Tensor,
-    noise: torch.Tensor,
-    size: float,
+    marked: np.ndarray,
+    noise: Sequence[Sequence[float]],
+    settings: PromptSettings,
 ) -> torch.Tensor:
-    """Fit an ellipse to each warped target on the lattice, and perturb it.
+    """Measure the mark of each warped target on the lattice, and perturb it.
 
-    A target that no ellipse can be fitted to (pushed out, or torn) keeps the prompt's ellipse.
+    A target without a mark (pushed out, or torn) keeps the given one.
 
     Args:
         masks: (B, LATTICE_PX, LATTICE_PX) bool.
-        prompts: (B, 5), px.
-        turn: (B,) rotation of each crop, radians.
-        flip: (B,) -1 where x is mirrored, else 1.
-        noise: (B, 5) draws of `weaklesion.ellipse.Ellipse.perturbed`.
-        size: size of that perturbation.
+        marked: (B, 4, 2) ends of the given marks, px of the lattice.
+        noise: B rows of draws of `weaklesion.mark_shapes.MarkShape.perturbed`.
+        settings: see `PromptSettings`; its `mark_noise` is the size of the perturbation.
 
     Returns:
-        (B, 5) in u.
+        (B, 5, 2) marks in u.
     """
-    per_u = LATTICE_PX / 2
-    rows = []
-    for mask, prompt, angle, mirrored, draws in zip(
-        masks, prompts.tolist(), turn.tolist(), flip.tolist(), noise.tolist(), strict=True
-    ):
-        try:
-            ellipse = fit_ellipse(mask)
-        except ValueError:
-            axis = LATTICE_PX / LATTICE_MARGIN
-            own = math.degrees(mirrored * (prompt[4] - angle))
-            ellipse = Ellipse(
-                per_u - 0.5, per_u - 0.5, axis, axis * prompt[3] / prompt[2], own
-            ).canonical()
-        e = ellipse.perturbed(draws, size)
-        rows.append(
-            (
-                (e.cx + 0.5) / per_u - 1,
-                (e.cy + 0.5) / per_u - 1,
-                e.width / 2 / per_u,
-                e.height / 2 / per_u,
-                math.radians(e.angle_deg),
-            )
-        )
-    return torch.tensor(rows, dtype=torch.float32)
+    marks = []
+    for mask, points, draws in zip(masks, marked, noise, strict=True):
+        mark = settings.shape_of(points)
+        with suppress(ValueError):  # the target has no such shape
+            mark = mark.measured(mask)
+        marks.append(mark.perturbed(draws, settings.mark_noise))
+    rows = mark_rows(marks)
+    rows[:, 0] += 0.5
+    rows /= LATTICE_PX / 2
+    rows[:, 0] -= 1
+    return rows
 
 
 def soft_edges(masks: torch.Tensor) -> torch.Tensor:

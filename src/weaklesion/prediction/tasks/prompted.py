@@ -5,16 +5,21 @@ import pandas as pd
 import torch
 from torch import nn
 
-from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
-from weaklesion.training.data import load_prompts
+from weaklesion.training.data import marks_of
 from weaklesion.training.inputs import EVALUATION_BATCH
-from weaklesion.training.prompts import mean_of_views, plain_inputs, to_source_logits, views
+from weaklesion.training.prompts import (
+    mark_rows,
+    mean_of_views,
+    plain_inputs,
+    to_source_logits,
+    views,
+)
 from weaklesion.training.tasks.prompted import prompt_settings, prompted_logits
 
 
@@ -32,17 +37,15 @@ def predict(
         (`weaklesion.prediction.gate.GatedMask`).
 
     Raises:
-        DataError: if no file of ellipses is named, or a sample has no ellipse.
+        DataError: if no table of marks is named, or a sample is not in it.
     """
     ids = split_ids(files.samples_csv, "test")
     images = read_rows(files.images_npy, files.samples_csv, ids)
-    prompts = load_prompts(files.ellipses_csv, ids, device)
-    assert files.ellipses_csv is not None
-    ellipses = read_ellipses(files.ellipses_csv)
-    logits = predict_prompted(model, images, prompts, trained)
+    marks = marks_of(files.ellipses_csv, ids, prompt_settings(trained))
+    logits = predict_prompted(model, images, mark_rows(marks).to(device), trained)
     results = [
-        gated_mask(scores, ellipses[name], gate=settings.gate, consistent=settings.consistent)
-        for name, scores in zip(ids, logits, strict=True)
+        gated_mask(scores, mark, gate=settings.gate, consistent=settings.consistent)
+        for mark, scores in zip(marks, logits, strict=True)
     ]
     table = pd.DataFrame(
         {
@@ -56,28 +59,29 @@ def predict(
 
 @torch.inference_mode()
 def predict_prompted(
-    model: nn.Module, images: np.ndarray, prompts: torch.Tensor, settings: TrainingSettings
+    model: nn.Module, images: np.ndarray, marks: torch.Tensor, settings: TrainingSettings
 ) -> np.ndarray:
     """Segment images with their marks, as the mean over eight views of each crop.
 
     Args:
         model: a network that sees the mark.
         images: (N, H, W, 3) uint8.
-        prompts: (N, 5) ellipses on the device, px.
+        marks: (N, 5, 2) marks on the device, px (`weaklesion.training.prompts`).
         settings: settings of the training.
 
     Returns:
         (N, H, W) float32 logits in the images' own pixels.
     """
-    margin = prompt_settings(settings).margin
+    prompt = prompt_settings(settings)
     rows = []
     batches = torch.arange(len(images)).split(EVALUATION_BATCH)
     for index in progress(batches, total=len(batches), what="batches predicted"):
-        batch = torch.from_numpy(images[index.numpy()]).to(prompts.device).permute(0, 3, 1, 2)
-        marks = prompts[index.to(prompts.device)]
-        inputs, _ = plain_inputs(batch, marks, settings.input_px, margin)
+        batch = torch.from_numpy(images[index.numpy()]).to(marks.device).permute(0, 3, 1, 2)
+        shown = marks[index.to(marks.device)]
+        inputs, _ = plain_inputs(batch, shown, settings.input_px, prompt)
         logits = crop_logits(model, inputs, settings)
-        merged = to_source_logits(logits, inputs[:, 3:4], marks, margin, images.shape[1:3])
+        shape_hw = images.shape[1:3]
+        merged = to_source_logits(logits, inputs[:, 3:4], shown, prompt.margin, shape_hw)
         rows.append(merged.cpu().numpy())
     return np.concatenate(rows)
 

@@ -10,10 +10,11 @@ import torch
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.support.files import written_whole
-from weaklesion.training.data import load_prompts
+from weaklesion.training.data import load_marks
 from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from weaklesion.training.prompts import PromptSettings
-from weaklesion.training.warp_refit import DRAWS, training_batch
+from weaklesion.training.tasks.prompted import prompt_settings
+from weaklesion.training.warp_refit import num_draws, training_batch
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def draw_warps(
         samples_csv: their samples.
         target_npy: targets, (M, H, W).
         target_ids_csv: their ids.
-        ellipses_csv: ellipses of the marks.
+        ellipses_csv: the marks.
         settings: settings of the arm's training.
         warp_json: file of the chosen amplitude; None for the amplitude of `settings`.
         num_samples: number of rows, evenly spaced over the training split.
@@ -58,17 +59,17 @@ def draw_warps(
     shown_ids = [ids[i] for i in np.linspace(0, len(ids) - 1, num_samples).round().astype(int)]
     images = torch.from_numpy(read_rows(images_npy, samples_csv, shown_ids)).permute(0, 3, 1, 2)
     targets = torch.from_numpy(read_rows(target_npy, target_ids_csv, shown_ids))[:, None]
-    prompts = load_prompts(ellipses_csv, shown_ids, torch.device("cpu"))
+    marks = load_marks(ellipses_csv, shown_ids, prompt_settings(settings), torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     columns = []
     for amplitude in (0.0, settings.prompt["max_amplitude"], settings.prompt["max_amplitude"]):
-        draws = torch.randn(num_samples, DRAWS, generator=generator)
+        prompt = PromptSettings(**{**settings.prompt, "max_amplitude": amplitude})
+        draws = torch.randn(num_samples, num_draws(prompt), generator=generator)
         draws[:, 2] = 3.0  # the strongest warp of this amplitude
         if amplitude == 0:
             draws[:, 0] = -9.0  # no rotation
             draws[:, 1] = 9.0  # no reflection
-        prompt = PromptSettings(**{**settings.prompt, "max_amplitude": amplitude})
-        batch = training_batch(images, targets, prompts, draws, TILE_PX, prompt)
+        batch = training_batch(images, targets, marks, draws, TILE_PX, prompt)
         columns.append([_tile(*pair) for pair in zip(batch.inputs, batch.targets, strict=True)])
     columns += [[_grey(values) for values in batch.inputs[:, channel]] for channel in (4, 5)]
     rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]

@@ -12,13 +12,13 @@ from weaklesion.training.data import (
     SplitData,
     TrainingFiles,
     epoch_batches,
-    load_prompts,
+    load_marks,
     read_split,
 )
 from weaklesion.training.device import mixed_precision
 from weaklesion.training.prompts import PromptSettings, plain_inputs, sample_bilinear
 from weaklesion.training.tasks.results import Losses, Outcome
-from weaklesion.training.warp_refit import DRAWS, Batch, soft_edges, training_batch
+from weaklesion.training.warp_refit import Batch, num_draws, soft_edges, training_batch
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class PromptedTask:
         return prompt_settings(self.settings)
 
     def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
-        """Load images and targets in the source's pixels, and the ellipses of the marks."""
+        """Load images and targets in the source's pixels, and the marks."""
         ids, images, targets = read_split(split, files, self.settings)
         return SplitData(
             ids,
             torch.from_numpy(images).to(device).permute(0, 3, 1, 2).contiguous(),
             torch.from_numpy(targets).to(device)[:, None],
             None,
-            load_prompts(files.ellipses_csv, ids, device),
+            load_marks(files.ellipses_csv, ids, self.prompt, device),
         )
 
     def with_partners(
@@ -62,19 +62,19 @@ class PromptedTask:
         )
 
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw turn, mirroring, warp and noise of the mark, (count, DRAWS) standard normal."""
-        return torch.randn(count, DRAWS, generator=generator)
+        """Draw turn, mirroring, warp and noise of the mark: standard normal numbers."""
+        return torch.randn(count, num_draws(self.prompt), generator=generator)
 
     def losses(
         self, model: nn.Module, train: SplitData, index: torch.Tensor, draws: torch.Tensor | None
     ) -> Losses:
         """Return the loss of the warped batch, each image with the mark of its warped target."""
-        assert train.prompts is not None
+        assert train.marks is not None
         assert draws is not None
         batch = training_batch(
             train.images[index],
             train.targets[index],
-            train.prompts[index],
+            train.marks[index],
             draws,
             self.settings.input_px,
             self.prompt,
@@ -117,12 +117,12 @@ def prompted_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 def plain_batch(data: SplitData, index: torch.Tensor, settings: TrainingSettings) -> Batch:
     """Return prompts, crops and targets as they are, neither turned nor warped."""
-    assert data.prompts is not None
+    assert data.marks is not None
     inputs, points_px = plain_inputs(
         data.images[index],
-        data.prompts[index],
+        data.marks[index],
         settings.input_px,
-        prompt_settings(settings).margin,
+        prompt_settings(settings),
     )
     masks = sample_bilinear(data.targets[index].float(), points_px) >= 0.5
     return Batch(inputs, soft_edges(masks), inputs[:, 3:4])

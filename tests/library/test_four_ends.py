@@ -1,0 +1,135 @@
+"""The shape through a mark's four ends: measured, compared, perturbed, and carried onto another."""
+
+import numpy as np
+import pytest
+
+from weaklesion.diameters import recist_from_mask
+from weaklesion.ellipse import Ellipse
+from weaklesion.four_ends import FourEnds
+from weaklesion.metrics import dice
+from weaklesion.pseudo_masks import make_consistent
+from weaklesion.recist import recist_from_ellipse
+
+SHAPE = (160, 200)
+MARK = np.array([[40.0, 60.0], [150.0, 90.0], [100.0, 40.0], [80.0, 110.0]])
+ONE_SIDED = np.array([[40.0, 80.0], [140.0, 80.0], [80.0, 80.0], [80.0, 130.0]])
+
+
+def signed(mask):
+    return np.where(mask, 1.0, -1.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("mark", [MARK, ONE_SIDED], ids=["oblique", "one-sided"])
+@pytest.mark.parametrize("exponent", [1.0, 1.6, 2.0, 4.0])
+def test_the_radius_is_1_on_the_outline(mark, exponent):
+    shape = FourEnds(mark, exponent)
+    drawn, radius = shape.drawn(SHAPE), shape.radius(SHAPE)
+    assert np.isfinite(radius).all()
+    # where a diameter ends at the crossing, coordinates go on for a fiftieth of it
+    assert dice(drawn, radius <= 1) > 0.98
+    assert radius.min() < 0.05
+
+
+def test_the_shape_of_an_ellipse_is_that_ellipse():
+    ellipse = Ellipse(100.0, 80.0, 90.0, 50.0, 25.0)
+    shape = FourEnds(recist_from_ellipse(ellipse))
+    assert shape.middle == pytest.approx(ellipse.middle)
+    assert shape.long_px == pytest.approx(ellipse.long_px)
+    assert shape.radius(SHAPE) == pytest.approx(ellipse.radius(SHAPE), abs=1e-4)
+    for one, other in zip(shape.arms(), ellipse.arms(), strict=True):
+        assert one == pytest.approx(other)
+    assert dice(shape.drawn(SHAPE), ellipse.drawn(SHAPE)) == 1.0
+
+
+def test_the_overlap_of_shapes():
+    shape = FourEnds(MARK)
+    assert shape.iou(shape) == 1.0
+    assert shape.iou(FourEnds(MARK[[1, 0, 3, 2]])) == 1.0  # ends have no order
+    assert shape.iou(FourEnds(MARK + 500)) == 0.0
+    grown = FourEnds((MARK - MARK.mean(axis=0)) * 1.2 + MARK.mean(axis=0))
+    assert grown.iou(shape) == pytest.approx(shape.iou(grown), abs=1e-3)
+    inside, both = shape.drawn(SHAPE), shape.drawn(SHAPE) & grown.drawn(SHAPE)
+    expected = both.sum() / (inside | grown.drawn(SHAPE)).sum()
+    assert shape.iou(grown) == pytest.approx(expected, abs=0.01)
+
+
+def test_only_what_lies_in_the_image_counts_where_one_is_given():
+    left, cut = FourEnds(ONE_SIDED - (90.0, 0.0)), (160, 60)
+    beyond = ONE_SIDED.copy()
+    beyond[0] = -60.0, 80.0  # the long diameter leads further out of the image
+    beyond = FourEnds(beyond - (90.0, 0.0))
+    assert left.iou(beyond, cut) > left.iou(beyond) + 0.1
+    assert FourEnds(ONE_SIDED + 500).iou(FourEnds(ONE_SIDED + 500), SHAPE) == 0.0
+
+
+def test_a_perturbation_has_the_standard_deviations_that_it_says():
+    """Lengths by `size`, directions by `size` radians, middles by `size` half diameters."""
+    mark = FourEnds(recist_from_ellipse(Ellipse(0.0, 0.0, 80.0, 40.0, 0.0)))
+    rng, size = np.random.default_rng(0), 0.05
+    ends = np.array([mark.perturbed(rng.normal(size=8), size).points for _ in range(4000)])
+    for first, second, length in ((0, 1, 80.0), (2, 3, 40.0)):
+        vector, middle = ends[:, second] - ends[:, first], (ends[:, first] + ends[:, second]) / 2
+        assert np.hypot(*vector.T).std() == pytest.approx(size * length, rel=0.06)
+        assert middle.std(axis=0) == pytest.approx([size * length / 2] * 2, rel=0.06)
+        along = 0 if length == 80.0 else 1
+        turned = vector[:, 1 - along] / vector[:, along]
+        assert turned.std() == pytest.approx(size, rel=0.06)
+    # as the ellipse's own perturbation
+    ellipse = Ellipse(0.0, 0.0, 80.0, 40.0, 0.0)
+    others = [ellipse.perturbed(rng.normal(size=5), size) for _ in range(4000)]
+    assert np.std([other.width for other in others]) == pytest.approx(size * 80.0, rel=0.06)
+    assert np.std([other.cx for other in others]) == pytest.approx(size * 40.0, rel=0.06)
+
+
+def test_a_perturbation_always_leaves_a_shape():
+    mark, rng = FourEnds(ONE_SIDED), np.random.default_rng(1)
+    for _ in range(300):
+        mark.perturbed(rng.normal(size=8), 1.0).drawn(SHAPE)
+    assert (mark.perturbed(np.zeros(8), 1.0).points == ONE_SIDED).all()
+
+
+def test_moved_and_resized_with_its_image():
+    shape = FourEnds(MARK, 1.6)
+    assert shape.moved(3, -2).points == pytest.approx(MARK + np.array([3, -2]))
+    twice = shape.resized(SHAPE, (320, 400))
+    assert dice(shape.drawn(SHAPE), twice.drawn((320, 400))[::2, ::2]) > 0.98
+    squashed = shape.resized(SHAPE, (80, 200)).resized((80, 200), SHAPE)
+    assert squashed.points == pytest.approx(MARK)
+
+
+def test_a_carried_shape_lies_on_the_other():
+    source, target = FourEnds(MARK - (20, 10), 1.6), FourEnds(MARK, 1.6)
+    moved = target.carry(signed(source.drawn(SHAPE)), source)
+    assert dice(target.drawn(SHAPE), moved > 0) > 0.985
+    turned = FourEnds(source.points[[1, 0, 2, 3]], 1.6)  # the first end is the other one
+    assert (target.carry(signed(source.drawn(SHAPE)), turned) == moved).all()
+
+
+def test_an_outline_lies_on_the_radius_1():
+    for shape in (FourEnds(MARK, 1.6), Ellipse(100.0, 80.0, 90.0, 50.0, 25.0)):
+        x, y = np.rint(shape.outline()).astype(int).T
+        assert shape.radius(SHAPE)[y, x] == pytest.approx(1, abs=0.06)
+
+
+def test_a_consistent_mask_has_the_marks_ends():
+    """Its own RECIST mark is the given one, to what pixels allow."""
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(12):
+        mask = FourEnds(MARK).perturbed(rng.normal(size=8), 0.06).drawn(SHAPE)
+        mask &= ~(np.hypot(*(np.mgrid[:160, :200] - rng.uniform(60, 90, (2, 1, 1)))) < 9)  # a hole
+        given = FourEnds(recist_from_mask(mask)).perturbed(rng.normal(size=8), 0.06)
+        moved = make_consistent(signed(mask), given)
+        found.append([given.measured(each).iou(given) for each in (mask, moved > 0)])
+    before, after = np.mean(found, axis=0)
+    assert after > 0.93 > before + 0.03
+
+
+def test_a_mark_without_a_shape_is_refused():
+    for wrong in (MARK[:3], MARK * np.nan, np.zeros((4, 2)), MARK[[0, 1, 0, 1]] + 1.0):
+        with pytest.raises(ValueError, match="points"):
+            FourEnds(wrong)
+    with pytest.raises(ValueError, match="exponent"):
+        FourEnds(MARK, 0.5)
+    with pytest.raises(ValueError, match="mask"):
+        FourEnds(MARK).measured(np.zeros(SHAPE, bool))
