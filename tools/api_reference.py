@@ -23,6 +23,7 @@ TOPICS = {
         "measure_recist",
         "Measurement",
         "Ellipse",
+        "FourEnds",
         "fit_ellipse",
         "draw_ellipse",
         "ellipse_iou",
@@ -122,7 +123,11 @@ def _fields(node: ast.ClassDef) -> list[str]:
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
             return _parameters(inner.args)
-    fields = [ast.unparse(inner) for inner in node.body if isinstance(inner, ast.AnnAssign)]
+    fields = [
+        ast.unparse(inner)
+        for inner in node.body
+        if isinstance(inner, ast.AnnAssign) and "ClassVar" not in ast.unparse(inner.annotation)
+    ]
     by_name = any("kw_only=True" in ast.unparse(each) for each in node.decorator_list)
     return [*(["*"] if by_name else []), *fields]
 

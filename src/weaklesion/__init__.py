@@ -1,9 +1,9 @@
 """Weakly supervised lesion segmentation from RECIST marks (Chu et al., MIDL 2021).
 
 The library is this module and the modules beside it (`recist`, `quadrants`, `diameters`,
-`ellipse`, `grabcut`, `pseudo_masks`, `clusters`, `splits`, `metrics`, `models`, `download`): arrays
-in, arrays out. Each folder is a stage of the pipeline: files in, files out. All public names:
-docs/reference/api.md.
+`ellipse`, `four_ends`, `grabcut`, `pseudo_masks`, `clusters`, `splits`, `metrics`, `models`,
+`download`): arrays in, arrays out. Each folder is a stage of the pipeline: files in, files out. All
+public names: docs/reference/api.md.
 
     >>> import weaklesion as wl
     >>> ellipse = wl.ellipse_from_recist(wl.parse_recist("88,120,110,131,95,131,103,116"))
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from weaklesion.ellipse import ellipse_iou as ellipse_iou
     from weaklesion.ellipse import fit_ellipse as fit_ellipse
     from weaklesion.errors import DataError as DataError
+    from weaklesion.four_ends import FourEnds as FourEnds
     from weaklesion.grabcut import grabcut_mask as grabcut_mask
     from weaklesion.metrics.pair import MaskPair as MaskPair
     from weaklesion.models import build_model as build_model
@@ -56,6 +57,7 @@ __version__ = "0.1.0"
 HOME = {
     "DataError": "errors",
     "Ellipse": "ellipse",
+    "FourEnds": "four_ends",
     "MaskPair": "metrics.pair",
     "Measurement": "recist",
     "RefinedSettings": "pseudo_masks",

@@ -170,7 +170,7 @@ def test_a_mask_that_disagrees_with_its_mark_is_replaced(files, marks, fills, fr
 
 
 def test_networks_that_see_the_mark_need_ellipses(files):
-    with pytest.raises(DataError, match="needs ellipses"):
+    with pytest.raises(DataError, match="needs marks"):
         prompted.predict(
             Prompted(fills=False),
             trained("prompted"),

@@ -128,8 +128,8 @@ def test_two_tasks_never_share_a_table(config):
     ("arm", "change", "cause"),
     [
         ("prompted_dense", {"warp_of": "nobody"}, "warp_of is 'nobody'"),
-        ("ellipse_noise3", {"marks": "noise9"}, "marks is 'noise9'"),
-        ("prompted", {"marks": "noise3"}, "the ellipse itself and a trained network that sees"),
+        ("ellipse_noise3", {"marks": "noise8"}, "marks is 'noise8'"),
+        ("prompted", {"marks": "noise3"}, "the shape of the mark itself and a trained network"),
         ("a1", {"gate": 0.8}, "gate: the arm's network does not see the mark"),
         ("prompted", {"crf": True}, "crf: a network that sees the mark has no CRF"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from segmenting import lobed
 
-from weaklesion.ellipse import fit_ellipse
+from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.segment.visibility import trained_contrast
 from weaklesion.training.mark_contrast import describe_contrast
 from weaklesion.training.prompts import mark_rows
@@ -35,10 +35,11 @@ def test_a_run_records_the_contrast_of_its_training_marks(tmp_path):
 
 
 def test_networks_that_see_no_mark_record_none():
-    images, prompts = torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.ones(1, 5, 2)
+    images = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    marks = mark_rows([Ellipse(4.0, 4.0, 4.0, 3.0, 0.0)])
     state = TrainingState()
     state.seconds["steps"] = 1.0
-    for given, recorded in ((None, False), (prompts, True)):
+    for given, recorded in ((None, False), (marks, True)):
         split = SimpleNamespace(ids=["a"], images=images, marks=given)
         run = describe_training(
             state, SimpleNamespace(train=split, val=split), torch.nn.Linear(1, 1)

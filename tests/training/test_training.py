@@ -621,7 +621,7 @@ def test_the_warp_is_chosen_by_the_marks_of_validation_samples(patches, supervis
 
 
 def test_a_network_that_sees_the_mark_needs_its_ellipses(train):
-    with pytest.raises(DataError, match="needs ellipses"):
+    with pytest.raises(DataError, match="needs marks"):
         train(**PROMPTED, files={"ellipses_csv": None})
 
 

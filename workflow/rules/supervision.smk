@@ -198,7 +198,11 @@ rule draw_refined:
 
 use rule draw_refined as draw_refined_ends with:
     input:
+        samples_csv=PATCHES / "samples.csv",
+        images_npy=PATCHES / "images.npy",
+        ellipses_csv=TARGETS / "ellipses.csv",
         choice_json=TARGETS / "refined_ends_choice.json",
+        code=module_files("supervision.pseudo_masks"),
     output:
         target_npy=TARGETS / "refined_ends.npy",
     log:

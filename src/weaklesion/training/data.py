@@ -139,9 +139,7 @@ def marks_of(
         DataError: if no table is named, or a sample is not in it.
     """
     if ellipses_csv is None:
-        raise DataError(
-            "a network that sees the mark needs marks, and no file of ellipses is named."
-        )
+        raise DataError("a network that sees the mark needs marks, and no table of marks is named.")
     marks = read_marks(ellipses_csv, settings.shape, settings.exponent)
     missing = [name for name in ids if name not in marks]
     if missing:
