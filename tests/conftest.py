@@ -210,9 +210,19 @@ def browser():
 
 @pytest.fixture
 def model(root, tmp_path, monkeypatch):
-    """Folder of a run, whose network is the one above."""
+    """Folder of a run, whose network is `Discriminating` and is given the mark's ellipse."""
+    return _known_run(root, tmp_path, monkeypatch, "prompted")
+
+
+@pytest.fixture
+def model_of_ends(root, tmp_path, monkeypatch):
+    """The same of a network that is given the mark's four ends."""
+    return _known_run(root, tmp_path, monkeypatch, "prompted_ends")
+
+
+def _known_run(root, tmp_path, monkeypatch, arm):
     config = yaml.safe_load((root / "config.yaml").read_text())
-    settings = arms.training_settings(config, "ham10k", "source", "prompted")
+    settings = arms.training_settings(config, "ham10k", "source", arm)
     settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
     trained = TrainingSettings(**settings)
     monkeypatch.setattr(

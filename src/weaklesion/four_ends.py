@@ -37,6 +37,8 @@ class FourEnds:
     points: np.ndarray
     exponent: float = 2.0
     NUM_DRAWS: ClassVar[int] = 8
+    # below 0.8: 60 of 60 random marks at 2 px, 40 at 4, 10 at 6, 1 at 8, and none at 10 and 12
+    LEAST_PX: ClassVar[float] = 10.0
 
     def __post_init__(self) -> None:
         quadrant_arms(self.points, self.exponent)

@@ -17,9 +17,12 @@ class MarkShape(Protocol):
 
     Attributes:
         NUM_DRAWS: number of random numbers that `perturbed` takes.
+        LEAST_PX: length below which the shape that is measured on a drawn mark may overlap the mark
+            by less than 0.8, because of its pixels.
     """
 
     NUM_DRAWS: ClassVar[int]
+    LEAST_PX: ClassVar[float]
 
     @property
     def long_px(self) -> float:

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.ellipse_maps import affine_between, elliptic_radius
 from weaklesion.errors import DataError
+from weaklesion.four_ends import FourEnds
 from weaklesion.metrics import dice
 from weaklesion.pseudo_masks import (
     RefinedSettings,
@@ -20,6 +22,7 @@ from weaklesion.pseudo_masks import (
     refine_scores,
     without_hair,
 )
+from weaklesion.recist import ellipse_from_recist
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.supervision.pseudo_masks import draw_refined
 
@@ -156,10 +159,12 @@ def test_targets_are_joined_by_id_and_channels_by_their_order(patches, constants
     images = np.load(patches / "images.npy")
     np.save(tmp_path / "bgr.npy", images[..., ::-1])
     made = {}
-    for name, ids, pictures, order in (
-        ("plain", "ellipses.csv", patches / "images.npy", "rgb"),
-        ("reversed", "reversed.csv", patches / "images.npy", "rgb"),
-        ("bgr", "ellipses.csv", tmp_path / "bgr.npy", "bgr"),
+    for name, ids, pictures, order, shape in (
+        ("plain", "ellipses.csv", patches / "images.npy", "rgb", "ellipse"),
+        ("reversed", "reversed.csv", patches / "images.npy", "rgb", "ellipse"),
+        ("bgr", "ellipses.csv", tmp_path / "bgr.npy", "bgr", "ellipse"),
+        ("ends", "ellipses.csv", patches / "images.npy", "rgb", "ends"),
+        ("ends_reversed", "reversed.csv", patches / "images.npy", "rgb", "ends"),
     ):
         draw_refined(
             images_npy=pictures,
@@ -169,12 +174,17 @@ def test_targets_are_joined_by_id_and_channels_by_their_order(patches, constants
             choice_json=tmp_path / "choice.json",
             constants=constants,
             channel_order=order,
+            shape=shape,
         )
         made[name] = np.load(tmp_path / f"{name}.npy")
     assert made["plain"].dtype == np.uint8
     assert made["plain"].shape == images.shape[:3]
     assert np.array_equal(made["reversed"][::-1], made["plain"])
     assert np.array_equal(made["bgr"], made["plain"])
+    assert np.array_equal(made["ends_reversed"][::-1], made["ends"])
+    # these marks are ellipses' axes, so that both kinds of pseudo-masks are much alike
+    assert not np.array_equal(made["ends"], made["plain"])
+    assert (made["ends"] == made["plain"]).mean() > 0.97
     references, ellipses = np.load(patches / "reference.npy"), np.load(tmp_path / "ellipse.npy")
     better = [
         dice(reference, mask) > dice(reference, ellipse)
@@ -206,3 +216,17 @@ def test_a_single_pseudo_mask_is_the_positive_part_of_the_scores_or_the_ellipse(
     np.testing.assert_array_equal(pseudo_mask(image, ellipse, settings), scores > 0)
     small = Ellipse(60.0, 60.0, 3.0, 3.0, 0.0)  # too few pixels for mixtures
     np.testing.assert_array_equal(pseudo_mask(image, small), draw_ellipse(small, SHAPE))
+
+
+def test_four_ends_lead_to_better_pseudo_masks_than_their_ellipse(settings):
+    """Where diameters do not halve each other, as in marks by RECIST's own definition."""
+    gains = []
+    for seed in range(8):
+        mask, image = lobed(seed)
+        mark = recist_from_mask(mask)
+        of_ends, of_ellipse = (
+            dice(mask, pseudo_mask(image, shape, settings))
+            for shape in (FourEnds(mark, 1.6), ellipse_from_recist(mark))
+        )
+        gains.append(of_ends - of_ellipse)
+    assert np.mean(gains) > 0.01

@@ -1,13 +1,18 @@
-"""The gate: when a network's mask is returned, and when the mark's ellipse."""
+"""The gate: when a network's mask is returned, and when the mark's own shape."""
 
 import numpy as np
 import pytest
 
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
-from weaklesion.prediction.gate import gated_mask
+from weaklesion.four_ends import FourEnds
+from weaklesion.prediction.gate import gated_mask, mask_agreement
+from weaklesion.recist import recist_from_ellipse
 
 SHAPE = (100, 120)
 MARK = Ellipse(60.0, 50.0, 50.0, 30.0, 20.0)
+MARKS = pytest.mark.parametrize(
+    "mark", [MARK, FourEnds(recist_from_ellipse(MARK))], ids=["ellipse", "ends"]
+)
 
 
 def logits(*ellipses):
@@ -15,15 +20,17 @@ def logits(*ellipses):
     return np.where(mask, 4.0, -4.0).astype(np.float32)
 
 
-def test_a_mask_with_the_marks_diameters_is_returned():
+@MARKS
+def test_a_mask_with_the_marks_diameters_is_returned(mark):
     bitten = logits(MARK)
     bitten[30:50, 58:62] = -4.0  # no ellipse any more, with the same outline otherwise
-    found = gated_mask(bitten, MARK, gate=0.9)
+    found = gated_mask(bitten, mark, gate=0.9)
     assert found.from_network
     assert found.agreement > 0.9
     assert (found.mask == (bitten >= 0)).all()
 
 
+@MARKS
 @pytest.mark.parametrize(
     "other",
     [
@@ -33,28 +40,30 @@ def test_a_mask_with_the_marks_diameters_is_returned():
     ],
     ids=["smaller", "beside", "turned"],
 )
-def test_of_a_mask_that_disagrees_the_ellipse_is_returned(other):
-    found = gated_mask(logits(other), MARK, gate=0.9)
+def test_of_a_mask_that_disagrees_the_marks_shape_is_returned(other, mark):
+    found = gated_mask(logits(other), mark, gate=0.9)
     assert not found.from_network
     assert found.agreement == pytest.approx(ellipse_iou(other, MARK), abs=0.05)
-    assert (found.mask == draw_ellipse(MARK, SHAPE)).all()
-    ungated = gated_mask(logits(other), MARK)
+    assert (found.mask == mark.drawn(SHAPE)).all()
+    ungated = gated_mask(logits(other), mark)
     assert ungated.from_network
     assert (ungated.mask == draw_ellipse(other, SHAPE)).all()
 
 
+@MARKS
 @pytest.mark.parametrize("level", [-1.0, 1.0])
-def test_empty_and_full_masks_do_not_agree(level):
-    found = gated_mask(np.full(SHAPE, level, np.float32), MARK, gate=0.5)
+def test_empty_and_full_masks_do_not_agree(level, mark):
+    found = gated_mask(np.full(SHAPE, level, np.float32), mark, gate=0.5)
     assert found.agreement < 0.5
     assert not found.from_network
 
 
-def test_one_mark_is_one_lesion():
+@MARKS
+def test_one_mark_is_one_lesion(mark):
     beside = Ellipse(105.0, 85.0, 12.0, 10.0, 0.0)
     holed = logits(MARK, beside)
     holed[48:52, 58:62] = -4.0
-    found = gated_mask(holed, MARK)
+    found = gated_mask(holed, mark)
     assert (found.mask == draw_ellipse(MARK, SHAPE)).all()
 
 
@@ -65,12 +74,31 @@ def test_a_consistent_mask_has_the_marks_ellipse():
     assert ellipse_iou(fit_ellipse(found.mask), MARK) > 0.97 > found.agreement
 
 
-@pytest.mark.parametrize("size_px", [2.0, 3.0, 4.0, 5.0, 6.0, 8.0])
-def test_a_lesion_of_a_few_px_is_not_left_to_its_ellipse_because_it_is_small(size_px):
+def test_a_consistent_mask_has_the_marks_ends():
+    near = Ellipse(62.0, 51.0, 46.0, 29.0, 15.0)
+    mark = FourEnds(recist_from_ellipse(MARK))
+    found = gated_mask(logits(near), mark, gate=0.7, consistent=True)
+    assert found.from_network
+    assert mask_agreement(found.mask, mark) > 0.95 > found.agreement + 0.05
+
+
+def test_a_lesion_that_the_image_cuts_off_agrees_with_its_mark():
+    """Only what lies in the image counts of shapes through four ends."""
+    mark = FourEnds(np.array([[-20.0, 50.0], [60.0, 50.0], [20.0, 30.0], [20.0, 70.0]]))
+    cut = mark.drawn(SHAPE)
+    assert not cut[:, 0].all()
+    assert cut[:, 0].any()
+    assert mask_agreement(cut, mark) > 0.8
+
+
+@pytest.mark.parametrize("kind", ["ellipse", "ends"])
+@pytest.mark.parametrize("size_px", [2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0])
+def test_a_lesion_of_a_few_px_is_not_left_to_its_shape_because_it_is_small(size_px, kind):
     rng = np.random.default_rng(3)
     for _ in range(30):
         center = rng.uniform(20, 21, 2)
         ellipse = Ellipse(*center, size_px, 0.8 * size_px, rng.uniform(0, 180))
-        logits = np.where(draw_ellipse(ellipse, (40, 40)), 4.0, -4.0).astype(np.float32)
-        found = gated_mask(logits, ellipse, gate=0.8)
+        mark = ellipse if kind == "ellipse" else FourEnds(recist_from_ellipse(ellipse))
+        logits = np.where(mark.drawn((40, 40)), 4.0, -4.0).astype(np.float32)
+        found = gated_mask(logits, mark, gate=0.8)
         assert found.from_network

@@ -12,6 +12,7 @@ from PIL import Image
 from running import planned, snakemake
 from segmenting import colored, lobed, mark_of
 
+from weaklesion.data.ellipse_table import write_marks
 from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
 from weaklesion.prediction.gate import mask_agreement
@@ -84,9 +85,8 @@ def block(tmp_path):
     ]  # fmt: skip
     pd.DataFrame(rows).to_csv(tmp_path / "samples.csv", index=False)
     ellipse = {"cx": 5, "cy": 5, "width": 4, "height": 2, "angle_deg": 0}
-    pd.DataFrame([{"id": row["id"], **ellipse} for row in rows]).to_csv(
-        tmp_path / "ellipses.csv", index=False
-    )
+    marks = [(row["id"], Ellipse(**ellipse), np.asarray(MARK, float)) for row in rows]
+    write_marks(tmp_path / "ellipses.csv", marks)
     masks = {"c": disc_of(), "a": DRAWN, "b": disc_of((4, 5), (5, 5), (6, 5))}  # joined by id
     np.save(tmp_path / "predictions.npy", np.stack(list(masks.values())))
     pd.DataFrame({"id": list(masks)}).to_csv(tmp_path / "predictions.csv", index=False)
@@ -232,10 +232,10 @@ def test_the_study_says_what_is_drawn_and_what_was_chosen_by_recovery(config):
         (recovery["of"], recovery["constant"]): recovery["used_by"]
         for recovery in recoveries_of_item(config, "prompted")
     }
-    networks = ["prompted_refined", "prompted_refined_robust"]
+    networks = ["prompted_ends", "prompted_ends_robust"]
     assert chosen == {
-        ("pseudo-masks", "prior_weight"): ["pseudo_masks", *networks],
-        ("prompted_refined", "max_amplitude"): networks,
+        ("pseudo-masks from four ends", "prior_weight"): ["pseudo_masks_ends", *networks],
+        ("prompted_ends", "max_amplitude"): networks,
     }
 
 
@@ -294,7 +294,7 @@ def test_the_page_of_a_small_study(tmp_path):
         "recovery": {"images": 2},
         "experiments": {
             "prompted": {
-                "arms": ["ellipse", "pseudo_masks", "prompted_copy", "ellipse_noise6"],
+                "arms": ["ends", "pseudo_masks_ends", "prompted_copy", "ends_noise6"],
                 "contours": True,
             }
         },
@@ -303,10 +303,10 @@ def test_the_page_of_a_small_study(tmp_path):
     snakemake(tmp_path, "prompted", *study, tmp_path / "small.yaml")
     results = tmp_path / "results/own-marks"
     table = pd.read_csv(results / "tables/prompted.csv").set_index(["arm", "measure"])["mean"]
-    assert table["ellipse", "agreement"] > 99
-    assert table["ellipse_noise6", "agreement"] < 95
+    assert table["ends", "agreement"] > 94
+    assert table["ends_noise6", "agreement"] < table["ends", "agreement"] - 3
     recovered = pd.read_csv(results / "tables/prompted.recovery.csv")
-    assert recovered["of"].tolist() == ["pseudo-masks"]
+    assert recovered["of"].tolist() == ["pseudo-masks from four ends"]
     page = (results / "tables/prompted.html").read_text()
     assert f"--model {results.relative_to(tmp_path)}/own/own/runs/prompted_copy/seed-1" in page
     with Image.open(results / "figures/prompted.own.own.png") as figure:

@@ -1,6 +1,7 @@
 """`weaklesion segment`: masks, measurements and geometry, with a network whose answer is known."""
 
 from dataclasses import replace
+from html import unescape
 
 import cv2
 import nibabel
@@ -22,7 +23,9 @@ from segmenting import (
 )
 
 import weaklesion.segment.run
+from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
+from weaklesion.four_ends import FourEnds
 from weaklesion.metrics import dice
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.tasks.prompted import predict_prompted
@@ -182,6 +185,45 @@ def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
         found = read_png(tmp_path / "out" / "masks" / f"{name}.png")
         expected = gated_mask(scores, fit_ellipse(masks[name]), gate=0.8).mask
         assert dice(expected, found) > 0.995
+
+
+def test_a_network_of_four_ends_is_given_them(model_of_ends, tmp_path, images):
+    """Here the discriminant of the shape through the ends, and their gate."""
+    masks, rows = images
+    ids = ["m0", "m2"]  # PNG
+    network, trained = weaklesion.segment.run.load_network()
+    pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
+    ends = {name: recist_from_mask(masks[name]) for name in ids}
+    marks = [FourEnds(ends[name], trained.prompt["exponent"]) for name in ids]
+    logits = predict_prompted(network, pictures, mark_rows(marks), trained)
+    rows = [
+        row | dict(zip(RECIST_COLUMNS, ends[row["id"]].ravel(), strict=True))
+        for row in rows
+        if row["id"] in ids
+    ]
+    _, measured = run(model_of_ends, tmp_path, rows)
+    assert set(measured["answer"]) == {"network"}
+    for name, mark, scores in zip(ids, marks, logits, strict=True):
+        found = read_png(tmp_path / "out" / "masks" / f"{name}.png")
+        expected = gated_mask(scores, mark, gate=0.8)
+        assert dice(expected.mask, found) > 0.995
+        assert measured.loc[name, "agreement"] == pytest.approx(expected.agreement, abs=0.02)
+
+
+def test_where_it_disagrees_the_shape_through_the_ends_is_returned(model_of_ends, tmp_path, images):
+    masks, rows = images
+    true = fit_ellipse(masks["m0"])
+    wrong = Ellipse(true.cx, true.cy, true.width / 3, true.height / 6, true.angle_deg + 45)
+    ends = recist_from_ellipse(wrong) + np.array([[0, 0], [0, 0], [1, 0], [1, 0]])
+    given = dict(zip(RECIST_COLUMNS, ends.ravel(), strict=True))
+    table = [rows[0], rows[0] | {"id": "wrong"} | given]
+    result, measured = run(model_of_ends, tmp_path, table)
+    assert measured.loc["wrong", "answer"] == "ends"
+    assert "1 fell back to the mark's own shape" in result.output
+    found = read_png(tmp_path / "out" / "masks" / "wrong.png")
+    assert (found == FourEnds(ends, 1.6).drawn(found.shape)).all()
+    page = unescape((tmp_path / "out" / "index.html").read_text())
+    assert "the shape through the mark's four ends instead of the network's mask" in page
 
 
 def test_units_of_a_volume_are_taken_into_account(model, tmp_path):

@@ -51,7 +51,7 @@ def lesions(folder, *, contrast, noise):
     return folder
 
 
-def choose(root, folder, **changes):
+def choose(root, folder, shape="ellipse", **changes):
     config = yaml.safe_load((root / "config.yaml").read_text())
     choose_prior_weight(
         images_npy=folder / "images.npy",
@@ -63,15 +63,17 @@ def choose(root, folder, **changes):
         constants=config["protocols"]["corrected"]["supervision"]["refined"],
         recovery=RecoverySettings(**{"mark_noise": 0.1, "images": 6, "seed": 0} | changes),
         channel_order="rgb",
+        shape=shape,
     )
     return json.loads((folder / "choice.json").read_text()), pd.read_csv(folder / "recovery.csv")
 
 
-def test_where_levels_decide_they_are_trusted(root, tmp_path):
-    choice, table = choose(root, lesions(tmp_path, contrast=60, noise=6))
+@pytest.mark.parametrize(("shape", "gain"), [("ellipse", 0.05), ("ends", 0.02)])
+def test_where_levels_decide_they_are_trusted(root, tmp_path, shape, gain):
+    choice, table = choose(root, lesions(tmp_path, contrast=60, noise=6), shape)
     assert choice["prior_weight"] < 40
     taken = table[table["prior_weight"] == choice["prior_weight"]]
-    assert taken["recovered_iou"].mean() > taken["given_iou"].mean() + 0.05
+    assert taken["recovered_iou"].mean() > taken["given_iou"].mean() + gain
 
 
 def test_where_they_say_nothing_the_mark_is_kept(root, tmp_path):

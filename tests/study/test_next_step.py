@@ -39,7 +39,7 @@ def test_own_marks_end_with_commands_that_are_understood(own_marks):
     finish(own_marks)
     lines = next_step(own_marks).splitlines()
     commands = [line.partition("  #")[0].strip() for line in lines if "weaklesion segment" in line]
-    assert "prompted_refined_robust/seed-1" in commands[0]
+    assert "prompted_ends_robust/seed-1" in commands[0]
     assert lines[1].endswith("# for hand-drawn marks")
     assert len(commands) == 2
     for words in map(shlex.split, commands):

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.slow
 # Besides every item, an arm of every kind on one dataset: network, target, classes.
 ARMS = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released", "unetl", "a1_grabcut",
         "a1_dense", "a1_ends", "a1l_shuffled", "a1l_periodic", "a1_long"]  # fmt: skip
-PROMPTED = ["ellipse", "shrunken", "prompted", "prompted_refined", "prompted_refined_gated"]
+PROMPTED = ["ellipse", "shrunken", "prompted", "prompted_refined", "prompted_refined_gated",
+            "prompted_ends", "ends_noise6"]  # fmt: skip
 EVERY_ARM = {
     "experiments": {
         "controls": {"datasets": ["ham10k"], "arms": ARMS},

@@ -182,7 +182,7 @@ def _load_prompted(folder: Path, device: torch.device) -> tuple[torch.nn.Module,
     if trained.prompt is None:
         raise DataError(
             f"{folder}: {trained.model} does not read marks. Give a run of an arm such as"
-            " prompted_refined."
+            " prompted_ends."
         )
     return model, trained
 

@@ -1,7 +1,8 @@
 """How well masks agree with their marks, for images without dense masks.
 
-Agreement is not accuracy, because the mark's own ellipse agrees by construction. The tables
-therefore do not rank arms by it, and compare nothing with a mask that was made from the mark.
+Masks are compared with marks as radiologists measure them: the four ends of a mask's own RECIST mark
+with those of the given one. Agreement is not accuracy, because the shape through the mark's own ends
+agrees by construction. The tables therefore do not rank arms by it, and compare nothing with a mask that was made from the mark.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weaklesion.data.ellipse_table import read_ellipses
+from weaklesion.data.ellipse_table import read_ends
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.prediction.gate import mask_agreement
 from weaklesion.recist import RECIST_COLUMNS, compare_diameters
@@ -24,6 +25,7 @@ from weaklesion.selection.recovery import mean_recovery
 logger = logging.getLogger(__name__)
 
 ARM = ["dataset", "protocol", "arm", "network", "mark_noise"]
+EXPONENT = 2.0  # of the shapes that are compared, whatever an arm is shown
 LIMITS_SD = 1.96  # half-width of the limits that hold 95 % of normally distributed differences
 MEASURES = {
     "agreement": "%",
@@ -68,7 +70,7 @@ def _measure_masks(run: Mapping[str, Any], block: Mapping[str, str]) -> Iterator
     """Yield one row per test image of a run."""
     samples = read_samples(block["samples"])
     samples = samples[samples["split"] == "test"]
-    ellipses = read_ellipses(block["ellipses"])
+    shapes = read_ends(block["ellipses"], EXPONENT)
     masks = read_rows(run["predictions"], run["ids"], list(samples.index)) > 0
     points = samples[RECIST_COLUMNS].to_numpy(float).reshape(-1, 4, 2)
     for name, group, mark, mask, spacing in zip(
@@ -78,7 +80,7 @@ def _measure_masks(run: Mapping[str, Any], block: Mapping[str, str]) -> Iterator
             "id": name,
             "group": group,
             "empty": not mask.any(),
-            "agreement": mask_agreement(mask, ellipses[name]),
+            "agreement": mask_agreement(mask, shapes[name]),
             **compare_diameters(mark, mask, spacing),
         }
 
