@@ -227,7 +227,9 @@ rule plot_supervision:
         target_ids_csv=TARGETS / "ellipses.csv",
         code=module_files("report.figures.supervision"),
     output:
-        figures=block_figure("supervision", "Supervision", "targets side by side"),
+        figures=block_figure(
+            "supervision", "Supervision", "targets side by side", ("png",)
+        ),
     log:
         LOGS / "plot_supervision/{dataset}-{protocol}.log",
     benchmark:
@@ -254,7 +256,7 @@ rule plot_clusters:
         clusters_csv=lambda wildcards: CLUSTERS / f"k{jobs.chosen_k(wildcards)}.csv",
         code=module_files("report.figures.supervision"),
     output:
-        figures=block_figure("clusters", "Supervision", "clusters (Figure 3)"),
+        figures=block_figure("clusters", "Supervision", "clusters (Figure 3)", ("png",)),
     log:
         LOGS / "plot_clusters/{dataset}-{protocol}.log",
     benchmark:

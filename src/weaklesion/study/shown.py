@@ -16,6 +16,9 @@ from weaklesion.study.layout import Place
 from weaklesion.study.selection import Block, Selection, is_in
 
 
+OF_IMAGES = ("contours", "clusters", "supervision")  # figures of many images, which SVG would embed
+
+
 class Shown(Selection):
     """Titles, labels and files of a configuration's items and figures."""
 
@@ -71,7 +74,7 @@ class Shown(Selection):
 
     def figure_files(self, figure: str) -> list[Path]:
         """Files of a figure of the main item, one or two per dataset and protocol."""
-        suffixes = ["png"] if figure == "contours" else ["svg", "png"]
+        suffixes = ["png"] if figure in OF_IMAGES else ["svg", "png"]
         return [
             self.layout.results / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
             for dataset, protocol in (
