@@ -63,7 +63,7 @@ def plot_clusters(
         figure, axes = plt.subplots(
             len(largest),
             PATCHES_PER_ROW,
-            figsize=(1.5 * PATCHES_PER_ROW, 1.55 * len(largest) + 0.5),
+            figsize=(1.2 * PATCHES_PER_ROW, 1.25 * len(largest) + 0.5),
             squeeze=False,
             layout="constrained",
         )
