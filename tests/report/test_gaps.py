@@ -1,5 +1,6 @@
 """What arms lack against others: known gaps, on known images."""
 
+import json
 import math
 
 import numpy as np
@@ -36,6 +37,17 @@ def runs(tmp_path):
 
 
 @pytest.fixture
+def trained(tmp_path):
+    """A1 was trained for six epochs, and the arm on dense masks for two."""
+    found = []
+    for arm, epochs in (("a1", 6), ("a1_dense", 2)):
+        path = tmp_path / f"{arm}.json"
+        path.write_text(json.dumps({"epochs_run": epochs, "settings": {"epochs": epochs}}))
+        found.append({"dataset": "d", "protocol": "p", "arm": arm, "run": str(path)})
+    return found
+
+
+@pytest.fixture
 def traits(tmp_path):
     table = pd.DataFrame(
         {
@@ -51,10 +63,11 @@ def traits(tmp_path):
     return [{"dataset": "d", "protocol": "p", "traits": str(tmp_path / "traits.csv")}]
 
 
-def test_gaps_and_shares_with_known_answers(runs, traits, tmp_path):
+def test_gaps_and_shares_with_known_answers(runs, trained, traits, tmp_path):
     table_csv, samples_csv = tmp_path / "gap.csv", tmp_path / "gap.samples.csv"
     tabulate_gap(
         runs=runs,
+        trained=trained,
         traits=traits,
         arms=["a1"],
         against=["ellipse", "a1_dense"],
@@ -85,6 +98,9 @@ def test_gaps_and_shares_with_known_answers(runs, traits, tmp_path):
     assert list(by_image[by_image["against"] == "ellipse"]["id"][:2]) == ["a", "b"]
     page = (tmp_path / "gap.html").read_text()
     assert "a (60 against 90), b (80 against 90)" in page
+    assert "Every network was trained for 6 epochs." in page  # against the ellipse, without one
+    assert "Epochs of training: a1 6; a1_dense 2." in page
+    assert page.count("trained longer than the other") == 1
     plot_gap(
         table_csv=table_csv,
         samples_csv=samples_csv,

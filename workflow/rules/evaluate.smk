@@ -279,7 +279,8 @@ rule tabulate_gap:
     input:
         files=files_of_item("scores.csv"),
         more_files=lambda wildcards: [
-            traits["traits"] for traits in study.traits(wildcards.item)
+            *(traits["traits"] for traits in study.traits(wildcards.item)),
+            *files_of_item("run.json", trained=True)(wildcards),
         ],
         templates=templates("base", "gap"),
         code=module_files("report.tables.gap"),
@@ -301,6 +302,7 @@ rule tabulate_gap:
     params:
         labels=item_labels,
         runs=described_runs(scores="scores.csv"),
+        trained=described_runs(run="run.json", trained=True),
         traits=lambda wildcards: study.traits(wildcards.item),
         arms=of_item("arms"),
         against=of_item("against"),

@@ -15,7 +15,6 @@ from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.layout import Place
 from weaklesion.study.selection import Block, Selection, is_in
 
-
 OF_IMAGES = ("contours", "clusters", "supervision")  # figures of many images, which SVG would embed
 
 

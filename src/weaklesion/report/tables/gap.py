@@ -16,6 +16,7 @@ from weaklesion import metrics
 from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import difference_cells
+from weaklesion.report.tables.epochs import comparable, epochs_by_block, epochs_in_words
 from weaklesion.report.tables.scores import read_scores
 from weaklesion.report.traits import WORDS
 from weaklesion.scoring.statistics import compare, resolve_undefined, with_shared_seeds
@@ -107,6 +108,7 @@ def _at_border(reference: np.ndarray) -> bool:
 def tabulate_gap(
     *,
     runs: Sequence[Mapping[str, Any]],
+    trained: Sequence[Mapping[str, Any]],
     traits: Sequence[Mapping[str, str]],
     arms: Sequence[str],
     against: Sequence[str],
@@ -121,6 +123,7 @@ def tabulate_gap(
 
     Args:
         runs: dataset, protocol, arm, seed, and the path `scores`.
+        trained: dataset, protocol, arm, and the path `run` of each training.
         traits: dataset, protocol, and the path `traits` of a file of `describe_samples`.
         arms: arms whose gap is measured.
         against: arms that each of `arms` is compared with, over the seeds that both have.
@@ -155,14 +158,21 @@ def tabulate_gap(
     by_image = by_image[[*PAIR, *by_image.columns.drop(PAIR)]]
     write_table(table_csv, table)
     write_table(samples_csv, by_image)
-    blocks = [
-        {
-            **dict(zip(PAIR, pair, strict=True)),
-            "rows": rows.to_dict("records"),
-            "worst": _worst(by_image, pair),  # type: ignore[arg-type]
-        }
-        for pair, rows in table.groupby(PAIR, sort=False)
-    ]
+    epochs = epochs_by_block(trained)
+    blocks = []
+    for names, of_pair in table.groupby(PAIR, sort=False):
+        dataset, protocol, arm, other = map(str, names)
+        of_block = epochs.get((dataset, protocol), {})
+        of_both = {name: of_block[name] for name in (arm, other) if name in of_block}
+        blocks.append(
+            {
+                **dict(zip(PAIR, names, strict=True)),
+                "rows": of_pair.to_dict("records"),
+                "worst": _worst(by_image, names),  # type: ignore[arg-type]
+                "epochs": epochs_in_words(of_both, other, labels),
+                "comparable": comparable(of_block.get(arm), of_block.get(other)),
+            }
+        )
     write_page(table_html, "gap.html", labels, title=title, blocks=blocks, words=WORDS)
     logger.info("%d gaps over %d kinds of images", len(blocks), len(table))
 

@@ -1,8 +1,9 @@
 """How well masks agree with their marks, for images without dense masks.
 
-Masks are compared with marks as radiologists measure them: the four ends of a mask's own RECIST mark
-with those of the given one. Agreement is not accuracy, because the shape through the mark's own ends
-agrees by construction. The tables therefore do not rank arms by it, and compare nothing with a mask that was made from the mark.
+Masks are compared with marks as radiologists measure them: the four ends of a mask's own RECIST
+mark with those of the given one. Agreement is not accuracy, because the shape through the mark's
+own ends agrees by construction. The tables therefore do not rank arms by it, and compare nothing
+with a mask that was made from the mark.
 """
 
 import json
