@@ -162,7 +162,7 @@ def test_verdicts():
 def test_networks_and_their_start_are_told(scored, tmp_path):
     table = tabulate(scored, tmp_path)
     assert set(table.loc["a1", "network"]) == {"resnet18, from scratch"}
-    assert "resnet18, from scratch; 2 seeds; 1 empty" in (tmp_path / "table1.html").read_text()
+    assert "ResNet-18, from scratch; 2 seeds; 1 empty" in (tmp_path / "table1.html").read_text()
 
 
 def test_the_same_runs_under_three_definitions(scored, tmp_path):

@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 
 from weaklesion.report.durations import DASH, duration
-from weaklesion.study.labels import Labels, called
+from weaklesion.study.labels import Labels, called, network_in_words
 from weaklesion.support.files import written_whole
 
 
@@ -33,7 +33,7 @@ def render(template: str, labels: Labels | None = None, **values: Any) -> str:
     )
     environment.globals |= {"isnan": math.isnan, "interval": interval}
     environment.globals["shown_phantoms"] = phantoms_in_words(labels)
-    environment.filters |= {"number": number, "duration": duration}
+    environment.filters |= {"number": number, "duration": duration, "network": network_in_words}
     for kind in ("dataset", "arm"):
         environment.filters[kind] = partial(called, labels, f"{kind}s")
     return environment.get_template(template).render(**{"mark_note": ""} | values)

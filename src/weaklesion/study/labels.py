@@ -12,6 +12,16 @@ from weaklesion.study.protocols import FLIP, Config
 Labels = Mapping[str, Any]
 
 
+ENCODERS = {
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+    "resnet101": "ResNet-101",
+    "timm-tf_efficientnet_lite0": "EfficientNet-Lite0",
+    "tu-tf_mobilenetv3_small_minimal_100": "MobileNetV3-Small",
+}
+
+
 def dataset_labels(config: Config) -> dict[str, str]:
     """Return each dataset's label, or its name; a phantom is called after its dataset.
 
@@ -65,3 +75,13 @@ def labels_of(config: Config, datasets: Iterable[str], arms: Iterable[str]) -> d
         "arms": labels,
         "phantoms": [name for name in names if "phantom" in config["datasets"].get(name, {})],
     }
+
+
+def network_in_words(network: str) -> str:
+    """Return a network as readers know it, from the words of `weaklesion.study.arms`.
+
+    >>> network_in_words("resnet101, ImageNet weights"), network_in_words("no network")
+    ('ResNet-101, ImageNet weights', 'no network')
+    """
+    encoder, comma, start = network.partition(",")
+    return ENCODERS.get(encoder, encoder) + comma + start

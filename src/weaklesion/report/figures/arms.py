@@ -22,7 +22,7 @@ from weaklesion.report.figures.style import (
     save,
     style,
 )
-from weaklesion.study.labels import Labels, called
+from weaklesion.study.labels import Labels, called, network_in_words
 
 STRIP_IMAGES = 3
 Outline = tuple[np.ndarray, Any, float]  # mask, colour, and width in points
@@ -147,7 +147,7 @@ def plot_contours(
     for arm in arms:
         text = called(labels, "arms", arm["arm"])
         if arm["network"] != "no network":
-            text += f": {arm['network']}"
+            text += f": {network_in_words(arm['network'])}"
         lines.append(Line2D([], [], color=colors[arm["arm"]], label=text))
     strip = {case: ids[0] for case, ids in list(cases.items())[:STRIP_IMAGES]}
     with style():
