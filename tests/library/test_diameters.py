@@ -113,7 +113,7 @@ def random_mask(rng, size):
     return smooth > 0.1 * rng.normal()
 
 
-@pytest.mark.parametrize(("seed", "number", "size"), [(0, 130, 8), (1, 130, 8), (2, 30, 12)])
+@pytest.mark.parametrize(("seed", "number", "size"), [(0, 50, 8), (1, 50, 8), (2, 10, 12)])
 def test_diameters_of_random_masks_are_those_of_a_slow_search(seed, number, size):
     rng = np.random.default_rng(seed)
     masks = [mask for mask in (random_mask(rng, size) for _ in range(number)) if mask.any()]

@@ -154,7 +154,8 @@ def test_targets_are_joined_by_id_and_channels_by_their_order(patches, constants
         center="midpoint",
         outline_px=0.0,
     )
-    table = pd.read_csv(tmp_path / "ellipses.csv")
+    table = pd.read_csv(tmp_path / "ellipses.csv")[:20]
+    table.to_csv(tmp_path / "ellipses.csv", index=False)
     table[::-1].to_csv(tmp_path / "reversed.csv", index=False)
     images = np.load(patches / "images.npy")
     np.save(tmp_path / "bgr.npy", images[..., ::-1])
@@ -178,14 +179,15 @@ def test_targets_are_joined_by_id_and_channels_by_their_order(patches, constants
         )
         made[name] = np.load(tmp_path / f"{name}.npy")
     assert made["plain"].dtype == np.uint8
-    assert made["plain"].shape == images.shape[:3]
+    assert made["plain"].shape == (20, *images.shape[1:3])
     assert np.array_equal(made["reversed"][::-1], made["plain"])
     assert np.array_equal(made["bgr"], made["plain"])
     assert np.array_equal(made["ends_reversed"][::-1], made["ends"])
     # these marks are ellipses' axes, so that both kinds of pseudo-masks are much alike
     assert not np.array_equal(made["ends"], made["plain"])
     assert (made["ends"] == made["plain"]).mean() > 0.97
-    references, ellipses = np.load(patches / "reference.npy"), np.load(tmp_path / "ellipse.npy")
+    references = np.load(patches / "reference.npy")[:20]
+    ellipses = np.load(tmp_path / "ellipse.npy")[:20]
     better = [
         dice(reference, mask) > dice(reference, ellipse)
         for reference, mask, ellipse in zip(references, made["plain"], ellipses, strict=True)
@@ -221,7 +223,7 @@ def test_a_single_pseudo_mask_is_the_positive_part_of_the_scores_or_the_ellipse(
 def test_four_ends_lead_to_better_pseudo_masks_than_their_ellipse(settings):
     """Where diameters do not halve each other, as in marks by RECIST's own definition."""
     gains = []
-    for seed in range(8):
+    for seed in range(3):
         mask, image = lobed(seed)
         mark = recist_from_mask(mask)
         of_ends, of_ellipse = (
