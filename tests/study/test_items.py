@@ -193,7 +193,7 @@ def test_unknown_switches_are_named(config):
 
 def test_a_study_selects(config, root):
     demo = study(config, root, "demo")
-    assert items_of(demo) == ["table1", "table6", "gap", "prompted"]
+    assert items_of(demo) == ["table1", "table3", "table4", "table6", "gap", "prompted"]
     assert item_definition(demo, "prompted")["protocols"] == ["demo_source"]
     assert item_definition(demo, "table4")["datasets"] == ["phantom_lits"]
     assert item_definition(demo, "table4")["protocols"] == ["demo"]
