@@ -67,6 +67,8 @@ def section_of(path: Path, columns: set[str]) -> str:
         return "`clusters/k<K>.csv`"
     if place == "warps":
         return "`warps/<arm>_recovery.csv`"
+    if name == "refined_ends_recovery.csv":
+        return "`targets/refined_recovery.csv`"
     if name.startswith("ellipses_"):
         return "`targets/ellipses_<noise>.csv`"
     return "`traits.csv`" if name == "traits.csv" else f"`{place}/{name}`"
