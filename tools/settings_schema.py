@@ -25,7 +25,7 @@ FILLED_IN = ("complete", "dense", "state")
 # Definitions of the schema, each with its class and the fields of that class that are not its keys.
 CLASSES: dict[str, tuple[type, Sequence[str]]] = {
     "training": (TrainingSettings, ("model", "network", "num_classes", "soft_targets")),
-    "prompt": (PromptSettings, ()),
+    "prompt": (PromptSettings, ("exponent",)),
     "grabcut": (GrabCutSettings, ()),
     "refined": (RefinedSettings, ("prior_weight",)),
     "recovery": (RecoverySettings, ()),

@@ -462,3 +462,12 @@ def test_imagenet_weights_go_with_the_levels_that_they_were_trained_with(config)
     config["training"]["encoder"] = "timm-tf_efficientnet_lite0"
     with pytest.raises(DataError, match=r"normalisation: .* were trained with 'half'"):
         check_config(config)
+
+
+def test_the_exponent_of_the_four_ends_is_stated_once(config):
+    config["protocols"]["source"]["supervision"] = {"ends_exponent": 1.4}
+    shown = [
+        training_settings(config, "ham10k", "source", arm)["prompt"].get("exponent")
+        for arm in ("prompted_ends", "prompted_ends_robust", "prompted_refined")
+    ]
+    assert shown == [1.4, 1.4, None]

@@ -72,7 +72,8 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
 
     Later layers override earlier ones: `training`; the arm's `training`; the protocol's `training`;
     the `training` of those of the protocol's `exceptions` that name the dataset and the arm; the
-    switch that is flipped; the change of a variant such as `a1l~alpha10`.
+    switch that is flipped; the change of a variant such as `a1l~alpha10`. A network that is shown
+    the four ends of a mark gets the exponent of the protocol's targets, `ends_exponent`.
     """
     definition = arm_definition(config, arm)
     settings = merge(config["training"], definition.get("training", {}))
@@ -84,6 +85,10 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     if FLIP in arm:
         variant = _variant_changes(arm, arm.split(FLIP)[1])
         settings = merge(settings, variant.get("training", {}))
+    prompt = settings["prompt"]
+    if prompt is not None and prompt.get("shape") == "ends":  # as the targets are drawn
+        exponent = stage_settings(config, dataset, protocol, "supervision")["ends_exponent"]
+        settings["prompt"] = prompt | {"exponent": exponent}
     multi_task = definition["model"] in MULTI_TASK_MODELS
     soft = is_soft(config, dataset, protocol, arm)
     return {
