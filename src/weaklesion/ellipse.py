@@ -24,8 +24,6 @@ HULL_INSET_PX = 0.15
 # drawn ellipse by more than a hundredth of Dice.
 SMALL_PX = 16.0
 
-SUBPIXELS = 4  # in each direction, for soft edges
-
 
 @dataclass(frozen=True)
 class Ellipse:
@@ -334,18 +332,3 @@ def draw_ellipse(
         along += across
         np.less_equal(along, 1.0, out=mask[y0:y1, x0:x1])
     return mask
-
-
-def draw_soft_ellipse(ellipse: Ellipse, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Draw a filled ellipse with the grey edge of anti-aliasing.
-
-    The released code keeps such edges in the targets of LiTS (discrepancy G14).
-
-    Returns:
-        (H, W) uint8: 255 times the covered fraction of each pixel, in steps of 1/16.
-    """
-    height, width = shape_hw
-    fine_hw = height * SUBPIXELS, width * SUBPIXELS
-    fine = draw_ellipse(ellipse.resized(shape_hw, fine_hw), fine_hw)
-    covered = fine.reshape(height, SUBPIXELS, width, SUBPIXELS).mean(axis=(1, 3))
-    return (covered * 255).round().astype(np.uint8)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from weaklesion.ellipse import (
     Ellipse,
     draw_ellipse,
-    draw_soft_ellipse,
     ellipse_mask_iou,
     fit_ellipse,
 )
 from weaklesion.hull import convex_hull
 from weaklesion.metrics import dice
+from weaklesion.supervision.ellipses import draw_soft_ellipse
 
 SHAPE = (120, 120)
 ellipses = st.builds(
