@@ -259,6 +259,7 @@ rule perturb_marks:
         runtime=growing(30),
     params:
         mark_noise=lambda wildcards: config["mark_noise"][wildcards.marks],
+        center=jobs.switched("supervision", "center"),
         ends_exponent=jobs.switched("supervision", "ends_exponent"),
     script:
         "../scripts/perturb_marks.py"

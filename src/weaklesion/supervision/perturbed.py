@@ -11,7 +11,7 @@ import numpy as np
 from weaklesion.data.ellipse_table import read_ellipses, read_ends, write_marks
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import draw_ellipse
-from weaklesion.recist import ellipse_from_recist
+from weaklesion.recist import Center, ellipse_from_recist
 from weaklesion.support.files import read_array, write_array
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ def perturb_marks(
     images_npy: str | Path,
     ellipses_csv: str | Path,
     mark_noise: float,
+    center: Center,
     ends_exponent: float,
     perturbed_csv: str | Path,
     ellipse_npy: str | Path,
@@ -74,6 +75,7 @@ def perturb_marks(
         images_npy: the patches, (N, H, W, 3); only their size is read.
         ellipses_csv: M marks, px of the patch (`weaklesion.data.ellipse_table`).
         mark_noise: see `weaklesion.four_ends.FourEnds.perturbed`.
+        center: of the ellipses, see `weaklesion.recist.ellipse_from_recist`.
         ends_exponent: of the shapes through the four ends that are drawn.
         perturbed_csv: written: the perturbed marks, with the columns of `ellipses_csv`.
         ellipse_npy: written: (M, H, W) uint8 of 0 and 1, the ellipses drawn.
@@ -83,7 +85,7 @@ def perturb_marks(
     perturbed = [
         mark.perturbed(noise_of(name, mark.NUM_DRAWS), mark_noise) for name, mark in marks.items()
     ]
-    ellipses = [ellipse_from_recist(mark.points) for mark in perturbed]
+    ellipses = [ellipse_from_recist(mark.points, center=center) for mark in perturbed]
     shape_hw = read_array(images_npy).shape[1:3]
     for path, shapes in ((ellipse_npy, ellipses), (ends_npy, perturbed)):
         write_array(path, np.stack([shape.drawn(shape_hw) for shape in shapes]).astype(np.uint8))
