@@ -11,8 +11,8 @@ from medpy.metric.binary import hd
 from skimage.feature import canny
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
-from weaklesion.metrics.catalogue import MEASURES
 from weaklesion.metrics.measures import measure_pair
+from weaklesion.scoring.catalogue import MEASURES
 
 SHAPE = (120, 120)
 PAIRS = 150

@@ -31,6 +31,9 @@ SETTINGS = deeplesion.Settings(
     dropped_rows=(),
     complete=True,
     limit={},
+    split="official",
+    split_seed=1,
+    strata=200,
 )
 
 
@@ -104,8 +107,8 @@ def main() -> None:
             extract(folder / "made" / f"{part}.zip", folder / part)
             slices.append(folder / part)
         whole = folder / "whole"
-        for part in slices:
-            for series in (part / "Images_png").iterdir():
+        for extracted in slices:
+            for series in (extracted / "Images_png").iterdir():
                 (whole / "Images_png" / series.name).mkdir(parents=True)
                 for png in series.iterdir():
                     os.link(png, whole / "Images_png" / series.name / png.name)

@@ -68,6 +68,7 @@ def write_network(folder: Path) -> TrainingSettings:
     model = build_model("prompted")
     last = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)][-1]
     torch.nn.init.zeros_(last.weight)
+    assert last.bias is not None
     torch.nn.init.ones_(last.bias)
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors")

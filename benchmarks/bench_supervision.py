@@ -96,7 +96,14 @@ def main() -> None:
             "images_npy": folder / "images.npy",
             "ellipses_csv": folder / "ellipses.csv",
         }
-        draw_ellipses(**files, target_npy=folder / "e.npy", center="midpoint", outline_px=0.0)
+        draw_ellipses(
+            samples_csv=files["samples_csv"],
+            images_npy=files["images_npy"],
+            ellipses_csv=files["ellipses_csv"],
+            target_npy=folder / "e.npy",
+            center="midpoint",
+            outline_px=0.0,
+        )
 
         def grabcut(workers: int) -> None:
             draw_grabcut(

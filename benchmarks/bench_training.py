@@ -78,7 +78,7 @@ class PlainDataset(Dataset):
             for size, before in zip(self.geometry.pad_to_hw, self.geometry.before_hw, strict=True)
         ]
         image = np.pad(self.images[number], [*width, (0, 0)], mode="reflect") / np.float32(255)
-        image = (image - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+        image = (image - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
         target = np.pad(self.targets[number], width, mode="reflect").astype(np.float32)
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(target)[None]
 

@@ -91,7 +91,10 @@ def _methods(node: ast.ClassDef) -> str:
 def _signature(node: ast.FunctionDef | ast.ClassDef) -> str:
     """Return a call of a function or class: on one line, or with one parameter per line."""
     if isinstance(node, ast.FunctionDef):
-        parameters, returned = _parameters(node.args), f" -> {ast.unparse(node.returns)}"
+        parameters, returned = (
+            _parameters(node.args),
+            f" -> {ast.unparse(node.returns or ast.Constant(None))}",
+        )
     else:
         parameters, returned = _fields(node), ""
     line = f"{node.name}({', '.join(parameters)}){returned}"
@@ -132,7 +135,7 @@ def _fields(node: ast.ClassDef) -> list[str]:
     return [*(["*"] if by_name else []), *fields]
 
 
-def _prose(node: ast.AST) -> str:
+def _prose(node: ast.FunctionDef | ast.ClassDef | ast.Module) -> str:
     """Return a docstring up to its first section or example."""
     text = ast.get_docstring(node) or ""
     return SECTIONS.split(text)[0].strip()

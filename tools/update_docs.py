@@ -13,7 +13,9 @@ dataset's images are not copied, because they carry its licence.
 import argparse
 import json
 import shutil
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from api_reference import describe_api
@@ -85,11 +87,11 @@ def collect(study: Path, kept: Path) -> None:
     if len(chosen):
         last = chosen.drop_duplicates(PLACE, keep="last").sort_values(PLACE)
         last.to_csv(kept / CHOICES, index=False)
-    rows = _kept_table(kept / RUNS).to_dict("records")
+    rows: list[dict[Hashable, Any]] = _kept_table(kept / RUNS).to_dict("records")
     for row in rows:
         row["tables"] = " ".join(name for name in row["tables"].split() if name not in names)
     if list(study.rglob("run.json")):
-        rows.append(found_runs(study, names))
+        rows.append(dict(found_runs(study, names)))
     rows = [row for row in rows if row["tables"]]
     if rows:
         pd.DataFrame(rows).to_csv(kept / RUNS, index=False)
