@@ -91,7 +91,7 @@ def collect(study: Path, kept: Path) -> None:
     for row in rows:
         row["tables"] = " ".join(name for name in row["tables"].split() if name not in names)
     if list(study.rglob("run.json")):
-        rows.append(dict(found_runs(study, names)))
+        rows += [{**found_runs(study, names)}]
     rows = [row for row in rows if row["tables"]]
     if rows:
         pd.DataFrame(rows).to_csv(kept / RUNS, index=False)
