@@ -91,10 +91,8 @@ def _methods(node: ast.ClassDef) -> str:
 def _signature(node: ast.FunctionDef | ast.ClassDef) -> str:
     """Return a call of a function or class: on one line, or with one parameter per line."""
     if isinstance(node, ast.FunctionDef):
-        parameters, returned = (
-            _parameters(node.args),
-            f" -> {ast.unparse(node.returns or ast.Constant(None))}",
-        )
+        assert node.returns is not None, f"{node.name} does not say what it returns"
+        parameters, returned = _parameters(node.args), f" -> {ast.unparse(node.returns)}"
     else:
         parameters, returned = _fields(node), ""
     line = f"{node.name}({', '.join(parameters)}){returned}"

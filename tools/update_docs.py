@@ -52,7 +52,7 @@ def found_choices(study: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def found_runs(study: Path, tables: list[str]) -> dict[str, object]:
+def found_runs(study: Path, tables: list[str]) -> dict[Hashable, Any]:
     """Return what the tables of a study were measured with: all its trainings, from run.json."""
     runs = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
     seconds = [run["wall_s"] for run in runs]
@@ -91,7 +91,7 @@ def collect(study: Path, kept: Path) -> None:
     for row in rows:
         row["tables"] = " ".join(name for name in row["tables"].split() if name not in names)
     if list(study.rglob("run.json")):
-        rows += [{**found_runs(study, names)}]
+        rows.append(found_runs(study, names))
     rows = [row for row in rows if row["tables"]]
     if rows:
         pd.DataFrame(rows).to_csv(kept / RUNS, index=False)
