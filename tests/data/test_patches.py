@@ -137,6 +137,7 @@ def test_switches(phantom, tmp_path):
     assert report["split_order_sha256"] is not None
 
 
+@pytest.mark.workflow
 def test_result_does_not_depend_on_the_number_of_workers(phantom, patches, tmp_path):
     dirs, metadata = phantom
     make_patches(

@@ -160,6 +160,7 @@ def test_flips_do_not_move_the_features_of_marks_as_they_are(encoding):
     assert features.shape == (4, 4, 6 if encoding == "periodic" else 5)
 
 
+@pytest.mark.workflow
 def test_angle_outweighs_the_rest_on_real_marks_unless_periodic():
     table = real("deeplesion") / "DL_info_9921_rows.csv"
     lesions = [parse_row(row, table) for row in read_table(table)]

@@ -114,6 +114,7 @@ def random_mask(rng, size):
 
 
 @pytest.mark.parametrize(("seed", "number", "size"), [(0, 50, 8), (1, 50, 8), (2, 10, 12)])
+@pytest.mark.workflow
 def test_diameters_of_random_masks_are_those_of_a_slow_search(seed, number, size):
     rng = np.random.default_rng(seed)
     masks = [mask for mask in (random_mask(rng, size) for _ in range(number)) if mask.any()]
@@ -131,6 +132,7 @@ def test_diameters_of_random_masks_are_those_of_a_slow_search(seed, number, size
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.workflow
 def test_bounds_and_parts_of_the_search_change_nothing(seed, monkeypatch):
     """On masks of 40 px with some 300 corners, against all chords in turn."""
     rng = np.random.default_rng(seed)

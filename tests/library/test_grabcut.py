@@ -72,6 +72,7 @@ def test_refuses():
         grabcut_mask(image, ellipse[:50], init="rect")
 
 
+@pytest.mark.workflow
 def test_masks_follow_the_rows_of_the_ellipses_whatever_the_workers(patches, tmp_path):
     files = {
         "samples_csv": patches / "samples.csv",

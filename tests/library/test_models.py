@@ -74,6 +74,7 @@ def test_channels_are_gated_by_the_partner_and_places_by_the_image_itself():
         torch.testing.assert_close(gated[own], features[own] * channels * places)
 
 
+@pytest.mark.workflow
 def test_unet_outputs():
     batch = torch.rand(2, 3, 32, 64)
     assert build_model("unet", encoder="resnet18").eval()(batch).shape == (2, 1, 32, 64)
@@ -82,6 +83,7 @@ def test_unet_outputs():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 80), (96, 128)])
+@pytest.mark.workflow
 def test_fast_convolutions_are_the_same_function(size):
     torch.manual_seed(0)
     model = build_model("a1", encoder="resnet18").double().eval()

@@ -49,6 +49,7 @@ def pair():
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("multi_grid", [False, True])
+@pytest.mark.workflow
 def test_number_of_parameters(name, multi_grid):
     options, beside_the_encoder = VARIANTS[name]
     network = build_model("drn_coseg", options=options | {"multi_grid": multi_grid})
@@ -63,6 +64,7 @@ def test_number_of_parameters_of_the_others():
 
 
 @pytest.mark.parametrize("multi_grid", [False, True])
+@pytest.mark.workflow
 def test_the_last_two_stages_are_dilated_at_an_output_stride_of_8(multi_grid):
     encoder = dilated.dilated_encoder("resnet101", multi_grid=multi_grid)
     with torch.no_grad():
@@ -80,6 +82,7 @@ def test_the_last_two_stages_are_dilated_at_an_output_stride_of_8(multi_grid):
 
 
 @pytest.mark.parametrize("options", [given for given, _ in VARIANTS.values()], ids=list(VARIANTS))
+@pytest.mark.workflow
 def test_another_partner_changes_every_variant(options, pair):
     image, partner, other = pair
     network = shaken(build_model("drn_coseg", encoder="resnet18", options=options))

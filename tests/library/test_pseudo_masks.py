@@ -54,6 +54,7 @@ def lobed(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.workflow
 def test_a_lesion_of_one_colour_is_found_where_its_ellipse_misses_it(settings, seed):
     mask, image = lobed(seed)
     ellipse = fit_ellipse(mask)
@@ -220,6 +221,7 @@ def test_a_single_pseudo_mask_is_the_positive_part_of_the_scores_or_the_ellipse(
     np.testing.assert_array_equal(pseudo_mask(image, small), draw_ellipse(small, SHAPE))
 
 
+@pytest.mark.workflow
 def test_four_ends_lead_to_better_pseudo_masks_than_their_ellipse(settings):
     """Where diameters do not halve each other, as in marks by RECIST's own definition."""
     gains = []

@@ -296,6 +296,7 @@ def test_the_command_says_how_many_seeds_finished_studies_ask_for(root, plan_com
         (["--config", "seeds"], "'seeds' is not key=value"),
     ],
 )
+@pytest.mark.workflow
 def test_what_cannot_be_planned_is_said_in_one_line(plan_command, tmp_path, words, message):
     (tmp_path / "list.yaml").write_text("[1]")
     done = plan_command(*[tmp_path / word if word.endswith("yaml") else word for word in words])

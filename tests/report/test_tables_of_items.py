@@ -270,6 +270,7 @@ def test_attribution_does_not_depend_on_the_order_of_its_arms(make_run, tmp_path
     assert tables[0] == tables[1]
 
 
+@pytest.mark.workflow
 def test_attribution_calls_chance_decided_as_seldom_as_it_says(make_run, tmp_path):
     """Seeds differ as much as they like and switches do nothing: little may be bold."""
     rng = np.random.default_rng(5)

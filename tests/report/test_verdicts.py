@@ -109,6 +109,7 @@ def printed_claims(published, kind):
                     yield claim, dataset, printed, claimed_percent(claim, numbers, dataset)
 
 
+@pytest.mark.workflow
 def test_no_claim_is_refused_the_papers_own_numbers(published):
     """Studies that find just what is printed: none is `not reproduced`, but for contradictions."""
     rng = np.random.default_rng(0)

@@ -130,6 +130,7 @@ def test_independent_means_add_their_variances():
         (10, (0.92, 0.97), (0.03, 0.08)),
     ],
 )
+@pytest.mark.workflow
 def test_intervals_cover_and_tests_reject_as_often_as_they_say(seeds, ratio, covered, rejected):
     rates = simulate(seeds=seeds, ratio=ratio, trials=2000, seed=7)
     assert covered[0] <= rates.covered <= covered[1]

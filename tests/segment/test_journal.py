@@ -1,10 +1,12 @@
 """`weaklesion segment` goes on where it was, and writes over nothing."""
 
 import pandas as pd
+import pytest
 from PIL import Image
 from segmenting import run
 
 
+@pytest.mark.workflow
 def test_a_call_that_was_stopped_goes_on(model, tmp_path, images):
     _, rows = images
     run(model, tmp_path, rows[:2])

@@ -114,6 +114,7 @@ def test_a_mix_up_stops_the_call_before_anything_is_written(model, tmp_path, tab
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.workflow
 def test_the_option_that_a_message_names_cures_it(model, tmp_path, table):
     rows = in_folder(tmp_path, table)
     _, right = run(model, tmp_path, rows)
@@ -296,6 +297,7 @@ def test_mix_ups_of_real_dermoscopy_are_named(tmp_path):
         assert_named(tmp_path, rows, kind, shapes)
 
 
+@pytest.mark.workflow
 def test_mix_ups_of_real_ct_are_named(tmp_path):
     folder = real("deeplesion")
     pictures = zipfile.ZipFile(folder / "Images_png_01.zip")
@@ -314,6 +316,7 @@ def test_mix_ups_of_real_ct_are_named(tmp_path):
         assert_named(tmp_path, rows, kind, shapes, spacings=spacings)
 
 
+@pytest.mark.workflow
 def test_slices_of_real_ct_that_count_from_1_are_named(tmp_path):
     folder = real("lits_slices")
     with zipfile.ZipFile(folder / "lits_23_volumes.zip") as archive:

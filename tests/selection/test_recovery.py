@@ -69,6 +69,7 @@ def choose(root, folder, shape="ellipse", **changes):
 
 
 @pytest.mark.parametrize(("shape", "gain"), [("ellipse", 0.05), ("ends", 0.02)])
+@pytest.mark.workflow
 def test_where_levels_decide_they_are_trusted(root, tmp_path, shape, gain):
     choice, table = choose(root, lesions(tmp_path, contrast=60, noise=6), shape)
     assert choice["prior_weight"] < 40
@@ -76,6 +77,7 @@ def test_where_levels_decide_they_are_trusted(root, tmp_path, shape, gain):
     assert taken["recovered_iou"].mean() > taken["given_iou"].mean() + gain
 
 
+@pytest.mark.workflow
 def test_where_they_say_nothing_the_mark_is_kept(root, tmp_path):
     choice, table = choose(root, lesions(tmp_path, contrast=0, noise=20))
     assert choice["prior_weight"] == 40
@@ -83,6 +85,7 @@ def test_where_they_say_nothing_the_mark_is_kept(root, tmp_path):
     assert means.is_monotonic_increasing
 
 
+@pytest.mark.workflow
 def test_only_training_samples_are_drawn_and_each_weight_sees_all_of_them(root, tmp_path):
     folder = lesions(tmp_path, contrast=60, noise=6)
     _, table = choose(root, folder, images=100)

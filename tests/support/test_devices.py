@@ -55,6 +55,7 @@ def device_of(process):
     return process.stdout.readline().strip()
 
 
+@pytest.mark.workflow
 def test_jobs_take_different_gpus_and_one_too_many_waits_for_a_killed_one(hold):
     holders = [hold() for _ in range(3)]
     devices = [device_of(process) for process in holders]

@@ -174,6 +174,7 @@ def test_the_lattice_of_refit_is_that_of_the_crop():
 
 
 @pytest.mark.parametrize("exponent", [1.0, 1.6, 2.0, 3.0])
+@pytest.mark.workflow
 def test_the_radius_of_tensors_is_that_of_the_library(exponent):
     mark = np.array([[30.0, 60.0], [150.0, 90.0], [100.0, 40.0], [80.0, 110.0]])
     one_sided = np.array([[30.0, 60.0], [150.0, 60.0], [80.0, 60.0], [80.0, 110.0]])

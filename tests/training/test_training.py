@@ -228,6 +228,7 @@ class TwoTasks(torch.nn.Module):
 
 
 @pytest.mark.parametrize("encoding", ["raw", "opencv", "clicked", "periodic"])
+@pytest.mark.workflow
 def test_a_flipped_image_is_shown_with_the_class_of_its_flipped_mark(
     encoding, patches, tmp_path, monkeypatch
 ):
@@ -295,6 +296,7 @@ def test_gradients_that_are_never_cleared_add_up(train):
     assert cleared["train_loss"].iloc[0] != added["train_loss"].iloc[0]
 
 
+@pytest.mark.workflow
 def test_second_step_on_a_batch_has_its_halves_swapped(train, monkeypatch):
     step, seen = training_step, []
 
@@ -413,6 +415,7 @@ def test_a_training_of_other_settings_starts_afresh(train, monkeypatch, caplog, 
     pd.testing.assert_frame_equal(history(resumed), history(train("new", **changes)))
 
 
+@pytest.mark.workflow
 def test_a_broken_last_pt_is_left_aside(train, monkeypatch, tmp_path, caplog):
     leave_last_pt(train, monkeypatch, "run")
     whole = (tmp_path / "run" / "last.pt").read_bytes()
@@ -422,6 +425,7 @@ def test_a_broken_last_pt_is_left_aside(train, monkeypatch, tmp_path, caplog):
     assert "last.pt cannot be read" in caplog.text
 
 
+@pytest.mark.workflow
 def test_a_pickle_in_place_of_last_pt_is_not_run(train, tmp_path, caplog):
     class Trap:
         def __reduce__(self):
@@ -435,6 +439,7 @@ def test_a_pickle_in_place_of_last_pt_is_not_run(train, tmp_path, caplog):
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.workflow
 def test_as_many_epochs_as_another_run_took(train, tmp_path):
     (tmp_path / "other.json").write_text('{"epochs_run": 3}')
     run = train(epochs_of_json=tmp_path / "other.json", patience=1, epochs=1)
@@ -442,6 +447,7 @@ def test_as_many_epochs_as_another_run_took(train, tmp_path):
     assert json.loads((run / "run.json").read_text())["settings"]["patience"] is None
 
 
+@pytest.mark.workflow
 def test_history_for_tensorboard(train):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -467,6 +473,7 @@ def test_output_folder_that_cannot_be_written(train, tmp_path):
         train()
 
 
+@pytest.mark.workflow
 def test_full_disk_says_so_and_keeps_the_last_state(train, monkeypatch, tmp_path):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -482,6 +489,7 @@ def test_batch_larger_than_the_split(train):
         train(batch_size=1000)
 
 
+@pytest.mark.workflow
 def test_co_segmentation_records_its_partners(train, patches, supervised, tmp_path):
     run = train(**ACOSEG)
     masks, ids = predict(
@@ -500,6 +508,7 @@ def test_co_segmentation_records_its_partners(train, patches, supervised, tmp_pa
         predict(run, patches, tmp_path)
 
 
+@pytest.mark.workflow
 def test_what_a_run_leaves(train, patches):
     folder = train(**A1L)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -519,6 +528,7 @@ def test_what_a_run_leaves(train, patches):
     assert {"torch", "numpy", "segmentation-models-pytorch"} <= set(run["versions"])
 
 
+@pytest.mark.workflow
 def test_targets_and_labels_are_found_by_id(train, supervised, tmp_path):
     straight = train("straight", **A1L)
     table = pd.read_csv(supervised / "ellipses.csv")
@@ -541,6 +551,7 @@ def test_targets_and_labels_are_found_by_id(train, supervised, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a1", "prompted"])
+@pytest.mark.workflow
 def test_test_split_is_never_read(name, train, patches, supervised, tmp_path):
     straight = train("straight", **ARMS[name])
     samples = read_samples(patches / "samples.csv")
@@ -572,6 +583,7 @@ def test_training_on_some_samples_takes_the_same_ones_for_every_seed(
         train(train_samples=1000)
 
 
+@pytest.mark.workflow
 def test_the_average_of_the_weights_is_what_is_kept(train):
     plain, averaged = (
         load_file(train(name, **PROMPTED | {"ema": decay}) / "model.safetensors")
@@ -625,6 +637,7 @@ def test_a_network_that_sees_the_mark_needs_its_ellipses(train):
         train(**PROMPTED, files={"ellipses_csv": None})
 
 
+@pytest.mark.workflow
 def test_released_frame_and_whole_map_loss(train):
     run = train(pad_to=(64, 80), loss_region="map", epochs=1, segmentation_weight=100)
     row = history(run).iloc[0]
@@ -673,6 +686,7 @@ def test_cosine_schedule_restarts_every_ten_epochs():
     assert rates[:30] == sorted(rates[:30], reverse=True)
 
 
+@pytest.mark.workflow
 def test_a_training_may_start_from_another_ones_encoder(train, tmp_path):
     classes = CMU | {"segmentation_weight": 0.0, "checkpoint": "best_accuracy"}
     encoder = train("encoder", **classes) / "model.safetensors"
@@ -695,6 +709,7 @@ def test_a_training_may_start_from_another_ones_encoder(train, tmp_path):
         train("foreign", files={"start_safetensors": encoder})
 
 
+@pytest.mark.workflow
 def test_one_cycle_ends_low(train):
     rates = history(train(schedule="one_cycle", epochs=3))["learning_rate"]
     assert rates.iloc[-1] < 1e-4 < rates.iloc[0]
@@ -783,6 +798,7 @@ def test_labels_out_of_range_or_missing_are_refused(train, supervised, tmp_path)
         train(files={"clusters_csv": tmp_path / "c.csv"}, **A1L)
 
 
+@pytest.mark.workflow
 def test_diverging_loss_names_the_step_and_leaves_the_last_good_state(train, monkeypatch, tmp_path):
     step, calls = training_step, iter(range(1000))
 
@@ -853,6 +869,7 @@ def predict(run, patches, folder, **files):
 
 
 @pytest.mark.parametrize("arm", [{}, A1L], ids=["a1", "a1l"])
+@pytest.mark.workflow
 def test_predictions_are_of_the_test_split_at_patch_size(train, patches, tmp_path, arm):
     masks, ids = predict(train(**arm), patches, tmp_path)
     assert ids == split_ids(patches / "samples.csv", "test")
