@@ -30,6 +30,7 @@ include: "workflow/rules/patches.smk"
 include: "workflow/rules/supervision.smk"
 include: "workflow/rules/clusters.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/folds.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 

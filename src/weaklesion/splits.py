@@ -102,6 +102,48 @@ def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str
     }
 
 
+def fold_split(groups: Mapping[str, str], *, folds: int, seed: int) -> dict[str, int]:
+    """Divide samples into the folds of a cross-validation, no group into two of them.
+
+    Groups are shuffled by the seed and taken by size, the largest first; each goes to the fold with
+    the fewest samples, of equal ones to that with the fewest groups.
+
+    Args:
+        groups: sample id to group.
+        folds: number of folds, at least 3.
+        seed: decides the order of groups of the same size.
+
+    Returns:
+        Sample id to its fold, 1 to `folds`. The sizes of two folds differ by at most the size of
+        the largest group.
+
+    Raises:
+        DataError: if there are fewer groups than folds.
+
+    >>> fold_split({"a1": "a", "a2": "a", "b1": "b", "c1": "c"}, folds=3, seed=1)["a1"]
+    1
+    """
+    members: dict[str, list[str]] = {}
+    for sample, group in sorted(groups.items()):
+        members.setdefault(group, []).append(sample)
+    if len(members) < folds:
+        raise DataError(
+            f"{len(members)} groups cannot be divided into {folds} folds, because no group may be"
+            " in two of them. Lower `folds` of the protocol, or add data."
+        )
+    order = sorted(members)
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda group: -len(members[group]))  # stable: equal ones stay shuffled
+    samples, numbers = [0] * folds, [0] * folds
+    fold_of: dict[str, int] = {}
+    for group in order:
+        fold = min(range(folds), key=lambda index: (samples[index], numbers[index]))
+        samples[fold] += len(members[group])
+        numbers[fold] += 1
+        fold_of |= dict.fromkeys(members[group], fold + 1)
+    return fold_of
+
+
 def _distinct_sorted(ids: Sequence[str]) -> list[str]:
     distinct = sorted(set(ids))
     if len(distinct) != len(ids):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from weaklesion.errors import DataError
 from weaklesion.splits import (
+    fold_split,
     grouped_split,
     ham10k_released_split,
     order_digest,
@@ -86,3 +87,22 @@ def test_of_two_volumes_one_tests_and_every_fifth_slice_of_the_other_validates()
         two_volumes_split(groups | {"1_1_1": "volume-1"}, seed=1)
     with pytest.raises(DataError, match="split_seed 1 or 2"):
         two_volumes_split(groups, seed=3)
+
+
+@given(st.lists(st.integers(0, 12), min_size=5, max_size=100), st.integers(0, 5))
+def test_folds_share_no_group_and_are_about_equal(lesions, seed):
+    groups = {f"s{i}": f"g{lesion}" for i, lesion in enumerate(lesions)}
+    folds = min(3, len(set(lesions)))
+    fold_of = fold_split(groups, folds=folds, seed=seed)
+    assert set(fold_of) == set(groups)
+    assert set(fold_of.values()) == set(range(1, folds + 1))
+    for group in groups.values():
+        assert len({fold_of[name] for name in groups if groups[name] == group}) == 1
+    sizes = [list(fold_of.values()).count(fold) for fold in range(1, folds + 1)]
+    assert max(sizes) - min(sizes) <= max(lesions.count(lesion) for lesion in lesions)
+    assert fold_of == fold_split(dict(reversed(groups.items())), folds=folds, seed=seed)
+
+
+def test_more_folds_than_groups_are_refused():
+    with pytest.raises(DataError, match="2 groups cannot be divided into 3 folds"):
+        fold_split({"a1": "a", "a2": "a", "b1": "b"}, folds=3, seed=1)

@@ -122,6 +122,21 @@ def test_differences_from_the_baseline(scored, tmp_path):
     assert table.loc["a1", "gain"].isna().all()
 
 
+def test_each_group_counts_once_where_groups_are_the_unit(scored, tmp_path):
+    for path, _ in scored:
+        table = pd.read_csv(path)
+        table["group"] = table["id"].map({"s0": "a", "s1": "b", "s2": "b", "s3": "b"})
+        table.to_csv(path, index=False)
+    table = tabulate(scored, tmp_path, unit="group")
+    # of a1: seed 1 has 0.8 and the mean 2.8 / 3, seed 2 has 0.6 and 1.6 / 3
+    a1 = table.loc[("a1", "dice")]
+    assert a1["mean"] == pytest.approx(100 * (0.8 + 2.8 / 3 + 0.6 + 1.6 / 3) / 4, rel=1e-4)
+    assert (a1["n_samples"], a1["n_groups"], a1["n_empty"]) == (2, 2, 1)
+    assert table.loc[("ellipse", "dice"), "mean"] == pytest.approx(90)
+    assert table.loc[("ellipse", "dice"), "gain"] == pytest.approx(90 - a1["mean"], rel=1e-4)
+    assert "each counts once" in " ".join((tmp_path / "table1.html").read_text().split())
+
+
 def test_no_difference_is_said_to_be_detectable_that_the_metric_cannot_reach(scored, tmp_path):
     table = tabulate(scored, tmp_path)
     assert table.loc[("ellipse", "dice"), "detectable"] > 100

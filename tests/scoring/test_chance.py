@@ -143,6 +143,21 @@ def test_skewed_differences_are_covered_too(ratio):
     assert 0.92 <= rates.covered <= 0.97
 
 
+@pytest.mark.parametrize("network", [0.0, 1.0, 2.0])
+def test_intervals_of_a_cross_validation_cover(network):
+    """Five folds, each with a network of its own per seed, which all groups of the fold share."""
+    rng = np.random.default_rng(1)
+    fold = np.arange(25) % 5
+    covered = 0
+    for _ in range(1000):
+        values = rng.normal(size=(25, 1)) + network * rng.normal(size=(5, 3))[fold]
+        values = values + 0.7 * rng.normal(size=(25, 3))
+        chance = parts_of_sums(values, np.ones_like(values), trained=True).chance()
+        low, high = chance.interval(float(values.mean()))
+        covered += low <= 0 <= high
+    assert 0.91 <= covered / 1000 <= 0.98
+
+
 def test_an_interval_over_groups_alone_would_not_cover():
     """What the model mends: five networks that happen to be better on every patient."""
     rng = np.random.default_rng(0)

@@ -74,7 +74,7 @@ def test_environment_pins_are_those_of_the_lock_file(root):
 
 def test_every_rule_names_its_environment_log_script_and_benchmark(root):
     found = list(rules(root))
-    assert len(found) == 56
+    assert len(found) == 60
     for name, env, script, block in found:
         assert env, name
         assert script == name

@@ -279,3 +279,55 @@ def test_points_of_sweeps_flips_and_answers():
     answers = overlaid("three_papers")
     (item,) = answers.items("answers")
     assert all({"arm", "baseline"} <= pair.keys() for pair in answers.answered_pairs(item))
+
+
+FOLDED = {"corrected": {"folds": 3}}
+
+
+def test_a_cross_validated_protocol_trains_in_its_folds_and_is_scored_as_one():
+    study = study_of(select=HAM, protocols=FOLDED)
+    assert {run.protocol for run in study.all_runs} == {"corrected"}
+    assert study.trained(study.all_runs) == [
+        run for run in study.all_runs if run.arm not in ("ellipse", "fixed_ellipse")
+    ]
+    folds = ["corrected@1", "corrected@2", "corrected@3"]
+    trainings = study.all_trainings
+    assert sorted({run.protocol for run in trainings}) == folds
+    assert len(trainings) == 3 * len(study.trained(study.all_runs))
+    assert study.main_trainings(SimpleNamespace(dataset="ham10k", protocol="corrected@2"))
+    # what is fitted to training samples is drawn of the first fold, predictions of all of them
+    assert study.figure_blocks("k_sweep") == [("ham10k", "corrected@1")]
+    assert study.figure_blocks("contours") == [("ham10k", "corrected")]
+    assert study.block_title("ham10k", "corrected@1") == "HAM10000, protocol corrected, fold 1"
+
+
+def test_a_fold_has_the_switches_of_its_protocol():
+    config = merge(PAPER, {"protocols": FOLDED})
+    for stage in ("patches", "supervision", "training"):
+        own = [stage_settings(config, "lits", name, stage) for name in ("corrected@2", "corrected")]
+        assert own[0] == own[1]
+    flipped = [
+        patch_settings(config, "ham10k", name) for name in ("corrected~S1@2", "corrected~S1")
+    ]
+    assert flipped[0] == flipped[1] != patch_settings(config, "ham10k", "corrected")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"select": HAM | {"items": ["figure2"]}}, "kind sweep needs one split"),
+        ({"datasets": {"ham10k": {"limit": {"train": 5}}}}, "ham10k.limit: corrected is cross"),
+    ],
+)
+def test_what_has_no_folds_is_refused(changes, message):
+    with pytest.raises(DataError, match=message):
+        study_of(**{"select": HAM, "protocols": FOLDED} | changes)
+
+
+def test_the_network_of_the_first_fold_is_the_one_to_use():
+    folded = {"protocols": {"hull": {"folds": 3}}}
+    path = ROOT / "workflow/studies/prompted-ends.yaml"
+    study = Study(merge(merge(PAPER, yaml.safe_load(path.read_text())), folded), PAPER)
+    models = study.models("prompted_hull")
+    assert models
+    assert {model["protocol"] for model in models} == {"hull@1"}

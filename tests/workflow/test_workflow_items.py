@@ -47,7 +47,7 @@ OF_OTHER_PAPERS = {
 # rules of marks without dense masks: test_mark_agreement.py
 OF_OWN_MARKS = {"tabulate_mark_agreement", "plot_mark_agreement", "write_mark_agreement"}
 # rules that run the script of another one
-INHERITED = {"choose_prior_weight_of_ends", "draw_refined_ends"}
+INHERITED = {"choose_prior_weight_of_ends", "draw_refined_ends", "test_in_folds"}
 TABLES = [f"table{number}" for number in range(1, 9)]
 CATEGORIES = ["Data", "Overview", "Predictions", "Supervision", "Tables", "Training"]
 
@@ -79,7 +79,7 @@ def test_every_rule_has_run(every_item):
     scripts -= {"job"} | OF_OTHER_PAPERS | OF_OWN_MARKS
     logs = every_item / "results/items/logs"
     ran = {path.relative_to(logs).parts[0].removesuffix(".log") for path in logs.rglob("*.log")}
-    assert len(scripts) == 48
+    assert len(scripts) == 52
     assert ran == scripts | INHERITED
 
 
@@ -125,6 +125,27 @@ def test_every_item_is_made_and_none_is_empty(every_item):
     assert "All images of this study are <strong>phantoms" in front_page
     assert "A1+L − A1, HAM10000 phantom" in front_page
     assert (every_item / "report.html").stat().st_size < 25e6
+
+
+def test_a_cross_validation_tests_every_sample_once(every_item):
+    folder = every_item / "results/items/phantom_lits"
+    samples = pd.read_csv(folder / "crossed/patches/samples.csv", dtype=str)
+    scores = pd.read_csv(folder / "crossed/runs/a1l/seed-1/scores.csv", dtype=str)
+    assert sorted(scores.loc[scores["metric"] == "dice", "id"]) == sorted(samples["id"])
+    whole = np.load(folder / "crossed/runs/a1l/seed-1/predictions.npy")
+    for fold in (1, 2, 3):
+        run = folder / f"crossed@{fold}/runs/a1l/seed-1"
+        ids = pd.read_csv(run / "predictions.csv", dtype=str)["id"]
+        rows = samples["id"].isin(ids)
+        split = pd.read_csv(folder / f"crossed@{fold}/patches/samples.csv", dtype=str)
+        assert set(ids) == set(split.loc[split["split"] == "test", "id"])
+        order = pd.Index(ids).get_indexer(samples.loc[rows, "id"])
+        assert (np.load(run / "predictions.npy")[order] == whole[rows]).all()
+    table = pd.read_csv(every_item / "results/items/tables/crossed.csv")
+    assert set(table["n_groups"]) == set(table["n_samples"]) == {samples["group"].nunique()}
+    accuracy = pd.read_csv(every_item / "results/items/tables/crossed_accuracy.csv")
+    tested = accuracy.set_index("split").loc["test", "num_samples"]
+    assert tested == len(samples)
 
 
 def test_every_column_is_documented(every_item):

@@ -56,6 +56,7 @@ rule tabulate_scores:
         protocols=lambda wildcards: study.scoring_choices(study.runs(wildcards.item)),
         baseline=of_item("baseline"),
         columns=of_item("columns"),
+        unit=lambda wildcards: study.item(wildcards.item).get("unit", "sample"),
         title=title_of_item,
         references={
             name: dataset["reference"] for name, dataset in config["datasets"].items()

@@ -124,6 +124,20 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
     return scores
 
 
+def group_means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over the samples of each group, so that every group counts once.
+
+    Args:
+        scores: columns `arm`, `seed`, `metric`, `group`, `value`; undefined values do not count.
+
+    Returns:
+        The same columns, and the group again as `id`; the value is nan where all of a group's are.
+    """
+    keys = ["arm", "seed", "metric", "group"]
+    means = scores.groupby(keys, sort=False)["value"].mean().reset_index()
+    return means.assign(id=means["group"])
+
+
 def estimate(values: pd.DataFrame) -> Estimate:
     """Estimate the mean of one metric of one arm.
 

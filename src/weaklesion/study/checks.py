@@ -20,10 +20,11 @@ from weaklesion.study.items import (
     runs_of,
     trainings_of,
 )
-from weaklesion.study.protocols import Config, check_known, protocol_settings
+from weaklesion.study.protocols import Config, check_known, folds_of, protocol_settings
 from weaklesion.study.settings import TrainingSettings
 
 UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
+UNFOLDED_KINDS = ("sweep", "attribution")  # validation curves; switches flipped one by one
 DRAWN_KINDS = ("scores", "mark_agreement")
 
 
@@ -48,6 +49,7 @@ def check_config(config: Config) -> None:
     for item in items_of(config):
         _check_arms(config, item)
         _check_references(config, item)
+        _check_folds(config, item)
         _check_drawn_arms(config, item)
         _check_runs(config, item)
 
@@ -121,6 +123,26 @@ def _check_arms(config: Config, item: str) -> None:
         )
     if not sees_mark:
         raise DataError(f"config: experiments.{item}.arms: no arm has a network. Add one that has.")
+
+
+def _check_folds(config: Config, item: str) -> None:
+    """Check that the kind and the datasets of a cross-validated item allow folds."""
+    definition = item_definition(config, item)
+    for protocol in definition["protocols"]:
+        if not folds_of(config, protocol):
+            continue
+        if definition["kind"] in UNFOLDED_KINDS:
+            raise DataError(
+                f"config: experiments.{item}: {protocol} is cross-validated, and an item of kind"
+                f" {definition['kind']} needs one split. Name a protocol without folds."
+            )
+        for dataset in definition["datasets"]:
+            if config["datasets"][dataset]["limit"]:
+                raise DataError(
+                    f"config: datasets.{dataset}.limit: {protocol} is cross-validated, and a fold"
+                    " has no number of samples per split. Remove the limit, or the folds of the"
+                    " protocol."
+                )
 
 
 def _check_runs(config: Config, item: str) -> None:

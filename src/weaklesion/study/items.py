@@ -16,7 +16,14 @@ from weaklesion.study.arms import (
     swept_arm,
     warp_arm,
 )
-from weaklesion.study.protocols import FLIP, Config, check_known, stage_settings
+from weaklesion.study.protocols import (
+    FLIP,
+    Config,
+    check_known,
+    folds_of,
+    stage_settings,
+    trained_protocols,
+)
 
 DIGITS = "0123456789."  # characters of the value at the end of a variant's name
 ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys that name another arm
@@ -73,13 +80,16 @@ def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
 
     An arm may predict with another arm's network (`network_of`), start from its encoder
     (`starts_from`), train for as many epochs (`epochs_of`), or draw pairs from clusters of its
-    features (`clusters: embedding`).
+    features (`clusters: embedding`). A cross-validated protocol has one training per fold.
     """
     found: dict[Run, None] = {}
     todo = list(reversed(runs_of(config, items)))
     while todo:
         run = todo.pop()
         if run in found or not has_network(config, run.arm):
+            continue
+        if folds_of(config, run.protocol):
+            todo += reversed(runs_of_folds(config, [run]))
             continue
         definition = arm_definition(config, run.arm)
         if is_trained(config, run.arm):
@@ -140,6 +150,15 @@ def _places_of_pairs(pairs: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     }
 
 
+def runs_of_folds(config: Config, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs with those of a cross-validated protocol replaced by those of its folds."""
+    return [
+        run._replace(protocol=protocol)
+        for run in runs
+        for protocol in trained_protocols(config, run.protocol)
+    ]
+
+
 def drawn_arms(config: Config, item: str) -> list[str]:
     """Return the arms of an item whose contours are drawn over test images.
 
@@ -169,7 +188,12 @@ def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
     """
     used_by: dict[tuple[str, str, str, str], dict[str, None]] = {}
     for dataset in item_definition(config, item)["datasets"]:
-        for protocol, arm in cells_of(config, item, dataset):
+        cells = [
+            (fold, arm)
+            for protocol, arm in cells_of(config, item, dataset)
+            for fold in trained_protocols(config, protocol)
+        ]
+        for protocol, arm in cells:
             name = arm_definition(config, arm).get("network_of") or arm
             target = arm_definition(config, name)["target"]
             if target in PSEUDO_MASKS:

@@ -69,6 +69,32 @@ class Jobs:
         has_one = self.has_dense_masks(job.dataset)
         return self._patches(job, "reference.npy") if has_one else []
 
+    # Cross-validation.
+
+    @property
+    def in_folds(self) -> str:
+        """Pattern of the cross-validated protocols, also with a flipped switch."""
+        names = [name for name in self.config["protocols"] if self.folds(name)]
+        return f"({'|'.join(map(re.escape, names)) or 'none'})(~[A-Za-z0-9]+)?"
+
+    def folds(self, protocol: str) -> list[str]:
+        """Folds of a protocol; none if it is not cross-validated."""
+        return protocols.folds_of(self.config, protocol)
+
+    def fold_seed(self, job: Job) -> int:
+        """Seed by which groups are divided into folds: that of the dataset's split."""
+        settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
+        return int(settings["split_seed"])
+
+    def files_of_folds(self, name: str) -> Callable[[Job], list[str]]:
+        """Return an input function for a file of a run in each of its folds."""
+        return lambda job: [
+            str(self.layout.run(job.dataset, fold, job.arm, job.seed) / name)
+            for fold in self.folds(job.protocol)
+        ]
+
+    # Channels and marks.
+
     def channel_order(self, job: Job) -> str:
         """Order of the channels of a dataset's patches: `rgb`, `bgr`, or `center` if grey."""
         settings = protocols.patch_settings(self.config, job.dataset, job.protocol)

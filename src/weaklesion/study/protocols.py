@@ -11,6 +11,7 @@ from weaklesion.errors import DataError
 
 Config = Mapping[str, Any]
 FLIP = "~"  # `corrected~S1` is `corrected` with the switch S1 of the other protocol
+FOLD = "@"  # `corrected@2` is the second fold of `corrected`
 
 
 def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
@@ -22,10 +23,45 @@ def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
         DataError: if the protocol or a base is not defined, or bases run in a circle.
     """
     merged: dict[str, Any] = {}
-    for name in reversed(bases_of(config, "protocols", protocol.split(FLIP)[0])):
+    for name in reversed(bases_of(config, "protocols", whole(protocol).split(FLIP)[0])):
         layer = config["protocols"][name]
         merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
     return merged
+
+
+def whole(protocol: str) -> str:
+    """Return the protocol that a fold is part of; any other protocol as it is.
+
+    >>> whole("corrected@2"), whole("corrected")
+    ('corrected', 'corrected')
+    """
+    return protocol.split(FOLD)[0]
+
+
+def unsplit(protocol: str) -> str:
+    """Return the name under which the samples of a cross-validated protocol are made.
+
+    >>> unsplit("corrected")
+    'corrected@0'
+    """
+    return f"{protocol}{FOLD}0"
+
+
+def folds_of(config: Config, protocol: str) -> list[str]:
+    """Return the folds of a cross-validated protocol; none for any other, or for a fold.
+
+    Each group of a dataset is tested in one fold, validates in another one, and is trained on in
+    the rest.
+    """
+    if FOLD in protocol:
+        return []
+    number = protocol_settings(config, protocol).get("folds") or 0
+    return [f"{protocol}{FOLD}{fold}" for fold in range(1, number + 1)]
+
+
+def trained_protocols(config: Config, protocol: str) -> list[str]:
+    """Return the protocols that networks are trained under: the folds, or the protocol itself."""
+    return folds_of(config, protocol) or [protocol]
 
 
 def bases_of(config: Config, kind: str, name: str) -> list[str]:
@@ -134,7 +170,7 @@ def flipped_paths(config: Config, protocol: str) -> list[list[str]]:
     """Return the paths (stage and keys) of a flipped switch; none for a plain protocol."""
     if FLIP not in protocol:
         return []
-    switch = protocol.split(FLIP)[1]
+    switch = whole(protocol).split(FLIP)[1]
     check_known("the switch of a protocol", switch, config["attribution"]["switches"])
     return [path.split(".") for path in config["attribution"]["switches"][switch]]
 

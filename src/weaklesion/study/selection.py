@@ -55,6 +55,10 @@ class Selection:
         """The runs among the given ones that are trained."""
         return [run for run in runs if is_trained(self.config, run.arm)]
 
+    def trained_in_folds(self, runs: Iterable[Run]) -> list[Run]:
+        """The same, with the folds of a cross-validated protocol in its place."""
+        return items.runs_of_folds(self.config, self.trained(runs))
+
     @cached_property
     def all_runs(self) -> list[Run]:
         """Runs of all items, each once."""
@@ -86,7 +90,7 @@ class Selection:
 
     def main_trainings(self, place: Place) -> list[Run]:
         """Trainings of the main item on a dataset under a protocol."""
-        return [run for run in self.trained(self.main_runs) if is_in(run, place)]
+        return [run for run in self.trained_in_folds(self.main_runs) if is_in(run, place)]
 
     @cached_property
     def main_blocks(self) -> list[Block]:

@@ -41,7 +41,9 @@ class Shown(Selection):
         """Title of a figure of one dataset under one protocol."""
         recist = protocols.measures_recist(self.config, dataset, protocol)
         note = " (marks by RECIST's own definition)" if recist else ""
-        return f"{dataset_labels(self.config)[dataset]}, protocol {protocol}{note}"
+        name, *fold = protocol.split(protocols.FOLD)
+        part = f", fold {fold[0]}" if fold else ""
+        return f"{dataset_labels(self.config)[dataset]}, protocol {name}{part}{note}"
 
     def labels(self, runs: Iterable[Run]) -> dict[str, Any]:
         """What readers call the datasets and arms of the given runs, and which are phantoms."""
@@ -76,10 +78,19 @@ class Shown(Selection):
         suffixes = ["png"] if figure in OF_IMAGES else ["svg", "png"]
         return [
             self.layout.results / f"figures/{figure}.{dataset}.{protocol}.{suffix}"
-            for dataset, protocol in (
-                self.scatter_blocks if figure == "scatter" else self.main_blocks
-            )
+            for dataset, protocol in self.figure_blocks(figure)
             for suffix in suffixes
+        ]
+
+    def figure_blocks(self, figure: str) -> list[Block]:
+        """Blocks with a figure; what is fitted to training samples is shown of the first fold."""
+        if figure == "scatter":
+            return self.scatter_blocks
+        if figure == "contours":
+            return self.main_blocks
+        return [
+            (dataset, protocols.trained_protocols(self.config, protocol)[0])
+            for dataset, protocol in self.main_blocks
         ]
 
     @cached_property
@@ -148,7 +159,7 @@ class Shown(Selection):
         """Figures of warps, one per arm of the given runs that has a warp chosen for itself."""
         places = dict.fromkeys(
             run[:3]
-            for run in self.trained(runs)
+            for run in self.trained_in_folds(runs)
             if warp_arm(self.config, run.dataset, run.protocol, run.arm) == run.arm
         )
         return [f"figures/warps.{'.'.join(place)}.png" for place in places]

@@ -181,11 +181,12 @@ class Study(Shown):
         return found
 
     def models(self, item: str) -> list[dict[str, Any]]:
-        """Networks of an item that `weaklesion segment` accepts, the first seed of each arm."""
+        """Networks of an item that `weaklesion segment` accepts, the first run of each arm."""
         first: dict[tuple[str, ...], Run] = {}
-        for run in self.trained(self.runs(item)):
+        for run in self.trained_in_folds(self.runs(item)):
             if is_prompted(self.config, run.arm):
-                first.setdefault(run[:3], run)
+                key = run.dataset, protocols.whole(run.protocol), run.arm
+                first.setdefault(key, run)
         models = []
         for run in first.values():
             prompt = training_settings(self.config, run.dataset, run.protocol, run.arm)["prompt"]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ from weaklesion.scoring.statistics import (
     UndefinedPolicy,
     compare,
     estimate,
+    group_means,
     holm,
     resolve_undefined,
     share_better,
@@ -35,6 +36,7 @@ from weaklesion.study.published import printed_cells, published_names, read_publ
 logger = logging.getLogger(__name__)
 
 RUN_KEYS = ["dataset", "protocol", "arm", "seed"]
+Unit = Literal["sample", "group"]  # what counts once in a mean
 IN_PX, IN_MM = set(MEASURES), {f"{name}_mm" for name in MM}
 
 TABLE1_COLUMNS = [
@@ -124,6 +126,7 @@ def tabulate_scores(
     title: str,
     labels: Labels | None = None,
     trained: Sequence[Mapping[str, Any]] = (),
+    unit: Unit = "sample",
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
@@ -146,6 +149,8 @@ def tabulate_scores(
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         trained: dataset, protocol, arm, and the path `run` of the trainings among these runs; the
             page shows no difference between arms that were not to be trained equally long.
+        unit: what counts once in means and differences: each `sample`, or each `group` (patient,
+            volume, lesion) with the mean over its samples.
         table_csv: written: one row per dataset, protocol, arm and metric; overlaps in percent,
             distances in px or mm. `gain` is the difference from the baseline, `share_better` the
             percentage of better samples; `p_holm` is corrected over a protocol's comparisons.
@@ -157,7 +162,7 @@ def tabulate_scores(
     comparable = item not in published["not_comparable"]
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
     rows = []
-    for row in _rows(scores, protocols, baseline, columns):
+    for row in _rows(scores, protocols, baseline, columns, unit):
         dataset, arm = row["dataset"], row["arm"]
         key = published_datasets.get(dataset, ""), arm, row["column"]
         mean, std = paper_cells.get(key, (math.nan, math.nan))
@@ -176,7 +181,7 @@ def tabulate_scores(
     for block in page["blocks"]:
         of_block = epochs.get((block["dataset"], block["protocol"]), {})
         block["epochs"] = epochs_in_words(of_block, baseline, labels)
-    write_page(table_html, "scores.html", labels, title=title, level=LEVEL, **page)
+    write_page(table_html, "scores.html", labels, title=title, level=LEVEL, unit=unit, **page)
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
 
 
@@ -198,12 +203,13 @@ def _rows(
     protocols: Mapping[str, Mapping[str, Any]],
     baseline: str,
     columns: Sequence[str],
+    unit: Unit,
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per dataset, protocol, arm and metric, with the paper's column for it."""
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
         column_of = {choice["published_as"][column]: column for column in columns}
-        for cells in block_cells(block, choice["undefined"], baseline, list(column_of)):
+        for cells in block_cells(block, choice["undefined"], baseline, list(column_of), unit):
             column = column_of.get(cells["metric"], "")
             yield {"dataset": str(dataset), "protocol": str(protocol), "column": column, **cells}
 
@@ -213,6 +219,7 @@ def block_cells(
     undefined: UndefinedPolicy,
     baseline: str,
     compared: Sequence[str],
+    unit: Unit = "sample",
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per arm and metric of one dataset and protocol.
 
@@ -221,8 +228,11 @@ def block_cells(
         undefined: the value that an undefined one counts as.
         baseline: arm that the others are compared with.
         compared: metrics under which arms are compared.
+        unit: what counts once, see `tabulate_scores`.
     """
     resolved = resolve_undefined(block, undefined)
+    if unit == "group":
+        resolved = group_means(resolved)
     cells = {
         (str(arm), str(metric)): cell
         for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False)

@@ -1,0 +1,80 @@
+"""Patches of a cross-validated protocol, and of each of its folds.
+
+The samples are divided into parts. In a fold the samples of one part are tested, those of the next
+part validate, and all others are trained on. Under the protocol itself every sample is tested.
+"""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from weaklesion.data.samples import read_samples
+from weaklesion.splits import SPLITS, fold_split
+from weaklesion.support.files import file_digest, write_json, written_whole
+
+logger = logging.getLogger(__name__)
+
+
+def split_fold(
+    *,
+    images_npy: str | Path,
+    reference_npy: str | Path,
+    samples_csv: str | Path,
+    patches_json: str | Path,
+    fold: int | None,
+    folds: int,
+    seed: int,
+    fold_images_npy: str | Path,
+    fold_reference_npy: str | Path,
+    fold_samples_csv: str | Path,
+    fold_patches_json: str | Path,
+) -> None:
+    """Write the same samples as a fold splits them, or with all of them tested.
+
+    Args:
+        images_npy: patches of all samples.
+        reference_npy: their reference masks.
+        samples_csv: their table.
+        patches_json: their account.
+        fold: number of the fold, 1 to `folds`; None for the cross-validated protocol itself.
+        folds: number of folds.
+        seed: see `weaklesion.splits.fold_split`.
+        fold_images_npy: written.
+        fold_reference_npy: written.
+        fold_samples_csv: written.
+        fold_patches_json: written, with the entry `fold`: its number, the folds and the seed.
+
+    Raises:
+        DataError: if there are fewer groups than folds.
+    """
+    groups = read_samples(samples_csv)["group"]
+    part_of = fold_split(dict(zip(groups.index, groups, strict=True)), folds=folds, seed=seed)
+    shutil.copyfile(images_npy, fold_images_npy)
+    shutil.copyfile(reference_npy, fold_reference_npy)
+    # all columns stay as text, so that they come back byte for byte
+    table = pd.read_csv(samples_csv, dtype=str, keep_default_na=False)
+    table["split"] = [_split(part_of[name], fold, folds) for name in table["id"]]
+    with written_whole(fold_samples_csv) as temporary:
+        table.to_csv(temporary, index=False)
+    by_split = table.groupby("split")["group"]
+    account = json.loads(Path(patches_json).read_text())
+    account["kept"] = {name: int(by_split.size().get(name, 0)) for name in SPLITS}
+    account["groups"] = {name: int(by_split.nunique().get(name, 0)) for name in SPLITS}
+    account["sha256"]["samples.csv"] = file_digest(fold_samples_csv)
+    entry = {"number": fold, "of": folds, "seed": seed}
+    write_json(fold_patches_json, account | {"fold": entry})
+    logger.info("%s of %d folds: %s", fold or "all", folds, account["kept"])
+
+
+def _split(part: int, fold: int | None, folds: int) -> str:
+    """Return the split of a part's samples in a fold.
+
+    >>> [_split(part, 3, 3) for part in (1, 2, 3)]
+    ['val', 'train', 'test']
+    """
+    if fold is None or part == fold:
+        return "test"
+    return "val" if part == fold % folds + 1 else "train"
