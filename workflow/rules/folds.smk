@@ -25,14 +25,39 @@ def unsplit_patches(name):
     )
 
 
-rule test_in_folds:
-    """Set all samples of a cross-validated protocol to be tested, each of them in one fold."""
+rule split_fold:
+    """Split the patches of a cross-validated protocol for one of its folds."""
     input:
         images_npy=unsplit_patches("images.npy"),
         reference_npy=unsplit_patches("reference.npy"),
         samples_csv=unsplit_patches("samples.csv"),
         patches_json=unsplit_patches("patches.json"),
         code=module_files("data.folds"),
+    output:
+        fold_images_npy=layout.patches("{dataset}", FOLD_OF) / "images.npy",
+        fold_reference_npy=layout.patches("{dataset}", FOLD_OF) / "reference.npy",
+        fold_samples_csv=layout.patches("{dataset}", FOLD_OF) / "samples.csv",
+        fold_patches_json=layout.patches("{dataset}", FOLD_OF) / "patches.json",
+    log:
+        LOGS / f"split_fold/{{dataset}}-{FOLD_OF}.log",
+    benchmark:
+        BENCHMARKS / f"split_fold/{{dataset}}-{FOLD_OF}.tsv"
+    wildcard_constraints:
+        protocol=jobs.in_folds,
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        fold=lambda wildcards: int(wildcards.fold),
+        folds=lambda wildcards: len(jobs.folds(wildcards.protocol)),
+        seed=jobs.fold_seed,
+    script:
+        "../scripts/split_fold.py"
+
+
+use rule split_fold as test_in_folds with:
     output:
         fold_images_npy=PATCHES / "images.npy",
         fold_reference_npy=PATCHES / "reference.npy",
@@ -42,33 +67,8 @@ rule test_in_folds:
         LOGS / "test_in_folds/{dataset}-{protocol}.log",
     benchmark:
         BENCHMARKS / "test_in_folds/{dataset}-{protocol}.tsv"
-    wildcard_constraints:
-        protocol=jobs.in_folds,
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
     params:
         fold=None,
-        folds=lambda wildcards: len(jobs.folds(wildcards.protocol)),
-        seed=jobs.fold_seed,
-    script:
-        "../scripts/split_fold.py"
-
-
-use rule test_in_folds as split_fold with:
-    output:
-        fold_images_npy=layout.patches("{dataset}", FOLD_OF) / "images.npy",
-        fold_reference_npy=layout.patches("{dataset}", FOLD_OF) / "reference.npy",
-        fold_samples_csv=layout.patches("{dataset}", FOLD_OF) / "samples.csv",
-        fold_patches_json=layout.patches("{dataset}", FOLD_OF) / "patches.json",
-    log:
-        LOGS / "split_fold/{dataset}-{protocol}@{fold}.log",
-    benchmark:
-        BENCHMARKS / "split_fold/{dataset}-{protocol}@{fold}.tsv"
-    params:
-        fold=lambda wildcards: int(wildcards.fold),
 
 
 rule pool_predictions:
