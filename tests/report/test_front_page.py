@@ -135,6 +135,7 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     run = {
         "wall_s": 7200,
         "device": "cpu",
+        "threads": 1,
         "epochs_run": 8,
         "settings": settings,
         "code": {"commit": "0123456789abcdef", "dirty": False},
@@ -159,7 +160,7 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     write_front_page(labels=LABELS, **arguments)
     page = (tmp_path / "index.html").read_text()
     words = " ".join(page.split())
-    assert "2 trainings, 4 h in all, on cpu" in words
+    assert "2 trainings, 4 h in all, on a CPU (1 thread per training)" in words
     assert "0123456789ab" in page
     assert "1 not reproduced" in page
     assert "1 undecided" in page

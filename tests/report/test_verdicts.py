@@ -578,7 +578,7 @@ def test_overview_tells_what_was_run(make_run, published, tmp_path):
     for word in (
         "Study mine",
         "0123456789ab",
-        "one GPU (1 threads)",
+        "one GPU (1 thread per training)",
         "4 h of training",
         "Table 1: the effect",
         "<td>7</td><td>8</td><td>9</td>",

@@ -1,6 +1,7 @@
 """HTML pages from the templates of the package, in one style."""
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,3 +85,20 @@ def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") 
     if math.isfinite(low) and math.isfinite(high):
         return f"[{number(low, form)}, {number(high, form)}]"
     return f"no interval: {unknown}" if isinstance(unknown, str) and unknown else "no interval"
+
+
+def devices_in_words(run_infos: Sequence[Mapping[str, Any]]) -> str:
+    """Return the devices of trainings and how many CPU threads each training had.
+
+    >>> devices_in_words([{"device": "cpu", "threads": 1}, {"device": "cpu", "threads": 1}])
+    'a CPU (1 thread per training)'
+    >>> devices_in_words([{"device": "H100", "threads": 4}])
+    'H100 (4 threads per training)'
+    """
+    found = dict.fromkeys((info["device"], info["threads"]) for info in run_infos)
+    words = [
+        f"{'a CPU' if device == 'cpu' else device}"
+        f" ({threads} thread{'' if threads == 1 else 's'} per training)"
+        for device, threads in sorted(found)
+    ]
+    return "; ".join(words) or "no device"

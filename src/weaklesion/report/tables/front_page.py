@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.report.images import embedded
-from weaklesion.report.pages import write_page
+from weaklesion.report.pages import devices_in_words, write_page
 from weaklesion.report.tables.epochs import Block, Epochs, comparable, epochs_by_block
 from weaklesion.report.tables.judgement import RULES
 from weaklesion.report.tables.overview import short_commit
@@ -67,7 +67,7 @@ def write_front_page(
         titles=titles,
         num_trainings=len(run_infos),
         hours=sum(info["wall_s"] for info in run_infos) / 3600,
-        devices=sorted({info["device"] for info in run_infos}),
+        devices=devices_in_words(run_infos),
         commits=sorted({short_commit(info["code"]) for info in run_infos}),
         blocks=list(score_blocks(table, columns, labels)),
         lines=lines,

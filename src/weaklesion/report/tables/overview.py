@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.report.durations import time_unit
-from weaklesion.report.pages import number, write_page
+from weaklesion.report.pages import devices_in_words, number, write_page
 from weaklesion.report.tables.verdicts import counts
 from weaklesion.study.labels import Labels
 
@@ -57,7 +57,7 @@ def write_overview(
         trainings=trainings.to_dict("records"),
         time_unit=unit,
         hours=sum(info["wall_s"] for info in run_infos) / 3600,
-        devices=sorted({f"{info['device']} ({info['threads']} threads)" for info in run_infos}),
+        devices=devices_in_words(run_infos),
         commits=sorted({short_commit(info["code"]) for info in run_infos}),
         versions=_united(info["versions"] for info in run_infos),
         provenance=_provenance(runs, run_infos),
