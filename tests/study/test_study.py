@@ -331,3 +331,11 @@ def test_the_network_of_the_first_fold_is_the_one_to_use():
     models = study.models("prompted_hull")
     assert models
     assert {model["protocol"] for model in models} == {"hull@1"}
+
+
+def test_a_table_of_scores_may_have_targets_alone():
+    study = overlaid("ends-exponent")
+    assert study.trained(study.all_runs) == study.all_trainings == []
+    alone = {"arms": ["ellipse", "fixed_ellipse"], "baseline": "ellipse"}
+    with pytest.raises(DataError, match="no arm has a network"):
+        study_of(select=HAM | {"items": ["figure2"]}, experiments={"figure2": alone})

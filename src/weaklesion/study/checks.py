@@ -121,8 +121,12 @@ def _check_arms(config: Config, item: str) -> None:
             f"config: experiments.{item}.arms: some networks see the mark and others do not, and"
             " these are two tasks. Give each task an item of its own."
         )
-    if not sees_mark:
-        raise DataError(f"config: experiments.{item}.arms: no arm has a network. Add one that has.")
+    only_scored = definition["kind"] == "scores" and not definition.get("contours", False)
+    if not sees_mark and not (only_scored and item != main_item_of(config)):
+        raise DataError(
+            f"config: experiments.{item}.arms: no arm has a network, which every item needs but a"
+            " table of scores without contours. Add one that has."
+        )
 
 
 def _check_folds(config: Config, item: str) -> None:
