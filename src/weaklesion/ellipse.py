@@ -23,6 +23,7 @@ HULL_INSET_PX = 0.15
 # Short axis below which whole pixels decide, because there the hull's vertices alone can miss a
 # drawn ellipse by more than a hundredth of Dice.
 SMALL_PX = 16.0
+LEAST_FIT = 0.5  # overlap with its mask below which a fitted ellipse is none of it
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,18 @@ class Ellipse:
         return elliptic_radius(self, shape_hw)
 
     def measured(self, mask: np.ndarray) -> "Ellipse":
-        """Return the ellipse of a mask, see `fit_ellipse`."""
-        return fit_ellipse(mask)
+        """Return the ellipse of a mask, see `fit_ellipse`.
+
+        Raises:
+            ValueError: if there is none, or if it overlaps the mask by less than `LEAST_FIT`. The
+                image may cut a lesion off so that its fit lies elsewhere.
+        """
+        fit = fit_ellipse(mask)
+        drawn, own = draw_ellipse(fit, mask.shape[:2]), mask > 0
+        overlap = (drawn & own).sum() / (drawn | own).sum()
+        if overlap < LEAST_FIT:
+            raise ValueError(f"the mask's fitted ellipse overlaps it by {overlap:.2f} only")
+        return fit
 
     def iou(self, other: "Ellipse", shape_hw: tuple[int, int] | None = None) -> float:
         """Return the overlap of two ellipses, see `ellipse_iou`; of all of them, in any image."""

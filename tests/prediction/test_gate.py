@@ -1,12 +1,14 @@
 """The gate: when a network's mask is returned, and when the mark's own shape."""
 
+import cv2
 import numpy as np
 import pytest
 
+from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
 from weaklesion.four_ends import FourEnds
 from weaklesion.prediction.gate import gated_mask, mask_agreement
-from weaklesion.recist import recist_from_ellipse
+from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
 
 SHAPE = (100, 120)
 MARK = Ellipse(60.0, 50.0, 50.0, 30.0, 20.0)
@@ -89,6 +91,49 @@ def test_a_lesion_that_the_image_cuts_off_agrees_with_its_mark():
     assert not cut[:, 0].all()
     assert cut[:, 0].any()
     assert mask_agreement(cut, mark) > 0.8
+
+
+def lobed(rng, cut):
+    """A lobed lesion, whole or cut off by the image's left border."""
+    angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+    phase, lobes = rng.uniform(0, 6), rng.integers(2, 5)
+    radius = rng.uniform(12, 28) * (1 + 0.2 * np.cos(lobes * angles + phase))
+    x, y = rng.uniform(-10, 12) if cut else rng.uniform(45, 75), rng.uniform(40, 60)
+    squeeze = rng.uniform(0.6, 1.2)
+    outline = np.c_[x + radius * np.cos(angles), y + squeeze * radius * np.sin(angles)]
+    return cv2.fillPoly(np.zeros(SHAPE, np.uint8), [outline.astype(np.int32)], 1) > 0
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_perfect_mask_passes_if_the_ends_of_its_mark_are_compared(cut):
+    """Also where the network is shown an ellipse, which is not that of a lobed or cut lesion."""
+    rng = np.random.default_rng(11)
+    passed, by_ellipse = [], []
+    while len(passed) < 100:
+        mask = lobed(rng, cut)
+        if mask.sum() < 100:
+            continue
+        ends = recist_from_mask(mask)
+        shown = ellipse_from_recist(ends)
+        scores = np.where(mask, 4.0, -4.0).astype(np.float32)
+        found = gated_mask(scores, shown, gate=0.8, compared=FourEnds(ends))
+        passed.append(found.from_network)
+        by_ellipse.append(gated_mask(scores, shown, gate=0.8).from_network)
+    assert np.mean(passed) >= 0.99
+    assert np.mean(by_ellipse) < (0.6 if cut else 0.99)
+
+
+def test_a_fit_that_misses_its_mask_is_none_of_it():
+    """The hull of a lesion's edge at the border fits an ellipse far outside the image."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        mask = lobed(rng, cut=True)
+        try:
+            fit = MARK.measured(mask)
+        except ValueError:
+            continue
+        drawn = draw_ellipse(fit, SHAPE)
+        assert (drawn & mask).sum() / (drawn | mask).sum() >= 0.5
 
 
 @pytest.mark.parametrize("kind", ["ellipse", "ends"])

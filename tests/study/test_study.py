@@ -11,6 +11,7 @@ from weaklesion.study.arms import runs_differ
 from weaklesion.study.items import Run
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import (
+    has_true_ends,
     measures_recist,
     merge,
     patch_settings,
@@ -339,3 +340,10 @@ def test_a_table_of_scores_may_have_targets_alone():
     alone = {"arms": ["ellipse", "fixed_ellipse"], "baseline": "ellipse"}
     with pytest.raises(DataError, match="no arm has a network"):
         study_of(select=HAM | {"items": ["figure2"]}, experiments={"figure2": alone})
+
+
+def test_the_gate_compares_ends_where_marks_have_them():
+    assert has_true_ends(PAPER, "ham10k", "source_recist")
+    assert not has_true_ends(PAPER, "ham10k", "source")
+    assert has_true_ends(PAPER, "deeplesion", "source")  # drawn
+    assert has_true_ends(overlaid("own-marks").config, "own", "source")

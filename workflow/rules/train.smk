@@ -127,6 +127,7 @@ rule predict_arm:
         crf=None,
         gate=jobs.of_arm("gate"),
         consistent=lambda wildcards: bool(jobs.of_arm("consistent")(wildcards)),
+        compare_ends=jobs.compare_ends,
     script:
         "../scripts/predict_arm.py"
 
@@ -144,6 +145,7 @@ use rule predict_arm as predict_arm_with_crf with:
         crf=config["crf"],
         gate=None,
         consistent=False,
+        compare_ends=False,
 
 
 rule measure_accuracy:

@@ -3,6 +3,10 @@
 The mask of the marked lesion has the marked diameters. Therefore the mask's own shape, its fitted
 ellipse or the four ends of its RECIST mark (`weaklesion.mark_shapes`), is compared with the mark's;
 if they differ too much, the mark's shape replaces the mask. No dense mask is read.
+
+Like must be compared with like: of a mark that was drawn, or measured as RECIST defines it, the
+four ends; of a mark that was simulated by the ellipse of the mask's hull, that ellipse. The ellipse
+of a lesion that the image cuts off is not the ellipse of its drawn diameters.
 """
 
 from dataclasses import dataclass
@@ -31,7 +35,12 @@ class GatedMask:
 
 
 def gated_mask(
-    logits: np.ndarray, mark: MarkShape, *, gate: float | None = None, consistent: bool = False
+    logits: np.ndarray,
+    mark: MarkShape,
+    *,
+    gate: float | None = None,
+    consistent: bool = False,
+    compared: MarkShape | None = None,
 ) -> GatedMask:
     """Return the mask of a mark: the network's, or the mark's shape where the two disagree.
 
@@ -44,12 +53,13 @@ def gated_mask(
         gate: agreement below which the shape replaces the mask; None to always keep the mask.
         consistent: move the network's mask so that its shape is the mark's
             (`weaklesion.pseudo_masks.make_consistent`).
+        compared: shape of the same mark that the mask's own is compared with; `mark` by default.
     """
     own = main_part(logits >= 0, mark)
     if own is None:
         own, agreement = np.zeros(logits.shape, dtype=bool), 0.0
     else:
-        agreement = mask_agreement(own, mark)
+        agreement = mask_agreement(own, mark if compared is None else compared)
     if gate is not None and agreement < gate:
         return GatedMask(mark.drawn(own.shape), own, agreement, False)
     moved = make_consistent(logits, mark) if consistent else None

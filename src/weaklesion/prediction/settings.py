@@ -25,6 +25,8 @@ class PredictionSettings:
         gate: least agreement with the mark, for networks that see it, or None
             (`weaklesion.prediction.gate.gated_mask`).
         consistent: whether masks are moved so that their ellipses are the marks' (the same).
+        compare_ends: whether the gate compares the four ends of RECIST marks, whatever the network
+            is shown: true of marks that are drawn, or measured as RECIST defines them.
     """
 
     crf: CRFSettings | None = None
@@ -33,3 +35,4 @@ class PredictionSettings:
     seed: int = 0
     gate: float | None = None
     consistent: bool = False
+    compare_ends: bool = False

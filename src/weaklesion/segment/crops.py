@@ -11,6 +11,7 @@ import torch
 from weaklesion.contrast import mark_contrast
 from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
+from weaklesion.four_ends import FourEnds
 from weaklesion.mark_shapes import MarkShape
 from weaklesion.marks.images import Picture, check_contrast, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
@@ -118,6 +119,22 @@ def mark_shape(mark: Mark, ellipse: Ellipse, prompt: PromptSettings) -> MarkShap
         return prompt.shape_of(mark.points)
     except ValueError as error:
         raise BadMarkError(str(error).removeprefix("points: ")) from error
+
+
+def drawn_ends(mark: Mark, crop: Crop) -> MarkShape:
+    """Return the shape through the four ends of a mark, which the gate compares.
+
+    Args:
+        mark: the mark, in px of the image.
+        crop: the part of the image that the result is counted from.
+
+    Returns:
+        The shape, px of the crop; that which the network is shown if the ends define none.
+    """
+    try:
+        return FourEnds(mark.points).moved(-crop.columns.start, -crop.rows.start)
+    except ValueError:
+        return crop.shape
 
 
 def mark_in_px(mark: Mark, picture: Picture, units: str) -> Mark:

@@ -21,7 +21,7 @@ from weaklesion.marks.table import BadMarkError, Mark, read_marks
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import crop_logits
-from weaklesion.segment.crops import Opened, open_mark
+from weaklesion.segment.crops import Opened, drawn_ends, open_mark
 from weaklesion.segment.journal import Journal
 from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
 from weaklesion.segment.readings import check_readings
@@ -258,7 +258,13 @@ def _segment_batch(
     rows, kind = [], prompt_settings(trained).shape
     for each, logits in zip(opened, _score(opened, model, trained, device), strict=True):
         mark, crop = each.mark, each.crop
-        gated = gated_mask(logits, crop.shape, gate=settings.gate, consistent=settings.consistent)
+        gated = gated_mask(
+            logits,
+            crop.shape,
+            gate=settings.gate,
+            consistent=settings.consistent,
+            compared=drawn_ends(mark, crop),
+        )
         mask, own = np.zeros((2, *each.shape_hw), dtype=np.uint8)
         mask[crop.rows, crop.columns] = gated.mask
         own[crop.rows, crop.columns] = gated.own

@@ -104,6 +104,10 @@ class Jobs:
         """Whether a dataset's marks were measured before images were resized to patches."""
         return protocols.measures_recist(self.config, job.dataset, job.protocol)
 
+    def compare_ends(self, job: Job) -> bool:
+        """Whether the gate compares the four ends of the marks."""
+        return protocols.has_true_ends(self.config, job.dataset, job.protocol)
+
     def chosen_k(self, job: Job) -> int:
         """Number of clusters that the arms of a dataset use."""
         return int(self.config["datasets"][job.dataset]["num_clusters"])

@@ -11,6 +11,7 @@ from weaklesion.errors import DataError
 
 Config = Mapping[str, Any]
 FLIP = "~"  # `corrected~S1` is `corrected` with the switch S1 of the other protocol
+DRAWN_MARKS = ("deeplesion", "custom")  # loaders of marks that people drew
 FOLD = "@"  # `corrected@2` is the second fold of `corrected`
 
 
@@ -123,6 +124,16 @@ def measures_recist(config: Config, dataset: str, protocol: str) -> bool:
     See `weaklesion.data.simulated_marks`. Drawn marks are not simulated.
     """
     return bool(patch_settings(config, dataset, protocol).get("simulated_marks") == "recist")
+
+
+def has_true_ends(config: Config, dataset: str, protocol: str) -> bool:
+    """Return whether the ends of a dataset's marks are those of RECIST's diameters.
+
+    They are where marks were drawn, and where they are simulated by RECIST's own definition; the
+    ends of a mark that is simulated by the hull's ellipse are those of the ellipse's axes.
+    """
+    drawn = config["datasets"][dataset]["loader"] in DRAWN_MARKS
+    return drawn or measures_recist(config, dataset, protocol)
 
 
 def check_known(key: str, value: str, names: Iterable[str]) -> None:

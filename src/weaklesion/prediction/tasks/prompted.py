@@ -1,5 +1,7 @@
 """Predictions of networks that see the mark, gated by the agreement with the mark."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
@@ -41,11 +43,14 @@ def predict(
     """
     ids = split_ids(files.samples_csv, "test")
     images = read_rows(files.images_npy, files.samples_csv, ids)
-    marks = marks_of(files.ellipses_csv, ids, prompt_settings(trained))
+    prompt = prompt_settings(trained)
+    marks = marks_of(files.ellipses_csv, ids, prompt)
+    ends = replace(prompt, shape="ends") if settings.compare_ends else prompt
+    compared = marks if ends == prompt else marks_of(files.ellipses_csv, ids, ends)
     logits = predict_prompted(model, images, mark_rows(marks).to(device), trained)
     results = [
-        gated_mask(scores, mark, gate=settings.gate, consistent=settings.consistent)
-        for mark, scores in zip(marks, logits, strict=True)
+        gated_mask(scores, mark, gate=settings.gate, consistent=settings.consistent, compared=other)
+        for mark, other, scores in zip(marks, compared, logits, strict=True)
     ]
     table = pd.DataFrame(
         {
