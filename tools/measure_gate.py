@@ -1,6 +1,6 @@
 """The gate on perfect masks: how many agree with their own mark, by kind of mark and place.
 
-    python benchmarks/bench_gate.py results/STUDY/DATASET/{HULL,RECIST}/patches
+    python tools/measure_gate.py results/STUDY/DATASET/{HULL,RECIST}/patches
 
 takes the patches of two protocols that differ in how marks are simulated: from the hull's ellipse,
 and as RECIST defines them. The network's mask is the true mask itself, so every refusal is wrong.
