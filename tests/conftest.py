@@ -271,6 +271,8 @@ def make_run(tmp_path):
         classes=None,
         parameters=1,
         val=(0.5, 0.5),
+        epochs=50,
+        patience=None,
     ):
         run = {"dataset": dataset, "protocol": protocol, "arm": arm, "seed": seed}
         rows = [
@@ -299,7 +301,8 @@ def make_run(tmp_path):
             "peak_gpu_memory_bytes": 2**31,
             "code": {"commit": "0123456789abcdef", "dirty": False},
             "versions": {"torch": f"2.{seed}"},
-            "settings": {"encoder": encoder, "num_classes": classes},
+            "settings": {"encoder": encoder, "num_classes": classes}
+            | {"epochs": epochs, "iterations": None, "patience": patience},
             "settings_sha256": "5e" * 32,
             "inputs_sha256": {"images": "1a" * 32, "target": "7b" * 32},
             "num_parameters": parameters,

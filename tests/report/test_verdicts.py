@@ -315,6 +315,27 @@ def test_one_seed_decides_nothing(make_run, published, tmp_path):
     assert "no interval" in (tmp_path / "v.html").read_text()
 
 
+@pytest.mark.parametrize("patience", [None, 5])
+def test_arms_that_were_not_to_be_trained_equally_long_test_no_claim(
+    make_run, published, tmp_path, patience
+):
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0.5, 0.7, 60)
+    runs = [
+        make_run(
+            arm, seed, base + gain + rng.normal(0, 0.004, 60), epochs=epochs, patience=patience
+        )
+        for seed in (1, 2, 3)
+        for arm, gain, epochs in (("a1", 0.0, 6), ("a1l", 0.03, 12))
+    ]
+    row = verdicts(runs, published, tmp_path).loc["Dice against A1"]
+    if patience:  # each may stop on its own
+        assert row["verdict"] == "reproduced"
+    else:
+        assert row["verdict"] == "not testable here"
+        assert row["why"] == "the two arms were not to be trained equally long"
+
+
 def test_a_phantom_tests_no_claim_of_the_papers(make_run, published, tmp_path):
     table = verdicts(better_runs(make_run, 0.03, 2), published, tmp_path, datasets={})
     assert set(table["verdict"]) == {"not testable here"}

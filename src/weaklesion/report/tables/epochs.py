@@ -46,14 +46,15 @@ def epochs_by_block(trained: Sequence[Mapping[str, Any]]) -> dict[Block, dict[st
         of_block = infos.setdefault((run["dataset"], run["protocol"]), {})
         of_block.setdefault(run["arm"], []).append(info)
     return {
-        block: {arm: _epochs(of_arm) for arm, of_arm in arms.items()}
+        block: {arm: epochs_of(of_arm) for arm, of_arm in arms.items()}
         for block, arms in infos.items()
     }
 
 
-def _epochs(infos: Sequence[Mapping[str, Any]]) -> Epochs:
+def epochs_of(infos: Sequence[Mapping[str, Any]]) -> Epochs:
+    """Return the epochs of an arm from the content of the `run.json` of its trainings."""
     settings = infos[0]["settings"]
-    ran = [info["epochs_run"] for info in infos]
+    ran = [fold["epochs_run"] for info in infos for fold in info.get("folds", [info])]
     return Epochs(
         planned=settings["epochs"],
         iterations=settings.get("iterations"),

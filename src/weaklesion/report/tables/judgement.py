@@ -32,8 +32,8 @@ RULES = {
     " most 2.5 % of studies. For equal times: the whole interval lies outside the margin. For"
     " parameters: the numbers differ",
     "undecided": "anything else; always with one seed or one group",
-    "not testable here": "the dataset is not the papers', or an arm was not trained; for"
-    " parameters: the encoder is not the paper's",
+    "not testable here": "the dataset is not the papers', an arm was not trained, or the two arms"
+    " were not to be trained equally long; for parameters: the encoder is not the paper's",
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
+from weaklesion.report.tables.epochs import comparable, epochs_of
 from weaklesion.report.tables.judgement import (
     RULES,
     Measurement,
@@ -176,6 +177,8 @@ def _measure(
         measurement = measure_hours(hours, claim, claimed)
     if measurement is None:
         return {"claimed_percent": claimed, **ARM_MISSING}, None
+    if claim.kind == "metric" and (why := _unequally_long(run_infos, claim.arm, measurement)):
+        return {"claimed_percent": claimed, "verdict": UNTESTABLE, "why": why}, None
     cells = {
         "claimed_percent": claimed,
         "baseline": measurement.baseline,
@@ -187,6 +190,19 @@ def _measure(
         "n_groups": measurement.n_groups,
     }
     return cells, measurement
+
+
+def _unequally_long(
+    run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]], arm: str, measurement: Measurement
+) -> str:
+    """Return why two arms are no match because of their epochs; "" if they are one."""
+    ours, theirs = (
+        [info for (of_arm, _), info in run_infos.items() if of_arm == name]
+        for name in (arm, measurement.baseline)
+    )
+    if not ours or not theirs or comparable(epochs_of(ours), epochs_of(theirs)):
+        return ""
+    return "the two arms were not to be trained equally long"
 
 
 def _with_verdicts(
