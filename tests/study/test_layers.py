@@ -18,6 +18,7 @@ LAYERS = (
     "library",
     "study",
     "marks",
+    "dicom",
     "data",
     "supervision",
     "training",
