@@ -7,7 +7,7 @@ import pydicom
 from weaklesion.dicom.aim import NotAimError, marks_of_aim
 from weaklesion.dicom.export import Document, Export, Skipped
 from weaklesion.dicom.found import Found, FoundMark, Refused
-from weaklesion.dicom.headers import UNREADABLE, quiet
+from weaklesion.dicom.headers import MAKER, UNREADABLE, quiet
 from weaklesion.dicom.presentation_states import marks_of_state
 from weaklesion.dicom.structured_reports import marks_of_report
 
@@ -45,6 +45,9 @@ def _marks_of(document: Document, export: Export) -> Found:
     if document.kind in ("xml", "json"):
         return marks_of_aim(document.path, export)
     dataset = pydicom.dcmread(document.path, force=True)
+    if str(dataset.get("Manufacturer") or "") == MAKER:
+        cause = "a result of this program, not a mark"
+        return [], [Refused(document.kind, document.uid, 0, "", cause)]
     find = marks_of_state if document.kind == "GSPS" else marks_of_report
     marks, refused = find(dataset, export)
     if document.uid in export.ambiguous:

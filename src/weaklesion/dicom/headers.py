@@ -28,6 +28,7 @@ UNREADABLE = (
     ValueError,
     struct.error,
 )
+MAKER = "WeakLesion"  # manufacturer of what we write; its reports are no marks
 PREAMBLE = 128  # bytes before the letters DICM
 UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)+")
 LONGEST_UID = 64

@@ -32,7 +32,7 @@ STEP_MM = 2.5
 INSIDE_HU, AROUND_HU, NOISE_HU = 120, -60, 12
 SLOPE, INTERCEPT = 2.0, -1024.0
 TURN_DEG = 20.0
-MAKER = {"manufacturer": "WeakLesion"}
+MAKER = {"manufacturer": "Phantom"}
 PERSON = "PHANTOM^PERSON"  # what no output but DICOM may contain
 AXES = ("long", "short")
 
