@@ -11,6 +11,7 @@ from PIL import Image
 
 import weaklesion
 from weaklesion.dicom.importing import Imported, ImportSettings, import_export
+from weaklesion.dicom.timeline import courses_of, write_courses
 from weaklesion.dicom.writing import Lesion, Maker, write_dicom
 from weaklesion.segment.run import RUN_FILES, SegmentSettings, segment_marks
 from weaklesion.support.files import file_digest
@@ -32,7 +33,8 @@ def segment_export(
         model_dir: folder of a trained run, with `model.safetensors` and `run.json`.
         export_dir: the export.
         out_dir: folder for all results: those of `segment_marks`, `import/`
-            (`weaklesion.dicom.importing`), and `dicom/` (`weaklesion.dicom.writing`).
+            (`weaklesion.dicom.importing`), `dicom/` (`weaklesion.dicom.writing`) and `response/`
+            (`weaklesion.dicom.timeline`).
         settings: see `SegmentSettings`; None for its defaults.
         import_settings: see `ImportSettings`; None for its defaults.
 
@@ -49,7 +51,13 @@ def segment_export(
         model_dir=model_dir, marks_csv=imported.marks_csv, out_dir=out, settings=settings
     )
     maker = Maker(weaklesion.__version__, file_digest(Path(model_dir) / RUN_FILES[0]))
-    written = write_dicom(_lesions(out, imported), imported.export, out / "dicom", maker)
+    lesions = _lesions(out, imported)
+    written = write_dicom(lesions, imported.export, out / "dicom", maker)
+    marks = {lesion.id: lesion.mark for lesion in lesions}
+    areas = {lesion.id: lesion.row["area_mm2"] for lesion in lesions}
+    courses = courses_of(marks, areas, imported.export)
+    write_courses(courses, out / "response")
+    logger.info("%d patients have lesions that are marked at several visits", len(courses))
     logger.info("%d DICOM objects written", (written["file"] != "").sum())
     for cause, number in written.loc[written["file"] == "", "cause"].value_counts().items():
         logger.warning("%d DICOM objects not written: %s", number, cause)
