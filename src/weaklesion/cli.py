@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,7 +53,8 @@ def segment(
     dicom: Annotated[
         Path | None,
         typer.Option(
-            help="Instead of --marks: folder of a DICOM export, whose SR, GSPS and AIM hold marks."
+            help="Folder of a DICOM export. Its SR, GSPS and AIM hold the marks, unless --marks"
+            " names a table of marks on its images."
         ),
     ] = None,
     gate: Annotated[
@@ -136,12 +138,12 @@ def segment(
             as_given=as_given,
             threads=threads,
         )
-        if (marks is None) == (dicom is None):
-            raise DataError("segment: give one of --marks and --dicom.")
-        if marks is not None:
+        if dicom is not None:
+            counts = _segment_dicom(model, dicom, marks, out, settings, single_diameters, levels)
+        elif marks is not None:
             counts = segment_marks(model_dir=model, marks_csv=marks, out_dir=out, settings=settings)
         else:
-            counts = _segment_dicom(model, dicom, out, settings, single_diameters, levels)
+            raise DataError("segment: give --marks, --dicom, or both.")
     replaced = counts["ellipse"] + counts["ends"]
     typer.echo(
         f"{counts['network']} marks segmented. {replaced} fell back to the mark's own shape"
@@ -167,15 +169,18 @@ def segment(
 
 def _segment_dicom(
     model: Path,
-    folder: Path | None,
+    folder: Path,
+    marks: Path | None,
     out: Path,
     settings: "SegmentSettings",
     ratio: float | None,
     levels: tuple[float, float] | None,
 ) -> dict[str, int]:
-    """Segment the marks of a DICOM export; return their numbers."""
-    if settings.columns or settings.units != "px" or settings.first_slice:
-        raise DataError("segment: --columns, --units and --first-slice are for --marks.")
+    """Segment the marks of a DICOM export, or of a table on its images; return their numbers."""
+    if settings.units != "px":
+        raise DataError("segment: --units mm is not for --dicom: give px.")
+    if marks is None and (settings.columns or settings.first_slice):
+        raise DataError("segment: --columns and --first-slice are for --marks.")
     try:
         from weaklesion.dicom.importing import ImportSettings
         from weaklesion.segment.of_export import segment_export
@@ -185,10 +190,16 @@ def _segment_dicom(
         ) from error
     return segment_export(
         model_dir=model,
-        export_dir=folder or Path(),
+        export_dir=folder,
         out_dir=out,
-        settings=settings,
-        import_settings=ImportSettings(short_of_long=ratio, levels=levels),
+        settings=replace(settings, columns={}, first_slice=0),  # of the table, not of its import
+        import_settings=ImportSettings(
+            short_of_long=ratio,
+            levels=levels,
+            marks_csv=marks,
+            columns=settings.columns,
+            first_slice=settings.first_slice,
+        ),
     )
 
 

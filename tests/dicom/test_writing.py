@@ -267,10 +267,16 @@ def test_one_command_from_an_export_to_dicom(model, tmp_path):
 
 def test_options_that_do_not_fit(model, tmp_path):
     make_export(tmp_path / "in")
-    result = call(model, tmp_path, "--marks", tmp_path / "marks.csv")
-    assert (result.exit_code, "one of --marks and --dicom" in result.output) == (1, True)
-    result = call(model, tmp_path, "--units", "mm")
-    assert (result.exit_code, "are for --marks" in result.output) == (1, True)
+    for options, words in {
+        ("--units", "mm"): "--units mm is not for --dicom",
+        ("--first-slice", "1"): "are for --marks",
+        ("--columns", "image=File"): "are for --marks",
+    }.items():
+        result = call(model, tmp_path, *options)
+        assert (result.exit_code, words in result.output) == (1, True)
+    words = ["segment", "--model", model, "--out", tmp_path / "out"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert (result.exit_code, "give --marks, --dicom, or both" in result.output) == (1, True)
 
 
 def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, monkeypatch):

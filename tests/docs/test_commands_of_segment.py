@@ -16,7 +16,9 @@ from segmenting import run
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
+from weaklesion.dicom.importing import import_export
 from weaklesion.marks.columns import parse_columns
+from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.study.items import Run
 from weaklesion.study.protocols import merge
 from weaklesion.study.study import Study
@@ -90,7 +92,9 @@ def test_a_documented_call_on_an_export_runs_as_it_stands(words, model, tmp_path
         pages = [page.read_text() for page in PAGES if f"--dicom {folder}" in page.read_text()]
         assert all(f"python -m weaklesion.dicom.phantom {folder}\n" in page for page in pages)
     monkeypatch.chdir(tmp_path)
-    runpy_phantom(folder)
+    write_phantom(folder)
+    if "--marks" in words:
+        write_table(folder, words[words.index("--marks") + 1])
     call = list(words)
     call[call.index("--model") + 1] = str(model)
     result = CliRunner().invoke(app, call)
@@ -100,14 +104,24 @@ def test_a_documented_call_on_an_export_runs_as_it_stands(words, model, tmp_path
     for pattern in re.findall(r"`((?:dicom|import)/[^`]*)`", table):
         assert list(Path("my-results").glob(pattern.rstrip("/"))), pattern
     table = page[page.index("## Lesions over time") :]
-    for name in re.findall(r"^\| `([^`]+)` \|", table, re.M):
+    for name in re.findall(r"^\| `([^`]+)` \|", table, re.M) if "--marks" not in words else ():
         assert (Path("my-results/response") / name).is_file(), name
 
 
-def runpy_phantom(folder):
+def write_phantom(folder):
     """Run `python -m weaklesion.dicom.phantom FOLDER`."""
     command = [sys.executable, "-m", "weaklesion.dicom.phantom", folder]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+
+
+def write_table(folder, marks_csv):
+    """Write the export's marks as a table that names images by their UIDs."""
+    imported = import_export(folder, "imported")
+    rows = [
+        dict(zip(RECIST_COLUMNS, mark.ends.ravel(), strict=True)) | {"image": mark.image_uid}
+        for mark in imported.marks.values()
+    ]
+    pd.DataFrame(rows).to_csv(marks_csv, index=False)
 
 
 def test_every_option_of_the_page_exists(root):

@@ -15,7 +15,7 @@ class FoundMark:
     """A mark, or a single diameter, that a document holds.
 
     Attributes:
-        source: `SR`, `GSPS` or `AIM`.
+        source: `SR`, `GSPS`, `AIM` or `table`.
         source_uid: SOP instance or annotation that holds it, or "".
         item: its number in the source.
         image_uid: SOP instance of its image.
@@ -26,6 +26,7 @@ class FoundMark:
         lesion: what tells the lesions of a patient apart; never written.
         notes: what is to be told of it.
         node: whether the document says that the lesion is a lymph node.
+        name: its id in a user's table, or "".
     """
 
     source: str
@@ -38,6 +39,7 @@ class FoundMark:
     lesion: str = ""
     notes: tuple[str, ...] = ()
     node: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Refused:
     """Something in a document that is not used.
 
     Attributes:
-        source: `SR`, `GSPS`, `AIM`.
+        source: `SR`, `GSPS`, `AIM` or `table`.
         source_uid: SOP instance or annotation that holds it, or "".
         item: its number in the source.
         image_uid: SOP instance of its image, or "".

@@ -9,7 +9,7 @@ in them may identify a person.
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from weaklesion.dicom.export import Export, ImageObject, read_export
 from weaklesion.dicom.found import ALONE, FoundMark
 from weaklesion.dicom.lines import short_for
 from weaklesion.dicom.pixels import read_pixels, series_notes
+from weaklesion.dicom.tables import marks_of_table
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
@@ -46,6 +47,10 @@ class ImportSettings:
             have a long one only; None refuses them.
         levels: values that become black and white in grey images other than CT; None for the
             window that each stores.
+        marks_csv: table of marks that counts instead of the export's documents, or None
+            (`weaklesion.dicom.tables`).
+        columns: the table's own name of each column that it names otherwise.
+        first_slice: number that the table gives to the first slice.
 
     Raises:
         DataError: if a number is impossible.
@@ -53,6 +58,9 @@ class ImportSettings:
 
     short_of_long: float | None = None
     levels: tuple[float, float] | None = None
+    marks_csv: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    first_slice: int = 0
 
     def __post_init__(self) -> None:
         if self.short_of_long is not None and not 0 < self.short_of_long <= 1:
@@ -95,7 +103,15 @@ def import_export(
     """
     settings = settings or ImportSettings()
     export = read_export(folder)
-    found, refused = find_marks(export)
+    if settings.marks_csv is None:
+        found, refused = find_marks(export)
+    else:
+        found, refused = marks_of_table(
+            settings.marks_csv,
+            export,
+            columns=settings.columns,
+            first_slice=settings.first_slice,
+        )
     out = Path(out_dir)
     (out / "images").mkdir(parents=True, exist_ok=True)
     imported = Imported(out / "marks.csv", export)
@@ -134,6 +150,8 @@ def import_export(
 
 def mark_id(mark: FoundMark) -> str:
     """Return a mark's id: the same whatever else an export has, and wherever its files are."""
+    if mark.name:
+        return mark.name
     place = [mark.image_uid, mark.frame, mark.ends.round(3).tolist()]
     return "mark-" + hashlib.sha256(repr(place).encode()).hexdigest()[:10]
 
