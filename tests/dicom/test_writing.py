@@ -20,10 +20,19 @@ from weaklesion.cli import app
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import read_export
 from weaklesion.dicom.importing import import_export
-from weaklesion.dicom.phantom import PERSON, SPACING_RC, make_export, make_series
+from weaklesion.dicom.phantom import (
+    PERSON,
+    SPACING_RC,
+    PhantomMark,
+    bidirectional_report,
+    make_export,
+    make_series,
+    save,
+)
 from weaklesion.dicom.structured_reports import marks_of_report
 from weaklesion.dicom.writing import Lesion, Maker, write_dicom
-from weaklesion.recist import compare_diameters
+from weaklesion.ellipse import fit_ellipse
+from weaklesion.recist import compare_diameters, recist_from_ellipse
 
 MAKER = Maker("1.2.3", "0123456789abcdef" * 4)
 AREA_MM2 = SPACING_RC[0] * SPACING_RC[1]
@@ -204,6 +213,50 @@ def test_overlapping_masks_are_two_segments(results, tmp_path):
     for number in (1, 2):
         expected = {one.id: one, other.id: other}[seg.get_segment_description(number).tracking_id]
         assert np.array_equal(masks[..., number - 1], expected.mask)
+
+
+def test_segments_of_an_enhanced_object_are_on_their_frames(tmp_path):
+    slices = make_series(np.random.default_rng(5), 0, 5)
+    images = [image for image, _ in slices]
+    whole = hd.legacy.LegacyConvertedEnhancedCTImage(
+        images, series_instance_uid="1.2.3", series_number=2, sop_instance_uid="1.2.3.4",
+        instance_number=1,
+    )  # fmt: skip
+    save(whole, tmp_path / "in/enhanced")
+    places = [list(image.ImagePositionPatient) for image in images]
+    frames = {}
+    for number, each in enumerate(whole.PerFrameFunctionalGroupsSequence, start=1):
+        frames[number] = places.index(list(each.PlanePositionSequence[0].ImagePositionPatient))
+    marked = {number: slices[frames[number]][1] for number in (2, 4)}
+    for number, mask in marked.items():
+        ends = recist_from_ellipse(fit_ellipse(mask))
+        report = bidirectional_report(
+            [PhantomMark("1.2.3.4", ends, mask, f"1.2.{number}", "SR")], [whole]
+        )
+        report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = f"1.2.9.{number}"
+        items = [report]
+        for item in items:
+            items += item.get("ContentSequence") or []
+            if item.get("ValueType") == "IMAGE":
+                item.ReferencedSOPSequence[0].ReferencedFrameNumber = number
+        save(report, tmp_path / f"in/report-{number}")
+    imported = import_export(tmp_path / "in", tmp_path / "import")
+    lesions = [
+        lesion_of(name, mark, marked[mark.frame + 1], tmp_path)
+        for name, mark in imported.marks.items()
+    ]
+    assert len(lesions) == 2
+    write_dicom(lesions, imported.export, tmp_path / "dicom", MAKER)
+    (path,) = (tmp_path / "dicom").glob("seg-*.dcm")
+    seg = hd.seg.segread(path)
+    for segment in seg.segment_numbers:
+        name = seg.get_segment_description(segment).tracking_id
+        number = imported.marks[name].frame + 1
+        found = seg.get_pixels_by_source_frame("1.2.3.4", [number], segment_numbers=[segment])
+        assert np.array_equal(found[0, ..., 0] > 0, marked[number])
+    (path,) = (tmp_path / "dicom").glob("sr-*.dcm")
+    marks, _ = marks_of_report(pydicom.dcmread(path), imported.export)
+    assert sorted(mark.frame + 1 for mark in marks) == [2, 4]
 
 
 @pytest.mark.parametrize("directions", [["L", "F"], None])

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ WITHOUT_MARKS = {
 }
 TRUNCATED_BEFORE = "the other file is a truncated copy"
 DIFFERENT = "its UID is also that of a different file"
+MODALITY = re.compile("[A-Z0-9]{2,12}")  # other words might be free text
+MOST_FRAMES = 100_000
 TEXT_KINDS = {"<": "xml", "{": "json"}
 
 
@@ -186,6 +189,9 @@ def _read_file(
     export: Export, number: int, path: Path, owners: dict[str, tuple[int, Path]]
 ) -> None:
     """Add one file to the index."""
+    if not path.is_file():
+        export.skipped.append(Skipped(number, "", "file", "no regular file"))
+        return
     with path.open("rb") as file:
         start = file.read(START)
     if not looks_like_dicom(start):
@@ -271,6 +277,9 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         UNREADABLE: if tags have impossible values.
     """
     count = int(single(header.get("NumberOfFrames")) or 1)
+    if not 1 <= count <= MOST_FRAMES:
+        raise ValueError(f"{count} frames")
+    modality = str(header.get("Modality") or "")
     frames = _frames_of(header, count)
     return ImageObject(
         path=path,
@@ -281,7 +290,7 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         place_uid=clean_uid(header.get("FrameOfReferenceUID")),
         patient=f"{header.get('PatientID')}|{header.get('IssuerOfPatientID')}",
         day=str(header.get("StudyDate") or "").replace(".", "")[:8],
-        modality=str(header.get("Modality") or "")[:16],
+        modality=modality if MODALITY.fullmatch(modality) else "",
         shape_hw=(int(header.Rows), int(header.Columns)),
         photometric=str(header.get("PhotometricInterpretation") or ""),
         samples=int(single(header.get("SamplesPerPixel")) or 1),

@@ -200,10 +200,9 @@ def segmentation(
         digest: what the UIDs depend on.
     """
     places = [(image.uid, frame) for image in images for frame in range(len(image.frames))]
-    pixels = np.zeros((len(places), *images[0].shape_hw, len(group)), dtype=np.uint8)
+    masks = [(places.index((each.mark.image_uid, each.mark.frame)), each.mask) for each in group]
     segments = []
     for number, lesion in enumerate(group):
-        pixels[places.index((lesion.mark.image_uid, lesion.mark.frame)), ..., number] = lesion.mask
         segments.append(
             hd.seg.SegmentDescription(
                 segment_number=number + 1,
@@ -225,7 +224,7 @@ def segmentation(
         )
     return hd.seg.Segmentation(
         source_images=list(datasets),
-        pixel_array=pixels,
+        pixel_array=_stacked(masks, len(places)),
         segmentation_type="BINARY",
         segment_descriptions=segments,
         series_instance_uid=_uid(digest, "SEG series"),
@@ -239,6 +238,26 @@ def segmentation(
         content_label="LESIONS",
         content_creator_name=MAKER,
     )
+
+
+def _stacked(masks: Sequence[tuple[int, np.ndarray]], num_frames: int) -> np.ndarray:
+    """Return masks, each with the index of its frame, as one array.
+
+    It is (frames, H, W) of segment numbers; (frames, H, W, segments), which takes more memory, only
+    where masks overlap.
+    """
+    shape_hw = masks[0][1].shape
+    labels = np.zeros((num_frames, *shape_hw), dtype=np.uint16)
+    for number, (frame, mask) in enumerate(masks, start=1):
+        if (labels[frame][mask] > 0).any():
+            break
+        labels[frame][mask] = number
+    else:
+        return labels
+    stack = np.zeros((num_frames, *shape_hw, len(masks)), dtype=np.uint8)
+    for number, (frame, mask) in enumerate(masks):
+        stack[frame, ..., number] = mask
+    return stack
 
 
 def report(
