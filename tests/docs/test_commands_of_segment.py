@@ -16,7 +16,6 @@ from segmenting import run
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
-from weaklesion.dicom.importing import import_export
 from weaklesion.marks.columns import parse_columns
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.study.items import Run
@@ -116,6 +115,8 @@ def write_phantom(folder):
 
 def write_table(folder, marks_csv):
     """Write the export's marks as a table that names images by their UIDs."""
+    from weaklesion.dicom.importing import import_export  # the extra is for these tests only
+
     imported = import_export(folder, "imported")
     rows = [
         dict(zip(RECIST_COLUMNS, mark.ends.ravel(), strict=True)) | {"image": mark.image_uid}
