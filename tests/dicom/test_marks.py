@@ -363,6 +363,33 @@ def test_coordinates_of_aim_count_from_the_first_pixels_corner(series, tmp_path,
 
 
 @pytest.mark.parametrize(
+    ("length", "unit", "note"),
+    [(2.8, "linear", "in cm"), (2.8, "cm", ""), (28.0, "mm", ""), (31.0, "mm", "contradicts")],
+)
+def test_a_length_that_aim_states_is_compared_and_never_used(series, tmp_path, length, unit, note):
+    images, export = series
+    content = aim_annotation(mark_on(images[1]))
+    (annotation,) = content["ImageAnnotationCollection"]["imageAnnotations"]["ImageAnnotation"]
+    annotation["markupEntityCollection"]["MarkupEntity"].pop()
+    data = {"CalculationData": [{"value": {"value": str(length)}}]}
+    result = {"unitOfMeasure": {"value": unit}, "calculationDataCollection": data}
+    annotation["calculationEntityCollection"] = {
+        "CalculationEntity": [
+            {"typeCode": [{"code": "112031"}], "calculationResultCollection": {}},
+            {
+                "typeCode": [{"code": "G-D7FE"}],
+                "calculationResultCollection": {"CalculationResult": [result]},
+            },
+        ]
+    }
+    (tmp_path / "aim").write_text(json.dumps(content))
+    mark = only_mark(marks_of_aim(tmp_path / "aim", export))
+    np.testing.assert_allclose(mark.ends, ENDS[:2], atol=1e-5)
+    assert note in "".join(mark.notes)
+    assert bool(note) == bool(mark.notes)
+
+
+@pytest.mark.parametrize(
     ("content", "cause"),
     [
         ('{"a": 1}', "no AIM annotation"),

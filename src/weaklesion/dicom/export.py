@@ -23,6 +23,7 @@ from weaklesion.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+CHUNK = 1 << 20  # bytes that are compared at once
 START = 4096  # bytes of a file that tell its kind
 SR = "1.2.840.10008.5.1.4.1.1.88."
 NOT_MARKS = {SR + "59", SR + "40"}  # key objects, procedure log
@@ -242,12 +243,16 @@ def _read_file(
 
 def _twin(path: Path, first: Path) -> str:
     """Return what a second file of one SOP instance is in relation to the first one."""
-    here, there = path.read_bytes(), first.read_bytes()
-    if here == there:
-        return "a copy of another file"
-    if there.startswith(here):
-        return "a truncated copy of another file"
-    return TRUNCATED_BEFORE if here.startswith(there) else DIFFERENT
+    with path.open("rb") as here, first.open("rb") as there:
+        while True:
+            one, other = here.read(CHUNK), there.read(CHUNK)
+            if one != other:
+                break
+            if not one:
+                return "a copy of another file"
+        if other.startswith(one) and not here.read(1):
+            return "a truncated copy of another file"
+        return TRUNCATED_BEFORE if one.startswith(other) and not there.read(1) else DIFFERENT
 
 
 def _drop(export: Export, uid: str, number: int) -> None:

@@ -105,7 +105,7 @@ def write_dicom(
             image = export.images[lesion.mark.image_uid]
             enhanced = image.uid if len(image.frames) > 1 else ""
             orientation = image.frames[lesion.mark.frame].orientation
-            key = (image.series_uid, image.shape_hw, orientation, enhanced)
+            key = (image.series_uid, image.place_uid, image.shape_hw, orientation, enhanced)
             groups.setdefault(key, []).append(lesion)
     with quiet():
         for group in groups.values():
@@ -326,7 +326,8 @@ def _measurements(
         unit = codes.UCUM.SquareMillimeter
         values.append(templates.Measurement(codes.SCT.Area, area, unit))
     agreement = lesion.row["agreement"]
-    values.append(templates.Measurement(AGREEMENT, agreement, codes.UCUM.NoUnits))
+    if np.isfinite(agreement):
+        values.append(templates.Measurement(AGREEMENT, agreement, codes.UCUM.NoUnits))
     axes = [
         templates.Measurement(
             name=name,
