@@ -140,10 +140,10 @@ def test_a_report_reads_back_its_own_numbers(results):
     found = 0
     for dataset in written_of(results, "SR"):
         sr = hd.sr.Comprehensive3DSR.from_dataset(dataset)
-        for group in sr.content.get_planar_roi_measurement_groups():
+        for group in sr.content.get_volumetric_roi_measurement_groups():
             values = {m.name.meaning: m.value for m in group.get_measurements()}
-            segment = group.referenced_segmentation_frame
-            image = segment.source_image_for_segmentation.referenced_sop_instance_uid
+            (source,) = group.referenced_segment.source_images_for_segmentation
+            image = source.referenced_sop_instance_uid
             lesion = by_uid[group.tracking_uid + image]
             assert values["Long axis"] == pytest.approx(lesion.row["long_mm"])
             assert values["Short axis"] == pytest.approx(lesion.row["short_mm"])
@@ -337,6 +337,17 @@ def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, mon
     result = call(model, tmp_path)
     assert result.exit_code == 1
     assert "pip install 'weaklesion[dicom]'" in result.output
+
+
+@pytest.mark.parametrize("kind", ["SEG", "SR", "SC"])
+def test_dciodvfy_finds_no_error(results, kind):
+    checker = shutil.which("dciodvfy")
+    if checker is None:
+        pytest.skip("dciodvfy (dicom3tools) is not installed")
+    folder, _, _, written = results
+    for name in written.loc[written["kind"] == kind, "file"]:
+        checked = subprocess.run([checker, folder / "out/dicom" / name], capture_output=True)
+        assert b"Error" not in checked.stderr + checked.stdout
 
 
 def test_dcmqi_finds_the_lesions_where_they_are(results, tmp_path):

@@ -154,7 +154,8 @@ def empty_image(seed: int, visit: int, index: int, stored: np.ndarray) -> Any:
     dataset.StudyDate, dataset.StudyTime = ("20200101", "20200301")[visit], "120000"
     dataset.InstitutionName = "PHANTOM HOSPITAL"
     dataset.StudyID, dataset.AccessionNumber, dataset.ReferringPhysicianName = "1", "", ""
-    dataset.PositionReferenceIndicator = ""
+    dataset.PositionReferenceIndicator, dataset.Laterality = "", ""
+    dataset.PatientPosition = "HFS"
     dataset.Manufacturer, dataset.Modality = "Phantom", "CT"
     dataset.SeriesNumber, dataset.InstanceNumber = 1, index + 1
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]

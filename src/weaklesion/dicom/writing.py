@@ -236,7 +236,7 @@ def segmentation(
         software_versions=maker.version,
         device_serial_number=maker.model_digest[:16],
         content_label="LESIONS",
-        content_creator_name=MAKER,
+        content_creator_name=f"{MAKER}^",
     )
 
 
@@ -308,7 +308,7 @@ def report(
 def _measurements(
     lesion: Lesion, number: int, export: Export, seg: Any, maker: Maker
 ) -> tuple[Any, Any]:
-    """Return two groups: of the segment (TID 1410), and of its axes with their ends (TID 1501)."""
+    """Return two groups: of the segment (TID 1411), and of its axes with their ends (TID 1501)."""
     image = export.images[lesion.mark.image_uid]
     spacing = image.frames[lesion.mark.frame].spacing_rc
     measured = measure_recist(lesion.mask, spacing or (1.0, 1.0))
@@ -350,9 +350,10 @@ def _measurements(
             parameters=[f"weights {maker.model_digest}"],
         ),
     }
-    segment = hd.sr.ReferencedSegmentationFrame.from_segmentation(seg, segment_number=number)
+    # TID 1410 names frame and segment at once, which DICOM PS3.3 C.17.3.5 does not allow
+    segment = hd.sr.ReferencedSegment.from_segmentation(seg, segment_number=number)
     return (
-        templates.PlanarROIMeasurementsAndQualitativeEvaluations(
+        templates.VolumetricROIMeasurementsAndQualitativeEvaluations(
             referenced_segment=segment, measurements=values, **given
         ),
         templates.MeasurementsAndQualitativeEvaluations(measurements=axes, **given),
@@ -374,7 +375,7 @@ def _capture_of(lesion: Lesion, source: Any, number: int, digest: str) -> Any:
                         cv2.LINE_AA)  # fmt: skip
         whole = np.concatenate([drawn, text])[..., ::-1]
         directions = directions_of(source)
-        return hd.sc.SCImage.from_ref_dataset(
+        capture = hd.sc.SCImage.from_ref_dataset(
             ref_dataset=source,
             pixel_array=np.ascontiguousarray(whole),
             photometric_interpretation="RGB",
@@ -387,6 +388,8 @@ def _capture_of(lesion: Lesion, source: Any, number: int, digest: str) -> Any:
             manufacturer=MAKER,
             patient_orientation=directions,
         )
+        capture.Laterality = source.get("Laterality")  # of a paired body part; may be empty
+        return capture
 
     return make
 
