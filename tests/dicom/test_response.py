@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from conftest import REAL_DATA
 
+from weaklesion.dicom.cdisc import MASK, NO_MARK, write_courses
 from weaklesion.dicom.importing import import_export
 from weaklesion.dicom.phantom import lengths_mm, make_export
 from weaklesion.dicom.response import Target, Visit, assess, overall_response
-from weaklesion.dicom.timeline import MASK, NO_MARK, UNCLEAR, courses_of, visits_of, write_courses
+from weaklesion.dicom.timeline import UNCLEAR, courses_of, visits_of
 
 
 def visits(*diameters, **given):

@@ -29,8 +29,9 @@ from weaklesion.dicom.phantom import (
     make_series,
     save,
 )
+from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.structured_reports import marks_of_report
-from weaklesion.dicom.writing import Lesion, Maker, write_dicom
+from weaklesion.dicom.writing import write_dicom
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.recist import compare_diameters, recist_from_ellipse
 

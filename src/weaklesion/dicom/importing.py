@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.dicom.documents import find_marks
-from weaklesion.dicom.export import Export, ImageObject, read_export
+from weaklesion.dicom.export import Export, read_export
 from weaklesion.dicom.found import ALONE, FoundMark
+from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.lines import short_for
 from weaklesion.dicom.pixels import read_pixels, series_notes
 from weaklesion.dicom.tables import marks_of_table

@@ -34,7 +34,6 @@ SLOPE, INTERCEPT = 2.0, -1024.0
 TURN_DEG = 20.0
 MAKER = {"manufacturer": "Phantom"}
 PERSON = "PHANTOM^PERSON"  # what no output but DICOM may contain
-AXES = ("long", "short")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.pixels import pixel_array
 
-from weaklesion.dicom.export import ImageObject
 from weaklesion.dicom.headers import UNREADABLE, quiet
+from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.marks.table import BadMarkError
 
 INT16 = np.iinfo(np.int16)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklesion.dicom.export import Export, ImageObject
+from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
+from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
 
 SOURCE = "table"

@@ -10,9 +10,11 @@ import pandas as pd
 from PIL import Image
 
 import weaklesion
+from weaklesion.dicom.cdisc import write_courses
 from weaklesion.dicom.importing import Imported, ImportSettings, import_export
-from weaklesion.dicom.timeline import courses_of, write_courses
-from weaklesion.dicom.writing import Lesion, Maker, write_dicom
+from weaklesion.dicom.results import Lesion, Maker
+from weaklesion.dicom.timeline import courses_of
+from weaklesion.dicom.writing import write_dicom
 from weaklesion.segment.run import RUN_FILES, SegmentSettings, segment_marks
 from weaklesion.support.files import file_digest
 
@@ -34,7 +36,7 @@ def segment_export(
         export_dir: the export.
         out_dir: folder for all results: those of `segment_marks`, `import/`
             (`weaklesion.dicom.importing`), `dicom/` (`weaklesion.dicom.writing`) and `response/`
-            (`weaklesion.dicom.timeline`).
+            (`weaklesion.dicom.cdisc`).
         settings: see `SegmentSettings`; None for its defaults.
         import_settings: see `ImportSettings`; None for its defaults.
 
