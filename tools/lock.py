@@ -75,7 +75,7 @@ def main() -> None:
         if python is None:
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             python = f"{folder}/bin/python"
-            install = [python, "-m", "pip", "install", "--quiet", f"{ROOT}[workflow,dev]"]
+            install = [python, "-m", "pip", "install", "--quiet", f"{ROOT}[workflow,dev,dicom]"]
             subprocess.run(install, check=True)
         read = [python, "-c", READ_ENVIRONMENT, json.dumps(ENVIRONMENTS)]
         listed = json.loads(subprocess.run(read, capture_output=True, check=True).stdout)

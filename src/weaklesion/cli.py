@@ -3,13 +3,17 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weaklesion.errors import DataError
+
+if TYPE_CHECKING:
+    from weaklesion.segment.run import SegmentSettings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -42,8 +46,17 @@ def _refusals() -> Iterator[None]:
 @app.command()
 def segment(
     model: Annotated[Path, typer.Option(help="Folder of a trained run: runs/<arm>/seed-<n>.")],
-    marks: Annotated[Path, typer.Option(help="CSV: image, and the ends of both diameters.")],
     out: Annotated[Path, typer.Option(help="Folder for masks, overlays and measurements.")],
+    marks: Annotated[
+        Path | None, typer.Option(help="CSV: image, and the ends of both diameters.")
+    ] = None,
+    dicom: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a DICOM export. Its SR, GSPS and AIM hold the marks, unless --marks"
+            " names a table of marks on its images."
+        ),
+    ] = None,
     gate: Annotated[
         float,
         typer.Option(
@@ -87,6 +100,21 @@ def segment(
             " it is read otherwise.",
         ),
     ] = False,
+    single_diameters: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATIO",
+            help="With --dicom: use marks of one diameter, with a short one of RATIO times its"
+            " length across its middle.",
+        ),
+    ] = None,
+    levels: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="With --dicom: values that become black and white in grey images other than CT;"
+            " without it, the window that each image stores."
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
     """Turn RECIST marks on your own images into masks and measurements.
@@ -100,21 +128,22 @@ def segment(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with _refusals():
-        counts = segment_marks(
-            model_dir=model,
-            marks_csv=marks,
-            out_dir=out,
-            settings=SegmentSettings(
-                gate=gate,
-                consistent=consistent,
-                window_hu=window,
-                units=units.value,
-                columns=parse_columns(columns or []),
-                first_slice=first_slice,
-                as_given=as_given,
-                threads=threads,
-            ),
+        settings = SegmentSettings(
+            gate=gate,
+            consistent=consistent,
+            window_hu=window,
+            units=units.value,
+            columns=parse_columns(columns or []),
+            first_slice=first_slice,
+            as_given=as_given,
+            threads=threads,
         )
+        if dicom is not None:
+            counts = _segment_dicom(model, dicom, marks, out, settings, single_diameters, levels)
+        elif marks is not None:
+            counts = segment_marks(model_dir=model, marks_csv=marks, out_dir=out, settings=settings)
+        else:
+            raise DataError("segment: give --marks, --dicom, or both.")
     replaced = counts["ellipse"] + counts["ends"]
     typer.echo(
         f"{counts['network']} marks segmented. {replaced} fell back to the mark's own shape"
@@ -136,6 +165,42 @@ def segment(
     typer.echo(f"Open {out / 'index.html'}. The numbers are in measurements.csv and refused.csv.")
     if not answered:
         raise typer.Exit(1)
+
+
+def _segment_dicom(
+    model: Path,
+    folder: Path,
+    marks: Path | None,
+    out: Path,
+    settings: "SegmentSettings",
+    ratio: float | None,
+    levels: tuple[float, float] | None,
+) -> dict[str, int]:
+    """Segment the marks of a DICOM export, or of a table on its images; return their numbers."""
+    if settings.units != "px":
+        raise DataError("segment: --units mm is not for --dicom: give px.")
+    if marks is None and (settings.columns or settings.first_slice):
+        raise DataError("segment: --columns and --first-slice are for --marks.")
+    try:
+        from weaklesion.dicom.importing import ImportSettings
+        from weaklesion.segment.of_export import segment_export
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"segment: --dicom needs {error.name}: pip install 'weaklesion[dicom]'."
+        ) from error
+    return segment_export(
+        model_dir=model,
+        export_dir=folder,
+        out_dir=out,
+        settings=replace(settings, columns={}, first_slice=0),  # of the table, not of its import
+        import_settings=ImportSettings(
+            short_of_long=ratio,
+            levels=levels,
+            marks_csv=marks,
+            columns=settings.columns,
+            first_slice=settings.first_slice,
+        ),
+    )
 
 
 @app.command()

@@ -1,7 +1,11 @@
 """Documented calls of the `weaklesion` command have options that exist, and runs that are made."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,11 +17,15 @@ from typer.testing import CliRunner
 
 from weaklesion.cli import app
 from weaklesion.marks.columns import parse_columns
+from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.study.items import Run
 from weaklesion.study.protocols import merge
 from weaklesion.study.study import Study
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+PHANTOM_EXPORT = "my-export"  # which a documented command before it writes
 
 
 def documented():
@@ -39,14 +47,16 @@ def test_the_documents_have_calls():
 def test_a_documented_call_is_understood(words):
     command = typer.main.get_command(app).commands[words[0]]
     options = command.make_context(words[0], list(words[1:])).params
-    assert {"model", "marks", "out"} <= set(options)
+    assert {"model", "marks", "dicom", "out"} <= set(options)
     results, name, dataset, protocol, folder, arm, seed = options["model"].parts
     assert (results, folder) == ("results", "runs")
     study = ROOT / f"workflow/studies/{name}.yaml"
     paper = yaml.safe_load((ROOT / "config.yaml").read_text())
     trained = Study(merge(paper, yaml.safe_load(study.read_text())), paper).all_trainings
     assert Run(dataset, protocol, arm, int(seed.removeprefix("seed-"))) in trained
-    assert "FOLDER" in options["marks"].parts or (ROOT / options["marks"]).is_file()
+    given = options["marks"] or options["dicom"]
+    made = [PHANTOM_EXPORT] if options["dicom"] else []
+    assert "FOLDER" in given.parts or str(given) in made or (ROOT / given).is_file()
 
 
 @pytest.mark.parametrize("words", [w for w in documented() if "--columns" in w], ids=" ".join)
@@ -72,6 +82,47 @@ def test_a_documented_call_with_own_columns_runs_as_it_stands(
     measured = pd.read_csv(tmp_path / "my-masks/measurements.csv").set_index("id")
     assert measured["area_px"].to_dict() == given["area_px"].to_dict()
     assert (tmp_path / "my-masks/index.html").is_file()
+
+
+@pytest.mark.parametrize("words", [w for w in documented() if "--dicom" in w], ids=" ".join)
+def test_a_documented_call_on_an_export_runs_as_it_stands(words, model, tmp_path, monkeypatch):
+    folder = words[words.index("--dicom") + 1]
+    if folder == PHANTOM_EXPORT:
+        pages = [page.read_text() for page in PAGES if f"--dicom {folder}" in page.read_text()]
+        assert all(f"python -m weaklesion.dicom.phantom {folder}\n" in page for page in pages)
+    monkeypatch.chdir(tmp_path)
+    write_phantom(folder)
+    if "--marks" in words:
+        write_table(folder, words[words.index("--marks") + 1])
+    call = list(words)
+    call[call.index("--model") + 1] = str(model)
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 0, result.output
+    page = (ROOT / "docs/how-to/dicom.md").read_text()
+    table = page[page.index("## What is written") : page.index("SEG and SR need")]
+    for pattern in re.findall(r"`((?:dicom|import)/[^`]*)`", table):
+        assert list(Path("my-results").glob(pattern.rstrip("/"))), pattern
+    table = page[page.index("## Lesions over time") :]
+    for name in re.findall(r"^\| `([^`]+)` \|", table, re.M) if "--marks" not in words else ():
+        assert (Path("my-results/response") / name).is_file(), name
+
+
+def write_phantom(folder):
+    """Run `python -m weaklesion.dicom.phantom FOLDER`."""
+    command = [sys.executable, "-m", "weaklesion.dicom.phantom", folder]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+
+
+def write_table(folder, marks_csv):
+    """Write the export's marks as a table that names images by their UIDs."""
+    from weaklesion.dicom.importing import import_export  # the extra is for these tests only
+
+    imported = import_export(folder, "imported")
+    rows = [
+        dict(zip(RECIST_COLUMNS, mark.ends.ravel(), strict=True)) | {"image": mark.image_uid}
+        for mark in imported.marks.values()
+    ]
+    pd.DataFrame(rows).to_csv(marks_csv, index=False)
 
 
 def test_every_option_of_the_page_exists(root):

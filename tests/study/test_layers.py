@@ -18,6 +18,7 @@ LAYERS = (
     "library",
     "study",
     "marks",
+    "dicom",
     "data",
     "supervision",
     "training",
@@ -99,3 +100,15 @@ def test_a_script_imports_what_its_rule_tracks_or_what_is_named_untracked():
             assert closure(imports) - outside <= tracked, script[1]
             checked += 1
     assert checked > 40
+
+
+def test_no_rule_and_no_other_stage_needs_the_extra_for_dicom():
+    for path in PACKAGE.rglob("*.py"):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if layer_of(module) != "dicom" and module not in ("segment.of_export", "cli"):
+            assert not [other for other in imported_by(path) if other.startswith("dicom")], module
+    for path in (ROOT / "workflow").rglob("*.py"):
+        assert not {layer_of(other) for other in imported_by(path)} & {"dicom"}, path
+    absent = "sys.modules['pydicom'] = sys.modules['highdicom'] = None"
+    code = f"import sys; {absent}; import weaklesion.cli, weaklesion.segment.run"
+    subprocess.run([sys.executable, "-c", code], check=True)

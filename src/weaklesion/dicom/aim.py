@@ -1,0 +1,187 @@
+"""Marks in annotations of AIM 3 and 4, as XML or JSON.
+
+AIM states no origin of its coordinates. Its models copy them to and from SCOORD unchanged, so they
+count from the corner of the first pixel, as there.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from weaklesion.dicom.export import Export
+from weaklesion.dicom.found import Found, FoundMark, Refused, marks_of_lines
+from weaklesion.dicom.geometry import CORNER
+from weaklesion.dicom.headers import UNREADABLE, clean_uid, single
+from weaklesion.dicom.lines import CM, Line, pair_lines
+
+MOST_BYTES = 50_000_000
+SHAPES = ("GeometricShape", "MarkupEntity")
+LINES = ("Polyline", "MultiPoint", "TwoDimensionPolyline", "TwoDimensionMultiPoint")
+COORDINATES = ("SpatialCoordinate", "TwoDimensionSpatialCoordinate")
+CALCULATIONS = ("Calculation", "CalculationEntity")
+LENGTHS = {"G-D7FE", "G-A22A", "410668003", "G-A185", "103339001"}
+NO_AIM = "no AIM annotation"
+WORD_SEPARATOR = "~"  # ePAD writes more after the lesion's name
+
+
+class NotAimError(ValueError):
+    """A text file that is no AIM annotation; the message is the cause."""
+
+
+def marks_of_aim(path: Path, export: Export) -> Found:
+    """Return the marks of a file of AIM annotations.
+
+    Args:
+        path: XML or JSON.
+        export: the export, for geometry.
+
+    Returns:
+        The marks; and what is not used, with its cause.
+
+    Raises:
+        NotAimError: if the file is none.
+    """
+    root = _read(path)
+    annotations = [each for each in _walk(root) if each.tag == "ImageAnnotation"]
+    if not annotations:
+        raise NotAimError(NO_AIM)
+    marks: list[FoundMark] = []
+    refused: list[Refused] = []
+    for annotation in annotations:
+        uid = clean_uid(_value(annotation, "uniqueIdentifier"))
+        first = len(marks) + len(refused) + 1
+        try:
+            taken, left = _marks_of_annotation(annotation, uid, export, first)
+        except UNREADABLE as error:
+            cause = f"the annotation is damaged ({type(error).__name__})"
+            taken, left = [], [Refused("AIM", uid, first, "", cause)]
+        marks += taken
+        refused += left
+    return marks, refused
+
+
+def _read(path: Path) -> ElementTree.Element:
+    """Read XML or JSON as one kind of tree, without namespaces."""
+    if path.stat().st_size > MOST_BYTES:
+        raise NotAimError("a text file of more than 50 MB")
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").strip()
+    if content.startswith(b"{"):
+        try:
+            return _element("root", json.loads(content))
+        except (ValueError, RecursionError) as error:
+            raise NotAimError("damaged JSON") from error
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise NotAimError("XML that defines entities")
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise NotAimError("damaged XML") from error
+    for each in _walk(root):
+        each.tag = str(each.tag).rpartition("}")[2]
+        for name in list(each.attrib):
+            each.attrib[name.rpartition("}")[2].rpartition(":")[2]] = each.attrib.pop(name)
+    return root
+
+
+def _element(tag: str, content: Any) -> ElementTree.Element:
+    """Return JSON as the XML that it stands for."""
+    element = ElementTree.Element(tag.rpartition(":")[2])
+    for name, value in content.items() if isinstance(content, dict) else ():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict):
+                element.append(_element(name, each))
+            elif each is not None:
+                element.set(name.rpartition(":")[2], str(each))
+    return element
+
+
+def _walk(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Yield the elements of a tree; comments have no name."""
+    return (each for each in root.iter() if isinstance(each.tag, str))
+
+
+def _value(element: ElementTree.Element, name: str) -> str:
+    """Return a field: an attribute (AIM 3), or a child's value or root (AIM 4)."""
+    for key in (name, name.replace("Uid", "UID")):
+        if key in element.attrib:
+            return element.attrib[key]
+        child = element.find(key)
+        if child is not None:
+            return child.get("value") or child.get("root") or child.get("extension") or ""
+    return ""
+
+
+def _marks_of_annotation(
+    annotation: ElementTree.Element, uid: str, export: Export, first: int
+) -> Found:
+    images = [
+        clean_uid(_value(each, "sopInstanceUid"))
+        for each in _walk(annotation)
+        if each.tag == "Image"
+    ]
+    tracking = clean_uid(_value(annotation, "trackingUniqueIdentifier"))
+    name = _value(annotation, "name").partition(WORD_SEPARATOR)[0].strip().casefold()
+    stored = _stored_length(annotation)
+    lines: list[Line] = []
+    causes: list[str] = []
+    shapes = [each for each in _walk(annotation) if each.tag in SHAPES]
+    for shape in shapes:
+        points = [each for each in _walk(shape) if each.tag in COORDINATES]
+        if shape.get("type") not in LINES or len(points) not in (2, 4):
+            causes.append("a shape that is not a line of two points")
+            continue
+        points.sort(key=lambda each: int(single(_value(each, "coordinateIndex")) or 0))
+        ends = np.array([[float(_value(each, axis)) for axis in "xy"] for each in points])
+        if not np.isfinite(ends).all():
+            causes.append("coordinates that are not finite")
+            continue
+        image = clean_uid(
+            _value(shape, "imageReferenceUid") or _value(points[0], "imageReferenceUid")
+        )
+        if not image and len(set(images)) != 1:
+            causes.append("a line without an image")
+            continue
+        frame = single(
+            _value(shape, "referencedFrameNumber") or _value(points[0], "referencedFrameNumber")
+        )
+        place = image or images[0], max(0, int(frame or 1) - 1)
+        parts = [ends] if len(ends) == 2 else [ends[:2], ends[2:]]
+        lengths = [stored, *[None] * (len(parts) - 1)]
+        whole = [
+            Line(part - CORNER, *place, tracking, length, "mm" if length else "")
+            for part, length in zip(parts, lengths, strict=True)
+        ]
+        unit = export.spacing_xy(*place) or (1.0, 1.0)
+        if len(whole) == 2 and not pair_lines(whole, unit)[0]:
+            causes.append("four points that are not two crossing diameters")
+            continue
+        lines += whole
+    if len(shapes) > 1:  # which of them was measured is not said
+        lines = [Line(line.ends, line.image_uid, line.frame, line.tracking_uid) for line in lines]
+    marks, refused = marks_of_lines(
+        lines, export, source="AIM", source_uid=uid, first_item=first, lesion=tracking or name
+    )
+    after = first + len(marks) + len(refused)
+    causes += [] if shapes else ["the annotation has no shape"]
+    refused += [Refused("AIM", uid, after + i, "", cause) for i, cause in enumerate(causes)]
+    return marks, refused
+
+
+def _stored_length(annotation: ElementTree.Element) -> float | None:
+    """Return the length that the annotation states, in mm or in a unit that it does not name."""
+    for each in _walk(annotation):
+        if each.tag not in CALCULATIONS:
+            continue
+        codes = {each.get("codeValue", "")}
+        codes |= {code.get("code", "") for code in each.findall("typeCode")}
+        data = next((one for one in _walk(each) if one.tag == "CalculationData"), None)
+        result = next((one for one in _walk(each) if one.tag == "CalculationResult"), None)
+        if codes & LENGTHS and data is not None and result is not None:
+            length = single(_value(data, "value"))
+            factor = CM if _value(result, "unitOfMeasure").casefold() == "cm" else 1.0
+            return None if length is None else length * factor
+    return None

@@ -1,0 +1,228 @@
+"""Walk an export from a PACS, and index what is in it by SOP instance."""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from weaklesion.dicom.geometry import Frame
+from weaklesion.dicom.headers import (
+    PREAMBLE,
+    UNREADABLE,
+    clean_uid,
+    looks_like_dicom,
+    quiet,
+    read_header,
+    single,
+)
+from weaklesion.dicom.image_objects import ImageObject, read_image_object
+from weaklesion.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 1 << 20  # bytes that are compared at once
+START = 4096  # bytes of a file that tell its kind
+SR = "1.2.840.10008.5.1.4.1.1.88."
+NOT_MARKS = {SR + "59", SR + "40"}  # key objects, procedure log
+PRESENTATION = "1.2.840.10008.5.1.4.1.1.11."
+DIRECTORY = "1.2.840.10008.1.3.10"
+WITHOUT_MARKS = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation has no marks",
+    "1.2.840.10008.5.1.4.1.1.66.7": "a segmentation has no marks",
+    "1.2.840.10008.5.1.4.1.1.481.3": "an RT structure set has contours, not marks",
+}
+TRUNCATED_BEFORE = "the other file is a truncated copy"
+DIFFERENT = "its UID is also that of a different file"
+TEXT_KINDS = {"<": "xml", "{": "json"}
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that gives neither image nor marks.
+
+    Attributes:
+        file: its number among all files, sorted by path: paths may name a patient.
+        uid: SOP instance, or "".
+        kind: of the object, in the standard's words, or of the file.
+        cause: why it is skipped.
+    """
+
+    file: int
+    uid: str
+    kind: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that may hold marks.
+
+    Attributes:
+        path: the file.
+        file: its number among all files, sorted by path.
+        uid: SOP instance, or "".
+        kind: `SR`, `GSPS`, `xml` or `json`.
+    """
+
+    path: Path
+    file: int
+    uid: str
+    kind: str
+
+
+@dataclass
+class Export:
+    """What is in a folder.
+
+    Attributes:
+        folder: the folder.
+        images: by SOP instance.
+        documents: files that may hold marks.
+        skipped: files that hold neither.
+        ambiguous: SOP instances that two different files claim to be.
+    """
+
+    folder: Path
+    images: dict[str, ImageObject] = field(default_factory=dict)
+    documents: list[Document] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    ambiguous: set[str] = field(default_factory=set)
+
+    def frame_of(self, uid: str, frame: int) -> Frame | None:
+        """Return the geometry of a frame; None if the export has no such frame."""
+        image = self.images.get(uid)
+        return image.frames[frame] if image and 0 <= frame < len(image.frames) else None
+
+    def spacing_xy(self, uid: str, frame: int) -> tuple[float, float] | None:
+        """Return mm per px of x and y of a frame, or None if unknown."""
+        geometry = self.frame_of(uid, frame)
+        if geometry is None or geometry.spacing_rc is None:
+            return None
+        return geometry.spacing_rc[1], geometry.spacing_rc[0]
+
+
+def read_export(folder: str | Path) -> Export:
+    """Walk a folder of any nesting, and index its objects.
+
+    A file without suffix or preamble, and one in a folder of another series, counts as any other;
+    a DICOMDIR is not needed.
+
+    Args:
+        folder: the export.
+
+    Raises:
+        DataError: if it is no folder. A bad file is only skipped, with its cause.
+    """
+    export = Export(Path(folder))
+    if not export.folder.is_dir():
+        raise DataError(f"{folder}: is not a folder. Give the folder of the export.")
+    owners: dict[str, tuple[int, Path]] = {}
+    with quiet():
+        for number, path in enumerate(_files(export.folder), start=1):
+            try:
+                _read_file(export, number, path, owners)
+            except UNREADABLE as error:
+                # the error's text may quote the patient's data
+                cause = f"damaged: it cannot be read ({type(error).__name__})"
+                export.skipped.append(Skipped(number, "", "file", cause))
+    logger.info(
+        "the export has %d image objects, %d documents that may hold marks, %d other files",
+        len(export.images),
+        len(export.documents),
+        len(export.skipped),
+    )
+    return export
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield all files of a folder, sorted, without following links to folders."""
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            yield Path(root) / name
+
+
+def _read_file(
+    export: Export, number: int, path: Path, owners: dict[str, tuple[int, Path]]
+) -> None:
+    """Add one file to the index."""
+    if not path.is_file():
+        export.skipped.append(Skipped(number, "", "file", "no regular file"))
+        return
+    with path.open("rb") as file:
+        start = file.read(START)
+    if not looks_like_dicom(start):
+        letters = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1].decode("latin-1")
+        kind = TEXT_KINDS.get(letters)
+        if kind is None:
+            cause = "empty" if not start else "neither DICOM, XML nor JSON"
+            export.skipped.append(Skipped(number, "", "file", cause))
+        else:
+            export.documents.append(Document(path, number, "", kind))
+        return
+    header = read_header(path)
+    meta = getattr(header, "file_meta", None) or {}
+    sop_class = clean_uid(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID"))
+    uid = clean_uid(header.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID"))
+    if sop_class == DIRECTORY or "DirectoryRecordSequence" in header:
+        export.skipped.append(Skipped(number, "", "DICOMDIR", "its files are found without it"))
+        return
+    kind = _class_name(sop_class)
+    if not sop_class or not uid:
+        whole = start[PREAMBLE : PREAMBLE + 4] == b"DICM"
+        cause = "SOP class or instance is missing" if whole else "neither DICOM, XML nor JSON"
+        export.skipped.append(Skipped(number, uid, kind, cause))
+        return
+    if uid in owners:
+        cause = _twin(path, owners[uid][1])
+        if cause != TRUNCATED_BEFORE:
+            is_document = any(each.uid == uid for each in export.documents)
+            if cause == DIFFERENT:
+                export.ambiguous.add(uid)
+            if cause != DIFFERENT or not is_document:  # different documents are both read
+                export.skipped.append(Skipped(number, uid, kind, cause))
+                return
+        else:
+            _drop(export, uid, owners[uid][0])
+    owners[uid] = number, path
+    if sop_class.startswith(SR) and sop_class not in NOT_MARKS:
+        export.documents.append(Document(path, number, uid, "SR"))
+    elif sop_class.startswith(PRESENTATION):
+        export.documents.append(Document(path, number, uid, "GSPS"))
+    elif sop_class in WITHOUT_MARKS:
+        export.skipped.append(Skipped(number, uid, kind, WITHOUT_MARKS[sop_class]))
+    elif single(header.get("Rows")) and single(header.get("Columns")):
+        export.images[uid] = read_image_object(path, header)
+    else:
+        export.skipped.append(Skipped(number, uid, kind, "neither an image nor a kind with marks"))
+
+
+def _twin(path: Path, first: Path) -> str:
+    """Return what a second file of one SOP instance is in relation to the first one."""
+    with path.open("rb") as here, first.open("rb") as there:
+        while True:
+            one, other = here.read(CHUNK), there.read(CHUNK)
+            if one != other:
+                break
+            if not one:
+                return "a copy of another file"
+        if other.startswith(one) and not here.read(1):
+            return "a truncated copy of another file"
+        return TRUNCATED_BEFORE if one.startswith(other) and not there.read(1) else DIFFERENT
+
+
+def _drop(export: Export, uid: str, number: int) -> None:
+    """Forget a file that turns out to be a truncated copy of a later one."""
+    export.images.pop(uid, None)
+    export.skipped = [each for each in export.skipped if each.uid != uid]
+    for document in [each for each in export.documents if each.uid == uid]:
+        export.documents.remove(document)
+    export.skipped.append(Skipped(number, uid, "file", "a truncated copy of another file"))
+
+
+def _class_name(sop_class: str) -> str:
+    """Return the standard's name of a SOP class; its UID for a private one."""
+    from pydicom.uid import UID, UID_dictionary
+
+    return str(UID(sop_class).name) if sop_class in UID_dictionary else sop_class or "DICOM"

@@ -1,0 +1,85 @@
+"""Where the pixels of a frame are in the patient."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CORNER = 0.5  # SR and presentation states count from the first pixel's corner, we from its centre
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Geometry and grey levels of one frame of an image object.
+
+    Attributes:
+        position: (x, y, z) of the first pixel's centre in the patient, mm, or None.
+        orientation: direction of rows, then of columns, in the patient, 6 numbers, or None.
+        spacing_rc: mm from one row to the next, and from one column to the next, or None.
+        thickness: mm, or None.
+        slope: factor of stored values.
+        intercept: added to them.
+        window: center and width of the first stored window, or None.
+    """
+
+    position: tuple[float, ...] | None = None
+    orientation: tuple[float, ...] | None = None
+    spacing_rc: tuple[float, float] | None = None
+    thickness: float | None = None
+    slope: float = 1.0
+    intercept: float = 0.0
+    window: tuple[float, float] | None = None
+
+    @property
+    def placed(self) -> bool:
+        """Whether the place of every pixel in the patient is known."""
+        return None not in (self.position, self.orientation, self.spacing_rc)
+
+    def matrix(self) -> np.ndarray:
+        """Return (4, 4) from column, row and slice index to mm in the patient (LPS).
+
+        Raises:
+            ValueError: if the frame is not placed.
+        """
+        if self.position is None or self.orientation is None or self.spacing_rc is None:
+            raise ValueError("the frame's place in the patient is unknown")
+        along_row, along_column = np.array(self.orientation).reshape(2, 3)
+        matrix = np.eye(4)
+        matrix[:3, 0] = along_row * self.spacing_rc[1]
+        matrix[:3, 1] = along_column * self.spacing_rc[0]
+        matrix[:3, 2] = np.cross(along_row, along_column) * (self.thickness or 1.0)
+        matrix[:3, 3] = self.position
+        return matrix
+
+    def affine(self) -> np.ndarray:
+        """Return the affine of a NIfTI of this frame alone, RAS.
+
+        The affine is the identity, which means an unknown scale, if the spacing is unknown.
+        """
+        if self.placed:
+            affine = self.matrix()
+            affine[:3] = LPS_TO_RAS @ affine[:3]
+            return affine
+        if self.spacing_rc is None:
+            return np.eye(4)
+        return np.diag([-self.spacing_rc[1], -self.spacing_rc[0], self.thickness or 1.0, 1.0])
+
+    def to_px(self, points_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Project points of the patient onto the frame.
+
+        Args:
+            points_mm: (n, 3) points of the patient (LPS).
+
+        Returns:
+            (n, 2) x and y in px from the first pixel's centre, and (n,) distances from the frame's
+            plane in mm.
+
+        >>> frame = Frame((10.0, 0.0, 5.0), (1.0, 0, 0, 0, 1, 0), (2.0, 0.5))
+        >>> px, off = frame.to_px(np.array([[11.0, 4.0, 5.0]]))
+        >>> px.tolist(), off.tolist()
+        ([[2.0, 2.0]], [0.0])
+        """
+        matrix = self.matrix()
+        matrix[:3, 2] /= np.linalg.norm(matrix[:3, 2])
+        local = np.linalg.solve(matrix[:3, :3], (points_mm - matrix[:3, 3]).T).T
+        return local[:, :2], np.abs(local[:, 2])

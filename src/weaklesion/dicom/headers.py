@@ -1,0 +1,109 @@
+"""Read DICOM headers: quietly, because messages of the reader may quote a patient's data."""
+
+import logging
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom import config
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+# What a damaged or unusual file raises somewhere in the reader, or when a value is used
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+MAKER = "WeakLesion"  # manufacturer of what we write; its reports are no marks
+PREAMBLE = 128  # bytes before the letters DICM
+UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)+")
+LONGEST_UID = 64
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the reader's warnings and log, which quote values of the files."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [logger.level for logger in loggers]
+    mode = config.settings.reading_validation_mode
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        config.settings.reading_validation_mode = mode
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Return whether a file's first bytes are those of DICOM, with or without a preamble.
+
+    Args:
+        start: at least 132 bytes, if the file has so many.
+
+    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"GIF89a")
+    (True, False)
+    """
+    if start[PREAMBLE : PREAMBLE + 4] == b"DICM":
+        return True
+    return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
+
+
+def read_header(path: Path) -> Any:
+    """Return the dataset of a file without its pixels.
+
+    Raises:
+        UNREADABLE: if it is damaged.
+    """
+    return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+
+
+def clean_uid(value: Any) -> str:
+    """Return a UID, or "" for anything else, which might be a person's words.
+
+    >>> clean_uid("1.2.840.10008.1.2"), clean_uid("Lesion of J. Doe"), clean_uid(None)
+    ('1.2.840.10008.1.2', '', '')
+    """
+    text = str(value or "").strip().rstrip("\0")
+    return text if len(text) <= LONGEST_UID and UID_FORM.fullmatch(text) else ""
+
+
+def numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    """Return a tag's value as finite numbers; None if it has another count of them, or none."""
+    if value is None or isinstance(value, str | bytes):
+        return None
+    try:
+        values = tuple(float(each) for each in value)
+    except (TypeError, ValueError):
+        return None
+    finite = all(abs(each) < float("inf") for each in values)
+    return values if len(values) == count and finite else None
+
+
+def single(value: Any) -> float | None:
+    """Return a tag's value as one finite number (the first of several), or None."""
+    if isinstance(value, pydicom.multival.MultiValue | list | tuple):
+        value = value[0] if len(value) else None
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        return None
+    return result if abs(result) < float("inf") else None

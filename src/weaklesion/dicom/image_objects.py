@@ -1,0 +1,133 @@
+"""Image objects: what their headers say of frames, geometry and grey levels."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weaklesion.dicom.geometry import Frame
+from weaklesion.dicom.headers import clean_uid, numbers, single
+
+MODALITY = re.compile("[A-Z0-9]{2,12}")  # other words might be free text
+MOST_FRAMES = 100_000
+
+
+@dataclass(frozen=True)
+class ImageObject:
+    """An image object of an export, without its pixels.
+
+    Attributes:
+        path: the file.
+        uid: SOP instance.
+        sop_class: SOP class.
+        series_uid: series.
+        study_uid: study.
+        place_uid: frame of reference, or "".
+        patient: what tells patients apart; never written.
+        day: date of the study as YYYYMMDD, or ""; never written.
+        modality: such as CT.
+        shape_hw: rows and columns.
+        photometric: photometric interpretation.
+        samples: samples per pixel.
+        frames: its frames.
+        tilt: whether the gantry was tilted.
+        detector_spacing: whether only the detector's spacing is known, which is no patient mm.
+    """
+
+    path: Path
+    uid: str
+    sop_class: str
+    series_uid: str
+    study_uid: str
+    place_uid: str
+    patient: str
+    day: str
+    modality: str
+    shape_hw: tuple[int, int]
+    photometric: str
+    samples: int
+    frames: tuple[Frame, ...]
+    tilt: bool = False
+    detector_spacing: bool = False
+
+
+def read_image_object(path: Path, header: Any) -> ImageObject:
+    """Return an image object from its header.
+
+    Args:
+        path: the file.
+        header: its dataset without pixels.
+
+    Raises:
+        UNREADABLE: if tags have impossible values.
+    """
+    count = int(single(header.get("NumberOfFrames")) or 1)
+    if not 1 <= count <= MOST_FRAMES:
+        raise ValueError(f"{count} frames")
+    modality = str(header.get("Modality") or "")
+    frames = _frames_of(header, count)
+    return ImageObject(
+        path=path,
+        uid=clean_uid(header.SOPInstanceUID),
+        sop_class=clean_uid(header.SOPClassUID),
+        series_uid=clean_uid(header.get("SeriesInstanceUID")),
+        study_uid=clean_uid(header.get("StudyInstanceUID")),
+        place_uid=clean_uid(header.get("FrameOfReferenceUID")),
+        patient=f"{header.get('PatientID')}|{header.get('IssuerOfPatientID')}",
+        day=str(header.get("StudyDate") or "").replace(".", "")[:8],
+        modality=modality if MODALITY.fullmatch(modality) else "",
+        shape_hw=(int(header.Rows), int(header.Columns)),
+        photometric=str(header.get("PhotometricInterpretation") or ""),
+        samples=int(single(header.get("SamplesPerPixel")) or 1),
+        frames=frames,
+        tilt=abs(single(header.get("GantryDetectorTilt")) or 0.0) > 0.01,
+        detector_spacing=frames[0].spacing_rc is None and "ImagerPixelSpacing" in header,
+    )
+
+
+def _frames_of(header: Any, count: int) -> tuple[Frame, ...]:
+    """Return the frames of a header, by the functional groups of an enhanced object."""
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])
+    per_frame = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    if not shared and not per_frame:
+        return (_frame([header]),) * count
+    groups = [[per_frame[i]] if i < len(per_frame) else [] for i in range(count)]
+    return tuple(_frame([*own, *shared, header]) for own in groups)
+
+
+def _frame(groups: list[Any]) -> Frame:
+    """Return a frame from the first group that has each tag."""
+
+    def tag(sequence: str, name: str) -> Any:
+        for group in groups:
+            for holder in [*(group.get(sequence) or []), group]:
+                value = holder.get(name)
+                if value is not None and value != "":
+                    return value
+        return None
+
+    spacing = numbers(tag("PixelMeasuresSequence", "PixelSpacing"), 2)
+    center = single(tag("FrameVOILUTSequence", "WindowCenter"))
+    width = single(tag("FrameVOILUTSequence", "WindowWidth"))
+    slope = single(tag("PixelValueTransformationSequence", "RescaleSlope"))
+    thickness = single(tag("PixelMeasuresSequence", "SliceThickness"))
+    return Frame(
+        position=numbers(tag("PlanePositionSequence", "ImagePositionPatient"), 3),
+        orientation=_orientation(tag("PlaneOrientationSequence", "ImageOrientationPatient")),
+        spacing_rc=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
+        thickness=thickness if thickness and thickness > 0 else None,
+        slope=1.0 if slope is None else slope,
+        intercept=single(tag("PixelValueTransformationSequence", "RescaleIntercept")) or 0.0,
+        window=(center, width) if center is not None and width else None,
+    )
+
+
+def _orientation(value: Any) -> tuple[float, ...] | None:
+    """Return two perpendicular unit vectors, or None."""
+    found = numbers(value, 6)
+    if found is None:
+        return None
+    rows, columns = found[:3], found[3:]
+    lengths = [sum(x * x for x in each) for each in (rows, columns)]
+    skew = sum(x * y for x, y in zip(rows, columns, strict=True))
+    return found if all(abs(x - 1) < 0.01 for x in lengths) and abs(skew) < 0.01 else None

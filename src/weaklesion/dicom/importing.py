@@ -1,0 +1,272 @@
+"""From an export to the table of marks and the images that `weaklesion segment` reads.
+
+Written are `marks.csv`; `images/`, one NIfTI of Hounsfield units per marked frame of CT, one PNG of
+levels per other frame; and three tables that say what became of everything: `found.csv`,
+`skipped.csv`, `series.csv`. They name objects by UID and number, because names of files and texts
+in them may identify a person.
+"""
+
+import hashlib
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import nibabel
+import numpy as np
+import pandas as pd
+
+from weaklesion.dicom.documents import find_marks
+from weaklesion.dicom.export import Export, read_export
+from weaklesion.dicom.found import ALONE, FoundMark
+from weaklesion.dicom.image_objects import ImageObject
+from weaklesion.dicom.lines import short_for
+from weaklesion.dicom.pixels import read_pixels, series_notes
+from weaklesion.dicom.tables import marks_of_table
+from weaklesion.errors import DataError
+from weaklesion.marks.table import BadMarkError
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+SAME_PX = 0.01  # distance of ends up to which two marks are one
+MARKS = ("id", "image", "slice", *RECIST_COLUMNS, "spacing_x", "spacing_y")
+FOUND = ("id", "source", "source_uid", "item", "image_uid", "frame", "tracking_uid", "taken",
+         "cause", "notes")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSettings:
+    """How an export is imported.
+
+    Attributes:
+        short_of_long: length of the short diameter divided by that of the long one, for marks that
+            have a long one only; None refuses them.
+        levels: values that become black and white in grey images other than CT; None for the
+            window that each stores.
+        marks_csv: table of marks that counts instead of the export's documents, or None
+            (`weaklesion.dicom.tables`).
+        columns: the table's own name of each column that it names otherwise.
+        first_slice: number that the table gives to the first slice.
+
+    Raises:
+        DataError: if a number is impossible.
+    """
+
+    short_of_long: float | None = None
+    levels: tuple[float, float] | None = None
+    marks_csv: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    first_slice: int = 0
+
+    def __post_init__(self) -> None:
+        if self.short_of_long is not None and not 0 < self.short_of_long <= 1:
+            raise DataError(
+                f"single diameters: needs a number above 0, at most 1, not {self.short_of_long}."
+            )
+        if self.levels is not None and not self.levels[0] < self.levels[1]:
+            raise DataError(f"levels: needs two numbers, the lower first, not {self.levels}.")
+
+
+@dataclass
+class Imported:
+    """What an import made.
+
+    Attributes:
+        marks_csv: the table of marks.
+        export: the export.
+        marks: the marks that were taken, by id.
+    """
+
+    marks_csv: Path
+    export: Export
+    marks: dict[str, FoundMark] = field(default_factory=dict)
+
+
+def import_export(
+    folder: str | Path, out_dir: str | Path, settings: ImportSettings | None = None
+) -> Imported:
+    """Find the marks of an export, and write them as a table, with their images.
+
+    Args:
+        folder: the export, of any nesting.
+        out_dir: folder to write to. Images that are already there are kept if they are the same, so
+            that `weaklesion segment` continues where it stopped.
+        settings: see `ImportSettings`; None for its defaults.
+
+    Raises:
+        DataError: if the folder does not exist, or no mark in it can be used. One bad file or mark
+            is only reported.
+    """
+    settings = settings or ImportSettings()
+    export = read_export(folder)
+    if settings.marks_csv is None:
+        found, refused = find_marks(export)
+    else:
+        found, refused = marks_of_table(
+            settings.marks_csv,
+            export,
+            columns=settings.columns,
+            first_slice=settings.first_slice,
+        )
+    out = Path(out_dir)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    imported = Imported(out / "marks.csv", export)
+    rows: list[dict[str, Any]] = []
+    report: list[dict[str, Any]] = []
+    pictures: dict[tuple[str, int], str] = {}
+    for mark in sorted(found, key=lambda mark: (mark.source_uid, mark.item, mark.source)):
+        entry = _entry(mark)
+        try:
+            whole = _complete(mark, export, settings)
+            _refuse_twin(whole, imported.marks)
+            name = mark_id(whole)
+            place = mark.image_uid, mark.frame
+            if place not in pictures:
+                pictures[place] = _write_image(export, place, out / "images", settings)
+        except BadMarkError as error:
+            report.append(entry | {"taken": False, "cause": str(error)})
+            continue
+        imported.marks[name] = whole
+        rows.append(_row(name, whole, f"images/{pictures[place]}", export))
+        notes = "; ".join(whole.notes)
+        report.append(entry | {"id": name, "taken": True, "notes": notes})
+    for item in refused:
+        report.append(_entry(item) | {"taken": False, "cause": item.cause})
+    _write(out / "marks.csv", rows, MARKS)
+    _write(out / "found.csv", report, FOUND)
+    _write_objects(out, export, {export.images[uid].series_uid for uid, _ in pictures})
+    _log(report, export)
+    if not rows:
+        raise DataError(
+            f"{folder}: no mark in it can be used. {out / 'found.csv'} has the cause of each,"
+            f" {out / 'skipped.csv'} the files without marks."
+        )
+    return imported
+
+
+def mark_id(mark: FoundMark) -> str:
+    """Return a mark's id: the same whatever else an export has, and wherever its files are."""
+    if mark.name:
+        return mark.name
+    place = [mark.image_uid, mark.frame, mark.ends.round(3).tolist()]
+    return "mark-" + hashlib.sha256(repr(place).encode()).hexdigest()[:10]
+
+
+def _entry(item: Any) -> dict[str, Any]:
+    names = ("source", "source_uid", "item", "image_uid", "tracking_uid")
+    frame = item.frame + 1 if isinstance(item, FoundMark) else None  # as DICOM counts
+    return {name: getattr(item, name, None) for name in names} | {"frame": frame}
+
+
+def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> FoundMark:
+    """Return a mark with both diameters, on an image that the export has."""
+    if mark.image_uid in export.ambiguous:
+        raise BadMarkError("two different files have the UID of its image")
+    image = export.images.get(mark.image_uid)
+    if image is None:
+        raise BadMarkError("its image is not in the export")
+    if mark.frame >= len(image.frames):
+        raise BadMarkError(f"its image has {len(image.frames)} frames, not {mark.frame + 1}")
+    if len(mark.ends) == 4:
+        return mark
+    if settings.short_of_long is None:
+        raise BadMarkError(
+            f"{ALONE}: give --single-diameters with the ratio of short to long diameter to use it"
+        )
+    unit = export.spacing_xy(mark.image_uid, mark.frame) or (1.0, 1.0)
+    short = short_for(mark.ends, settings.short_of_long, unit)
+    note = f"{ALONE}: the short one is {settings.short_of_long:g} of it"
+    return replace(mark, ends=np.concatenate([mark.ends, short]), notes=(*mark.notes, note))
+
+
+def _refuse_twin(mark: FoundMark, taken: dict[str, FoundMark]) -> None:
+    """Refuse a mark that another document holds as well."""
+    for name, other in taken.items():
+        if (mark.image_uid, mark.frame) == (other.image_uid, other.frame):
+            lines = [other.ends, other.ends[[1, 0, 2, 3]], other.ends[[0, 1, 3, 2]],
+                     other.ends[[1, 0, 3, 2]]]  # fmt: skip
+            if min(np.abs(mark.ends - ends).max() for ends in lines) <= SAME_PX:
+                raise BadMarkError(f"the same mark as {name}")
+
+
+def _row(name: str, mark: FoundMark, image: str, export: Export) -> dict[str, Any]:
+    values = dict(zip(RECIST_COLUMNS, mark.ends.ravel().tolist(), strict=True))
+    row = {"id": name, "image": image, **values}
+    spacing = export.spacing_xy(mark.image_uid, mark.frame)
+    if spacing is not None and image.endswith(".png"):
+        row |= {"spacing_x": spacing[0], "spacing_y": spacing[1]}
+    return row
+
+
+def _write_image(
+    export: Export, place: tuple[str, int], folder: Path, settings: ImportSettings
+) -> str:
+    """Write a frame, unless the same file is there already; return the file's name."""
+    image: ImageObject = export.images[place[0]]
+    pixels = read_pixels(image, place[1], settings.levels)
+    name = hashlib.sha256(repr(place).encode()).hexdigest()[:10]
+    if pixels.hounsfield:
+        name += ".nii"
+        affine = image.frames[place[1]].affine()
+        volume = nibabel.Nifti1Image(pixels.array.T[..., None], affine)
+        volume.header.set_xyzt_units("mm")
+        content = volume.to_bytes()
+    else:
+        name += ".png"
+        levels = pixels.array if pixels.array.ndim == 2 else pixels.array[..., ::-1]
+        content = cv2.imencode(".png", levels)[1].tobytes()
+    path = folder / name
+    if not path.is_file() or path.read_bytes() != content:
+        with written_whole(path) as temporary:
+            temporary.write_bytes(content)
+    return name
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    text = io.StringIO()
+    pd.DataFrame(list(rows), columns=list(columns)).to_csv(text, index=False, float_format="%.8g")
+    with written_whole(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _write_objects(out: Path, export: Export, marked: set[str]) -> None:
+    """Write what was skipped, and what is to be told of each series."""
+    _write(
+        out / "skipped.csv",
+        [vars(each) for each in sorted(export.skipped, key=lambda each: each.file)],
+        ("file", "uid", "kind", "cause"),
+    )
+    series: dict[str, list[ImageObject]] = {}
+    for image in export.images.values():
+        series.setdefault(image.series_uid, []).append(image)
+    rows = [
+        {
+            "series_uid": uid,
+            "modality": images[0].modality,
+            "images": len(images),
+            "frames": sum(len(image.frames) for image in images),
+            "marked": uid in marked,
+            "notes": "; ".join(series_notes(images)),
+        }
+        for uid, images in sorted(series.items())
+    ]
+    _write(
+        out / "series.csv", rows, ("series_uid", "modality", "images", "frames", "marked", "notes")
+    )
+
+
+def _log(report: Sequence[dict[str, Any]], export: Export) -> None:
+    """Log numbers of marks and of causes, which hold no text of the files."""
+    taken = sum(entry["taken"] for entry in report)
+    logger.info("%d marks found and taken, %d not used", taken, len(report) - taken)
+    causes = pd.Series([entry.get("cause") for entry in report if not entry["taken"]], dtype=object)
+    for cause, count in causes.value_counts().head(20).items():
+        logger.warning("%d not used: %s", count, cause)
+    skipped = pd.Series([each.cause for each in export.skipped], dtype=object)
+    for cause, count in skipped.value_counts().head(20).items():
+        logger.info("%d files skipped: %s", count, cause)

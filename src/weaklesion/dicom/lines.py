@@ -1,0 +1,148 @@
+"""Marks out of single lines: two lines that cross almost at right angles are one mark."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEAST_ANGLE_DEG = 60.0  # between two lines that are the diameters of one mark
+REACH = 0.1  # fraction of their length by which the two lines may miss each other
+SAME_LENGTH = 0.02  # relative difference up to which a stored length is that of the line
+CM = 10.0  # mm
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line on an image.
+
+    Attributes:
+        ends: (2, 2) x and y in px from the centre of the first pixel.
+        image_uid: SOP instance of the image.
+        frame: index of the frame, from 0.
+        tracking_uid: UID that follows the lesion over time, or "".
+        stored: length that the file states, in `unit`, or None.
+        unit: code of the unit of `stored`.
+    """
+
+    ends: np.ndarray
+    image_uid: str
+    frame: int
+    tracking_uid: str = ""
+    stored: float | None = None
+    unit: str = ""
+
+
+def crossing(one: np.ndarray, other: np.ndarray, spacing_xy: Sequence[float]) -> bool:
+    """Return whether two lines cross almost at right angles in the patient.
+
+    Args:
+        one: (2, 2) ends, px.
+        other: (2, 2) ends, px.
+        spacing_xy: mm per px of x and y; equal numbers if it is unknown.
+
+    >>> one, other = np.array([[0.0, 0], [10, 0]]), np.array([[4.0, -3], [5, 3]])
+    >>> crossing(one, other, (1, 1)), crossing(one, other + 20, (1, 1))
+    (True, False)
+    """
+    mm = np.asarray(spacing_xy, dtype=float)
+    along, across = (one[1] - one[0]) * mm, (other[1] - other[0]) * mm
+    lengths = math.hypot(*along) * math.hypot(*across)
+    if lengths == 0 or abs(along @ across) / lengths > math.cos(math.radians(LEAST_ANGLE_DEG)):
+        return False
+    where = np.linalg.solve(np.column_stack([along, -across]), (other[0] - one[0]) * mm)
+    return bool((where >= -REACH).all() and (where <= 1 + REACH).all())
+
+
+def pair_lines(
+    lines: Sequence[Line], spacing_xy: Sequence[float]
+) -> tuple[list[tuple[Line, Line]], list[Line], list[Line]]:
+    """Find the lines of one image that are the two diameters of a mark.
+
+    Args:
+        lines: lines of one frame.
+        spacing_xy: mm per px of x and y; equal numbers if it is unknown.
+
+    Returns:
+        Pairs, long diameter first; lines that cross no other; and lines that cross several others,
+        whose partner is therefore unknown.
+    """
+    partners = {
+        i: [
+            j
+            for j in range(len(lines))
+            if i != j
+            and crossing(lines[i].ends, lines[j].ends, spacing_xy)
+            and not _different(lines[i].tracking_uid, lines[j].tracking_uid)
+        ]
+        for i in range(len(lines))
+    }
+    pairs, alone, unclear = [], [], []
+    for i, line in enumerate(lines):
+        if not partners[i]:
+            alone.append(line)
+        elif len(partners[i]) > 1 or len(partners[partners[i][0]]) > 1:
+            unclear.append(line)
+        elif i < partners[i][0]:
+            pairs.append(long_first(line, lines[partners[i][0]], spacing_xy))
+    return pairs, alone, unclear
+
+
+def _different(one: str, other: str) -> bool:
+    return bool(one) and bool(other) and one != other
+
+
+def length_mm(ends: np.ndarray, spacing_xy: Sequence[float]) -> float:
+    """Return the length of a line, (2, 2) px, in the unit of the spacing."""
+    return math.hypot(*((ends[1] - ends[0]) * np.asarray(spacing_xy, dtype=float)))
+
+
+def long_first(one: Line, other: Line, spacing_xy: Sequence[float]) -> tuple[Line, Line]:
+    """Return two lines, the longer one first."""
+    longer = length_mm(one.ends, spacing_xy) >= length_mm(other.ends, spacing_xy)
+    return (one, other) if longer else (other, one)
+
+
+def short_for(ends: np.ndarray, ratio: float, spacing_xy: Sequence[float]) -> np.ndarray:
+    """Return a short diameter for a mark that has only a long one.
+
+    It crosses the middle of the long one at a right angle in the patient.
+
+    Args:
+        ends: (2, 2) long diameter, px.
+        ratio: length of the short diameter divided by that of the long one.
+        spacing_xy: mm per px of x and y.
+
+    >>> short_for(np.array([[0.0, 0.0], [10.0, 0.0]]), 0.5, (1, 2)).tolist()
+    [[5.0, -1.25], [5.0, 1.25]]
+    """
+    mm = np.asarray(spacing_xy, dtype=float)
+    along = (ends[1] - ends[0]) * mm
+    half = np.array([-along[1], along[0]]) * ratio / 2
+    return (ends.mean(0) * mm + np.array([-half, half])) / mm
+
+
+def length_note(line: Line, spacing_xy: Sequence[float] | None) -> str:
+    """Return what is to be told of a stored length; "" if it agrees or there is none.
+
+    The coordinates count; a stored length that contradicts them is never used.
+    """
+    if line.stored is None:
+        return ""
+    if spacing_xy is None:
+        return "the stored length cannot be checked: the spacing is unknown"
+    drawn = length_mm(line.ends, spacing_xy)
+    if _same(line.stored, drawn):
+        return ""
+    if _same(line.stored * CM, drawn):
+        return "" if line.unit == "cm" else "the stored length is in cm, though its unit is not"
+    if _same(line.stored, length_mm(line.ends, (1, 1))):
+        return "the stored length is in px"
+    return (
+        f"the stored length {line.stored:.4g} contradicts the coordinates, which are"
+        f" {drawn:.4g} mm apart; the coordinates count"
+    )
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=SAME_LENGTH)

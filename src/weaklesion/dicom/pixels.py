@@ -1,0 +1,121 @@
+"""The pixels of one frame: Hounsfield units for CT, levels for all else."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.pixels import pixel_array
+
+from weaklesion.dicom.headers import UNREADABLE, quiet
+from weaklesion.dicom.image_objects import ImageObject
+from weaklesion.marks.table import BadMarkError
+
+INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True)
+class FramePixels:
+    """The pixels of a frame.
+
+    Attributes:
+        array: (H, W) int16 or float32 of Hounsfield units; (H, W) or (H, W, 3) uint8 of levels.
+        hounsfield: whether they are Hounsfield units.
+    """
+
+    array: np.ndarray
+    hounsfield: bool
+
+
+def read_pixels(
+    image: ImageObject, frame: int, levels: tuple[float, float] | None = None
+) -> FramePixels:
+    """Read one frame.
+
+    CT is in Hounsfield units, by the slope and intercept of its own frame. Grey frames of other
+    modalities are shown through the window that they store, or through `levels`; MONOCHROME1 is
+    inverted then, because its lowest value is white. Colours are levels as they are.
+
+    Args:
+        image: the image object.
+        frame: index of the frame, from 0.
+        levels: rescaled values that become black and white, for grey frames other than CT; None for
+            the stored window.
+
+    Raises:
+        BadMarkError: if the pixels are missing, truncated or compressed in an unknown way, or a
+            frame other than CT has no window.
+    """
+    try:
+        with quiet():
+            stored = pixel_array(image.path, index=frame)
+    except UNREADABLE as error:
+        # the error's text may quote the patient's data
+        raise BadMarkError(
+            "the pixels of the image cannot be read: missing, truncated, or compressed in a way"
+            f" that needs another package ({type(error).__name__})"
+        ) from error
+    if image.samples == 3:
+        if stored.dtype != np.uint8:
+            raise BadMarkError("a colour image with other than 8 bits per colour")
+        return FramePixels(stored, hounsfield=False)
+    if image.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise BadMarkError("the image is neither grey nor RGB")
+    geometry = image.frames[frame]
+    values = stored * np.float64(geometry.slope) + geometry.intercept
+    if image.modality == "CT":
+        whole = np.array_equal(values, np.rint(values))
+        fits = INT16.min <= values.min() and values.max() <= INT16.max
+        return FramePixels(values.astype(np.int16 if whole and fits else np.float32), True)
+    window = levels or _window(geometry.window)
+    if window is None:
+        raise BadMarkError(
+            "the image is no CT and stores no window: give --levels LOW HIGH, the values that"
+            " become black and white"
+        )
+    grey = np.clip((values - window[0]) / (window[1] - window[0]), 0, 1) * 255
+    if image.photometric == "MONOCHROME1":
+        grey = 255 - grey
+    return FramePixels(grey.round().astype(np.uint8), False)
+
+
+def _window(stored: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the values that a linear window makes black and white (DICOM PS3.3 C.11.2.1.2).
+
+    >>> _window((40.0, 401.0))
+    (-160.5, 239.5)
+    """
+    if stored is None or stored[1] <= 1:
+        return None
+    center, width = stored
+    return center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+
+
+def series_notes(images: list[ImageObject]) -> list[str]:
+    """Return what is to be told of a series: tilt, gaps, positions that occur twice, spacing.
+
+    Args:
+        images: all image objects of one series.
+    """
+    notes = []
+    if any(image.tilt for image in images):
+        notes.append("the gantry was tilted")
+    if any(image.detector_spacing for image in images):
+        notes.append("only the detector's spacing is known, which is not mm in the patient")
+    sizes = {(image.shape_hw, frame.spacing_rc) for image in images for frame in image.frames}
+    if len(sizes) > 1:
+        notes.append("slices differ in size or spacing")
+    frames = [frame for image in images for frame in image.frames if frame.placed]
+    if len({frame.orientation for frame in frames}) > 1:
+        return [*notes, "slices differ in orientation"]
+    if len(frames) < 2 or frames[0].orientation is None:
+        return notes
+    rows, columns = np.array(frames[0].orientation).reshape(2, 3)
+    places = np.array([frame.position for frame in frames], dtype=float)
+    along = np.sort(places @ np.cross(rows, columns))
+    steps = np.diff(along)
+    twice = steps < 0.01
+    if twice.any():
+        notes.append(f"{int(twice.sum())} positions occur more than once")
+    steps = steps[~twice]
+    if len(steps) and (gaps := int((steps > 1.5 * np.median(steps)).sum())):
+        notes.append(f"{gaps} gaps between slices")
+    return notes

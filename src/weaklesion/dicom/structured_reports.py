@@ -1,0 +1,288 @@
+"""Marks in structured reports: TID 1500 and 1501, and relatives without a template id.
+
+A measurement group is read by what its items say, not by its template, because few programs state
+one. Coordinates of SCOORD count from the corner of the first pixel (DICOM PS3.3 C.18.6), those of
+SCOORD3D are mm in the patient (C.18.9).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weaklesion.dicom.export import Export
+from weaklesion.dicom.found import Found, FoundMark, Refused, mark_of_axes, marks_of_lines
+from weaklesion.dicom.geometry import CORNER
+from weaklesion.dicom.headers import UNREADABLE, clean_uid, single
+from weaklesion.dicom.lines import Line
+
+GROUPS = {("DCM", "125007"), ("99NCIAIM", "zzz002")}  # measurement group; annotation of AIM
+AXES = {
+    ("SRT", "G-A185"): "long",
+    ("SCT", "103339001"): "long",
+    ("SRT", "G-A186"): "short",
+    ("SCT", "103340004"): "short",
+}
+MEANINGS = {  # for private codes only
+    "long axis": "long",
+    "long diameter": "long",
+    "longest diameter": "long",
+    "short axis": "short",
+    "short diameter": "short",
+    "longest perpendicular": "short",
+    "longest perpendicular diameter": "short",
+}
+PUBLIC = {"DCM", "SRT", "SCT", "SNM3", "LN", "UCUM", "RADLEX", "FMA", "NCIt", "UMLS"}
+SITES = {("SRT", "G-C0E3"), ("SCT", "363698007")}
+NODES = {("SRT", "T-C4000"), ("SCT", "59441001"), ("SRT", "M-0BB00")}
+TRACKING = ("DCM", "112040")
+PIXEL_UNITS = {"1", "{pixel}", "{pixels}"}
+MM = {"mm": 1.0, "cm": 10.0}
+PLANE_MM = 0.5  # distance from its frame's plane below which a point is on it
+DEEPEST = 40  # levels of nested items; deeper ones are no report
+
+
+class _BadItemError(ValueError):
+    """An item that gives no line; the message is its cause."""
+
+
+@dataclass(frozen=True)
+class _Report:
+    root: Any
+    export: Export
+    uid: str
+
+
+def marks_of_report(dataset: Any, export: Export) -> Found:
+    """Return the marks of a structured report.
+
+    Args:
+        dataset: the report.
+        export: the export, for geometry.
+
+    Returns:
+        The marks; and what is not used, with its cause.
+    """
+    report = _Report(dataset, export, clean_uid(dataset.get("SOPInstanceUID")))
+    marks: list[FoundMark] = []
+    refused: list[Refused] = []
+    groups = [item for item in _walk(dataset) if _is_group(item)]
+    if not groups:
+        return [], [Refused("SR", report.uid, 0, "", "the report has no measurement group")]
+    for group in groups:
+        first = len(marks) + len(refused) + 1
+        try:
+            taken, left = _marks_of_group(group, report, first)
+        except _BadItemError as error:
+            taken, left = [], [Refused("SR", report.uid, first, "", str(error))]
+        except UNREADABLE as error:
+            cause = f"the group is damaged ({type(error).__name__})"
+            taken, left = [], [Refused("SR", report.uid, first, "", cause)]
+        marks += taken
+        refused += left
+    return marks, refused
+
+
+def _walk(item: Any, depth: int = 0) -> Iterator[Any]:
+    """Yield an item and all items below it."""
+    yield item
+    if depth < DEEPEST:
+        for child in item.get("ContentSequence") or []:
+            yield from _walk(child, depth + 1)
+
+
+def _code(item: Any, sequence: str = "ConceptNameCodeSequence") -> tuple[str, str, str]:
+    """Return scheme, value and meaning of a code; empty words without one."""
+    codes = item.get(sequence)
+    if not codes:
+        return "", "", ""
+    code = codes[0]
+    value = code.get("CodeValue") or code.get("LongCodeValue") or ""
+    meaning = str(code.get("CodeMeaning") or "").strip().casefold()
+    return str(code.get("CodingSchemeDesignator") or ""), str(value), meaning
+
+
+def _is_group(item: Any) -> bool:
+    return item.get("ValueType") == "CONTAINER" and _code(item)[:2] in GROUPS
+
+
+def _axis(item: Any) -> str:
+    """Return `long` or `short` for a measurement of an axis, "other" for any other one."""
+    scheme, value, meaning = _code(item)
+    known = AXES.get((scheme, value))
+    if known is None and scheme not in PUBLIC:
+        known = MEANINGS.get(meaning)
+    return known or "other"
+
+
+def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
+    items = list(_walk(group))[1:]
+    inner = [item for item in items if _is_group(item)]
+    below = {id(each) for other in inner for each in _walk(other)}
+    items = [item for item in items if id(item) not in below]
+    tracking = next(
+        (clean_uid(item.get("UID")) for item in items if _code(item)[:2] == TRACKING), ""
+    )
+    node = any(
+        _code(item)[:2] in SITES and _code(item, "ConceptCodeSequence")[:2] in NODES
+        for item in items
+    )
+    axes: dict[str, list[Line]] = {"long": [], "short": [], "other": []}
+    causes: list[str] = []
+    used: set[int] = set()
+    for item in items:
+        if item.get("ValueType") != "NUM":
+            continue
+        for shape in _shapes(item, report):
+            used.add(id(shape))
+            try:
+                axes[_axis(item)].append(_line(shape, group, report, tracking, item))
+            except _BadItemError as error:
+                causes.append(str(error))
+    for item in items:
+        if item.get("ValueType") in ("SCOORD", "SCOORD3D") and id(item) not in used:
+            measured = next((c for c in items if c.get("ValueType") == "NUM"), None)
+            try:
+                axes["other"].append(_line(item, group, report, tracking, measured))
+            except _BadItemError as error:
+                causes.append(str(error))
+    given = {"source": "SR", "source_uid": report.uid}
+    if axes["long"] and axes["short"]:
+        if len(axes["long"]) > 1 or len(axes["short"]) > 1:
+            raise _BadItemError("the group has several long or short axes")
+        long, short = axes["long"][0], axes["short"][0]
+        if (long.image_uid, long.frame) != (short.image_uid, short.frame):
+            raise _BadItemError("the two axes are on different images")
+        mark = mark_of_axes(long, short, report.export, **given, item=first, node=node)
+        return [mark], []
+    lines = [*axes["long"], *axes["other"]]
+    if axes["short"] and not axes["long"]:
+        causes.append("only a short axis")
+    if not lines:
+        cause = "; ".join(dict.fromkeys(causes)) or "the group has no coordinates"
+        return [], [Refused("SR", report.uid, first, "", cause)]
+    return marks_of_lines(lines, report.export, **given, first_item=first, node=node)
+
+
+def _shapes(item: Any, report: _Report) -> Iterator[Any]:
+    """Yield the coordinates from which a measurement is inferred, by value or by reference."""
+    for child in item.get("ContentSequence") or []:
+        target = _referenced(child, report)
+        if target.get("ValueType") in ("SCOORD", "SCOORD3D"):
+            yield target
+
+
+def _referenced(item: Any, report: _Report) -> Any:
+    """Return the item to which a by-reference item points; any other item itself."""
+    place = item.get("ReferencedContentItemIdentifier")
+    if not place:
+        return item
+    steps = [int(step) for step in np.atleast_1d(place)]
+    target = report.root
+    for step in steps[1:]:
+        children = target.get("ContentSequence") or []
+        if not 1 <= step <= len(children):
+            raise _BadItemError("a reference to an item of the report leads nowhere")
+        target = children[step - 1]
+    return target
+
+
+def _line(shape: Any, group: Any, report: _Report, tracking: str, measured: Any | None) -> Line:
+    """Return the line of an item of coordinates."""
+    kind = str(shape.get("GraphicType") or "")
+    values = np.atleast_1d(np.asarray(shape.get("GraphicData") or [], dtype=float))
+    if kind not in ("POLYLINE", "MULTIPOINT"):
+        raise _BadItemError(f"a region or point ({_known(kind)}), not a diameter")
+    dimensions = 3 if shape.get("ValueType") == "SCOORD3D" else 2
+    if len(values) != 2 * dimensions:
+        raise _BadItemError(f"{_known(kind)} with other than two points, not a diameter")
+    if not np.isfinite(values).all():
+        raise _BadItemError("coordinates that are not finite")
+    ends = values.reshape(2, dimensions)
+    stored, unit = _stored(measured) if measured is not None else (None, "")
+    if dimensions == 3:
+        place = clean_uid(shape.get("ReferencedFrameOfReferenceUID"))
+        image_uid, frame, ends = _on_image(ends, place, group, report)
+    else:
+        image_uid, frame = _image_of(shape, report)
+        if shape.get("PixelOriginInterpretation") == "VOLUME":
+            raise _BadItemError("coordinates of a whole tiled image")
+        ends = ends - CORNER
+    return Line(ends, image_uid, frame, tracking, stored, unit)
+
+
+def _known(kind: str) -> str:
+    """Return a graphic type of the standard; another word might be free text."""
+    known = {"POINT", "MULTIPOINT", "POLYLINE", "POLYGON", "CIRCLE", "ELLIPSE", "ELLIPSOID"}
+    return kind if kind in known else "an unknown type"
+
+
+def _stored(item: Any) -> tuple[float | None, str]:
+    """Return the stored length in mm and its unit; a NUM may have no value."""
+    values = item.get("MeasuredValueSequence")
+    if not values:
+        return None, ""
+    unit = _code(values[0], "MeasurementUnitsCodeSequence")[1]
+    length = single(values[0].get("NumericValue"))
+    if length is None:
+        return None, ""
+    if unit in PIXEL_UNITS:
+        return length, "px"
+    return (length * MM[unit], "mm") if unit in MM else (None, "")
+
+
+def _image_of(shape: Any, report: _Report) -> tuple[str, int]:
+    """Return SOP instance and frame from 0 of the image of 2-D coordinates."""
+    for child in shape.get("ContentSequence") or []:
+        item = _referenced(child, report)
+        if item.get("ValueType") == "IMAGE" and item.get("ReferencedSOPSequence"):
+            return _reference(item.ReferencedSOPSequence[0])
+    raise _BadItemError("coordinates without an image")
+
+
+def _reference(reference: Any) -> tuple[str, int]:
+    """Return SOP instance and frame from 0 of a reference, whose frames count from 1."""
+    uid = clean_uid(reference.get("ReferencedSOPInstanceUID"))
+    if not uid:
+        raise _BadItemError("an image reference without a SOP instance")
+    frames = reference.get("ReferencedFrameNumber")
+    numbers = [] if frames is None or frames == "" else np.atleast_1d(frames).tolist()
+    if len(numbers) > 1:
+        raise _BadItemError("coordinates on several frames")
+    return uid, max(0, int(numbers[0]) - 1) if numbers else 0
+
+
+def _on_image(
+    ends_mm: np.ndarray, place: str, group: Any, report: _Report
+) -> tuple[str, int, np.ndarray]:
+    """Return SOP instance, frame and px of a line in the patient.
+
+    The image is the one that the group names if the line lies on it, else the one of the same frame
+    of reference with the nearest plane.
+    """
+    named = [
+        _reference(item.ReferencedSOPSequence[0])[0]
+        for item in _walk(group)
+        if item.get("ValueType") == "IMAGE" and item.get("ReferencedSOPSequence")
+    ]
+    best: tuple[float, str, int, np.ndarray] | None = None
+    candidates = [uid for uid in named if uid in report.export.images]
+    for uid in candidates or report.export.images:
+        image = report.export.images[uid]
+        if not candidates and (not place or image.place_uid != place):
+            continue
+        for number, frame in enumerate(image.frames):
+            if not frame.placed:
+                continue
+            px, off = frame.to_px(ends_mm)
+            height, width = image.shape_hw
+            inside = (px >= -0.5).all() and (px <= (width - 0.5, height - 0.5)).all()
+            if inside and (best is None or off.max() < best[0]):
+                best = float(off.max()), uid, number, px
+    if best is None:
+        raise _BadItemError("no image of the export has the place of these coordinates")
+    reach = max(PLANE_MM, (report.export.images[best[1]].frames[best[2]].thickness or 0.0) / 2)
+    if best[0] > reach:
+        raise _BadItemError("the line is not in the plane of an image")
+    return best[1], best[2], best[3]

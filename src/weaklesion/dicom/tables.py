@@ -1,0 +1,108 @@
+"""Marks of a user's table (`weaklesion.marks.table`) on the images of an export."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from weaklesion.dicom.export import Export
+from weaklesion.dicom.found import Found, FoundMark, Refused
+from weaklesion.dicom.image_objects import ImageObject
+from weaklesion.marks.table import BadMarkError, Mark, read_marks
+
+SOURCE = "table"
+SAME_SPACING = 0.01  # relative difference up to which two spacings are equal
+
+
+def marks_of_table(
+    marks_csv: str | Path,
+    export: Export,
+    *,
+    columns: Mapping[str, str] | None = None,
+    first_slice: int = 0,
+) -> Found:
+    """Return the marks of a table whose column `image` names DICOM.
+
+    `image` is the path of a file of the export, relative to the table's folder; or the UID of an
+    image object; or that of a series, whose slices are counted along their normal. `slice` counts
+    the slices of a series, or the frames of an object with several.
+
+    Args:
+        marks_csv: the table, in px from the centre of the first pixel.
+        export: the export.
+        columns: the table's own name of each column that it names otherwise.
+        first_slice: number that the table gives to the first slice.
+
+    Raises:
+        DataError: if the table cannot be read.
+    """
+    marks, unusable = read_marks(marks_csv, columns=columns, first_slice=first_slice)
+    refused = [Refused(SOURCE, "", line, "", cause) for line, _, cause in unusable]
+    paths = {image.path.resolve(): uid for uid, image in export.images.items()}
+    found = []
+    for mark in marks:
+        try:
+            uid, frame = _place(mark, export, paths)
+            _check_spacing(mark, export.spacing_xy(uid, frame))
+        except BadMarkError as error:
+            refused.append(Refused(SOURCE, "", mark.row, "", str(error)))
+            continue
+        found.append(FoundMark(SOURCE, "", mark.row, uid, frame, mark.points, name=mark.id))
+    return found, refused
+
+
+def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, int]:
+    """Return SOP instance and frame of a mark."""
+    name = mark.image.name
+    uid = paths.get(mark.image.resolve()) or (name if name in export.images else "")
+    if uid:
+        return uid, _frame(mark.slice, len(export.images[uid].frames), "frames")
+    series = [image for image in export.images.values() if image.series_uid == name]
+    if not series:
+        raise BadMarkError("its image is not in the export")
+    if mark.slice is None and len(series) > 1:
+        raise BadMarkError(f"the series has {len(series)} images, but the row has no slice")
+    if any(len(image.frames) > 1 for image in series):
+        raise BadMarkError("the series has images of several frames: name one image")
+    return sorted_slices(series)[_frame(mark.slice, len(series), "slices")].uid, 0
+
+
+def _frame(number: int | None, count: int, kind: str) -> int:
+    if number is None and count > 1:
+        raise BadMarkError(f"the image has {count} {kind}, but the row has no slice")
+    if number is not None and number >= count:
+        raise BadMarkError(f"slice {number} is not one of the {count} {kind}, 0 to {count - 1}")
+    return number or 0
+
+
+def sorted_slices(series: list[ImageObject]) -> list[ImageObject]:
+    """Return the images of a series along the normal of its slices.
+
+    Raises:
+        BadMarkError: if an image has no place, two have the same one, or they are not parallel.
+    """
+    frames = [image.frames[0] for image in series]
+    if len(series) == 1:
+        return series
+    if not all(frame.placed for frame in frames):
+        raise BadMarkError("an image of the series has no place in the patient: name one image")
+    if len({frame.orientation for frame in frames}) > 1:
+        raise BadMarkError("the slices of the series are not parallel: name one image")
+    rows, columns = np.array(frames[0].orientation, dtype=float).reshape(2, 3)
+    places = np.array([frame.position for frame in frames], dtype=float)
+    along = places @ np.cross(rows, columns)
+    order = np.argsort(along, kind="stable")
+    if (np.diff(along[order]) < 0.01).any():
+        raise BadMarkError("two images of the series have the same place: name one image")
+    return [series[i] for i in order]
+
+
+def _check_spacing(mark: Mark, spacing: tuple[float, float] | None) -> None:
+    """Refuse a row whose spacing contradicts that of its image."""
+    if mark.spacing is None or spacing is None:
+        return
+    if not np.allclose(mark.spacing, spacing, rtol=SAME_SPACING):
+        raise BadMarkError(
+            f"spacing_x and spacing_y are {mark.spacing[0]:g} and {mark.spacing[1]:g} mm, but the"
+            f" image has {spacing[0]:g} and {spacing[1]:g}: does the mark belong to another image?"
+        )

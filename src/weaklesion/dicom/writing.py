@@ -1,0 +1,130 @@
+"""Results as DICOM: segmentation, structured report (TID 1500) and secondary captures.
+
+highdicom copies the patient's and the study's identity from the source images, as DICOM demands of
+objects of one study; nothing else of the sources is copied.
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pydicom
+
+from weaklesion.dicom.captures import capture_of
+from weaklesion.dicom.export import Export
+from weaklesion.dicom.headers import UNREADABLE, quiet, read_header
+from weaklesion.dicom.image_objects import ImageObject
+from weaklesion.dicom.reports import report
+from weaklesion.dicom.results import Lesion, Maker
+from weaklesion.dicom.segmentations import segmentation
+from weaklesion.support.files import written_whole
+
+logger = logging.getLogger(__name__)
+
+UNPLACED = "the image has no place in the patient"
+WRITTEN = ("kind", "file", "ids", "cause")
+
+
+def write_dicom(
+    lesions: Sequence[Lesion], export: Export, out_dir: str | Path, maker: Maker
+) -> pd.DataFrame:
+    """Write a segmentation and a report per series, and a secondary capture per lesion.
+
+    A result that is there already is kept, with its dates; files of other results in the folder are
+    removed.
+
+    Args:
+        lesions: marks with their masks; empty masks are left out.
+        export: the export.
+        out_dir: folder for the files, and for `written.csv`, which lists them.
+        maker: what made the masks.
+
+    Returns:
+        The content of `written.csv`: kind, file and marks of each object, or the cause why it was
+        not written.
+    """
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, str]] = []
+    groups: dict[Any, list[Lesion]] = {}
+    for lesion in sorted(lesions, key=lambda lesion: lesion.id):
+        if lesion.mask.any():
+            image = export.images[lesion.mark.image_uid]
+            enhanced = image.uid if len(image.frames) > 1 else ""
+            orientation = image.frames[lesion.mark.frame].orientation
+            key = (image.series_uid, image.place_uid, image.shape_hw, orientation, enhanced)
+            groups.setdefault(key, []).append(lesion)
+    with quiet():
+        for group in groups.values():
+            rows += _write_group(group, export, out, maker)
+    kept = {row["file"] for row in rows}
+    for path in out.glob("*.dcm"):
+        if path.name not in kept:
+            path.unlink()
+    written = pd.DataFrame(rows, columns=list(WRITTEN))
+    with written_whole(out / "written.csv") as temporary:
+        written.to_csv(temporary, index=False)
+    return written
+
+
+def _write_group(
+    group: list[Lesion], export: Export, out: Path, maker: Maker
+) -> list[dict[str, str]]:
+    """Write the objects of the lesions of one series; return their rows."""
+    digest = _digest(group, maker)
+    images = {lesion.mark.image_uid: export.images[lesion.mark.image_uid] for lesion in group}
+    ordered = sorted(images.values(), key=_along_normal)
+    datasets = [read_header(image.path) for image in ordered]
+    rows = []
+
+    def write(kind: str, made: Any, ids: Sequence[str], part: str = "") -> None:
+        row = {"kind": kind, "file": "", "ids": " ".join(ids), "cause": ""}
+        name = f"{kind.lower()}-{hashlib.sha256((digest + part).encode()).hexdigest()[:12]}.dcm"
+        try:
+            if not (out / name).is_file():
+                with written_whole(out / name) as temporary:
+                    made().save_as(temporary, enforce_file_format=True)
+            row["file"] = name
+        except UNREADABLE as error:  # the error's text may quote the patient's data
+            row["cause"] = f"its source lacks what the object needs ({type(error).__name__})"
+        rows.append(row)
+
+    ids = [lesion.id for lesion in group]
+    placed = all(image.place_uid and image.frames[0].placed for image in ordered)
+    if placed:
+        write("SEG", lambda: segmentation(group, ordered, datasets, maker, digest), ids)
+        if rows[-1]["file"]:
+            seg = pydicom.dcmread(out / rows[-1]["file"])
+            write("SR", lambda: report(group, export, datasets, seg, maker, digest), ids)
+    else:
+        rows += [
+            {"kind": kind, "file": "", "ids": " ".join(ids), "cause": UNPLACED}
+            for kind in ("SEG", "SR")
+        ]
+    by_uid = {image.uid: dataset for image, dataset in zip(ordered, datasets, strict=True)}
+    for number, lesion in enumerate(group, start=1):
+        source = by_uid[lesion.mark.image_uid]
+        write("SC", capture_of(lesion, source, number, digest), [lesion.id], lesion.id)
+    return rows
+
+
+def _digest(group: Sequence[Lesion], maker: Maker) -> str:
+    """Return a digest of everything that the objects of a group depend on."""
+    digest = hashlib.sha256(repr(maker).encode())
+    for lesion in group:
+        digest.update(repr((lesion.id, lesion.mark.image_uid, lesion.mark.frame)).encode())
+        digest.update(repr(sorted((k, str(v)) for k, v in lesion.row.items())).encode())
+        digest.update(np.packbits(lesion.mask).tobytes())
+    return digest.hexdigest()
+
+
+def _along_normal(image: ImageObject) -> float:
+    frame = image.frames[0]
+    if frame.position is None or frame.orientation is None:
+        return 0.0
+    rows, columns = np.array(frame.orientation).reshape(2, 3)
+    return float(np.cross(rows, columns) @ np.array(frame.position))

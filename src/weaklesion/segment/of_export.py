@@ -1,0 +1,90 @@
+"""`weaklesion segment --dicom`: from an export to masks, and to DICOM again."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+import weaklesion
+from weaklesion.dicom.cdisc import write_courses
+from weaklesion.dicom.importing import Imported, ImportSettings, import_export
+from weaklesion.dicom.results import Lesion, Maker
+from weaklesion.dicom.timeline import courses_of
+from weaklesion.dicom.writing import write_dicom
+from weaklesion.segment.run import RUN_FILES, SegmentSettings, segment_marks
+from weaklesion.support.files import file_digest
+
+logger = logging.getLogger(__name__)
+
+
+def segment_export(
+    *,
+    model_dir: str | Path,
+    export_dir: str | Path,
+    out_dir: str | Path,
+    settings: SegmentSettings | None = None,
+    import_settings: ImportSettings | None = None,
+) -> dict[str, int]:
+    """Segment every mark of a DICOM export; the function behind `weaklesion segment --dicom`.
+
+    Args:
+        model_dir: folder of a trained run, with `model.safetensors` and `run.json`.
+        export_dir: the export.
+        out_dir: folder for all results: those of `segment_marks`, `import/`
+            (`weaklesion.dicom.importing`), `dicom/` (`weaklesion.dicom.writing`) and `response/`
+            (`weaklesion.dicom.cdisc`).
+        settings: see `SegmentSettings`; None for its defaults.
+        import_settings: see `ImportSettings`; None for its defaults.
+
+    Returns:
+        Numbers of marks, as `segment_marks` returns them.
+
+    Raises:
+        DataError: if the model or the export cannot be used. A single bad mark or file is only
+            reported.
+    """
+    out = Path(out_dir)
+    imported = import_export(export_dir, out / "import", import_settings)
+    counts = segment_marks(
+        model_dir=model_dir, marks_csv=imported.marks_csv, out_dir=out, settings=settings
+    )
+    maker = Maker(weaklesion.__version__, file_digest(Path(model_dir) / RUN_FILES[0]))
+    lesions = _lesions(out, imported)
+    written = write_dicom(lesions, imported.export, out / "dicom", maker)
+    marks = {lesion.id: lesion.mark for lesion in lesions}
+    areas = {lesion.id: lesion.row["area_mm2"] for lesion in lesions}
+    courses = courses_of(marks, areas, imported.export)
+    write_courses(courses, out / "response")
+    logger.info("%d patients have lesions that are marked at several visits", len(courses))
+    logger.info("%d DICOM objects written", (written["file"] != "").sum())
+    for cause, number in written.loc[written["file"] == "", "cause"].value_counts().items():
+        logger.warning("%d DICOM objects not written: %s", number, cause)
+    return counts
+
+
+def _lesions(out: Path, imported: Imported) -> list[Lesion]:
+    """Return the marks that got a mask."""
+    rows = pd.read_csv(out / "measurements.csv").to_dict("records")
+    return [
+        Lesion(
+            id=row["id"],
+            mark=imported.marks[row["id"]],
+            mask=read_mask_file(out / row["mask"]),
+            row={str(name): value for name, value in row.items()},
+            overlay=out / row["overlay"],
+        )
+        for row in rows
+    ]
+
+
+def read_mask_file(path: Path) -> np.ndarray:
+    """Return a mask that `weaklesion segment` wrote for one frame, (H, W) bool."""
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            return np.asarray(image) > 0
+    volume: Any = nibabel.load(path)
+    return np.asarray(volume.dataobj)[..., 0].T > 0

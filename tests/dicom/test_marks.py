@@ -1,0 +1,411 @@
+"""Marks in SR, GSPS and AIM: what is found, and where its coordinates start."""
+
+import copy
+import io
+import json
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
+
+from weaklesion.dicom.aim import NotAimError, marks_of_aim
+from weaklesion.dicom.export import read_export
+from weaklesion.dicom.found import mark_of_axes
+from weaklesion.dicom.lines import Line, pair_lines
+from weaklesion.dicom.phantom import (
+    PhantomMark,
+    aim_annotation,
+    bidirectional_report,
+    make_series,
+    presentation_state,
+    save,
+)
+from weaklesion.dicom.presentation_states import marks_of_state
+from weaklesion.dicom.structured_reports import marks_of_report
+
+# Long diameter from the centre of pixel (30, 50) to that of (70, 50), short one across it; px from
+# the centre of the first pixel. SR, GSPS and AIM count these ends as 30.5, 50.5 and so on.
+ENDS = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 40.0], [50.0, 62.0]])
+TRACKING = "1.2.3.4.5"
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """The slices of one CT series, and their index."""
+    folder = tmp_path_factory.mktemp("series")
+    datasets = [image for image, _ in make_series(np.random.default_rng(0), 0, 5)]
+    for number, dataset in enumerate(datasets):
+        save(dataset, folder / str(number))
+    return datasets, read_export(folder)
+
+
+def mark_on(image, ends=ENDS):
+    return PhantomMark(image.SOPInstanceUID, ends, np.zeros((1, 1), bool), TRACKING, "SR")
+
+
+def report_on(image, ends=ENDS):
+    """A report as a file holds it, not as highdicom made it."""
+    return plain(bidirectional_report([mark_on(image, ends)], [image]))
+
+
+def plain(dataset):
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    file.seek(0)
+    return pydicom.dcmread(file)
+
+
+def group_of(report):
+    found = [report]
+    for item in found:
+        found += item.get("ContentSequence") or []
+    return next(i for i in found if "ConceptNameCodeSequence" in i
+                and i.ConceptNameCodeSequence[0].CodeValue == "125007")  # fmt: skip
+
+
+def measured(report):
+    return [item for item in group_of(report).ContentSequence if item.ValueType == "NUM"]
+
+
+def only_mark(found):
+    (mark,), refused = found
+    assert not refused
+    return mark
+
+
+def causes(found):
+    assert not found[0]
+    return [each.cause for each in found[1]]
+
+
+def test_coordinates_of_a_report_count_from_the_first_pixels_corner(series):
+    images, export = series
+    report = report_on(images[2])
+    scoord = measured(report)[0].ContentSequence[0]
+    assert list(scoord.GraphicData) == [30.5, 50.5, 70.5, 50.5]
+    mark = only_mark(marks_of_report(report, export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+    assert (mark.image_uid, mark.frame) == (images[2].SOPInstanceUID, 0)
+    assert mark.tracking_uid == TRACKING
+    assert not mark.notes
+
+
+@pytest.mark.parametrize("scheme", ["SRT", "99PRIVATE"])
+def test_axes_are_known_by_older_and_by_private_codes(series, scheme):
+    images, export = series
+    report = report_on(images[2])
+    for item, value, meaning in zip(measured(report), ("G-A185", "G-A186"),
+                                    ("Long Axis", "Short axis "), strict=True):  # fmt: skip
+        code = item.ConceptNameCodeSequence[0]
+        code.CodingSchemeDesignator, code.CodeMeaning = scheme, meaning
+        code.CodeValue = value if scheme == "SRT" else f"x-{value}"
+    assert len(only_mark(marks_of_report(report, export)).ends) == 4
+
+
+def test_a_group_needs_no_template_id_and_a_measurement_no_value(series):
+    images, export = series
+    report = report_on(images[2])
+    if "ContentTemplateSequence" in group_of(report):
+        del group_of(report).ContentTemplateSequence
+    measured(report)[0].MeasuredValueSequence = Sequence([])
+    del measured(report)[1].MeasuredValueSequence
+    mark = only_mark(marks_of_report(report, export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+    assert not mark.notes
+
+
+def test_coordinates_may_be_given_by_reference(series):
+    images, export = series
+    report = report_on(images[2])
+    numbers = measured(report)
+    place = group_of(report).ContentSequence
+    for number in numbers:
+        shape = number.ContentSequence[0]
+        place.append(shape)
+        reference = Dataset()
+        reference.RelationshipType = "R-INFERRED FROM"
+        steps = place_of(report, shape)
+        reference.ReferencedContentItemIdentifier = [1, *steps]
+        number.ContentSequence = Sequence([reference])
+    mark = only_mark(marks_of_report(report, export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+
+
+def place_of(root, item):
+    for number, child in enumerate(root.get("ContentSequence") or [], start=1):
+        if child is item:
+            return [number]
+        inner = place_of(child, item)
+        if inner:
+            return [number, *inner]
+    return []
+
+
+def test_a_finding_site_says_that_a_lesion_is_a_node_by_whatever_relation(series):
+    images, export = series
+    report = report_on(images[2])
+    for relation in ("CONTAINS", "HAS CONCEPT MOD"):
+        site = Dataset()
+        site.ValueType, site.RelationshipType = "CODE", relation
+        site.ConceptNameCodeSequence = Sequence([hd.sr.CodedConcept("G-C0E3", "SRT", "Site")])
+        site.ConceptCodeSequence = Sequence([hd.sr.CodedConcept("59441001", "SCT", "Lymph node")])
+        changed = copy.deepcopy(report)
+        group_of(changed).ContentSequence.append(site)
+        assert only_mark(marks_of_report(changed, export)).node
+    assert not only_mark(marks_of_report(report, export)).node
+
+
+def test_frames_count_from_one(series):
+    images, export = series
+    report = report_on(images[2])
+    for item in measured(report):
+        image = item.ContentSequence[0].ContentSequence[0]
+        image.ReferencedSOPSequence[0].ReferencedFrameNumber = 4
+    assert only_mark(marks_of_report(report, export)).frame == 3
+
+
+def test_axes_on_two_images_are_refused(series):
+    images, export = series
+    report = report_on(images[2])
+    image = measured(report)[1].ContentSequence[0].ContentSequence[0]
+    image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = images[3].SOPInstanceUID
+    assert causes(marks_of_report(report, export)) == ["the two axes are on different images"]
+
+
+def test_exchanged_axes_are_put_right_and_told(series):
+    images, export = series
+    mark = only_mark(marks_of_report(report_on(images[2], ENDS[[2, 3, 0, 1]]), export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+    assert mark.notes == ("the short axis is the longer one: exchanged",)
+
+
+def test_a_single_length_is_a_single_diameter(series):
+    images, export = series
+    report = report_on(images[2])
+    code = measured(report)[0].ConceptNameCodeSequence[0]
+    code.CodeValue, code.CodeMeaning = "410668003", "Length"
+    group_of(report).ContentSequence.remove(measured(report)[1])
+    np.testing.assert_allclose(only_mark(marks_of_report(report, export)).ends, ENDS[:2], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit", "note"),
+    [
+        (1.0, "mm", ""),
+        (0.1, "cm", ""),
+        (0.1, "mm", "in cm"),
+        (1.3, "mm", "contradicts"),
+        (1 / 0.7, "mm", "in px"),
+        (1 / 0.7, "1", "in px"),
+    ],
+)
+def test_a_stored_length_is_compared_and_never_used(series, factor, unit, note):
+    images, export = series
+    report = report_on(images[2])
+    value = measured(report)[0].MeasuredValueSequence[0]
+    value.NumericValue = 28.0 * factor  # 40 px of 0.7 mm
+    value.MeasurementUnitsCodeSequence[0].CodeValue = unit
+    mark = only_mark(marks_of_report(report, export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+    assert note in "".join(mark.notes)
+    assert bool(note) == bool(mark.notes)
+
+
+def scoord3d_report(images, index, *, image_named, off_mm=0.0):
+    """A report whose axes are mm of the patient."""
+    report = report_on(images[index])
+    image = images[index]
+    rows, columns = np.array(image.ImageOrientationPatient).reshape(2, 3)
+    for item, ends in zip(measured(report), (ENDS[:2], ENDS[2:]), strict=True):
+        points = (
+            np.array(image.ImagePositionPatient)
+            + ends[:, :1] * 0.7 * rows
+            + ends[:, 1:] * 0.8 * columns
+            + off_mm * np.cross(rows, columns)
+        )
+        shape = item.ContentSequence[0]
+        source = shape.ContentSequence[0]
+        shape.ValueType = "SCOORD3D"
+        shape.GraphicData = points.ravel().tolist()
+        shape.ReferencedFrameOfReferenceUID = image.FrameOfReferenceUID
+        del shape.ContentSequence
+        if image_named:
+            group_of(report).ContentSequence.append(source)
+    return report
+
+
+@pytest.mark.parametrize("image_named", [True, False])
+def test_coordinates_in_the_patient_are_found_on_their_oblique_image(series, image_named):
+    images, export = series
+    report = scoord3d_report(images, 3, image_named=image_named)
+    mark = only_mark(marks_of_report(report, export))
+    assert mark.image_uid == images[3].SOPInstanceUID
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-3)
+
+
+def test_coordinates_off_all_images_are_refused(series):
+    images, export = series
+    report = scoord3d_report(images, 4, image_named=False, off_mm=30.0)
+    assert causes(marks_of_report(report, export)) == ["the line is not in the plane of an image"]
+
+
+def test_regions_and_reports_without_groups_are_refused_by_name(series):
+    images, export = series
+    report = report_on(images[2])
+    for item in measured(report):
+        item.ContentSequence[0].GraphicType = "ELLIPSE"
+    assert causes(marks_of_report(report, export)) == [
+        "a region or point (ELLIPSE), not a diameter"
+    ]
+    assert causes(marks_of_report(Dataset(), export)) == ["the report has no measurement group"]
+
+
+def test_a_damaged_group_leaves_the_others(series):
+    images, export = series
+    report = plain(bidirectional_report([mark_on(i) for i in images[:2]], images[:2]))
+    measured(report)[0].ContentSequence[0].GraphicData = [1.0, 2.0, 3.0]
+    (mark,), (refused,) = marks_of_report(report, export)
+    assert mark.image_uid == images[1].SOPInstanceUID
+    assert refused.cause == "POLYLINE with other than two points, not a diameter; only a short axis"
+
+
+def test_coordinates_of_a_presentation_state_count_from_the_first_pixels_corner(series):
+    images, export = series
+    state = presentation_state(mark_on(images[1]), images[1])
+    line = state.GraphicAnnotationSequence[0].GraphicObjectSequence[0]
+    assert list(line.GraphicData) == [30.5, 50.5, 70.5, 50.5]
+    mark = only_mark(marks_of_state(plain(state), export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+    assert mark.image_uid == images[1].SOPInstanceUID
+
+
+def test_a_presentation_states_parallel_lines_are_single_diameters(series):
+    images, export = series
+    ends = np.concatenate([ENDS[:2], ENDS[:2] + 5])
+    marks, refused = marks_of_state(presentation_state(mark_on(images[1], ends), images[1]), export)
+    assert [len(mark.ends) for mark in marks] == [2, 2]
+    assert not refused
+
+
+def test_graphics_that_are_no_lines_on_pixels_are_refused(series):
+    images, export = series
+    state = presentation_state(mark_on(images[1]), images[1])
+    lines = state.GraphicAnnotationSequence[0].GraphicObjectSequence
+    lines[0].GraphicAnnotationUnits = "DISPLAY"
+    lines[1].GraphicType = "CIRCLE"
+    assert causes(marks_of_state(state, export)) == [
+        "coordinates that are not in pixels of the image",
+        "a graphic that is not a line of two points",
+    ]
+
+
+def test_a_line_that_crosses_two_others_has_no_partner():
+    ends = [[0, 10], [20, 10]], [[5, 0], [5, 20]], [[15, 0], [15, 20]], [[90, 90], [99, 99]]
+    lines = [Line(np.array(each, float), "1", 0) for each in ends]
+    pairs, alone, unclear = pair_lines(lines, (1, 1))
+    assert (len(pairs), len(alone), len(unclear)) == (0, 1, 3)
+
+
+def test_which_diameter_is_longer_is_judged_in_the_patient(series):
+    _, export = series
+    long, short = (Line(ends, "1", 0) for ends in (ENDS[:2], ENDS[2:]))
+    given = {"source": "SR", "source_uid": "", "item": 1}
+    assert not mark_of_axes(long, short, export, **given).notes
+    tall = Line(
+        np.array([[50.0, 29.0], [50.0, 66.0]]), "1", 0
+    )  # 37 px of 0.8 mm, against 40 of 0.7
+    (pair,), _, _ = pair_lines([Line(ENDS[:2], "1", 0), tall], (0.7, 0.8))
+    assert pair[0] is tall
+
+
+def write_aim(folder, mark, form):
+    """The same annotation as AIM 4 in JSON, AIM 4 in XML, or AIM 3."""
+    path = folder / form
+    if form == "json":
+        path.write_text(json.dumps(aim_annotation(mark)))
+        return path
+    shapes = ""
+    for ends in (mark.ends[:2] + 0.5, mark.ends[2:] + 0.5):
+        points = "".join(
+            f'<TwoDimensionSpatialCoordinate><coordinateIndex value="{i}"/><x value="{x}"/>'
+            f'<y value="{y}"/></TwoDimensionSpatialCoordinate>'
+            if form == "aim4"
+            else f'<SpatialCoordinate coordinateIndex="{i}" imageReferenceUID="{mark.image_uid}"'
+            f' referencedFrameNumber="0" x="{x}" y="{y}"/>'
+            for i, (x, y) in reversed(list(enumerate(ends)))
+        )
+        shapes += (
+            f'<MarkupEntity xsi:type="TwoDimensionPolyline"><imageReferenceUid'
+            f' root="{mark.image_uid}"/><twoDimensionSpatialCoordinateCollection>{points}'
+            "</twoDimensionSpatialCoordinateCollection></MarkupEntity>"
+            if form == "aim4"
+            else f'<GeometricShape xsi:type="Polyline">{points}</GeometricShape>'
+        )
+    path.write_text(
+        '<?xml version="1.0"?><!-- AIM --><ImageAnnotation xmlns="gme://AIM" uniqueIdentifier="1.2"'
+        ' name="Lesion" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        f"{shapes}</ImageAnnotation>"
+    )
+    return path
+
+
+@pytest.mark.parametrize("form", ["json", "aim4", "aim3"])
+def test_coordinates_of_aim_count_from_the_first_pixels_corner(series, tmp_path, form):
+    images, export = series
+    mark = only_mark(marks_of_aim(write_aim(tmp_path, mark_on(images[1]), form), export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+    assert (mark.image_uid, mark.frame) == (images[1].SOPInstanceUID, 0)
+    assert mark.lesion == (TRACKING if form == "json" else "lesion")
+
+
+@pytest.mark.parametrize(
+    ("length", "unit", "note"),
+    [(2.8, "linear", "in cm"), (2.8, "cm", ""), (28.0, "mm", ""), (31.0, "mm", "contradicts")],
+)
+def test_a_length_that_aim_states_is_compared_and_never_used(series, tmp_path, length, unit, note):
+    images, export = series
+    content = aim_annotation(mark_on(images[1]))
+    (annotation,) = content["ImageAnnotationCollection"]["imageAnnotations"]["ImageAnnotation"]
+    annotation["markupEntityCollection"]["MarkupEntity"].pop()
+    data = {"CalculationData": [{"value": {"value": str(length)}}]}
+    result = {"unitOfMeasure": {"value": unit}, "calculationDataCollection": data}
+    annotation["calculationEntityCollection"] = {
+        "CalculationEntity": [
+            {"typeCode": [{"code": "112031"}], "calculationResultCollection": {}},
+            {
+                "typeCode": [{"code": "G-D7FE"}],
+                "calculationResultCollection": {"CalculationResult": [result]},
+            },
+        ]
+    }
+    (tmp_path / "aim").write_text(json.dumps(content))
+    mark = only_mark(marks_of_aim(tmp_path / "aim", export))
+    np.testing.assert_allclose(mark.ends, ENDS[:2], atol=1e-5)
+    assert note in "".join(mark.notes)
+    assert bool(note) == bool(mark.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ('{"a": 1}', "no AIM annotation"),
+        ('{"a": ', "damaged JSON"),
+        ("<a><b></a>", "damaged XML"),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "XML that defines entities"),
+        ("{" * 100_000, "damaged JSON"),
+    ],
+)
+def test_other_text_is_no_aim(series, tmp_path, content, cause):
+    path = tmp_path / "text"
+    path.write_text(content)
+    with pytest.raises(NotAimError, match=cause):
+        marks_of_aim(path, series[1])
+
+
+def test_codes_of_the_phantom_are_those_of_the_standard():
+    assert codes.SCT.LongAxis.value == "103339001"
+    assert codes.SCT.ShortAxis.value == "103340004"

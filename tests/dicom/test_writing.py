@@ -1,0 +1,377 @@
+"""Results as DICOM, read back by highdicom, by SimpleITK-free arithmetic, and by ourselves."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import highdicom as hd
+import nibabel
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from PIL import Image
+from segmenting import read_png
+from test_import import with_report
+from typer.testing import CliRunner
+
+from weaklesion.cli import app
+from weaklesion.dicom.documents import find_marks
+from weaklesion.dicom.export import read_export
+from weaklesion.dicom.importing import import_export
+from weaklesion.dicom.phantom import (
+    PERSON,
+    SPACING_RC,
+    PhantomMark,
+    bidirectional_report,
+    make_export,
+    make_series,
+    save,
+)
+from weaklesion.dicom.results import Lesion, Maker
+from weaklesion.dicom.structured_reports import marks_of_report
+from weaklesion.dicom.writing import write_dicom
+from weaklesion.ellipse import fit_ellipse
+from weaklesion.recist import compare_diameters, recist_from_ellipse
+
+MAKER = Maker("1.2.3", "0123456789abcdef" * 4)
+AREA_MM2 = SPACING_RC[0] * SPACING_RC[1]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The true masks of a phantom export, written as DICOM."""
+    folder = tmp_path_factory.mktemp("written")
+    truth = {mark.image_uid: mark for mark in make_export(folder / "in")}
+    imported = import_export(folder / "in", folder / "out/import")
+    lesions = [
+        lesion_of(name, mark, truth[mark.image_uid].mask, folder)
+        for name, mark in imported.marks.items()
+    ]
+    written = write_dicom(lesions, imported.export, folder / "out/dicom", MAKER)
+    return folder, lesions, imported.export, written
+
+
+def lesion_of(name, mark, mask, folder):
+    overlay = folder / f"{name}.png"
+    shutil.copy(overlay_png(folder), overlay)
+    row = {"answer": "network", "agreement": 0.9, "area_px": int(mask.sum()),
+           "area_mm2": mask.sum() * AREA_MM2}  # fmt: skip
+    return Lesion(name, mark, mask, row | compare_diameters(mark.ends, mask, SPACING_RC), overlay)
+
+
+def overlay_png(folder):
+    path = folder / "overlay.png"
+    if not path.is_file():
+        Image.fromarray(np.full((384, 384, 3), 90, np.uint8)).save(path)
+    return path
+
+
+def written_of(results, kind):
+    folder, _, _, written = results
+    files = written.loc[written["kind"] == kind, "file"]
+    assert (files != "").all()
+    return [pydicom.dcmread(folder / "out/dicom" / name) for name in files]
+
+
+def test_one_segmentation_and_report_a_series_and_one_capture_a_lesion(results):
+    _, lesions, _, written = results
+    assert written["kind"].value_counts().to_dict() == {"SEG": 2, "SR": 2, "SC": 6}
+    assert (written["cause"] == "").all()
+    assert set(" ".join(written.loc[written["kind"] == "SEG", "ids"]).split()) == {
+        lesion.id for lesion in lesions
+    }
+
+
+def test_segments_land_on_their_lesions_to_the_pixel(results):
+    _, lesions, _, _ = results
+    by_id = {lesion.id: lesion for lesion in lesions}
+    for dataset in written_of(results, "SEG"):
+        seg = hd.seg.Segmentation.from_dataset(dataset)
+        for number in seg.segment_numbers:
+            lesion = by_id[seg.get_segment_description(number).tracking_id]
+            masks = seg.get_pixels_by_source_instance(
+                [lesion.mark.image_uid], segment_numbers=[number]
+            )
+            assert np.array_equal(masks[0, ..., 0] > 0, lesion.mask)
+
+
+def test_a_second_reader_finds_them_where_they_are_in_the_patient(results):
+    """By position, orientation and spacing of the segmentation's own frames alone."""
+    _, lesions, export, _ = results
+    by_id = {lesion.id: lesion for lesion in lesions}
+    for dataset in written_of(results, "SEG"):
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+        rows, columns = np.array(orientation, float).reshape(2, 3)
+        spacing = shared.PixelMeasuresSequence[0].PixelSpacing
+        frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+        for frame, groups in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+            number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+            lesion = by_id[dataset.SegmentSequence[number - 1].SegmentLabel]
+            place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
+            yy, xx = np.nonzero(frame)
+            points = place + xx[:, None] * spacing[1] * rows + yy[:, None] * spacing[0] * columns
+            image = export.images[lesion.mark.image_uid].frames[0]
+            px, off = image.to_px(points)
+            assert off.max() < 1e-3
+            again = np.zeros_like(lesion.mask)
+            again[px[:, 1].round().astype(int), px[:, 0].round().astype(int)] = True
+            assert np.array_equal(again, lesion.mask)
+            assert np.abs(px - px.round()).max() < 1e-3
+
+
+def test_a_segment_says_what_made_it_and_of_which_lesion(results):
+    _, lesions, _, _ = results
+    tracking = {lesion.id: lesion.mark.tracking_uid for lesion in lesions}
+    for dataset in written_of(results, "SEG"):
+        for segment in dataset.SegmentSequence:
+            assert segment.TrackingUID == tracking[segment.TrackingID]
+            assert segment.SegmentedPropertyTypeCodeSequence[0].CodingSchemeDesignator == "SCT"
+            algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
+            assert algorithm.AlgorithmName == "WeakLesion network"
+            assert algorithm.AlgorithmVersion == MAKER.version
+            assert MAKER.model_digest in algorithm.AlgorithmParameters
+
+
+def test_a_report_reads_back_its_own_numbers(results):
+    _, lesions, _, _ = results
+    by_uid = {lesion.tracking_uid + lesion.mark.image_uid: lesion for lesion in lesions}
+    found = 0
+    for dataset in written_of(results, "SR"):
+        sr = hd.sr.Comprehensive3DSR.from_dataset(dataset)
+        for group in sr.content.get_volumetric_roi_measurement_groups():
+            values = {m.name.meaning: m.value for m in group.get_measurements()}
+            (source,) = group.referenced_segment.source_images_for_segmentation
+            image = source.referenced_sop_instance_uid
+            lesion = by_uid[group.tracking_uid + image]
+            assert values["Long axis"] == pytest.approx(lesion.row["long_mm"])
+            assert values["Short axis"] == pytest.approx(lesion.row["short_mm"])
+            assert values["Area"] == pytest.approx(lesion.row["area_mm2"])
+            assert values["Agreement of mask and mark"] == 0.9
+            found += 1
+    assert found == len(lesions)
+
+
+def test_axes_of_a_report_come_back_to_a_hundredth_of_a_pixel(results):
+    _, lesions, export, _ = results
+    marks = [m for d in written_of(results, "SR") for m in marks_of_report(d, export)[0]]
+    assert len(marks) == len(lesions)
+    for mark in marks:
+        (lesion,) = [each for each in lesions if each.mark.image_uid == mark.image_uid]
+        compared = compare_diameters(mark.ends, lesion.mask, SPACING_RC)
+        assert compared["long_difference_px"] == pytest.approx(0, abs=0.01)
+        assert compared["short_difference_px"] == pytest.approx(0, abs=0.01)
+        assert not mark.notes
+
+
+def test_our_own_reports_are_no_marks_of_another_import(results, tmp_path):
+    folder, _, _, _ = results
+    shutil.copytree(folder / "out/dicom", tmp_path / "again")
+    marks, refused = find_marks(read_export(tmp_path / "again"))
+    assert not marks
+    assert {each.cause for each in refused} == {"a result of this program, not a mark"}
+
+
+def test_a_capture_shows_outline_and_numbers_and_no_name(results):
+    _, lesions, _, _ = results
+    captures = written_of(results, "SC")
+    assert len(captures) == len(lesions)
+    for dataset in captures:
+        assert dataset.pixel_array.shape == (384 + 60, 384, 3)
+        assert dataset.pixel_array[384:].max() == 255
+        assert dataset.Modality == "OT"
+
+
+def test_results_belong_to_the_study_of_their_images_and_copy_no_more(results):
+    _, _, export, _ = results
+    studies = {image.study_uid for image in export.images.values()}
+    for kind in ("SEG", "SR", "SC"):
+        for dataset in written_of(results, kind):
+            assert dataset.StudyInstanceUID in studies
+            assert dataset.PatientName == PERSON
+            assert not dataset.get("InstitutionName")
+
+
+def test_what_is_there_is_kept_and_what_is_stale_is_removed(results):
+    folder, lesions, export, _ = results
+    out = folder / "out/dicom"
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")}
+    (out / "seg-0123456789ab.dcm").write_bytes(b"")
+    write_dicom(lesions, export, out, MAKER)
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")} == times
+
+
+def test_overlapping_masks_are_two_segments(results, tmp_path):
+    _, lesions, export, _ = results
+    one = lesions[0]
+    other = Lesion("mark-other", one.mark, np.roll(one.mask, 3, axis=0), one.row, one.overlay)
+    write_dicom([one, other], export, tmp_path, MAKER)
+    (path,) = tmp_path.glob("seg-*.dcm")
+    seg = hd.seg.segread(path)
+    masks = seg.get_pixels_by_source_instance([one.mark.image_uid], segment_numbers=[1, 2])[0] > 0
+    for number in (1, 2):
+        expected = {one.id: one, other.id: other}[seg.get_segment_description(number).tracking_id]
+        assert np.array_equal(masks[..., number - 1], expected.mask)
+
+
+def test_segments_of_an_enhanced_object_are_on_their_frames(tmp_path):
+    slices = make_series(np.random.default_rng(5), 0, 5)
+    images = [image for image, _ in slices]
+    whole = hd.legacy.LegacyConvertedEnhancedCTImage(
+        images, series_instance_uid="1.2.3", series_number=2, sop_instance_uid="1.2.3.4",
+        instance_number=1,
+    )  # fmt: skip
+    save(whole, tmp_path / "in/enhanced")
+    places = [list(image.ImagePositionPatient) for image in images]
+    frames = {}
+    for number, each in enumerate(whole.PerFrameFunctionalGroupsSequence, start=1):
+        frames[number] = places.index(list(each.PlanePositionSequence[0].ImagePositionPatient))
+    marked = {number: slices[frames[number]][1] for number in (2, 4)}
+    for number, mask in marked.items():
+        ends = recist_from_ellipse(fit_ellipse(mask))
+        report = bidirectional_report(
+            [PhantomMark("1.2.3.4", ends, mask, f"1.2.{number}", "SR")], [whole]
+        )
+        report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = f"1.2.9.{number}"
+        items = [report]
+        for item in items:
+            items += item.get("ContentSequence") or []
+            if item.get("ValueType") == "IMAGE":
+                item.ReferencedSOPSequence[0].ReferencedFrameNumber = number
+        save(report, tmp_path / f"in/report-{number}")
+    imported = import_export(tmp_path / "in", tmp_path / "import")
+    lesions = [
+        lesion_of(name, mark, marked[mark.frame + 1], tmp_path)
+        for name, mark in imported.marks.items()
+    ]
+    assert len(lesions) == 2
+    write_dicom(lesions, imported.export, tmp_path / "dicom", MAKER)
+    (path,) = (tmp_path / "dicom").glob("seg-*.dcm")
+    seg = hd.seg.segread(path)
+    for segment in seg.segment_numbers:
+        name = seg.get_segment_description(segment).tracking_id
+        number = imported.marks[name].frame + 1
+        found = seg.get_pixels_by_source_frame("1.2.3.4", [number], segment_numbers=[segment])
+        assert np.array_equal(found[0, ..., 0] > 0, marked[number])
+    (path,) = (tmp_path / "dicom").glob("sr-*.dcm")
+    marks, _ = marks_of_report(pydicom.dcmread(path), imported.export)
+    assert sorted(mark.frame + 1 for mark in marks) == [2, 4]
+
+
+@pytest.mark.parametrize("directions", [["L", "F"], None])
+def test_an_image_without_a_place_gets_a_capture_at_most(tmp_path, directions):
+    (image, mask), *_ = make_series(np.random.default_rng(0), 0, 1)
+    if directions:
+        image.PatientOrientation = directions
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
+        delattr(image, name)
+    imported = import_export(with_report([image], tmp_path / "in"), tmp_path / "import")
+    ((name, mark),) = imported.marks.items()
+    lesion = lesion_of(name, mark, mask, tmp_path)
+    written = write_dicom([lesion], imported.export, tmp_path / "dicom", MAKER)
+    assert written.set_index("kind")["cause"].to_dict() == {
+        "SEG": "the image has no place in the patient",
+        "SR": "the image has no place in the patient",
+        "SC": "" if directions else "its source lacks what the object needs (ValueError)",
+    }
+
+
+def test_empty_masks_are_left_out(results, tmp_path):
+    _, lesions, export, _ = results
+    one = lesions[0]
+    empty = Lesion(one.id, one.mark, np.zeros_like(one.mask), one.row, one.overlay)
+    assert write_dicom([empty], export, tmp_path, MAKER).empty
+
+
+def call(model, folder, *options):
+    words = ["segment", "--model", model, "--dicom", folder / "in", "--out", folder / "out",
+             *options]  # fmt: skip
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_one_command_from_an_export_to_dicom(model, tmp_path):
+    truth = {mark.image_uid: mark for mark in make_export(tmp_path / "in")}
+    result = call(model, tmp_path, "--gate", "0")
+    assert result.exit_code == 0, result.output
+    measured = pd.read_csv(tmp_path / "out/measurements.csv").set_index("id")
+    found = pd.read_csv(tmp_path / "out/import/found.csv").set_index("id")
+    assert len(measured) == len(truth)
+    by_id = {}
+    for name, row in measured.iterrows():
+        volume = nibabel.load(tmp_path / "out" / row["mask"])
+        by_id[name] = np.asarray(volume.dataobj)[..., 0].T > 0
+        mask = truth[found.loc[name, "image_uid"]].mask
+        overlap = 2 * (by_id[name] & mask).sum() / (by_id[name].sum() + mask.sum())
+        assert overlap > 0.9
+        assert read_png(tmp_path / "out" / row["overlay"]).any()
+    for path in (tmp_path / "out/dicom").glob("seg-*.dcm"):
+        seg = hd.seg.segread(path)
+        for number in seg.segment_numbers:
+            name = seg.get_segment_description(number).tracking_id
+            masks = seg.get_pixels_by_source_instance(
+                [found.loc[name, "image_uid"]], segment_numbers=[number]
+            )
+            assert np.array_equal(masks[0, ..., 0] > 0, by_id[name])
+    first = (tmp_path / "out/journal.jsonl").read_text()
+    assert call(model, tmp_path, "--gate", "0").exit_code == 0
+    assert (tmp_path / "out/journal.jsonl").read_text() == first
+
+
+def test_options_that_do_not_fit(model, tmp_path):
+    make_export(tmp_path / "in")
+    for options, words in {
+        ("--units", "mm"): "--units mm is not for --dicom",
+        ("--first-slice", "1"): "are for --marks",
+        ("--columns", "image=File"): "are for --marks",
+    }.items():
+        result = call(model, tmp_path, *options)
+        assert (result.exit_code, words in result.output) == (1, True)
+    words = ["segment", "--model", model, "--out", tmp_path / "out"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert (result.exit_code, "give --marks, --dicom, or both" in result.output) == (1, True)
+
+
+def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "weaklesion.segment.of_export", None)
+    result = call(model, tmp_path)
+    assert result.exit_code == 1
+    assert "pip install 'weaklesion[dicom]'" in result.output
+
+
+@pytest.mark.parametrize("kind", ["SEG", "SR", "SC"])
+def test_dciodvfy_finds_no_error(results, kind):
+    checker = shutil.which("dciodvfy")
+    if checker is None:
+        pytest.skip("dciodvfy (dicom3tools) is not installed")
+    folder, _, _, written = results
+    for name in written.loc[written["kind"] == kind, "file"]:
+        checked = subprocess.run([checker, folder / "out/dicom" / name], capture_output=True)
+        assert b"Error" not in checked.stderr + checked.stdout
+
+
+def test_dcmqi_finds_the_lesions_where_they_are(results, tmp_path):
+    reader = shutil.which("segimage2itkimage", path=Path(sys.executable).parent)
+    if reader is None:
+        pytest.skip("dcmqi is not installed")
+    folder, lesions, export, written = results
+    by_id = {lesion.id: lesion for lesion in lesions}
+    found = 0
+    for name in written.loc[written["kind"] == "SEG", "file"]:
+        path = folder / "out/dicom" / name
+        words = ["--inputDICOM", path, "--outputDirectory", tmp_path, "--outputType", "nii",
+                 "--prefix", name]  # fmt: skip
+        subprocess.run([reader, *words], check=True, capture_output=True)
+        for segment in pydicom.dcmread(path).SegmentSequence:
+            volume = nibabel.load(tmp_path / f"{name}-{segment.SegmentNumber}.nii.gz")
+            voxels = np.argwhere(np.asarray(volume.dataobj))
+            points = nibabel.affines.apply_affine(volume.affine, voxels) * [-1, -1, 1]
+            lesion = by_id[segment.SegmentLabel]
+            px, off = export.images[lesion.mark.image_uid].frames[0].to_px(points)
+            again = np.zeros_like(lesion.mask)
+            again[px[:, 1].round().astype(int), px[:, 0].round().astype(int)] = True
+            assert np.array_equal(again, lesion.mask)
+            assert max(off.max(), np.abs(px - px.round()).max()) < 1e-3
+            found += 1
+    assert found == len(lesions)
