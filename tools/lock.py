@@ -101,7 +101,7 @@ def write_environment(name: str, from_conda: list[str], from_pip: list[str]) -> 
     """Write one conda environment."""
     lines = [
         "# Written by `make lock`: the versions of requirements.lock.",
-        "channels: [conda-forge, nodefaults]",
+        "channels: [conda-forge]",
         "dependencies:",
         "  - python=3.11",
         *[f"  - {package}" for package in from_conda],

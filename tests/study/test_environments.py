@@ -72,6 +72,13 @@ def test_environment_pins_are_those_of_the_lock_file(root):
     assert made[COMPILED] in (root / "Makefile").read_text()
 
 
+def test_environments_name_the_one_channel_that_every_conda_takes(root):
+    """`nodefaults` is refused by conda 26.7.1 and later; pin files would leave pip's part out."""
+    for path in (root / "envs").glob("*.yaml"):
+        assert yaml.safe_load(path.read_text())["channels"] == ["conda-forge"], path
+    assert not list((root / "envs").glob("*.pin.txt"))
+
+
 def test_every_rule_names_its_environment_log_script_and_benchmark(root):
     found = list(rules(root))
     assert len(found) == 56
