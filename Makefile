@@ -19,6 +19,9 @@ help: ## List the targets.
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
+# Where no controller of Slurm answers, Snakemake would wait for it at each start (docs/how-to/slurm.md).
+demo demo-all plan lint-workflow: export SLURM_CONF := /dev/null
+
 demo: .venv/.ready ## Run the whole workflow on phantoms; the report is results/demo/report.html.
 	$(SNAKEMAKE) --max-threads 1 $(DEMO)
 	$(BIN)/snakemake $(DEMO) --report results/demo/report.html

@@ -48,6 +48,11 @@ rule all:
         rules.verdicts.input if study.claimed_runs else [],
 
 
+onstart:
+    if workflow.executor_settings is not None:
+        check_cluster(workflow.executor_settings, workflow.resource_settings)
+
+
 onsuccess:
     if text := next_step(study):
         print(text, file=sys.stderr)

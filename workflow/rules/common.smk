@@ -1,12 +1,16 @@
 # At hand in all rules: the study, and where its files lie. All logic is in the package.
 import yaml
 
+from snakemake.exceptions import WorkflowError
+
 from weaklesion.data.sources import Sources
+from weaklesion.errors import DataError
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import module_files, path_from_here
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
+from weaklesion.support.slurm import check_at_start
 
 study = Study(
     config, yaml.safe_load((Path(workflow.basedir) / "config.yaml").read_text())
@@ -146,3 +150,25 @@ def downloads(wildcards):
         *(file for dataset in datasets for file in sources.downloaded(dataset)),
         *weights,
     ]
+
+
+def check_cluster(executor, resources):
+    """On Slurm, refuse or name what would make jobs wait for ever."""
+    if not hasattr(executor, "status_command"):
+        return
+    named = [resources._parsed_default_resources]
+    named += resources._parsed_overwrite_resources.values()
+    try:
+        check_at_start(
+            status_command=executor.status_command,
+            first_check_s=executor.init_seconds_before_status_checks,
+            limits={"cores": resources.cores}
+            | {name: found.value for name, found in workflow.global_resources.items()},
+            partitions={
+                found["slurm_partition"].value
+                for found in named
+                if "slurm_partition" in found
+            },
+        )
+    except DataError as error:
+        raise WorkflowError(str(error))
