@@ -17,6 +17,7 @@ from weaklesion.support.slurm import never_starting
 
 pytestmark = pytest.mark.slow
 
+PROFILE = ROOT / "workflow/profiles/slurm"
 RUNS = "results/slurm/phantom_ham10k/demo/runs"
 
 
@@ -42,7 +43,7 @@ def queue(*states):
 def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path):
     profile = tmp_path / "profile"
     profile.mkdir()
-    text = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
+    text = (PROFILE / "config.yaml").read_text()
     names = (
         "slurm_partition: cpu",
         "slurm_account: lab",
@@ -69,9 +70,10 @@ def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path)
 
 def test_no_job_has_more_than_the_profiles_limits(cluster, finished):
     """Whatever a rule or a third attempt wants; see also tests/support/test_slurm.py."""
+    cores = str(yaml.safe_load((PROFILE / "config.yaml").read_text())["cores"])
     limits = ("--cores", "2", "--resources", "mem_mb=3000", "runtime=45", "downloads=4")
-    words = ("-n", "--forceall", "table1", *TINY, "--profile", ROOT / "workflow/profiles/slurm")
-    plain, limited = (snakemake(finished, *words, *more) for more in ([], limits))
+    words = ("-n", "--forceall", "table1", *TINY, "--profile", PROFILE)
+    plain, limited = (snakemake(finished, *words, *more) for more in (["--cores", cores], limits))
     for said, threads, memory, minutes in ((plain, 4, 8000, 720), (limited, 2, 3000, 45)):
         jobs = said.split("\nrule ")
         assert max(int(n) for n in re.findall(r"^    threads: (\d+)", said, re.M)) == threads
@@ -85,7 +87,7 @@ def test_no_job_has_more_than_the_profiles_limits(cluster, finished):
 
 
 def test_a_cluster_that_takes_gres_only(cluster, finished, tmp_path):
-    text = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
+    text = (PROFILE / "config.yaml").read_text()
     text = text.replace("    gpu: 1\n", "").replace("# gpu: 0", "gpu: 0")
     (tmp_path / "config.yaml").write_text(text.replace("# gres: gpu:1", "gres: gpu:1"))
     output = snakemake(finished, "-n", "--forceall", "table1", *TINY, "--profile", tmp_path)
@@ -99,7 +101,7 @@ def test_a_cluster_that_takes_gres_only(cluster, finished, tmp_path):
 def test_a_cluster_without_accounting_needs_squeue(cluster, finished, tmp_path):
     """With `sacct`, Snakemake would wait for ever for the end of its first job."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
-    command += ["--directory", tmp_path, *TINY, "--profile", ROOT / "workflow/profiles/slurm"]
+    command += ["--directory", tmp_path, *TINY, "--profile", PROFILE]
     command += ["--slurm-status-command", "sacct", "downloads"]
     done = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, timeout=300, check=False
@@ -143,7 +145,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         *("--snakefile", ROOT / "Snakefile", "--directory", tmp_path),
         *("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml"),
         ROOT / "tests/slurm.yaml",
-        *("--profile", ROOT / "workflow/profiles/slurm"),
+        *("--profile", PROFILE),
         *("--slurm-init-seconds-before-status-checks", "3"),
         *("--seconds-between-status-checks", "5", "--latency-wait", "20"),
         *("--cores", str(len(os.sched_getaffinity(0)))),  # else four threads wait for ever
@@ -193,7 +195,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
     for group in ("shapes", "scores"):
         assert f"Group job {group}" in told, group
     logged = {path.name for path in (tmp_path / "results/slurm/logs").iterdir()}
-    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    profile = yaml.safe_load((PROFILE / "config.yaml").read_text())
     of_others = {
         "train_arm_keeping_last",
         "embed_lesions",
