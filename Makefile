@@ -1,6 +1,8 @@
 # `make demo` and `make test` set everything up themselves on a machine with Python 3.11 and make.
 PYTHON ?= python3
 CORES ?= all
+# `make CPU=1 ...` installs PyTorch's build for CPUs instead of the one that brings CUDA.
+CPU ?=
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -12,11 +14,20 @@ ALL := --config study=demo-all 'select={items: null}'
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
 
-.venv/.ready: requirements.lock pyproject.toml
+.venv/.ready: requirements.lock requirements-cpu.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv --clear .venv
+ifeq ($(CPU),)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+else
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --torch-backend cpu --requirement requirements-cpu.lock
+endif
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.venv/.dev: .venv/.ready requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-dev.lock
 	touch $@
 
 # Where no controller of Slurm answers, Snakemake would wait for it at each start (docs/how-to/slurm.md).
@@ -35,42 +46,42 @@ demo-all: .venv/.ready ## Run every item on the same phantoms; the report is res
 plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a study: make plan STUDY=FILE.
 	$(BIN)/weaklesion plan $(STUDY)
 
-test: .venv/.ready ## Run all checks, and all tests but the slowest.
+test: .venv/.dev ## Run all checks, and all tests but the slowest.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(PYTEST) -m "not slow"
 
-test-all: .venv/.ready ## Run all checks and all tests, as CI does.
+test-all: .venv/.dev ## Run all checks and all tests, as CI does.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(PYTEST)
 
 crf: .venv/.ready ## Install what arms with a CRF need; requires a C++ compiler.
 	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1
 
-crash-test: .venv/.ready ## Kill a study at 100 moments, restart it each time and compare the results.
+crash-test: .venv/.dev ## Kill a study at 100 moments, restart it each time and compare the results.
 	$(BIN)/python tests/crash/harness.py --points 100
 
 lint: lint-style lint-types lint-workflow ## Check style, types and workflow.
 
-lint-style: .venv/.ready
+lint-style: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-lint-types: .venv/.ready
+lint-types: .venv/.dev
 	$(BIN)/mypy
 
-lint-workflow: .venv/.ready
+lint-workflow: .venv/.dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-bench: .venv/.ready ## Measure speed and memory against bounds; updates docs/reference/benchmarks.md.
+bench: .venv/.dev ## Measure speed and memory against bounds; updates docs/reference/benchmarks.md.
 	$(BIN)/python tools/update_benchmarks.py
 
-format: .venv/.ready ## Format all code.
+format: .venv/.dev ## Format all code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-lock: ## Resolve all versions again: requirements.lock and the pins of envs/.
+lock: ## Resolve all versions again: the lock files and the pins of envs/.
 	$(PYTHON) tools/lock.py
 
 clean: ## Remove all results and Snakemake's records; keep the raw files in resources/.

@@ -305,7 +305,7 @@ def test_make_does_not_wait_for_a_controller_of_slurm(prepared, tmp_path):
     (tmp_path / "scontrol").write_text('#!/bin/sh\necho "conf=$SLURM_CONF" >> "$0.calls"\n')
     (tmp_path / "scontrol").chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    options = [f"BIN={os.path.dirname(sys.executable)}", "--old-file=.venv/.ready"]
+    options = [f"BIN={os.path.dirname(sys.executable)}", "--old-file=.venv/.dev"]
     done = subprocess.run(
         ["make", "lint-workflow", *options], cwd=ROOT, env=environment, capture_output=True
     )

@@ -24,16 +24,19 @@ import numpy
 """
 
 
-def needed_by(name):
-    """Names of a package and of all that it needs, without extras."""
-    names, todo = set(), [name]
+def needed_by(requirement):
+    """Names of a package and of all that it needs."""
+    names, todo, done = set(), [Requirement(requirement)], set()
     while todo:
-        name = re.sub(r"[-_.]+", "-", todo.pop()).lower()
-        if name in names:
-            continue
+        need = todo.pop()
+        name = re.sub(r"[-_.]+", "-", need.name).lower()
         names.add(name)
-        needs = map(Requirement, requires(name) or [])
-        todo += [need.name for need in needs if not need.marker or need.marker.evaluate()]
+        for extra in {"", *need.extras} - {one for known, one in done if known == name}:
+            done.add((name, extra))
+            found = map(Requirement, requires(name) or [])
+            todo += [
+                new for new in found if not new.marker or new.marker.evaluate({"extra": extra})
+            ]
     return sorted(names)
 
 
