@@ -1,5 +1,7 @@
-# `make demo` and `make test` set everything up themselves on a machine with Python 3.11 and make.
+# `make demo` and `make test` set everything up themselves on Linux and macOS with make and
+# Python 3.11, 3.12 or 3.13.
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 CORES ?= all
 # `make CPU=1 ...` installs PyTorch's build for CPUs instead of the one that brings CUDA.
 CPU ?=
@@ -9,13 +11,14 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo demo-all plan test test-all crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-all matrix crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
 
 .venv/.ready: requirements.lock requirements-cpu.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.platform in ("win32", "cygwin") and "Windows is not supported: use the Windows Subsystem for Linux.")'
 	$(PYTHON) -m venv --clear .venv
 ifeq ($(CPU),)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
@@ -53,6 +56,12 @@ test: .venv/.dev ## Run all checks, and all tests but the slowest.
 test-all: .venv/.dev ## Run all checks and all tests, as CI does.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(PYTEST)
+
+matrix: ## Test what is committed with several Pythons, each in a clone: make matrix PYTHONS="...".
+	for python in $(PYTHONS); do \
+	  folder=.matrix/$$(basename $$python) && rm -rf $$folder && git clone --quiet . $$folder && \
+	  $(MAKE) -C $$folder PYTHON=$$(command -v $$python) test || exit 1; \
+	done
 
 crf: .venv/.ready ## Install what arms with a CRF need; requires a C++ compiler.
 	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1

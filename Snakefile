@@ -3,21 +3,32 @@
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.utils import min_version, update_config
 
 min_version("9.27")
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# The folder of this file, also where another workflow loads it as a module.
+CLONE = Path(str(workflow.current_basedir)).resolve()
+sys.path.insert(0, str(CLONE / "src"))
 
 from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import parse_overrides
+from weaklesion.study.protocols import merge
 from weaklesion.study.schema import check_schema
+from weaklesion.support.systems import refuse_windows
+
+refuse_windows()
 
 
-configfile: Path(workflow.basedir) / "config.yaml"
+configfile: CLONE / "config.yaml"
 
 
+PAPER = yaml.safe_load((CLONE / "config.yaml").read_text())
+config = merge(
+    PAPER, config
+)  # a module has the settings of the workflow that loads it only
 update_config(config, parse_overrides(workflow.config_settings.config_args))
-check_schema(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+check_schema(config, CLONE / "workflow/schemas/config.schema.yaml")
 
 
 report: "workflow/report/overview.rst"

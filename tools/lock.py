@@ -140,7 +140,7 @@ def main() -> None:
     }
     kinds = {kind: listed["needed"].pop(kind) for kind in ("users", "developers")}
     for file, lines in lock_files(pins, **kinds).items():
-        text = "\n".join(["# Written by `make lock`; Python 3.11.", *lines])
+        text = "\n".join(["# Written by `make lock`, for Python 3.11 to 3.13.", *lines])
         (ROOT / file).write_text(f"{text}\n")
     pinned = {
         name: [pins[key] for key in needed if key not in own]

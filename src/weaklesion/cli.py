@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from weaklesion.errors import DataError
+from weaklesion.support.systems import refuse_windows
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -24,6 +25,8 @@ class Units(Enum):
 @app.callback()
 def main() -> None:
     """Segment lesions from RECIST marks. The workflow itself is run with `snakemake`."""
+    with _refusals():
+        refuse_windows()
 
 
 @contextmanager

@@ -1,6 +1,4 @@
 # At hand in all rules: the study, and where its files lie. All logic is in the package.
-import yaml
-
 from snakemake.exceptions import WorkflowError
 
 from weaklesion.data.sources import Sources
@@ -12,12 +10,10 @@ from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
 from weaklesion.support.slurm import check_at_start
 
-study = Study(
-    config, yaml.safe_load((Path(workflow.basedir) / "config.yaml").read_text())
-)
+study = Study(config, PAPER)
 layout = study.layout
 jobs = Jobs(config, layout)
-sources = Sources(config, workflow.basedir)
+sources = Sources(config, CLONE)
 
 RESULTS = layout.results
 STAGE = layout.stage()
@@ -43,7 +39,7 @@ wildcard_constraints:
 
 def shipped_file(path):
     """A file of the workflow's folder, as an input of a rule."""
-    return path_from_here(Path(workflow.basedir) / path, workflow.basedir)
+    return path_from_here(CLONE / path, CLONE)
 
 
 drawn_targets = [
