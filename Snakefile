@@ -15,6 +15,7 @@ from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.protocols import merge
 from weaklesion.study.schema import check_schema
+from weaklesion.support.cluster import check_at_start
 from weaklesion.support.systems import refuse_windows
 
 refuse_windows()
@@ -60,8 +61,11 @@ rule all:
 
 
 onstart:
-    if workflow.executor_settings is not None:
-        check_cluster(workflow.executor_settings, workflow.resource_settings)
+    check_at_start(
+        workflow.executor_settings,
+        workflow.resource_settings,
+        workflow.global_resources,
+    )
 
 
 onsuccess:

@@ -31,6 +31,8 @@ MANIFESTS = {"ham10k": "ham10k_dataverse", "lits": "lits_msd", "deeplesion": "de
 PLACEHOLDERS = {
     r"(\w+): \{source: (\w+), manifest: [^}]+\}": r"\1: {source: \2, manifest: mine/\1.csv}",
     r"FOLDER/": "mine/",
+    r"^\.venv/share/weaklesion/": "",
+    r"^my-study\.yaml$": "part.yaml",
 }
 # What cannot be run dry, with the reason.
 NOT_DRY = {

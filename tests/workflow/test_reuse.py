@@ -1,8 +1,11 @@
 """The workflow from a foreign working directory: by its path, and as a module of another one."""
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 import pytest
 import yaml
@@ -41,11 +44,11 @@ def study():
     return merge(merge(demo, tiny), STUDY)
 
 
-def snakemake(folder, *words):
+def snakemake(folder, *words, python=sys.executable):
     """Run in a folder without any package of the repository on Python's path."""
     variables = environment(folder.parent)
     variables.pop("PYTHONPATH", None)
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *map(str, words)]
+    command = [python, "-m", "snakemake", "--cores", "2", *map(str, words)]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=folder, env=variables, check=False
     )
@@ -98,6 +101,35 @@ def test_both_snakefiles_plan_the_same(code, tmp_path, snakefile):
     jobs = dict(line.rsplit(maxsplit=1) for line in table_of(output))
     assert jobs["train_arm"] == "2"
     assert jobs["all"] == "1"
+
+
+def test_a_wheel_has_the_whole_workflow(code, tmp_path):
+    """Built, and installed without what it needs, which are the packages of the tests."""
+    for name in ("README.md", "LICENSE", "pyproject.toml"):
+        shutil.copy(ROOT / name, code)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", code, "-w", tmp_path]
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    python = tmp_path / "env/bin/python"
+    install = [*pip, "--python", python, "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(install, check=True)
+    packages = sysconfig.get_path("purelib", "venv", vars={"base": str(tmp_path / "env")})
+    (Path(packages) / "of_the_tests.pth").write_text(sysconfig.get_path("purelib"))
+    shared = tmp_path / "env/share/weaklesion"
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study()))
+    words = ("table1", "--snakefile", shared / "Snakefile", "--configfile", "study.yaml")
+    snakemake(tmp_path, *words, python=python)
+    assert (tmp_path / TABLE).with_suffix(".html").is_file()
+    # every file of the workflow, and no path of the clone
+    tracked = {path.name for path in (code / "workflow").rglob("*.*") if path.suffix != ".pyc"}
+    assert tracked <= {path.name for path in shared.rglob("*.*")}
+    log = (tmp_path / "results/foreign/logs/train_arm").glob("*.log")
+    assert not any(str(code) in path.read_text() for path in log)
+    plan = [tmp_path / "env/bin/weaklesion", "plan", "study.yaml"]
+    done = subprocess.run(plan, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "jobs are left" in done.stdout, done.stderr
 
 
 def table_of(output):

@@ -13,7 +13,7 @@ import yaml
 from conftest import ROOT
 from running import TINY, snakemake
 
-from weaklesion.support.slurm import never_starting
+from weaklesion.support.cluster import never_starting
 
 pytestmark = pytest.mark.slow
 

@@ -1,14 +1,10 @@
 # At hand in all rules: the study, and where its files lie. All logic is in the package.
-from snakemake.exceptions import WorkflowError
-
 from weaklesion.data.sources import Sources
-from weaklesion.errors import DataError
 from weaklesion.study import arms
-from weaklesion.study.code_tracking import module_files, path_from_here
+from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
-from weaklesion.support.slurm import check_at_start
 
 study = Study(config, PAPER)
 layout = study.layout
@@ -50,9 +46,8 @@ PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
 
 def templates(*names):
     """Templates of the package's pages."""
-    return [
-        shipped_file(f"src/weaklesion/report/templates/{name}.html") for name in names
-    ]
+    files = [PACKAGE / f"report/templates/{name}.html" for name in names]
+    return [path_from_here(file, PACKAGE.parents[1]) for file in files]
 
 
 def growing(amount):
@@ -146,25 +141,3 @@ def downloads(wildcards):
         *(file for dataset in datasets for file in sources.downloaded(dataset)),
         *weights,
     ]
-
-
-def check_cluster(executor, resources):
-    """On Slurm, refuse or name what would make jobs wait for ever."""
-    if not hasattr(executor, "status_command"):
-        return
-    named = [resources._parsed_default_resources]
-    named += resources._parsed_overwrite_resources.values()
-    try:
-        check_at_start(
-            status_command=executor.status_command,
-            first_check_s=executor.init_seconds_before_status_checks,
-            limits={"cores": resources.cores}
-            | {name: found.value for name, found in workflow.global_resources.items()},
-            partitions={
-                found["slurm_partition"].value
-                for found in named
-                if "slurm_partition" in found
-            },
-        )
-    except DataError as error:
-        raise WorkflowError(str(error))

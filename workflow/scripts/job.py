@@ -15,12 +15,14 @@ from typing import Any
 def own_packages_only(paths: list[str], packages_of_snakemake: str) -> list[str]:
     """Leave out the packages of Snakemake's environment, unless they are this Python's own.
 
-    Snakemake appends them to the path of every script. In a job's conda environment they would hide
-    that the environment lacks a package.
+    Snakemake appends them to the path of every script, twice. In a job's conda environment they
+    would hide that the environment lacks a package.
     """
     own = [*site.getsitepackages(), site.getusersitepackages()]
     own += os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    return [path for path in paths if path in own or path != packages_of_snakemake]
+    if packages_of_snakemake in own or paths.count(packages_of_snakemake) > 2:
+        return paths
+    return [path for path in paths if path != packages_of_snakemake]
 
 
 if "snakemake" in sys.modules:

@@ -143,20 +143,15 @@ def watch(
     return stop
 
 
-def check_at_start(
-    *,
-    status_command: str,
-    first_check_s: int,
-    limits: Mapping[str, Any],
-    partitions: Iterable[str],
-) -> threading.Event:
+def check_at_start(executor: Any, resources: Any, limits: Mapping[str, Any]) -> threading.Event:
     """Check the cluster when a run starts, and watch its queue meanwhile.
 
+    Does nothing for runs that do not use Slurm.
+
     Args:
-        status_command: see `never_ended`.
-        first_check_s: the same.
-        limits: the profile's limits by name, `cores`, `mem_mb` and `runtime` among them.
-        partitions: the partitions that the profile names.
+        executor: the executor's settings, as Snakemake has them.
+        resources: the settings of resources, likewise: `cores`, and what names partitions.
+        limits: the limits by name, `mem_mb` and `runtime` among them.
 
     Returns:
         See `watch`.
@@ -164,11 +159,20 @@ def check_at_start(
     Raises:
         DataError: if Snakemake would never learn that a job has ended.
     """
-    if problem := never_ended(status_command, first_check_s):
-        raise DataError(f"Slurm: {problem}")
-    numbers = {key: limits.get(key) for key in ("cores", "mem_mb", "runtime")}
-    stated = Limits(**{key: n if isinstance(n, int) else None for key, n in numbers.items()})
-    for text in too_large(stated, partitions):
+    if not hasattr(executor, "status_command"):
+        return threading.Event()
+    if problem := never_ended(executor.status_command, executor.init_seconds_before_status_checks):
+        raise DataError(problem)
+    values = {name: getattr(limit, "value", limit) for name, limit in limits.items()}
+    stated = Limits(
+        cores=resources.cores, mem_mb=values.get("mem_mb"), runtime=values.get("runtime")
+    )
+    named = (
+        mapping["slurm_partition"]
+        for mapping in (resources.default_resources, *resources.overwrite_resources.values())
+        if mapping and "slurm_partition" in mapping
+    )
+    for text in too_large(stated, [getattr(name, "value", name) for name in named]):
         _warn(text)
     return watch(Path.cwd(), _warn, first_s=20, then_s=60)
 

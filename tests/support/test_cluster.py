@@ -2,12 +2,13 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from weaklesion.errors import DataError
-from weaklesion.support.slurm import (
+from weaklesion.support.cluster import (
     Limits,
     check_at_start,
     never_ended,
@@ -103,18 +104,22 @@ def test_the_queue_is_watched_and_each_job_named_once(slurm, tmp_path):
 def test_a_run_that_would_never_end_does_not_start(slurm, capsys):
     slurm("scontrol", "AccountingStorageType = accounting_storage/none\nMinJobAge = 300 sec\n")
     slurm("sinfo", NODES)
-    words = {
-        "first_check_s": 40,
-        "limits": {"cores": 64, "gpu": 1, "runtime": 60},
-        "partitions": [],
-    }
+    resources = SimpleNamespace(
+        cores=64,
+        default_resources={"slurm_partition": SimpleNamespace(value="cpu")},
+        overwrite_resources={"train_arm": {"gpu": 1}},
+    )
+    words = (resources, {"gpu": 1, "runtime": 60})
+    executor = {"init_seconds_before_status_checks": 40}
     with pytest.raises(DataError, match="slurm-status-command: squeue"):
-        check_at_start(status_command="sacct", **words)
-    check_at_start(status_command="squeue", **words).set()
+        check_at_start(SimpleNamespace(status_command="sacct", **executor), *words)
+    check_at_start(SimpleNamespace(status_command="squeue", **executor), *words).set()
     said = capsys.readouterr().err
     assert "Slurm: partition cpu allows a job cores=32; the profile has 64." in said
     assert "mem_mb=128000; the profile has no limit" in said
     assert "runtime" not in said
+    check_at_start(None, *words)
+    assert capsys.readouterr().err == ""
 
 
 def test_groups_end_within_the_profiles_time(root):
