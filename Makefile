@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo demo-all plan test test-all matrix crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-fast test-all matrix crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -52,6 +52,9 @@ plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a st
 test: .venv/.dev ## Run all checks, and all tests but the slowest.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(PYTEST) -m "not slow"
+
+test-fast: .venv/.dev ## Run the tests that neither run Snakemake nor train for long.
+	$(PYTEST) -m "not workflow"
 
 test-all: .venv/.dev ## Run all checks and all tests, as CI does.
 	$(MAKE) --jobs 2 --output-sync lint
