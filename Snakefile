@@ -24,10 +24,8 @@ refuse_windows()
 configfile: CLONE / "config.yaml"
 
 
-PAPER = yaml.safe_load((CLONE / "config.yaml").read_text())
-config = merge(
-    PAPER, config
-)  # a module has the settings of the workflow that loads it only
+# A module has the settings of the workflow that loads it, and nothing of the file above.
+config = merge(yaml.safe_load((CLONE / "config.yaml").read_text()), config)
 update_config(config, parse_overrides(workflow.config_settings.config_args))
 check_schema(config, CLONE / "workflow/schemas/config.schema.yaml")
 

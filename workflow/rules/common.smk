@@ -1,4 +1,6 @@
 # At hand in all rules: the study, and where its files lie. All logic is in the package.
+import yaml
+
 from weaklesion.data.sources import Sources
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
@@ -6,10 +8,11 @@ from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
 
-study = Study(config, PAPER)
+clone = Path(str(workflow.current_basedir)).resolve().parents[1]
+study = Study(config, yaml.safe_load((clone / "config.yaml").read_text()))
 layout = study.layout
 jobs = Jobs(config, layout)
-sources = Sources(config, CLONE)
+sources = Sources(config, clone)
 
 RESULTS = layout.results
 STAGE = layout.stage()
@@ -35,7 +38,7 @@ wildcard_constraints:
 
 def shipped_file(path):
     """A file of the workflow's folder, as an input of a rule."""
-    return path_from_here(CLONE / path, CLONE)
+    return path_from_here(clone / path, clone)
 
 
 drawn_targets = [
