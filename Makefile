@@ -1,23 +1,40 @@
-# `make demo` and `make test` set everything up themselves on a machine with Python 3.11 and make.
+# `make demo` and `make test` set everything up themselves on Linux and macOS with make and
+# Python 3.11, 3.12 or 3.13.
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.12 python3.13
 CORES ?= all
+# `make CPU=1 ...` installs PyTorch's build for CPUs instead of the one that brings CUDA.
+CPU ?=
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo demo-all plan test test-all crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-fast test-all matrix crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
 
-.venv/.ready: requirements.lock pyproject.toml
+.venv/.ready: requirements.lock requirements-cpu.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.platform in ("win32", "cygwin") and "Windows is not supported: use the Windows Subsystem for Linux.")'
 	$(PYTHON) -m venv --clear .venv
+ifeq ($(CPU),)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+else
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --torch-backend cpu --requirement requirements-cpu.lock
+endif
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
+
+.venv/.dev: .venv/.ready requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-dev.lock
+	touch $@
+
+# Where no controller of Slurm answers, Snakemake would wait for it at each start (docs/how-to/slurm.md).
+demo demo-all plan lint-workflow: export SLURM_CONF := /dev/null
 
 demo: .venv/.ready ## Run the whole workflow on phantoms; the report is results/demo/report.html.
 	$(SNAKEMAKE) --max-threads 1 $(DEMO)
@@ -32,42 +49,51 @@ demo-all: .venv/.ready ## Run every item on the same phantoms; the report is res
 plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a study: make plan STUDY=FILE.
 	$(BIN)/weaklesion plan $(STUDY)
 
-test: .venv/.ready ## Run all checks, and all tests but the slowest.
+test: .venv/.dev ## Run all checks, and all tests but the slowest.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(PYTEST) -m "not slow"
 
-test-all: .venv/.ready ## Run all checks and all tests, as CI does.
+test-fast: .venv/.dev ## Run the tests that neither run Snakemake nor train for long.
+	$(PYTEST) -m "not workflow"
+
+test-all: .venv/.dev ## Run all checks and all tests, as CI does.
 	$(MAKE) --jobs 2 --output-sync lint
 	$(PYTEST)
+
+matrix: ## Test what is committed with several Pythons, each in a clone: make matrix PYTHONS="...".
+	for python in $(PYTHONS); do \
+	  folder=.matrix/$$(basename $$python) && rm -rf $$folder && git clone --quiet . $$folder && \
+	  $(MAKE) -C $$folder PYTHON=$$(command -v $$python) test || exit 1; \
+	done
 
 crf: .venv/.ready ## Install what arms with a CRF need; requires a C++ compiler.
 	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1
 
-crash-test: .venv/.ready ## Kill a study at 100 moments, restart it each time and compare the results.
+crash-test: .venv/.dev ## Kill a study at 100 moments, restart it each time and compare the results.
 	$(BIN)/python tests/crash/harness.py --points 100
 
 lint: lint-style lint-types lint-workflow ## Check style, types and workflow.
 
-lint-style: .venv/.ready
+lint-style: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-lint-types: .venv/.ready
+lint-types: .venv/.dev
 	$(BIN)/mypy
 
-lint-workflow: .venv/.ready
+lint-workflow: .venv/.dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-bench: .venv/.ready ## Measure speed and memory against bounds; updates docs/reference/benchmarks.md.
+bench: .venv/.dev ## Measure speed and memory against bounds; updates docs/reference/benchmarks.md.
 	$(BIN)/python tools/update_benchmarks.py
 
-format: .venv/.ready ## Format all code.
+format: .venv/.dev ## Format all code.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-lock: ## Resolve all versions again: requirements.lock and the pins of envs/.
+lock: ## Resolve all versions again: the lock files and the pins of envs/.
 	$(PYTHON) tools/lock.py
 
 clean: ## Remove all results and Snakemake's records; keep the raw files in resources/.

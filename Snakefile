@@ -3,21 +3,31 @@
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.utils import min_version, update_config
 
 min_version("9.27")
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# The folder of this file, also where another workflow loads it as a module.
+CLONE = Path(str(workflow.current_basedir)).resolve()
+sys.path.insert(0, str(CLONE / "src"))
 
 from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import parse_overrides
+from weaklesion.study.protocols import merge
 from weaklesion.study.schema import check_schema
+from weaklesion.support.cluster import check_at_start
+from weaklesion.support.systems import refuse_windows
+
+refuse_windows()
 
 
-configfile: Path(workflow.basedir) / "config.yaml"
+configfile: CLONE / "config.yaml"
 
 
+# A module has the settings of the workflow that loads it, and nothing of the file above.
+config = merge(yaml.safe_load((CLONE / "config.yaml").read_text()), config)
 update_config(config, parse_overrides(workflow.config_settings.config_args))
-check_schema(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+check_schema(config, CLONE / "workflow/schemas/config.schema.yaml")
 
 
 report: "workflow/report/overview.rst"
@@ -47,6 +57,14 @@ rule all:
         if study.has_main_item
         else [rules.tabulate_samples.output if study.shown_blocks else []],
         rules.verdicts.input if study.claimed_runs else [],
+
+
+onstart:
+    check_at_start(
+        workflow.executor_settings,
+        workflow.resource_settings,
+        workflow.global_resources,
+    )
 
 
 onsuccess:

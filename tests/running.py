@@ -13,7 +13,17 @@ TINY = ("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.
 RUNS = "results/tiny/phantom_ham10k/demo/runs"
 
 
-SHIPPED = ("Snakefile", "config.yaml", "Makefile", "workflow", "src", "envs", "tools", "docs")
+SHIPPED = (
+    "Snakefile",
+    "config",
+    "config.yaml",
+    "Makefile",
+    "workflow",
+    "src",
+    "envs",
+    "tools",
+    "docs",
+)
 LINKS = ("profiles", "gpu", "slurm")  # to the profiles
 
 

@@ -1,19 +1,29 @@
-"""Write requirements.lock and the pins of envs/*.yaml.
+"""Write the lock files and the pins of envs/*.yaml.
 
 A new virtual environment takes the newest versions that pyproject.toml allows (or an existing one
-is read, with --from); its versions become the lock file. Each conda environment takes Python from
-conda-forge and the same versions, of its own packages and of all that these need, from pip.
+is read, with --from); its versions become the lock files:
+
+- requirements.lock: what users need, with the extras of USERS;
+- requirements-cpu.lock: the same with PyTorch's build for CPUs, without CUDA;
+- requirements-dev.lock: what only developers need, beside either of them.
+
+Each conda environment takes Python from conda-forge and the same versions, of its own packages and
+of all that these need, from pip.
 """
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX_ONLY = ("cuda-", "nvidia-", "triton")
+CPU_BUILDS = ("torch", "torchvision")  # what PyTorch builds for CPUs, as version+cpu on Linux
+USERS = ("workflow", "dicom")  # extras of pyproject.toml in requirements.lock
 
 # One environment per kind of work, with the packages that its rules import.
 ENVIRONMENTS = {
@@ -66,18 +76,61 @@ def marker(name: str) -> str:
     return ' ; sys_platform == "linux"' if name.startswith(LINUX_ONLY) else ""
 
 
+def cpu_pin(pin: str) -> list[str]:
+    """Return the lines of a pin without CUDA; none for a package of CUDA."""
+    name, version = pin.split(" ")[0].split("==")
+    if name.startswith(LINUX_ONLY):
+        return []
+    if name not in CPU_BUILDS:
+        return [pin]
+    return [
+        f'{name}=={version}+cpu ; sys_platform == "linux"',
+        f'{name}=={version} ; sys_platform != "linux"',
+    ]
+
+
+def lock_files(
+    pins: dict[str, str], *, users: list[str], developers: list[str]
+) -> dict[str, list[str]]:
+    """Return the lines of each lock file by its name.
+
+    Args:
+        pins: the pin of every package, by its canonical name.
+        users: names of what users need.
+        developers: names of what developers need.
+    """
+    used = [pin for name, pin in pins.items() if name in users]
+    return {
+        "requirements.lock": used,
+        "requirements-cpu.lock": [line for pin in used for line in cpu_pin(pin)],
+        "requirements-dev.lock": [
+            pin for name, pin in pins.items() if name in developers and name not in users
+        ],
+    }
+
+
+def names(requirements: list[str]) -> list[str]:
+    """Return the packages' canonical names of requirements such as `torch>=2.11`."""
+    found = [re.split(r"[^\w.-]", requirement)[0] for requirement in requirements]
+    return [re.sub(r"[-_.]+", "-", name).lower() for name in found]
+
+
 def main() -> None:
     """Lock."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="python", help="Python of an environment to read as it is")
     python = parser.parse_args().python
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    used = project["dependencies"] + [need for extra in USERS for need in extras[extra]]
+    groups = {"users": names(used), "developers": names(extras["dev"])} | ENVIRONMENTS
     with tempfile.TemporaryDirectory() as folder:
         if python is None:
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             python = f"{folder}/bin/python"
-            install = [python, "-m", "pip", "install", "--quiet", f"{ROOT}[workflow,dev,dicom]"]
-            subprocess.run(install, check=True)
-        read = [python, "-c", READ_ENVIRONMENT, json.dumps(ENVIRONMENTS)]
+            install = [python, "-m", "pip", "install", "--quiet"]
+            subprocess.run([*install, f"{ROOT}[{','.join(USERS)},dev]"], check=True)
+        read = [python, "-c", READ_ENVIRONMENT, json.dumps(groups)]
         listed = json.loads(subprocess.run(read, capture_output=True, check=True).stdout)
     own = {"pip", "weaklesion"}
     pins = {
@@ -85,8 +138,10 @@ def main() -> None:
         for key, (name, version) in sorted(listed["found"].items())
         if key not in own
     }
-    lock = ["# Written by `make lock`; Python 3.11.", *pins.values()]
-    (ROOT / "requirements.lock").write_text("\n".join(lock) + "\n")
+    kinds = {kind: listed["needed"].pop(kind) for kind in ("users", "developers")}
+    for file, lines in lock_files(pins, **kinds).items():
+        text = "\n".join(["# Written by `make lock`, for Python 3.11 to 3.13.", *lines])
+        (ROOT / file).write_text(f"{text}\n")
     pinned = {
         name: [pins[key] for key in needed if key not in own]
         for name, needed in listed["needed"].items()
@@ -101,7 +156,7 @@ def write_environment(name: str, from_conda: list[str], from_pip: list[str]) -> 
     """Write one conda environment."""
     lines = [
         "# Written by `make lock`: the versions of requirements.lock.",
-        "channels: [conda-forge, nodefaults]",
+        "channels: [conda-forge]",
         "dependencies:",
         "  - python=3.11",
         *[f"  - {package}" for package in from_conda],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from weaklesion.errors import DataError
+from weaklesion.support.systems import refuse_windows
 
 if TYPE_CHECKING:
     from weaklesion.segment.run import SegmentSettings
@@ -28,6 +29,8 @@ class Units(Enum):
 @app.callback()
 def main() -> None:
     """Segment lesions from RECIST marks. The workflow itself is run with `snakemake`."""
+    with _refusals():
+        refuse_windows()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "results/README.md")]
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES += [ROOT / "results/README.md", ROOT / "config/README.md"]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 # Paths of documents as the code, comments and messages name them.
 NAMED = re.compile(r"\bdocs/[\w./-]+\.(?:md|png|csv)\b")

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,58 @@ def run_beside(files):
     return {file for package in packages for file in module_files(".".join(package.parts))}
 
 
+def lock(root, name=""):
+    return pins((root / f"requirements{name}.lock").read_text().splitlines())
+
+
+def needs(root, *extras):
+    """Names of what pyproject.toml needs."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    found = project["dependencies"] + [
+        need for extra in extras for need in project["optional-dependencies"][extra]
+    ]
+    return {canonical(re.split(r"[^\w.-]", need)[0]) for need in found}
+
+
+def test_users_and_developers_have_lock_files_of_their_own(root):
+    users, developers = lock(root), lock(root, "-dev")
+    assert not set(users) & set(developers)
+    assert needs(root, "workflow") <= set(users)
+    assert needs(root, "dev") <= set(users) | set(developers)
+    for tool in ("pytest", "mypy", "ruff", "snakefmt", "hypothesis", "playwright"):
+        assert tool in developers
+
+
+def test_the_lock_file_for_cpus_is_the_users_without_cuda(root):
+    """PyTorch's build for CPUs is version+cpu on Linux, which no other index has."""
+    users, cpu = lock(root), (root / "requirements-cpu.lock").read_text().splitlines()[1:]
+    cuda = {name for name in users if name.startswith(("cuda-", "nvidia-", "triton"))}
+    assert len(cuda) > 15
+    assert set(pins(cpu)) == set(users) - cuda
+    for name in ("torch", "torchvision"):
+        assert [line for line in cpu if line.startswith(f"{name}==")] == [
+            f'{users[name]}+cpu ; sys_platform == "linux"',
+            f'{users[name]} ; sys_platform != "linux"',
+        ]
+    rest = [line for line in cpu if not line.startswith(("torch==", "torchvision=="))]
+    assert set(rest) <= set(users.values())
+
+
+def test_segment_imports_no_package_of_the_workflow(root):
+    """So that `pip install .` without an extra suffices for it."""
+    files = set(module_files("segment.run", *(f"networks.{n}" for n in NETWORK_MODULES.values())))
+    files |= {root / "src/weaklesion/cli.py", *run_beside(files)}
+    have = needs(root)
+    for path in files:
+        for node in ast.walk(ast.parse(Path(path).read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            for module in {name.split(".")[0] for name in names}:
+                if module not in {*sys.stdlib_module_names, "weaklesion", "pydensecrf"}:
+                    assert canonical(IMPORTED_AS.get(module, module)) in have, (path, module)
+
+
 def test_environment_pins_are_those_of_the_lock_file(root):
     locked = pins((root / "requirements.lock").read_text().splitlines())
     found = sorted((root / "envs").glob("*.yaml"))
@@ -70,6 +123,13 @@ def test_environment_pins_are_those_of_the_lock_file(root):
     project = (root / "pyproject.toml").read_text()
     assert f'crf = ["{made[COMPILED]}"]' in project
     assert made[COMPILED] in (root / "Makefile").read_text()
+
+
+def test_environments_name_the_one_channel_that_every_conda_takes(root):
+    """`nodefaults` is refused by conda 26.7.1 and later; pin files would leave pip's part out."""
+    for path in (root / "envs").glob("*.yaml"):
+        assert yaml.safe_load(path.read_text())["channels"] == ["conda-forge"], path
+    assert not list((root / "envs").glob("*.pin.txt"))
 
 
 def test_every_rule_names_its_environment_log_script_and_benchmark(root):

@@ -31,6 +31,8 @@ MANIFESTS = {"ham10k": "ham10k_dataverse", "lits": "lits_msd", "deeplesion": "de
 PLACEHOLDERS = {
     r"(\w+): \{source: (\w+), manifest: [^}]+\}": r"\1: {source: \2, manifest: mine/\1.csv}",
     r"FOLDER/": "mine/",
+    r"^\.venv/share/weaklesion/": "",
+    r"^my-study\.yaml$": "part.yaml",
 }
 # What cannot be run dry, with the reason.
 NOT_DRY = {
@@ -260,8 +262,8 @@ def test_gpu_rules_are_the_same_in_rules_plan_and_profile():
         (["--cores", "1"], 1),
         (["--profile", "gpu"], len(os.sched_getaffinity(0))),
         (["--profile", "gpu", "--cores", "1"], 1),
-        (["--profile", "slurm"], None),  # the cores of a login node limit no job
-        (["--profile", "workflow/profiles/slurm"], None),
+        (["--profile", "slurm"], 4),  # of a node; the cores of a login node limit no job
+        (["--profile", "workflow/profiles/slurm"], 4),
     ],
 )
 def test_the_default_profile_leaves_the_others_what_they_say(options, cores):
@@ -298,3 +300,20 @@ def test_clean_leaves_what_is_tracked(tmp_path):
     shutil.copy(ROOT / "results/README.md", tmp_path / "results")
     subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["README.md"]
+
+
+def test_make_does_not_wait_for_a_controller_of_slurm(prepared, tmp_path):
+    """Snakemake's plugin calls `scontrol` at each start, and waits until it answers."""
+    (tmp_path / "scontrol").write_text('#!/bin/sh\necho "conf=$SLURM_CONF" >> "$0.calls"\n')
+    (tmp_path / "scontrol").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    options = [f"BIN={os.path.dirname(sys.executable)}", "--old-file=.venv/.dev"]
+    done = subprocess.run(
+        ["make", "lint-workflow", *options], cwd=ROOT, env=environment, capture_output=True
+    )
+    assert done.returncode == 0, done.stdout
+    calls = tmp_path / "scontrol.calls"
+    if shutil.which("sinfo"):  # else the plugin calls nothing
+        assert calls.exists()
+    if calls.exists():
+        assert set(calls.read_text().split()) == {"conf=/dev/null"}

@@ -13,8 +13,11 @@ import yaml
 from conftest import ROOT
 from running import TINY, snakemake
 
+from weaklesion.support.cluster import never_starting
+
 pytestmark = pytest.mark.slow
 
+PROFILE = ROOT / "workflow/profiles/slurm"
 RUNS = "results/slurm/phantom_ham10k/demo/runs"
 
 
@@ -40,12 +43,14 @@ def queue(*states):
 def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path):
     profile = tmp_path / "profile"
     profile.mkdir()
-    text = (ROOT / "workflow/profiles/slurm/config.yaml").read_text()
+    text = (PROFILE / "config.yaml").read_text()
     names = (
         "slurm_partition: cpu",
         "slurm_account: lab",
         "slurm_partition: gpu",
         "gpu_model: a100",
+        "qos: normal",
+        "constraint: avx2",
     )
     for name in names:
         assert f"# {name}" in text
@@ -59,7 +64,73 @@ def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path)
         assert "slurm_partition=gpu" in resources[rule]
     for rule in ("make_patches", "tabulate_scores"):
         assert "slurm_partition=cpu, slurm_account=lab" in resources[rule]
+        assert "qos=normal, constraint=avx2" in resources[rule]
         assert "gpu_model" not in resources[rule]
+
+
+def test_no_job_has_more_than_the_profiles_limits(cluster, finished):
+    """Whatever a rule or a third attempt wants; see also tests/support/test_slurm.py."""
+    cores = str(yaml.safe_load((PROFILE / "config.yaml").read_text())["cores"])
+    limits = ("--cores", "2", "--resources", "mem_mb=3000", "runtime=45", "downloads=4")
+    words = ("-n", "--forceall", "table1", *TINY, "--profile", PROFILE)
+    plain, limited = (snakemake(finished, *words, *more) for more in (["--cores", cores], limits))
+    for said, threads, memory, minutes in ((plain, 4, 8000, 720), (limited, 2, 3000, 45)):
+        jobs = said.split("\nrule ")
+        assert max(int(n) for n in re.findall(r"^    threads: (\d+)", said, re.M)) == threads
+        (training,) = {
+            re.search(r"mem_mb=(\d+).*runtime=(\d+)", job)[0]
+            for job in jobs
+            if job.startswith("train_arm:")
+        }
+        assert f"mem_mb={memory}," in training
+        assert training.endswith(f"runtime={minutes}")
+
+
+def test_a_cluster_that_takes_gres_only(cluster, finished, tmp_path):
+    text = (PROFILE / "config.yaml").read_text()
+    text = text.replace("    gpu: 1\n", "").replace("# gpu: 0", "gpu: 0")
+    (tmp_path / "config.yaml").write_text(text.replace("# gres: gpu:1", "gres: gpu:1"))
+    output = snakemake(finished, "-n", "--forceall", "table1", *TINY, "--profile", tmp_path)
+    resources = dict(re.findall(r"^rule (\w+):.*?resources: (.*?)$", output, re.M | re.S))
+    assert "gpu=0, " in resources["train_arm"]
+    assert "gres=gpu:1" in resources["train_arm"]
+    command = ["sbatch", "--test-only", "--gres=gpu:1", "--wrap", "true"]
+    subprocess.run(command, check=True, timeout=30, capture_output=True, cwd=tmp_path)
+
+
+def test_a_cluster_without_accounting_needs_squeue(cluster, finished, tmp_path):
+    """With `sacct`, Snakemake would wait for ever for the end of its first job."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    command += ["--directory", tmp_path, *TINY, "--profile", PROFILE]
+    command += ["--slurm-status-command", "sacct", "downloads"]
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    assert "Set `slurm-status-command: squeue`" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "submitted" not in done.stderr
+
+
+def test_a_job_that_no_node_can_run_is_named(cluster, tmp_path):
+    command = ["sbatch", "--parsable", "--cpus-per-task", "999", "--comment", "rule_draw_grabcut"]
+    command += ["--output", "/dev/null", "--wrap", "true"]
+    done = subprocess.run(
+        command, check=True, timeout=30, capture_output=True, text=True, cwd=tmp_path
+    )
+    job = done.stdout.strip()
+    try:
+        found = {}
+        for _ in range(30):
+            found = never_starting(tmp_path)
+            if found:
+                break
+            time.sleep(1)
+    finally:
+        subprocess.run(["scancel", job], check=True, timeout=30)
+    assert set(found) == {job}
+    assert "(rule_draw_grabcut) will never start: Partition" in found[job]
+    assert "999 CPUs" in found[job]
 
 
 def test_the_demo_through_slurm(cluster, finished, tmp_path):
@@ -74,10 +145,10 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         *("--snakefile", ROOT / "Snakefile", "--directory", tmp_path),
         *("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml"),
         ROOT / "tests/slurm.yaml",
-        *("--profile", ROOT / "workflow/profiles/slurm"),
-        *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"),
+        *("--profile", PROFILE),
+        *("--slurm-init-seconds-before-status-checks", "3"),
         *("--seconds-between-status-checks", "5", "--latency-wait", "20"),
-        *("--max-threads", "1", "--resources", "mem_mb=4000"),
+        *("--cores", str(len(os.sched_getaffinity(0)))),  # else four threads wait for ever
         *("--set-resources", "train_arm:runtime=attempt", "train_arm:mem_mb=4000"),
     ]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -124,7 +195,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
     for group in ("shapes", "scores"):
         assert f"Group job {group}" in told, group
     logged = {path.name for path in (tmp_path / "results/slurm/logs").iterdir()}
-    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    profile = yaml.safe_load((PROFILE / "config.yaml").read_text())
     of_others = {
         "train_arm_keeping_last",
         "embed_lesions",

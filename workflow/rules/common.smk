@@ -3,17 +3,16 @@ import yaml
 
 from weaklesion.data.sources import Sources
 from weaklesion.study import arms
-from weaklesion.study.code_tracking import module_files, path_from_here
+from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
 
-study = Study(
-    config, yaml.safe_load((Path(workflow.basedir) / "config.yaml").read_text())
-)
+clone = Path(str(workflow.current_basedir)).resolve().parents[1]
+study = Study(config, yaml.safe_load((clone / "config.yaml").read_text()))
 layout = study.layout
 jobs = Jobs(config, layout)
-sources = Sources(config, workflow.basedir)
+sources = Sources(config, clone)
 
 RESULTS = layout.results
 STAGE = layout.stage()
@@ -39,7 +38,7 @@ wildcard_constraints:
 
 def shipped_file(path):
     """A file of the workflow's folder, as an input of a rule."""
-    return path_from_here(Path(workflow.basedir) / path, workflow.basedir)
+    return path_from_here(clone / path, clone)
 
 
 drawn_targets = [
@@ -50,9 +49,8 @@ PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
 
 def templates(*names):
     """Templates of the package's pages."""
-    return [
-        shipped_file(f"src/weaklesion/report/templates/{name}.html") for name in names
-    ]
+    files = [PACKAGE / f"report/templates/{name}.html" for name in names]
+    return [path_from_here(file, PACKAGE.parents[1]) for file in files]
 
 
 def growing(amount):

@@ -3,12 +3,32 @@
 import fcntl
 import hashlib
 import logging
+import os
+import site
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+
+def own_packages_only(paths: list[str], packages_of_snakemake: str) -> list[str]:
+    """Leave out the packages of Snakemake's environment, unless they are this Python's own.
+
+    Snakemake appends them to the path of every script, twice. In a job's conda environment they
+    would hide that the environment lacks a package.
+    """
+    own = [*site.getsitepackages(), site.getusersitepackages()]
+    own += os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if packages_of_snakemake in own or paths.count(packages_of_snakemake) > 2:
+        return paths
+    return [path for path in paths if path != packages_of_snakemake]
+
+
+if "snakemake" in sys.modules:
+    sys.path[:] = own_packages_only(
+        sys.path, str(Path(str(sys.modules["snakemake"].__file__)).parents[1])
+    )
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 
 from weaklesion.errors import DataError

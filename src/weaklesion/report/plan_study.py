@@ -18,6 +18,7 @@ from weaklesion.study.protocols import merge
 from weaklesion.study.published import read_published
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # of an editable installation
+INSTALLED = Path(sys.prefix) / "share/weaklesion"  # of an installed wheel
 WORKFLOW_FILES = ("Snakefile", "config.yaml", "workflow/resources/job_costs.csv")
 
 
@@ -48,12 +49,12 @@ def plan_study(studies: Sequence[Path], overrides: Sequence[str], folder: Path) 
 
 
 def find_workflow() -> Path:
-    """Return the folder of the workflow: the working directory, or the package's own checkout.
+    """Return the workflow's folder: the working directory, the package's checkout, or a wheel's.
 
     Raises:
-        DataError: if neither contains the workflow.
+        DataError: if none contains the workflow.
     """
-    candidates = (Path.cwd(), CHECKOUT)
+    candidates = (Path.cwd(), CHECKOUT, INSTALLED)
     for folder in candidates:
         if all((folder / name).is_file() for name in WORKFLOW_FILES):
             return folder

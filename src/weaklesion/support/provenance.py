@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
+import site
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +58,20 @@ def git_state() -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of all packages that may affect a result."""
+    """Return the versions of Python and of all packages that may affect a result.
+
+    Only the running Python's own packages count. In a job's conda environment `sys.path` also names
+    the packages of Snakemake's environment.
+    """
+    folders = site.getsitepackages()
+    if site.ENABLE_USER_SITE:
+        folders.append(site.getusersitepackages())
+    installed = {
+        re.sub(r"[-_.]+", "-", package.name).lower(): package.version
+        for package in distributions(path=folders)
+    }
     versions = {"python": platform.python_version()}
-    for name in REPORTED_PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
+    return versions | {name: installed[name] for name in REPORTED_PACKAGES if name in installed}
 
 
 def peak_memory_bytes() -> int:

@@ -1,0 +1,70 @@
+"""What stands around the code names commands, files and versions that exist."""
+
+import re
+import tomllib
+
+import yaml
+from conftest import ROOT
+
+IMAGES = ("Dockerfile", "Apptainer.def")
+
+
+def actions():
+    return yaml.safe_load((ROOT / ".github/workflows/ci.yaml").read_text())
+
+
+def test_continuous_integration_runs_targets_of_the_makefile_on_the_stated_pythons():
+    jobs = actions()["jobs"]
+    assert set(jobs) == {"lint", "test", "demo"}
+    makefile = (ROOT / "Makefile").read_text()
+    for name, job in jobs.items():
+        runs = [step["run"] for step in job["steps"] if "run" in step]
+        assert len(runs) == 1, name
+        target = re.fullmatch(r"make CPU=1 ([a-z-]+)", runs[0])
+        assert target, runs
+        assert f"\n{target[1]}: " in makefile
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    stated = [line.rsplit(" ", 1)[1] for line in project["classifiers"] if ":: 3." in line]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == stated
+    kept = jobs["demo"]["steps"][-1]["with"]["path"].split()
+    assert kept == ["results/demo/index.html", "results/demo/report.html"]
+
+
+def test_images_have_the_versions_of_the_lock_file_and_no_others():
+    texts = {name: (ROOT / name).read_text() for name in IMAGES}
+    for name, text in texts.items():
+        installs = re.findall(r"pip install (.*)", text)
+        assert installs == [
+            "--no-cache-dir --requirement requirements.lock",
+            "--no-cache-dir --no-deps --editable .",
+        ], name
+        assert "==" not in text
+    bases = {re.search(r"^(?:FROM|From:) (\S+)$", text, re.M)[1] for text in texts.values()}
+    python = yaml.safe_load((ROOT / "envs/train.yaml").read_text())["dependencies"][0]
+    assert bases == {f"{python.replace('=', ':')}-slim"}
+    copied = re.findall(r"^    (\S+) /opt/weaklesion/(\S+)$", texts["Apptainer.def"], re.M)
+    assert all(source == target and (ROOT / source).exists() for source, target in copied)
+    needed = {"Snakefile", "config.yaml", "config", "envs", "src", "workflow", "pyproject.toml"}
+    assert needed <= {source for source, _ in copied}
+
+
+def test_no_image_takes_what_belongs_to_this_machine():
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {".git", ".venv", ".snakemake", "results", "resources"} <= set(ignored)
+    assert not {"src", "workflow", "envs", "config.yaml", "Snakefile"} & set(ignored)
+
+
+def test_templates_and_updates_are_readable():
+    for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        form = yaml.safe_load(path.read_text())
+        assert {"name", "description", "body"} == set(form), path
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())
+    assert updates["version"] == 2
+
+
+def test_a_contributor_is_told_targets_that_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for name in ("CONTRIBUTING.md", "docs/how-to/release.md", "README.md"):
+        text = (ROOT / name).read_text()
+        for target in re.findall(r"(?:^    |`)make (?:CPU=1 )?([a-z-]+)", text, re.M):
+            assert f"\n{target}: " in makefile or f" {target} " in makefile, (name, target)

@@ -1,0 +1,36 @@
+"""What a run records of the packages with which it was made."""
+
+import json
+import subprocess
+import sys
+
+import numpy
+
+from weaklesion.support.provenance import package_versions
+
+
+def test_versions_are_those_of_the_running_python_only(tmp_path, monkeypatch):
+    """In a conda environment, Snakemake appends the packages of its own environment."""
+    own = package_versions()
+    assert own["numpy"] == numpy.__version__
+    for name in ("numpy-0.1", "opencv_python_headless-0.1"):
+        (tmp_path / f"{name}.dist-info").mkdir()
+        package, version = name.split("-")
+        metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+        (tmp_path / f"{name}.dist-info/METADATA").write_text(metadata)
+    for place in (0, len(sys.path)):
+        monkeypatch.setattr(sys, "path", [*sys.path[:place], str(tmp_path), *sys.path[place:]])
+        assert package_versions() == own
+
+
+def test_an_environment_without_packages_records_none(root, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    packages = next(path for path in sys.path if path.endswith("site-packages"))
+    code = (
+        f"import json, sys; sys.path += [{str(root / 'src')!r}, {packages!r}];"
+        "from weaklesion.support.provenance import package_versions;"
+        "print(json.dumps(package_versions()))"
+    )
+    command = [tmp_path / "env/bin/python", "-c", code]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert set(json.loads(said)) == {"python"}

@@ -1,0 +1,54 @@
+"""Where WeakLesion runs is said in its metadata, and Windows is refused by name."""
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from typer.testing import CliRunner
+
+from weaklesion import cli
+from weaklesion.errors import DataError
+from weaklesion.support.systems import refuse_windows
+
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_linux_and_macos_are_not_refused(platform):
+    refuse_windows(platform)
+
+
+def test_windows_is_refused_by_name():
+    with pytest.raises(DataError, match=r"not on Windows itself.*Subsystem"):
+        refuse_windows("win32")
+
+
+def test_the_command_refuses_windows(monkeypatch):
+    monkeypatch.setattr(cli, "refuse_windows", lambda: refuse_windows("win32"))
+    done = CliRunner().invoke(cli.app, ["plan"])
+    assert done.exit_code == 1
+    assert "not on Windows itself" in done.output
+
+
+def test_documents_and_metadata_name_the_same_pythons(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    stated = [line.rsplit(" ", 1)[1] for line in project["classifiers"] if ":: 3." in line]
+    assert stated == list(PYTHONS)
+    assert "Python 3.11 to 3.13" in (root / "README.md").read_text()
+    makefile = (root / "Makefile").read_text()
+    assert "PYTHONS ?= " + " ".join(f"python{version}" for version in PYTHONS) in makefile
+
+
+def test_make_refuses_an_old_python_and_windows(root, tmp_path):
+    """With a stand-in that runs the checks of the Makefile as if elsewhere."""
+    for name, lie in (("old", "sys.version_info = (3, 10)"), ("win", "sys.platform = 'win32'")):
+        stand_in = tmp_path / name
+        code = f"#!{sys.executable}\nimport sys\n{lie}\nexec(sys.argv[2])\n"
+        stand_in.write_text(code)
+        stand_in.chmod(0o755)
+        command = ["make", "-C", str(root), f"PYTHON={stand_in}", "--always-make", ".venv/.ready"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        expected = {"old": "Python 3.11 or later is needed", "win": "Windows is not supported"}
+        assert expected[name] in done.stderr

@@ -1,0 +1,148 @@
+"""The workflow from a foreign working directory: by its path, and as a module of another one."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from running import clone, environment
+
+from weaklesion.study.protocols import merge
+
+# what snakedeploy 0.17.1 writes for a clone, with the clone's path
+DEPLOYED = """
+configfile: "config/config.yaml"
+
+
+module weaklesion:
+    snakefile:
+        "{clone}/workflow/Snakefile"
+    config:
+        config
+
+
+use rule * from weaklesion{names}
+"""
+STUDY = {
+    "study": "foreign",
+    "seeds": [1],
+    "select": {"items": ["table1"], "datasets": ["phantom_ham10k"]},
+}
+TABLE = "results/foreign/tables/table1.csv"
+RUN = "results/foreign/phantom_ham10k/demo/runs/a1/seed-1"
+
+
+def study():
+    """The demo as the tiny study has it, with one item."""
+    files = (ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
+    demo, tiny = (yaml.safe_load(path.read_text()) for path in files)
+    return merge(merge(demo, tiny), STUDY)
+
+
+def snakemake(folder, *words, python=sys.executable):
+    """Run in a folder without any package of the repository on Python's path."""
+    variables = environment(folder.parent)
+    variables.pop("PYTHONPATH", None)
+    command = [python, "-m", "snakemake", "--cores", "2", *map(str, words)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, env=variables, check=False
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-5000:]
+    return output
+
+
+def deploy(folder, code, names=""):
+    (folder / "workflow").mkdir(parents=True)
+    (folder / "config").mkdir()
+    text = DEPLOYED.format(clone=code, names=names)
+    (folder / "workflow/Snakefile").write_text(text)
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(study()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory):
+    return clone(tmp_path_factory.mktemp("code") / "WeakLesion")
+
+
+def test_a_module_runs_in_a_foreign_folder(code, tmp_path):
+    """All that it makes lies there, and nothing in the clone; a second run has nothing to do."""
+    before = {path for path in code.rglob("*") if "__pycache__" not in path.parts}
+    folder = deploy(tmp_path / "mine", code, " as wl_*")
+    snakemake(folder, "wl_table1")
+    assert (folder / TABLE).is_file()
+    assert (folder / TABLE).with_suffix(".html").is_file()
+    assert (folder / RUN / "run.json").is_file()
+    assert (folder / "resources/phantom_ham10k").is_dir()
+    assert {path for path in code.rglob("*") if "__pycache__" not in path.parts} == before
+    assert "Nothing to be done" in snakemake(folder, "-n", "wl_table1")
+
+
+def test_a_module_has_the_defaults_that_its_configuration_leaves_out(code, tmp_path):
+    folder = deploy(tmp_path / "mine", code)
+    (folder / "config/config.yaml").write_text((ROOT / "config/config.yaml").read_text())
+    select = "select={items: [table1], datasets: [ham10k], protocols: [corrected]}"
+    output = snakemake(folder, "-n", "--quiet", "rules", "--config", select, "seeds=[1]")
+    assert "train_arm" in output
+    assert "\n        all, " in output  # the default target
+
+
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_both_snakefiles_plan_the_same(code, tmp_path, snakefile):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study()))
+    words = ("-n", "--snakefile", code / snakefile, "--configfile", tmp_path / "study.yaml")
+    output = snakemake(tmp_path, *words)
+    jobs = dict(line.rsplit(maxsplit=1) for line in table_of(output))
+    assert jobs["train_arm"] == "2"
+    assert jobs["all"] == "1"
+
+
+def test_a_wheel_has_the_whole_workflow(code, tmp_path):
+    """Built, and installed without what it needs, which are the packages of the tests."""
+    for name in ("README.md", "LICENSE", "pyproject.toml"):
+        shutil.copy(ROOT / name, code)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", code, "-w", tmp_path]
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    python = tmp_path / "env/bin/python"
+    install = [*pip, "--python", python, "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(install, check=True)
+    packages = sysconfig.get_path("purelib", "venv", vars={"base": str(tmp_path / "env")})
+    (Path(packages) / "of_the_tests.pth").write_text(sysconfig.get_path("purelib"))
+    shared = tmp_path / "env/share/weaklesion"
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study()))
+    words = ("table1", "--snakefile", shared / "Snakefile", "--configfile", "study.yaml")
+    snakemake(tmp_path, *words, python=python)
+    assert (tmp_path / TABLE).with_suffix(".html").is_file()
+    # every file of the workflow, and no path of the clone
+    tracked = {path.name for path in (code / "workflow").rglob("*.*") if path.suffix != ".pyc"}
+    assert tracked <= {path.name for path in shared.rglob("*.*")}
+    log = (tmp_path / "results/foreign/logs/train_arm").glob("*.log")
+    assert not any(str(code) in path.read_text() for path in log)
+    plan = [tmp_path / "env/bin/weaklesion", "plan", "study.yaml"]
+    done = subprocess.run(plan, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "jobs are left" in done.stdout, done.stderr
+
+
+def table_of(output):
+    lines = output.split("Job stats:\n")[1].split("\ntotal")[0].splitlines()
+    return [line for line in lines[2:] if line.strip()]
+
+
+def test_the_catalogues_files_are_there(root):
+    entry = yaml.safe_load((root / ".snakemake-workflow-catalog.yml").read_text())
+    assert entry["usage"]["software-stack-deployment"]["conda"] is True
+    assert {"mandatory-flags", "report"} <= set(entry["usage"])
+    for name in ("workflow/Snakefile", "config/config.yaml", "config/README.md", "LICENSE"):
+        assert (root / name).is_file(), name
+        assert not os.path.islink(root / name)
+    paper = yaml.safe_load((root / "config.yaml").read_text())
+    assert merge(paper, yaml.safe_load((root / "config/config.yaml").read_text())) == paper
