@@ -220,6 +220,7 @@ def test_box_outside_the_image(deeplesion_files, tmp_path):
     folders, table = deeplesion_files
     rows = pd.read_csv(table, dtype=str, keep_default_na=False)
     rows.loc[0, "Bounding_boxes"] = "700, 10, 720, 30"
+    rows.loc[0, "Measurement_coordinates"] = "705, 20, 715, 20, 710, 16, 710, 24"
     rows.to_csv(tmp_path / "DL_info.csv", index=False)
     with pytest.raises(DataError, match="lies outside the image of 512x512"):
         make_deeplesion((folders, tmp_path / "DL_info.csv"), tmp_path / "out")

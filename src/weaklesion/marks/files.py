@@ -52,6 +52,13 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Lines:
     Raises:
         DataError: if the file cannot be read or is empty.
     """
+    table = _read_whole(path, columns)
+    rows = [(line, row) for line, row in table.rows if any(field.strip() for field in row)]
+    return Lines(table.header, rows, table.separator)
+
+
+def _read_whole(path: Path, columns: Sequence[str]) -> Lines:
+    """Return the same with rows whose fields are all blank, but not those without a separator."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
         named = re.match("sep=([,;\t])\r?\n", text, re.IGNORECASE)
@@ -72,8 +79,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Lines:
         raise DataError(f"{path}: is not in UTF-8 ({error}). Save it as `CSV UTF-8`.") from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}). Give a CSV file.") from error
-    rows = [(line, row) for line, row in rows if any(field.strip() for field in row)]
-    return Lines(header, rows, separator)
+    return Lines(header, [(line, row) for line, row in rows if row], separator)
 
 
 def _lines_before_header(text: str, columns: Sequence[str]) -> int:
@@ -85,8 +91,10 @@ def _lines_before_header(text: str, columns: Sequence[str]) -> int:
     return 0
 
 
-def read_records(path: Path, columns: Sequence[str], cure: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table that a publisher gives, by column; missing fields are "".
+def read_records(
+    path: Path, columns: Sequence[str], cure: str
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a table that a publisher gives, with their lines; missing fields are "".
 
     Args:
         path: the table.
@@ -97,7 +105,7 @@ def read_records(path: Path, columns: Sequence[str], cure: str) -> Iterator[dict
         DataError: if the file cannot be read or is empty, a column is missing or occurs twice, or
             a row has more fields than the header.
     """
-    table = read_table(path)
+    table = _read_whole(path, ())
     missing = [name for name in columns if name not in table.header]
     if missing:
         raise DataError(f"{path}: column {', '.join(missing)} is missing. {cure}")
@@ -110,7 +118,7 @@ def read_records(path: Path, columns: Sequence[str], cure: str) -> Iterator[dict
                 f"{path}, line {line}: has {len(fields)} fields, but the header has"
                 f" {len(table.header)}. {cure}"
             )
-        yield dict(zip_longest(table.header, fields[: len(table.header)], fillvalue=""))
+        yield line, dict(zip_longest(table.header, fields[: len(table.header)], fillvalue=""))
 
 
 def read_lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -221,6 +221,14 @@ def read_lesion(lesion: Lesion, series: Series, settings: Settings) -> Sample:
             f"{series.paths[lesion.key_slice]}: the box {lesion.box} of {lesion.id} lies outside "
             f"the image of {key.shape[1]}x{key.shape[0]} px. Correct its row.",
         )
+    outside = (lesion.recist < -0.5) | (lesion.recist > np.array(key.shape[::-1]) - 0.5)
+    if outside.any():
+        raise BadSampleError(
+            lesion.id,
+            "RECIST mark outside the image",
+            f"{series.paths[lesion.key_slice]}: the mark of {lesion.id} leaves the image of"
+            f" {key.shape[1]}x{key.shape[0]} px. Correct its row.",
+        )
     side = settings.side_px
     x0, y0 = round(center_x) - side // 2, round(center_y) - side // 2
     hounsfield, replaced = series.mix_channels(lesion, (x0, y0), side, (height, width))
