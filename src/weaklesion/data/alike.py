@@ -10,7 +10,7 @@ from weaklesion.support.files import file_digest
 
 logger = logging.getLogger(__name__)
 
-START = 1 << 16  # bytes that are compared before whole files are
+PART = 1 << 16  # bytes that are compared before whole files are
 MAX_SHOWN = 5
 
 
@@ -57,10 +57,10 @@ def one_spelling(names: Iterable[str], column: str) -> list[str]:
 def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
     """Return the groups of files that have the same bytes; files that cannot be read are left out.
 
-    Only files of equal size and beginning are read whole.
+    Only files of equal size and an equal part in their middle are read whole.
     """
     groups: list[list[Path]] = [sorted(set(paths))]
-    for identify in (lambda path: path.stat().st_size, _beginning, file_digest):
+    for identify in (lambda path: path.stat().st_size, _middle, file_digest):
         parts = []
         for group in groups:
             by_content: dict[object, list[Path]] = {}
@@ -74,6 +74,7 @@ def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
     return groups
 
 
-def _beginning(path: Path) -> bytes:
+def _middle(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return stream.read(START)
+        stream.seek(path.stat().st_size // 2)
+        return stream.read(PART)

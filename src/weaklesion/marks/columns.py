@@ -130,7 +130,9 @@ def _similar(name: str, header: Sequence[str]) -> str:
         lambda theirs: theirs == words,
         lambda theirs: len(words) > 1 and set(words) <= set(theirs),
         lambda theirs: len(words) > 1 and set(needed) <= set(theirs) and other_axis not in theirs,
-        lambda theirs: len(words) == 1 and bool(get_close_matches(name, theirs[:1], 1, 0.85)),
+        lambda theirs: (
+            len(words) == len(theirs) == 1 and bool(get_close_matches(name, theirs, 1, 0.85))
+        ),
     ]
     for way in ways:
         for one, theirs in words_of.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from weaklesion.data.alike import equal_files
 from weaklesion.data.patches import BadSampleError
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError
@@ -51,6 +52,8 @@ def find_volumes(folders: Sequence[str | Path]) -> list[tuple[int, str, str]]:
                 f"{where}: no {kind} for {', '.join(map(str, missing[:10]))} ({len(missing)} in "
                 "all). Unpack its archive, or remove the other file."
             )
+    for alike in equal_files(volumes.values()):
+        logger.warning("equal volumes under several numbers: %s", ", ".join(map(str, alike)))
     return [
         (number, str(volumes[number]), str(segmentations[number])) for number in sorted(volumes)
     ]
