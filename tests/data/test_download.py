@@ -422,6 +422,8 @@ def test_a_name_that_no_file_can_have_is_the_archives_fault(tmp_path):
         ('name,url,bytes,md5,sha256\n"a,b\n', "cannot be read as a table"),
         ("name,url,bytes,md5,sha256\na,http://[/x,,12345678,\n", "line 2: .* is not an address"),
         ("name,url,bytes,md5,sha256\na,x,\u00b2,12345678,\n", "line 2: bytes of a"),
+        (f"name,url,bytes,md5,sha256\na,x,{'9' * 5000},12345678,\n", "line 2: bytes of a"),
+        ("name,url,bytes,md5,sha256\na,x\0y,,12345678,\n", "line 2: contains a zero byte"),
         ("name,url,url,bytes,md5,sha256\n", "column url occurs twice"),
     ],
 )

@@ -10,6 +10,7 @@ Uses only the standard library, because it is read wherever Snakemake itself run
 
 import csv
 import hashlib
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,6 +51,8 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
 def row_problem(row: dict[str, str]) -> str | None:
     """Return the first problem of a row and its cure, in words; None if the row is valid."""
     name = row["name"]
+    if any("\0" in value for value in row.values()):
+        return "contains a zero byte."
     if not name or Path(name).name != name or name in (".", ".."):
         return f"{name!r} is not a plain file name."
     if not row["url"]:
@@ -64,7 +67,7 @@ def row_problem(row: dict[str, str]) -> str | None:
             urlsplit(url)
         except ValueError as error:
             return f"{url!r} is not an address ({error})."
-    if row["bytes"] and not (row["bytes"].isascii() and row["bytes"].isdigit()):
+    if row["bytes"] and not re.fullmatch("[0-9]{1,18}", row["bytes"]):
         return f"bytes of {name} is {row['bytes']!r}, not a whole number."
     return None
 
