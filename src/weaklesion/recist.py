@@ -12,6 +12,7 @@ import numpy as np
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.hull import convex_hull
+from weaklesion.support.reading import number_in
 
 Center = Literal["midpoint", "intersection"]
 RECIST_COLUMNS = [
@@ -36,7 +37,7 @@ def parse_recist(text: str) -> np.ndarray:
     """
     fields = text.split(",")
     try:
-        values = [float(field) for field in fields]
+        values = [number_in(field) for field in fields]
     except ValueError as error:
         raise ValueError(f"RECIST mark {text!r}: {error}") from error
     if len(values) != 8 or not all(math.isfinite(value) for value in values):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -13,11 +14,11 @@ from PIL import Image
 from running import planned, snakemake
 from segmenting import SHAPE, colored, lobed, mark_of
 
-from weaklesion.data.loaders import custom
+from weaklesion.data.loaders import custom, custom_groups
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.files import state_of_files
-from weaklesion.marks.table import Mark, mark_ellipse
+from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.report.sample_counts import num_samples
@@ -483,3 +484,83 @@ def test_the_study_of_own_marks(tmp_path, table):
     (tmp_path / "elsewhere").mkdir()
     wrong = snakemake(tmp_path / "elsewhere", "-n", *study, expect=1)
     assert "datasets.own.marks: there is no file data/marks.csv. Put the table" in wrong
+
+
+def test_an_inverted_mask_is_refused_by_row(tmp_path, table):
+    rows, masks = table
+    for number in (3, 8):
+        Image.fromarray(~masks[f"l{number}"]).save(tmp_path / f"{number}-mask.png")
+    causes = {entry["id"]: entry["cause"] for entry in dropped(tmp_path, rows)}
+    assert set(causes) == {"l3", "l8"}
+    assert (
+        "% of the mark's ellipse, and 100 % of the image around it: is the mask inv" in causes["l3"]
+    )
+
+
+def test_a_mask_that_hardly_touches_its_mark_is_refused_and_half_a_lesion_is_not():
+    ellipse = Ellipse(20, 20, 20, 16, 0)
+    drawn = draw_ellipse(ellipse, (40, 60))
+    half = drawn & (np.arange(60) < 20)
+    assert (custom.marked_part(half, ellipse) == half).all()
+    edge = np.zeros_like(drawn)
+    edge[:, 29:50] = True
+    with pytest.raises(BadMarkError, match=r"covers only [1-9] % of the mark's ellipse"):
+        custom.marked_part(edge, ellipse)
+    everything = np.ones_like(drawn)
+    everything[0] = False
+    assert (custom.marked_part(everything, ellipse) == everything).all()
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("P1", "p1"),
+        ("P 1", "P  1"),
+        ("7", "007"),
+        ("7", "7.0"),
+        ("P\u00a01", "P 1"),
+        ("é", "e\u0301"),
+    ],
+    ids=str,
+)
+def test_a_patient_is_one_group_however_the_name_is_spelt(tmp_path, caplog, spellings):
+    marks = [
+        Mark(n + 2, str(n), tmp_path / f"{n}.png", None, np.zeros((4, 2)), None, group=name)
+        for n, name in enumerate([*spellings, "other", "P12"])
+    ]
+    groups = custom_groups.groups_of(marks, tmp_path)
+    assert list(groups.values()) == [spellings[0], spellings[0], "other", "P12"]
+    assert f"group: names that differ hardly are one name: {spellings[1]!r} is" in caplog.text
+
+
+def test_an_image_under_two_names_is_one_image(tmp_path, caplog):
+    for name, content in (("a", b"x" * 9), ("b", b"x" * 9), ("c", b"y" * 9), ("d", b"x" * 8)):
+        (tmp_path / name).write_bytes(content)
+    marks = [Mark(2, n, tmp_path / n, None, np.zeros((4, 2)), None) for n in "abcde"]
+    groups = custom_groups.groups_of(marks, tmp_path)
+    assert groups == {"a": "a", "b": "a", "c": "c", "d": "d", "e": "e"}
+    assert "one image under several names" in caplog.text
+    split = [replace(mark, split="train") for mark in marks]  # splits of one's own: told of only
+    assert custom_groups.groups_of(split, tmp_path)["b"] == "b"
+
+
+def test_lesions_that_share_pixels_are_noted(tmp_path, table):
+    rows, _ = table
+    for number in (1, 2):  # two marks on the image and mask of lesion 0
+        rows[number] |= rows[0] | {"id": f"l{number}"}
+    samples, _, _ = made(tmp_path, rows)
+    notes = samples["note"].fillna("").to_dict()
+    assert notes["l0"] == notes["l3"] == ""
+    assert notes["l1"] == notes["l2"] == "its lesion shares pixels with that of another mark"
+    (note,) = told(tmp_path)["notes"]
+    assert note["count"] == 2
+
+
+def test_a_spacing_in_doubt_is_noted(tmp_path, table):
+    rows, _ = table
+    rows = [row | {"spacing_x": 0.7, "spacing_y": 0.7} for row in rows]
+    rows[4] |= {"spacing_x": 0.0007, "spacing_y": 0.0007}
+    samples, _, _ = made(tmp_path, rows)
+    notes = samples["note"].fillna("").to_dict()
+    assert "mm, which no lesion has: is the spacing right?" in notes.pop("l4")
+    assert set(notes.values()) == {""}

@@ -17,7 +17,7 @@ from weaklesion.data.loaders.deeplesion_table import (
     read_table,
     slice_weights,
 )
-from weaklesion.data.patches import Sample
+from weaklesion.data.patches import BadSampleError, Sample
 from weaklesion.data.phantoms.deeplesion import make_phantom
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import draw_ellipse
@@ -220,6 +220,7 @@ def test_box_outside_the_image(deeplesion_files, tmp_path):
     folders, table = deeplesion_files
     rows = pd.read_csv(table, dtype=str, keep_default_na=False)
     rows.loc[0, "Bounding_boxes"] = "700, 10, 720, 30"
+    rows.loc[0, "Measurement_coordinates"] = "705, 20, 715, 20, 710, 16, 710, 24"
     rows.to_csv(tmp_path / "DL_info.csv", index=False)
     with pytest.raises(DataError, match="lies outside the image of 512x512"):
         make_deeplesion((folders, tmp_path / "DL_info.csv"), tmp_path / "out")
@@ -242,6 +243,15 @@ def test_patient_in_two_splits_is_an_error(deeplesion_files, tmp_path):
     folders, table = deeplesion_files
     rows = pd.read_csv(table, dtype=str, keep_default_na=False)
     rows.loc[0, "Train_Val_Test"] = "3"
+    rows.to_csv(tmp_path / "DL_info.csv", index=False)
+    with pytest.raises(DataError, match="group patient-1 is in the splits test, train"):
+        make_deeplesion((folders, tmp_path / "DL_info.csv"), tmp_path / "out")
+
+
+def test_a_patient_in_two_splits_by_spelling_is_the_same_error(deeplesion_files, tmp_path):
+    folders, table = deeplesion_files
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    rows.loc[1, "Train_Val_Test"], rows.loc[1, "Patient_index"] = "3", "001 "
     rows.to_csv(tmp_path / "DL_info.csv", index=False)
     with pytest.raises(DataError, match="group patient-1 is in the splits test, train"):
         make_deeplesion((folders, tmp_path / "DL_info.csv"), tmp_path / "out")
@@ -318,3 +328,79 @@ def test_phantom_is_decided_by_its_seed(tmp_path):
     assert made("a", 1) == made("b", 1) != made("c", 2)
     with pytest.raises(ValueError, match="num_series"):
         make_phantom(folder=tmp_path, num_series=9, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("Measurement_coordinates", "301, 301, 321, 301, 311, 296, 311, 306", "RECIST mark out"),
+        ("Spacing_mm_px_", "0.8, 0.8, 1e-9", "slice interval"),
+        ("Spacing_mm_px_", "0.8, 0.8, 1e-310", "slice interval"),
+        ("Spacing_mm_px_", "1e-200, 0.8, 1", "pixel spacing"),
+        ("Spacing_mm_px_", "0_8, 0.8, 1", "pixel spacing"),
+        ("File_name", "000001_01_01_\u00b2.png", "File_name"),
+        ("File_name", "", "File_name"),
+    ],
+)
+def test_rows_that_no_scanner_gave_are_bad(column, value, reason):
+    row = dict(zip(HEADER, GOOD, strict=True)) | {"id": "a", "row": 7}
+    parse_row(row, "t.csv")
+    with pytest.raises(BadSampleError, match=rf"t\.csv, line 9 \(a\): {reason}.*Correct the row"):
+        parse_row(row | {column: value}, "t.csv")
+
+
+def test_a_mark_outside_the_image_is_bad(tmp_path):
+    cv2.imwrite(str(tmp_path / "010.png"), np.full((512, 512), 32768, np.uint16))
+    moved = {
+        "Measurement_coordinates": "501, 101, 521, 101, 511, 96, 511, 106",
+        "Bounding_boxes": "496, 91, 526, 111",
+    }
+    row = dict(zip(HEADER, GOOD, strict=True)) | moved | {"id": "a", "row": 0}
+    item = [parse_row(row, "t.csv")], {10: str(tmp_path / "010.png")}
+    with pytest.raises(BadSampleError, match="the mark of a leaves the image of 512x512"):
+        read_key_slice(item, settings=Settings(**DEEPLESION))
+    (left,) = read_key_slice(item, settings=Settings(**DEEPLESION | {"on_bad_sample": "drop"}))
+    assert left.reason == "RECIST mark outside the image"
+
+
+def test_a_row_of_commas_needs_no_slice_and_is_counted(deeplesion_files, tmp_path):
+    folders, table = deeplesion_files
+    text = table.read_text().rstrip("\n")
+    (tmp_path / "DL_info.csv").write_text(f"{text}\n{',' * text.splitlines()[0].count(',')}\n")
+    lines = len(text.splitlines())
+    names = ["Images_png/000001_01_01/020.png"]
+    assert needed_members(names, tmp_path / "DL_info.csv") == needed_members(names, table)
+    files = (folders, tmp_path / "DL_info.csv")
+    with pytest.raises(DataError, match=rf"DL_info\.csv, line {lines + 1} .*names no slice"):
+        make_deeplesion(files, tmp_path / "out")
+    make_deeplesion(files, tmp_path / "out", on_bad_sample="drop")
+    (dropped,) = report_of(tmp_path / "out")["dropped"]
+    assert (dropped["reason"], dropped["count"]) == ("File_name that names no slice", 1)
+
+
+@pytest.mark.parametrize("interval", [1e-9, 1e-310, -1.0, 0.0, float("nan"), float("inf"), 1e300])
+def test_an_interval_that_is_none_leaves_the_key_slice(interval):
+    assert slice_weights(109, interval, 2.0) == [(109, 1.0)]
+
+
+def test_the_nearest_slice_is_found_at_once_however_far():
+    assert nearest_slice(2_000_000_109, 109, {109: "", 111: "", 4: ""}) == 111
+    assert nearest_slice(-(10**12), 109, {109: ""}) == 109
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "is empty"),
+        ("a,b\n1,2\n".encode("utf-16"), "is not in UTF-8"),
+        (b'a,b\n"1,2\n', "cannot be read as a table"),
+        ((",".join(HEADER) + "\n" + "1," * 9 + "9\n").encode(), "line 2: has 10 fields"),
+        ((",".join([*HEADER, "File_name"]) + "\n").encode(), "column File_name occurs twice"),
+        (b"<html>\n", "column File_name"),
+    ],
+    ids=["empty", "UTF-16", "open quote", "ragged", "twice", "HTML"],
+)
+def test_a_table_that_is_none_is_named(tmp_path, content, cause):
+    (tmp_path / "DL_info.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"DL_info\.csv.*{cause}"):
+        read_table(tmp_path / "DL_info.csv")

@@ -1,6 +1,8 @@
+import gzip
 import hashlib
 import http.server
 import io
+import random
 import stat
 import tarfile
 import threading
@@ -12,6 +14,7 @@ import pytest
 
 from weaklesion import download
 from weaklesion.data import archives
+from weaklesion.data.archives import list_members
 from weaklesion.data.manifest import read_manifest, write_manifest
 from weaklesion.download import extract, fetch, fetch_members, row_of
 from weaklesion.errors import DataError
@@ -354,3 +357,80 @@ def test_names_that_clash_or_are_none(tmp_path, names):
             bundle.writestr(name, "x")
     with pytest.raises(DataError, match=r"occurs twice|would be written outside"):
         extract(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_a_tar_is_unpacked_all_or_not_at_all(tmp_path, name):
+    """A damaged header is no end: nothing behind it is lost silently."""
+    rng = random.Random(0)
+    entries = {f"f{number}": rng.randbytes(700) for number in range(5)}
+    archive = make_tar(tmp_path / name, entries)
+    whole = archive.read_bytes()
+    for number in range(150):
+        damaged = bytearray(whole)
+        place = rng.randrange(len(whole))
+        damaged[place] ^= 1 << rng.randrange(8)
+        archive.write_bytes(damaged)
+        try:
+            paths = extract(archive, tmp_path / f"out{number}")
+        except DataError:
+            assert not (tmp_path / f"out{number}").exists()
+            continue
+        assert [path.name for path in paths] == list(entries)
+        if name.endswith("gz"):  # content has a checksum in compressed archives only
+            assert [path.read_bytes() for path in paths] == list(entries.values())
+
+
+def test_a_tar_ends_with_zeros_or_is_refused(tmp_path):
+    archive = make_tar(tmp_path / "a.tar", {"a": b"A" * 700, "b": b"B" * 700})
+    whole = archive.read_bytes()
+    one, two = 512 + 1024, 2 * (512 + 1024)  # a header and two blocks each
+    for content, cause in (
+        (whole[:one], "it has no end: truncated"),
+        (whole[:two], "it has no end: truncated"),
+        (whole[:one] + bytes(512) + whole[one + 512 :], "it has data after its end"),
+        (whole[:one] + b"x" + whole[one + 1 :], "damaged header"),
+        (whole + whole, "it has data after its end"),
+        (whole[: two + 512] + bytes(511) + b"x", "it has data after its end"),
+    ):
+        archive.write_bytes(content)
+        with pytest.raises(DataError, match=rf"a\.tar: damaged archive \(.*{cause}"):
+            extract(archive, tmp_path / "out")
+        with pytest.raises(DataError, match="damaged archive"):
+            list_members(archive)
+    archive.write_bytes(whole[: two + 512])
+    assert len(extract(archive, tmp_path / "out")) == 2
+
+
+def test_a_compressed_tar_without_end_is_whole_by_its_checksum(tmp_path):
+    plain = make_tar(tmp_path / "a.tar", {"a": b"A" * 700}).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(plain[: 512 + 1024]))
+    assert len(extract(tmp_path / "a.tar.gz", tmp_path / "out")) == 1
+
+
+def test_a_name_that_no_file_can_have_is_the_archives_fault(tmp_path):
+    archive = make_zip(tmp_path / "a.zip", {"x" * 300: "A"})
+    with pytest.raises(DataError, match="damaged archive"):
+        extract(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "is empty"),
+        ("name,url,bytes,md5,sha256\na,b,c,d,e,f\n", "line 2: has 6 fields"),
+        ('name,url,bytes,md5,sha256\n"a,b\n', "cannot be read as a table"),
+        ("name,url,bytes,md5,sha256\na,http://[/x,,12345678,\n", "line 2: .* is not an address"),
+        ("name,url,bytes,md5,sha256\na,x,\u00b2,12345678,\n", "line 2: bytes of a"),
+        (f"name,url,bytes,md5,sha256\na,x,{'9' * 5000},12345678,\n", "line 2: bytes of a"),
+        ("name,url,bytes,md5,sha256\na,x\0y,,12345678,\n", "line 2: contains a zero byte"),
+        ("name,url,url,bytes,md5,sha256\n", "column url occurs twice"),
+    ],
+)
+def test_a_manifest_that_is_none_is_named(tmp_path, text, cause):
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"m\.csv.*{cause}"):
+        read_manifest(tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_bytes(text.encode("utf-16"))
+    with pytest.raises(DataError, match=r"m\.csv.*is not in UTF-8"):
+        read_manifest(tmp_path / "m.csv")

@@ -1,4 +1,6 @@
 import csv
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -154,3 +156,52 @@ def test_phantom_has_the_traps_of_the_real_archives(tmp_path):
 def test_phantom_refuses_to_be_tiny(tmp_path):
     with pytest.raises(ValueError, match="num_images"):
         make_phantom(folder=tmp_path, num_images=9, seed=1, width_px=64, height_px=48)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "is empty"),
+        ("image_id,lesion_id\n1,2\n".encode("utf-16"), "is not in UTF-8"),
+        (b'image_id,lesion_id\n"1,2\n', "cannot be read as a table"),
+        (b"image_id,lesion_id\n1,2,3,4\n", "line 2: has 4 fields"),
+        (b"image_id,lesion_id,lesion_id\n1,2,3\n", "column lesion_id occurs twice"),
+    ],
+    ids=["empty", "UTF-16", "open quote", "ragged", "twice"],
+)
+def test_metadata_that_cannot_be_read_is_named(few, content, cause):
+    folder, metadata = few
+    metadata.write_bytes(content)
+    with pytest.raises(DataError, match=rf"metadata\.csv.*{cause}"):
+        find_samples([folder], metadata)
+
+
+def test_a_lesion_is_one_group_however_its_name_is_spelt(few, caplog):
+    folder, metadata = few
+    metadata.write_text(
+        "image_id,lesion_id\nISIC_0000000,HAM_1\nISIC_0000001 ,HAM_1 \nISIC_0000002,ham_1\n,\n"
+    )
+    assert list(find_samples([folder], metadata)["group"]) == ["HAM_1"] * 3
+    assert "lesion_id: names that differ hardly are one name: 'ham_1' is 'HAM_1'" in caplog.text
+
+
+def test_equal_images_under_two_ids_are_told_of(few, caplog):
+    folder, metadata = few
+    find_samples([folder], metadata)
+    assert not caplog.text
+    content = (folder / "ISIC_0000000.jpg").read_bytes()
+    (folder / "ISIC_0000002.jpg").write_bytes(content)
+    find_samples([folder], metadata)
+    assert "equal images under several ids" in caplog.text
+    assert "ISIC_0000002.jpg" in caplog.text
+    assert "ISIC_0000001.jpg" not in caplog.text
+
+
+def test_a_bomb_is_refused_by_name(tmp_path):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 65535, 65535, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"x")
+    chunks = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c))
+              for c in (header, data)]  # fmt: skip
+    (tmp_path / "m.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(DataError, match=r"m\.png: cannot be read as an image \(it has more than"):
+        read_mask(tmp_path / "m.png")

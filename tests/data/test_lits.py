@@ -377,3 +377,90 @@ def test_phantom_is_decided_by_its_seed_and_has_its_traps(tmp_path):
         False, True, False, False]  # fmt: skip
     with pytest.raises(ValueError, match="num_volumes"):
         make_phantom(folder=tmp_path, num_volumes=3, num_slices=4, side_px=64, seed=1)
+
+
+def spoil_crc(paths):
+    """One bit of the checksum: all voxels are right, but nothing vouches for them."""
+    content = bytearray(paths["volume-2.nii.gz"].read_bytes())
+    content[-6] ^= 1
+    paths["volume-2.nii.gz"].write_bytes(content)
+
+
+def spoil_inside(paths):
+    content = bytearray(paths["volume-2.nii.gz"].read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20] = bytes(20)
+    paths["volume-2.nii.gz"].write_bytes(content)
+
+
+def spoil_unit(paths):
+    content = bytearray(paths["volume-0.nii"].read_bytes())
+    content[123] = 5
+    paths["volume-0.nii"].write_bytes(content)
+
+
+def spoil_offset(paths):
+    content = bytearray(paths["volume-0.nii"].read_bytes())
+    content[108:112] = np.float32(np.inf).tobytes()
+    paths["volume-0.nii"].write_bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [spoil_crc, spoil_inside, spoil_unit, spoil_offset])
+def test_whatever_a_library_raises_of_a_volume_is_a_bad_sample(copied, tmp_path, spoil):
+    folder, paths = copied
+    spoil(paths)
+    with pytest.raises(DataError, match=r"volume-[02]\.nii(\.gz)?: .*Unpack it again"):
+        make_lits([folder], tmp_path / "out")
+    make_lits([folder], tmp_path / "out", on_bad_sample="drop")
+    reasons = [entry["reason"] for entry in report_of(tmp_path / "out")["dropped"]]
+    assert "file that cannot be read" in reasons
+
+
+def test_labels_of_a_librarys_scaling_are_whole_numbers(tmp_path):
+    labels = np.zeros((8, 9, 2), np.float32)
+    labels[2:5, 3:6], labels[6, 6, 1] = 0.9999999, 1.9999998
+    save(tmp_path / "s.nii", labels)
+    read = reading.read_labels(str(tmp_path / "s.nii"), "s")
+    assert read.dtype == np.uint8
+    assert read.tolist() == np.rint(labels).astype(int).tolist()
+    labels[0, 0, 1] = 0.5
+    save(tmp_path / "s.nii", labels)
+    with pytest.raises(DataError, match=r"has the labels \[0\.5\] in slice 1"):
+        reading.read_labels(str(tmp_path / "s.nii"), "s")
+
+
+def test_a_scale_that_nobody_gave_is_unknown(tmp_path):
+    for affine, spacing in (
+        (np.diag([-1.0, -1, 1, 1]), None),
+        (np.diag([-0.7, -0.7, 1, 1]), (0.7, 0.7)),
+    ):
+        save(tmp_path / "v.nii", np.zeros((8, 9, 2), np.int16), affine)
+        assert reading.read_hounsfield(str(tmp_path / "v.nii"), "v")[1] == pytest.approx(spacing)
+
+
+def test_affines_that_differ_are_told_of(copied, tmp_path, caplog):
+    _, paths = copied
+    labels = np.asanyarray(nibabel.load(paths["segmentation-0.nii"]).dataobj).copy()
+    affine = nibabel.load(paths["volume-0.nii"]).affine.copy()
+    save(paths["segmentation-0.nii"], labels, affine)
+    item = 0, str(paths["volume-0.nii"]), str(paths["segmentation-0.nii"])
+    right = read_volume(item, settings=Settings(**LITS))
+    assert "affine" not in caplog.text
+    affine[0] *= -1
+    save(paths["segmentation-0.nii"], labels, affine)
+    told = read_volume(item, settings=Settings(**LITS))
+    assert [sample.id for sample in told if isinstance(sample, Sample)] == [
+        sample.id for sample in right if isinstance(sample, Sample)
+    ]
+    assert "volume-0.nii: its affine differs from that of its segmentation" in caplog.text
+
+
+def test_equal_volumes_under_two_numbers_are_told_of(copied, caplog):
+    folder, paths = copied
+    find_volumes([folder])
+    assert "equal" not in caplog.text
+    shutil.copy(paths["volume-0.nii"], folder / "volume-90.nii")
+    shutil.copy(paths["segmentation-0.nii"], folder / "segmentation-90.nii")
+    find_volumes([folder])
+    assert "equal volumes under several numbers" in caplog.text
+    assert "volume-90.nii" in caplog.text

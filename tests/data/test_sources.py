@@ -118,3 +118,13 @@ def test_own_marks_are_a_table_that_must_be_there(tmp_path):
     after = sources.patch_settings(job("own", "source"))
     assert before["state"] != after["state"]
     assert {**before, "state": 0} == {**after, "state": 0}
+
+
+def test_names_that_snakemake_takes_for_wildcards_are_refused(tmp_path):
+    (tmp_path / "{x}.csv").write_text("id\n")
+    own = {"loader": "custom", "source": "own", "marks": str(tmp_path / "{x}.csv")}
+    with pytest.raises(DataError, match=r"datasets\.own\.marks: .* has a brace"):
+        sources_of(datasets={"own": own}).table_of_marks("own")
+    changes = {"datasets": {"ham10k": {"manifest": str(tmp_path / "{x}.csv")}}}
+    with pytest.raises(DataError, match=r"datasets\.ham10k\.manifest: .* has a brace"):
+        sources_of(**changes).manifest_rows("ham10k")

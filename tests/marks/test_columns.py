@@ -156,3 +156,83 @@ def test_a_missing_column_is_named_with_what_was_found(tmp_path, header, columns
 def test_an_optional_column_of_another_spelling_is_named(tmp_path, caplog):
     read_marks(written(tmp_path, f"Spacing_X,{HEADER}\n0.7,{ROW}\n"))
     assert "the column `Spacing_X` is not read. If it is spacing_x, give --columns" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["long_a_x", "slice", "image"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path, name):
+    header = HEADER if name != "slice" else f"slice,{HEADER}"
+    row = ROW if name != "slice" else f"4,{ROW}"
+    with pytest.raises(DataError, match=f"has the column {name} more than once"):
+        read_marks(written(tmp_path, f"{header},{name}\n{row},7\n"))
+
+
+def test_columns_that_are_not_used_may_be_there_twice_and_are_named(tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = written(tmp_path, f"{HEADER},note,note,age,\n{ROW},a,b,50,\n")
+    assert points_of(path) == EXPECTED
+    assert "not used: the columns `note`, `note`, `age`" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "4_0.5", "\u0661\u0662", "\uff11\uff12", "0x10", "1e", "", "--1", "1 2"]
+)
+def test_what_only_python_takes_for_a_number_is_none(tmp_path, text):
+    _, ((_, _, cause),) = read_marks(written(tmp_path, f"{HEADER}\n{ROW.replace('88.5', text)}\n"))
+    assert cause.startswith("long_a_x")
+
+
+@pytest.mark.parametrize("text", ["88.5", " 88.50", "+8.85e1", "885E-1"])
+def test_what_tables_write_as_numbers_is_one(tmp_path, text):
+    assert points_of(written(tmp_path, f"{HEADER}\n{ROW.replace('88.5', text)}\n")) == EXPECTED
+
+
+@pytest.mark.parametrize("spacing", ["1e-200", "1e200", "1e-320"])
+def test_absurd_spacings_are_refused_by_row(tmp_path, spacing):
+    table = f"spacing_x,spacing_y,{HEADER}\n{spacing},{spacing},{ROW}\n0.7,0.7,{ROW}\n"
+    marks, ((line, _, cause),) = read_marks(written(tmp_path, table))
+    assert (len(marks), line) == (1, 2)
+    assert "mm per px" in cause
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Our lesions\n{HEADER}\n{ROW}\n",
+        f"Our lesions,,,,,,,,\n\nby me\n{HEADER}\n{ROW}\n",
+        f"sep=;\nOur lesions;;\n{HEADER}\n{ROW}\n".replace(",", ";"),
+        f"Our lesions, 2024\n{HEADER}\n{ROW}\n".replace(",", ";").replace(".5", ",5"),
+    ],
+    ids=["a title", "three lines", "sep", "semicolons and decimal commas"],
+)
+def test_lines_with_a_title_are_skipped(tmp_path, text):
+    path = written(tmp_path, text)
+    assert points_of(path) == EXPECTED
+    assert read_marks(path)[0][0].row == len(text.splitlines())
+
+
+def test_a_title_is_skipped_before_own_names_of_columns(tmp_path):
+    path = written(tmp_path, f"Lesions\n{HEADER.replace('long_a_x', 'X1')}\n{ROW}\n")
+    assert points_of(path, columns={"long_a_x": "X1"}) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("pixel_spacing_x", "spacing_x"),
+        ("Spacing X (mm)", "spacing_x"),
+        ("Pixel spacing", "spacing_y"),
+        ("Slices", "slice"),
+        ("masks", "mask"),
+    ],
+)
+def test_an_optional_column_that_may_be_meant_is_named(tmp_path, caplog, theirs, ours):
+    read_marks(written(tmp_path, f"{theirs},{HEADER}\n0.7,{ROW}\n"))
+    assert f"the column `{theirs}` is not read. If it is {ours}, give --columns" in caplog.text
+
+
+@pytest.mark.parametrize("theirs", ["patient_id", "slice_thickness", "spacing_y_old", "age"])
+def test_other_columns_are_not_taken_for_optional_ones(tmp_path, caplog, theirs):
+    read_marks(written(tmp_path, f"{theirs},spacing_x,{HEADER}\n0.7,,{ROW}\n"))
+    assert "If it is id" not in caplog.text
+    assert "If it is slice" not in caplog.text
+    assert "If it is spacing_x" not in caplog.text

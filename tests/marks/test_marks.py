@@ -1,5 +1,8 @@
 """Tables of marks and the pictures that they lie on: what is read, and what is refused."""
 
+import struct
+import unicodedata
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,7 +14,8 @@ from PIL import ExifTags, Image
 from segmenting import SHAPE, colored, lobed, mark_of, read_png, run
 
 from weaklesion.ellipse import draw_ellipse
-from weaklesion.marks.table import mark_ellipse, read_marks
+from weaklesion.marks.images import read_picture
+from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS
 
@@ -258,3 +262,75 @@ def test_the_table_in_the_documentation_is_one(root, tmp_path):
     assert [mark.id for mark in marks] == ["mole", "liver-3", "node"]
     for mark in marks:
         mark_ellipse(mark.points, (512, 512), mark.spacing)
+
+
+def refusal(path, number=None):
+    mark = Mark(2, "m", path, number, np.array([[9.0, 9], [20, 9], [15, 5], [15, 13]]), None)
+    with pytest.raises(BadMarkError) as error:
+        read_picture(mark, (-160.0, 240.0))
+    return str(error.value)
+
+
+def test_what_is_no_picture_is_named_with_the_way_to_convert_it(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 40)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Pair(noise, np.eye(4)), tmp_path / "pair.img")
+    for name in ("pair.img", "pair.hdr"):
+        assert f"{name} is one of a pair of files" in refusal(tmp_path / name, 0)
+    (tmp_path / "series").mkdir()
+    assert "is a folder: name one file; DICOM is not read" in refusal(tmp_path / "series")
+    (tmp_path / "series/IM0001").write_bytes(bytes(128) + b"DICM" + bytes(100))
+    assert "IM0001 is DICOM, which is not read: convert" in refusal(tmp_path / "series/IM0001", 0)
+
+
+def test_a_16_bit_image_with_another_offset_is_named(tmp_path):
+    hounsfield = np.random.default_rng(0).integers(-100, 200, (30, 40))
+    for offset, cause in ((1024, "HU + 1024"), (0, "Does this one hold HU")):
+        levels = np.clip(hounsfield + offset, 0, 65535).astype(np.uint16)
+        Image.fromarray(levels).save(tmp_path / f"{offset}.png")
+        assert cause in refusal(tmp_path / f"{offset}.png")
+    low, high = hounsfield.min() + 1024, hounsfield.max() + 1024
+    assert f"has levels from {low} to {high}" in refusal(tmp_path / "1024.png")
+
+
+def test_the_photograph_of_a_phone_is_the_first_picture_of_its_jpg(tmp_path):
+    first, second = (Image.new("RGB", (40, 30), color) for color in ("red", "blue"))
+    first.save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=[second])
+    mark = Mark(2, "m", tmp_path / "phone.jpg", None, np.zeros((4, 2)), None)
+    levels = read_picture(mark, (-160.0, 240.0)).levels
+    assert levels.shape == (30, 40, 3)
+    assert (levels[..., 0] > 250).all()
+
+
+def test_names_that_look_like_another_files_are_named(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("sub/x.png", unicodedata.normalize("NFD", "mélanome.png")):
+        Image.new("RGB", (40, 30)).save(tmp_path / name)
+    assert refusal(tmp_path / "sub\\x.png").endswith("write its path with / instead of \\")
+    assert "in another form of Unicode" in refusal(tmp_path / "mélanome.png")
+    assert refusal(tmp_path / "sub/X.PNG").endswith("has x.png, with other capital letters")
+
+
+def test_pictures_that_raise_anything_else_are_refused_by_row(model, tmp_path, images, monkeypatch):
+    """`struct.error` from EXIF, a bomb, a loop of links; the rest is answered."""
+    _, rows = images
+    Image.open(tmp_path / rows[0]["image"]).save(tmp_path / "plain.png")
+    content = (tmp_path / "plain.png").read_bytes()
+    exif = b"eXIf" + b"MM\0*"
+    chunk = struct.pack(">I", 4) + exif + struct.pack(">I", zlib.crc32(exif))
+    (tmp_path / "exif.png").write_bytes(content[:33] + chunk + content[33:])
+    header = b"IHDR" + struct.pack(">IIBBBBB", 65535, 65535, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "bomb.png").write_bytes(content[:8] + chunk + content[33:])
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    bad = [rows[1] | {"id": name, "image": f"{name}.png"} for name in ("exif", "bomb", "loop")]
+    result, measured = run(model, tmp_path, [*bad, rows[0]])
+    assert result.exit_code == 0, result.output
+    assert list(measured.index) == [rows[0]["id"]]
+    causes = pd.read_csv(tmp_path / "out/refused.csv").set_index("id")["cause"]
+    assert causes["exif"].startswith("exif.png cannot be read as an image (error: unpack requires")
+    assert (
+        "more than 178956970 px; if that is right, set the environment variable" in causes["bomb"]
+    )
+    assert "Too many levels of symbolic links" in causes["loop"]
+    monkeypatch.setenv("WEAKLESION_MAX_PIXELS", "100")
+    assert "it has more than 100 px" in refusal(tmp_path / "plain.png")

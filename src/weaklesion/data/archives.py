@@ -1,24 +1,43 @@
 """Unpack zip and tar archives safely: completely or not at all, and never outside a folder."""
 
+import bz2
+import errno
+import gzip
 import logging
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from weaklesion.errors import DataError
 from weaklesion.support.files import written_whole
 from weaklesion.support.progress import progress
+from weaklesion.support.reading import cause_of
 
 logger = logging.getLogger(__name__)
 
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError)
+OF_NAMES = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # names that no file can have
+COMPRESSED = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
+BLOCK = 1 << 20  # bytes
+
+
+class _CheckedEntry(tarfile.TarInfo):
+    """An entry of a tar archive; a damaged header is an error, not the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_CheckedEntry":
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if not any(buf):  # the end
+                raise
+            raise tarfile.ReadError(f"damaged header: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -99,11 +118,15 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
             with zipfile.ZipFile(archive) as zip_file:
                 yield zip_file
         else:
-            with tarfile.open(archive) as tar_file:
+            with tarfile.open(archive, tarinfo=_CheckedEntry) as tar_file:
                 yield tar_file
-    except DAMAGED as error:
+    except DataError:
+        raise
+    except Exception as error:  # libraries raise much more than their documented errors
+        if isinstance(error, OSError) and error.errno not in (None, *OF_NAMES):
+            raise  # of this machine, such as a full disk
         raise DataError(
-            f"{archive}: damaged archive ({error}). Delete it and fetch it again."
+            f"{archive}: damaged archive ({cause_of(error)}). Delete it and fetch it again."
         ) from error
 
 
@@ -118,6 +141,24 @@ def _entries(bundle: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Entry]:
         for member in bundle:
             if not member.isdir():
                 yield _Entry(member.name, member.size, not member.isfile(), False, member)
+        _check_end(bundle)
+
+
+def _check_end(bundle: tarfile.TarFile) -> None:
+    """Refuse a tar archive that goes on after its end, or has none; verify its compression.
+
+    Its last header was read, so that the file is behind the first block of zeros, or at its end.
+
+    Raises:
+        tarfile.ReadError: if anything but zeros follows, or an archive that is not compressed has
+            no end, so that it may be truncated.
+    """
+    stream: Any = bundle.fileobj
+    if stream.tell() == bundle.offset and not isinstance(stream, COMPRESSED):
+        raise tarfile.ReadError("it has no end: truncated?")
+    while block := stream.read(BLOCK):  # to the end of the file, where its checksum is
+        if any(block):
+            raise tarfile.ReadError("it has data after its end")
 
 
 def _open_entry(bundle: zipfile.ZipFile | tarfile.TarFile, entry: _Entry) -> IO[bytes]:

@@ -10,10 +10,12 @@ Uses only the standard library, because it is read wherever Snakemake itself run
 
 import csv
 import hashlib
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from weaklesion.errors import DataError
+from weaklesion.marks.files import read_records
 
 MANIFEST_COLUMNS = ("name", "url", "bytes", "md5", "sha256")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -23,8 +25,8 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
     """Read a manifest; return its rows by name, with relative addresses made absolute.
 
     Raises:
-        DataError: if the file or a column is missing, a name occurs twice or is unsafe, a size is
-            not a number, or a row has no address or no checksum.
+        DataError: if the file or a column is missing, it cannot be read as a table, a name occurs
+            twice or is unsafe, a size is not a number, or a row has no address or no checksum.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,30 +34,25 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
             f"{path}: no such manifest. Give the path of a CSV file with the columns "
             f"{', '.join(MANIFEST_COLUMNS)}."
         )
+    cure = f"A manifest has the columns {', '.join(MANIFEST_COLUMNS)}."
     rows: dict[str, dict[str, str]] = {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in MANIFEST_COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{path}: column {', '.join(missing)} is missing. A manifest has the columns "
-                f"{', '.join(MANIFEST_COLUMNS)}."
-            )
-        for line, raw in enumerate(reader, start=2):
-            row = {key: (raw[key] or "").strip() for key in MANIFEST_COLUMNS}
-            problem = row_problem(row)
-            if row["name"] in rows:
-                problem = f"{row['name']} occurs twice. Remove one row."
-            if problem:
-                raise DataError(f"{path}, line {line}: {problem}")
-            row["url"] = " ".join(_absolute(url, path.parent) for url in row["url"].split())
-            rows[row["name"]] = row
+    for line, raw in read_records(path, MANIFEST_COLUMNS, cure):
+        row = {key: raw[key].strip() for key in MANIFEST_COLUMNS}
+        problem = row_problem(row)
+        if row["name"] in rows:
+            problem = f"{row['name']} occurs twice. Remove one row."
+        if problem:
+            raise DataError(f"{path}, line {line}: {problem}")
+        row["url"] = " ".join(_absolute(url, path.parent) for url in row["url"].split())
+        rows[row["name"]] = row
     return rows
 
 
 def row_problem(row: dict[str, str]) -> str | None:
     """Return the first problem of a row and its cure, in words; None if the row is valid."""
     name = row["name"]
+    if any("\0" in value for value in row.values()):
+        return "contains a zero byte."
     if not name or Path(name).name != name or name in (".", ".."):
         return f"{name!r} is not a plain file name."
     if not row["url"]:
@@ -65,7 +62,12 @@ def row_problem(row: dict[str, str]) -> str | None:
     for key in ("md5", "sha256"):
         if 0 < len(row[key]) < 8:
             return f"{key} of {name} has fewer than eight digits. Give more of it."
-    if row["bytes"] and not row["bytes"].isdigit():
+    for url in row["url"].split():
+        try:
+            urlsplit(url)
+        except ValueError as error:
+            return f"{url!r} is not an address ({error})."
+    if row["bytes"] and not re.fullmatch("[0-9]{1,18}", row["bytes"]):
         return f"bytes of {name} is {row['bytes']!r}, not a whole number."
     return None
 

@@ -74,6 +74,11 @@ class Sources:
             holder = self.config["datasets"].get(dataset, self.config["imagenet_weights"])
             shipped = self.workflow_folder / holder["manifest"]
             path = shipped if shipped.exists() else holder["manifest"]
+            if {"{", "}"} & set(str(path)):
+                raise DataError(
+                    f"config: datasets.{dataset}.manifest: {path} has a brace, which Snakemake"
+                    " reads as a wildcard. Rename the file or folder."
+                )
             self._rows[dataset] = read_manifest(str(path))
         return self._rows[dataset]
 
@@ -139,9 +144,14 @@ class Sources:
         """The user's own table of marks, relative to the working directory.
 
         Raises:
-            DataError: if it does not exist.
+            DataError: if it does not exist, or Snakemake cannot take its name.
         """
         table = Path(self.config["datasets"][dataset]["marks"]).expanduser()
+        if {"{", "}"} & set(str(table)):
+            raise DataError(
+                f"config: datasets.{dataset}.marks: {table} has a brace, which Snakemake reads as a"
+                " wildcard. Rename the file or folder."
+            )
         if not table.is_file():
             raise DataError(
                 f"config: datasets.{dataset}.marks: there is no file {table}. Put the table of"

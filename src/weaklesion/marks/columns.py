@@ -3,7 +3,8 @@
 import logging
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from weaklesion.errors import DataError
@@ -78,7 +79,8 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
     named = {name: columns.get(name, name) for name in KNOWN}
     missing = [name for name in REQUIRED if named[name] not in header]
     if missing:
-        similar = {name: theirs for name in missing if (theirs := _similar(name, header))}
+        others = [theirs for theirs in header if theirs not in named.values()]
+        similar = {name: theirs for name in missing if (theirs := _similar(name, others))}
         cure = (
             f" Found {', '.join(f'`{theirs}`' for theirs in similar.values())}; rename, or give"
             f" {columns_option({**columns, **similar})} to `weaklesion segment`."
@@ -91,8 +93,17 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
             f" {SEPARATORS[table.separator]}.{cure} It needs {', '.join(REQUIRED)}, separated by"
             f" commas, semicolons or tabs, and may have {', '.join(OPTIONAL)}."
         )
+    twice = [theirs for theirs in dict.fromkeys(named.values()) if header.count(theirs) > 1]
+    if twice:
+        raise DataError(
+            f"{path}: has the column {', '.join(twice)} more than once. Remove or rename one of"
+            " them."
+        )
+    unused = [theirs for theirs in header if theirs and theirs not in named.values()]
+    if unused:
+        logger.info("%s: not used: %s", path, _shown(unused))
     for name in OPTIONAL:
-        if named[name] not in header and (theirs := _similar(name, header)):
+        if named[name] not in header and (theirs := _similar(name, unused)):
             logger.warning(
                 "%s: the column `%s` is not read. If it is %s, give %s, or rename the column",
                 path,
@@ -104,8 +115,30 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
 
 
 def _similar(name: str, header: Sequence[str]) -> str:
-    """Return the column whose name differs by case, blanks and hyphens only; "" without one."""
-    return next((one for one in header if re.sub(r"[\s_-]+", "_", one).casefold() == name), "")
+    """Return the column that a user may mean by a name; "" without one.
+
+    Case, blanks and hyphens may differ (`Spacing X`), words may be added (`pixel_spacing_x`), the
+    axis of a spacing may be missing, and a name of one word may be spelt otherwise (`slices`).
+    """
+    words_of = {
+        one: [word for word in re.split(r"[\W_]+", one.casefold()) if word] for one in header
+    }
+    words = name.split("_")
+    needed = words[:1] if name.startswith("spacing") else words
+    other_axis = {"spacing_x": "y", "spacing_y": "x"}.get(name)
+    ways: list[Callable[[list[str]], bool]] = [
+        lambda theirs: theirs == words,
+        lambda theirs: len(words) > 1 and set(words) <= set(theirs),
+        lambda theirs: len(words) > 1 and set(needed) <= set(theirs) and other_axis not in theirs,
+        lambda theirs: (
+            len(words) == len(theirs) == 1 and bool(get_close_matches(name, theirs, 1, 0.85))
+        ),
+    ]
+    for way in ways:
+        for one, theirs in words_of.items():
+            if way(theirs):
+                return one
+    return ""
 
 
 def _shown(header: Sequence[str]) -> str:

@@ -1,28 +1,33 @@
 """The images of users' marks, as levels: PNG, JPG, 16-bit PNG and slices of NIfTI."""
 
-import zlib
-from collections.abc import Sequence
+import os
+import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
-from nibabel.affines import voxel_sizes
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from weaklesion.hounsfield import PNG_OFFSET, to_grey
 from weaklesion.marks.table import BadMarkError, Mark
+from weaklesion.marks.volumes import (
+    SAME_SPACING,
+    Stamp,
+    Volume,
+    doubts_about_spacing,
+    is_volume,
+    open_volume,
+    slice_index,
+    spacing_of,
+)
+from weaklesion.support.pictures import open_picture
+from weaklesion.support.reading import refusing
 
-UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
-MM_OF = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
-NIFTI = (".nii", ".nii.gz")
-SAME_SPACING = 0.01  # relative difference up to which two spacings are equal
-
-Stamp = tuple[int, int]  # time of a file's last change, and its size
+BLOCK_PX = 1 << 24  # px of a slice that are converted at a time
+SAME_LABEL = 1e-3  # difference up to which the level of a mask is a whole number
+SMALLEST_LESION_MM, LARGEST_LESION_MM = 0.1, 1000.0
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,14 @@ class Picture:
         spacing: mm per px of x and y, or None.
         volume: the NIfTI image of which it is a slice, or None.
         unknown: (H, W) bool, px without a finite value; None if all values are finite.
+        doubts: what makes the spacing doubtful, in words.
     """
 
     levels: np.ndarray
     spacing: tuple[float, float] | None
     volume: Any | None
     unknown: np.ndarray | None = None
+    doubts: tuple[str, ...] = ()
 
 
 def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
@@ -49,8 +56,9 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
         BadMarkError: if it does not exist, or cannot be read.
     """
     path, stamp = _existing_file(mark.image, "image")
-    if _is_volume(path):
+    if is_volume(path):
         return _read_slice(mark, path, stamp, window_hu)
+    _refuse_other_scans(path)
     if mark.slice is not None:
         raise BadMarkError(f"the row has a slice, but {path.name} is not a volume")
     return Picture(_read_levels(path, stamp, window_hu), mark.spacing, None)
@@ -69,21 +77,21 @@ def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
     if mark.mask is None:
         raise BadMarkError("the row names no mask")
     path, stamp = _existing_file(mark.mask, "mask")
-    if _is_volume(path) != (picture.volume is not None):
+    if is_volume(path) != (picture.volume is not None):
         raise BadMarkError(f"one of {path.name} and its image is a volume, the other is not")
     if picture.volume is None:
+        _refuse_other_scans(path)
         mask = _read_levels_of_mask(path)
     else:
-        volume = _open_volume(path, stamp)
-        same = volume.shape == picture.volume.shape
-        if not same or not np.allclose(volume.affine, picture.volume.affine, atol=1e-3):
+        volume = _open_slices(path, stamp)
+        image = volume.image
+        same = image.shape == picture.volume.shape
+        if not same or not np.allclose(image.affine, picture.volume.affine, atol=1e-3):
             raise BadMarkError(
                 f"{path.name} is not on the voxel grid of its image (shape or affine differs)"
             )
-        try:
-            part = np.asarray(volume.dataobj[slice_index(volume.shape, mark.slice)])
-        except UNREADABLE as error:
-            raise BadMarkError(f"{path.name} is truncated or damaged ({error})") from error
+        with refusing(lambda cause: BadMarkError(f"{path.name} is truncated or damaged ({cause})")):
+            part = np.asarray(volume.voxels[slice_index(image.shape, mark.slice)])
         mask = _two_levels(part.T, path)
     if mask.shape != picture.levels.shape[:2]:
         sizes = [f"{shape[1]}x{shape[0]}" for shape in (mask.shape, picture.levels.shape)]
@@ -92,20 +100,18 @@ def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
 
 
 def _read_levels_of_mask(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            if "A" in image.getbands() or "transparency" in image.info:
-                raise BadMarkError(f"{path.name} is transparent: save the mask as a grey image")
-            grey = np.asarray(image if image.mode.startswith("I") else image.convert("L"))
-    except BadMarkError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
+    with open_picture(path, partial(_no_image, path)) as image:
+        if "A" in image.getbands() or "transparency" in image.info:
+            raise BadMarkError(f"{path.name} is transparent: save the mask as a grey image")
+        grey = np.asarray(image if image.mode.startswith("I") else image.convert("L"))
     return _two_levels(grey, path)
 
 
 def _two_levels(levels: np.ndarray, path: Path) -> np.ndarray:
-    """Return where a mask is not 0."""
+    """Return where a mask is not 0. Levels such as 0.9999999 are those of a library's scaling."""
+    if levels.dtype.kind == "f":
+        whole = np.rint(levels)
+        levels = np.where(np.abs(levels - whole) <= SAME_LABEL, whole, levels)
     values = np.unique(levels).tolist()
     if len(values) > 2 or values[0] != 0:
         shown = ", ".join(f"{value:g}" for value in values[:4])
@@ -115,92 +121,117 @@ def _two_levels(levels: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _existing_file(file: Path, kind: str) -> tuple[Path, Stamp]:
-    """Return the resolved path of a file, and its stamp."""
+    """Return the path of a file, whose name tells its kind even if it is a link, and its stamp."""
     try:
-        path = file.resolve()
-        if not path.is_file():
-            raise BadMarkError(f"the {kind} {file} does not exist")
-        stat = path.stat()
-    except OSError as error:  # no permission, or an impossible name
-        raise BadMarkError(f"{file} cannot be opened ({error.strerror})") from error
-    return path, (stat.st_mtime_ns, stat.st_size)
+        if not file.is_file():
+            stat = file.stat()  # names what is wrong with a link or a folder
+            raise BadMarkError(
+                f"the {kind} {file} is a folder: name one file; DICOM is not read, convert the"
+                " series to .nii.gz with dcm2niix"
+                if file.is_dir()
+                else f"the {kind} {file} is not a file but a device or pipe (mode {stat.st_mode:o})"
+            )
+        stat = file.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadMarkError(f"the {kind} {file} does not exist{_other_spelling(file)}") from error
+    except (OSError, RuntimeError) as error:  # no permission, an impossible name, a loop of links
+        cause = getattr(error, "strerror", None) or error
+        raise BadMarkError(f"{file} cannot be opened ({cause})") from error
+    return file, (stat.st_mtime_ns, stat.st_size)
 
 
-def _is_volume(path: Path) -> bool:
-    return path.name.lower().endswith(NIFTI)
+def _other_spelling(file: Path) -> str:
+    """Return the hint that a file exists under a name that looks alike; "" if none does."""
+    if "\\" in str(file) and os.path.exists(str(file).replace("\\", "/")):
+        return ": write its path with / instead of \\"
+    try:
+        names = os.listdir(file.parent)
+    except OSError:
+        return ""
+    for name in names:
+        if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", file.name):
+            return (
+                ": its folder has a file of this name in another form of Unicode (é as one"
+                " character, or as e with an accent); rename the file, or copy its name"
+            )
+        if name.casefold() == file.name.casefold():
+            return f": its folder has {name}, with other capital letters"
+    return ""
+
+
+def _refuse_other_scans(path: Path) -> None:
+    """Refuse the kinds of scans that are not read, with the way to convert them."""
+    if path.suffix.lower() in (".hdr", ".img"):
+        raise BadMarkError(
+            f"{path.name} is one of a pair of files (Analyze, or NIfTI .hdr and .img), which are"
+            " not read: convert them to one .nii.gz, for example with nibabel or dcm2niix"
+        )
+    with (
+        refusing(lambda cause: BadMarkError(f"{path.name} cannot be opened ({cause})")),
+        path.open("rb") as stream,
+    ):
+        start = stream.read(132)
+    if path.suffix.lower() in (".dcm", ".ima") or start[128:] == b"DICM":
+        raise BadMarkError(
+            f"{path.name} is DICOM, which is not read: convert the series to .nii.gz with dcm2niix"
+        )
 
 
 @lru_cache(maxsize=2)
 def _read_levels(path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            deep = any(";16" in str(tile.args) for tile in image.tile)  # empty after reading
-            if deep and not image.mode.startswith("I"):  # Pillow keeps 8 of the 16 bits
-                raise BadMarkError(
-                    f"{path.name} has 16 bits per colour: save it with 8 bits, or as 16-bit grey"
-                    " with Hounsfield units"
-                )
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1)
-            if turned in range(2, 9):  # other values are undefined
-                raise BadMarkError(
-                    f"{path.name} is stored rotated (EXIF orientation {turned}), so the mark's"
-                    " pixels are ambiguous: save it upright, without the tag"
-                )
-            if image.mode == "F":
-                raise BadMarkError(f"{path.name} has 32-bit float levels, whose scale is unknown")
-            frames = getattr(image, "n_frames", 1)
-            if frames > 1:
-                raise BadMarkError(
-                    f"{path.name} contains {frames} images: save the marked image alone"
-                )
-            if image.mode.startswith("I"):  # 16 bits per pixel
-                return _windowed(np.asarray(image, dtype=np.float32) - PNG_OFFSET, window_hu)
-            return np.array(image.convert("RGB"))
-    except BadMarkError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadMarkError(f"{path.name} cannot be read as an image ({error})") from error
+    with open_picture(path, partial(_no_image, path)) as image:
+        deep = any(";16" in str(tile.args) for tile in image.tile)  # empty after reading
+        if deep and not image.mode.startswith("I"):  # Pillow keeps 8 of the 16 bits
+            raise BadMarkError(
+                f"{path.name} has 16 bits per colour: save it with 8 bits, or as 16-bit grey"
+                " with Hounsfield units"
+            )
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if turned in range(2, 9):  # other values are undefined
+            raise BadMarkError(
+                f"{path.name} is stored rotated (EXIF orientation {turned}), so the mark's"
+                " pixels are ambiguous: save it upright, without the tag"
+            )
+        if image.mode == "F":
+            raise BadMarkError(f"{path.name} has 32-bit float levels, whose scale is unknown")
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":  # a phone's JPG: the first is the photograph
+            raise BadMarkError(f"{path.name} contains {frames} images: save the marked image alone")
+        if image.mode.startswith("I"):  # 16 bits per pixel
+            hounsfield = np.asarray(image, dtype=np.float32) - PNG_OFFSET
+            _check_offset(hounsfield, path, window_hu)
+            return _windowed(hounsfield, window_hu)
+        return np.array(image.convert("RGB"))
 
 
-@lru_cache(maxsize=2)
-def _open_volume(path: Path, stamp: Stamp) -> Any:
-    try:
-        volume: Any = nibabel.load(path)
-    except (*UNREADABLE, ImageFileError, HeaderDataError) as error:
-        raise BadMarkError(f"{path.name} cannot be read as NIfTI ({error})") from error
-    if len(volume.shape) < 2 or any(length > 1 for length in volume.shape[3:]):
-        shape = " x ".join(map(str, volume.shape))
-        raise BadMarkError(f"{path.name} has {shape} voxels: it needs two or three dimensions")
-    if volume.get_data_dtype().kind not in "iuf":
-        raise BadMarkError(f"{path.name} has values of type {volume.get_data_dtype()}, not numbers")
-    if not np.isfinite(volume.affine).all() or abs(np.linalg.det(volume.affine[:3, :3])) < 1e-12:
-        raise BadMarkError(f"{path.name} has an affine that is not invertible (sform or qform)")
-    try:
-        volume.header.get_xyzt_units()
-    except KeyError as error:
+def _no_image(path: Path, cause: str) -> BadMarkError:
+    return BadMarkError(f"{path.name} cannot be read as an image ({cause})")
+
+
+def _check_offset(hounsfield: np.ndarray, path: Path, window_hu: tuple[float, float]) -> None:
+    """Refuse a 16-bit image that is wholly below the window: it has another offset."""
+    low, high = float(hounsfield.min()), float(hounsfield.max())
+    if high <= window_hu[0]:
         raise BadMarkError(
-            f"{path.name} has a unit of length that NIfTI does not define (xyzt_units"
-            f" {error.args[0]})"
-        ) from error
+            f"{path.name} has levels from {low + PNG_OFFSET:.0f} to {high + PNG_OFFSET:.0f}, which"
+            f" are {low:,.0f} to {high:,.0f} HU, below the window {window_hu[0]:g} to"
+            f" {window_hu[1]:g}: 16-bit images hold HU + {PNG_OFFSET}. Does this one hold HU, or"
+            " HU + 1024?"
+        )
+
+
+def _open_slices(path: Path, stamp: Stamp) -> Volume:
+    volume = open_volume(path, stamp)
+    if any(length > 1 for length in volume.image.shape[3:]):
+        shape = " x ".join(map(str, volume.image.shape))
+        raise BadMarkError(f"{path.name} has {shape} voxels: it needs two or three dimensions")
     return volume
 
 
-def slice_index(shape: Sequence[int], number: int | None) -> tuple[Any, ...]:
-    """Return the index of a slice in an array of a volume.
-
-    Args:
-        shape: shape of the volume; all dimensions after the third have length 1.
-        number: index of the slice along the third axis; None for the first.
-
-    >>> slice_index((8, 9, 5, 1), 2)
-    (slice(None, None, None), slice(None, None, None), 2, 0)
-    """
-    return (slice(None), slice(None), *((number or 0, *(0,) * (len(shape) - 3))[: len(shape) - 2]))
-
-
 def _read_slice(mark: Mark, path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> Picture:
-    volume = _open_volume(path, stamp)
-    depth = volume.shape[2] if len(volume.shape) > 2 else 1
+    volume = _open_slices(path, stamp)
+    shape = volume.image.shape
+    depth = shape[2] if len(shape) > 2 else 1
     number = mark.slice
     if number is None:
         if depth > 1:
@@ -210,26 +241,57 @@ def _read_slice(mark: Mark, path: Path, stamp: Stamp, window_hu: tuple[float, fl
         raise BadMarkError(
             f"slice {number} is not in {path.name}, which has slices 0 to {depth - 1}"
         )
-    try:
-        part = volume.dataobj[slice_index(volume.shape, number)]
-        # NIfTI's first axis is x: transposed, rows are y
-        hounsfield = np.asarray(part, dtype=np.float32).T
-    except UNREADABLE as error:
-        raise BadMarkError(f"{path.name} is truncated or damaged ({error})") from error
-    unknown = ~np.isfinite(hounsfield)
-    spacing = mark.spacing
-    if not np.array_equal(volume.affine, np.eye(4)):  # the identity means an unknown scale
-        # The affine counts, because the mask is written with it; pixdim may differ.
-        sizes = voxel_sizes(volume.affine)[:2] * MM_OF[volume.header.get_xyzt_units()[0]]
+    levels, unknown = _read_voxels(volume, number, path, window_hu)
+    spacing, sizes = mark.spacing, spacing_of(volume.image)
+    if sizes is not None:
         if spacing is not None and not np.allclose(spacing, sizes, rtol=SAME_SPACING):
             raise BadMarkError(
                 f"spacing_x and spacing_y are {spacing[0]:g} and {spacing[1]:g} mm, but"
                 f" {path.name} has {sizes[0]:g} and {sizes[1]:g}: does the mark belong to another"
                 " image?"
             )
-        spacing = float(sizes[0]), float(sizes[1])
-    levels = _windowed(np.where(unknown, window_hu[0], hounsfield), window_hu)
-    return Picture(levels, spacing, volume, unknown if unknown.any() else None)
+        spacing = sizes
+    doubts = tuple(f"{path.name} {doubt}" for doubt in doubts_about_spacing(volume.image))
+    return Picture(levels, spacing, volume.image, unknown if unknown.any() else None, doubts)
+
+
+def _read_voxels(
+    volume: Volume, number: int, path: Path, window_hu: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the levels of a slice, (H, W, 3) uint8, and where they are unknown, (H, W) bool.
+
+    A large slice is converted in blocks of rows, which saves memory.
+    """
+    index = slice_index(volume.image.shape, number)
+    width, height = volume.image.shape[:2]
+    levels = np.empty((height, width, 3), dtype=np.uint8)
+    unknown = np.empty((height, width), dtype=bool)
+    rows = max(1, BLOCK_PX // width)
+    for start in range(0, height, rows):
+        block = slice(start, min(height, start + rows))
+        with refusing(lambda cause: BadMarkError(f"{path.name} is truncated or damaged ({cause})")):
+            part = volume.voxels[(index[0], block, *index[2:])]
+        # NIfTI's first axis is x: transposed, rows are y
+        hounsfield = np.asarray(part, dtype=np.float32).T
+        unknown[block] = ~np.isfinite(hounsfield)
+        levels[block] = _windowed(np.where(unknown[block], window_hu[0], hounsfield), window_hu)
+    return levels, unknown
+
+
+def doubts_about_size(points: np.ndarray, picture: Picture) -> list[str]:
+    """Return what makes the mm of a mark doubtful, in words: its picture's spacing, or its size.
+
+    Args:
+        points: (4, 2) ends of the diameters, px.
+        picture: the mark's picture.
+    """
+    if picture.spacing is None:
+        return []
+    long_mm = float(np.hypot(*((points[1] - points[0]) * np.array(picture.spacing))))
+    if SMALLEST_LESION_MM <= long_mm <= LARGEST_LESION_MM:
+        return list(picture.doubts)
+    size = f"its long diameter is {long_mm:.3g} mm, which no lesion has: is the spacing right?"
+    return [*picture.doubts, size]
 
 
 def check_contrast(around: np.ndarray, window_hu: tuple[float, float]) -> None:

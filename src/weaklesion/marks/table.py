@@ -20,14 +20,16 @@ import numpy as np
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.columns import NUMBERS, places_of_columns, point_decimals
-from weaklesion.marks.files import SEPARATORS, read_table
+from weaklesion.marks.files import OF_MARKS, SEPARATORS, read_table
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
+from weaklesion.support.reading import number_in
 
 logger = logging.getLogger(__name__)
 
 REACH = 0.5  # fraction of their length by which diameters may miss each other; real marks do
 UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
 LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
+SMALLEST_MM, LARGEST_MM = 1e-6, 1e4  # mm per px: from electron microscopes to maps
 LEAST_PX = 0.5  # shortest diameter
 LEAST_ANGLE_DEG = 45.0  # between the diameters; one of 9,921 real marks is below it
 
@@ -87,8 +89,9 @@ def read_marks(
         DataError: if the file cannot be read, is empty or lacks a column.
     """
     path = Path(marks_csv)
-    table = read_table(path)
-    places = places_of_columns(path, table, columns or {})
+    own = columns or {}
+    table = read_table(path, [own.get(name, name) for name in OF_MARKS])
+    places = places_of_columns(path, table, own)
     if not table.rows:
         raise DataError(f"{path}: has no row. Give at least one mark.")
     lines = point_decimals(table, [places[name] for name in NUMBERS if name in places])
@@ -137,9 +140,17 @@ def read_marks(
     return marks, refused
 
 
+def grouped_by_image(marks: Sequence[Mark]) -> list[Mark]:
+    """Return marks with those of one image together, so that each volume is read in one pass."""
+    first: dict[Path, int] = {}
+    for index, mark in enumerate(marks):
+        first.setdefault(mark.image, index)
+    return sorted(marks, key=lambda mark: first[mark.image])
+
+
 def _number(text: str, column: str) -> float:
     try:
-        value = float(text)
+        value = number_in(text)
     except ValueError as error:
         comma = re.fullmatch(r"\s*[+-]?\d+,\d+\s*", text)
         cure = (
@@ -180,6 +191,10 @@ def _spacing(x: str, y: str) -> tuple[float, float] | None:
     values = _number(x, "spacing_x"), _number(y, "spacing_y")
     if min(values) <= 0:
         raise BadMarkError(f"spacing is {values}, but mm per px must be above 0")
+    if not SMALLEST_MM <= min(values) <= max(values) <= LARGEST_MM:
+        raise BadMarkError(
+            f"spacing is {values} mm per px, not within {SMALLEST_MM:g} and {LARGEST_MM:g}"
+        )
     return values
 
 

@@ -1,5 +1,6 @@
 """The parts of an image that one mark needs: the crop for the network, and one for the overlay."""
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +14,13 @@ from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
 from weaklesion.four_ends import FourEnds
 from weaklesion.mark_shapes import MarkShape
-from weaklesion.marks.images import Picture, check_contrast, read_picture
+from weaklesion.marks.images import Picture, check_contrast, doubts_about_size, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.prompts import PromptSettings
 from weaklesion.training.tasks.prompted import prompt_settings
+
+logger = logging.getLogger(__name__)
 
 MOST_PER_INPUT = 4  # px of the image per px of the network's input; finer images are shrunk first
 
@@ -96,6 +99,8 @@ def open_mark(
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
     around = picture.levels[surroundings(ellipse, 1.0)].copy()
     check_contrast(around, window_hu)
+    for doubt in doubts_about_size(mark.points, picture):
+        logger.warning("line %d, %s: %s", mark.row, mark.id, doubt)
     contrast = mark_contrast(picture.levels, ellipse)
     return Opened(
         mark, ellipse, shape, contrast, crop, around, shape_hw, picture.spacing, picture.volume

@@ -8,6 +8,7 @@ counts; a truncated line is skipped.
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ class Journal:
 
 def _image(mark: Mark) -> list[Any]:
     """Return what identifies an image file: its path, size and time of change."""
-    path = mark.image.resolve()
+    path = Path(os.path.realpath(mark.image))  # unlike resolve, takes loops of links
     try:
         stat = path.stat()
     except OSError:  # its mark will be refused

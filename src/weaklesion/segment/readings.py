@@ -17,8 +17,9 @@ from scipy.stats import wilcoxon
 from weaklesion.contrast import mark_contrast
 from weaklesion.errors import DataError
 from weaklesion.marks.columns import columns_option
-from weaklesion.marks.images import SAME_SPACING, Picture, read_picture
-from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
+from weaklesion.marks.images import Picture, read_picture
+from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, mark_ellipse
+from weaklesion.marks.volumes import SAME_SPACING
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.segment.crops import mark_in_px
 
@@ -91,7 +92,8 @@ def check_readings(
     """
     step = max(1, math.ceil(len(marks) / MOST_READ))
     readings = usual_mix_ups(units, columns or {}, first_slice)
-    contrasts = [_contrasts(mark, readings, window_hu, units) for mark in marks[::step]]
+    compared = grouped_by_image(marks[::step])
+    contrasts = [_contrasts(mark, readings, window_hu, units) for mark in compared]
     guess = best_guess(readings, np.array(contrasts).reshape(-1, 1 + len(readings)))
     if guess is None:
         return

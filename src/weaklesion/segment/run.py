@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from weaklesion.errors import DataError
-from weaklesion.marks.table import BadMarkError, Mark, read_marks
+from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, read_marks
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import crop_logits
@@ -143,6 +143,7 @@ def segment_marks(
             done[mark.id] |= {"line": mark.row, "image": str(mark.image)}
     if done:
         logger.info("%d of %d marks are done already", len(done), len(marks))
+    todo = grouped_by_image(todo)
     batches = [todo[i : i + MARKS_PER_BATCH] for i in range(0, len(todo), MARKS_PER_BATCH)]
     for batch in progress(batches, total=len(batches), what="batches of marks"):
         opened, unusable = _open_batch(batch, trained, settings)

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -42,7 +42,13 @@ from weaklesion.data.patches import (
 )
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.marks.images import Picture, check_contrast, read_mask, read_picture
+from weaklesion.marks.images import (
+    Picture,
+    check_contrast,
+    doubts_about_size,
+    read_mask,
+    read_picture,
+)
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.support.files import file_digest
@@ -53,6 +59,8 @@ logger = logging.getLogger(__name__)
 
 MAX_LISTED = 5  # refused marks in a message
 LEFT_OUT = "a row that cannot be used: `left_out` of patches.json says why"
+LEAST_COVERED, MAYBE_INVERTED = 0.1, 0.5  # parts of a mark's ellipse that its mask covers
+SHARED = "its lesion shares pixels with that of another mark"
 SAME_SPACING = 0.001  # relative difference up to which the spacings of x and y are equal
 
 
@@ -207,9 +215,16 @@ def read_image(
         settings: see `Settings`.
     """
     items: list[Sample | Refusal] = []
+    lesions: dict[int | None, list[np.ndarray]] = {}  # of the marks before, by slice
     for mark in marks:
         try:
-            items.append(read_sample(mark, source_of(mark, folder), group_of[mark.id], settings))
+            sample, lesion = _read(mark, source_of(mark, folder), group_of[mark.id], settings)
+            if lesion is not None:
+                others = lesions.setdefault(mark.slice, [])
+                if any(np.intersect1d(lesion, other).size for other in others):
+                    sample = replace(sample, note="; ".join(filter(None, (sample.note, SHARED))))
+                others.append(lesion)
+            items.append(sample)
         except BadMarkError as bad:
             items.append((mark.row, mark.id, str(bad)))
     return items
@@ -224,6 +239,13 @@ def read_sample(mark: Mark, source: str, group: str, settings: Settings) -> Samp
     Raises:
         BadMarkError: if mark, image or mask cannot be used.
     """
+    return _read(mark, source, group, settings)[0]
+
+
+def _read(
+    mark: Mark, source: str, group: str, settings: Settings
+) -> tuple[Sample, np.ndarray | None]:
+    """Return the sample of a mark, and the indices of its lesion's pixels in the image."""
     picture = read_picture(mark, settings.window_hu)
     shape_hw = picture.levels.shape[0], picture.levels.shape[1]
     ellipse = mark_ellipse(mark.points, shape_hw, picture.spacing)
@@ -231,10 +253,11 @@ def read_sample(mark: Mark, source: str, group: str, settings: Settings) -> Samp
     window = window_about(ellipse, settings)
     levels, inside = cut_window(picture.levels, window)
     side = settings.side_px
-    reference = None
+    reference = indices = None
     if settings.dense:
         lesion = marked_part(read_mask(mark, picture), ellipse)
         reference = resized_mask(cut_window(lesion, window)[0] & inside, side)
+        indices = np.flatnonzero(lesion)
     x0, y0, x1, _ = window
     scale = side / (x1 - x0)
     points, mm_per_px = mark.points, None
@@ -243,7 +266,7 @@ def read_sample(mark: Mark, source: str, group: str, settings: Settings) -> Samp
         mm_per_px = mm_x / scale, mm_y / scale
         if not math.isclose(mm_x, mm_y, rel_tol=SAME_SPACING):
             points = recist_from_ellipse(ellipse)
-    return Sample(
+    sample = Sample(
         id=mark.id,
         group=group,
         image=resized(levels, side),
@@ -253,7 +276,9 @@ def read_sample(mark: Mark, source: str, group: str, settings: Settings) -> Samp
         slice=mark.slice,
         crop=window,
         mm_per_px=mm_per_px,
+        note="; ".join(doubts_about_size(mark.points, picture)),
     )
+    return sample, indices
 
 
 def _check_surroundings(mark: Mark, picture: Picture, ellipse: Ellipse, settings: Settings) -> None:
@@ -280,7 +305,8 @@ def marked_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray:
     """Return the 8-connected parts of a mask that touch a mark's ellipse, (H, W) bool.
 
     Raises:
-        BadMarkError: if no part touches it.
+        BadMarkError: if no part touches it, or the mask covers hardly any of the ellipse, or less
+            of it than of its surroundings, as an inverted mask does.
     """
     _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     drawn = draw_ellipse(ellipse, (mask.shape[0], mask.shape[1]))
@@ -288,6 +314,14 @@ def marked_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray:
     if not len(touched):
         raise BadMarkError(
             "its mask lies elsewhere than its mark: does it belong to another lesion?"
+        )
+    covered = mask[drawn].mean()
+    outside = 0.0 if drawn.all() else mask[~drawn].mean()
+    if covered < LEAST_COVERED or (covered < MAYBE_INVERTED and covered < outside):
+        raise BadMarkError(
+            f"its mask covers only {100 * covered:.0f} % of the mark's ellipse, and"
+            f" {100 * outside:.0f} % of the image around it: is the mask inverted, or does it"
+            " belong to another lesion?"
         )
     return np.isin(parts, touched)
 

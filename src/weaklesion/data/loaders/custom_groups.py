@@ -1,14 +1,18 @@
 """Groups and splits of a user's own marks."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scipy.cluster.hierarchy import DisjointSet
 
+from weaklesion.data.alike import equal_files, one_spelling
 from weaklesion.errors import DataError
 from weaklesion.marks.table import Mark
 from weaklesion.splits import SPLITS, grouped_split
+
+logger = logging.getLogger(__name__)
 
 Refusal = tuple[int, str, str]  # line, id and cause
 
@@ -26,18 +30,27 @@ def with_split(marks: Sequence[Mark]) -> tuple[list[Mark], list[Refusal]]:
 
 
 def groups_of(marks: Sequence[Mark], folder: Path) -> dict[str, str]:
-    """Return the group of each mark by its id: marks that share a named group or an image file.
+    """Return the group of each mark by its id: marks that share a named group or an image.
 
-    A group has the name of its first mark's own group or, without one, of the image's path relative
-    to `folder`.
+    Names that differ hardly (case, blanks, zeros before a number) are one group. Files of equal
+    bytes are one image, unless the table has splits of its own. Both are logged. A group has the
+    name of its first mark's own group or, without one, of the image's path relative to `folder`.
     """
+    named = [mark for mark in marks if mark.group]
+    spelt = one_spelling([mark.group for mark in named], "group")
+    group_of = {mark.id: group for mark, group in zip(named, spelt, strict=True)}
     together = DisjointSet()
     for mark in marks:
         image = "image", os.path.realpath(mark.image)
         together.add(image)
-        if mark.group:
-            together.add(("group", mark.group))
-            together.merge(image, ("group", mark.group))
+        if mark.id in group_of:
+            together.add(("group", group_of[mark.id]))
+            together.merge(image, ("group", group_of[mark.id]))
+    own_splits = any(mark.split for mark in marks)
+    for alike in equal_files(Path(os.path.realpath(mark.image)) for mark in marks):
+        logger.warning("one image under several names: %s", ", ".join(map(str, alike)))
+        for other in [] if own_splits else alike[1:]:
+            together.merge(("image", str(alike[0])), ("image", str(other)))
     names: dict[tuple[str, str], str] = {}
     groups = {}
     for mark in marks:

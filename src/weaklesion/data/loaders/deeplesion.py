@@ -6,7 +6,7 @@ at 1. There is no dense reference.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from weaklesion.data.alike import one_spelling
 from weaklesion.data.loaders.deeplesion_slices import Series, find_series
 from weaklesion.data.loaders.deeplesion_table import SPLIT_OF_CODE, Lesion, parse_row, read_table
 from weaklesion.data.patches import (
@@ -151,6 +152,10 @@ def _parse_rows(
             if settings.on_bad_sample == "error":
                 raise
             left_out.append(LeftOut(bad.sample_id, bad.reason))
+    patients = one_spelling([lesion.patient for lesion in lesions], "Patient_index")
+    lesions = [
+        replace(lesion, patient=patient) for lesion, patient in zip(lesions, patients, strict=True)
+    ]
     return lesions, left_out
 
 
@@ -220,6 +225,14 @@ def read_lesion(lesion: Lesion, series: Series, settings: Settings) -> Sample:
             "bounding box outside the image",
             f"{series.paths[lesion.key_slice]}: the box {lesion.box} of {lesion.id} lies outside "
             f"the image of {key.shape[1]}x{key.shape[0]} px. Correct its row.",
+        )
+    outside = (lesion.recist < -0.5) | (lesion.recist > np.array(key.shape[::-1]) - 0.5)
+    if outside.any():
+        raise BadSampleError(
+            lesion.id,
+            "RECIST mark outside the image",
+            f"{series.paths[lesion.key_slice]}: the mark of {lesion.id} leaves the image of"
+            f" {key.shape[1]}x{key.shape[0]} px. Correct its row.",
         )
     side = settings.side_px
     x0, y0 = round(center_x) - side // 2, round(center_y) - side // 2

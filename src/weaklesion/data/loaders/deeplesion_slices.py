@@ -5,12 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from weaklesion.data.loaders.deeplesion_table import OFFSETS_MM, Lesion, slice_weights
 from weaklesion.data.patches import BadSampleError
 from weaklesion.errors import DataError
 from weaklesion.hounsfield import PNG_OFFSET
+from weaklesion.support.pictures import open_picture
+from weaklesion.support.reading import index_in
 
 
 def find_series(folders: Sequence[str | Path]) -> dict[str, dict[int, str]]:
@@ -21,10 +22,10 @@ def find_series(folders: Sequence[str | Path]) -> dict[str, dict[int, str]]:
     """
     series: dict[str, dict[int, str]] = {}
     for path in sorted(path for folder in folders for path in Path(folder).rglob("*.png")):
-        if "__MACOSX" in path.parts or not path.stem.isdigit():
+        index = index_in(path.stem)
+        if "__MACOSX" in path.parts or index is None:
             continue
         slices = series.setdefault(path.parent.name, {})
-        index = int(path.stem)
         if index in slices:
             raise DataError(f"{path}: this slice is also at {slices[index]}. Remove one of them.")
         slices[index] = str(path)
@@ -96,10 +97,9 @@ def nearest_slice(index: int, key: int, paths: Mapping[int, str]) -> int:
     >>> nearest_slice(2, 5, {4: "004.png", 5: "005.png"})
     4
     """
-    step = 1 if key > index else -1
-    while index not in paths and index != key:
-        index += step
-    return index
+    first, last = min(index, key), max(index, key)
+    between = (available for available in paths if first <= available <= last)
+    return min(between, key=lambda available: abs(available - index), default=key)
 
 
 def cut(
@@ -116,15 +116,15 @@ def cut(
 
 
 def _decode(path: str, lesion_id: str) -> np.ndarray:
-    try:  # with Pillow, because OpenCV fills up a truncated file instead of refusing it
-        with Image.open(path) as opened:
-            image = np.asarray(opened)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadSampleError(
+    def refusal(cause: str) -> BadSampleError:
+        return BadSampleError(
             lesion_id,
             "slice that cannot be read",
-            f"{path}: cannot be read as PNG ({error}). Unpack its archive again.",
-        ) from error
+            f"{path}: cannot be read as PNG ({cause}). Unpack its archive again.",
+        )
+
+    with open_picture(path, refusal) as opened:  # OpenCV fills up a truncated file
+        image = np.asarray(opened)
     if image.dtype != np.uint16 or image.ndim != 2:
         raise BadSampleError(
             lesion_id,

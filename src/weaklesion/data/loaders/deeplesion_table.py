@@ -1,18 +1,20 @@
 """DL_info.csv, DeepLesion's table of RECIST marks, and the slices that the marks need."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from weaklesion.data.patches import BadSampleError
-from weaklesion.errors import DataError
+from weaklesion.marks.files import read_records
 from weaklesion.recist import ellipse_from_recist, parse_recist
+from weaklesion.support.reading import index_in, number_in
 
+SPACINGS_MM = 1e-3, 100.0  # smallest and largest spacing of pixels, and interval of slices
 OFFSETS_MM = (-2.0, 0.0, 2.0)  # the three channels of a patch, along the patient
 SPLIT_OF_CODE = {1: "train", 2: "val", 3: "test"}
 COLUMNS = (
@@ -56,21 +58,21 @@ class Lesion:
 
 
 def read_table(table_csv: str | Path) -> list[dict[str, Any]]:
-    """Read DL_info.csv as text; add `row` (from 0) and `id` to each row.
+    """Read DL_info.csv as text; add `row` (from 0), `line` and `id` to each row.
 
     Raises:
-        DataError: if a column is missing.
+        DataError: if the file cannot be read as a table, or a column is missing or occurs twice.
     """
-    table = pd.read_csv(table_csv, dtype=str, keep_default_na=False)
-    missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise DataError(
-            f"{table_csv}: column {', '.join(missing)} is missing. Use DL_info.csv as published."
+    rows: list[dict[str, Any]] = []
+    counts: Counter[str] = Counter()
+    records = read_records(Path(table_csv), COLUMNS, "Use DL_info.csv as published.")
+    for index, (line, row) in enumerate(records):
+        name = row["File_name"]
+        counts[name] += 1
+        rows.append(
+            row | {"id": f"{name.removesuffix('.png')}-{counts[name]}", "row": index, "line": line}
         )
-    stem = table["File_name"].str.removesuffix(".png")
-    table["id"] = stem + "-" + (table.groupby("File_name").cumcount() + 1).astype(str)
-    table["row"] = range(len(table))
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return rows
 
 
 def parse_row(row: Mapping[str, Any], table_csv: str | Path) -> Lesion:
@@ -85,12 +87,13 @@ def parse_row(row: Mapping[str, Any], table_csv: str | Path) -> Lesion:
         return BadSampleError(
             name,
             reason,
-            f"{table_csv}, line {row['row'] + 2} ({name}): {reason}: "
+            f"{table_csv}, line {row.get('line', row['row'] + 2)} ({name}): {reason}: "
             f"{detail}. Correct the row, or set on_bad_sample to drop.",
         )
 
     series, _, slice_name = row["File_name"].removesuffix(".png").rpartition("_")
-    if not series or not slice_name.isdigit():
+    key_slice = index_in(slice_name)
+    if not series or key_slice is None:
         raise bad("File_name that names no slice", row["File_name"])
     try:
         recist = parse_recist(row["Measurement_coordinates"]) - 1
@@ -100,9 +103,14 @@ def parse_row(row: Mapping[str, Any], table_csv: str | Path) -> Lesion:
     box = _numbers(row["Bounding_boxes"], 4)
     if box is None or not (box[0] < box[2] and box[1] < box[3]):
         raise bad("bounding box that is none", row["Bounding_boxes"])
+    if (recist + 1 < box[:2]).any() or (recist + 1 > box[2:]).any():  # boxes have a margin of 5 px
+        raise bad("RECIST mark outside its bounding box", row["Measurement_coordinates"])
     spacing = _numbers(row["Spacing_mm_px_"], 3, allow_nan=True)
-    if spacing is None or not (spacing[0] > 0 and spacing[1] > 0):
+    smallest, largest = SPACINGS_MM
+    if spacing is None or not all(smallest <= value <= largest for value in spacing[:2]):
         raise bad("pixel spacing that is none", row["Spacing_mm_px_"])
+    if 0 < spacing[2] < smallest or spacing[2] > largest:
+        raise bad("slice interval that no scanner has", row["Spacing_mm_px_"])
     window = _numbers(row["DICOM_windows"], 2)
     if window is None or not window[0] < window[1]:
         raise bad("DICOM window that is none", row["DICOM_windows"])
@@ -115,7 +123,7 @@ def parse_row(row: Mapping[str, Any], table_csv: str | Path) -> Lesion:
         patient=str(row["Patient_index"]),
         split=SPLIT_OF_CODE[int(code)],
         series=series,
-        key_slice=int(slice_name),
+        key_slice=key_slice,
         recist=recist,
         box=(box[0] - 1, box[1] - 1, box[2] - 1, box[3] - 1),
         spacing_mm=(spacing[0], spacing[1], spacing[2]),
@@ -125,7 +133,7 @@ def parse_row(row: Mapping[str, Any], table_csv: str | Path) -> Lesion:
 
 def _numbers(text: str, count: int, *, allow_nan: bool = False) -> list[float] | None:
     try:
-        values = [float(field) for field in text.split(",")]
+        values = [number_in(field) for field in text.split(",")]
     except ValueError:
         return None
     finite = [value for value in values if math.isfinite(value) or allow_nan]
@@ -135,7 +143,8 @@ def _numbers(text: str, count: int, *, allow_nan: bool = False) -> list[float] |
 def needed_members(names: Iterable[str], table_csv: str | Path) -> list[str]:
     """Return the entries of an archive that the lesions of the table need.
 
-    These are key slices, and their neighbours up to 2 mm to either side.
+    These are key slices, and their neighbours up to 2 mm to either side. Rows that cannot be used
+    need none: the loader refuses them, or leaves them out.
 
     Args:
         names: entries, such as `Images_png/000001_01_01/109.png`.
@@ -144,16 +153,18 @@ def needed_members(names: Iterable[str], table_csv: str | Path) -> list[str]:
     needed = set()
     for row in read_table(table_csv):
         series, _, slice_name = row["File_name"].removesuffix(".png").rpartition("_")
+        key_slice = index_in(slice_name)
+        if key_slice is None:
+            continue
         spacing = _numbers(row["Spacing_mm_px_"], 3, allow_nan=True)
         interval = spacing[2] if spacing else math.nan
         for offset in OFFSETS_MM:
-            for index, _ in slice_weights(int(slice_name), interval, offset):
+            for index, _ in slice_weights(key_slice, interval, offset):
                 needed.add((series, index))
     chosen = []
     for name in names:
         folder, _, slice_name = name.removesuffix(".png").rpartition("/")
-        key = (folder.rpartition("/")[2], int(slice_name)) if slice_name.isdigit() else None
-        if key in needed:
+        if (folder.rpartition("/")[2], index_in(slice_name)) in needed:
             chosen.append(name)
     return chosen
 
@@ -161,14 +172,14 @@ def needed_members(names: Iterable[str], table_csv: str | Path) -> list[str]:
 def slice_weights(key: int, interval_mm: float, offset_mm: float) -> list[tuple[int, float]]:
     """Return the slices, with weights, that interpolate the image at an offset from a key slice.
 
-    If the interval is unknown, the key slice alone.
+    If the interval is unknown, or none that a scanner has, the key slice alone.
 
     >>> slice_weights(10, 5.0, 2.0)
     [(10, 0.6), (11, 0.4)]
     >>> slice_weights(10, 1.0, -2.0)
     [(8, 1.0)]
     """
-    if not (math.isfinite(interval_mm) and interval_mm > 0):
+    if not SPACINGS_MM[0] <= interval_mm <= SPACINGS_MM[1]:
         return [(key, 1.0)]
     position = round(offset_mm / interval_mm, 6)
     below = math.floor(position)

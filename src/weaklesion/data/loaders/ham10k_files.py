@@ -5,15 +5,23 @@ folder. Masks are therefore read as grey levels, and paired with images by id, n
 a listing.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
+from weaklesion.data.alike import equal_files, one_spelling
 from weaklesion.errors import DataError
+from weaklesion.marks.files import read_records
+from weaklesion.marks.table import NO_NAME
+from weaklesion.support.pictures import open_picture
 
+logger = logging.getLogger(__name__)
+
+METADATA = "Use HAM10000_metadata.csv as published."
 MASK_SUFFIX = "_segmentation"
 MAX_LISTED = 10  # ids in a message
 
@@ -30,8 +38,8 @@ def find_samples(roots: Sequence[str | Path], metadata_csv: str | Path) -> pd.Da
         `mask_path`.
 
     Raises:
-        DataError: if there is no image, an id occurs twice, an image lacks its mask, a mask its
-            image, or an image its row in the metadata.
+        DataError: if the metadata cannot be read, there is no image, an id occurs twice, an image
+            lacks its mask, a mask its image, or an image its row in the metadata.
     """
     metadata_csv = Path(metadata_csv)
     images = _by_id(roots, ".jpg", "")
@@ -39,16 +47,17 @@ def find_samples(roots: Sequence[str | Path], metadata_csv: str | Path) -> pd.Da
     where = ", ".join(str(root) for root in roots)
     if not images:
         raise DataError(f"{where}: contains no ISIC_*.jpg. Fetch and unpack the image archives.")
-    metadata = pd.read_csv(metadata_csv, dtype=str)
-    missing_columns = {"image_id", "lesion_id"} - set(metadata.columns)
-    if missing_columns:
-        raise DataError(
-            f"{metadata_csv}: column {', '.join(sorted(missing_columns))} is missing. "
-            "Use HAM10000_metadata.csv as published."
-        )
-    doubled = metadata["image_id"][metadata["image_id"].duplicated()]
-    _refuse(list(doubled), metadata_csv, "more than one row for", "Keep one row per image.")
-    lesions = metadata.set_index("image_id")["lesion_id"].dropna()
+    records = read_records(metadata_csv, ("image_id", "lesion_id"), METADATA)
+    rows = [row for _, row in records if row["image_id"].strip()]
+    names = Counter(row["image_id"].strip() for row in rows)
+    doubled = [name for name, count in names.items() if count > 1]
+    _refuse(doubled, metadata_csv, "more than one row for", "Keep one row per image.")
+    lesions = {
+        row["image_id"].strip(): row["lesion_id"].strip()
+        for row in rows
+        if row["lesion_id"].strip() not in ("", *NO_NAME)
+    }
+    lesions = dict(zip(lesions, one_spelling(lesions.values(), "lesion_id"), strict=True))
     _refuse(
         sorted(set(images) - set(masks)),
         where,
@@ -62,11 +71,13 @@ def find_samples(roots: Sequence[str | Path], metadata_csv: str | Path) -> pd.Da
         "Unpack both image archives, or remove the mask.",
     )
     _refuse(
-        sorted(set(images) - set(lesions.index)),
+        sorted(set(images) - set(lesions)),
         metadata_csv,
         "no lesion_id for",
         "Use the metadata that belongs to the images.",
     )
+    for alike in equal_files(images.values()):
+        logger.warning("equal images under several ids: %s", ", ".join(map(str, alike)))
     ids = sorted(images)
     return pd.DataFrame(
         {
@@ -108,13 +119,12 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def _decode(path: str | Path, mode: str) -> np.ndarray:
     """Decode with Pillow, because OpenCV fills up a truncated file instead of refusing it."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert(mode))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(
-            f"{path}: cannot be read as an image ({error}). Unpack its archive again."
-        ) from error
+
+    def refusal(cause: str) -> DataError:
+        return DataError(f"{path}: cannot be read as an image ({cause}). Unpack its archive again.")
+
+    with open_picture(path, refusal) as image:
+        return np.asarray(image.convert(mode))
 
 
 def read_mask(path: str | Path, image_hw: tuple[int, int] | None = None) -> np.ndarray:

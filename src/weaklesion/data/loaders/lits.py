@@ -17,7 +17,12 @@ import cv2
 import numpy as np
 
 from weaklesion.data.crops import Window, cut_window, resized, resized_mask
-from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
+from weaklesion.data.loaders.lits_files import (
+    find_volumes,
+    read_hounsfield,
+    read_labels,
+    tell_of_geometry,
+)
 from weaklesion.data.patches import (
     BadSampleError,
     LeftOut,
@@ -150,6 +155,7 @@ def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sampl
                 f"{segmentation_path}: has the shape {segmentation.shape}, but its volume "
                 f"{volume.shape}. Get both from the same source.",
             )
+        tell_of_geometry(volume_path, segmentation_path, name)
     except BadSampleError as bad:
         if settings.on_bad_sample == "error":
             raise

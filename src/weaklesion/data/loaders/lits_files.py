@@ -1,18 +1,25 @@
 """The files of LiTS: pairs of volume and segmentation, read from NIfTI and checked."""
 
+import logging
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import nibabel
 import numpy as np
-from nibabel.affines import voxel_sizes
 
+from weaklesion.data.alike import equal_files
 from weaklesion.data.patches import BadSampleError
 from weaklesion.errors import DataError
+from weaklesion.marks.table import BadMarkError
+from weaklesion.marks.volumes import Volume, doubts_about_spacing, open_volume, spacing_of
+from weaklesion.support.reading import refusing
+
+logger = logging.getLogger(__name__)
 
 LABELS = (0, 1, 2)
+SAME_LABEL = 1e-3  # difference up to which a label is a whole number
+SAME_AFFINE = 0.01  # mm
 VOLUME = re.compile(r"^(?:volume-|imagesTr/liver_)(\d+)\.nii(?:\.gz)?$")
 SEGMENTATION = re.compile(r"^(?:segmentation-|labelsTr/liver_)(\d+)\.nii(?:\.gz)?$")
 
@@ -45,6 +52,8 @@ def find_volumes(folders: Sequence[str | Path]) -> list[tuple[int, str, str]]:
                 f"{where}: no {kind} for {', '.join(map(str, missing[:10]))} ({len(missing)} in "
                 "all). Unpack its archive, or remove the other file."
             )
+    for alike in equal_files(volumes.values()):
+        logger.warning("equal volumes under several numbers: %s", ", ".join(map(str, alike)))
     return [
         (number, str(volumes[number]), str(segmentations[number])) for number in sorted(volumes)
     ]
@@ -67,54 +76,81 @@ def _by_number(folders: Sequence[str | Path], pattern: re.Pattern[str]) -> dict[
     return by_number
 
 
-def _open(path: str, name: str) -> Any:
+def _open(path: str, name: str) -> Volume:
+    file = Path(path)
+    with refusing(partial(_unreadable, path, name)):
+        stat = file.stat()
     try:
-        image: Any = nibabel.load(path)
-        if len(image.shape) != 3:
-            raise BadSampleError(
-                name,
-                "volume without three dimensions",
-                f"{path}: has {len(image.shape)} dimensions, not 3.",
-            )
-        return image
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError) as error:
+        volume = open_volume(file, (stat.st_mtime_ns, stat.st_size))
+    except BadMarkError as error:
+        cause = str(error).removeprefix(f"{file.name} ")
+        raise BadSampleError(
+            name, "file that cannot be read", f"{path}: {cause}. Unpack it again."
+        ) from error
+    if len(volume.image.shape) != 3:
         raise BadSampleError(
             name,
-            "file that cannot be read",
-            f"{path}: cannot be read as NIfTI ({error}). Unpack it again.",
-        ) from error
+            "volume without three dimensions",
+            f"{path}: has {len(volume.image.shape)} dimensions, not 3.",
+        )
+    return volume
 
 
-def _read_data(image: Any, path: str, name: str) -> np.ndarray:
-    try:
-        return np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError) as error:
-        raise BadSampleError(
-            name, "file that cannot be read", f"{path}: is truncated ({error}). Unpack it again."
-        ) from error
+def _unreadable(path: str, name: str, cause: str) -> BadSampleError:
+    return BadSampleError(
+        name,
+        "file that cannot be read",
+        f"{path}: cannot be read as NIfTI ({cause}). Unpack it again.",
+    )
+
+
+def _read_data(volume: Volume, path: str, name: str) -> np.ndarray:
+    with refusing(partial(_unreadable, path, name)):
+        return np.asanyarray(volume.voxels)
 
 
 def read_labels(path: str, name: str) -> np.ndarray:
     """Return a segmentation, (X, Y, Z) uint8 of 0, 1 and 2.
 
+    Labels such as 0.9999999 are those that a library's scaling makes of whole numbers.
+
     Raises:
         BadSampleError: if it cannot be read, or has other labels.
     """
-    labels = _read_data(_open(path, name), path, name)
-    values = np.unique(labels)
-    if not set(values.tolist()) <= set(LABELS):
-        undefined = sorted(set(values.tolist()) - set(LABELS))
-        raise BadSampleError(
-            name,
-            "segmentation with other labels",
-            f"{path}: has the labels {undefined[:5]}; only 0, 1 and 2 are defined. Check the file.",
-        )
-    return labels.astype(np.uint8)
+    data = _read_data(_open(path, name), path, name)
+    labels = np.empty(data.shape, dtype=np.uint8, order="F")
+    for z in range(data.shape[2]):  # slice by slice, which saves memory
+        whole = np.rint(data[..., z])
+        other = (np.abs(data[..., z] - whole) > SAME_LABEL) | ~np.isin(whole, LABELS)
+        if other.any():
+            undefined = np.unique(data[..., z][other])[:5].tolist()
+            raise BadSampleError(
+                name,
+                "segmentation with other labels",
+                f"{path}: has the labels {undefined} in slice {z}; only 0, 1 and 2 are defined."
+                " Check the file.",
+            )
+        labels[..., z] = whole
+    return labels
 
 
 def read_hounsfield(path: str, name: str) -> tuple[np.ndarray, tuple[float, float] | None]:
     """Return the volume, x first, and mm per pixel of x and y; None if the file has no scale."""
-    image = _open(path, name)
-    sizes = voxel_sizes(image.affine)  # pixdim may differ
-    unknown = np.array_equal(image.affine, np.eye(4))  # the official cases 28 to 47
-    return _read_data(image, path, name), None if unknown else (float(sizes[0]), float(sizes[1]))
+    volume = _open(path, name)
+    return _read_data(volume, path, name), spacing_of(volume.image)  # None: cases 28 to 47
+
+
+def tell_of_geometry(volume_path: str, segmentation_path: str, name: str) -> None:
+    """Log what is doubtful in the geometry of a volume that could be read, and its segmentation."""
+    images = [_open(path, name).image for path in (volume_path, segmentation_path)]
+    for doubt in doubts_about_spacing(images[0]):
+        logger.warning("%s: %s", volume_path, doubt)
+    known = [spacing_of(image) is not None for image in images]
+    affines = [image.affine for image in images]
+    if all(known) and not np.allclose(affines[0], affines[1], atol=SAME_AFFINE):
+        logger.warning(
+            "%s: its affine differs from that of its segmentation, by up to %.3g. Voxels are"
+            " paired by index. If one of both is mirrored or shifted, leave the volume out",
+            volume_path,
+            np.abs(affines[0] - affines[1]).max(),
+        )

@@ -17,7 +17,12 @@ from typing import Annotated
 import cv2
 import numpy as np
 
-from weaklesion.data.loaders.lits_files import find_volumes, read_hounsfield, read_labels
+from weaklesion.data.loaders.lits_files import (
+    find_volumes,
+    read_hounsfield,
+    read_labels,
+    tell_of_geometry,
+)
 from weaklesion.data.patches import (
     BadSampleError,
     LeftOut,
@@ -156,6 +161,7 @@ def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sampl
                 f"{volume_path}: has values that are not finite numbers. Get it again, or leave it"
                 " out.",
             )
+        tell_of_geometry(volume_path, segmentation_path, name)
     except BadSampleError as bad:
         if settings.on_bad_sample == "error":
             raise
