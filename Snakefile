@@ -10,12 +10,13 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import parse_overrides
-from weaklesion.study.schema import check_schema
+from weaklesion.study.schema import check_keys, check_schema
 
 
 configfile: Path(workflow.basedir) / "config.yaml"
 
 
+check_keys(workflow.configfiles)
 update_config(config, parse_overrides(workflow.config_settings.config_args))
 check_schema(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
 

@@ -16,13 +16,14 @@ from PIL import ExifTags, Image
 
 from weaklesion.hounsfield import PNG_OFFSET, to_grey
 from weaklesion.marks.table import BadMarkError, Mark
+from weaklesion.support.pictures import open_picture
 
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, zlib.error)
 MM_OF = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 NIFTI = (".nii", ".nii.gz")
 SAME_SPACING = 0.01  # relative difference up to which two spacings are equal
 
-Stamp = tuple[int, int]  # time of a file's last change, and its size
+Stamp = tuple[int, ...]  # times of a file's last changes, its size and its number
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
 
 def _read_levels_of_mask(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             if "A" in image.getbands() or "transparency" in image.info:
                 raise BadMarkError(f"{path.name} is transparent: save the mask as a grey image")
             grey = np.asarray(image if image.mode.startswith("I") else image.convert("L"))
@@ -123,7 +124,7 @@ def _existing_file(file: Path, kind: str) -> tuple[Path, Stamp]:
         stat = path.stat()
     except OSError as error:  # no permission, or an impossible name
         raise BadMarkError(f"{file} cannot be opened ({error.strerror})") from error
-    return path, (stat.st_mtime_ns, stat.st_size)
+    return path, (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
 
 
 def _is_volume(path: Path) -> bool:
@@ -133,7 +134,7 @@ def _is_volume(path: Path) -> bool:
 @lru_cache(maxsize=2)
 def _read_levels(path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             deep = any(";16" in str(tile.args) for tile in image.tile)  # empty after reading
             if deep and not image.mode.startswith("I"):  # Pillow keeps 8 of the 16 bits
                 raise BadMarkError(

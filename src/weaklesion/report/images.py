@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from weaklesion.support.pictures import open_picture
+
 
 def embedded(path: str | Path, width_px: int, quality: int = 85) -> dict[str, object]:
     """Return an image as the `src`, `width` and `height` of a page that needs no other file.
@@ -15,7 +17,7 @@ def embedded(path: str | Path, width_px: int, quality: int = 85) -> dict[str, ob
         width_px: largest width; a wider image is shrunk.
         quality: JPEG's, 1 to 95.
     """
-    with Image.open(path) as opened:
+    with open_picture(path) as opened:
         image = opened.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         picture = Image.alpha_composite(white, image).convert("RGB")

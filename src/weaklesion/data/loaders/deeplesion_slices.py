@@ -5,12 +5,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from weaklesion.data.loaders.deeplesion_table import OFFSETS_MM, Lesion, slice_weights
 from weaklesion.data.patches import BadSampleError
 from weaklesion.errors import DataError
 from weaklesion.hounsfield import PNG_OFFSET
+from weaklesion.support.pictures import open_picture
 
 
 def find_series(folders: Sequence[str | Path]) -> dict[str, dict[int, str]]:
@@ -117,7 +117,7 @@ def cut(
 
 def _decode(path: str, lesion_id: str) -> np.ndarray:
     try:  # with Pillow, because OpenCV fills up a truncated file instead of refusing it
-        with Image.open(path) as opened:
+        with open_picture(path) as opened:
             image = np.asarray(opened)
     except (OSError, SyntaxError, ValueError) as error:
         raise BadSampleError(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from weaklesion.errors import DataError
+from weaklesion.support.pictures import open_picture
 
 MASK_SUFFIX = "_segmentation"
 MAX_LISTED = 10  # ids in a message
@@ -109,7 +109,7 @@ def read_image(path: str | Path) -> np.ndarray:
 def _decode(path: str | Path, mode: str) -> np.ndarray:
     """Decode with Pillow, because OpenCV fills up a truncated file instead of refusing it."""
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             return np.asarray(image.convert(mode))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(
