@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 # Formats that Pillow itself decodes, by its names.
 FORMATS = (
@@ -28,7 +28,7 @@ MOST_AT_ONCE = 1 << 20  # bytes
 
 
 @contextmanager
-def open_picture(path: str | Path) -> Iterator[Image.Image]:
+def open_picture(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """Open a picture of one of `FORMATS`, as `PIL.Image.open` does.
 
     Raises:

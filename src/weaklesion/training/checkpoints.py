@@ -37,10 +37,9 @@ def save_last(path: str | Path, digest: str, state: dict[str, Any]) -> None:
     """Write `last.pt`: tensors, numbers, strings, lists and dictionaries only, and a checksum."""
     saved = io.BytesIO()  # torch's own error on a full disk does not mention the disk
     torch.save({"digest": digest, **state}, saved)
-    with written_whole(path) as tmp:
-        with tmp.open("wb") as stream:
-            stream.write(saved.getbuffer())
-            stream.write(hashlib.sha256(saved.getbuffer()).digest())
+    with written_whole(path) as tmp, tmp.open("wb") as stream:
+        stream.write(saved.getbuffer())
+        stream.write(hashlib.sha256(saved.getbuffer()).digest())
 
 
 def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
