@@ -14,7 +14,7 @@ sys.path.insert(0, str(CLONE / "src"))
 from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.protocols import merge
-from weaklesion.study.schema import check_schema
+from weaklesion.study.schema import check_keys, check_schema
 from weaklesion.support.cluster import check_at_start
 from weaklesion.support.systems import refuse_windows
 
@@ -24,6 +24,7 @@ refuse_windows()
 configfile: CLONE / "config.yaml"
 
 
+check_keys(workflow.configfiles)
 # A module has the settings of the workflow that loads it, and nothing of the file above.
 config = merge(yaml.safe_load((CLONE / "config.yaml").read_text()), config)
 update_config(config, parse_overrides(workflow.config_settings.config_args))

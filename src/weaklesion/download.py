@@ -2,14 +2,17 @@
 
 import hashlib
 import logging
+import queue
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from weaklesion import __version__
 from weaklesion.data.archives import extract, list_members
@@ -26,6 +29,8 @@ CHUNK_BYTES = 1 << 16  # largest loss when a transfer breaks off
 ATTEMPTS = 5
 PAUSE_S = 2.0
 TIMEOUT_S = 60.0
+ANSWER_S = 300.0  # for the headers of an answer, with its redirections
+LEAST_BYTES_PER_S = 1000
 
 
 class _UnreachableError(Exception):
@@ -145,7 +150,10 @@ def _looks_like_html(path: Path) -> str:
 
 
 def _fetch_from(url: str, row: Mapping[str, str], part: Path) -> None:
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise _UnreachableError(f"is no address ({error})") from error
     if scheme in ("http", "https"):
         _fetch_http(url, row, part)
     elif scheme in ("", "file"):
@@ -174,8 +182,10 @@ def _fetch_http(url: str, row: Mapping[str, str], part: Path) -> None:
             cause = f"the server answered {code} {error.response.reason}"
             if code < 500 and code not in (requests.codes.too_many_requests, 416):
                 break
-        except requests.RequestException as error:
-            cause = error
+            if code == 416 and "Range" not in error.response.request.headers:
+                break  # the whole file was requested
+        except (requests.RequestException, HTTPError, ValueError, TimeoutError) as error:
+            cause = error  # ValueError: an address, such as one that the server redirects to
         else:
             if expected is None or part.stat().st_size >= expected:
                 return
@@ -190,17 +200,67 @@ def _fetch_http_once(url: str, name: str, part: Path, expected: int | None) -> N
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+    with _answer_in_time(url, headers) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink()  # it is not the beginning of the server's file
+            part.unlink(missing_ok=True)  # it is not the beginning of the server's file
         response.raise_for_status()
         resumed = response.status_code == requests.codes.partial_content
         length = response.headers.get("Content-Length")
+        if length and not (length.isascii() and length.isdecimal()):
+            raise _UnreachableError(f"its header Content-Length is {length[:40]!r}, not a number")
         total = int(length) + start * resumed if length else expected or 0
         if expected is not None and length and total != expected:
             raise _UnreachableError(f"the server has {total} bytes, not {expected}")
         num_blocks = -(-(total - start * resumed) // CHUNK_BYTES)
-        blocks = response.iter_content(CHUNK_BYTES)
+        blocks = _blocks_in_time(response)
+        written = start * resumed
         with part.open("ab" if resumed else "wb") as stream:
             for block in progress(blocks, total=num_blocks, what=f"{name}, blocks of 64 KiB"):
+                written += len(block)
+                if expected is not None and written > expected:
+                    raise _UnreachableError(f"the server sends more than {expected} bytes")
                 stream.write(block)
+
+
+def _answer_in_time(url: str, headers: Mapping[str, str]) -> requests.Response:
+    """Return a server's answer, whose headers need not be waited for without end.
+
+    Raises:
+        TimeoutError: if the headers take longer than `ANSWER_S`, however steadily they drip.
+    """
+    answers: queue.Queue[requests.Response | Exception] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S))
+        except Exception as error:  # raised again below
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=ANSWER_S)
+    except queue.Empty as error:
+        raise TimeoutError(f"no whole answer after {ANSWER_S:g} s") from error
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _blocks_in_time(response: requests.Response) -> Iterator[bytes]:
+    """Yield a response's bytes as they arrive.
+
+    Raises:
+        TimeoutError: if fewer than `LEAST_BYTES_PER_S` arrive over `TIMEOUT_S` seconds.
+    """
+    since, received = time.monotonic(), 0
+    while block := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        yield block
+        received += len(block)
+        seconds = time.monotonic() - since
+        if seconds > TIMEOUT_S:
+            if received < LEAST_BYTES_PER_S * seconds:
+                raise TimeoutError(
+                    f"the server sent {received} bytes in {seconds:.0f} s, fewer than"
+                    f" {LEAST_BYTES_PER_S} per second"
+                )
+            since, received = time.monotonic(), 0

@@ -1,9 +1,15 @@
 """`weaklesion segment` goes on where it was, and writes over nothing."""
 
+import os
+
 import pandas as pd
 import pytest
 from PIL import Image
 from segmenting import run
+
+from weaklesion.errors import DataError
+from weaklesion.segment.lock import locked_folder
+from weaklesion.segment.run import segment_marks
 
 
 @pytest.mark.workflow
@@ -116,3 +122,66 @@ def test_a_full_disk_stops_the_call(model, tmp_path, images, monkeypatch):
     assert result.exit_code == 1
     assert "cannot be written. Check permissions and space; run it again." in result.output
     assert measured is None
+
+
+@pytest.mark.parametrize("own", ["masks/m0.png", "overlays/m1.png", "measurements.csv"])
+def test_files_that_segment_did_not_make_are_not_written_over(model, tmp_path, images, own):
+    _, rows = images
+    path = tmp_path / "out" / own
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"id\nmine")
+    pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
+    with pytest.raises(DataError, match="which this command did not write"):
+        segment_marks(model_dir=model, marks_csv=tmp_path / "marks.csv", out_dir=tmp_path / "out")
+    assert path.read_bytes() == b"id\nmine"
+    assert not (tmp_path / "out/journal.jsonl").exists()
+
+
+def test_a_mask_that_its_user_changed_is_kept(model, tmp_path, images):
+    _, rows = images
+    run(model, tmp_path, rows[:1])
+    mask = tmp_path / "out/masks/m0.png"
+    Image.new("L", (160, 120)).save(mask)
+    mine = mask.read_bytes()
+    result, _ = run(model, tmp_path, rows[:1])
+    assert result.exit_code == 1
+    assert mask.read_bytes() == mine
+
+
+@pytest.mark.parametrize("damage", [b"\xff\n", b"[]\n", b'{"version": 4}\n', b"[" * 9999 + b"\n"])
+def test_damaged_lines_of_a_journal_are_passed_over(model, tmp_path, images, damage):
+    _, rows = images
+    _, first = run(model, tmp_path, rows[:1])
+    path = tmp_path / "out/journal.jsonl"
+    path.write_bytes(damage + path.read_bytes().replace(b'"area_px": ', b'"area_px": 9'))
+    _, again = run(model, tmp_path, rows[:1])
+    assert again.loc["m0", "area_px"] == first.loc["m0", "area_px"]
+
+
+def test_an_image_that_changed_with_its_size_and_time_kept_is_read_again(model, tmp_path, images):
+    _, rows = images
+    path = tmp_path / "0.bmp"
+    with Image.open(tmp_path / "0.png") as image:
+        image.save(path)
+    run(model, tmp_path, [rows[0] | {"image": "0.bmp"}])
+    before, stat = (tmp_path / "out/overlays/m0.png").read_bytes(), path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content[:54] + bytes(255 - level for level in content[54:]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    run(model, tmp_path, [rows[0] | {"image": "0.bmp"}])
+    assert (tmp_path / "out/overlays/m0.png").read_bytes() != before
+
+
+def test_one_call_at_a_time_writes_to_a_folder(model, tmp_path, images):
+    _, rows = images
+    with locked_folder(tmp_path / "out"):
+        result, _ = run(model, tmp_path, rows)
+    assert result.exit_code == 1
+    assert "another call of `weaklesion segment` is writing to this folder" in result.output
+
+
+def test_cells_that_a_spreadsheet_computes_begin_with_an_apostrophe(model, tmp_path, images):
+    _, rows = images
+    _, measured = run(model, tmp_path, [rows[0] | {"id": "=1+1"}])
+    assert list(measured.index) == ["'=1+1"]
+    assert (tmp_path / "out/masks/=1+1.png").is_file()

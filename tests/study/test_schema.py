@@ -6,7 +6,7 @@ from conftest import ROOT
 
 from weaklesion.errors import DataError
 from weaklesion.study.protocols import merge
-from weaklesion.study.schema import check_schema
+from weaklesion.study.schema import check_keys, check_schema
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
@@ -77,3 +77,12 @@ def test_several_mistakes_are_all_named():
 def test_many_mistakes_are_counted():
     with pytest.raises(DataError, match="and 5 more mistakes"):
         check({f"key{number}": 1 for number in range(15)})
+
+
+def test_a_key_that_a_study_gives_twice_is_refused(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("seeds: [1]\nselect: {items: [a], items: [b]}\n")
+    with pytest.raises(DataError, match="line 2 gives items again, after line 2"):
+        check_keys([path])
+    path.write_text("a: {x: 1}\nb: {x: 2}\n")
+    check_keys([path])

@@ -116,3 +116,15 @@ def test_a_machine_without_gpus(monkeypatch, tmp_path):
     with claimed_device(folder=tmp_path) as device:
         assert device is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_is_a_link_or_a_fifo_is_refused(three_gpus, tmp_path):
+    name = three_gpus / "weaklesion-GPU-a-0.lock"
+    name.symlink_to(tmp_path / "made")
+    with pytest.raises(DataError, match="cannot be a lock"), claimed_device(folder=three_gpus):
+        pass
+    assert not (tmp_path / "made").exists()
+    name.unlink()
+    os.mkfifo(name)
+    with pytest.raises(DataError, match="is no file"), claimed_device(folder=three_gpus):
+        pass

@@ -12,6 +12,9 @@ from weaklesion.errors import DataError
 from weaklesion.models import build_model
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
+from weaklesion.training.tasks.prompted import prompt_settings
+
+MOST_PX = 8192  # largest side of an input: a damaged description must not take all memory
 
 
 def load_network(
@@ -21,27 +24,46 @@ def load_network(
 
     Raises:
         DataError: if another version made the run, or the weights are truncated or belong to
-            another network.
+            another network or are not finite, or the settings describe no network.
     """
     try:
         settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise DataError(
             f"{run_json}: not the description of a run of this version ({error}). Train again."
         ) from error
-    model = build_model(
-        settings.model,
-        num_classes=settings.num_classes,
-        encoder=settings.encoder,
-        options=settings.network,
-    )
+    if max(settings.input_px, *settings.pad_to) > MOST_PX:
+        raise DataError(
+            f"{run_json}: input_px or pad_to is above {MOST_PX}. It is damaged: copy it again."
+        )
     try:
-        model.load_state_dict(load_file(model_safetensors))
+        if settings.prompt is not None:
+            prompt_settings(settings)
+        model = build_model(
+            settings.model,
+            num_classes=settings.num_classes,
+            encoder=settings.encoder,
+            options=settings.network,
+        )
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{run_json}: its settings describe no network ({error}). Copy it again from the"
+            " trained run, or train again."
+        ) from error
+    try:
+        weights = load_file(model_safetensors)
+        model.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
         raise DataError(
             f"{model_safetensors}: not the weights of {settings.model} "
             f"({str(error)[:300]}). Delete it and train again."
         ) from error
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise DataError(
+                f"{model_safetensors}: {name} has values that are not finite. Copy the file again"
+                " from the trained run, or train again."
+            )
     if device.type == "cpu":
         speed_up_on_cpu(model)
     return model.to(device).eval(), settings

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from weaklesion.support.pictures import opened
+
 
 def embedded(path: str | Path, width_px: int, quality: int = 85) -> dict[str, object]:
     """Return an image as the `src`, `width` and `height` of a page that needs no other file.
@@ -15,8 +17,8 @@ def embedded(path: str | Path, width_px: int, quality: int = 85) -> dict[str, ob
         width_px: largest width; a wider image is shrunk.
         quality: JPEG's, 1 to 95.
     """
-    with Image.open(path) as opened:
-        image = opened.convert("RGBA")
+    with opened(path) as file:
+        image = file.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         picture = Image.alpha_composite(white, image).convert("RGB")
     if picture.width > width_px:

@@ -16,6 +16,7 @@ from weaklesion.report.plan_text import describe_plan, describe_seeds
 from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.protocols import merge
 from weaklesion.study.published import read_published
+from weaklesion.study.schema import check_keys
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # of an editable installation
 INSTALLED = Path(sys.prefix) / "share/weaklesion"  # of an installed wheel
@@ -69,8 +70,8 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
     """Return the configuration as Snakemake sees it.
 
     Raises:
-        DataError: if a study is missing or is not a mapping in YAML, or an override is not
-            key=value.
+        DataError: if a study is missing, is not a mapping in YAML or has a key twice, or an
+            override is not key=value.
     """
     config: dict[str, Any] = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     for path in studies:
@@ -86,6 +87,7 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
             raise DataError(
                 f"{path}: is not a mapping of settings. Compare it with {root / 'config.yaml'}."
             )
+        check_keys([path])
         config = merge(config, study)
     try:
         return merge(config, parse_overrides(overrides))

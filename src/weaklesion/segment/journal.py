@@ -1,30 +1,39 @@
 """The journal of `weaklesion segment`, with which an interrupted call continues where it stopped.
 
-Each line of `journal.jsonl` belongs to one mark: a digest of everything its result depends on, its
-row of `measurements.csv`, and the digests of its files. If a mark has several lines, the last one
-counts; a truncated line is skipped.
+Each line of `journal.jsonl` is an object with a digest of itself. Its `files` are those that
+`segment` wrote, with their digests, or is about to write, with null. A line with a `row` belongs to
+one mark: a digest of everything its result depends on, and its row of `measurements.csv`. The last
+line of a mark, or of a file, counts; lines that are damaged are skipped.
 """
 
+import gzip
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+import re
+import stat
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from weaklesion.errors import DataError
 from weaklesion.marks.table import Mark
 from weaklesion.support.files import file_digest
+from weaklesion.support.pictures import opened
 
 logger = logging.getLogger(__name__)
 
-VERSION = 3  # increases when the same network gives another result, or a row has other columns
+VERSION = 4  # increases when the same network gives another result, or a row has other columns
 FILES = ("mask", "overlay")
+AT_THE_END = ("measurements.csv", "refused.csv", "index.html")
+OF_A_MARK = re.compile(r"(masks/[^/\\\0]+\.(png|nii\.gz)|overlays/[^/\\\0]+\.png)")
+MAX_LISTED = 5  # files that a message names
 
 
 class Journal:
-    """The finished marks of one table in one folder."""
+    """The finished marks of one table in one folder, and the files there that `segment` made."""
 
     def __init__(self, out_dir: Path, marks: Sequence[Mark], shared: Sequence[str]) -> None:
         """Read an existing journal, if any.
@@ -35,12 +44,17 @@ class Journal:
             shared: everything else on which all results depend.
 
         Raises:
-            DataError: if the folder has a result of a mark on another image under the same id.
+            DataError: if the folder has a result of a mark on another image under the same id, or
+                its `journal.jsonl` is a link or no file.
         """
         self.out = out_dir
         self.path = out_dir / "journal.jsonl"
-        self.images = {mark.id: _image(mark) for mark in marks}
+        if os.path.lexists(self.path) and not _is_plain(self.path):
+            raise DataError(f"{self.path}: is a link or no file. Give another --out folder.")
+        images = {path: _image(path) for path in {mark.image for mark in marks}}
+        self.images = {mark.id: images[mark.image] for mark in marks}
         self.keys = {mark.id: _key(mark, self.images[mark.id], shared) for mark in marks}
+        self.owned: dict[str, str | None] = {}
         self.earlier = self._read()
         for name in self.earlier.keys() & self.keys.keys():
             earlier_image = self.earlier[name]["image"]
@@ -53,12 +67,18 @@ class Journal:
 
     def _read(self) -> dict[str, dict[str, Any]]:
         latest: dict[str, dict[str, Any]] = {}
-        for line in self.path.read_text("utf-8").splitlines() if self.path.is_file() else []:
-            try:
-                entry = json.loads(line)
-            except ValueError:
+        for entry in _entries(self.path) if self.path.is_file() else []:
+            current = entry.get("version") == VERSION
+            if not current:  # versions before 4 did not list the files of the end
+                entry["files"] |= dict.fromkeys(AT_THE_END)
+            elif entry.pop("sha256", None) != _digest(entry):
                 continue
-            if entry.get("version") == VERSION:
+            self.owned |= {
+                file: digest
+                for file, digest in entry["files"].items()
+                if file in AT_THE_END or OF_A_MARK.fullmatch(file)
+            }
+            if current and _is_result(entry):
                 latest[entry["row"]["id"]] = entry
         return {
             name: entry
@@ -96,14 +116,65 @@ class Journal:
             )
         return done
 
+    def check_free(self, files: Iterable[str], inputs: Iterable[Path]) -> None:
+        """Check that files may be written: `segment` made those that exist, and reads none.
+
+        Args:
+            files: names in the folder.
+            inputs: files that the call reads.
+
+        Raises:
+            DataError: naming files that are the user's own.
+        """
+        read = {os.path.realpath(path) for path in inputs}
+        lost = [
+            file
+            for file in files
+            if os.path.realpath(self.out / file) in read or not self._may_write(file)
+        ]
+        if lost:
+            more = f" and {len(lost) - MAX_LISTED} more" if len(lost) > MAX_LISTED else ""
+            raise DataError(
+                f"{self.out}: has {', '.join(lost[:MAX_LISTED])}{more}, which this command did not"
+                " write, or which was changed since. Nothing was written. Give another --out"
+                " folder, or move these files away."
+            )
+
+    def _may_write(self, file: str) -> bool:
+        path = self.out / file
+        if not os.path.lexists(path):
+            return True
+        if file not in self.owned or not _is_plain(path):
+            return False
+        digest = self.owned[file]
+        return digest is None or file_digest(path) == digest or _is_damaged(path)
+
+    def claim(self, files: Iterable[str]) -> None:
+        """Note files before they are written, so that a killed call knows them as its own."""
+        self._append([{"files": dict.fromkeys(files)}])
+
     def note(self, rows: Iterable[dict[str, Any]]) -> None:
         """Append finished marks, whose files have been written."""
+        self._append(
+            {
+                "key": self.keys[row["id"]],
+                "image": self.images[row["id"]],
+                "files": {row[key]: file_digest(self.out / row[key]) for key in FILES},
+                "row": row,
+            }
+            for row in rows
+        )
+
+    def note_the_end(self) -> None:
+        """Append the files that a call writes at its end."""
+        self._append([{"files": {name: file_digest(self.out / name) for name in AT_THE_END}}])
+
+    def _append(self, entries: Iterable[dict[str, Any]]) -> None:
         text = ""
-        for row in rows:
-            files = {row[key]: file_digest(self.out / row[key]) for key in FILES}
-            image = self.images[row["id"]]
-            entry = {"version": VERSION, "key": self.keys[row["id"]], "image": image}
-            text += json.dumps(entry | {"files": files, "row": row}) + "\n"
+        for entry in entries:
+            entry = {"version": VERSION} | entry
+            self.owned |= entry["files"]
+            text += json.dumps(entry | {"sha256": _digest(entry)}) + "\n"
         with self.path.open("a", encoding="utf-8") as journal:
             if journal.tell():
                 journal.write("\n")  # ends a truncated line; empty lines are skipped
@@ -112,21 +183,74 @@ class Journal:
     def forget(self, names: Iterable[str]) -> None:
         """Remove the files of earlier results of marks that are refused now."""
         for name in names:
-            for file in self.earlier.get(name, {"files": {}})["files"]:
-                (self.out / file).unlink(missing_ok=True)
+            for file, digest in self.earlier.get(name, {"files": {}})["files"].items():
+                path = self.out / file
+                if _is_plain(path) and file_digest(path) == digest:
+                    path.unlink()
 
 
-def _image(mark: Mark) -> list[Any]:
-    """Return what identifies an image file: its path, size and time of change."""
-    path = Path(os.path.realpath(mark.image))  # unlike resolve, takes loops of links
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a journal that are objects with files."""
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):  # truncated or damaged, or no UTF-8
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("files"), dict):
+            yield entry
+
+
+def _is_result(entry: dict[str, Any]) -> bool:
+    """Return whether a line is a mark's, and names that mark's own files only."""
+    row = entry.get("row")
+    if not isinstance(row, dict):
+        return False
+    name = row.get("id")
+    masks = {f"masks/{name}.png", f"masks/{name}.nii.gz"}
+    return (
+        row.get("mask") in masks
+        and row.get("overlay") == f"overlays/{name}.png"
+        and set(entry["files"]) == {row["mask"], row["overlay"]}
+        and all(OF_A_MARK.fullmatch(file) for file in entry["files"])
+    )
+
+
+def _is_plain(path: Path) -> bool:
+    """Return whether a path is a file, and no link."""
     try:
-        stat = path.stat()
-    except OSError:  # its mark will be refused
-        return [str(path)]
-    return [str(path), stat.st_size, stat.st_mtime_ns]
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether a file is spoilt, as a crash of the machine leaves it."""
+    try:
+        if path.suffix == ".png":
+            with opened(path) as image:
+                image.load()
+        elif path.suffix == ".gz":
+            with gzip.open(path) as stream:
+                while stream.read(1 << 20):
+                    pass
+    except (OSError, EOFError, SyntaxError, ValueError, zlib.error):
+        return True
+    return not path.read_bytes().strip(b"\0")
+
+
+def _image(image: Path) -> list[Any]:
+    """Return what identifies an image file: its path and the digest of its bytes."""
+    try:
+        path = image.resolve()
+        return [str(path), file_digest(path)] if path.is_file() else [str(path)]
+    except (OSError, RuntimeError):  # its mark will be refused
+        return [str(image)]
 
 
 def _key(mark: Mark, image: list[Any], shared: Sequence[str]) -> str:
     """Return a digest of everything that a mark's result depends on."""
-    parts = [mark.points.tolist(), mark.slice, mark.spacing, image, *shared]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return _digest([mark.points.tolist(), mark.slice, mark.spacing, image, *shared])
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -18,12 +18,14 @@ import torch
 
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, read_marks
+from weaklesion.marks.volumes import is_volume
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
-from weaklesion.segment.journal import Journal
-from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
+from weaklesion.segment.journal import AT_THE_END, Journal
+from weaklesion.segment.lock import locked_folder
+from weaklesion.segment.outputs import MEASURED, measure, plain_rows, write_mask, write_overlay
 from weaklesion.segment.readings import check_readings
 from weaklesion.segment.sheet import write_sheet
 from weaklesion.segment.visibility import is_visible, not_visible, trained_contrast
@@ -38,9 +40,10 @@ logger = logging.getLogger(__name__)
 
 MARKS_PER_BATCH = 16
 RUN_FILES = ("model.safetensors", "run.json")
-AT_THE_END = ("measurements.csv", "refused.csv", "index.html")
 UNITS = ("px", "mm")
 MAX_WARNED = 20  # marks with nothing under them that the log names
+
+REFUSED = ("line", "id", "cause")
 
 Refusal = tuple[int, str, str]  # line, id, cause
 
@@ -109,7 +112,8 @@ def segment_marks(
 
     Raises:
         DataError: if the model or the table cannot be used, the folder has results of another
-            table, or the marks fit their images clearly better by another reading of the table. A
+            table or files that this function would write over, another call writes to it, or the
+            marks fit their images clearly better by another reading of the table. A
             single bad mark is only refused, with its cause in `refused.csv`.
     """
     settings = settings or SegmentSettings()
@@ -119,8 +123,32 @@ def segment_marks(
     torch.set_num_threads(settings.threads)
     device = compute_device()
     model, trained = _load_prompted(Path(model_dir), device)
-    out = Path(out_dir)
-    shared = [file_digest(Path(model_dir) / name) for name in RUN_FILES]
+    with locked_folder(Path(out_dir)):
+        return _segment_table(
+            Path(model_dir),
+            Path(marks_csv),
+            Path(out_dir),
+            marks,
+            refused,
+            model,
+            trained,
+            settings,
+        )
+
+
+def _segment_table(
+    model_dir: Path,
+    marks_csv: Path,
+    out: Path,
+    marks: list[Mark],
+    refused: list[Refusal],
+    model: torch.nn.Module,
+    trained: TrainingSettings,
+    settings: SegmentSettings,
+) -> dict[str, int]:
+    """Segment the marks of a table in a folder that no other call writes to."""
+    device = compute_device()
+    shared = [file_digest(model_dir / name) for name in RUN_FILES]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
     journal = Journal(out, marks, shared)
     done = journal.done()
@@ -133,9 +161,12 @@ def segment_marks(
         first_slice=settings.first_slice,
         as_given=settings.as_given,
     )
-    least = trained_contrast(Path(model_dir) / "run.json")
+    least = trained_contrast(model_dir / "run.json")
+    planned = [name for mark in todo for name in _planned_files(mark)]
+    journal.check_free([*AT_THE_END, *planned], [marks_csv, *(mark.image for mark in marks)])
     for name in ("masks", "overlays"):
-        (out / name).mkdir(parents=True, exist_ok=True)
+        (out / name).mkdir(exist_ok=True)
+    journal.claim(AT_THE_END)
     for name in AT_THE_END:  # of an earlier call; rewritten at the end
         (out / name).unlink(missing_ok=True)
     for mark in marks:
@@ -148,6 +179,9 @@ def segment_marks(
     for batch in progress(batches, total=len(batches), what="batches of marks"):
         opened, unusable = _open_batch(batch, trained, settings)
         refused += unusable
+        files = [file for each in opened for file in _files_of(each).values()]
+        journal.check_free(files, [])
+        journal.claim(files)
         rows = _segment_batch(opened, model, trained, settings, out, device)
         for row, each in zip(rows, opened, strict=True):
             row["contrast"] = each.contrast
@@ -157,7 +191,21 @@ def segment_marks(
     journal.forget({name for _, name, _ in refused} - done.keys())
     rows = [done[mark.id] for mark in marks if mark.id in done]
     write_sheet(out, rows, refused, gate=settings.gate)
-    return _write_tables(out, rows, refused)
+    counts = _write_tables(out, rows, refused)
+    journal.note_the_end()
+    return counts
+
+
+def _files_of(each: Opened) -> dict[str, str]:
+    """Return the names of a mark's mask and overlay in the folder."""
+    name, ending = each.mark.id, ".png" if each.volume is None else ".nii.gz"
+    return {"mask": f"masks/{name}{ending}", "overlay": f"overlays/{name}.png"}
+
+
+def _planned_files(mark: Mark) -> list[str]:
+    """Return the names of a mark's files, as the name of its image predicts them."""
+    ending = ".nii.gz" if is_volume(mark.image) else ".png"
+    return [f"masks/{mark.id}{ending}", f"overlays/{mark.id}.png"]
 
 
 def _open_batch(
@@ -191,14 +239,17 @@ def _load_prompted(folder: Path, device: torch.device) -> tuple[torch.nn.Module,
 def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal]) -> dict[str, int]:
     """Write `measurements.csv` and `refused.csv`; return the numbers of marks by kind of result."""
     with written_whole(out / "measurements.csv") as temporary:
-        pd.DataFrame(rows, columns=list(MEASURED)).to_csv(
+        pd.DataFrame(plain_rows(rows), columns=list(MEASURED)).to_csv(
             temporary, index=False, float_format="%.8g"
         )
     refused.sort()
     for line, name, cause in refused:
         logger.warning("line %d, %s: refused: %s", line, name, cause)
     with written_whole(out / "refused.csv") as temporary:
-        pd.DataFrame(refused, columns=["line", "id", "cause"]).to_csv(temporary, index=False)
+        pd.DataFrame(
+            plain_rows([dict(zip(REFUSED, one, strict=True)) for one in refused]),
+            columns=list(REFUSED),
+        ).to_csv(temporary, index=False)
     unseen = not_visible(rows)
     for row in unseen[:MAX_WARNED]:
         logger.warning(
@@ -231,6 +282,11 @@ def _score(
         ]
     )
     logits = crop_logits(model, inputs, trained)
+    if not torch.isfinite(logits).all():
+        raise DataError(
+            "the network's outputs are not finite: its weights are damaged. Copy model.safetensors"
+            " of the trained run again, or train again."
+        )
     return [
         to_source_logits(
             crop_logit[None],
@@ -269,10 +325,7 @@ def _segment_batch(
         mask, own = np.zeros((2, *each.shape_hw), dtype=np.uint8)
         mask[crop.rows, crop.columns] = gated.mask
         own[crop.rows, crop.columns] = gated.own
-        files = {
-            "mask": f"masks/{mark.id}{'.png' if each.volume is None else '.nii.gz'}",
-            "overlay": f"overlays/{mark.id}.png",
-        }
+        files = _files_of(each)
         write_mask(out / files["mask"], mask, mark.slice, each.volume)
         write_overlay(
             out / files["overlay"], each.around, mask, own, mark, each.ellipse, each.shape

@@ -37,6 +37,43 @@ def check_schema(config: Mapping[str, Any], schema_yaml: str | Path) -> None:
     raise DataError("\n".join(["the configuration cannot be used:", *shown]))
 
 
+def check_keys(paths: Iterable[str | Path]) -> None:
+    """Check that no mapping of some configuration files has a key twice, of which one would win.
+
+    Args:
+        paths: YAML or JSON files.
+
+    Raises:
+        DataError: naming the file, the key and both lines.
+    """
+    for path in paths:
+        try:
+            root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # its reader says so
+        seen: set[int] = set()
+        nodes = [root] if root is not None else []
+        while nodes:
+            node = nodes.pop()
+            if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.SequenceNode):
+                nodes += node.value
+                continue
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                nodes.append(value)
+                line = key.start_mark.line + 1
+                if key.value in lines and key.value != "<<":
+                    raise DataError(
+                        f"{path}: line {line} gives {key.value} again, after line"
+                        f" {lines[key.value]}. Keep one of them."
+                    )
+                if isinstance(key, yaml.ScalarNode):
+                    lines[key.value] = line
+
+
 def _lines(errors: Iterable[ValidationError]) -> Iterator[str]:
     """Yield one line per mistake, in the configuration's order of keys."""
     for error in sorted(errors, key=lambda error: [str(key) for key in error.absolute_path]):

@@ -8,11 +8,12 @@ process ends, for whatever reason.
 import fcntl
 import logging
 import os
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -34,20 +35,22 @@ def claimed_device(
 
     Args:
         jobs_per_gpu: number of jobs that may share a device.
-        folder: folder of the locks, the same for all jobs of a machine; by default /tmp or TMPDIR.
+        folder: folder of the locks, the same for all jobs of a machine; by default
+            `weaklesion-<user's number>` in /tmp or TMPDIR, for the user alone.
         wait_s: longest time to wait for a free device, s.
 
     Yields:
         The device as CUDA_VISIBLE_DEVICES names it; None on a machine without GPUs.
 
     Raises:
-        DataError: if no device became free.
+        DataError: if no device became free, or a lock or its folder is no file or folder of the
+            user's own.
     """
     devices = visible_devices()
     if not devices:
         yield None
         return
-    locks = Path(folder or tempfile.gettempdir())
+    locks = Path(folder) if folder else _own_folder()
     held, device = _wait_for_one(devices, jobs_per_gpu, locks, wait_s)
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = device
@@ -106,14 +109,33 @@ def _wait_for_one(
 
 def _try_lock(path: Path) -> IO[bytes] | None:
     """Return an open file that holds the lock; None if another process holds it."""
-    try:  # without O_CREAT, with which a file of another user cannot be opened in /tmp
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    stream = os.fdopen(descriptor, "rb")
+    # without O_NOFOLLOW a link would be followed; without O_NONBLOCK a FIFO would block
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be a lock ({error.strerror}). Remove it.") from error
+    stream = os.fdopen(descriptor, "rb", buffering=0)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        stream.close()
+        raise DataError(f"{path}: is no file, so it cannot be a lock. Remove it.")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         stream.close()
         return None
     return stream
+
+
+def _own_folder() -> Path:
+    """Make the user's own folder of locks, if needed, and return it."""
+    folder = Path(tempfile.gettempdir()) / f"weaklesion-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise DataError(
+            f"{folder}: is no folder of this user's own, so that others could change its locks."
+            " Remove it, or set TMPDIR to another folder."
+        )
+    return folder

@@ -1,5 +1,6 @@
 """`last.pt`: everything that a killed training needs to go on as if nothing had happened."""
 
+import hashlib
 import io
 import logging
 import pickle
@@ -12,7 +13,8 @@ from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2  # version of the file; part of the digest, so that a training resumes from its own only
+FORMAT = 3  # version of the file; part of the digest, so that a training resumes from its own only
+CHECKSUM_BYTES = 32  # SHA-256 of all bytes before it, at the end of the file
 
 
 def random_states(generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -32,11 +34,12 @@ def set_random_states(states: dict[str, torch.Tensor], generator: torch.Generato
 
 
 def save_last(path: str | Path, digest: str, state: dict[str, Any]) -> None:
-    """Write `last.pt`: tensors, numbers, strings, lists and dictionaries only."""
+    """Write `last.pt`: tensors, numbers, strings, lists and dictionaries only, and a checksum."""
     saved = io.BytesIO()  # torch's own error on a full disk does not mention the disk
     torch.save({"digest": digest, **state}, saved)
-    with written_whole(path) as tmp:
-        tmp.write_bytes(saved.getbuffer())
+    with written_whole(path) as tmp, tmp.open("wb") as stream:
+        stream.write(saved.getbuffer())
+        stream.write(hashlib.sha256(saved.getbuffer()).digest())
 
 
 def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
@@ -48,8 +51,17 @@ def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
     """
     if not Path(path).is_file():
         return None
+    saved = Path(path).read_bytes()
+    content, checksum = saved[:-CHECKSUM_BYTES], saved[-CHECKSUM_BYTES:]
+    if hashlib.sha256(content).digest() != checksum:
+        logger.warning(
+            "%s is damaged or of another format (its checksum differs): starting afresh", path
+        )
+        return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         logger.warning("%s cannot be read (%s): starting afresh", path, str(error)[:200])
         return None

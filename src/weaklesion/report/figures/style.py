@@ -87,6 +87,7 @@ def style() -> Iterator[None]:
         "figure.titlesize": 11.9,
         "axes.edgecolor": "0.8",
         "axes.linewidth": 1.1,
+        "text.parse_math": False,  # ids and titles may have a $
     }
     with plt.style.context(["seaborn-v0_8-whitegrid", settings]):
         yield

@@ -1,0 +1,52 @@
+"""The lock of a folder that `weaklesion segment` writes to."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from weaklesion.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, and lock it while the block runs.
+
+    The lock is the kernel's (flock), on the folder itself: it needs no file, and ends with its
+    process. If the block fails, folders that were made and are still empty are removed.
+
+    Raises:
+        DataError: if another process holds the lock, or the folder cannot be made.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(f"{folder}: is no folder. Give another --out folder.") from error
+    try:
+        _lock(descriptor, folder)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DataError(
+            f"{folder}: another call of `weaklesion segment` is writing to this folder. Wait until"
+            " it ends, or give a separate --out folder for each table."
+        ) from error
+    except OSError as error:  # a file system without locks
+        logger.warning("%s cannot be locked (%s): start no second call on it", folder, error)
