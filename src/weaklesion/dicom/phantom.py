@@ -20,7 +20,7 @@ import pydicom
 from highdicom.sr import templates
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from weaklesion.dicom.geometry import CORNER
 from weaklesion.ellipse import fit_ellipse
@@ -32,7 +32,7 @@ STEP_MM = 2.5
 INSIDE_HU, AROUND_HU, NOISE_HU = 120, -60, 12
 SLOPE, INTERCEPT = 2.0, -1024.0
 TURN_DEG = 20.0
-MAKER = {"manufacturer": "Phantom"}
+MANUFACTURER = "Phantom"
 PERSON = "PHANTOM^PERSON"  # what no output but DICOM may contain
 
 
@@ -85,9 +85,9 @@ def make_export(folder: str | Path, *, seed: int = 0, num_slices: int = 7) -> li
     return marks
 
 
-def uid_for(*parts: Any) -> str:
+def uid_for(*parts: Any) -> UID:
     """Return a UID that depends on the parts only."""
-    return str(generate_uid(entropy_srcs=[repr(part) for part in parts]))
+    return UID(generate_uid(entropy_srcs=[repr(part) for part in parts]))
 
 
 def save(dataset: Any, path: Path) -> None:
@@ -225,7 +225,7 @@ def bidirectional_report(marks: Sequence[PhantomMark], images: Sequence[Any]) ->
         series_number=20,
         sop_instance_uid=uid_for(marks[0].image_uid, "report"),
         instance_number=1,
-        **MAKER,
+        manufacturer=MANUFACTURER,
     )
 
 
@@ -255,7 +255,7 @@ def presentation_state(mark: PhantomMark, image: Any, units: str = "PIXEL") -> A
         content_label="MARKS",
         graphic_annotations=[annotation],
         graphic_layers=[layer],
-        **MAKER,
+        manufacturer=MANUFACTURER,
     )
 
 

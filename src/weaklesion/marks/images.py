@@ -137,7 +137,7 @@ def _existing_file(file: Path, kind: str) -> tuple[Path, Stamp]:
     except (OSError, RuntimeError) as error:  # no permission, an impossible name, a loop of links
         cause = getattr(error, "strerror", None) or error
         raise BadMarkError(f"{file} cannot be opened ({cause})") from error
-    return file, (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+    return file, (stat.st_mtime_ns, stat.st_size, stat.st_ctime_ns, stat.st_ino)
 
 
 def _other_spelling(file: Path) -> str:

@@ -25,7 +25,7 @@ BLOCK = 1 << 20  # bytes that are decompressed at a time
 MOST_PER_BYTE = 1032  # bytes that one byte of a deflate stream can hold at most
 USUAL_PER_BYTE = 20  # up to which a large file is large because it holds much
 
-Stamp = tuple[int, int]  # time of a file's last change, and its size
+Stamp = tuple[int, ...]  # time of a file's last change, its size, and what else tells a change
 
 
 @dataclass(frozen=True)
