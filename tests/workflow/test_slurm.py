@@ -98,7 +98,7 @@ def test_a_cluster_that_takes_gres_only(cluster, finished, tmp_path):
     subprocess.run(command, check=True, timeout=30, capture_output=True, cwd=tmp_path)
 
 
-def test_a_cluster_without_accounting_needs_squeue(cluster, finished, tmp_path):
+def test_a_cluster_without_accounting_needs_squeue(cluster, tmp_path):
     """With `sacct`, Snakemake would wait for ever for the end of its first job."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", tmp_path, *TINY, "--profile", PROFILE]
