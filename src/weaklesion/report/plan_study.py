@@ -69,8 +69,8 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
     """Return the configuration as Snakemake sees it.
 
     Raises:
-        DataError: if a study is missing, is not a mapping in YAML or has a key twice, or an override
-            is not key=value.
+        DataError: if a study is missing, is not a mapping in YAML or has a key twice, or an
+            override is not key=value.
     """
     config: dict[str, Any] = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
     for path in studies:
