@@ -1,11 +1,14 @@
+import contextlib
 import gzip
 import hashlib
 import http.server
 import io
 import random
+import socket
 import stat
 import tarfile
 import threading
+import time
 import warnings
 import zipfile
 from typing import ClassVar
@@ -434,3 +437,36 @@ def test_a_manifest_that_is_none_is_named(tmp_path, text, cause):
     (tmp_path / "m.csv").write_bytes(text.encode("utf-16"))
     with pytest.raises(DataError, match=r"m\.csv.*is not in UTF-8"):
         read_manifest(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"HTTP/1.1 416 R\r\nContent-Length: 0\r\n\r\n", "answered 416"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\nx", "Content-Length is 'abc'"),
+        (b"HTTP/1.1 302 F\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n", "Invalid"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2_000_000, "sends more than 1280000 bytes"),
+        (b"HTTP/1.1 200 OK\r\n\r\nx", "fewer than 1000 per second"),
+        (b"HTTP/1.1 200 OK\r\nX-", "no whole answer after"),
+    ],
+)
+def test_odd_and_dripping_answers_of_a_server_are_named(tmp_path, monkeypatch, answer, cause):
+    for name, value in (("PAUSE_S", 0.0), ("TIMEOUT_S", 0.3), ("ANSWER_S", 1.0)):
+        monkeypatch.setattr(download, name, value)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        connection, _ = listening.accept()
+        with contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(answer)
+            for _ in range(40 if answer[-1:] in b"x-" and len(answer) < 99 else 0):
+                time.sleep(0.1)
+                connection.sendall(b"x")
+        connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/a"
+    with listening, pytest.raises(DataError, match=cause):
+        fetch(row(url), tmp_path / "a")

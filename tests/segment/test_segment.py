@@ -30,6 +30,7 @@ from weaklesion.metrics import dice
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
+from weaklesion.segment.outputs import write_mask
 from weaklesion.training.prompts import mark_rows
 
 
@@ -331,3 +332,13 @@ def test_a_network_that_does_not_see_marks_is_refused(model, tmp_path, images, m
     result, _ = run(model, tmp_path, images[1])
     assert result.exit_code == 1
     assert "a1 does not read marks" in result.output
+
+
+def test_a_mask_carries_no_text_of_its_volumes_header(tmp_path):
+    volume = nibabel.Nifti1Image(np.zeros((4, 5, 2), np.int16), np.eye(4))
+    names = ("descrip", "aux_file", "db_name", "intent_name")
+    for name in names:
+        volume.header[name] = b"DOE JOHN"
+    write_mask(tmp_path / "mask.nii", np.ones((5, 4), np.uint8), 0, volume)
+    assert [nibabel.load(tmp_path / "mask.nii").header[name].item() for name in names] == [b""] * 4
+    assert b"DOE" not in (tmp_path / "mask.nii").read_bytes()
