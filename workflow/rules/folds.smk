@@ -1,5 +1,5 @@
 # Cross-validation: the folds of a protocol, and their results as one.
-from weaklesion.study.protocols import FOLD, unsplit
+from weaklesion.study.protocols import FOLD
 
 
 wildcard_constraints:
@@ -15,23 +15,16 @@ ruleorder: pool_runs > train_arm_keeping_last
 ruleorder: pool_accuracies > measure_accuracy
 
 
-FOLD_OF = "{protocol}" + FOLD + "{fold}"
-
-
-def unsplit_patches(name):
-    """Input function: a file of the patches that all folds of a protocol share."""
-    return lambda wildcards: str(
-        layout.patches(wildcards.dataset, unsplit(wildcards.protocol)) / name
-    )
+FOLD_OF = f"{{protocol}}{FOLD}{{fold}}"
 
 
 rule split_fold:
     """Split the patches of a cross-validated protocol for one of its folds."""
     input:
-        images_npy=unsplit_patches("images.npy"),
-        reference_npy=unsplit_patches("reference.npy"),
-        samples_csv=unsplit_patches("samples.csv"),
-        patches_json=unsplit_patches("patches.json"),
+        images_npy=jobs.unsplit_file("images.npy"),
+        reference_npy=jobs.unsplit_file("reference.npy"),
+        samples_csv=jobs.unsplit_file("samples.csv"),
+        patches_json=jobs.unsplit_file("patches.json"),
         code=module_files("data.folds"),
     output:
         fold_images_npy=layout.patches("{dataset}", FOLD_OF) / "images.npy",

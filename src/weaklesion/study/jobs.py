@@ -81,6 +81,12 @@ class Jobs:
         """Folds of a protocol; none if it is not cross-validated."""
         return protocols.folds_of(self.config, protocol)
 
+    def unsplit_file(self, name: str) -> Callable[[Job], str]:
+        """Return an input function for a file of the patches that all folds of a protocol share."""
+        return lambda job: str(
+            self.layout.patches(job.dataset, protocols.unsplit(job.protocol)) / name
+        )
+
     def fold_seed(self, job: Job) -> int:
         """Seed by which groups are divided into folds: that of the dataset's split."""
         settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
