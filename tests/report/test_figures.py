@@ -1,3 +1,4 @@
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from weaklesion.report.figures.style import (
     arm_colors,
     distinct_colors,
     line_through,
+    style,
 )
 
 
@@ -118,3 +120,11 @@ def test_each_image_is_a_point_and_both_sides_of_the_diagonal_are_counted(tmp_pa
 def test_two_points_of_a_sweep_are_no_curve():
     assert line_through(2) == "none"
     assert line_through(3) == "-"
+
+
+def test_titles_with_dollars_are_drawn_as_they_are():
+    with style():
+        title = plt.figure().text(0.5, 0.5, "$5 and $\\nope$")
+        assert not title.get_parse_math()
+        title.figure.canvas.draw()  # as a formula this would stop
+    plt.close()

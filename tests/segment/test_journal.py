@@ -1,5 +1,6 @@
 """`weaklesion segment` goes on where it was, and writes over nothing."""
 
+import json
 import os
 
 import pandas as pd
@@ -8,8 +9,10 @@ from PIL import Image
 from segmenting import run
 
 from weaklesion.errors import DataError
+from weaklesion.segment.journal import _digest
 from weaklesion.segment.lock import locked_folder
 from weaklesion.segment.run import segment_marks
+from weaklesion.support.files import file_digest
 
 
 @pytest.mark.workflow
@@ -185,3 +188,27 @@ def test_cells_that_a_spreadsheet_computes_begin_with_an_apostrophe(model, tmp_p
     _, measured = run(model, tmp_path, [rows[0] | {"id": "=1+1"}])
     assert list(measured.index) == ["'=1+1"]
     assert (tmp_path / "out/masks/=1+1.png").is_file()
+
+
+@pytest.mark.parametrize("place", ["../precious.png", "{folder}/precious.png", "masks/../../x.png"])
+def test_a_journal_names_no_files_but_a_marks_own(model, tmp_path, images, place):
+    """A line that looks right in all else, of a mark that is refused now."""
+    _, rows = images
+    run(model, tmp_path, rows[:2])
+    victims = [tmp_path / "precious.png", tmp_path / "x.png"]
+    for victim in victims:
+        victim.write_bytes(b"precious")
+    path = tmp_path / "out/journal.jsonl"
+    entries = [json.loads(line) for line in path.read_text().splitlines() if line]
+    entry = next(entry for entry in entries if entry.get("row", {}).get("id") == "m0")
+    file = place.format(folder=tmp_path)
+    entry |= {"row": entry["row"] | {"mask": file}}
+    entry["files"] = {file: file_digest(victims[0]), entry["row"]["overlay"]: None}
+    del entry["sha256"]
+    with path.open("a") as journal:
+        journal.write("\n" + json.dumps(entry | {"sha256": _digest(entry)}) + "\n")
+    (tmp_path / rows[0]["image"]).unlink()
+    result, measured = run(model, tmp_path, rows[:2])
+    assert result.exit_code == 0, result.output
+    assert list(measured.index) == ["m1"]
+    assert [victim.read_bytes() for victim in victims] == [b"precious"] * 2
