@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo demo-all plan test test-fast test-all matrix crf crash-test bench lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-fast test-all matrix crf crash-test fuzz bench lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -84,6 +84,9 @@ lint-types: .venv/.dev
 lint-workflow: .venv/.dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+fuzz: .venv/.dev ## Read 8,000 damaged files of every kind; a traceback, hang, wrong answer or harm fails.
+	$(BIN)/python tools/fuzz.py
 
 bench: .venv/.dev ## Measure speed and memory against bounds; updates docs/reference/benchmarks.md.
 	$(BIN)/python tools/update_benchmarks.py
