@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import math
 import os
@@ -422,7 +423,7 @@ def test_a_broken_last_pt_is_left_aside(train, monkeypatch, tmp_path, caplog):
     (tmp_path / "run" / "last.pt").write_bytes(whole[: len(whole) // 2])
     with caplog.at_level("WARNING"):
         train("run")
-    assert "last.pt cannot be read" in caplog.text
+    assert "last.pt is damaged" in caplog.text
 
 
 @pytest.mark.workflow
@@ -433,6 +434,8 @@ def test_a_pickle_in_place_of_last_pt_is_not_run(train, tmp_path, caplog):
 
     (tmp_path / "run").mkdir()
     torch.save({"digest": Trap()}, tmp_path / "run" / "last.pt")
+    with (tmp_path / "run" / "last.pt").open("r+b") as stream:
+        stream.write(hashlib.sha256(stream.read()).digest())  # a checksum that holds
     with caplog.at_level("WARNING"):
         train("run")
     assert "last.pt cannot be read" in caplog.text

@@ -29,7 +29,7 @@ OURS = {"agreement", "definitions", "downloads", "figures", "overview", "samples
 MANIFESTS = {"ham10k": "ham10k_dataverse", "lits": "lits_msd", "deeplesion": "deeplesion_nih"}
 # Words of the documents in whose place a user puts files of one's own, to those of `prepared`.
 PLACEHOLDERS = {
-    r"(\w+): \{source: (\w+), manifest: [^}]+\}": r"\1: {source: \2, manifest: mine/\1.csv}",
+    r"(\w+): \{source: ([\w-]+), manifest: [^}]+\}": r"\1: {source: \2, manifest: mine/\1.csv}",
     r"FOLDER/": "mine/",
     r"^\.venv/share/weaklesion/": "",
     r"^my-study\.yaml$": "part.yaml",
