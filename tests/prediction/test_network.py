@@ -17,6 +17,9 @@ from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
 
 
+pytestmark = pytest.mark.workflow  # each builds a network
+
+
 @pytest.fixture
 def saved(tmp_path):
     """A run of a network that sees the mark: its folder, and a function that writes it."""
