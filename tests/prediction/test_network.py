@@ -16,7 +16,6 @@ from weaklesion.prediction.network import load_network
 from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
 
-
 pytestmark = pytest.mark.workflow  # each builds a network
 
 
