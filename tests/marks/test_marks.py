@@ -334,3 +334,4 @@ def test_pictures_that_raise_anything_else_are_refused_by_row(model, tmp_path, i
     assert "Too many levels of symbolic links" in causes["loop"]
     monkeypatch.setenv("WEAKLESION_MAX_PIXELS", "100")
     assert "it has more than 100 px" in refusal(tmp_path / "plain.png")
+    assert Image.MAX_IMAGE_PIXELS > 100  # the limit is not one of the whole process

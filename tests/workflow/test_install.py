@@ -43,7 +43,16 @@ def test_segment_needs_only_what_the_package_itself_needs(tmp_path, images):
     assert "snakemake" not in names
     assert "matplotlib" not in names
     file = environment_file(tmp_path / "segment.yaml", sorted(names))
-    create = [STAND_IN / "conda", "env", "create", "--file", file, "--prefix", tmp_path / "env"]
+    create = [
+        sys.executable,
+        STAND_IN / "conda",
+        "env",
+        "create",
+        "--file",
+        file,
+        "--prefix",
+        tmp_path / "env",
+    ]
     subprocess.run(create, check=True)
     pd.DataFrame(images[1]).to_csv(tmp_path / "marks.csv", index=False)
     code = "from weaklesion.cli import app; app()"

@@ -54,9 +54,19 @@ def open_picture(
             )
         return refusal(cause)
 
-    Image.MAX_IMAGE_PIXELS = limit // 2  # Pillow refuses pictures of more than twice as many
-    with refusing(refuse), opened(path) as image:
+    with refusing(refuse), _most_pixels(limit), opened(path) as image:
         yield image
+
+
+@contextmanager
+def _most_pixels(limit: int) -> Iterator[None]:
+    """Let Pillow refuse pictures of more than `limit` pixels, here and nowhere else."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = limit // 2  # Pillow refuses what has more than twice as many
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 @contextmanager
