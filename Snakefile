@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.utils import min_version, update_config
 
 min_version("9.27")
@@ -17,6 +16,7 @@ from weaklesion.study.protocols import merge
 from weaklesion.study.schema import check_keys, check_schema
 from weaklesion.support.cluster import check_at_start
 from weaklesion.support.systems import refuse_windows
+from weaklesion.support.yaml_files import read_yaml
 
 refuse_windows()
 
@@ -26,7 +26,7 @@ configfile: CLONE / "config.yaml"
 
 check_keys(workflow.configfiles)
 # A module has the settings of the workflow that loads it, and nothing of the file above.
-config = merge(yaml.safe_load((CLONE / "config.yaml").read_text()), config)
+config = merge(read_yaml(CLONE / "config.yaml"), config)
 update_config(config, parse_overrides(workflow.config_settings.config_args))
 check_schema(config, CLONE / "workflow/schemas/config.schema.yaml")
 

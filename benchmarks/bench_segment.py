@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -25,6 +24,7 @@ from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.segment.run import SegmentSettings, segment_marks
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKS, WIDTH_PX, HEIGHT_PX = 160, 600, 450
@@ -60,7 +60,7 @@ def write_network(folder: Path) -> TrainingSettings:
 
     Its last layer says "lesion" everywhere: of noise, masks would be as nobody's are.
     """
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     settings = training_settings(config, "ham10k", "source", "prompted_refined")
     settings["prompt"]["max_amplitude"] = 1.0
     trained = TrainingSettings(**settings)

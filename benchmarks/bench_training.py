@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from weaklesion.models import build_model
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
 from weaklesion.training.data import SplitData
 from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD, InputGeometry, input_geometry
@@ -49,7 +49,7 @@ AT_ONCE = (12,)  # processes on one GPU
 
 def settings(pad_to: tuple[int, int], batch_size: int, precision: str) -> TrainingSettings:
     """Return the paper's recipe of A1, from scratch, for one frame and batch size."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     changes = {
         "encoder": ENCODER,
         "weights": "none",

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
@@ -24,6 +23,7 @@ from weaklesion.download import extract, fetch
 from weaklesion.scoring.catalogue import MEASURES
 from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 
 # The same examples in every run: a test that fails, fails for everybody.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
@@ -221,7 +221,7 @@ def model_of_ends(root, tmp_path, monkeypatch):
 
 
 def _known_run(root, tmp_path, monkeypatch, arm):
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
     settings = arms.training_settings(config, "ham10k", "source", arm)
     settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
     trained = TrainingSettings(**settings)

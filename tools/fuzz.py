@@ -39,7 +39,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -62,6 +61,7 @@ from weaklesion.study import arms
 from weaklesion.study.schema import check_schema
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.study import Study
+from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training.checkpoints import load_last, save_last
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -173,7 +173,7 @@ def _make_lits(folder: Path) -> None:
 
 
 def _read_lits(folder: Path, _: Path) -> bytes:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     switches = config["protocols"]["corrected"]["patches"]
     settings = lits.Settings(
         **switches["lits"] | {"side_px": 64, "on_bad_sample": "error", "limit": {}}
@@ -214,7 +214,7 @@ def _read_manifest(folder: Path, _: Path) -> bytes:
 
 
 def _make_run(folder: Path) -> None:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     chosen = arms.training_settings(config, "ham10k", "source", "prompted")
     chosen["prompt"] |= {"max_amplitude": 1.0}
     told = asdict(TrainingSettings(**chosen))

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import yaml
 from settings_schema import schema_with_settings
 
+from weaklesion.support.yaml_files import read_yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA, PAGE = "workflow/schemas/config.schema.yaml", "docs/reference/config.md"
 AUDIT, METRICS, RUNNING = "audit.md", "metrics.md", "../how-to/run.md"  # seen from the page
@@ -193,7 +195,7 @@ def reference(schema: dict[str, Any], config: dict[str, Any]) -> str:
 def generate(root: Path) -> dict[Path, str]:
     """Return the text that each generated file should have, by its path."""
     text = schema_with_settings((root / SCHEMA).read_text(encoding="utf-8"))
-    config = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(root / "config.yaml")
     page = reference(yaml.safe_load(text), config)
     return {root / SCHEMA: text, root / PAGE: page}
 

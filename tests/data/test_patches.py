@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import HAM10K, make_ham10k, real, unpack
 
 from weaklesion.data.loaders.ham10k import Settings, make_patches, read_image, read_mask
@@ -18,6 +17,7 @@ from weaklesion.errors import DataError
 from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.support.files import file_digest, read_array
+from weaklesion.support.yaml_files import read_yaml
 
 
 def make(phantom, folder, **changes):
@@ -272,7 +272,7 @@ def test_bad_sample_tables(tmp_path):
 @pytest.mark.workflow
 def test_real_ham10k_as_a_whole(root, tmp_path):
     dirs, metadata = unpack(real("ham10000") / "manifest.csv", tmp_path)
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
     settings = Settings(
         **HAM10K | {"side_px": 120, "split": "image"},
         released_ids_sha256=config["datasets"]["ham10k"]["released_ids_sha256"],

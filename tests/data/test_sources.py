@@ -4,14 +4,14 @@ import re
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from conftest import ROOT
 
 from weaklesion.data.sources import Sources
 from weaklesion.errors import DataError
 from weaklesion.study.protocols import merge
+from weaklesion.support.yaml_files import read_yaml
 
-PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+PAPER = read_yaml(ROOT / "config.yaml")
 
 
 def sources_of(**changes):
@@ -80,7 +80,7 @@ def test_a_manifest_of_ones_own_is_from_where_one_works(tmp_path, monkeypatch):
 
 
 def test_a_phantom_is_made_and_has_no_rows(sources):
-    demo = yaml.safe_load((ROOT / "workflow/studies/demo.yaml").read_text())
+    demo = read_yaml(ROOT / "workflow/studies/demo.yaml")
     phantoms = Sources(merge(PAPER, demo), ROOT)
     assert phantoms.is_phantom("phantom_ham10k")
     assert not phantoms.is_phantom("ham10k")
@@ -102,7 +102,7 @@ def test_two_tables_are_refused(tmp_path):
 
 
 def test_own_marks_are_a_table_that_must_be_there(tmp_path):
-    own = yaml.safe_load((ROOT / "workflow/studies/own-marks.yaml").read_text())
+    own = read_yaml(ROOT / "workflow/studies/own-marks.yaml")
     marks = tmp_path / "marks.csv"
     config = merge(merge(PAPER, own), {"datasets": {"own": {"marks": str(marks)}}})
     sources = Sources(config, ROOT)

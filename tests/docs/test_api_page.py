@@ -8,10 +8,10 @@ import re
 import api_reference
 import pandas as pd
 import update_docs
-import yaml
 
 import weaklesion as wl
 from weaklesion import cli
+from weaklesion.support.yaml_files import read_yaml
 
 
 def test_the_page_says_what_the_docstrings_say(root):
@@ -62,6 +62,6 @@ def test_defaults_are_those_of_the_command_and_of_the_configuration(root):
     options = inspect.signature(cli.segment).parameters
     for name, option in (("gate", "gate"), ("consistent", "consistent"), ("window_hu", "window")):
         assert getattr(wl.SegmentSettings(), name) == options[option].default
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
     constants = config["protocols"]["corrected"]["supervision"]["refined"]
     assert wl.RefinedSettings(**constants) == wl.RefinedSettings()

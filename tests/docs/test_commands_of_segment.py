@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer
-import yaml
 from conftest import ROOT
 from segmenting import run
 from typer.testing import CliRunner
@@ -21,6 +20,7 @@ from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.study.items import Run
 from weaklesion.study.protocols import merge
 from weaklesion.study.study import Study
+from weaklesion.support.yaml_files import read_yaml
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -51,8 +51,8 @@ def test_a_documented_call_is_understood(words):
     results, name, dataset, protocol, folder, arm, seed = options["model"].parts
     assert (results, folder) == ("results", "runs")
     study = ROOT / f"workflow/studies/{name}.yaml"
-    paper = yaml.safe_load((ROOT / "config.yaml").read_text())
-    trained = Study(merge(paper, yaml.safe_load(study.read_text())), paper).all_trainings
+    paper = read_yaml(ROOT / "config.yaml")
+    trained = Study(merge(paper, read_yaml(study)), paper).all_trainings
     assert Run(dataset, protocol, arm, int(seed.removeprefix("seed-"))) in trained
     given = options["marks"] or options["dicom"]
     made = [PHANTOM_EXPORT] if options["dicom"] else []

@@ -14,6 +14,8 @@ import yaml
 from conftest import ROOT
 from running import clone, snakemake
 
+from weaklesion.support.yaml_files import read_yaml
+
 pytestmark = pytest.mark.slow
 
 PAGE = ROOT / "docs/how-to/extend.md"
@@ -109,7 +111,7 @@ def test_the_examples_work_as_they_stand(tmp_path):
     scores = pd.read_csv(runs / "ellipse/seed-0/scores.csv")
     values = scores.loc[scores["metric"] == "overlap_coefficient", "value"]
     assert values.between(0.9, 1).all()
-    patches = yaml.safe_load((runs.parent / "patches/patches.json").read_text())
+    patches = read_yaml(runs.parent / "patches/patches.json")
     assert patches["dropped"] == [
         {"reason": "no lesion", "count": 2, "ids": ["normal (19)", "normal (20)"]}
     ]

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import ROOT
+
+from weaklesion.support.yaml_files import read_yaml
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/results").glob("*.md"))]
 # Gains with their intervals as pages print them, and the table and arm that they are from.
@@ -52,7 +53,7 @@ def known():
     for path in sorted((ROOT / "docs/results").rglob("*.csv")):
         table = pd.read_csv(path).select_dtypes("number").to_numpy().ravel()
         values += table[np.isfinite(table)].tolist()
-    paper = yaml.safe_load((ROOT / "workflow/resources/published_numbers.yaml").read_text())
+    paper = read_yaml(ROOT / "workflow/resources/published_numbers.yaml")
     values += numbers_of(paper)
     return {text for value in values for text in printed(value)} | {"0.53"}  # A1+L less A1, HAM10K
 

@@ -1,6 +1,5 @@
 """docs/reference/outputs.md has the columns that the code writes."""
 
-import yaml
 from documented_columns import PAGE, documented
 
 from weaklesion.flips import FLIPS
@@ -8,6 +7,7 @@ from weaklesion.report.tables.scores import TABLE1_COLUMNS
 from weaklesion.report.tables.verdicts import COLUMNS
 from weaklesion.scoring.catalogue import MEASURES
 from weaklesion.segment.outputs import MEASURED
+from weaklesion.support.yaml_files import read_yaml
 
 
 def test_columns_that_the_code_lists():
@@ -19,7 +19,7 @@ def test_columns_that_the_code_lists():
 
 
 def test_every_kind_of_item_has_a_section(root):
-    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    schema = read_yaml(root / "workflow/schemas/config.schema.yaml")
     item = schema["properties"]["experiments"]["additionalProperties"]["properties"]
     sections = documented(PAGE.read_text())
     kinds = item["kind"]["enum"]

@@ -3,14 +3,15 @@
 import re
 import tomllib
 
-import yaml
 from conftest import ROOT
+
+from weaklesion.support.yaml_files import read_yaml
 
 IMAGES = ("Dockerfile", "Apptainer.def")
 
 
 def actions():
-    return yaml.safe_load((ROOT / ".github/workflows/ci.yaml").read_text())
+    return read_yaml(ROOT / ".github/workflows/ci.yaml")
 
 
 def test_continuous_integration_runs_targets_of_the_makefile_on_the_stated_pythons():
@@ -40,7 +41,7 @@ def test_images_have_the_versions_of_the_lock_file_and_no_others():
         ], name
         assert "==" not in text
     bases = {re.search(r"^(?:FROM|From:) (\S+)$", text, re.M)[1] for text in texts.values()}
-    python = yaml.safe_load((ROOT / "envs/train.yaml").read_text())["dependencies"][0]
+    python = read_yaml(ROOT / "envs/train.yaml")["dependencies"][0]
     assert bases == {f"{python.replace('=', ':')}-slim"}
     copied = re.findall(r"^    (\S+) /opt/weaklesion/(\S+)$", texts["Apptainer.def"], re.M)
     assert all(source == target and (ROOT / source).exists() for source, target in copied)
@@ -56,9 +57,9 @@ def test_no_image_takes_what_belongs_to_this_machine():
 
 def test_templates_and_updates_are_readable():
     for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
-        form = yaml.safe_load(path.read_text())
+        form = read_yaml(path)
         assert {"name", "description", "body"} == set(form), path
-    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())
+    updates = read_yaml(ROOT / ".github/dependabot.yml")
     assert updates["version"] == 2
 
 

@@ -6,7 +6,8 @@ import re
 import pytest
 import settings_schema
 import update_reference
-import yaml
+
+from weaklesion.support.yaml_files import read_yaml
 
 
 def test_the_schema_and_the_reference_page_are_up_to_date(root):
@@ -15,7 +16,7 @@ def test_the_schema_and_the_reference_page_are_up_to_date(root):
 
 
 def test_every_key_of_the_configuration_is_on_the_page(root):
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
     page = (root / update_reference.PAGE).read_text()
     parts = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
     assert set(parts) == set(config)
@@ -40,8 +41,8 @@ def test_a_value_or_a_sentence_that_was_changed_by_hand_is_noticed(root, tmp_pat
 
 
 def test_a_key_without_a_description_is_refused(root):
-    schema = yaml.safe_load((root / update_reference.SCHEMA).read_text())
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    schema = read_yaml(root / update_reference.SCHEMA)
+    config = read_yaml(root / "config.yaml")
     del schema["properties"]["figures"]["properties"]["ranked_by"]["description"]
     with pytest.raises(ValueError, match=r"figures\.ranked_by has no description"):
         update_reference.reference(schema, config)

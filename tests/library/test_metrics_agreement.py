@@ -1,15 +1,12 @@
 """The metrics against independent libraries, and how they differ where they mean something else."""
 
+import importlib
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from medpy.metric.binary import assd, hd, hd95
-from monai.metrics import (
-    compute_average_surface_distance,
-    compute_hausdorff_distance,
-    compute_surface_dice,
-)
 from scipy.ndimage import gaussian_filter
 from skimage.feature import canny
 from skimage.measure import perimeter as skimage_perimeter
@@ -67,6 +64,12 @@ pairs = pytest.mark.parametrize(
 spacings = pytest.mark.parametrize("spacing", SPACINGS, ids=str)
 
 
+@pytest.fixture(scope="module")
+def monai():
+    """MONAI's metrics, whose import takes seconds: only for the worker that has these tests."""
+    return importlib.import_module("monai.metrics")
+
+
 def batch(mask):
     return torch.from_numpy(mask)[None, None]
 
@@ -83,16 +86,16 @@ def test_medpy(ref, pred, spacing):
 
 @pairs
 @spacings
-def test_monai(ref, pred, spacing):
+def test_monai(monai, ref, pred, spacing):
     masks = batch(pred), batch(ref)
-    theirs = compute_hausdorff_distance(*masks, include_background=True, spacing=spacing)
+    theirs = monai.compute_hausdorff_distance(*masks, include_background=True, spacing=spacing)
     assert hausdorff(ref, pred, spacing) == pytest.approx(theirs.item(), abs=1e-5)
-    theirs = compute_average_surface_distance(
+    theirs = monai.compute_average_surface_distance(
         *masks, include_background=True, symmetric=True, spacing=spacing
     )
     assert average_surface_distance(ref, pred, spacing) == pytest.approx(theirs.item(), abs=1e-5)
     for tolerance in (0.0, 1.0, 2.6):
-        theirs = compute_surface_dice(
+        theirs = monai.compute_surface_dice(
             *masks, class_thresholds=[tolerance], include_background=True, spacing=spacing
         )
         ours = normalised_surface_dice(ref, pred, tolerance, spacing)
@@ -148,16 +151,16 @@ REF = box((20, 40), 2, 8, 2, 20)
 STRAY = REF | box((20, 40), 18, 19, 38, 39)
 
 
-def test_percentile_of_both_directions_is_not_the_larger_of_two_percentiles():
+def test_percentile_of_both_directions_is_not_the_larger_of_two_percentiles(monai):
     """The stray pixel is a small part of both borders together, so that HD95 does not see it."""
     both = hausdorff_percentile(REF, STRAY, 95)
     masks = batch(STRAY), batch(REF)
-    larger = compute_hausdorff_distance(*masks, include_background=True, percentile=95).item()
+    larger = monai.compute_hausdorff_distance(*masks, include_background=True, percentile=95).item()
     assert both == 0
     assert larger == 0  # nor of the prediction's own 45 points
     # with a few pixels more it is 5 % of the prediction's border, but not of both
     stray = STRAY | box((20, 40), 18, 19, 35, 38)
-    larger = compute_hausdorff_distance(
+    larger = monai.compute_hausdorff_distance(
         batch(stray), batch(REF), include_background=True, percentile=95
     ).item()
     assert hausdorff_percentile(REF, stray, 95) == 0

@@ -2,18 +2,19 @@ import copy
 
 import pytest
 import torch
-import yaml
 from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, num_parameters
 from weaklesion.networks import names
+from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training.cpu_convolutions import CenteredConv2d, UnfoldedConv2d, speed_up_on_cpu
 
 
 def published_counts(root):
-    text = (root / "workflow/resources/published_numbers.yaml").read_text()
-    return yaml.safe_load(text)["section_7_6_parameter_counts"]
+    return read_yaml(root / "workflow/resources/published_numbers.yaml")[
+        "section_7_6_parameter_counts"
+    ]
 
 
 def test_a1_has_the_published_number_of_parameters(root):

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
@@ -25,13 +24,14 @@ from weaklesion.pseudo_masks import (
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.supervision.pseudo_masks import draw_refined
+from weaklesion.support.yaml_files import read_yaml
 
 SHAPE = (120, 120)
 
 
 @pytest.fixture
 def constants(root):
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
     return config["protocols"]["corrected"]["supervision"]["refined"]
 
 

@@ -4,17 +4,17 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.prediction.crf import CRFSettings, apply_crf, apply_crf_to_image
+from weaklesion.support.yaml_files import read_yaml
 
 INSTALLED = find_spec("pydensecrf") is not None
 
 
 @pytest.fixture
 def settings(root):
-    return CRFSettings(**yaml.safe_load((root / "config.yaml").read_text())["crf"])
+    return CRFSettings(**read_yaml(root / "config.yaml")["crf"])
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 import pytest
 import torch
-import yaml
 from conftest import ROOT
 from safetensors.torch import save_file
 
@@ -15,6 +14,7 @@ from weaklesion.models import build_model
 from weaklesion.prediction.network import load_network
 from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 
 pytestmark = pytest.mark.workflow  # each builds a network
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.workflow  # each builds a network
 @pytest.fixture
 def saved(tmp_path):
     """A run of a network that sees the mark: its folder, and a function that writes it."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     chosen = arms.training_settings(config, "ham10k", "source", "prompted")
     chosen["prompt"] |= {"max_amplitude": 1.0}
     settings = asdict(TrainingSettings(**chosen))

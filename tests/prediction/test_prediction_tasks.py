@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 from conftest import ROOT
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
@@ -18,6 +17,7 @@ from weaklesion.prediction.tasks import pairs, prompted, segmentation
 from weaklesion.prediction.tasks.pairs import choose
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TaskName, TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 
 SIDE = 32
 MARK = Ellipse(15.5, 15.5, 16.0, 10.0, 0.0)
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 def trained(arm, **changes):
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     protocol = "source" if arm == "prompted" else "corrected"
     settings = training_settings(config, "ham10k", protocol, arm)
     small = {"encoder": "resnet18", "weights": "none", "input_px": SIDE, "pad_to": (SIDE, SIDE)}

@@ -23,6 +23,7 @@ from weaklesion.report.tables.mark_agreement_page import segment_command, write_
 from weaklesion.study.checks import check_config
 from weaklesion.study.items import drawn_arms, items_of, recoveries_of_item
 from weaklesion.study.protocols import merge
+from weaklesion.support.yaml_files import read_yaml
 
 OWN_MARKS = ROOT / "workflow/studies/own-marks.yaml"
 
@@ -220,8 +221,8 @@ def test_images_are_chosen_by_the_stated_rule():
 
 @pytest.fixture
 def config(root):
-    paper = yaml.safe_load((root / "config.yaml").read_text())
-    return merge(paper, yaml.safe_load(OWN_MARKS.read_text()))
+    paper = read_yaml(root / "config.yaml")
+    return merge(paper, read_yaml(OWN_MARKS))
 
 
 def test_the_study_says_what_is_drawn_and_what_was_chosen_by_recovery(config):
@@ -262,7 +263,7 @@ def test_own_marks_with_dense_masks_are_scored(config):
     scores = {"experiments": {"prompted": {"kind": "scores", "contours": True}}}
     check_config(merge(merge(config, dense), scores))
     cost = {"experiments": {"table2": {"contours": True}}, "select": {"items": ["table2"]}}
-    paper = yaml.safe_load((ROOT / "config.yaml").read_text())
+    paper = read_yaml(ROOT / "config.yaml")
     with pytest.raises(DataError, match="only items of kind scores or mark_agreement draw"):
         check_config(merge(paper, cost))
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
@@ -25,12 +24,13 @@ from weaklesion.report.sample_counts import num_samples, split_samples
 from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import merge
+from weaklesion.support.yaml_files import read_yaml
 
 
 @pytest.fixture
 def config(root):
     """Table 1 of HAM10K, under two protocols, with two seeds of A1 and A1+L."""
-    content = yaml.safe_load((root / "config.yaml").read_text())
+    content = read_yaml(root / "config.yaml")
     content["seeds"] = [1, 2]
     content["select"] = {"items": ["table1"], "datasets": ["ham10k"], "protocols": ["corrected"]}
     content["experiments"]["table1"]["arms"] = ["ellipse", "a1", "a1l"]
@@ -94,7 +94,7 @@ def test_files_that_are_there_are_not_downloaded(config, root, tmp_path):
 
 
 def test_samples_are_those_of_the_limit_the_phantom_or_the_paper(config, root):
-    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    published = read_yaml(root / "workflow/resources/published_numbers.yaml")
     assert num_samples(config, "deeplesion", published) == 32_735
     assert num_samples(config, "lits", published) == 11_522 + 3_310 + 1_630
     config["datasets"]["ham10k"]["limit"] = {"train": 5, "val": 2, "test": 3}
@@ -106,7 +106,7 @@ def test_samples_are_those_of_the_limit_the_phantom_or_the_paper(config, root):
 
 
 def test_a_limit_of_some_splits_leaves_the_others_whole(config, root):
-    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    published = read_yaml(root / "workflow/resources/published_numbers.yaml")
     whole = {"train": 7_011, "val": 2_003, "test": 1_001}  # 10,015 in 70, 20 and 10 %
     assert split_samples(config, "ham10k", published) == whole
     config["datasets"]["ham10k"]["limit"] = {"train": 1500, "val": 300}
@@ -163,8 +163,8 @@ def test_hours_are_those_of_all_steps_and_a_third_more(changes, steps):
 
 
 def test_a_small_network_is_planned_for_a_cpu(root, tmp_path):
-    config = yaml.safe_load((root / "config.yaml").read_text())
-    study = yaml.safe_load((root / "workflow/studies/ham10k-small.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
+    study = read_yaml(root / "workflow/studies/ham10k-small.yaml")
     plan = make_plan(merge(config, study), {"train_arm": 4}, tmp_path, root)
     # 1,500 images are 150 steps of 0.22 s in each of six epochs, and a third more
     assert [one.hours for one in plan.trainings] == [
@@ -176,8 +176,8 @@ def test_a_small_network_is_planned_for_a_cpu(root, tmp_path):
 
 @pytest.mark.parametrize("name", ["agarwal2020", "cmunet", "three_papers", "ham10k-gpu"])
 def test_every_study_can_be_planned(root, tmp_path, name):
-    config = yaml.safe_load((root / "config.yaml").read_text())
-    study = merge(config, yaml.safe_load((root / f"workflow/studies/{name}.yaml").read_text()))
+    config = read_yaml(root / "config.yaml")
+    study = merge(config, read_yaml(root / f"workflow/studies/{name}.yaml"))
     plan = make_plan(study, {}, tmp_path, root)
     trained = {training.run.arm for training in plan.trainings}
     if name == "agarwal2020":  # also those that only a CRF, or clusters of embeddings, need
@@ -220,7 +220,7 @@ def test_a_patch_has_the_pixels_of_its_frame(config):
 
 
 def test_every_encoder_has_a_size(root):
-    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    schema = read_yaml(root / "workflow/schemas/config.schema.yaml")
     assert set(PARAMETERS) == set(schema["$defs"]["training"]["properties"]["encoder"]["enum"])
 
 
@@ -306,7 +306,7 @@ def test_what_cannot_be_planned_is_said_in_one_line(plan_command, tmp_path, word
 
 
 def test_readme_says_what_the_plan_says(root, tmp_path):
-    paper = yaml.safe_load((root / "config.yaml").read_text())
+    paper = read_yaml(root / "config.yaml")
     plan = make_plan(paper, {}, tmp_path, root)
     given_mark = [one for one in plan.trainings if math.isnan(one.hours)]
     hours = sum(one.hours for one in plan.trainings if not math.isnan(one.hours))

@@ -15,6 +15,7 @@ from weaklesion.report.tables.scores import (
     tabulate_scores,
 )
 from weaklesion.scoring.catalogue import MEASURES, MM, measure_of
+from weaklesion.support.yaml_files import read_yaml
 
 PUBLISHED = {
     "other_papers": {},
@@ -273,16 +274,14 @@ def test_metrics_in_mm_are_all_there_or_none(scored):
 
 
 def test_published_columns_are_known(root):
-    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())[
-        "table1"
-    ]
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    published = read_yaml(root / "workflow/resources/published_numbers.yaml")["table1"]
+    config = read_yaml(root / "config.yaml")
     chosen = config["protocols"]["corrected"]["scoring"]["published_as"]
     columns = set(published[config["datasets"]["ham10k"]["published"]]["A1"])
     assert set(chosen) - columns == {"Recall", "Precision", "Hausdorff"}  # of the other papers
     assert columns < set(chosen)
     assert set(chosen.values()) <= set(MEASURES)
-    schema = yaml.safe_load((root / "workflow/schemas/config.schema.yaml").read_text())
+    schema = read_yaml(root / "workflow/schemas/config.schema.yaml")
     assert set(schema["$defs"]["metric"]["enum"]) == set(MEASURES)
     for definition in DEFINITIONS.values():
         assert set(definition.metrics) == columns

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.report.figures.arms import plot_cost
@@ -19,6 +18,7 @@ from weaklesion.report.tables.parameters import tabulate_parameters
 from weaklesion.report.tables.policies import tabulate_policies
 from weaklesion.report.tables.sweep import tabulate_sweep
 from weaklesion.study.published import printed_cells, printed_choice, printed_gain, read_published
+from weaklesion.support.yaml_files import read_yaml
 
 POLICY = "worst_possible"
 PROTOCOL = {
@@ -327,7 +327,7 @@ def test_parameters_with_known_answers(make_run, published, tmp_path):
 
 
 def test_published_file_has_no_other_tables_of_scores(published):
-    content = yaml.safe_load(published.read_text())
+    content = read_yaml(published)
     tables = {key for key in content if key.startswith("table")}
     assert len(tables) == 8
 

@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from scipy import stats
 
 from weaklesion.report.power import power, printed_power, seeds_needed
@@ -31,6 +30,7 @@ from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.paper_settings import other_settings
 from weaklesion.study.protocols import merge
 from weaklesion.study.published import read_published
+from weaklesion.support.yaml_files import read_yaml
 
 POLICY = "worst_possible"
 METRIC_OF = {
@@ -490,11 +490,11 @@ def test_a_verdict_of_another_training_than_the_papers_names_each_setting(
 
 @pytest.fixture
 def paper(root):
-    return yaml.safe_load((root / "config.yaml").read_text())
+    return read_yaml(root / "config.yaml")
 
 
 def test_every_setting_that_is_not_the_papers_is_found(paper, root):
-    study_yaml = yaml.safe_load((root / "workflow/studies/ham10k-cpu.yaml").read_text())
+    study_yaml = read_yaml(root / "workflow/studies/ham10k-cpu.yaml")
     config = merge(paper, study_yaml)
     run = experiments.Run("ham10k", "by_lesion", "a1l", 1)
     found = other_settings(config, paper, run)

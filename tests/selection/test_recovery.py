@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from weaklesion.data.ellipse_table import read_ellipses, read_ends
 from weaklesion.ellipse import draw_ellipse, fit_ellipse
@@ -16,6 +15,7 @@ from weaklesion.selection.recovery import RecoverySettings, choose_prior_weight
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.supervision.perturbed import draw_shrunken, perturb_marks
 from weaklesion.support.files import read_array
+from weaklesion.support.yaml_files import read_yaml
 
 WEIGHTS = [1.25, 5, 40]
 COUNT = 12
@@ -52,7 +52,7 @@ def lesions(folder, *, contrast, noise):
 
 
 def choose(root, folder, shape="ellipse", **changes):
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
     choose_prior_weight(
         images_npy=folder / "images.npy",
         samples_csv=folder / "samples.csv",

@@ -2,7 +2,7 @@
 
 import re
 
-import yaml
+from weaklesion.support.yaml_files import read_yaml
 
 ID = r"[MGSTKPBCW]\d+"
 
@@ -10,7 +10,7 @@ ID = r"[MGSTKPBCW]\d+"
 def test_every_discrepancy_of_the_configuration_is_explained(root):
     text = (root / "config.yaml").read_text()
     named = set(re.findall(rf"\b{ID}\b", " ".join(re.findall(r"#.*", text))))
-    config = yaml.safe_load(text)
+    config = read_yaml(root / "config.yaml")
     for switch in config["attribution"]["switches"]:
         named |= set(switch.split("+"))
     audit = (root / "docs/reference/audit.md").read_text()
@@ -22,7 +22,7 @@ def test_every_discrepancy_of_the_configuration_is_explained(root):
 def test_every_explained_switch_is_in_the_configuration(root):
     audit = (root / "docs/reference/audit.md").read_text()
     table = audit[audit.index("## With a switch") : audit.index("## Without a switch")]
-    config = yaml.safe_load((root / "config.yaml").read_text())
+    config = read_yaml(root / "config.yaml")
     settings = {
         "scoring": config["protocols"]["corrected"]["scoring"],
         **config["protocols"]["corrected"],

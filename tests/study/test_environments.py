@@ -7,11 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import ROOT
 
 from weaklesion.networks.names import NETWORK_MODULES
 from weaklesion.study.code_tracking import module_files
+from weaklesion.support.yaml_files import read_yaml
 
 # names under which packages are imported, where they differ from their own
 IMPORTED_AS = {
@@ -38,7 +38,7 @@ def pins(lines):
 
 
 def environment(root, name):
-    content = yaml.safe_load((root / "envs" / f"{name}.yaml").read_text())
+    content = read_yaml(root / "envs" / f"{name}.yaml")
     return pins(content["dependencies"][-1]["pip"])
 
 
@@ -128,7 +128,7 @@ def test_environment_pins_are_those_of_the_lock_file(root):
 def test_environments_name_the_one_channel_that_every_conda_takes(root):
     """`nodefaults` is refused by conda 26.7.1 and later; pin files would leave pip's part out."""
     for path in (root / "envs").glob("*.yaml"):
-        assert yaml.safe_load(path.read_text())["channels"] == ["conda-forge"], path
+        assert read_yaml(path)["channels"] == ["conda-forge"], path
     assert not list((root / "envs").glob("*.pin.txt"))
 
 

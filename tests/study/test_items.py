@@ -3,7 +3,6 @@ import itertools
 import math
 
 import pytest
-import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.study.arms import (
@@ -30,15 +29,16 @@ from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.protocols import merge, patch_settings, protocol_settings, stage_settings
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.sweeps import flips_of_item, sweep_points
+from weaklesion.support.yaml_files import read_yaml
 
 
 @pytest.fixture
 def config(root):
-    return yaml.safe_load((root / "config.yaml").read_text())
+    return read_yaml(root / "config.yaml")
 
 
 def study(config, root, name):
-    return merge(config, yaml.safe_load((root / f"workflow/studies/{name}.yaml").read_text()))
+    return merge(config, read_yaml(root / f"workflow/studies/{name}.yaml"))
 
 
 def test_full_reproduction_of_table1(config):
@@ -207,7 +207,7 @@ def test_a_study_selects(config, root):
 
 
 def test_paper_hyperparameters(config, root):
-    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    published = read_yaml(root / "workflow/resources/published_numbers.yaml")
     stated = published["hyperparameters_as_stated"]
     settings = training_settings(config, "ham10k", "stated", "a1l")
     assert settings["segmentation_weight"] == stated["alpha_seg"]
@@ -220,7 +220,7 @@ def test_paper_hyperparameters(config, root):
 
 
 def test_the_sweep_over_k_contains_the_papers(config, root):
-    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    published = read_yaml(root / "workflow/resources/published_numbers.yaml")
     for name, dataset in config["datasets"].items():
         if name == "liver":  # of another paper, without clusters
             continue
@@ -255,7 +255,7 @@ def test_only_networks_with_a_second_task_have_classes(config):
 
 
 def test_recipe_of_co_segmentation_is_the_papers(config, root):
-    published = yaml.safe_load((root / "workflow/resources/published_numbers.yaml").read_text())
+    published = read_yaml(root / "workflow/resources/published_numbers.yaml")
     stated = published["hyperparameters_as_stated"]["ACoseg"]
     for arm in ("acoseg", "acoseg_released"):
         settings = training_settings(config, "deeplesion", "stated", arm)

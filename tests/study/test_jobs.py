@@ -4,15 +4,15 @@ import re
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from conftest import ROOT
 
 from weaklesion.study.arms import has_crf, is_prompted, is_trained
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import merge
+from weaklesion.support.yaml_files import read_yaml
 
-PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+PAPER = read_yaml(ROOT / "config.yaml")
 FOLDER = "results/paper/{}/{}/"
 
 

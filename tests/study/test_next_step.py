@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 import typer
-import yaml
 from conftest import ROOT
 
 from weaklesion.cli import app
 from weaklesion.study.next_step import next_step
 from weaklesion.study.protocols import merge
 from weaklesion.study.study import Study
+from weaklesion.support.yaml_files import read_yaml
 
 
 def study_of(name):
-    paper = yaml.safe_load((ROOT / "config.yaml").read_text())
-    study = yaml.safe_load((ROOT / f"workflow/studies/{name}.yaml").read_text())
+    paper = read_yaml(ROOT / "config.yaml")
+    study = read_yaml(ROOT / f"workflow/studies/{name}.yaml")
     return Study(merge(paper, study), paper)
 
 

@@ -1,25 +1,25 @@
 """What a mistake in the configuration is answered with: one line, with the cure."""
 
 import pytest
-import yaml
 from conftest import ROOT
 
 from weaklesion.errors import DataError
 from weaklesion.study.protocols import merge
 from weaklesion.study.schema import check_keys, check_schema
+from weaklesion.support.yaml_files import read_yaml
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
 def check(change):
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     check_schema(merge(config, change), SCHEMA)
 
 
 def test_the_paper_and_every_study_pass():
     check({})
     for path in sorted((ROOT / "workflow/studies").glob("*.yaml")):
-        check(yaml.safe_load(path.read_text()))
+        check(read_yaml(path))
 
 
 @pytest.mark.parametrize(

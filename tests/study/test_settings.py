@@ -6,7 +6,6 @@ from typing import Annotated, Literal, get_args
 
 import pytest
 import settings_schema
-import yaml
 from conftest import ROOT
 from jsonschema import Draft202012Validator
 
@@ -27,9 +26,10 @@ from weaklesion.support.limits import (
     multiple_of,
     settings_of,
 )
+from weaklesion.support.yaml_files import read_yaml
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+PAPER = read_yaml(ROOT / "config.yaml")
 DATASET = SCHEMA["properties"]["datasets"]["additionalProperties"]["properties"]
 ARM = SCHEMA["properties"]["arms"]["additionalProperties"]["properties"]
 PROTOCOL = SCHEMA["properties"]["protocols"]["additionalProperties"]["properties"]
@@ -183,7 +183,7 @@ def test_the_gate_of_an_arm_has_the_limits_of_the_gate_of_segment(gate):
 def test_the_paper_and_every_study_keep_the_schema():
     validator = Draft202012Validator(SCHEMA)
     for path in [None, *(ROOT / "workflow/studies").glob("*.yaml")]:
-        study = {} if path is None else yaml.safe_load(path.read_text())
+        study = {} if path is None else read_yaml(path)
         assert [error.message for error in validator.iter_errors(merge(PAPER, study))] == []
 
 

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from conftest import ROOT
 
 from weaklesion.errors import DataError
@@ -18,8 +17,9 @@ from weaklesion.study.protocols import (
     stage_settings,
 )
 from weaklesion.study.study import Study
+from weaklesion.support.yaml_files import read_yaml
 
-PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+PAPER = read_yaml(ROOT / "config.yaml")
 HAM = {"items": ["table1"], "datasets": ["ham10k"], "protocols": ["corrected"]}
 PLACE = SimpleNamespace(dataset="ham10k", protocol="corrected")
 
@@ -30,7 +30,7 @@ def study_of(**changes):
 
 def overlaid(name):
     path = ROOT / f"workflow/studies/{name}.yaml"
-    return Study(merge(PAPER, yaml.safe_load(path.read_text())), PAPER)
+    return Study(merge(PAPER, read_yaml(path)), PAPER)
 
 
 @pytest.fixture(scope="module")
@@ -328,7 +328,7 @@ def test_what_has_no_folds_is_refused(changes, message):
 def test_the_network_of_the_first_fold_is_the_one_to_use():
     folded = {"protocols": {"hull": {"folds": 3}}}
     path = ROOT / "workflow/studies/prompted-ends.yaml"
-    study = Study(merge(merge(PAPER, yaml.safe_load(path.read_text())), folded), PAPER)
+    study = Study(merge(merge(PAPER, read_yaml(path)), folded), PAPER)
     models = study.models("prompted_hull")
     assert models
     assert {model["protocol"] for model in models} == {"hull@1"}

@@ -5,7 +5,6 @@ import time
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
 from weaklesion.errors import DataError
 from weaklesion.support.cluster import (
@@ -16,6 +15,7 @@ from weaklesion.support.cluster import (
     too_large,
     watch,
 )
+from weaklesion.support.yaml_files import read_yaml
 
 NODES = (
     "cpu*|16|64000|1-00:00:00\ncpu*|32|128000+|1-00:00:00\ngpu|8|32000|2:30:00\nall|8|9|infinite\n"
@@ -124,5 +124,5 @@ def test_a_run_that_would_never_end_does_not_start(slurm, capsys):
 
 def test_groups_end_within_the_profiles_time(root):
     """Even with one core, where a group's jobs run one after another; 60 minutes is the longest."""
-    profile = yaml.safe_load((root / "workflow/profiles/slurm/config.yaml").read_text())
+    profile = read_yaml(root / "workflow/profiles/slurm/config.yaml")
     assert max(profile["group-components"].values()) * 60 <= profile["resources"]["runtime"]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-import yaml
 from conftest import ROOT
 
 from weaklesion.models import build_model
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training.data import SplitData
 from weaklesion.training.optimizers import make_optimizer
 from weaklesion.training.seeding import seed_everything
@@ -22,7 +22,7 @@ STEPS = 12
 
 
 def settings_of(arm, **changes):
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     settings = training_settings(config, "ham10k", "released", arm)
     return TrainingSettings(**settings | SMALL | changes)
 

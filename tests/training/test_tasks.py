@@ -4,13 +4,13 @@ from typing import get_args
 
 import pytest
 import torch
-import yaml
 from conftest import ROOT
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.networks.names import MODELS, MULTI_TASK_MODELS
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TaskName, TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training import steps
 from weaklesion.training.data import SplitData
 from weaklesion.training.prompts import mark_rows
@@ -27,7 +27,7 @@ PROMPT = {"margin": 1.4, "max_amplitude": 1.0, "clip": 0.8, "mark_noise": 0.0}
 
 
 def settings_of(model, **changes):
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     settings = training_settings(config, "ham10k", "released", "a1") | SMALL
     settings |= {
         "model": model,

@@ -17,6 +17,7 @@ from running import clone
 from snakemake.cli import parse_config
 
 from weaklesion.report.plan import GPU_RULES
+from weaklesion.support.yaml_files import read_yaml
 
 # All but the page whose study its own test makes and runs (tests/docs/test_extend.py).
 DOCUMENTS = [
@@ -151,7 +152,7 @@ def test_every_profile_plans_every_study(prepared):
         for options in profiles
     ]
     planned = [jobs_of(said) for said in assert_all_plan(prepared, lines).values()]
-    wanted = yaml.safe_load((ROOT / "tests/job_lists.yaml").read_text())
+    wanted = read_yaml(ROOT / "tests/job_lists.yaml")
     for number, study in enumerate(STUDIES):
         of_profiles = planned[number * len(profiles) : (number + 1) * len(profiles)]
         name = study.removesuffix(".yaml")
@@ -251,7 +252,7 @@ def test_gpu_rules_are_the_same_in_rules_plan_and_profile():
     assert done.returncode == 0, done.stderr
     rules = set(re.findall(r"^gpu: (\w+)$", done.stdout, re.M))
     assert rules == set(GPU_RULES)
-    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    profile = read_yaml(ROOT / "workflow/profiles/slurm/config.yaml")
     assert set(profile["set-resources"]) == rules
 
 

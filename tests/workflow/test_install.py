@@ -7,7 +7,6 @@ import sys
 import tomllib
 
 import pandas as pd
-import yaml
 from conftest import ROOT
 from safetensors.torch import save_file
 from test_conda import STAND_IN, environment_file, needed_by
@@ -15,11 +14,12 @@ from test_conda import STAND_IN, environment_file, needed_by
 from weaklesion.models import build_model
 from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.yaml_files import read_yaml
 
 
 def small_run(folder):
     """A run whose network, which sees the mark's ellipse, was never trained."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = read_yaml(ROOT / "config.yaml")
     settings = arms.training_settings(config, "ham10k", "source", "prompted")
     settings |= {"encoder": "resnet18"}
     settings["prompt"] |= {"max_amplitude": 1.0}

@@ -13,6 +13,7 @@ from conftest import ROOT
 from running import clone, environment
 
 from weaklesion.study.protocols import merge
+from weaklesion.support.yaml_files import read_yaml
 
 # what snakedeploy 0.17.1 writes for a clone, with the clone's path
 DEPLOYED = """
@@ -40,7 +41,7 @@ RUN = "results/foreign/phantom_ham10k/demo/runs/a1/seed-1"
 def study():
     """The demo as the tiny study has it, with one item."""
     files = (ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
-    demo, tiny = (yaml.safe_load(path.read_text()) for path in files)
+    demo, tiny = (read_yaml(path) for path in files)
     return merge(merge(demo, tiny), STUDY)
 
 
@@ -138,11 +139,11 @@ def table_of(output):
 
 
 def test_the_catalogues_files_are_there(root):
-    entry = yaml.safe_load((root / ".snakemake-workflow-catalog.yml").read_text())
+    entry = read_yaml(root / ".snakemake-workflow-catalog.yml")
     assert entry["usage"]["software-stack-deployment"]["conda"] is True
     assert {"mandatory-flags", "report"} <= set(entry["usage"])
     for name in ("workflow/Snakefile", "config/config.yaml", "config/README.md", "LICENSE"):
         assert (root / name).is_file(), name
         assert not os.path.islink(root / name)
-    paper = yaml.safe_load((root / "config.yaml").read_text())
-    assert merge(paper, yaml.safe_load((root / "config/config.yaml").read_text())) == paper
+    paper = read_yaml(root / "config.yaml")
+    assert merge(paper, read_yaml(root / "config/config.yaml")) == paper

@@ -9,11 +9,11 @@ import time
 
 import pandas as pd
 import pytest
-import yaml
 from conftest import ROOT
 from running import TINY, snakemake
 
 from weaklesion.support.cluster import never_starting
+from weaklesion.support.yaml_files import read_yaml
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ def test_names_of_a_cluster_are_in_the_profile_only(cluster, finished, tmp_path)
 
 def test_no_job_has_more_than_the_profiles_limits(cluster, finished):
     """Whatever a rule or a third attempt wants; see also tests/support/test_slurm.py."""
-    cores = str(yaml.safe_load((PROFILE / "config.yaml").read_text())["cores"])
+    cores = str(read_yaml(PROFILE / "config.yaml")["cores"])
     limits = ("--cores", "2", "--resources", "mem_mb=3000", "runtime=45", "downloads=4")
     words = ("-n", "--forceall", "table1", *TINY, "--profile", PROFILE)
     plain, limited = (snakemake(finished, *words, *more) for more in (["--cores", cores], limits))
@@ -195,7 +195,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
     for group in ("shapes", "scores"):
         assert f"Group job {group}" in told, group
     logged = {path.name for path in (tmp_path / "results/slurm/logs").iterdir()}
-    profile = yaml.safe_load((PROFILE / "config.yaml").read_text())
+    profile = read_yaml(PROFILE / "config.yaml")
     of_others = {
         "train_arm_keeping_last",
         "embed_lesions",

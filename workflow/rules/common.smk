@@ -1,15 +1,14 @@
 # At hand in all rules: the study, and where its files lie. All logic is in the package.
-import yaml
-
 from weaklesion.data.sources import Sources
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
+from weaklesion.support.yaml_files import read_yaml
 
 clone = Path(str(workflow.current_basedir)).resolve().parents[1]
-study = Study(config, yaml.safe_load((clone / "config.yaml").read_text()))
+study = Study(config, read_yaml(clone / "config.yaml"))
 layout = study.layout
 jobs = Jobs(config, layout)
 sources = Sources(config, clone)

@@ -17,6 +17,7 @@ from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.protocols import merge
 from weaklesion.study.published import read_published
 from weaklesion.study.schema import check_keys
+from weaklesion.support.yaml_files import read_yaml
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # of an editable installation
 INSTALLED = Path(sys.prefix) / "share/weaklesion"  # of an installed wheel
@@ -73,10 +74,10 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
         DataError: if a study is missing, is not a mapping in YAML or has a key twice, or an
             override is not key=value.
     """
-    config: dict[str, Any] = yaml.safe_load((root / "config.yaml").read_text(encoding="utf-8"))
+    config: dict[str, Any] = read_yaml(root / "config.yaml")
     for path in studies:
         try:
-            study = yaml.safe_load(path.read_text(encoding="utf-8"))
+            study = read_yaml(path)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             cause = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise DataError(

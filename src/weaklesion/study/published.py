@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from weaklesion.support.yaml_files import read_yaml
 
 PAPER_ENCODER = "resnet101"  # of the printed hours and parameters
 # Names of columns in the other tables, and in Table 1.
@@ -36,7 +36,7 @@ Cells = dict[tuple[str, str, str], Printed]  # by dataset, arm and column of Tab
 
 def read_published(published_yaml: str | Path) -> dict[str, Any]:
     """Read the file of published numbers."""
-    content: dict[str, Any] = yaml.safe_load(Path(published_yaml).read_text())
+    content: dict[str, Any] = read_yaml(published_yaml)
     return content
 
 

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from weaklesion.errors import DataError
+from weaklesion.support.yaml_files import read_yaml
 
 MAX_LISTED = 10
 
@@ -27,7 +28,7 @@ def check_schema(config: Mapping[str, Any], schema_yaml: str | Path) -> None:
     Raises:
         DataError: with one line per mistake: the key, the cause and the cure.
     """
-    schema = yaml.safe_load(Path(schema_yaml).read_text(encoding="utf-8"))
+    schema = read_yaml(schema_yaml)
     validator = Draft202012Validator(schema)
     lines = list(dict.fromkeys(_lines(validator.iter_errors(config))))
     if not lines:
