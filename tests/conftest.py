@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
@@ -20,6 +21,7 @@ from weaklesion.data.phantoms import deeplesion as deeplesion_phantom
 from weaklesion.data.phantoms import ham10k as ham10k_phantom
 from weaklesion.data.phantoms import lits as lits_phantom
 from weaklesion.download import extract, fetch
+from weaklesion.models import build_model, num_parameters
 from weaklesion.scoring.catalogue import MEASURES
 from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
@@ -206,6 +208,12 @@ def browser():
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def num_parameters_of(name, **settings):
+    """Number of a network's parameters, for which none of them needs a value."""
+    with torch.device("meta"):
+        return num_parameters(build_model(name, **settings))
 
 
 @pytest.fixture

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from conftest import num_parameters_of
 from torch import nn
 
-from weaklesion.models import build_model, num_parameters
+from weaklesion.models import build_model
 from weaklesion.networks import attention, cmunet, dilated
 
 RESNET101 = 42_500_160  # without its classifier, as section 7.6 of Chu et al. has it
@@ -49,18 +50,17 @@ def pair():
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("multi_grid", [False, True])
-@pytest.mark.workflow
 def test_number_of_parameters(name, multi_grid):
     options, beside_the_encoder = VARIANTS[name]
-    network = build_model("drn_coseg", options=options | {"multi_grid": multi_grid})
-    assert num_parameters(network) == RESNET101 + beside_the_encoder
+    counted = num_parameters_of("drn_coseg", options=options | {"multi_grid": multi_grid})
+    assert counted == RESNET101 + beside_the_encoder
 
 
 def test_number_of_parameters_of_the_others():
     head = 9 * 2048 * 512 + 2 * 512 + 512 + 1
-    assert num_parameters(build_model("drn_fcn32")) == RESNET101 + head
-    plain, multi = build_model("cmu_unet"), build_model("cmu_net", num_classes=2)
-    assert num_parameters(multi) - num_parameters(plain) == 256 * 2 + 2
+    assert num_parameters_of("drn_fcn32") == RESNET101 + head
+    plain, multi = num_parameters_of("cmu_unet"), num_parameters_of("cmu_net", num_classes=2)
+    assert multi - plain == 256 * 2 + 2
 
 
 @pytest.mark.parametrize("multi_grid", [False, True])

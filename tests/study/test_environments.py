@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ LOADERS = {
     "phantoms": ("ham10k", "lits", "deeplesion"),
     "loaders": ("ham10k", "lits", "lits_liver", "deeplesion", "custom"),
 }
+STANDARD = {*sys.stdlib_module_names}
 COMPILED = "pydensecrf2"  # takes a compiler: in an environment of its own, and in no lock file
 
 
@@ -60,6 +62,19 @@ def run_beside(files):
 
 def lock(root, name=""):
     return pins((root / f"requirements{name}.lock").read_text().splitlines())
+
+
+@cache
+def imported_by(path):
+    """Names of the modules that a file imports from other packages, at any place."""
+    names = set()
+    for node in ast.walk(ast.parse(Path(path).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    # pydensecrf is imported for arms with a CRF only, whose rule has envs/crf.yaml
+    return {name.split(".")[0] for name in names} - STANDARD - {"weaklesion", "pydensecrf"}
 
 
 def needs(root, *extras):
@@ -101,13 +116,8 @@ def test_segment_imports_no_package_of_the_workflow(root):
     files |= {root / "src/weaklesion/cli.py", *run_beside(files)}
     have = needs(root)
     for path in files:
-        for node in ast.walk(ast.parse(Path(path).read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module]
-            for module in {name.split(".")[0] for name in names}:
-                if module not in {*sys.stdlib_module_names, "weaklesion", "pydensecrf"}:
-                    assert canonical(IMPORTED_AS.get(module, module)) in have, (path, module)
+        for module in imported_by(path):
+            assert canonical(IMPORTED_AS.get(module, module)) in have, (path, module)
 
 
 def test_environment_pins_are_those_of_the_lock_file(root):
@@ -169,19 +179,8 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
         untracked = ("files", "progress", "provenance")
         files |= {str(root / f"src/weaklesion/support/{module}.py") for module in untracked}
         for path in files | run_beside(files):
-            for node in ast.walk(ast.parse(Path(path).read_text())):
-                names = (
-                    [alias.name for alias in node.names]
-                    if isinstance(node, ast.Import)
-                    else [node.module or ""]
-                    if isinstance(node, ast.ImportFrom)
-                    else []
-                )
-                for imported in (module.split(".")[0] for module in names):
-                    # pydensecrf is imported for arms with a CRF only, whose rule has envs/crf.yaml
-                    if imported in (*sys.stdlib_module_names, "weaklesion", "pydensecrf"):
-                        continue
-                    assert canonical(IMPORTED_AS.get(imported, imported)) in have, (rule, imported)
+            for imported in imported_by(path):
+                assert canonical(IMPORTED_AS.get(imported, imported)) in have, (rule, imported)
 
 
 def test_scripts_are_thin(root):

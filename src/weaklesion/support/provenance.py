@@ -9,6 +9,7 @@ import resource
 import site
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,18 @@ def package_versions() -> dict[str, str]:
     folders = site.getsitepackages()
     if site.ENABLE_USER_SITE:
         folders.append(site.getusersitepackages())
-    installed = {
-        re.sub(r"[-_.]+", "-", package.name).lower(): package.version
-        for package in distributions(path=folders)
-    }
+    installed = _installed(tuple(folders))
     versions = {"python": platform.python_version()}
     return versions | {name: installed[name] for name in REPORTED_PACKAGES if name in installed}
+
+
+@cache
+def _installed(folders: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of all packages in folders."""
+    return {
+        re.sub(r"[-_.]+", "-", package.name).lower(): package.version
+        for package in distributions(path=list(folders))
+    }
 
 
 def peak_memory_bytes() -> int:
