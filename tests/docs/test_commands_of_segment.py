@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,14 +85,25 @@ def test_a_documented_call_with_own_columns_runs_as_it_stands(
     assert (tmp_path / "my-masks/index.html").is_file()
 
 
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    """The export that `python -m weaklesion.dicom.phantom FOLDER` writes."""
+    folder = tmp_path_factory.mktemp("export") / "my-export"
+    command = [sys.executable, "-m", "weaklesion.dicom.phantom", folder]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    return folder
+
+
 @pytest.mark.parametrize("words", [w for w in documented() if "--dicom" in w], ids=" ".join)
-def test_a_documented_call_on_an_export_runs_as_it_stands(words, model, tmp_path, monkeypatch):
+def test_a_documented_call_on_an_export_runs_as_it_stands(
+    words, export, model, tmp_path, monkeypatch
+):
     folder = words[words.index("--dicom") + 1]
     if folder == PHANTOM_EXPORT:
         pages = [page.read_text() for page in PAGES if f"--dicom {folder}" in page.read_text()]
         assert all(f"python -m weaklesion.dicom.phantom {folder}\n" in page for page in pages)
     monkeypatch.chdir(tmp_path)
-    write_phantom(folder)
+    shutil.copytree(export, folder)
     if "--marks" in words:
         write_table(folder, words[words.index("--marks") + 1])
     call = list(words)
@@ -105,12 +117,6 @@ def test_a_documented_call_on_an_export_runs_as_it_stands(words, model, tmp_path
     table = page[page.index("## Lesions over time") :]
     for name in re.findall(r"^\| `([^`]+)` \|", table, re.M) if "--marks" not in words else ():
         assert (Path("my-results/response") / name).is_file(), name
-
-
-def write_phantom(folder):
-    """Run `python -m weaklesion.dicom.phantom FOLDER`."""
-    command = [sys.executable, "-m", "weaklesion.dicom.phantom", folder]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
 
 
 def write_table(folder, marks_csv):

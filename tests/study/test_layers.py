@@ -109,6 +109,10 @@ def test_no_rule_and_no_other_stage_needs_the_extra_for_dicom():
             assert not [other for other in imported_by(path) if other.startswith("dicom")], module
     for path in (ROOT / "workflow").rglob("*.py"):
         assert not {layer_of(other) for other in imported_by(path)} & {"dicom"}, path
+
+
+@pytest.mark.workflow
+def test_segment_is_imported_without_the_extra_for_dicom():
     absent = "sys.modules['pydicom'] = sys.modules['highdicom'] = None"
     code = f"import sys; {absent}; import weaklesion.cli, weaklesion.segment.run"
     subprocess.run([sys.executable, "-c", code], check=True)
