@@ -4,10 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 
 import yaml
 from conftest import ROOT
+from preloaded_python import preloaded_python
 
 TINY = ("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
 RUNS = "results/tiny/phantom_ham10k/demo/runs"
@@ -37,8 +37,8 @@ def clone(folder):
     return folder
 
 
-def command(folder, *arguments):
-    words = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+def command(folder, *arguments, python=None):
+    words = [python or preloaded_python(), "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     words += ["--directory", folder, "--cores", "2", *arguments]
     return [str(word) for word in words]
 

@@ -10,6 +10,7 @@ import time
 import pytest
 import yaml
 from conftest import ROOT
+from preloaded_python import preloaded_python
 from running import clone, environment
 
 pytestmark = pytest.mark.slow
@@ -28,7 +29,7 @@ RUN = "results/moved/phantom_ham10k/demo/runs/a1/seed-1"
 def snakemake(folder, *words, expect=0):
     """Run in a clone as a user does, with what its default profile says."""
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *words],
+        [preloaded_python(), "-m", "snakemake", *words],
         capture_output=True,
         text=True,
         cwd=folder,

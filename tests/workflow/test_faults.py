@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def study(undisturbed, tmp_path):
 def start(folder, *arguments):
     """Start Snakemake in a session of its own, so that it can be killed with its jobs."""
     return subprocess.Popen(
-        command(folder, *arguments),
+        command(folder, *arguments, python=sys.executable),
         stdout=(folder / "output").open("w"),
         stderr=subprocess.STDOUT,
         cwd=folder,

@@ -65,7 +65,7 @@ def every_item(tmp_path_factory):
     if os.environ.get("CI"):
         options = ["--sdm", "conda", "--conda-prefix", folder / "environments"]
         programs = (ROOT / "tests/conda/bin", Path(sys.executable).parent, os.environ["PATH"])
-        variables["PATH"] = ":".join(map(str, programs))
+        variables |= {"PATH": ":".join(map(str, programs)), "PRELOADED_PYTHON": "1"}
     output = snakemake(folder, *study, *options, **variables)
     if options:
         made = list((folder / "environments").glob("*.env_setup_done"))
