@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo demo-all plan test test-fast test-all matrix crf crash-test fuzz bench lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-fast test-all matrix crf crash-test fuzz bench docs lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -90,6 +90,9 @@ fuzz: .venv/.dev ## Read 8,000 damaged files of every kind; a traceback, hang, w
 
 bench: .venv/.dev ## Measure speed and memory against bounds; updates docs/reference/benchmarks.md.
 	$(BIN)/python tools/update_benchmarks.py
+
+docs: .venv/.dev ## Build the documentation as a site, site/index.html; a broken link is an error.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --nitpicky --fresh-env -d .sphinx -c docs . site
 
 format: .venv/.dev ## Format all code.
 	$(BIN)/ruff check --fix .

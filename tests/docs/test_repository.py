@@ -10,8 +10,8 @@ from weaklesion.support.yaml_files import read_yaml
 IMAGES = ("Dockerfile", "Apptainer.def")
 
 
-def actions():
-    return read_yaml(ROOT / ".github/workflows/ci.yaml")
+def actions(name="ci"):
+    return read_yaml(ROOT / f".github/workflows/{name}.yaml")
 
 
 def test_continuous_integration_runs_targets_of_the_makefile_on_the_stated_pythons():
@@ -29,6 +29,17 @@ def test_continuous_integration_runs_targets_of_the_makefile_on_the_stated_pytho
     assert jobs["test"]["strategy"]["matrix"]["python"] == stated
     kept = jobs["demo"]["steps"][-1]["with"]["path"].split()
     assert kept == ["results/demo/index.html", "results/demo/report.html"]
+
+
+def test_the_site_that_is_published_is_what_make_docs_builds():
+    steps = actions("site")["jobs"]["site"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == ["make CPU=1 docs"]
+    (folder,) = [step["with"]["path"] for step in steps if "pages-artifact" in step.get("uses", "")]
+    target = re.search(
+        r"^docs: .*\n\t.*sphinx-build .* (\S+)$", (ROOT / "Makefile").read_text(), re.M
+    )
+    assert target[1] == folder
+    assert f"/{folder}/" in (ROOT / ".gitignore").read_text().split()
 
 
 def test_images_have_the_versions_of_the_lock_file_and_no_others():

@@ -38,6 +38,7 @@ PLACEHOLDERS = {
 # What cannot be run dry, with the reason.
 NOT_DRY = {
     "--report": "needs a finished study: test_workflow_items.py makes a report",
+    "--reporter": "needs a finished study, and a plugin that is in no lock file",
     "--conda-cleanup-envs": "plans nothing; conda removes environments",
     "--conda-create-envs-only": "plans nothing; conda makes environments: test_workflow_items.py",
 }
