@@ -23,7 +23,7 @@ from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export, read_export
 from weaklesion.dicom.found import ALONE, FoundMark
 from weaklesion.dicom.image_objects import ImageObject
-from weaklesion.dicom.lines import short_for
+from weaklesion.dicom.lines import ends_apart_px, short_for
 from weaklesion.dicom.pixels import read_pixels, series_notes
 from weaklesion.dicom.tables import marks_of_table
 from weaklesion.errors import DataError
@@ -187,11 +187,9 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
 def _refuse_twin(mark: FoundMark, taken: dict[str, FoundMark]) -> None:
     """Refuse a mark that another document holds as well."""
     for name, other in taken.items():
-        if (mark.image_uid, mark.frame) == (other.image_uid, other.frame):
-            lines = [other.ends, other.ends[[1, 0, 2, 3]], other.ends[[0, 1, 3, 2]],
-                     other.ends[[1, 0, 3, 2]]]  # fmt: skip
-            if min(np.abs(mark.ends - ends).max() for ends in lines) <= SAME_PX:
-                raise BadMarkError(f"the same mark as {name}")
+        here = (mark.image_uid, mark.frame) == (other.image_uid, other.frame)
+        if here and ends_apart_px(mark.ends, other.ends) <= SAME_PX:
+            raise BadMarkError(f"the same mark as {name}")
 
 
 def _row(name: str, mark: FoundMark, image: str, export: Export) -> dict[str, Any]:

@@ -92,6 +92,22 @@ def _different(one: str, other: str) -> bool:
     return bool(one) and bool(other) and one != other
 
 
+def ends_apart_px(one: np.ndarray, other: np.ndarray) -> float:
+    """Return by how much the coordinates of two marks differ at most, whichever end is named first.
+
+    Args:
+        one: (4, 2) both diameters, or (2, 2) one, px.
+        other: the same number of ends, px.
+
+    >>> ends_apart_px(np.array([[0.0, 0], [9, 0]]), np.array([[9.0, 0.25], [0, 0]]))
+    0.25
+    """
+    return max(
+        min(float(np.abs(a - b).max()), float(np.abs(a - b[::-1]).max()))
+        for a, b in zip(one.reshape(-1, 2, 2), other.reshape(-1, 2, 2), strict=True)
+    )
+
+
 def length_mm(ends: np.ndarray, spacing_xy: Sequence[float]) -> float:
     """Return the length of a line, (2, 2) px, in the unit of the spacing."""
     return math.hypot(*((ends[1] - ends[0]) * np.asarray(spacing_xy, dtype=float)))
