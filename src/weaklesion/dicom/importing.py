@@ -172,13 +172,15 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
         raise BadMarkError("its image is not in the export")
     if mark.frame >= len(image.frames):
         raise BadMarkError(f"its image has {len(image.frames)} frames, not {mark.frame + 1}")
+    if note := export.spacing_note(mark.image_uid, mark.ends):
+        mark = replace(mark, notes=(*mark.notes, note))
     if len(mark.ends) == 4:
         return mark
     if settings.short_of_long is None:
         raise BadMarkError(
             f"{ALONE}: give --single-diameters with the ratio of short to long diameter to use it"
         )
-    unit = export.spacing_xy(mark.image_uid, mark.frame) or (1.0, 1.0)
+    unit = export.spacing_xy(mark.image_uid, mark.frame, mark.ends) or (1.0, 1.0)
     short = short_for(mark.ends, settings.short_of_long, unit)
     note = f"{ALONE}: the short one is {settings.short_of_long:g} of it"
     return replace(mark, ends=np.concatenate([mark.ends, short]), notes=(*mark.notes, note))
@@ -195,7 +197,7 @@ def _refuse_twin(mark: FoundMark, taken: dict[str, FoundMark]) -> None:
 def _row(name: str, mark: FoundMark, image: str, export: Export) -> dict[str, Any]:
     values = dict(zip(RECIST_COLUMNS, mark.ends.ravel().tolist(), strict=True))
     row = {"id": name, "image": image, **values}
-    spacing = export.spacing_xy(mark.image_uid, mark.frame)
+    spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
     if spacing is not None and image.endswith(".png"):
         row |= {"spacing_x": spacing[0], "spacing_y": spacing[1]}
     return row

@@ -33,6 +33,11 @@ class Line:
     unit: str = ""
 
 
+def ends_of(lines: Sequence[Line]) -> np.ndarray:
+    """Return the ends of lines, (n, 2) px."""
+    return np.concatenate([line.ends for line in lines])
+
+
 def crossing(one: np.ndarray, other: np.ndarray, spacing_xy: Sequence[float]) -> bool:
     """Return whether two lines cross almost at right angles in the patient.
 

@@ -47,7 +47,7 @@ def marks_of_table(
     for mark in marks:
         try:
             uid, frame = _place(mark, export, paths)
-            _check_spacing(mark, export.spacing_xy(uid, frame))
+            _check_spacing(mark, export.spacing_xy(uid, frame, mark.points))
         except BadMarkError as error:
             refused.append(Refused(SOURCE, "", mark.row, "", str(error)))
             continue

@@ -131,7 +131,7 @@ def _measured(
         return Measured(marks=names, cause=UNCLEAR)
     long, short = [], []
     for _, mark in parts:
-        spacing = export.spacing_xy(mark.image_uid, mark.frame)
+        spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
         if spacing is None:
             return Measured(marks=names, cause=NO_SCALE)
         long.append(length_mm(mark.ends[:2], spacing))

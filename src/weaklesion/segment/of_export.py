@@ -88,7 +88,8 @@ def _areas(lesions: Sequence[Lesion], imported: Imported) -> dict[str, Area]:
     """Return the areas of masks on images with mm, by id."""
     areas = {}
     for lesion in lesions:
-        spacing = imported.export.spacing_xy(lesion.mark.image_uid, lesion.mark.frame)
+        mark = lesion.mark
+        spacing = imported.export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
         if spacing is not None:
             areas[lesion.id] = area_of(lesion.mask, spacing, str(lesion.row["answer"]))
     return areas
