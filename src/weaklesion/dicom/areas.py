@@ -1,4 +1,4 @@
-"""Area of a mask with the least error that its pixels allow.
+"""Area of a mask, with the error of its pixels.
 
 The assumption: the border as a whole is displaced by up to half a pixel, outwards or inwards, with
 equal probability, and independently at each visit. Errors of the network and of readers are not in
