@@ -23,10 +23,11 @@ from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export, read_export
 from weaklesion.dicom.found import ALONE, FoundMark
 from weaklesion.dicom.image_objects import ImageObject
-from weaklesion.dicom.lines import ends_apart_px, short_for
+from weaklesion.dicom.lines import ends_apart_px
 from weaklesion.dicom.pixels import read_pixels, series_notes
 from weaklesion.dicom.tables import marks_of_table
 from weaklesion.errors import DataError
+from weaklesion.marks.drawn_lines import short_for
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.files import written_whole

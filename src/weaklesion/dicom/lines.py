@@ -124,25 +124,6 @@ def long_first(one: Line, other: Line, spacing_xy: Sequence[float]) -> tuple[Lin
     return (one, other) if longer else (other, one)
 
 
-def short_for(ends: np.ndarray, ratio: float, spacing_xy: Sequence[float]) -> np.ndarray:
-    """Return a short diameter for a mark that has only a long one.
-
-    It crosses the middle of the long one at a right angle in the patient.
-
-    Args:
-        ends: (2, 2) long diameter, px.
-        ratio: length of the short diameter divided by that of the long one.
-        spacing_xy: mm per px of x and y.
-
-    >>> short_for(np.array([[0.0, 0.0], [10.0, 0.0]]), 0.5, (1, 2)).tolist()
-    [[5.0, -1.25], [5.0, 1.25]]
-    """
-    mm = np.asarray(spacing_xy, dtype=float)
-    along = (ends[1] - ends[0]) * mm
-    half = np.array([-along[1], along[0]]) * ratio / 2
-    return (ends.mean(0) * mm + np.array([-half, half])) / mm
-
-
 def length_note(line: Line, spacing_xy: Sequence[float] | None) -> str:
     """Return what is to be told of a stored length; "" if it agrees or there is none.
 
