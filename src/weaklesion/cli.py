@@ -1,4 +1,4 @@
-"""The command `weaklesion`: `segment` and `manifest` work without the workflow, `plan` reads it."""
+"""The command `weaklesion`. Only `plan` reads the workflow."""
 
 import logging
 from collections.abc import Iterator
@@ -216,6 +216,30 @@ def manifest(
     with _refusals():
         written = write_manifest(folder, folder / "manifest.csv")
     typer.echo(f"{folder / 'manifest.csv'}: {len(written)} files")
+
+
+@app.command()
+def npz(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Volumes with imgs, recist and spacing.", exists=True),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for marks.csv and its images.")],
+    single_diameters: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATIO",
+            help="Use lesions of one line, with a short diameter of RATIO times its length across"
+            " its middle.",
+        ),
+    ] = None,
+) -> None:
+    """Write the marks that .npz volumes draw, and their slices, as a table for segment."""
+    from weaklesion.marks.npz import write_marks_of_npz
+
+    with _refusals():
+        taken, refused = write_marks_of_npz(files, out, short_of_long=single_diameters)
+    typer.echo(f"{out / 'marks.csv'}: {taken} marks; {refused} refused, with causes in refused.csv")
 
 
 @app.command()

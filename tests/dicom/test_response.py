@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import REAL_DATA
 
+from weaklesion.dicom.areas import Area
 from weaklesion.dicom.cdisc import MASK, NO_MARK, write_courses
 from weaklesion.dicom.importing import import_export
 from weaklesion.dicom.phantom import lengths_mm, make_export
@@ -169,7 +170,7 @@ def imported(tmp_path_factory):
 
 def test_lesions_of_two_visits_become_a_course(imported, tmp_path):
     truth, taken = imported
-    areas = dict.fromkeys(taken.marks, 50.0)
+    areas = dict.fromkeys(taken.marks, Area(50.0, 2.0, ("network",)))
     (course,) = courses_of(taken.marks, areas, taken.export)
     assert (course.subject, course.days) == ("P01", (1, 61))  # 1 January to 1 March 2020
     assert sorted(course.lesions) == ["T01", "T02", "T03"]

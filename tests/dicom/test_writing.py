@@ -314,6 +314,11 @@ def test_one_command_from_an_export_to_dicom(model, tmp_path):
                 [found.loc[name, "image_uid"]], segment_numbers=[number]
             )
             assert np.array_equal(masks[0, ..., 0] > 0, by_id[name])
+    areas = pd.read_csv(tmp_path / "out/response/areas.csv").set_index("marks")
+    for name, row in measured.iterrows():
+        assert areas.loc[name, "area_mm2"] == pytest.approx(row["area_mm2"], abs=0.01)
+        assert areas.loc[name, "answer"] == row["answer"]
+    assert areas["baseline_detectable_mm2"].notna().sum() == len(truth) / 2
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/masks").iterdir()}
     assert call(model, tmp_path, "--gate", "0").exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written

@@ -40,7 +40,7 @@ def documented():
 
 
 def test_the_documents_have_calls():
-    assert {words[0] for words in documented()} == {"segment", "manifest"}
+    assert {words[0] for words in documented()} == {"segment", "manifest", "npz"}
     assert len([words for words in documented() if "--model" in words]) >= 2
 
 

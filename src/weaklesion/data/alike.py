@@ -1,30 +1,16 @@
 """What is one thing under two names: spellings of a patient, and files of equal bytes."""
 
 import logging
-import re
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from weaklesion.support.files import file_digest
+from weaklesion.support.reading import spelling_key
 
 logger = logging.getLogger(__name__)
 
 PART = 1 << 16  # bytes that are compared before whole files are
 MAX_SHOWN = 5
-
-
-def spelling_key(name: str) -> str:
-    """Return what all spellings of one name share.
-
-    They differ by case, blanks, forms of Unicode, or the zeros of a whole number.
-
-    >>> {spelling_key(name) for name in ("P 07", "p 7 ", "P  7")}, spelling_key("7.0")
-    ({'p 7'}, '7')
-    """
-    text = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-    text = re.sub(r"^(\d+)\.0+$", r"\1", text)
-    return re.sub(r"(?<![\d.])0+(?=\d)", "", text)
 
 
 def one_spelling(names: Iterable[str], column: str) -> list[str]:

@@ -16,7 +16,7 @@ from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused, marks_of_lines
 from weaklesion.dicom.geometry import CORNER
 from weaklesion.dicom.headers import UNREADABLE, clean_uid, single
-from weaklesion.dicom.lines import CM, Line, pair_lines
+from weaklesion.dicom.lines import CM, Line, ends_of, pair_lines
 
 MOST_BYTES = 50_000_000
 SHAPES = ("GeometricShape", "MarkupEntity")
@@ -155,7 +155,7 @@ def _marks_of_annotation(
             Line(part - CORNER, *place, tracking, length, "mm" if length else "")
             for part, length in zip(parts, lengths, strict=True)
         ]
-        unit = export.spacing_xy(*place) or (1.0, 1.0)
+        unit = export.spacing_xy(*place, ends_of(whole)) or (1.0, 1.0)
         if len(whole) == 2 and not pair_lines(whole, unit)[0]:
             causes.append("four points that are not two crossing diameters")
             continue

@@ -82,8 +82,8 @@ def _tr_rows(course: Course, results: Sequence[Assessment]) -> list[dict[str, An
                 continue
             rows.append(group | _test("LDIAM", sum(here.long_mm), "mm") | when)
             rows.append(group | _test("LPERP", sum(here.short_mm), "mm") | when)
-            if here.area_mm2 is not None:
-                rows.append(group | _test("AREA", here.area_mm2, "mm2") | when | {"TRNAM": MASK})
+            if here.area is not None:
+                rows.append(group | _test("AREA", here.area.mm2, "mm2") | when | {"TRNAM": MASK})
         increase = (
             result.sum_mm - result.nadir_mm
             if result.sum_mm is not None and result.nadir_mm is not None

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from weaklesion.dicom.geometry import Frame
 from weaklesion.dicom.headers import (
     PREAMBLE,
@@ -17,6 +19,7 @@ from weaklesion.dicom.headers import (
     single,
 )
 from weaklesion.dicom.image_objects import ImageObject, read_image_object
+from weaklesion.dicom.ultrasound import spacing_in
 from weaklesion.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -94,12 +97,26 @@ class Export:
         image = self.images.get(uid)
         return image.frames[frame] if image and 0 <= frame < len(image.frames) else None
 
-    def spacing_xy(self, uid: str, frame: int) -> tuple[float, float] | None:
-        """Return mm per px of x and y of a frame, or None if unknown."""
+    def spacing_xy(self, uid: str, frame: int, points: np.ndarray) -> tuple[float, float] | None:
+        """Return mm per px of x and y of a frame where a mark is, or None if unknown.
+
+        Args:
+            uid: SOP instance.
+            frame: index of the frame, from 0.
+            points: (n, 2) ends of the mark, px. Ultrasound has a spacing per region.
+        """
         geometry = self.frame_of(uid, frame)
-        if geometry is None or geometry.spacing_rc is None:
+        if geometry is None:
             return None
-        return geometry.spacing_rc[1], geometry.spacing_rc[0]
+        if geometry.spacing_rc is not None:
+            return geometry.spacing_rc[1], geometry.spacing_rc[0]
+        regions = self.images[uid].regions
+        return spacing_in(regions, points)[0] if regions else None
+
+    def spacing_note(self, uid: str, points: np.ndarray) -> str:
+        """Return why a mark on an ultrasound image has no mm; "" if it has, or on other images."""
+        regions = self.images[uid].regions
+        return spacing_in(regions, points)[1] if regions else ""
 
 
 def read_export(folder: str | Path) -> Export:

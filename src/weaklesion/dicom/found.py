@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weaklesion.dicom.export import Export
-from weaklesion.dicom.lines import Line, length_mm, length_note, pair_lines
+from weaklesion.dicom.lines import Line, ends_of, length_mm, length_note, pair_lines
 
 ALONE = "only one diameter"
 
@@ -87,7 +87,8 @@ def mark_of_axes(
         lesion: see `FoundMark`.
         node: see `FoundMark`.
     """
-    spacing = export.spacing_xy(long.image_uid, long.frame)
+    given = [long] if short is None else [long, short]
+    spacing = export.spacing_xy(long.image_uid, long.frame, ends_of(given))
     notes = [length_note(line, spacing) for line in (long, short) if line is not None]
     unit = spacing or (1.0, 1.0)
     if short is not None and length_mm(short.ends, unit) > length_mm(long.ends, unit) * 1.0001:
@@ -134,7 +135,8 @@ def marks_of_lines(
     refused: list[Refused] = []
     for place in places:
         here = [line for line in lines if (line.image_uid, line.frame) == place]
-        pairs, alone, unclear = pair_lines(here, export.spacing_xy(*place) or (1.0, 1.0))
+        unit = export.spacing_xy(*place, ends_of(here)) or (1.0, 1.0)
+        pairs, alone, unclear = pair_lines(here, unit)
         for long, short in [*pairs, *((line, None) for line in alone)]:
             item = first_item + len(marks) + len(refused)
             marks.append(

@@ -7,6 +7,7 @@ from typing import Any
 
 from weaklesion.dicom.geometry import Frame
 from weaklesion.dicom.headers import clean_uid, numbers, single
+from weaklesion.dicom.ultrasound import Region, read_regions
 
 MODALITY = re.compile("[A-Z0-9]{2,12}")  # other words might be free text
 MOST_FRAMES = 100_000
@@ -32,6 +33,7 @@ class ImageObject:
         frames: its frames.
         tilt: whether the gantry was tilted.
         detector_spacing: whether only the detector's spacing is known, which is no patient mm.
+        regions: regions of an ultrasound image without a spacing of its own.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class ImageObject:
     frames: tuple[Frame, ...]
     tilt: bool = False
     detector_spacing: bool = False
+    regions: tuple[Region, ...] = ()
 
 
 def read_image_object(path: Path, header: Any) -> ImageObject:
@@ -82,6 +85,7 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         frames=frames,
         tilt=abs(single(header.get("GantryDetectorTilt")) or 0.0) > 0.01,
         detector_spacing=frames[0].spacing_rc is None and "ImagerPixelSpacing" in header,
+        regions=read_regions(header) if frames[0].spacing_rc is None else (),
     )
 
 

@@ -23,10 +23,11 @@ from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export, read_export
 from weaklesion.dicom.found import ALONE, FoundMark
 from weaklesion.dicom.image_objects import ImageObject
-from weaklesion.dicom.lines import short_for
+from weaklesion.dicom.lines import ends_apart_px
 from weaklesion.dicom.pixels import read_pixels, series_notes
 from weaklesion.dicom.tables import marks_of_table
 from weaklesion.errors import DataError
+from weaklesion.marks.drawn_lines import short_for
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.files import written_whole
@@ -172,13 +173,15 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
         raise BadMarkError("its image is not in the export")
     if mark.frame >= len(image.frames):
         raise BadMarkError(f"its image has {len(image.frames)} frames, not {mark.frame + 1}")
+    if note := export.spacing_note(mark.image_uid, mark.ends):
+        mark = replace(mark, notes=(*mark.notes, note))
     if len(mark.ends) == 4:
         return mark
     if settings.short_of_long is None:
         raise BadMarkError(
             f"{ALONE}: give --single-diameters with the ratio of short to long diameter to use it"
         )
-    unit = export.spacing_xy(mark.image_uid, mark.frame) or (1.0, 1.0)
+    unit = export.spacing_xy(mark.image_uid, mark.frame, mark.ends) or (1.0, 1.0)
     short = short_for(mark.ends, settings.short_of_long, unit)
     note = f"{ALONE}: the short one is {settings.short_of_long:g} of it"
     return replace(mark, ends=np.concatenate([mark.ends, short]), notes=(*mark.notes, note))
@@ -187,17 +190,15 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
 def _refuse_twin(mark: FoundMark, taken: dict[str, FoundMark]) -> None:
     """Refuse a mark that another document holds as well."""
     for name, other in taken.items():
-        if (mark.image_uid, mark.frame) == (other.image_uid, other.frame):
-            lines = [other.ends, other.ends[[1, 0, 2, 3]], other.ends[[0, 1, 3, 2]],
-                     other.ends[[1, 0, 3, 2]]]  # fmt: skip
-            if min(np.abs(mark.ends - ends).max() for ends in lines) <= SAME_PX:
-                raise BadMarkError(f"the same mark as {name}")
+        here = (mark.image_uid, mark.frame) == (other.image_uid, other.frame)
+        if here and ends_apart_px(mark.ends, other.ends) <= SAME_PX:
+            raise BadMarkError(f"the same mark as {name}")
 
 
 def _row(name: str, mark: FoundMark, image: str, export: Export) -> dict[str, Any]:
     values = dict(zip(RECIST_COLUMNS, mark.ends.ravel().tolist(), strict=True))
     row = {"id": name, "image": image, **values}
-    spacing = export.spacing_xy(mark.image_uid, mark.frame)
+    spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
     if spacing is not None and image.endswith(".png"):
         row |= {"spacing_x": spacing[0], "spacing_y": spacing[1]}
     return row

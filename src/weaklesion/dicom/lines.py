@@ -33,6 +33,11 @@ class Line:
     unit: str = ""
 
 
+def ends_of(lines: Sequence[Line]) -> np.ndarray:
+    """Return the ends of lines, (n, 2) px."""
+    return np.concatenate([line.ends for line in lines])
+
+
 def crossing(one: np.ndarray, other: np.ndarray, spacing_xy: Sequence[float]) -> bool:
     """Return whether two lines cross almost at right angles in the patient.
 
@@ -92,6 +97,22 @@ def _different(one: str, other: str) -> bool:
     return bool(one) and bool(other) and one != other
 
 
+def ends_apart_px(one: np.ndarray, other: np.ndarray) -> float:
+    """Return by how much the coordinates of two marks differ at most, whichever end is named first.
+
+    Args:
+        one: (4, 2) both diameters, or (2, 2) one, px.
+        other: the same number of ends, px.
+
+    >>> ends_apart_px(np.array([[0.0, 0], [9, 0]]), np.array([[9.0, 0.25], [0, 0]]))
+    0.25
+    """
+    return max(
+        min(float(np.abs(a - b).max()), float(np.abs(a - b[::-1]).max()))
+        for a, b in zip(one.reshape(-1, 2, 2), other.reshape(-1, 2, 2), strict=True)
+    )
+
+
 def length_mm(ends: np.ndarray, spacing_xy: Sequence[float]) -> float:
     """Return the length of a line, (2, 2) px, in the unit of the spacing."""
     return math.hypot(*((ends[1] - ends[0]) * np.asarray(spacing_xy, dtype=float)))
@@ -101,25 +122,6 @@ def long_first(one: Line, other: Line, spacing_xy: Sequence[float]) -> tuple[Lin
     """Return two lines, the longer one first."""
     longer = length_mm(one.ends, spacing_xy) >= length_mm(other.ends, spacing_xy)
     return (one, other) if longer else (other, one)
-
-
-def short_for(ends: np.ndarray, ratio: float, spacing_xy: Sequence[float]) -> np.ndarray:
-    """Return a short diameter for a mark that has only a long one.
-
-    It crosses the middle of the long one at a right angle in the patient.
-
-    Args:
-        ends: (2, 2) long diameter, px.
-        ratio: length of the short diameter divided by that of the long one.
-        spacing_xy: mm per px of x and y.
-
-    >>> short_for(np.array([[0.0, 0.0], [10.0, 0.0]]), 0.5, (1, 2)).tolist()
-    [[5.0, -1.25], [5.0, 1.25]]
-    """
-    mm = np.asarray(spacing_xy, dtype=float)
-    along = (ends[1] - ends[0]) * mm
-    half = np.array([-along[1], along[0]]) * ratio / 2
-    return (ends.mean(0) * mm + np.array([-half, half])) / mm
 
 
 def length_note(line: Line, spacing_xy: Sequence[float] | None) -> str:

@@ -38,7 +38,8 @@ class Lesion:
     @property
     def tracking_uid(self) -> str:
         """UID that follows the lesion: that of the mark if it has one."""
-        return self.mark.tracking_uid or str(generate_uid(entropy_srcs=[self.id]))
+        named = self.mark.name and self.mark.lesion  # by a table: patient and name
+        return self.mark.tracking_uid or str(generate_uid(entropy_srcs=[named or self.id]))
 
 
 @dataclass(frozen=True)

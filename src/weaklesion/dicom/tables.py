@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
 from weaklesion.dicom.image_objects import ImageObject
+from weaklesion.dicom.table_lesions import follow_lesions, with_document
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
 
 SOURCE = "table"
@@ -25,7 +27,8 @@ def marks_of_table(
 
     `image` is the path of a file of the export, relative to the table's folder; or the UID of an
     image object; or that of a series, whose slices are counted along their normal. `slice` counts
-    the slices of a series, or the frames of an object with several.
+    the slices of a series, or the frames of an object with several. `lesion` names the lesion over
+    studies (`weaklesion.dicom.table_lesions`).
 
     Args:
         marks_csv: the table, in px from the centre of the first pixel.
@@ -34,21 +37,24 @@ def marks_of_table(
         first_slice: number that the table gives to the first slice.
 
     Raises:
-        DataError: if the table cannot be read.
+        DataError: if the table cannot be read, or names lesions that cannot be.
     """
     marks, unusable = read_marks(marks_csv, columns=columns, first_slice=first_slice)
     refused = [Refused(SOURCE, "", line, "", cause) for line, _, cause in unusable]
     paths = {image.path.resolve(): uid for uid, image in export.images.items()}
+    documents, _ = find_marks(export)
     found = []
     for mark in marks:
         try:
             uid, frame = _place(mark, export, paths)
-            _check_spacing(mark, export.spacing_xy(uid, frame))
+            _check_spacing(mark, export.spacing_xy(uid, frame, mark.points))
         except BadMarkError as error:
             refused.append(Refused(SOURCE, "", mark.row, "", str(error)))
             continue
-        found.append(FoundMark(SOURCE, "", mark.row, uid, frame, mark.points, name=mark.id))
-    return found, refused
+        placed = FoundMark(SOURCE, "", mark.row, uid, frame, mark.points, name=mark.id)
+        found.append(with_document(placed, documents))
+    names = {mark.row: mark.lesion for mark in marks if mark.lesion}
+    return follow_lesions(marks_csv, found, names, export), refused
 
 
 def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, int]:

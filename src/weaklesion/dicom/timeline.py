@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weaklesion.dicom.areas import Area, sum_of
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import FoundMark
 from weaklesion.dicom.lines import length_mm
@@ -23,13 +24,15 @@ class Measured:
     Attributes:
         long_mm: long diameters of its parts.
         short_mm: short diameters of its parts.
-        area_mm2: area of its masks, or None.
+        area: area of its masks, or None.
+        marks: ids of the marks of its parts.
         cause: why it was not evaluated, or "".
     """
 
     long_mm: tuple[float, ...] = ()
     short_mm: tuple[float, ...] = ()
-    area_mm2: float | None = None
+    area: Area | None = None
+    marks: tuple[str, ...] = ()
     cause: str = ""
 
 
@@ -51,9 +54,7 @@ class Course:
     nodes: frozenset[str]
 
 
-def courses_of(
-    marks: dict[str, FoundMark], areas_mm2: dict[str, float], export: Export
-) -> list[Course]:
+def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Export) -> list[Course]:
     """Return the course of every patient with at least two visits that have tracked lesions.
 
     A visit is a day. Marks with the same tracking UID (AIM: or the same name) are one lesion; one
@@ -62,7 +63,7 @@ def courses_of(
 
     Args:
         marks: marks with both diameters, by id.
-        areas_mm2: area of their masks, by id.
+        areas: areas of their masks, by id.
         export: the export.
     """
     patients: dict[str, list[str]] = {}
@@ -76,7 +77,7 @@ def courses_of(
     }
     courses = []
     for number, patient in enumerate(sorted(patients, key=first_study.__getitem__), start=1):
-        course = _course(f"P{number:02d}", patients[patient], marks, areas_mm2, export)
+        course = _course(f"P{number:02d}", patients[patient], marks, areas, export)
         if len(course.days) > 1:
             courses.append(course)
     return courses
@@ -93,7 +94,7 @@ def _course(
     subject: str,
     names: Sequence[str],
     marks: dict[str, FoundMark],
-    areas_mm2: dict[str, float],
+    areas: dict[str, Area],
     export: Export,
 ) -> Course:
     dates = {name: _date(export.images[marks[name].image_uid].day) for name in names}
@@ -112,7 +113,7 @@ def _course(
         counts[kind] += 1
         label = f"{kind}{counts[kind]:02d}"
         lesions[label] = {
-            visit: _measured([(name, marks[name]) for name in here], areas_mm2, export)
+            visit: _measured([(name, marks[name]) for name in here], areas, export)
             for visit, here in parts[lesion].items()
         }
         if any(marks[name].node for here in parts[lesion].values() for name in here):
@@ -122,20 +123,22 @@ def _course(
 
 
 def _measured(
-    parts: Sequence[tuple[str, FoundMark]], areas_mm2: dict[str, float], export: Export
+    parts: Sequence[tuple[str, FoundMark]], areas: dict[str, Area], export: Export
 ) -> Measured:
     """Return the measurements of the parts of a lesion at one visit."""
+    names = tuple(name for name, _ in parts)
     if len({mark.source_uid for _, mark in parts}) > 1:
-        return Measured(cause=UNCLEAR)
-    long, short, area = [], [], 0.0
-    for name, mark in parts:
-        spacing = export.spacing_xy(mark.image_uid, mark.frame)
+        return Measured(marks=names, cause=UNCLEAR)
+    long, short = [], []
+    for _, mark in parts:
+        spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
         if spacing is None:
-            return Measured(cause=NO_SCALE)
+            return Measured(marks=names, cause=NO_SCALE)
         long.append(length_mm(mark.ends[:2], spacing))
         short.append(length_mm(mark.ends[2:], spacing))
-        area += areas_mm2.get(name, float("nan"))
-    return Measured(tuple(long), tuple(short), area if area == area else None)
+    known = [areas[name] for name in names if name in areas]
+    area = sum_of(known) if len(known) == len(names) else None
+    return Measured(tuple(long), tuple(short), area, names)
 
 
 def visits_of(course: Course) -> list[Visit]:

@@ -14,7 +14,7 @@ from weaklesion.recist import RECIST_COLUMNS
 logger = logging.getLogger(__name__)
 
 REQUIRED = ("image", *RECIST_COLUMNS)
-OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask")
+OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask", "lesion")
 NUMBERS = (*RECIST_COLUMNS, "slice", "spacing_x", "spacing_y")
 KNOWN = (*REQUIRED, *OPTIONAL)
 MAX_SHOWN = 20  # columns of a table that a message names

@@ -5,7 +5,8 @@ relative to the table's folder; and the ends of both diameters, `long_a_x, long_
 short_b_y`, in px, where the centre of the first pixel is (0, 0) (NIfTI: voxels along the first two
 axes). Optional columns: `id`; `slice` (NIfTI: index along the third axis, from 0); `spacing_x` and
 `spacing_y` (mm per px). Only training uses `group`, `split` and `mask`: see
-`weaklesion.data.loaders.custom`.
+`weaklesion.data.loaders.custom`. Only DICOM exports use `lesion`: see
+`weaklesion.dicom.table_lesions`.
 """
 
 import logging
@@ -58,6 +59,7 @@ class Mark:
         group: name of the patient or lesion, or "".
         split: name of the split, or "".
         mask: path of the lesion's dense mask, or None.
+        lesion: name of the lesion over studies, or "".
     """
 
     row: int
@@ -69,6 +71,7 @@ class Mark:
     group: str = ""
     split: str = ""
     mask: Path | None = None
+    lesion: str = ""
 
 
 def read_marks(
@@ -118,7 +121,7 @@ def read_marks(
                 raise BadMarkError(f"the id {name} cannot name a file")
             if name in NO_NAME:
                 raise BadMarkError(f"the id {name} would be read back as a missing value")
-            group = row.get("group", "").strip()
+            group, lesion = (row.get(column, "").strip() for column in ("group", "lesion"))
             marks.append(
                 Mark(
                     row=line,
@@ -132,6 +135,7 @@ def read_marks(
                     mask=path.parent / _file_name(row["mask"], "mask")
                     if row.get("mask", "").strip()
                     else None,
+                    lesion="" if lesion in NO_NAME else lesion,
                 )
             )
             line_of_id[name.casefold()] = line

@@ -1,6 +1,7 @@
 """`weaklesion segment --dicom`: from an export to masks, and to DICOM again."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pandas as pd
 from PIL import Image
 
 import weaklesion
+from weaklesion.dicom.area_changes import write_areas
+from weaklesion.dicom.areas import Area, area_of
 from weaklesion.dicom.cdisc import write_courses
 from weaklesion.dicom.importing import Imported, ImportSettings, import_export
 from weaklesion.dicom.results import Lesion, Maker
@@ -56,9 +59,9 @@ def segment_export(
     lesions = _lesions(out, imported)
     written = write_dicom(lesions, imported.export, out / "dicom", maker)
     marks = {lesion.id: lesion.mark for lesion in lesions}
-    areas = {lesion.id: lesion.row["area_mm2"] for lesion in lesions}
-    courses = courses_of(marks, areas, imported.export)
+    courses = courses_of(marks, _areas(lesions, imported), imported.export)
     write_courses(courses, out / "response")
+    write_areas(courses, out / "response")
     logger.info("%d patients have lesions that are marked at several visits", len(courses))
     logger.info("%d DICOM objects written", (written["file"] != "").sum())
     for cause, number in written.loc[written["file"] == "", "cause"].value_counts().items():
@@ -79,6 +82,17 @@ def _lesions(out: Path, imported: Imported) -> list[Lesion]:
         )
         for row in rows
     ]
+
+
+def _areas(lesions: Sequence[Lesion], imported: Imported) -> dict[str, Area]:
+    """Return the areas of masks on images with mm, by id."""
+    areas = {}
+    for lesion in lesions:
+        mark = lesion.mark
+        spacing = imported.export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
+        if spacing is not None:
+            areas[lesion.id] = area_of(lesion.mask, spacing, str(lesion.row["answer"]))
+    return areas
 
 
 def read_mask_file(path: Path) -> np.ndarray:

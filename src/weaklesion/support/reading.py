@@ -8,6 +8,7 @@ the project.
 import errno
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -96,3 +97,16 @@ def limit_of(named: tuple[str, int]) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise DataError(f"{name}: needs a whole number above 0, not {text!r}.")
     return int(text)
+
+
+def spelling_key(name: str) -> str:
+    """Return what all spellings of one name share.
+
+    They differ by case, blanks, forms of Unicode, or the zeros of a whole number.
+
+    >>> {spelling_key(name) for name in ("P 07", "p 7 ", "P  7")}, spelling_key("7.0")
+    ({'p 7'}, '7')
+    """
+    text = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    text = re.sub(r"^(\d+)\.0+$", r"\1", text)
+    return re.sub(r"(?<![\d.])0+(?=\d)", "", text)

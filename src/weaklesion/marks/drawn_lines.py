@@ -1,0 +1,108 @@
+"""Diameters of a mark: from lines that are drawn into pixels, and a short one for a long one."""
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+import cv2
+import numpy as np
+
+from weaklesion.marks.table import LEAST_ANGLE_DEG, BadMarkError
+
+WIDEST_PX = 8.0  # of a drawn line; more is an area
+OFF_THIN_PX, OFF_WIDE_PX = 2.0, 3.5  # distance from which a pixel belongs to another line
+STEP_PX = 0.5  # between the points of a line that are looked up
+UNCONNECTED = "the drawn pixels are not one line, or two that cross"
+
+
+def ends_of_drawn(drawn: np.ndarray) -> np.ndarray:
+    """Return the ends of the one or two lines that pixels draw, to about a pixel.
+
+    The long line is the longest one that is drawn throughout. The short one is the longest of
+    those that begin and end off it, at 45 degrees or more; if both ends are on one side of
+    the long line, it begins on it.
+
+    Args:
+        drawn: (H, W) bool.
+
+    Returns:
+        (4, 2) x and y of the ends of both lines, long first, or (2, 2) of the only one; px.
+
+    Raises:
+        BadMarkError: if fewer than two pixels, an area, or lines that do not cross are drawn.
+    """
+    pixels = np.argwhere(drawn)[:, ::-1]
+    if len(pixels) < 2:
+        raise BadMarkError("fewer than two pixels are drawn")
+    corner = pixels.min(0) - 1
+    first, last = pixels.min(0), pixels.max(0) + 1
+    part = np.pad(drawn[first[1] : last[1], first[0] : last[0]], 1).astype(np.uint8)
+    pixels = pixels - corner
+    long = _longest(_hull(pixels), part)
+    if long is None:
+        raise BadMarkError(UNCONNECTED)
+    along = (long[1] - long[0]) / math.dist(*long)
+    inside = cv2.distanceTransform(part, cv2.DIST_C, 3)[part > 0]  # 1 throughout thin lines
+    reach = OFF_WIDE_PX if np.percentile(inside, 75) > 1 else OFF_THIN_PX
+    normal = np.array([-along[1], along[0]])
+    off = pixels[np.abs((pixels - long[0]) @ normal) > reach]
+    lines = [long]
+    if len(off):
+        short = _longest(_hull(off), part, along)
+        if short is None:
+            raise BadMarkError(UNCONNECTED)
+        distances = (short - long[0]) @ normal
+        if distances.prod() > 0:  # on one side: it ends on the long line
+            near, far = np.argsort(np.abs(distances))
+            part_of = distances[near] / (distances[far] - distances[near])
+            short[near] -= part_of * (short[far] - short[near])
+        lines.append(short)
+    if len(pixels) > WIDEST_PX * sum(math.dist(*line) + 1 for line in lines):
+        raise BadMarkError("an area is drawn, not one or two lines")
+    return np.concatenate(lines) + corner
+
+
+def _hull(pixels: np.ndarray) -> np.ndarray:
+    """Return the pixels that are corners of the convex hull, (n, 2) float."""
+    return cv2.convexHull(pixels.astype(np.int32))[:, 0].astype(float)
+
+
+def _longest(
+    ends: np.ndarray, part: np.ndarray, across: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Return the longest line between two of some ends that is drawn throughout, or None.
+
+    Args:
+        ends: (n, 2) candidates, px.
+        part: (H, W) uint8, not 0 where drawn; points of the line may miss it by a pixel.
+        across: direction to which the line has 45 degrees or more, of length 1.
+    """
+    near = cv2.dilate(part, np.ones((3, 3), np.uint8)) > 0
+    least_cosine = math.cos(math.radians(LEAST_ANGLE_DEG))
+    for start, stop in sorted(combinations(ends, 2), key=lambda pair: -math.dist(*pair)):
+        length = math.dist(start, stop)
+        if across is not None and abs((stop - start) @ across) > least_cosine * length:
+            continue
+        x, y = np.linspace(start, stop, math.ceil(length / STEP_PX) + 1).round().astype(int).T
+        if near[y, x].all():
+            return np.stack([start, stop])
+    return None
+
+
+def short_for(ends: np.ndarray, ratio: float, spacing_xy: Sequence[float]) -> np.ndarray:
+    """Return a short diameter for a mark that has only a long one.
+
+    It crosses the middle of the long one at a right angle in the patient.
+
+    Args:
+        ends: (2, 2) long diameter, px.
+        ratio: length of the short diameter divided by that of the long one.
+        spacing_xy: mm per px of x and y.
+
+    >>> short_for(np.array([[0.0, 0.0], [10.0, 0.0]]), 0.5, (1, 2)).tolist()
+    [[5.0, -1.25], [5.0, 1.25]]
+    """
+    mm = np.asarray(spacing_xy, dtype=float)
+    along = (ends[1] - ends[0]) * mm
+    half = np.array([-along[1], along[0]]) * ratio / 2
+    return (ends.mean(0) * mm + np.array([-half, half])) / mm

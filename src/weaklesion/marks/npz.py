@@ -1,0 +1,174 @@
+"""Volumes with drawn marks, `.npz` as in FLARE and MedSAM2, as a table of marks with its images.
+
+`imgs` is (D, H, W): uint8 of levels, or signed whole numbers of Hounsfield units. `recist` has the
+same shape; its value k draws the one or two lines of lesion k in one slice. `spacing` has three
+numbers, mm. All else in a file, such as `gts`, is not read.
+"""
+
+import logging
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from weaklesion.errors import DataError
+from weaklesion.marks.drawn_lines import ends_of_drawn, short_for
+from weaklesion.marks.table import BadMarkError
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.support.files import written_whole
+from weaklesion.support.reading import VOLUME_BYTES, limit_of, refusing
+
+logger = logging.getLogger(__name__)
+
+NEEDED = ("imgs", "recist", "spacing")
+ZERO_HU = 32768  # level of 0 HU in a 16-bit PNG
+MOST_HU = 32767
+SAME_SPACING = 0.001  # relative
+MARKS = ("id", "image", "group", *RECIST_COLUMNS, "spacing_x", "spacing_y")
+
+
+def write_marks_of_npz(
+    files: Sequence[str | Path], out_dir: str | Path, *, short_of_long: float | None = None
+) -> tuple[int, int]:
+    """Write `marks.csv`, `images/` with the marked slices, and `refused.csv`.
+
+    Args:
+        files: the files; their names without `.npz` name the marks, with the lesion's number.
+        out_dir: folder to write to.
+        short_of_long: length of the short diameter divided by that of the long one, for lesions
+            with one line; None refuses them.
+
+    Returns:
+        Numbers of marks that were written and of lesions or files that were refused.
+
+    Raises:
+        DataError: if the ratio is impossible, two files have one name, or no mark can be used.
+    """
+    if short_of_long is not None and not 0 < short_of_long <= 1:
+        raise DataError(
+            f"single diameters: needs a number above 0, at most 1, not {short_of_long}."
+        )
+    paths = [Path(file) for file in files]
+    stems = [path.stem.casefold() for path in paths]
+    if twice := [path for path in paths if stems.count(path.stem.casefold()) > 1]:
+        raise DataError(f"{twice[0]}, {twice[1]}: two files of one name. Rename one.")
+    out = Path(out_dir)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            found, left = _marks_of_file(path, out, short_of_long)
+        except DataError as error:
+            found, left = [], [{"lesion": None, "cause": str(error)}]
+        rows += found
+        refused += [{"file": path.name} | each for each in left]
+    for name, table, columns in (
+        ("marks.csv", rows, MARKS),
+        ("refused.csv", refused, ("file", "lesion", "cause")),
+    ):
+        with written_whole(out / name) as temporary:
+            pd.DataFrame(table, columns=list(columns), dtype=object).to_csv(temporary, index=False)
+    for each in refused[:20]:
+        logger.warning("%s, lesion %s: %s", each["file"], each["lesion"], each["cause"])
+    if not rows:
+        raise DataError(f"no mark can be used. {out / 'refused.csv'} has the cause of each.")
+    return len(rows), len(refused)
+
+
+def _marks_of_file(
+    path: Path, out: Path, short_of_long: float | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of a file's marks, and number and cause of each refused lesion."""
+    images, drawn, spacing = _read(path)
+    side_mm = _side_of_pixel(spacing)
+    rows, refused = [], []
+    for lesion in np.unique(drawn[drawn != 0]).tolist():
+        try:
+            here = drawn == lesion
+            slices = np.flatnonzero(here.any(axis=(1, 2)))
+            if len(slices) > 1:
+                raise BadMarkError(f"is drawn in {len(slices)} slices: draw it in one")
+            ends = ends_of_drawn(here[slices[0]])
+            if len(ends) == 2:
+                if short_of_long is None:
+                    raise BadMarkError(
+                        "only one diameter: give --single-diameters with the ratio of short to"
+                        " long diameter to use it"
+                    )
+                short = short_for(ends, short_of_long, (1.0, 1.0))
+                ends = np.concatenate([ends, short])
+        except BadMarkError as error:
+            refused.append({"lesion": lesion, "cause": str(error)})
+            continue
+        image = f"images/{path.stem}_{slices[0]:04d}.png"
+        with written_whole(out / image) as temporary:
+            temporary.write_bytes(cv2.imencode(".png", images[slices[0]])[1].tobytes())
+        ends_px = dict(zip(RECIST_COLUMNS, ends.ravel().round(3).tolist(), strict=True))
+        rows.append(
+            {"id": f"{path.stem}_{lesion}", "image": image, "group": path.stem}
+            | ends_px
+            | {"spacing_x": side_mm, "spacing_y": side_mm}
+        )
+    return rows, refused
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return levels as a PNG has them, drawn lesions and spacing of a file."""
+    with refusing(lambda cause: DataError(f"cannot be read: {cause}")):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > limit_of(VOLUME_BYTES):
+            raise DataError(
+                f"has {size} bytes uncompressed, more than {VOLUME_BYTES[0]} allows: raise it if"
+                " the file is right"
+            )
+        with np.load(path, allow_pickle=False) as arrays:
+            if missing := [name for name in NEEDED if name not in arrays]:
+                raise DataError(
+                    f"has no {', '.join(missing)}: needs {', '.join(NEEDED)}, has"
+                    f" {', '.join(arrays)}"
+                )
+            images, drawn, spacing = (arrays[name] for name in NEEDED)
+    if images.ndim != 3 or images.shape != drawn.shape or 0 in images.shape:
+        raise DataError(f"imgs {images.shape} and recist {drawn.shape} are not one (D, H, W)")
+    if drawn.dtype.kind not in "biu":
+        raise DataError(f"recist is {drawn.dtype}, not whole numbers of lesions")
+    return _levels(images), drawn, spacing
+
+
+def _levels(images: np.ndarray) -> np.ndarray:
+    if images.dtype == np.uint8:
+        return images
+    whole = images.dtype.kind == "i"
+    if not whole or images.min() >= 0 or images.min() < -ZERO_HU or images.max() > MOST_HU:
+        raise DataError(
+            f"imgs is {images.dtype} from {images.min():g} to {images.max():g}: give levels as"
+            " uint8, or Hounsfield units as int16"
+        )
+    return (images.astype(np.int32) + ZERO_HU).astype(np.uint16)
+
+
+def _side_of_pixel(spacing: np.ndarray) -> float:
+    """Return mm per px in the slice, by the equal neighbours of the three spacings.
+
+    Programs write them as (x, y, z) or (z, y, x).
+
+    >>> _side_of_pixel(np.array([0.7, 0.7, 5.0])), _side_of_pixel(np.array([5.0, 0.7, 0.7]))
+    (0.7, 0.7)
+    """
+    if spacing.shape != (3,) or spacing.dtype.kind not in "iuf":
+        raise DataError("spacing is not three numbers in mm")
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        raise DataError(f"spacing {spacing.tolist()} is not three numbers above 0")
+    first, middle, last = spacing.tolist()
+    if not any(np.isclose(middle, other, rtol=SAME_SPACING, atol=0) for other in (first, last)):
+        raise DataError(
+            f"spacing {spacing.tolist()}: the pixels of a slice are not square, so which number is"
+            " which is unknown. Resample the slices to square pixels"
+        )
+    return float(middle)

@@ -1,0 +1,180 @@
+"""Marks that are drawn into volumes (.npz): their ends, slices and mm, and what is refused."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from weaklesion.cli import app
+from weaklesion.errors import DataError
+from weaklesion.marks.drawn_lines import ends_of_drawn
+from weaklesion.marks.npz import write_marks_of_npz
+from weaklesion.marks.table import BadMarkError, mark_ellipse, read_marks
+
+LONG, SHORT = ((20, 30), (70, 45)), ((50, 25), (41, 50))
+
+
+def drawn(*lines, shape=(100, 110), width=1):
+    image = np.zeros(shape, np.uint8)
+    for start, stop in lines:
+        cv2.line(image, start, stop, 1, width)
+    return image > 0
+
+
+def same_line(found, line):
+    return min(np.abs(found - line).max(), np.abs(found - line[::-1]).max())
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_the_ends_of_two_lines_come_back(width):
+    ends = ends_of_drawn(drawn(LONG, SHORT, width=width))
+    assert same_line(ends[:2], np.array(LONG)) <= (0 if width == 1 else 2)
+    assert same_line(ends[2:], np.array(SHORT)) <= (0 if width == 1 else 2)
+
+
+def test_many_crosses_come_back_to_a_pixel():
+    """Any direction; lengths from 12 px; the short line crosses anywhere but at the ends."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        length, ratio, where = rng.uniform(12, 80), rng.uniform(0.4, 0.95), rng.uniform(0.3, 0.7)
+        angle = rng.uniform(0, np.pi)
+        along = np.array([np.cos(angle), np.sin(angle)]) * length
+        across = np.array([-along[1], along[0]]) * ratio
+        start = np.array([100, 100]) - along / 2
+        cross = start + where * along - rng.uniform(0.3, 0.7) * across
+        lines = [np.round([a, b]).astype(int) for a, b in
+                 ((start, start + along), (cross, cross + across))]  # fmt: skip
+        pixels = drawn(*([tuple(map(int, end)) for end in line] for line in lines),
+                       shape=(200, 200))  # fmt: skip
+        ends = ends_of_drawn(pixels)
+        assert len(ends) == 4
+        assert same_line(ends[:2], lines[0]) <= 1
+        assert same_line(ends[2:], lines[1]) <= 1
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_one_line_is_one_diameter(width):
+    ends = ends_of_drawn(drawn(LONG, width=width))
+    assert len(ends) == 2
+    assert same_line(ends, np.array(LONG)) <= (0 if width == 1 else 2)
+
+
+def test_lines_at_the_edge_of_the_image_come_back():
+    ends = ends_of_drawn(drawn(((0, 0), (0, 99)), ((0, 50), (60, 50))))
+    assert same_line(ends[:2], np.array([[0, 0], [0, 99]])) == 0
+    assert same_line(ends[2:], np.array([[0, 50], [60, 50]])) <= 1  # it only touches the long one
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (drawn(), "fewer than two pixels"),
+        (drawn(((5, 5), (5, 5))), "fewer than two pixels"),
+        (cv2.circle(np.zeros((90, 90), np.uint8), (40, 40), 30, 1, -1) > 0, "an area is drawn"),
+        (drawn(((5, 5), (5, 5)), ((50, 60), (50, 60))), "not one line, or two"),
+    ],
+)
+def test_what_draws_no_lines_is_refused(pixels, words):
+    with pytest.raises(BadMarkError, match=words):
+        ends_of_drawn(pixels)
+
+
+def volume(path, **changes):
+    """Lesion 3 in slice 2 with two lines, lesion 7 in slice 4 with one; mm are (x, y, z)."""
+    rng = np.random.default_rng(0)
+    recist = np.zeros((6, 100, 110), np.uint8)
+    recist[2][drawn(LONG, SHORT)] = 3
+    recist[4][drawn(((30, 60), (80, 60)))] = 7
+    arrays = {
+        "imgs": rng.integers(0, 255, recist.shape, dtype=np.uint8),
+        "recist": recist,
+        "spacing": np.array([0.7, 0.7, 5.0]),
+        "gts": recist,
+    } | changes
+    np.savez_compressed(path, **{name: each for name, each in arrays.items() if each is not None})
+    return arrays
+
+
+def test_a_volume_becomes_a_table_that_segment_reads(tmp_path):
+    arrays = volume(tmp_path / "case.npz")
+    counts = write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out", short_of_long=0.6)
+    assert counts == (2, 0)
+    marks, refused = read_marks(tmp_path / "out/marks.csv")
+    assert not refused
+    assert [(mark.id, mark.group, mark.spacing) for mark in marks] == [
+        ("case_3", "case", (0.7, 0.7)),
+        ("case_7", "case", (0.7, 0.7)),
+    ]
+    assert same_line(marks[0].points[:2], np.array(LONG)) == 0
+    np.testing.assert_allclose(np.sort(marks[1].points[2:], 0), [[55, 45], [55, 75]])
+    for mark, number in zip(marks, (2, 4), strict=True):
+        mark_ellipse(mark.points, (100, 110), mark.spacing)
+        assert np.array_equal(cv2.imread(str(mark.image), -1), arrays["imgs"][number])
+
+
+def test_hounsfield_units_are_kept(tmp_path):
+    hounsfield = np.random.default_rng(1).integers(-1024, 3000, (6, 100, 110)).astype(np.int16)
+    volume(tmp_path / "ct.npz", imgs=hounsfield)
+    write_marks_of_npz([tmp_path / "ct.npz"], tmp_path / "out", short_of_long=0.6)
+    mark = read_marks(tmp_path / "out/marks.csv")[0][0]
+    levels = cv2.imread(str(mark.image), -1)
+    assert np.array_equal(levels.astype(int) - 32768, hounsfield[2])
+
+
+def causes(tmp_path, **changes):
+    volume(tmp_path / "case.npz", **changes)
+    with pytest.raises(DataError, match="no mark can be used"):
+        write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out", short_of_long=0.6)
+    return pd.read_csv(tmp_path / "out/refused.csv")["cause"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recist": None}, "has no recist: needs imgs, recist, spacing, has imgs"),
+        ({"imgs": np.zeros((6, 100, 100), np.uint8)}, "are not one (D, H, W)"),
+        ({"recist": np.ones((6, 100, 110))}, "recist is float64"),
+        ({"imgs": np.zeros((6, 100, 110), np.float32)}, "give levels as uint8"),
+        ({"imgs": np.zeros((6, 100, 110), np.int16)}, "give levels as uint8"),
+        ({"spacing": np.array([0.7, 0.8, 5.0])}, "are not square"),
+        ({"spacing": np.array([0.7, 0.7])}, "spacing is not three numbers"),
+        ({"spacing": np.array([0.0, 0.0, 5.0])}, "is not three numbers above 0"),
+        ({"spacing": np.array([{}, 1, 2])}, "cannot be read"),  # a pickle
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, changes, words):
+    (cause,) = causes(tmp_path, **changes)
+    assert words in cause
+
+
+def test_lesions_that_cannot_be_used_are_named_and_the_others_written(tmp_path):
+    volume(tmp_path / "case.npz")
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 and no more")
+    files = [tmp_path / "bad.npz", tmp_path / "case.npz"]
+    assert write_marks_of_npz(files, tmp_path / "out") == (1, 2)
+    refused = pd.read_csv(tmp_path / "out/refused.csv").to_dict("records")
+    assert refused[0]["file"] == "bad.npz"
+    assert "cannot be read" in refused[0]["cause"]
+    assert (refused[1]["file"], refused[1]["lesion"]) == ("case.npz", 7)
+    assert "--single-diameters" in refused[1]["cause"]
+    recist = np.zeros((6, 100, 110), np.uint8)
+    recist[2:4, drawn(LONG, SHORT)] = 1
+    assert causes(tmp_path, recist=recist) == ["is drawn in 2 slices: draw it in one"]
+
+
+def test_large_files_and_equal_names_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEAKLESION_MAX_VOLUME_BYTES", "1000")
+    (cause,) = causes(tmp_path)
+    assert "WEAKLESION_MAX_VOLUME_BYTES" in cause
+    with pytest.raises(DataError, match="two files of one name"):
+        write_marks_of_npz([tmp_path / "a/x.npz", tmp_path / "b/X.npz"], tmp_path / "out")
+    with pytest.raises(DataError, match="single diameters"):
+        write_marks_of_npz([], tmp_path / "out", short_of_long=2)
+
+
+def test_the_command_says_what_it_wrote(tmp_path):
+    volume(tmp_path / "case.npz")
+    result = CliRunner().invoke(app, ["npz", str(tmp_path / "case.npz"), "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "1 marks; 1 refused" in result.output.replace("\n", "")
