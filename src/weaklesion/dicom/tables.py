@@ -9,6 +9,7 @@ from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
+from weaklesion.support.spreadsheets import formula_problem
 
 SOURCE = "table"
 SAME_SPACING = 0.01  # relative difference up to which two spacings are equal
@@ -42,6 +43,8 @@ def marks_of_table(
     found = []
     for mark in marks:
         try:
+            if problem := formula_problem({"id": mark.id}):
+                raise BadMarkError(problem)
             uid, frame = _place(mark, export, paths)
             _check_spacing(mark, export.spacing_xy(uid, frame))
         except BadMarkError as error:

@@ -25,13 +25,14 @@ from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
 from weaklesion.segment.journal import AT_THE_END, Journal
 from weaklesion.segment.lock import locked_folder
-from weaklesion.segment.outputs import MEASURED, measure, plain_rows, write_mask, write_overlay
+from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
 from weaklesion.segment.readings import check_readings
 from weaklesion.segment.sheet import write_sheet
 from weaklesion.segment.visibility import is_visible, not_visible, trained_contrast
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
+from weaklesion.support.spreadsheets import plain_rows
 from weaklesion.training.device import compute_device
 from weaklesion.training.prompts import mark_rows, plain_inputs, to_source_logits
 from weaklesion.training.tasks.prompted import prompt_settings
