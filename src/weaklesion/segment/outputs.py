@@ -1,6 +1,5 @@
 """The files of one mark that `weaklesion segment` writes: mask, overlay, row of measurements."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
