@@ -23,7 +23,7 @@ def key_given_twice(root: yaml.Node) -> tuple[str, int, int] | None:
     """Return the first key that a mapping has twice, with its line and that of the first; or None.
 
     Args:
-        root: what `yaml.compose` returns. Of two equal keys, loading would keep the last in silence.
+        root: what `yaml.compose` returns. Loading would keep the last of equal keys.
 
     >>> key_given_twice(yaml.compose("{a: {b: 1, b: 2}, b: 3}"))
     ('b', 1, 1)
