@@ -60,10 +60,8 @@ def note_touching(rows: Sequence[dict[str, Any]], out: Path) -> int:
 
 def _note_on_image(rows: Sequence[dict[str, Any]], out: Path) -> None:
     """Fill `touches` of the marks on one image."""
-    boxes = [row.get("box") for row in rows]
-    boxes = [
-        box_of(_read(out, row)) if box is None else box
-        for row, box in zip(rows, boxes, strict=True)
+    boxes: list[list[int]] = [
+        box_of(_read(out, row)) if row.get("box") is None else row["box"] for row in rows
     ]
     usable = [index for index, box in enumerate(boxes) if box]
     if not usable:
