@@ -27,6 +27,7 @@ from weaklesion.data.patches import (
     write_patches,
 )
 from weaklesion.hounsfield import to_grey
+from weaklesion.marks.table import outside
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import stratified_split
 from weaklesion.support.limits import at_least, check_settings
@@ -229,8 +230,7 @@ def read_lesion(lesion: Lesion, series: Series, settings: Settings) -> Sample:
             f"{series.paths[lesion.key_slice]}: the box {lesion.box} of {lesion.id} lies outside "
             f"the image of {key.shape[1]}x{key.shape[0]} px. Correct its row.",
         )
-    outside = (lesion.recist < -0.5) | (lesion.recist > np.array(key.shape[::-1]) - 0.5)
-    if outside.any():
+    if outside(lesion.recist, key.shape).any():
         raise BadSampleError(
             lesion.id,
             "RECIST mark outside the image",
