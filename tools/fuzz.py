@@ -474,7 +474,8 @@ def main() -> None:
                 options.keep.mkdir(exist_ok=True)
                 digest = hashlib.sha256(content).hexdigest()[:12]
                 (options.keep / f"{name.replace(' ', '-')}-{told}-{digest}").write_bytes(content)
-                print(f"{name}: {told}: {text.strip().splitlines()[-1]}", flush=True)
+                cause = text.strip().splitlines() or ["another answer"]
+                print(f"{name}: {told}: {cause[-1]}", flush=True)
     classes = ("refused", "same", "other", *FAULTS)
     print(f"{'reader':14s}" + "".join(f"{kind:>11s}" for kind in classes))
     for name in dict.fromkeys(name for name, _ in sorted(tally)):

@@ -489,3 +489,16 @@ def test_odd_and_dripping_answers_of_a_server_are_named(tmp_path, monkeypatch, a
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/a"
     with listening, pytest.raises(DataError, match=cause):
         fetch(row(url), tmp_path / "a")
+
+
+@pytest.mark.parametrize("members", [None, ["x.txt"]])
+def test_a_zip_whose_table_of_contents_became_empty_is_no_empty_archive(tmp_path, members):
+    """The end of the file says that the table has 0 entries in 0 bytes; the entries are there."""
+    archive = make_zip(tmp_path / "a.zip", {"x.txt": "X", "y.txt": "Y"})
+    content = bytearray(archive.read_bytes())
+    content[-14:-6] = bytes(8)  # numbers of entries, and the table's size
+    archive.write_bytes(content)
+    assert zipfile.ZipFile(archive).namelist() == []
+    with pytest.raises(DataError, match=r"a.zip: damaged archive \(BadZipFile: it lists no file\)"):
+        extract(archive, tmp_path / "out", members)
+    assert not (tmp_path / "out").exists()
