@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -408,6 +409,30 @@ def test_all_bad_rows_are_told_of_at_once_or_left_out_and_counted(tmp_path, tabl
     (counted,) = content["dropped"]
     assert (counted["reason"], counted["count"]) == (custom.LEFT_OUT, 9)
     assert "l0 (line 17)" in counted["ids"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-a", "@x"])
+@pytest.mark.parametrize("column", ["id", "group"])
+def test_a_text_that_a_spreadsheet_computes_is_refused(tmp_path, table, column, text):
+    rows, _ = table
+    rows[3] |= {column: text}
+    cause = f"the {column} {text!r} is one that spreadsheets compute: begin it with a letter"
+    name = text if column == "id" else "l3"
+    with pytest.raises(DataError, match=re.escape(f"line 5 ({name}): {cause}")):
+        made(tmp_path, rows)
+
+
+def test_negative_numbers_and_paths_are_texts_as_any(tmp_path, table):
+    """Ids byte for byte; a path that a spreadsheet computes begins with `./`, which it does not."""
+    rows, _ = table
+    (tmp_path / "@home").mkdir()
+    (tmp_path / "3.png").rename(tmp_path / "@home/3.png")
+    rows[3] |= {"id": "-7", "group": "-0.5", "image": "@home/3.png"}
+    rows[4] |= {"id": "l=4", "group": "p-1"}
+    samples, *_ = made(tmp_path, rows)
+    assert samples.loc["-7", ["group", "source"]].tolist() == ["-0.5", "./@home/3.png"]
+    assert samples.loc["l=4", ["group", "source"]].tolist() == ["p-1", "4.png"]
+    assert (tmp_path / samples.loc["-7", "source"]).is_file()
 
 
 def test_many_bad_rows_are_all_logged(tmp_path, table, caplog):

@@ -257,6 +257,25 @@ def test_a_patient_in_two_splits_by_spelling_is_the_same_error(deeplesion_files,
         make_deeplesion((folders, tmp_path / "DL_info.csv"), tmp_path / "out")
 
 
+def test_key_slices_of_equal_bytes_are_named(deeplesion_files, tmp_path, caplog):
+    """Two series that are one under two names, and whose lesions could be in two splits."""
+    folders, table = deeplesion_files
+    make_deeplesion((folders, table), tmp_path / "before")
+    assert "equal key slices" not in caplog.text
+    rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+    first, other = (rows.loc[i, "File_name"].rsplit("_", 1) for i in (0, len(rows) - 1))
+    for number, folder in enumerate(folders):
+        shutil.copytree(folder, tmp_path / f"in{number}")
+    found = {
+        series: next(tmp_path.glob(f"in*/**/{series}/{name}")) for series, name in (first, other)
+    }
+    shutil.copyfile(found[first[0]], found[other[0]])
+    copied = [tmp_path / f"in{number}" for number in range(len(folders))]
+    make_deeplesion((copied, table), tmp_path / "out", on_bad_sample="drop")
+    shown = ", ".join(str(path) for path in sorted(found.values()))
+    assert f"equal key slices under several names: {shown}" in caplog.text
+
+
 def test_only_needed_slices_are_unpacked(tmp_path):
     with (tmp_path / "DL_info.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([HEADER, [*GOOD[:4], "0.8, 0.8, 5", *GOOD[5:]]])

@@ -184,6 +184,25 @@ def test_manifest_of_a_folder_is_read_back(tmp_path):
         write_manifest(tmp_path / "empty", tmp_path / "m.csv")
 
 
+def test_a_name_that_a_spreadsheet_computes_is_refused(tmp_path):
+    (tmp_path / "=x.bin").write_bytes(CONTENT)
+    with pytest.raises(DataError, match=r"=x.bin: the name '=x.bin' is one that spreadsheets"):
+        write_manifest(tmp_path, tmp_path / "manifest.csv")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"name,url,bytes,md5,sha256\n=x.bin,x.bin,,,{'0' * 64}\n")
+    with pytest.raises(DataError, match=r"manifest.csv, line 2: the name '=x.bin' is one"):
+        read_manifest(manifest)
+
+
+def test_the_address_of_a_file_begins_with_its_folder_if_a_spreadsheet_would_compute_it(tmp_path):
+    (tmp_path / "@home").mkdir()
+    (tmp_path / "@home/data.bin").write_bytes(CONTENT)
+    write_manifest(tmp_path / "@home", tmp_path / "manifest.csv")
+    assert "\ndata.bin,./@home/data.bin," in (tmp_path / "manifest.csv").read_text()
+    found = read_manifest(tmp_path / "manifest.csv")["data.bin"]
+    assert found["url"] == str((tmp_path / "@home/data.bin").resolve())
+
+
 def test_members_are_kept_and_the_archive_is_deleted(tmp_path):
     source = make_zip(tmp_path / "a.zip", {"x/1.png": "1", "x/2.png": "2"})
     content = source.read_bytes()
@@ -470,3 +489,16 @@ def test_odd_and_dripping_answers_of_a_server_are_named(tmp_path, monkeypatch, a
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/a"
     with listening, pytest.raises(DataError, match=cause):
         fetch(row(url), tmp_path / "a")
+
+
+@pytest.mark.parametrize("members", [None, ["x.txt"]])
+def test_a_zip_whose_table_of_contents_became_empty_is_no_empty_archive(tmp_path, members):
+    """The end of the file says that the table has 0 entries in 0 bytes; the entries are there."""
+    archive = make_zip(tmp_path / "a.zip", {"x.txt": "X", "y.txt": "Y"})
+    content = bytearray(archive.read_bytes())
+    content[-14:-6] = bytes(8)  # numbers of entries, and the table's size
+    archive.write_bytes(content)
+    assert zipfile.ZipFile(archive).namelist() == []
+    with pytest.raises(DataError, match=r"a.zip: damaged archive \(BadZipFile: it lists no file\)"):
+        extract(archive, tmp_path / "out", members)
+    assert not (tmp_path / "out").exists()

@@ -219,6 +219,14 @@ THREE = [made_up("a", "1"), made_up("b", "2"), made_up("c", "3")]
 APART = {"train": ["c"], "val": ["b"], "test": ["a"]}
 
 
+@pytest.mark.parametrize("column", ["id", "group", "source"])
+def test_a_text_that_a_spreadsheet_computes_is_refused_whatever_the_dataset(tmp_path, column):
+    bad = replace(THREE[0], **{column: "=1+1"})
+    with pytest.raises(DataError, match=r"sample .*: the \w+ '=1\+1' is one that spreadsheets"):
+        write(tmp_path, [bad, *THREE[1:]], APART | {"test": [bad.id]})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_physical_scale_and_missing_reference_are_kept(tmp_path):
     write(tmp_path, [*THREE, LeftOut("d", "too dark")], APART)
     samples = read_samples(tmp_path / "samples.csv")

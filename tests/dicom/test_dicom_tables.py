@@ -112,3 +112,11 @@ def test_the_command_takes_a_table_with_an_export(model, tmp_path, series):
     mask = nibabel.load(tmp_path / "out/masks/mine.nii.gz")
     assert np.asarray(mask.dataobj).any()
     assert len(list((tmp_path / "out/dicom").glob("seg-*.dcm"))) == 1
+
+
+def test_an_id_that_a_spreadsheet_computes_is_refused(series, tmp_path):
+    export = write(series, tmp_path / "in")
+    row = {"id": "=1+1", "image": series[3].SOPInstanceUID}
+    assert causes(tmp_path, export, row) == [
+        "the id '=1+1' is one that spreadsheets compute: begin it with a letter or digit"
+    ]

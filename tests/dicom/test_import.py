@@ -1,6 +1,7 @@
 """From an export to marks and images: what is taken, what is refused, what is told."""
 
 import shutil
+import tracemalloc
 
 import nibabel
 import numpy as np
@@ -188,6 +189,15 @@ def test_truncated_pixels_are_refused(series, tmp_path):
     assert cause.startswith("the pixels of the image cannot be read: missing, truncated")
 
 
+def test_a_frame_of_more_pixels_than_the_limit_is_refused(series, tmp_path, monkeypatch):
+    monkeypatch.setenv("WEAKLESION_MAX_PIXELS", str(series[0].Rows * series[0].Columns))
+    folder = with_report(series[:1], tmp_path / "in")
+    assert len(import_export(folder, tmp_path / "out").marks) == 1
+    monkeypatch.setenv("WEAKLESION_MAX_PIXELS", str(series[0].Rows * series[0].Columns - 1))
+    (cause,) = causes(folder, tmp_path / "again")
+    assert "px; if that is right, set the environment variable WEAKLESION_MAX_PIXELS" in cause
+
+
 def test_different_documents_with_one_uid_are_both_read_and_it_is_told(series, tmp_path):
     folder = with_report(series, tmp_path / "in")
     shutil.move(folder / "report", folder / "first")
@@ -213,6 +223,26 @@ def test_a_file_truncated_anywhere_stops_nothing(series, tmp_path, where):
     (folder / "cut").write_bytes((folder / "report").read_bytes()[:where])
     (folder / "cut-too").write_bytes((folder / "image-1").read_bytes()[:where])
     assert len(import_export(folder, tmp_path / "out").marks) == 1
+
+
+def test_an_element_that_claims_more_than_its_file_has_takes_no_memory(series, tmp_path):
+    """The last element of a report, or of an image before its pixels, claims to be 2 GiB long."""
+    folder = with_report(series[:2], tmp_path / "in")
+    for name, element in {
+        "report": b"\x08\x00\x60\x00CS",
+        "image-1": b"\x28\x00\x10\x00US",
+    }.items():
+        content = (folder / name).read_bytes()
+        start, _, rest = content.partition(element)
+        assert rest
+        claim = b"\xe1\x7f\x10\x00OB\0\0" + (2**31 - 2).to_bytes(4, "little")
+        (folder / f"{name}-claim").write_bytes(start + claim + element + rest)
+    tracemalloc.start()
+    try:
+        assert len(import_export(folder, tmp_path / "out").marks) == 1
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_single_diameter_is_used_only_by_a_stated_rule(series, tmp_path):

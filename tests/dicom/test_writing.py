@@ -33,7 +33,7 @@ from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.structured_reports import marks_of_report
 from weaklesion.dicom.writing import write_dicom
 from weaklesion.ellipse import fit_ellipse
-from weaklesion.recist import compare_diameters, recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, compare_diameters, recist_from_ellipse
 
 MAKER = Maker("1.2.3", "0123456789abcdef" * 4)
 AREA_MM2 = SPACING_RC[0] * SPACING_RC[1]
@@ -322,6 +322,21 @@ def test_one_command_from_an_export_to_dicom(model, tmp_path):
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/masks").iterdir()}
     assert call(model, tmp_path, "--gate", "0").exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_ids_that_are_numbers_stay_as_they_are(model, tmp_path):
+    make_export(tmp_path / "in")
+    marks = list(import_export(tmp_path / "in", tmp_path / "import").marks.values())[:2]
+    rows = [
+        {"id": f"00{number}", "image": mark.image_uid, "slice": mark.frame}
+        | dict(zip(RECIST_COLUMNS, mark.ends.ravel(), strict=True))
+        for number, mark in enumerate(marks)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
+    result = call(model, tmp_path, "--gate", "0", "--marks", tmp_path / "marks.csv")
+    assert result.exit_code == 0, (result.output, result.exception)
+    written = pd.read_csv(tmp_path / "out/dicom/written.csv", dtype=str)
+    assert set(written.loc[written["kind"] == "SC", "ids"]) == {"000", "001"}
 
 
 def test_options_that_do_not_fit(model, tmp_path):

@@ -13,11 +13,12 @@ import pytest
 from PIL import ExifTags, Image
 from segmenting import SHAPE, colored, lobed, mark_of, read_png, run
 
-from weaklesion.ellipse import draw_ellipse
+from weaklesion.data.simulated_marks import simulate_mark
+from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.marks.images import read_picture
-from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
+from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, outside, read_marks
 from weaklesion.metrics import dice
-from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 
 
 def test_diameters_that_are_perpendicular_in_the_patient_are_no_mistake(model, tmp_path):
@@ -335,3 +336,33 @@ def test_pictures_that_raise_anything_else_are_refused_by_row(model, tmp_path, i
     monkeypatch.setenv("WEAKLESION_MAX_PIXELS", "100")
     assert "it has more than 100 px" in refusal(tmp_path / "plain.png")
     assert Image.MAX_IMAGE_PIXELS > 100  # the limit is not one of the whole process
+
+
+CUT = [(0, 0), (10, 60), (0, 60), (-15, 60), (5, 5), (155, 110), (159, 119), (80, 130), (175, 60)]
+
+
+@pytest.mark.parametrize("centre", CUT)
+def test_a_mark_by_recist_of_a_lesion_that_the_border_cuts_is_taken(centre):
+    """Discs of radius 30 whose masks touch the border of an image of 160x120 px."""
+    yy, xx = np.mgrid[:120, :160]
+    mask = np.hypot(xx - centre[0], yy - centre[1]) < 30
+    assert mask[[0, -1]].any() or mask[:, [0, -1]].any()
+    points = simulate_mark(mask, "recist").points(mask.shape, mask.shape)
+    assert not outside(points, mask.shape).any()
+    assert dice(draw_ellipse(mark_ellipse(points, mask.shape), mask.shape), mask) > 0.5
+
+
+def test_an_end_beyond_the_border_is_refused_with_a_cure_that_fits():
+    """The axes of the ellipse of a whole lesion may leave the image; another image's mark does."""
+    whole = recist_from_ellipse(Ellipse(10.0, 60.0, 60.0, 50.0, 0.0))
+    with pytest.raises(BadMarkError, match="where the image cuts the lesion, end the diameters"):
+        mark_ellipse(whole, (120, 160))
+    with pytest.raises(BadMarkError, match="does the mark belong to another image"):
+        mark_ellipse(whole + np.array([200, 0]), (120, 160))
+    ends = np.array([[-0.5, 60.0], [59.5, 60.0], [30.0, 40.0], [30.0, 80.0]])
+    mark_ellipse(ends, (120, 160))
+    mark_ellipse(ends - np.array([0.0009, 0]), (120, 160))
+    with pytest.raises(
+        BadMarkError, match=r"long a at \(-0.502, 60\) is outside the image of 160x"
+    ):
+        mark_ellipse(ends - np.array([0.002, 0]), (120, 160))

@@ -69,6 +69,11 @@ def test_weights_that_are_not_finite_are_refused(saved, value):
         {"pad_to": [64, 10**9]},
         {"prompt": {"margin": "wide"}},
         {"network": {"unknown": 1}},
+        {"model": "a1l", "encoder": "resnet18", "num_classes": 10**9, "prompt": None},
+        {"model": "a1l", "encoder": "resnet18", "num_classes": 10_001, "prompt": None},
+        {"model": "drn_coseg", "network": {"danet": 5}, "prompt": None},
+        {"model": "drn_coseg", "network": {"danet": True, "decoder": "d9"}, "prompt": None},
+        {"model": "drn_coseg", "network": {"channels": {}, "places": "aspp"}, "prompt": None},
     ],
 )
 def test_settings_that_describe_no_network_are_refused_without_the_net(saved, changes, monkeypatch):

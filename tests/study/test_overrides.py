@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from weaklesion.errors import DataError
 from weaklesion.study.overrides import parse_overrides
 
 
@@ -43,8 +44,7 @@ def test_a_scalar_is_the_same_however_deep_it_stands(text, value):
 
 
 def test_entries_of_one_key_add_up():
-    entries = ["datasets={a: {limit: {train: 50}}}", "datasets={b: {source: x}}", "seeds=[1]"]
-    entries += ["seeds=[2]"]
+    entries = ["datasets={a: {limit: {train: 50}}}", "datasets={b: {source: x}}", "seeds=[2]"]
     assert parse_overrides(entries) == {
         "datasets": {"a": {"limit": {"train": 50}}, "b": {"source": "x"}},
         "seeds": [2],
@@ -62,3 +62,20 @@ def test_what_is_no_yaml_is_a_string():
 def test_an_entry_without_a_value():
     with pytest.raises(ValueError, match="'seeds' is not key=value"):
         parse_overrides(["seeds"])
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        (["seeds=[1]", "seeds=[1]"], "seeds is given twice"),
+        (["seeds=[1]", "title=x", "seeds=[2]"], "seeds is given twice"),
+        (["training={epochs: 1}", "training=null"], "training is given twice"),
+        (["a={b: {c: 1, d: 2}}", "a={b: {d: 2}}"], "a.b.d is given twice"),
+        (["a={b: 1, b: 2}"], "a gives b twice"),
+        (["a=[{b: {c: 1, d: 1, c: 1}}]"], "a gives c twice"),
+        (["a={'b': 1, b: 2}"], "a gives b twice"),
+    ],
+)
+def test_a_setting_that_is_given_twice_is_refused(entries, message):
+    with pytest.raises(DataError, match=f"--config: {message}. Keep one of them."):
+        parse_overrides(entries)

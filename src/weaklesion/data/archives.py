@@ -132,6 +132,8 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
 
 def _entries(bundle: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Entry]:
     if isinstance(bundle, zipfile.ZipFile):
+        if not bundle.infolist():  # what is left of a table of contents whose size became 0
+            raise zipfile.BadZipFile("it lists no file")
         for info in bundle.infolist():
             if not info.is_dir():
                 is_link = stat.S_ISLNK(info.external_attr >> 16)

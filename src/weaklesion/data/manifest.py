@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from weaklesion.errors import DataError
 from weaklesion.marks.files import read_records
+from weaklesion.support.spreadsheets import formula_problem, is_computed
 
 MANIFEST_COLUMNS = ("name", "url", "bytes", "md5", "sha256")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -55,6 +56,8 @@ def row_problem(row: dict[str, str]) -> str | None:
         return "contains a zero byte."
     if not name or Path(name).name != name or name in (".", ".."):
         return f"{name!r} is not a plain file name."
+    if problem := formula_problem({"name": name}):
+        return f"{problem}."
     if not row["url"]:
         return f"{name} has no url. Add one, or the file's path."
     if not (row["md5"] or row["sha256"]):
@@ -92,7 +95,7 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
         Names of the files.
 
     Raises:
-        DataError: if the folder contains no file.
+        DataError: if the folder contains no file, or one whose name a spreadsheet would compute.
     """
     folder, manifest = Path(folder).resolve(), Path(manifest).resolve()
     files = [
@@ -102,12 +105,16 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
     ]
     if not files:
         raise DataError(f"{folder}: contains no files. Put the downloaded archives there.")
+    for path in files:
+        if problem := formula_problem({"name": path.name}):
+            raise DataError(f"{path}: {problem}.")
     with manifest.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(MANIFEST_COLUMNS)
         for path in files:
             inside = path.is_relative_to(manifest.parent)
             url = path.relative_to(manifest.parent).as_posix() if inside else path.as_uri()
+            url = f"./{url}" if is_computed(url) else url
             size = path.stat().st_size
             writer.writerow([path.name, url, size, _digest(path, "md5"), _digest(path, "sha256")])
     return [path.name for path in files]

@@ -25,6 +25,7 @@ from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.splits import SPLITS
 from weaklesion.support.files import file_digest, write_json, written_whole
 from weaklesion.support.limits import Rising, at_least
+from weaklesion.support.spreadsheets import formula_problem
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +121,9 @@ def write_patches(
         report: further entries of `patches.json`.
 
     Raises:
-        DataError: if an id occurs twice, two patches differ in size, a group is in two splits, or a
-            split is empty. Nothing is left behind then.
+        DataError: if an id occurs twice, a spreadsheet would compute an id, group or source, two
+            patches differ in size, a group is in two splits, or a split is empty. Nothing is left
+            behind then.
     """
     folder = Path(patches_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -184,6 +186,9 @@ def _write_stream(
         if isinstance(item, LeftOut):
             reasons[name] = item.reason
             continue
+        texts = {"id": item.id, "group": item.group, "file": item.source}
+        if problem := formula_problem(texts):
+            raise DataError(f"sample {name}: {problem}.")
         shape_hw = shape_hw or (item.image.shape[0], item.image.shape[1])
         if item.image.shape[:2] != shape_hw:
             raise DataError(

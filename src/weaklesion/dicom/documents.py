@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-import pydicom
-
 from weaklesion.dicom.aim import NotAimError, marks_of_aim
 from weaklesion.dicom.export import Document, Export, Skipped
 from weaklesion.dicom.found import Found, FoundMark, Refused
-from weaklesion.dicom.headers import MAKER, UNREADABLE, quiet
+from weaklesion.dicom.headers import MAKER, UNREADABLE, quiet, read_dataset
 from weaklesion.dicom.presentation_states import marks_of_state
 from weaklesion.dicom.structured_reports import marks_of_report
 
@@ -44,7 +42,7 @@ def find_marks(export: Export) -> Found:
 def _marks_of(document: Document, export: Export) -> Found:
     if document.kind in ("xml", "json"):
         return marks_of_aim(document.path, export)
-    dataset = pydicom.dcmread(document.path, force=True)
+    dataset = read_dataset(document.path, pixels=True)
     if str(dataset.get("Manufacturer") or "") == MAKER:
         cause = "a result of this program, not a mark"
         return [], [Refused(document.kind, document.uid, 0, "", cause)]

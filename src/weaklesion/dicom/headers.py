@@ -1,5 +1,6 @@
 """Read DICOM headers: quietly, because messages of the reader may quote a patient's data."""
 
+import io
 import logging
 import re
 import struct
@@ -67,13 +68,44 @@ def looks_like_dicom(start: bytes) -> bool:
     return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00"
 
 
+class Clipped(io.BufferedReader):
+    """A file that asks for no more memory than it has bytes left.
+
+    A damaged element may claim to be 4 GiB long, and Python would reserve them before it reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file."""
+        super().__init__(io.FileIO(path))
+        self.size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes, as many as there are at most."""
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or not 0 <= size <= left else size)
+
+
+def read_dataset(path: Path, *, pixels: bool) -> Any:
+    """Return the dataset of a file.
+
+    Args:
+        path: the file; it may lack DICOM's preamble.
+        pixels: whether to read its pixels as well.
+
+    Raises:
+        UNREADABLE: if it is damaged.
+    """
+    with Clipped(path) as stream:
+        return pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
+
+
 def read_header(path: Path) -> Any:
     """Return the dataset of a file without its pixels.
 
     Raises:
         UNREADABLE: if it is damaged.
     """
-    return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    return read_dataset(path, pixels=False)
 
 
 def clean_uid(value: Any) -> str:

@@ -31,6 +31,7 @@ from weaklesion.marks.drawn_lines import short_for
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.files import written_whole
+from weaklesion.support.spreadsheets import plain_rows
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +231,8 @@ def _write_image(
 
 def _write(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     text = io.StringIO()
-    pd.DataFrame(list(rows), columns=list(columns)).to_csv(text, index=False, float_format="%.8g")
+    table = pd.DataFrame(plain_rows(rows), columns=list(columns))
+    table.to_csv(text, index=False, float_format="%.8g")
     with written_whole(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.pixels import pixel_array
 
-from weaklesion.dicom.headers import UNREADABLE, quiet
+from weaklesion.dicom.headers import UNREADABLE, Clipped, quiet
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.marks.table import BadMarkError
+from weaklesion.support.reading import PIXELS, limit_of
 
 INT16 = np.iinfo(np.int16)
 
@@ -41,12 +42,18 @@ def read_pixels(
             the stored window.
 
     Raises:
-        BadMarkError: if the pixels are missing, truncated or compressed in an unknown way, or a
-            frame other than CT has no window.
+        BadMarkError: if the pixels are too many, missing, truncated or compressed in an unknown
+            way, or a frame other than CT has no window.
     """
+    height, width = image.shape_hw
+    if height * width > limit_of(PIXELS):
+        raise BadMarkError(
+            f"the image has {width}x{height} px; if that is right, set the environment variable"
+            f" {PIXELS[0]}"
+        )
     try:
-        with quiet():
-            stored = pixel_array(image.path, index=frame)
+        with quiet(), Clipped(image.path) as stream:
+            stored = pixel_array(stream, index=frame)
     except UNREADABLE as error:
         # the error's text may quote the patient's data
         raise BadMarkError(

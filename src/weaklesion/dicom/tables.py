@@ -11,6 +11,7 @@ from weaklesion.dicom.found import Found, FoundMark, Refused
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.table_lesions import follow_lesions, with_document
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
+from weaklesion.support.spreadsheets import formula_problem
 
 SOURCE = "table"
 SAME_SPACING = 0.01  # relative difference up to which two spacings are equal
@@ -46,6 +47,8 @@ def marks_of_table(
     found = []
     for mark in marks:
         try:
+            if problem := formula_problem({"id": mark.id}):
+                raise BadMarkError(problem)
             uid, frame = _place(mark, export, paths)
             _check_spacing(mark, export.spacing_xy(uid, frame, mark.points))
         except BadMarkError as error:

@@ -32,6 +32,8 @@ UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
 LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
 SMALLEST_MM, LARGEST_MM = 1e-6, 1e4  # mm per px: from electron microscopes to maps
 LEAST_PX = 0.5  # shortest diameter
+ROUNDING_PX = 0.001  # by which coordinates may be off that were computed, or written with decimals
+ENDS = ("long a", "long b", "short a", "short b")
 LEAST_ANGLE_DEG = 45.0  # between the diameters; one of 9,921 real marks is below it
 
 # Words that pandas.read_csv reads back as a missing value
@@ -215,6 +217,23 @@ def _points(row: dict[str, str]) -> np.ndarray:
     return np.array(values).reshape(4, 2)
 
 
+def outside(points: np.ndarray, shape_hw: Sequence[int]) -> np.ndarray:
+    """Return which points lie outside an image, (N,) bool.
+
+    The image ends at the edges of its outer pixels, where RECIST marks of masks may end.
+
+    Args:
+        points: (N, 2) x and y, px; the centre of the first pixel is (0, 0).
+        shape_hw: height and width of the image, px.
+
+    >>> outside(np.array([[-0.5, 0.0], [0.0, -0.6], [9.5, 4.5], [9.6, 0.0]]), (5, 10)).tolist()
+    [False, True, False, True]
+    """
+    last = np.array([shape_hw[1], shape_hw[0]]) - 0.5
+    beyond = (points < -0.5 - ROUNDING_PX) | (points > last + ROUNDING_PX)
+    return np.asarray(beyond.any(axis=1))
+
+
 def mark_ellipse(
     points: np.ndarray, shape_hw: Sequence[int], spacing: tuple[float, float] | None = None
 ) -> Ellipse:
@@ -232,12 +251,19 @@ def mark_ellipse(
             cross or are nearly parallel, or the ellipse covers no pixel.
     """
     height, width = shape_hw
-    for name, (x, y) in zip(("long a", "long b", "short a", "short b"), points, strict=True):
-        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
-            raise BadMarkError(
-                f"the end {name} at ({x:g}, {y:g}) is outside the image of {width}x{height} px:"
-                " does the mark belong to another image?"
-            )
+    beyond = outside(points, shape_hw)
+    if beyond.any():
+        first = int(np.flatnonzero(beyond)[0])
+        cure = (
+            "does the mark belong to another image?"
+            if outside(points.mean(axis=0, keepdims=True), shape_hw).any()
+            else "where the image cuts the lesion, end the diameters at its border"
+        )
+        x, y = points[first]
+        raise BadMarkError(
+            f"the end {ENDS[first]} at ({x:g}, {y:g}) is outside the image of {width}x{height} px:"
+            f" {cure}"
+        )
     for which, (start, end) in zip(("long", "short"), (points[:2], points[2:]), strict=True):
         if np.array_equal(start, end):
             raise BadMarkError(f"the {which} diameter has no length")

@@ -21,6 +21,7 @@ OUTPUT_STRIDE = 8
 MULTI_GRID = (2, 4, 8)  # dilation of the blocks of the last stage, section 3.2
 ASPP_RATES = (12, 24, 36)
 DECODER_CHANNELS = 256
+DECODERS = ("d1", "d2")
 
 
 def build(
@@ -50,6 +51,11 @@ def build(
     Raises:
         ValueError: if the parts do not make a network.
     """
+    if not (isinstance(multi_grid, bool) and isinstance(danet, bool)) or decoder not in DECODERS:
+        raise ValueError(
+            "network: `multi_grid` and `danet` need true or false, and `decoder` d1 or d2, not"
+            f" {multi_grid!r}, {danet!r} and {decoder!r}"
+        )
     features = dilated_encoder(encoder, multi_grid=multi_grid)
     if name == "drn_fcn32":
         return FCN32(features)

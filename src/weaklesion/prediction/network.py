@@ -14,7 +14,8 @@ from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
 from weaklesion.training.tasks.prompted import prompt_settings
 
-MOST_PX = 8192  # largest side of an input: a damaged description must not take all memory
+# A damaged description must not take all memory: largest side of an input, and number of classes.
+MOST_PX, MOST_CLASSES = 8192, 10_000
 
 
 def load_network(
@@ -35,6 +36,10 @@ def load_network(
     if max(settings.input_px, *settings.pad_to) > MOST_PX:
         raise DataError(
             f"{run_json}: input_px or pad_to is above {MOST_PX}. It is damaged: copy it again."
+        )
+    if (settings.num_classes or 0) > MOST_CLASSES:
+        raise DataError(
+            f"{run_json}: num_classes is above {MOST_CLASSES}. It is damaged: copy it again."
         )
     try:
         if settings.prompt is not None:

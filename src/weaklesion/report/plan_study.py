@@ -72,7 +72,7 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
 
     Raises:
         DataError: if a study is missing, is not a mapping in YAML or has a key twice, or an
-            override is not key=value.
+            override is not key=value or is given twice.
     """
     config: dict[str, Any] = read_yaml(root / "config.yaml")
     for path in studies:
@@ -92,6 +92,8 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
         config = merge(config, study)
     try:
         return merge(config, parse_overrides(overrides))
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(f"{error}. Write settings as in --config 'seeds=[1, 2]'.") from error
 

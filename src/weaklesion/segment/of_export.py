@@ -71,7 +71,7 @@ def segment_export(
 
 def _lesions(out: Path, imported: Imported) -> list[Lesion]:
     """Return the marks that got a mask."""
-    rows = pd.read_csv(out / "measurements.csv").to_dict("records")
+    rows = pd.read_csv(out / "measurements.csv", dtype={"id": str}).to_dict("records")
     return [
         Lesion(
             id=row["id"],

@@ -1,7 +1,5 @@
 """The files of one mark that `weaklesion segment` writes: mask, overlay, row of measurements."""
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,10 @@ OVERLAY_PX = 384
 SHAPE_RGB, MASK_RGB, MARK_RGB = (255, 200, 0), (0, 220, 90), (255, 255, 255)
 REPLACED_RGB = (230, 60, 60)
 HEADER_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
-COMPUTED = ("=", "+", "-", "@", "\t", "\r")  # beginnings of cells that a spreadsheet computes
 AGREES = 0.8  # least agreement with which a mask agrees with its mark
 MEASURED = (
     "id", "line", "image", "slice", "answer", "agrees", "agreement", "visible", "contrast",
-    "area_px", "area_mm2",
+    "touches", "area_px", "area_mm2",
     "long_px", "short_px", "long_mm", "short_mm",
     "given_long_px", "given_short_px", "given_long_mm", "given_short_mm",
     "long_difference_px", "short_difference_px", "long_difference_mm", "short_difference_mm",
@@ -103,24 +100,6 @@ def write_overlay(
         cv2.line(drawn, start.tolist(), end.tolist(), MARK_RGB, 1, cv2.LINE_AA)
     with written_whole(path) as temporary:
         _write_png(temporary, drawn[..., ::-1])
-
-
-def plain_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows of a table whose texts no spreadsheet computes.
-
-    A text that begins as a formula does gets an apostrophe in front, unless it is a negative
-    number.
-
-    >>> plain_rows([{"id": "=1+1", "line": 2}, {"id": "-7", "line": 3}])
-    [{'id': "'=1+1", 'line': 2}, {'id': '-7', 'line': 3}]
-    """
-    return [{name: _plain_cell(cell) for name, cell in row.items()} for row in rows]
-
-
-def _plain_cell(cell: Any) -> Any:
-    if not isinstance(cell, str) or not cell.startswith(COMPUTED):
-        return cell
-    return cell if re.fullmatch(r"-[0-9]+([.][0-9]+)?", cell) else f"'{cell}"
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

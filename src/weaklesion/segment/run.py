@@ -25,13 +25,15 @@ from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
 from weaklesion.segment.journal import AT_THE_END, Journal
 from weaklesion.segment.lock import locked_folder
-from weaklesion.segment.outputs import MEASURED, measure, plain_rows, write_mask, write_overlay
+from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
 from weaklesion.segment.readings import check_readings
 from weaklesion.segment.sheet import write_sheet
+from weaklesion.segment.touching import box_of, note_touching
 from weaklesion.segment.visibility import is_visible, not_visible, trained_contrast
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
+from weaklesion.support.spreadsheets import plain_rows
 from weaklesion.training.device import compute_device
 from weaklesion.training.prompts import mark_rows, plain_inputs, to_source_logits
 from weaklesion.training.tasks.prompted import prompt_settings
@@ -190,6 +192,11 @@ def _segment_table(
         done |= {row["id"]: row for row in rows}
     journal.forget({name for _, name, _ in refused} - done.keys())
     rows = [done[mark.id] for mark in marks if mark.id in done]
+    if touching := note_touching(rows, out):
+        logger.warning(
+            "%d marks have masks that touch that of another mark: see touches in measurements.csv",
+            touching,
+        )
     write_sheet(out, rows, refused, gate=settings.gate)
     counts = _write_tables(out, rows, refused)
     journal.note_the_end()
@@ -330,5 +337,6 @@ def _segment_batch(
         write_overlay(
             out / files["overlay"], each.around, mask, own, mark, each.ellipse, each.shape
         )
-        rows.append(measure(mark, mask, gated, kind, each.spacing) | files)
+        measured = measure(mark, mask, gated, kind, each.spacing)
+        rows.append(measured | files | {"box": box_of(mask)})
     return rows

@@ -8,12 +8,14 @@ Uses only packages that Snakemake itself needs, because Snakemake's own interpre
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
+from weaklesion.errors import DataError
 from weaklesion.study.protocols import merge
+from weaklesion.support.yaml_files import key_given_twice
 
 SCALARS = {
     "null": r"~|null|Null|NULL|",
@@ -40,13 +42,14 @@ def parse_overrides(entries: Iterable[str]) -> dict[str, Any]:
 
     Args:
         entries: each `key=value`, with the value in YAML; later entries are merged into earlier
-            ones of the same key.
+            ones of the same key, as far as they give other settings.
 
     Returns:
         Nested settings. A value that is not valid YAML is a string.
 
     Raises:
         ValueError: if an entry has no `=`.
+        DataError: if a setting is given twice, of which one would win.
 
     >>> parse_overrides(["seeds=[3]", "select={items: [table1], protocols: null}"])
     {'seeds': [3], 'select': {'items': ['table1'], 'protocols': None}}
@@ -56,12 +59,34 @@ def parse_overrides(entries: Iterable[str]) -> dict[str, Any]:
         key, found, value = entry.partition("=")
         if not found:
             raise ValueError(f"--config: {entry!r} is not key=value. Write it as 'seeds=[1]'")
-        settings = merge(settings, {key: _parse(value)})
+        given = {key: _parse(key, value)}
+        if twice := _setting_in_both(settings, given):
+            raise DataError(f"--config: {twice} is given twice. Keep one of them.")
+        settings = merge(settings, given)
     return settings
 
 
-def _parse(text: str) -> Any:
+def _parse(key: str, text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_CoreLoader)
+        value = yaml.load(text, Loader=_CoreLoader)
+        root = yaml.compose(text, Loader=_CoreLoader)
     except yaml.YAMLError:
         return text
+    if root is not None and (twice := key_given_twice(root)):
+        raise DataError(f"--config: {key} gives {twice[0]} twice. Keep one of them.")
+    return value
+
+
+def _setting_in_both(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """Return the path of a setting that two mappings give; None if they only add up.
+
+    >>> _setting_in_both({"a": {"b": 1}}, {"a": {"c": 1}})
+    >>> _setting_in_both({"a": {"b": 1}}, {"a": {"b": 2}})
+    'a.b'
+    """
+    for key in first.keys() & second.keys():
+        if not (isinstance(first[key], Mapping) and isinstance(second[key], Mapping)):
+            return str(key)
+        if inner := _setting_in_both(first[key], second[key]):
+            return f"{key}.{inner}"
+    return None

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from weaklesion.errors import DataError
-from weaklesion.support.yaml_files import read_yaml
+from weaklesion.support.yaml_files import key_given_twice, read_yaml
 
 MAX_LISTED = 10
 
@@ -52,27 +52,11 @@ def check_keys(paths: Iterable[str | Path]) -> None:
             root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # its reader says so
-        seen: set[int] = set()
-        nodes = [root] if root is not None else []
-        while nodes:
-            node = nodes.pop()
-            if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-                continue
-            seen.add(id(node))
-            if isinstance(node, yaml.SequenceNode):
-                nodes += node.value
-                continue
-            lines: dict[str, int] = {}
-            for key, value in node.value:
-                nodes.append(value)
-                line = key.start_mark.line + 1
-                if key.value in lines and key.value != "<<":
-                    raise DataError(
-                        f"{path}: line {line} gives {key.value} again, after line"
-                        f" {lines[key.value]}. Keep one of them."
-                    )
-                if isinstance(key, yaml.ScalarNode):
-                    lines[key.value] = line
+        if root is not None and (twice := key_given_twice(root)):
+            key, line, first = twice
+            raise DataError(
+                f"{path}: line {line} gives {key} again, after line {first}. Keep one of them."
+            )
 
 
 def _lines(errors: Iterable[ValidationError]) -> Iterator[str]:

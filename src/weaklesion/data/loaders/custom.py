@@ -29,6 +29,7 @@ from weaklesion.data.loaders.custom_groups import (
     groups_of,
     source_of,
     split_marks,
+    with_plain_names,
     with_split,
 )
 from weaklesion.data.patches import (
@@ -131,8 +132,9 @@ def make_patches(
     """
     marks, refused = read_marks(table_csv)
     num_rows = len(marks) + len(refused)
-    marks, unusable = with_split(marks)
-    refused += unusable
+    for usable_of in (with_split, with_plain_names):
+        marks, unusable = usable_of(marks)
+        refused += unusable
     group_of = groups_of(marks, Path(table_csv).parent)
     by_image: dict[str, list[Mark]] = {}
     for mark in marks:

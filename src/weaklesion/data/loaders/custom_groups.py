@@ -11,6 +11,7 @@ from weaklesion.data.alike import equal_files, one_spelling
 from weaklesion.errors import DataError
 from weaklesion.marks.table import Mark
 from weaklesion.splits import SPLITS, grouped_split
+from weaklesion.support.spreadsheets import formula_problem, is_computed
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,15 @@ def with_split(marks: Sequence[Mark]) -> tuple[list[Mark], list[Refusal]]:
         (mark.row, mark.id, f"split is {mark.split!r}, not one of {allowed}")
         for mark in marks
         if mark.split not in SPLITS
+    ]
+
+
+def with_plain_names(marks: Sequence[Mark]) -> tuple[list[Mark], list[Refusal]]:
+    """Return the marks whose id and group no spreadsheet computes, and the refusals of others."""
+    problems = [formula_problem({"id": mark.id, "group": mark.group}) for mark in marks]
+    told = list(zip(marks, problems, strict=True))
+    return [mark for mark, problem in told if not problem], [
+        (mark.row, mark.id, problem) for mark, problem in told if problem
     ]
 
 
@@ -60,8 +70,12 @@ def groups_of(marks: Sequence[Mark], folder: Path) -> dict[str, str]:
 
 
 def source_of(mark: Mark, folder: Path) -> str:
-    """Return the path of a mark's image, relative to the table's folder."""
-    return os.path.relpath(os.path.realpath(mark.image), os.path.realpath(folder))
+    """Return the path of a mark's image, relative to the table's folder.
+
+    It begins with `./` where a spreadsheet would compute it otherwise.
+    """
+    path = os.path.relpath(os.path.realpath(mark.image), os.path.realpath(folder))
+    return f"./{path}" if is_computed(path) else path
 
 
 def split_marks(

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from weaklesion.data.alike import one_spelling
+from weaklesion.data.alike import equal_files, one_spelling
 from weaklesion.data.loaders.deeplesion_slices import Series, find_series
 from weaklesion.data.loaders.deeplesion_table import SPLIT_OF_CODE, Lesion, parse_row, read_table
 from weaklesion.data.patches import (
@@ -27,6 +27,7 @@ from weaklesion.data.patches import (
     write_patches,
 )
 from weaklesion.hounsfield import to_grey
+from weaklesion.marks.table import outside
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import stratified_split
 from weaklesion.support.limits import at_least, check_settings
@@ -100,6 +101,9 @@ def make_patches(
         by_slice.setdefault((lesion.series, lesion.key_slice), []).append(lesion)
     work = partial(read_key_slice, settings=settings)
     items = [(group, series.get(name, {})) for (name, _), group in by_slice.items()]
+    key_slices = [series.get(name, {}).get(index) for name, index in by_slice]
+    for alike in equal_files(Path(path) for path in key_slices if path):
+        logger.warning("equal key slices under several names: %s", ", ".join(map(str, alike)))
     by_key_slice = in_parallel(work, items, workers, "key slices")
     split_of = {lesion.id: lesion.split for lesion in lesions}
     marks: dict[str, np.ndarray] = {}  # filled while samples are written
@@ -226,8 +230,7 @@ def read_lesion(lesion: Lesion, series: Series, settings: Settings) -> Sample:
             f"{series.paths[lesion.key_slice]}: the box {lesion.box} of {lesion.id} lies outside "
             f"the image of {key.shape[1]}x{key.shape[0]} px. Correct its row.",
         )
-    outside = (lesion.recist < -0.5) | (lesion.recist > np.array(key.shape[::-1]) - 0.5)
-    if outside.any():
+    if outside(lesion.recist, key.shape).any():
         raise BadSampleError(
             lesion.id,
             "RECIST mark outside the image",
