@@ -20,7 +20,7 @@ OTHERS += ["CONTRIBUTING", "CHANGELOG", "SECURITY"]
 
 def build(source, out):
     """Run the command of `make docs` on another folder, into another folder."""
-    make = ["make", "--dry-run", "--old-file", ".venv/.dev", "docs"]
+    make = ["make", "--no-print-directory", "--dry-run", "--old-file", ".venv/.dev", "docs"]
     told = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     words = shlex.split(told)
     assert (words[0], words[-1]) == (".venv/bin/sphinx-build", "site")
