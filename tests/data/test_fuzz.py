@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
 def test_500_damaged_files_cause_no_fault(tmp_path):

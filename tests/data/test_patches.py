@@ -277,6 +277,7 @@ def test_bad_sample_tables(tmp_path):
         read_samples(path)
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_real_ham10k_as_a_whole(root, tmp_path):
     dirs, metadata = unpack(real("ham10000") / "manifest.csv", tmp_path)

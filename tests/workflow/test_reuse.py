@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+from preloaded_python import preloaded_python
 from running import clone, environment
 
 from weaklesion.study.protocols import merge
 from weaklesion.support.yaml_files import read_yaml
+
+pytestmark = pytest.mark.slow
 
 # what snakedeploy 0.17.1 writes for a clone, with the clone's path
 DEPLOYED = """
@@ -45,11 +48,11 @@ def study():
     return merge(merge(demo, tiny), STUDY)
 
 
-def snakemake(folder, *words, python=sys.executable):
+def snakemake(folder, *words, python=None):
     """Run in a folder without any package of the repository on Python's path."""
     variables = environment(folder.parent)
     variables.pop("PYTHONPATH", None)
-    command = [python, "-m", "snakemake", "--cores", "2", *map(str, words)]
+    command = [python or preloaded_python(), "-m", "snakemake", "--cores", "2", *map(str, words)]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=folder, env=variables, check=False
     )
