@@ -1,0 +1,57 @@
+"""The Python of the workflow's tests does what a plain one does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from preloaded_python import preloaded_python
+
+LINES = {
+    "exit status": ["-c", "import sys; print(sys.argv, sys.prefix); sys.exit(3)", "a", "-b"],
+    "message": ["-c", "raise SystemExit('no')"],
+    "error": ["-c", "import torch; torch.zeros(2) + 'a'"],
+    "module": ["-m", "json.tool", "--help"],
+    "variables and folder": ["-c", "import os; print(os.environ['HERE'], os.getcwd())"],
+    "an option": ["--version"],
+    "a workers' pool": ["-c", "from joblib import Parallel, delayed as d; "
+                        "print(Parallel(2)(d(abs)(-n) for n in range(9)))"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", LINES.values(), ids=LINES)
+def test_it_answers_as_a_plain_python(words, tmp_path):
+    plain, forked = (
+        subprocess.run(
+            [python, *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"HERE": "here"},
+            check=False,
+        )
+        for python in (sys.executable, preloaded_python())
+    )
+    assert forked.returncode == plain.returncode
+    assert forked.stdout == plain.stdout
+    assert forked.stderr.splitlines()[-1:] == plain.stderr.splitlines()[-1:]
+
+
+def test_what_it_started_ends_with_it(tmp_path):
+    code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+    started = subprocess.Popen([preloaded_python(), "-c", code], cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    while time.monotonic() < deadline:
+        try:
+            os.kill(int((tmp_path / "pid").read_text()), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the fork goes on")
