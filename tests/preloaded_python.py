@@ -152,8 +152,8 @@ def start(connection: socket.socket, others: list[socket.socket]) -> int:
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     wanted = int.from_bytes(size, "big")
     request = b""
-    while len(request) < wanted:
-        request += connection.recv(wanted - len(request))
+    while len(request) < wanted and (part := connection.recv(wanted - len(request))):
+        request += part
     child = os.fork()
     if child:
         for stream in streams:

@@ -17,6 +17,16 @@ def square(side):
     return mask
 
 
+@pytest.mark.parametrize("later", [10, 12, 40])
+def test_errors_by_chance_exceed_the_detectable_change_in_at_most_5_percent(later):
+    """Borders displaced as the assumption says; at 40 px most of the error is one visit's."""
+    rng = np.random.default_rng(0)
+    drawn = [rng.uniform(-0.5, 0.5, 100_000) * 4 * side * 0.25 for side in (10, later)]
+    areas = [Area(0.25 * side**2, 4 * side * 0.25 / 12**0.5) for side in (10, later)]
+    by_chance = np.abs(drawn[1] - drawn[0]) > change(*areas).detectable_mm2
+    assert by_chance.mean() < 0.05
+
+
 def test_two_squares_by_hand():
     """10x10 and 12x12 px of 0.5 mm; 40 and 48 sides."""
     small, large = (area_of(square(side), (0.5, 0.5), "network") for side in (10, 12))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DETECTABLE = 1.96  # standard deviations of a change; 95 % of those by chance are smaller
+DETECTABLE = 1.96  # standard deviations of a change; at least 95 % of those by chance are smaller
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,8 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import nibabel
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 import weaklesion
 from weaklesion.dicom.area_changes import write_areas
@@ -18,6 +14,7 @@ from weaklesion.dicom.importing import Imported, ImportSettings, import_export
 from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.dicom.writing import write_dicom
+from weaklesion.segment.outputs import read_mask
 from weaklesion.segment.run import RUN_FILES, SegmentSettings, segment_marks
 from weaklesion.support.files import file_digest
 
@@ -76,7 +73,7 @@ def _lesions(out: Path, imported: Imported) -> list[Lesion]:
         Lesion(
             id=row["id"],
             mark=imported.marks[row["id"]],
-            mask=read_mask_file(out / row["mask"]),
+            mask=read_mask(out / row["mask"], 0),
             row={str(name): value for name, value in row.items()},
             overlay=out / row["overlay"],
         )
@@ -93,12 +90,3 @@ def _areas(lesions: Sequence[Lesion], imported: Imported) -> dict[str, Area]:
         if spacing is not None:
             areas[lesion.id] = area_of(lesion.mask, spacing, str(lesion.row["answer"]))
     return areas
-
-
-def read_mask_file(path: Path) -> np.ndarray:
-    """Return a mask that `weaklesion segment` wrote for one frame, (H, W) bool."""
-    if path.suffix == ".png":
-        with Image.open(path) as image:
-            return np.asarray(image) > 0
-    volume: Any = nibabel.load(path)
-    return np.asarray(volume.dataobj)[..., 0].T > 0

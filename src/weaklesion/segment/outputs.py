@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import nibabel
 import numpy as np
+from PIL import Image
 
 from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
@@ -56,6 +57,20 @@ def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | N
         header.set_data_dtype(np.uint8)
         header["cal_min"] = header["cal_max"] = 0
         nibabel.save(type(volume)(whole, None, header), temporary)
+
+
+def read_mask(path: Path, number: int | None) -> np.ndarray:
+    """Return a mask that `write_mask` wrote, (H, W) bool.
+
+    Args:
+        path: the file.
+        number: index of the slice, for a mask in a volume.
+    """
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            return np.asarray(image) > 0
+    volume: Any = nibabel.load(path)
+    return np.asarray(volume.dataobj[slice_index(volume.shape, number)]).T > 0
 
 
 def write_overlay(

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import nibabel
 import numpy as np
-from PIL import Image
 
-from weaklesion.marks.volumes import slice_index
+from weaklesion.segment.outputs import read_mask
 
 SEPARATOR = "; "
 AROUND = np.ones((3, 3), np.uint8)  # a pixel touches its eight neighbours
@@ -61,7 +59,7 @@ def note_touching(rows: Sequence[dict[str, Any]], out: Path) -> int:
 def _note_on_image(rows: Sequence[dict[str, Any]], out: Path) -> None:
     """Fill `touches` of the marks on one image."""
     boxes: list[list[int]] = [
-        box_of(_read(out, row)) if row.get("box") is None else row["box"] for row in rows
+        box_of(_mask_of(out, row)) if row.get("box") is None else row["box"] for row in rows
     ]
     usable = [index for index, box in enumerate(boxes) if box]
     if not usable:
@@ -72,7 +70,7 @@ def _note_on_image(rows: Sequence[dict[str, Any]], out: Path) -> None:
     def part(index: int) -> np.ndarray:
         if index not in parts:
             y0, x0, y1, x1 = boxes[index]
-            parts[index] = _read(out, rows[index])[y0:y1, x0:x1].astype(np.uint8)
+            parts[index] = _mask_of(out, rows[index])[y0:y1, x0:x1].astype(np.uint8)
         return parts[index]
 
     names: dict[int, list[str]] = {index: [] for index in usable}
@@ -99,11 +97,5 @@ def _touch(first: np.ndarray, box: Sequence[int], second: np.ndarray, other: Seq
     return bool((cv2.dilate(drawn[0], AROUND) & drawn[1]).any())
 
 
-def _read(out: Path, row: dict[str, Any]) -> np.ndarray:
-    """Return a mask that was written, (H, W) bool."""
-    path = out / row["mask"]
-    if path.suffix == ".png":
-        with Image.open(path) as image:
-            return np.asarray(image) > 0
-    volume: Any = nibabel.load(path)
-    return np.asarray(volume.dataobj[slice_index(volume.shape, row["slice"])]).T > 0
+def _mask_of(out: Path, row: dict[str, Any]) -> np.ndarray:
+    return read_mask(out / row["mask"], row["slice"])
