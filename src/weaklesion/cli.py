@@ -118,6 +118,9 @@ def segment(
             " without it, the window that each image stores."
         ),
     ] = None,
+    rtstruct: Annotated[
+        bool, typer.Option(help="With --dicom: write outlines as RT Structure Sets as well.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
     """Turn RECIST marks on your own images into masks and measurements.
@@ -142,7 +145,9 @@ def segment(
             threads=threads,
         )
         if dicom is not None:
-            counts = _segment_dicom(model, dicom, marks, out, settings, single_diameters, levels)
+            counts = _segment_dicom(
+                model, dicom, marks, out, settings, single_diameters, levels, rtstruct=rtstruct
+            )
         elif marks is not None:
             counts = segment_marks(model_dir=model, marks_csv=marks, out_dir=out, settings=settings)
         else:
@@ -178,6 +183,8 @@ def _segment_dicom(
     settings: "SegmentSettings",
     ratio: float | None,
     levels: tuple[float, float] | None,
+    *,
+    rtstruct: bool,
 ) -> dict[str, int]:
     """Segment the marks of a DICOM export, or of a table on its images; return their numbers."""
     if settings.units != "px":
@@ -203,6 +210,7 @@ def _segment_dicom(
             columns=settings.columns,
             first_slice=settings.first_slice,
         ),
+        structure_sets=rtstruct,
     )
 
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -13,6 +14,7 @@ import pydicom
 import pytest
 from PIL import Image
 from segmenting import read_png
+from skimage.draw import polygon2mask
 from test_import import with_report
 from typer.testing import CliRunner
 
@@ -30,6 +32,7 @@ from weaklesion.dicom.phantom import (
     save,
 )
 from weaklesion.dicom.results import Lesion, Maker
+from weaklesion.dicom.structure_sets import outlines
 from weaklesion.dicom.structured_reports import marks_of_report
 from weaklesion.dicom.writing import write_dicom
 from weaklesion.ellipse import fit_ellipse
@@ -49,7 +52,9 @@ def results(tmp_path_factory):
         lesion_of(name, mark, truth[mark.image_uid].mask, folder)
         for name, mark in imported.marks.items()
     ]
-    written = write_dicom(lesions, imported.export, folder / "out/dicom", MAKER)
+    written = write_dicom(
+        lesions, imported.export, folder / "out/dicom", MAKER, structure_sets=True
+    )
     return folder, lesions, imported.export, written
 
 
@@ -75,9 +80,10 @@ def written_of(results, kind):
     return [pydicom.dcmread(folder / "out/dicom" / name) for name in files]
 
 
-def test_one_segmentation_and_report_a_series_and_one_capture_a_lesion(results):
+def test_one_segmentation_report_and_structure_set_a_series_and_one_capture_a_lesion(results):
     _, lesions, _, written = results
-    assert written["kind"].value_counts().to_dict() == {"SEG": 2, "SR": 2, "SC": 6}
+    kinds = written["kind"].value_counts().to_dict()
+    assert kinds == {"SEG": 2, "SR": 2, "RTSTRUCT": 2, "SC": 6}
     assert (written["cause"] == "").all()
     assert set(" ".join(written.loc[written["kind"] == "SEG", "ids"]).split()) == {
         lesion.id for lesion in lesions
@@ -199,7 +205,7 @@ def test_what_is_there_is_kept_and_what_is_stale_is_removed(results):
     out = folder / "out/dicom"
     times = {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")}
     (out / "seg-0123456789ab.dcm").write_bytes(b"")
-    write_dicom(lesions, export, out, MAKER)
+    write_dicom(lesions, export, out, MAKER, structure_sets=True)
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")} == times
 
 
@@ -247,7 +253,18 @@ def test_segments_of_an_enhanced_object_are_on_their_frames(tmp_path):
         for name, mark in imported.marks.items()
     ]
     assert len(lesions) == 2
-    write_dicom(lesions, imported.export, tmp_path / "dicom", MAKER)
+    write_dicom(lesions, imported.export, tmp_path / "dicom", MAKER, structure_sets=True)
+    (path,) = (tmp_path / "dicom").glob("rtstruct-*.dcm")
+    outlined = pydicom.dcmread(path)
+    for item, roi in zip(
+        outlined.StructureSetROISequence, outlined.ROIContourSequence, strict=True
+    ):
+        mark = imported.marks[item.ROIName]
+        (contour,) = roi.ContourSequence
+        assert contour.ContourImageSequence[0].ReferencedFrameNumber == mark.frame + 1
+        points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+        geometry = imported.export.images["1.2.3.4"].frames[mark.frame]
+        assert geometry.to_px(points)[1].max() < 1e-6
     (path,) = (tmp_path / "dicom").glob("seg-*.dcm")
     seg = hd.seg.segread(path)
     for segment in seg.segment_numbers:
@@ -360,13 +377,75 @@ def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, mon
     assert "pip install 'weaklesion[dicom]'" in result.output
 
 
-@pytest.mark.parametrize("kind", ["SEG", "SR", "SC"])
+def test_structure_sets_outline_their_lesions_to_the_pixel(results):
+    """Contours in mm, put onto the image again and filled: pixels by the centre inside."""
+    _, lesions, export, _ = results
+    by_id = {lesion.id: lesion for lesion in lesions}
+    found = 0
+    for dataset in written_of(results, "RTSTRUCT"):
+        names = {item.ROINumber: item.ROIName for item in dataset.StructureSetROISequence}
+        for roi in dataset.ROIContourSequence:
+            lesion = by_id[names[roi.ReferencedROINumber]]
+            frame = export.images[lesion.mark.image_uid].frames[0]
+            (contour,) = roi.ContourSequence
+            assert contour.ContourGeometricType == "CLOSED_PLANAR"
+            (image,) = contour.ContourImageSequence
+            assert image.ReferencedSOPInstanceUID == lesion.mark.image_uid
+            points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+            assert len(points) == contour.NumberOfContourPoints
+            px, off = frame.to_px(points)
+            assert off.max() < 1e-6
+            assert np.array_equal(polygon2mask(lesion.mask.shape, px[:, ::-1]), lesion.mask)
+            assert area_of(px) == pytest.approx(lesion.mask.sum(), abs=0.5001)
+            found += 1
+        patient = {names[item.ReferencedROINumber] for item in dataset.RTROIObservationsSequence}
+        assert patient == set(names.values())
+    assert found == len(lesions)
+
+
+def area_of(polygon):
+    x, y = polygon.T
+    return abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+
+
+def test_holes_and_parts_are_outlined_each():
+    mask = np.zeros((12, 20), dtype=bool)
+    mask[2:9, 2:9] = True
+    mask[4:6, 4:6] = False
+    mask[9, 9] = True  # touches a corner: the same part
+    mask[3:5, 14:17] = True
+    filled = np.zeros_like(mask)
+    polygons = outlines(mask)
+    for polygon in polygons:
+        filled ^= polygon2mask(mask.shape, polygon[:, ::-1])
+    assert len(polygons) == 3
+    assert np.array_equal(filled, mask)
+    assert sorted(round(area_of(polygon), 1) for polygon in polygons) == [3.5, 5.5, 49.5]
+
+
+def test_a_mask_with_a_hole_is_an_exclusive_or(results, tmp_path):
+    _, lesions, export, _ = results
+    lesion = lesions[0]
+    mask = lesion.mask.copy()
+    row, column = np.argwhere(mask).mean(axis=0).round().astype(int)
+    mask[row, column] = False
+    hollow = replace(lesion, mask=mask)
+    written = write_dicom([hollow], export, tmp_path, MAKER, structure_sets=True)
+    (name,) = written.loc[written["kind"] == "RTSTRUCT", "file"]
+    (roi,) = pydicom.dcmread(tmp_path / name).ROIContourSequence
+    kinds = [contour.ContourGeometricType for contour in roi.ContourSequence]
+    assert kinds == ["CLOSEDPLANAR_XOR"] * 2
+
+
+@pytest.mark.parametrize("kind", ["SEG", "SR", "SC", "RTSTRUCT"])
 def test_dciodvfy_finds_no_error(results, kind):
     checker = shutil.which("dciodvfy")
     if checker is None:
         pytest.skip("dciodvfy (dicom3tools) is not installed")
     folder, _, _, written = results
-    for name in written.loc[written["kind"] == kind, "file"]:
+    names = written.loc[written["kind"] == kind, "file"]
+    assert len(names) >= 2
+    for name in names:
         checked = subprocess.run([checker, folder / "out/dicom" / name], capture_output=True)
         assert b"Error" not in checked.stderr + checked.stdout
 

@@ -1,4 +1,4 @@
-"""Results as DICOM: segmentation, structured report (TID 1500) and secondary captures.
+"""Results as DICOM: segmentation, structured report (TID 1500), secondary captures, structure set.
 
 highdicom copies the patient's and the study's identity from the source images, as DICOM demands of
 objects of one study; nothing else of the sources is copied.
@@ -21,6 +21,7 @@ from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.reports import report
 from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.segmentations import segmentation
+from weaklesion.dicom.structure_sets import structure_set
 from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,12 @@ WRITTEN = ("kind", "file", "ids", "cause")
 
 
 def write_dicom(
-    lesions: Sequence[Lesion], export: Export, out_dir: str | Path, maker: Maker
+    lesions: Sequence[Lesion],
+    export: Export,
+    out_dir: str | Path,
+    maker: Maker,
+    *,
+    structure_sets: bool = False,
 ) -> pd.DataFrame:
     """Write a segmentation and a report per series, and a secondary capture per lesion.
 
@@ -42,6 +48,7 @@ def write_dicom(
         export: the export.
         out_dir: folder for the files, and for `written.csv`, which lists them.
         maker: what made the masks.
+        structure_sets: whether to write an RT Structure Set per series as well.
 
     Returns:
         The content of `written.csv`: kind, file and marks of each object, or the cause why it was
@@ -60,7 +67,7 @@ def write_dicom(
             groups.setdefault(key, []).append(lesion)
     with quiet():
         for group in groups.values():
-            rows += _write_group(group, export, out, maker)
+            rows += _write_group(group, export, out, maker, structure_sets=structure_sets)
     kept = {row["file"] for row in rows}
     for path in out.glob("*.dcm"):
         if path.name not in kept:
@@ -72,7 +79,7 @@ def write_dicom(
 
 
 def _write_group(
-    group: list[Lesion], export: Export, out: Path, maker: Maker
+    group: list[Lesion], export: Export, out: Path, maker: Maker, *, structure_sets: bool
 ) -> list[dict[str, str]]:
     """Write the objects of the lesions of one series; return their rows."""
     digest = _digest(group, maker)
@@ -100,10 +107,12 @@ def _write_group(
         if rows[-1]["file"]:
             seg = pydicom.dcmread(out / rows[-1]["file"])
             write("SR", lambda: report(group, export, datasets, seg, maker, digest), ids)
+        if structure_sets:
+            write("RTSTRUCT", lambda: structure_set(group, ordered, datasets, maker, digest), ids)
     else:
         rows += [
             {"kind": kind, "file": "", "ids": " ".join(ids), "cause": UNPLACED}
-            for kind in ("SEG", "SR")
+            for kind in ("SEG", "SR", *(["RTSTRUCT"] if structure_sets else []))
         ]
     by_uid = {image.uid: dataset for image, dataset in zip(ordered, datasets, strict=True)}
     for number, lesion in enumerate(group, start=1):

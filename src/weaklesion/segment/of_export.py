@@ -28,6 +28,7 @@ def segment_export(
     out_dir: str | Path,
     settings: SegmentSettings | None = None,
     import_settings: ImportSettings | None = None,
+    structure_sets: bool = False,
 ) -> dict[str, int]:
     """Segment every mark of a DICOM export; the function behind `weaklesion segment --dicom`.
 
@@ -39,6 +40,7 @@ def segment_export(
             (`weaklesion.dicom.cdisc`).
         settings: see `SegmentSettings`; None for its defaults.
         import_settings: see `ImportSettings`; None for its defaults.
+        structure_sets: whether to write RT Structure Sets as well.
 
     Returns:
         Numbers of marks, as `segment_marks` returns them.
@@ -54,7 +56,9 @@ def segment_export(
     )
     maker = Maker(weaklesion.__version__, file_digest(Path(model_dir) / RUN_FILES[0]))
     lesions = _lesions(out, imported)
-    written = write_dicom(lesions, imported.export, out / "dicom", maker)
+    written = write_dicom(
+        lesions, imported.export, out / "dicom", maker, structure_sets=structure_sets
+    )
     marks = {lesion.id: lesion.mark for lesion in lesions}
     courses = courses_of(marks, _areas(lesions, imported), imported.export)
     write_courses(courses, out / "response")
