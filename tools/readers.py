@@ -7,8 +7,8 @@ FOLDER has `slices.csv` with the columns `name`, `patient`, `nodule` and, where 
 `images/NAME.png`, and `masks/NAME_readerK.png` for every reader K who outlined the lesion there.
 
 `marks` writes two tables of marks (docs/how-to/own-marks.md). A mark is the RECIST mark of one
-reader's mask. `OUT/train.csv`, for the study own-marks: one mark per slice, by one reader per
-lesion, drawn by its name; 60, 10 and 30 percent of the patients in training, validation and test.
+reader's mask. `OUT/train.csv`, for the study own-marks: one mark per slice, by a reader drawn from
+those who outlined it there; 60, 10 and 30 percent of the patients in training, validation and test.
 `OUT/test.csv`, for `weaklesion segment`: of each test lesion the slice that all readers outlined
 and on which their mean area is largest, once per reader.
 
@@ -25,6 +25,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,15 @@ READERS, ELLIPSE, ENDS = "another reader", "ellipse", "ends"
 PAIRS = ("name", "patient", "seed", "mask", "drawn_by", "scored_by", "dice", "long_percent",
          "short_percent", "area_percent")  # fmt: skip
 MEASURES = ("long", "short", "area")
+
+
+class Slice(NamedTuple):
+    """A row of `slices.csv`; `pixel_mm` is nan where it is unknown."""
+
+    name: str
+    patient: str
+    nodule: str
+    pixel_mm: float
 
 
 def main() -> None:
@@ -76,7 +86,7 @@ def write_marks(folder: Path, out: Path) -> None:
     split_of = split_patients(slices["patient"].unique())
     train, test, refused = [], [], 0
     keys = key_slices(slices[slices["patient"].map(split_of) == "test"], folder)
-    for row in progress(list(slices.itertuples()), total=len(slices), what="slices marked"):
+    for row in progress(_rows_of(slices), total=len(slices), what="slices marked"):
         found = readers_of(folder, row.name)
         chosen = _drawn(sorted(found), f"{row.patient}/{row.nodule}")
         for reader in sorted(found) if row.name in keys else [chosen]:
@@ -85,7 +95,8 @@ def write_marks(folder: Path, out: Path) -> None:
             if points is None:
                 refused += 1
                 continue
-            mark = {"image": str((folder / "images" / f"{row.name}.png").resolve())}
+            image = folder / "images" / f"{row.name}.png"
+            mark: dict[str, Any] = {"image": str(image.resolve())}
             mark |= dict(zip(RECIST_COLUMNS, points.ravel().tolist(), strict=True))
             if not math.isnan(row.pixel_mm):
                 mark |= {"spacing_x": row.pixel_mm, "spacing_y": row.pixel_mm}
@@ -104,29 +115,30 @@ def write_marks(folder: Path, out: Path) -> None:
 
 def write_scores(folder: Path, out: Path, masks: Mapping[str, Sequence[Path]]) -> None:
     """Write `pairs.csv`, `readers.csv` and `diameters.csv`."""
-    slices = read_slices(folder).set_index("name")
+    slices = read_slices(folder)
+    patient_of = dict(zip(slices["name"], slices["patient"], strict=True))
     marks = pd.read_csv(out / "test.csv", dtype={"id": str})
     names, readers = zip(*(one.rsplit("_reader", 1) for one in marks["id"]), strict=True)
     marks = marks.assign(name=names, reader=readers)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for name, of_slice in progress(
         list(marks.groupby("name")), total=marks["name"].nunique(), what="lesions scored"
     ):
         found = {reader: read_mask(png) for reader, png in readers_of(folder, str(name)).items()}
-        told = {"name": name, "patient": slices.loc[name, "patient"]}
-        for mark in of_slice.itertuples():
-            points = np.array([getattr(mark, column) for column in RECIST_COLUMNS]).reshape(4, 2)
-            drawn = masks_of_mark(points, found[mark.reader].shape)
-            drawn[READERS, 0] = found[mark.reader]
+        told: dict[str, Any] = {"name": name, "patient": patient_of[str(name)]}
+        for mark in of_slice.to_dict("records"):
+            points = np.array([mark[column] for column in RECIST_COLUMNS], float).reshape(4, 2)
+            drawn = masks_of_mark(points, found[mark["reader"]].shape)
+            drawn[READERS, 0] = found[mark["reader"]]
             for kind, folders in masks.items():
                 for seed, where in enumerate(folders, start=1):
-                    drawn[kind, seed] = read_mask(where / f"{mark.id}.png")
+                    drawn[kind, seed] = read_mask(where / f"{mark['id']}.png")
             for (kind, seed), mask in drawn.items():
-                about = told | {"seed": seed, "mask": kind, "drawn_by": mark.reader}
+                about = told | {"seed": seed, "mask": kind, "drawn_by": mark["reader"]}
                 rows += [
                     about | {"scored_by": other} | scores_of(mask, reference)
                     for other, reference in found.items()
-                    if kind != READERS or other != mark.reader
+                    if kind != READERS or other != mark["reader"]
                 ]
     pairs = pd.DataFrame(rows, columns=list(PAIRS))
     pairs.to_csv(out / "pairs.csv", index=False, float_format="%.6g")
@@ -220,6 +232,14 @@ def read_slices(folder: Path) -> pd.DataFrame:
     return table[["name", "patient", "nodule", "pixel_mm"]]
 
 
+def _rows_of(slices: pd.DataFrame) -> list[Slice]:
+    """Return the rows of `read_slices`."""
+    return [
+        Slice(str(name), str(patient), str(nodule), float(pixel_mm))
+        for name, patient, nodule, pixel_mm in slices.itertuples(index=False, name=None)
+    ]
+
+
 def readers_of(folder: Path, name: str) -> dict[str, Path]:
     """Return the masks of a slice by the name of their reader.
 
@@ -240,7 +260,7 @@ def key_slices(slices: pd.DataFrame, folder: Path) -> set[str]:
     which the mark of one reader says nothing.
     """
     most, candidates = 0, []
-    for row in slices.itertuples():
+    for row in _rows_of(slices):
         found = readers_of(folder, row.name)
         masks = [read_mask(png) for png in found.values()]
         if all(_mark(mask) is not None for mask in masks):
@@ -258,7 +278,8 @@ def split_patients(patients: Iterable[str]) -> dict[str, str]:
     """Return the split of each patient, drawn by the patient's name alone."""
     order = sorted(patients, key=lambda name: (zlib.crc32(name.encode()), name))
     ends = [round(len(order) * share) for share in itertools.accumulate(SHARES.values())]
-    split_of, start = {}, 0
+    split_of: dict[str, str] = {}
+    start = 0
     for split, end in zip(SHARES, ends, strict=True):
         split_of |= dict.fromkeys(order[start:end], split)
         start = end

@@ -111,9 +111,12 @@ def test_a_documented_call_on_an_export_runs_as_it_stands(
     result = CliRunner().invoke(app, call)
     assert result.exit_code == 0, result.output
     page = (ROOT / "docs/how-to/dicom.md").read_text()
-    table = page[page.index("## What is written") : page.index("SEG and SR need")]
+    table = page[
+        page.index("## What is written") : page.index("SEG, SR and RT Structure Sets need")
+    ]
     for pattern in re.findall(r"`((?:dicom|import)/[^`]*)`", table):
-        assert list(Path("my-results").glob(pattern.rstrip("/"))), pattern
+        wanted = "rtstruct" not in pattern or "--rtstruct" in words
+        assert bool(list(Path("my-results").glob(pattern.rstrip("/")))) == wanted, pattern
     table = page[page.index("## Lesions over time") :]
     for name in re.findall(r"^\| `([^`]+)` \|", table, re.M) if "--marks" not in words else ():
         assert (Path("my-results/response") / name).is_file(), name
