@@ -9,7 +9,7 @@ from weaklesion.ellipse import draw_ellipse, ellipse_iou
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
 from weaklesion.quadrants import quadrant_shape
-from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist, recist_from_ellipse
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.supervision.ends import draw_ends
 from weaklesion.support.files import read_array
@@ -37,9 +37,8 @@ def test_targets_are_the_drawn_ellipses(patches, tmp_path):
 
 
 def ends_of(folder, exponent=2.0, **files):
-    files = {"samples_csv": folder / "samples.csv", "images_npy": folder / "images.npy"} | files
     draw_ends(
-        **files,
+        **({"images_npy": folder / "images.npy"} | files),
         ellipses_csv=folder / "ellipses.csv",
         target_npy=folder / "ends.npy",
         exponent=exponent,
@@ -64,7 +63,8 @@ def test_targets_of_ends_are_the_shapes_through_the_marks_ends(phantom, tmp_path
     assert np.mean(overlaps[0]) > np.mean(overlaps[1])
 
 
-def test_without_a_shape_the_ellipse_is_drawn_and_counted(patches, tmp_path, caplog):
+def test_without_a_shape_the_axes_of_the_ellipse_are_the_ends(patches, tmp_path, caplog):
+    """As wherever else the four ends of marks are read."""
     table = pd.read_csv(patches / "samples.csv")
     for axis in "xy":  # the short diameter parallel to the long one; another one elsewhere
         for end in "ab":
@@ -74,14 +74,29 @@ def test_without_a_shape_the_ellipse_is_drawn_and_counted(patches, tmp_path, cap
     table.to_csv(tmp_path / "samples.csv", index=False)
     draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
     with caplog.at_level("INFO"):
-        target = ends_of(tmp_path, images_npy=patches / "images.npy")
+        target = ends_of(tmp_path, images_npy=patches / "images.npy", exponent=1.6)
     ellipses = read_ellipses(tmp_path / "ellipses.csv")
     for row, cause in ((4, "nearly parallel"), (7, "do not cross")):
         name = table["id"][row]
-        assert (target[row] == draw_ellipse(ellipses[name], (64, 64))).all()
-        assert f"{name}: the ellipse is drawn, because the diameters" in caplog.text
+        axes = recist_from_ellipse(ellipses[name])
+        assert (target[row] == quadrant_shape(axes, (64, 64), exponent=1.6)).all()
+        assert f"{name}: the axes of its ellipse are taken, because the diameters" in caplog.text
         assert cause in caplog.text
-    assert "and 2 ellipses where the ends define none" in caplog.text
+
+
+def test_a_shape_without_a_pixel_centre_becomes_its_ellipse(patches, tmp_path, caplog):
+    table = pd.read_csv(patches / "samples.csv")
+    middle = table.loc[2, ["long_a_x", "long_a_y"]].round() + 0.4
+    for end, (x, y) in {"long_a": (-0.6, 0), "long_b": (0.6, 0),
+                        "short_a": (0, -0.6), "short_b": (0, 0.6)}.items():  # fmt: skip
+        table.loc[2, [f"{end}_x", f"{end}_y"]] = middle.to_numpy(float) + np.array([x, y])
+    table.to_csv(tmp_path / "samples.csv", index=False)
+    draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
+    with caplog.at_level("INFO"):
+        target = ends_of(tmp_path, images_npy=patches / "images.npy", exponent=1.0)
+    count = len(table) - 1
+    assert target[2].sum() == 1
+    assert f"drew {count} quadrant shapes with exponent 1, and 1 ellipses" in caplog.text
 
 
 def test_an_ellipse_measured_in_the_source_is_resized_with_its_patch(phantom, patches, tmp_path):

@@ -30,7 +30,6 @@ rule draw_ellipses:
 rule draw_ends:
     """Draw the shape through the four ends of each sample's RECIST mark."""
     input:
-        samples_csv=PATCHES / "samples.csv",
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("supervision.ends"),
