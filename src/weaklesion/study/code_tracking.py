@@ -58,7 +58,8 @@ def _module_files(modules: tuple[str, ...], package: Path, here: Path) -> tuple[
             raise ValueError(f"module: there is no weaklesion.{name}")
         found[name] = path
         todo += _imports(path)
-    return tuple(sorted(path_from_here(path, package.parents[1]) for path in found.values()))
+    start = path_from_here(package, package.parents[1])
+    return tuple(sorted(os.path.join(start, path.relative_to(package)) for path in found.values()))
 
 
 def path_from_here(path: str | Path, root: str | Path) -> str:

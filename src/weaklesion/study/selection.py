@@ -5,7 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from weaklesion.study import items
@@ -33,6 +33,7 @@ class Selection:
         check_config(config)
         self.config, self.paper = config, paper
         self.layout = Layout(config["study"])
+        self._runs = cache(lambda item: tuple(items.runs_of(config, [item])))  # rules ask often
 
     def items(self, *kinds: str) -> list[str]:
         """Items of the given kinds, or of all, that the study selects and has datasets for."""
@@ -49,7 +50,7 @@ class Selection:
 
     def runs(self, item: str) -> list[Run]:
         """Runs of an item."""
-        return items.runs_of(self.config, [item])
+        return list(self._runs(item))
 
     def trained(self, runs: Iterable[Run]) -> list[Run]:
         """The runs among the given ones that are trained."""
