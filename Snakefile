@@ -13,12 +13,14 @@ sys.path.insert(0, str(CLONE / "src"))
 from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.protocols import merge
+from weaklesion.study.reasons import say_what_changed
 from weaklesion.study.schema import check_keys, check_schema
 from weaklesion.support.cluster import check_at_start
 from weaklesion.support.systems import refuse_windows
 from weaklesion.support.yaml_files import read_yaml
 
 refuse_windows()
+say_what_changed()
 
 
 configfile: CLONE / "config.yaml"

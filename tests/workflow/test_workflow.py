@@ -241,7 +241,9 @@ def test_a_changed_file_re_runs_what_depends_on_it(finished, tmp_path, changed, 
 def test_a_changed_setting_of_one_arm_leaves_other_arms_bytes(copied, tmp_path):
     files = {path: path.stat().st_mtime_ns for path in (copied / RUNS / "a1").rglob("*.*")}
     change = {"arms": {"a1l": {"training": {"weight_decay": 0.001}}}}
-    snakemake(copied, *overlay(tmp_path, change), "--until", "train_arm")
+    output = snakemake(copied, *overlay(tmp_path, change), "--until", "train_arm")
+    reason = "Params have changed since last execution: weight_decay: 0.0 -> 0.001"
+    assert output.count(f"reason: {reason}\n") == 6
     assert files == {path: path.stat().st_mtime_ns for path in files}
     run = json.loads((copied / RUNS / "a1l/seed-1/run.json").read_text())
     assert run["settings"]["weight_decay"] == 0.001
