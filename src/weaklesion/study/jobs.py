@@ -5,6 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 from weaklesion.networks.names import NETWORK_MODULES, PARTNER_MODELS
@@ -37,6 +38,9 @@ class Jobs:
 
     def __init__(self, config: Config, layout: Layout) -> None:
         self.config, self.layout = config, layout
+        # every job asks for these several times
+        self._arm = cache(lambda arm: arm_definition(config, arm))
+        self._settings = cache(lambda *place: training_settings(config, *place))
 
     # A dataset under a protocol.
 
@@ -122,7 +126,7 @@ class Jobs:
 
     def arm(self, job: Job) -> dict[str, Any]:
         """Definition of the job's arm."""
-        return arm_definition(self.config, job.arm)
+        return self._arm(job.arm)
 
     def of_arm(self, key: str) -> Callable[[Job], Any]:
         """Return an input function for a key of the arm's definition, or None without it."""
@@ -142,7 +146,7 @@ class Jobs:
 
     def training_settings(self, job: Job) -> dict[str, Any]:
         """Settings of the arm's training."""
-        return training_settings(self.config, job.dataset, job.protocol, job.arm)
+        return dict(self._settings(job.dataset, job.protocol, job.arm))
 
     def target(self, job: Job) -> str:
         """Target that an arm is trained on, or uses as its prediction."""

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from weaklesion.errors import DataError
-from weaklesion.support.yaml_files import key_given_twice, read_yaml
+from weaklesion.support.yaml_files import LOADER, key_given_twice, read_yaml
 
 MAX_LISTED = 10
 
@@ -49,7 +49,7 @@ def check_keys(paths: Iterable[str | Path]) -> None:
     """
     for path in paths:
         try:
-            root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=LOADER)
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # its reader says so
         if root is not None and (twice := key_given_twice(root)):
