@@ -1,9 +1,12 @@
+import json
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from weaklesion.report.figures.arms import choose_cases, plot_contours
+from weaklesion.report.figures.patches import score_lines
 from weaklesion.report.figures.scatter import counts, image_dice, plot_scatter
 from weaklesion.report.figures.style import (
     PALETTE,
@@ -12,6 +15,7 @@ from weaklesion.report.figures.style import (
     line_through,
     style,
 )
+from weaklesion.report.figures.supervision import plot_k_sweep
 
 
 def test_cases_are_chosen_by_the_stated_rule():
@@ -28,6 +32,8 @@ def test_cases_are_chosen_by_the_stated_rule():
         "Networks differ most": ["f", "c"],
     }
     assert choose_cases(dice.iloc[:1], "a1", 5) == {"Worst of a1": ["a"]}
+    alone = choose_cases(dice[["a1"]], "a1", 2, "A1")  # one network differs from no other
+    assert list(alone) == ["Worst of A1", "Median of A1", "Best of A1"]
     # an image without Dice, where reference and prediction are empty, is neither best nor worst
     dice.loc["empty", "a1l"] = 0.0
     assert choose_cases(dice, "a1", 2, "A1") == cases
@@ -88,6 +94,30 @@ def test_contours_say_what_they_are_compared_with(tmp_path):
         assert ">A1, our label 0.50<" in (tmp_path / name).read_text()
     assert ">A1, our label: U-Net<" in drawn
     assert ">Worst of A1, our label<" in (tmp_path / "strip.svg").read_text()
+
+
+def test_a_label_is_no_wider_than_its_image():
+    with style():
+        axis = plt.figure().add_subplot()
+        score_lines(axis, {"long": 0.5}, {"long": "red"}, {"arms": {"long": "a1, b2, c3, d4"}}, 1)
+        assert [text.get_text() for text in axis.texts] == ["\N{BLACK SQUARE}", "a1, b2… 0.50"]
+        score_lines(axis, {"long": 0.5}, {"long": "red"}, {"arms": {"long": "a1, b2, c"}}, 1)
+        assert axis.texts[-1].get_text() == "a1, b2, c 0.50"
+    plt.close()
+
+
+def test_powers_of_ten_are_numbers(tmp_path):
+    qualities = []
+    for k in (3, 6):
+        sizes = [2, 40, 300]
+        quality = {"k": k, "inertia": 1.0, "silhouette": 0.5, "stability": 0.9, "sizes": sizes}
+        qualities.append(tmp_path / f"{k}.json")
+        qualities[-1].write_text(json.dumps(quality))
+    plot_k_sweep(quality_jsons=qualities, chosen_k=3, title="K", figures=[tmp_path / "k.svg"])
+    drawn = (tmp_path / "k.svg").read_text()
+    assert "mathdefault" not in drawn
+    for number in (2, 5, 10, 20, 50, 100, 200):
+        assert f">{number}</text>" in drawn
 
 
 def test_each_image_is_a_point_and_both_sides_of_the_diagonal_are_counted(tmp_path):

@@ -39,7 +39,7 @@ rule plot_training_curves:
         code=module_files("report.figures.arms"),
     output:
         figures=block_figure(
-            "training_curves", "Training", "training curves", ("svg", "png")
+            "training_curves", "Training", "Training curves", ("svg", "png")
         ),
     log:
         LOGS / "plot_training_curves/{dataset}-{protocol}.log",
@@ -72,7 +72,7 @@ rule plot_contours:
         code=module_files("report.figures.arms"),
     output:
         figures=block_figure(
-            "contours", "Predictions", "contours on test images", ("png",)
+            "contours", "Predictions", "Contours on test images", ("png",)
         ),
         strip_png=RESULTS / "figures/examples.{dataset}.{protocol}.png",
     log:
@@ -193,11 +193,9 @@ rule draw_warps:
             RESULTS / "figures/warps.{dataset}.{protocol}.{arm}.png",
             caption="../report/warps.rst",
             category="Training",
-            labels=lambda wildcards: {
-                "item": f"warps of {arm_label(wildcards.arm)}",
-                "dataset": dataset_label(wildcards),
-                "protocol": wildcards.protocol,
-            },
+            labels=lambda wildcards: block_label(
+                f"Warps of {arm_label(wildcards.arm)}", wildcards
+            ),
         ),
     log:
         LOGS / "draw_warps/{dataset}-{protocol}-{arm}.log",
@@ -228,7 +226,7 @@ rule plot_supervision:
         code=module_files("report.figures.supervision"),
     output:
         figures=block_figure(
-            "supervision", "Supervision", "targets side by side", ("png",)
+            "supervision", "Supervision", "Targets side by side", ("png",)
         ),
     log:
         LOGS / "plot_supervision/{dataset}-{protocol}.log",
@@ -256,7 +254,7 @@ rule plot_clusters:
         clusters_csv=lambda wildcards: CLUSTERS / f"k{jobs.chosen_k(wildcards)}.csv",
         code=module_files("report.figures.supervision"),
     output:
-        figures=block_figure("clusters", "Supervision", "clusters (Figure 3)", ("png",)),
+        figures=block_figure("clusters", "Supervision", "Clusters (Figure 3)", ("png",)),
     log:
         LOGS / "plot_clusters/{dataset}-{protocol}.log",
     benchmark:
@@ -283,7 +281,7 @@ rule plot_k_sweep:
         ],
         code=module_files("report.figures.supervision"),
     output:
-        figures=block_figure("k_sweep", "Supervision", "sweep over K"),
+        figures=block_figure("k_sweep", "Supervision", "Sweep over K"),
     log:
         LOGS / "plot_k_sweep/{dataset}-{protocol}.log",
     benchmark:
@@ -306,7 +304,7 @@ rule plot_angles:
         ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("report.figures.supervision"),
     output:
-        figures=block_figure("angles", "Supervision", "angles of the marks"),
+        figures=block_figure("angles", "Supervision", "Angles of the marks"),
     log:
         LOGS / "plot_angles/{dataset}-{protocol}.log",
     benchmark:

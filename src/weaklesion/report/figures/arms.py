@@ -140,7 +140,8 @@ def plot_contours(
             for mask, color, width in masks[name]:
                 outline(axis, mask, color, width)
             axis.set_title(text, fontsize=9)
-            score_lines(axis, {arm: of_arm[name] for arm, of_arm in dice.items()}, colors, labels)
+            scores = {arm: of_arm[name] for arm, of_arm in dice.items()}
+            score_lines(axis, scores, colors, labels, width_in)
         return figure
 
     lines = [Line2D([], [], color=REFERENCE_COLOR, lw=2.2, label=f"{reference_name} (white)")]
@@ -173,8 +174,9 @@ def choose_cases(
         label: what readers call that arm; its name by default.
 
     Returns:
-        Case to sample ids. No sample belongs to two cases, and a case for which none is left is
-        absent; those that differ most are the ones among samples that the other cases lack.
+        Case to sample ids; one network alone has none that differ. No sample belongs to two cases,
+        and a case for which none is left is absent; those that differ most are the ones among
+        samples that the other cases lack.
     """
     label = label or ranked_by
     dice = dice[dice[ranked_by].notna()]
@@ -184,7 +186,7 @@ def choose_cases(
     best, rest = rest[max(0, len(rest) - count) :], rest[: max(0, len(rest) - count)]
     first = max(0, len(rest) - count) // 2
     middle, rest = rest[first : first + count], rest[:first] + rest[first + count :]
-    spread = (dice.max(axis=1) - dice.min(axis=1)).loc[rest]
+    spread = (dice.max(axis=1) - dice.min(axis=1)).loc[rest if dice.shape[1] > 1 else []]
     cases = {
         f"Worst of {label}": worst,
         f"Median of {label}": middle,

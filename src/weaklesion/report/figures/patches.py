@@ -15,6 +15,7 @@ from weaklesion.study.labels import Labels, called
 
 LINE_PT = 11.5  # height of a line under an image
 LINE_IN = LINE_PT / 72
+CHARACTERS_PER_IN = 11  # there
 
 
 def case_grid(
@@ -52,16 +53,24 @@ def case_grid(
 
 
 def score_lines(
-    axis: plt.Axes, scores: Mapping[str, float], colors: Mapping[str, Any], labels: Labels | None
+    axis: plt.Axes,
+    scores: Mapping[str, float],
+    colors: Mapping[str, Any],
+    labels: Labels | None,
+    width_in: float,
 ) -> None:
     """Write under an image one line per arm: a square in its colour, its label and its score.
+
+    A label that is longer than the image is wide is cut; the figure's legend has all of it.
 
     Args:
         axis: the image's axes.
         scores: arm to its score; nan is written as `none`.
         colors: arm to its colour in the image.
         labels: see `weaklesion.study.labels.labels_of`.
+        width_in: width of a column, inches.
     """
+    room = int(CHARACTERS_PER_IN * width_in) - 2
     for line, (arm, value) in enumerate(scores.items()):
         below = -LINE_PT * (line + 0.75)
         at: dict[str, Any] = {
@@ -70,7 +79,9 @@ def score_lines(
             "va": "center",
         }
         axis.annotate("\N{BLACK SQUARE}", (0, 0), (1, below), color=colors[arm], fontsize=10, **at)
-        text = f"{called(labels, 'arms', arm)} {'none' if math.isnan(value) else f'{value:.2f}'}"
+        name = called(labels, "arms", arm)
+        name = name if len(name) <= room else f"{name[: room - 1].rstrip(' ,')}…"
+        text = f"{name} {'none' if math.isnan(value) else f'{value:.2f}'}"
         axis.annotate(text, (0, 0), (12, below), fontsize=8.5, **at)
 
 

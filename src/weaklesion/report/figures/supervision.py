@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from weaklesion.clusters import Encoding, ellipse_features
 from weaklesion.data.ellipse_table import read_ellipses
@@ -128,6 +129,9 @@ def plot_k_sweep(
                 table["k"], table[name], marker=marker, color=color, label=name, ls=line
             )
         axes[1, 1].set(yscale="log", title="Samples per cluster")
+        axes[1, 1].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[1, 1].yaxis.set_major_formatter("{x:g}")  # else $\mathdefault{10^{1}}$, see `style`
+        axes[1, 1].yaxis.set_minor_formatter(NullFormatter())
         axes[1, 1].legend()
         for axis in axes.flat:
             axis.axvline(chosen_k, color="0.4", ls=":", lw=1.2)

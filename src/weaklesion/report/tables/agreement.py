@@ -11,6 +11,11 @@ from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
+TARGETS = {
+    "ellipse": "RECIST ellipse",
+    "grabcut_rect": "GrabCut from a rectangle",
+    "grabcut_trimap": "GrabCut from a trimap",
+}
 COLUMNS = ["dataset", "protocol", "target", "n_samples", "dice", "hd95_px", "area_ratio_median",
            "n_undefined"]  # fmt: skip
 
@@ -49,6 +54,7 @@ def tabulate_agreement(
         page_html,
         "agreement.html",
         labels,
+        targets=TARGETS,
         rows=table.to_dict("records"),
         without=without_reference,
         mark_note=mark_note,

@@ -11,7 +11,7 @@ import pandas as pd
 from weaklesion.report.durations import time_unit
 from weaklesion.report.pages import devices_in_words, number, write_page
 from weaklesion.report.tables.verdicts import counts
-from weaklesion.study.labels import Labels
+from weaklesion.study.labels import Labels, network_in_words
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _trainings(
             "protocol": [run["protocol"] for run in runs],
             "arms": [run["arm"] for run in runs],
             "seeds": [run["seed"] for run in runs],
-            "networks": [run["network"] for run in runs],
+            "networks": [network_in_words(run["network"]) for run in runs],
             "hours": [info["wall_s"] / 3600 for info in run_infos],
         }
     )
