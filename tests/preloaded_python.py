@@ -3,9 +3,11 @@
 Half of a small workflow's time is spent on importing the same packages in every job. `install`
 writes a program `python` that hands its words, folder, variables and streams to the server of its
 environment; the server forks, and the fork runs what `python` would have run: the same script, with
-the package itself imported anew. What a fork cannot do as a new process does (other options of
-Python, a `sitecustomize` of one's own, a hash seed) is left to the real Python, as are all tests of
-kills, Slurm and installation.
+the package itself imported anew, and a `sitecustomize` of PYTHONPATH too. What a fork cannot do as
+a new process does (other options of Python, a hash seed) is left to the real Python, as are tests
+of installation, and processes that a test looks for by name or stops: where `REAL_PYTHON_FOR` is
+set, the real Python runs every command line that has this text. A fork is not in its caller's
+process group, whose number it finds in `CALLING_GROUP`; it is killed when its caller ends.
 """
 
 import atexit
@@ -25,6 +27,7 @@ import threading
 import time
 import traceback
 import types
+import weakref
 from functools import cache
 from pathlib import Path
 
@@ -44,11 +47,11 @@ words = sys.argv[1:]
 while words and words[0] in ("-B", "-u"):
     words = words[1:]
 seeded = {{"PYTHONHASHSEED", "PYTHONSTARTUP"}} & set(os.environ)
-folders = os.environ.get("PYTHONPATH", "").split(":")
-custom = any(os.path.exists(os.path.join(folder, "sitecustomize.py")) for folder in folders)
+text = os.environ.get("REAL_PYTHON_FOR")
+named = text and text in " ".join(words)
 plain = words and (words[0] in ("-c", "-m") or not words[0].startswith("-"))
 workers = ("joblib.", "from joblib", "from multiprocessing")  # they inherit more than streams
-if seeded or custom or not plain or words[1:2] and words[1].startswith(workers):
+if seeded or named or not plain or words[1:2] and words[1].startswith(workers):
     os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 for attempt in range(300):
     server = socket.socket(socket.AF_UNIX)
@@ -58,16 +61,17 @@ for attempt in range(300):
     except OSError:
         server.close()
         if attempt % 20 == 0:  # none is there, or it has just ended
-            variables = {{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}}
+            plain = {{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}}
             subprocess.Popen(
                 [{real!r}, {program!r}, {address!r}, sys.argv[0]],
-                env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                env=plain, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=open({address!r} + ".log", "w"), start_new_session=True, cwd="/",
             )
         time.sleep(0.1)
 else:
     sys.exit("no server of Python answers")
-request = json.dumps({{"words": words, "cwd": os.getcwd(), "variables": dict(os.environ)}}).encode()
+variables = {{**os.environ, "CALLING_GROUP": str(os.getpgid(0))}}
+request = json.dumps({{"words": words, "cwd": os.getcwd(), "variables": variables}}).encode()
 socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(request)
 answer = server.recv(4)
@@ -118,6 +122,8 @@ def serve(address: str, executable: str) -> None:
             with contextlib.suppress(ImportError):  # an environment has what its rules need
                 importlib.import_module(name)
         gc.freeze()  # what all forks share stays shared
+        for finalizer in list(weakref.finalize._registry):
+            finalizer.atexit = False  # or each fork would take PyTorch's libraries apart at its end
         sys.executable = executable
         answer(listening)
         Path(address).unlink()
@@ -186,15 +192,18 @@ def run(words: list[str], cwd: str, variables: dict[str, str]) -> int:
     try:
         if kind == "-c":
             sys.argv, sys.path[:] = ["-c", *words[2:]], ["", *here, *base]
+            customize(here)
             exec(compile(words[1], "<string>", "exec"), main.__dict__)
         elif kind == "-m":
             import runpy
 
             sys.argv, sys.path[:] = ["-m", *words[2:]], [cwd, *here, *base]
+            customize(here)
             runpy._run_module_as_main(words[1])
         else:
             sys.argv, sys.path[:] = list(words), [str(Path(kind).resolve().parent), *here, *base]
             main.__dict__["__file__"] = kind
+            customize(here)
             exec(compile(Path(kind).read_bytes(), kind, "exec"), main.__dict__)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -209,6 +218,13 @@ def run(words: list[str], cwd: str, variables: dict[str, str]) -> int:
         with contextlib.suppress(Exception):
             stream.flush()
     return code & 0xFF
+
+
+def customize(folders: list[str]) -> None:
+    """Import the `sitecustomize` of the first folder that has one, as Python does at its start."""
+    if any(Path(folder, "sitecustomize.py").is_file() for folder in folders):
+        sys.modules.pop("sitecustomize", None)
+        importlib.import_module("sitecustomize")
 
 
 if __name__ == "__main__":

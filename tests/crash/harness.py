@@ -21,10 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from preloaded_python import preloaded_python
+
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = (ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml")
 ALL_RULES = (ROOT / "tests/every_item.yaml", ROOT / "tests/crash/study.yaml")
 TIMED = ("table2.csv",)  # has hours
+PYTHON = preloaded_python()
 
 
 @dataclass
@@ -38,7 +42,7 @@ class Tally:
 
 def snakemake(folder: Path, arguments: Sequence[str | Path], **environment: str) -> int:
     """Run Snakemake in a session of its own; return how it ended."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    command = [PYTHON, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     command += ["--directory", folder, "--cores", "2", "--rerun-incomplete", *arguments]
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("CRASH_")}
     with (folder / "output").open("a") as output:

@@ -29,8 +29,8 @@ def seen(moment, path):
     if name in MOMENTS:
         with open(DONE, "a") as stream:
             stream.write(name + "\n")
-        if KIND == "all":
-            os.killpg(os.getpgid(0), signal.SIGKILL)
+        if KIND == "all":  # or Snakemake and those who wait for forks, which end with them
+            os.killpg(int(os.environ.get("CALLING_GROUP", os.getpgid(0))), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -39,6 +39,40 @@ def test_it_answers_as_a_plain_python(words, tmp_path):
     assert forked.stderr.splitlines()[-1:] == plain.stderr.splitlines()[-1:]
 
 
+def test_it_imports_a_sitecustomize_first(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys; print('customized', sys.argv)")
+    (tmp_path / "script.py").write_text("print('ran')")
+    for words in (["-c", "print('ran')", "a"], ["script.py", "a"]):
+        plain, forked = (
+            subprocess.run(
+                [python, *words],
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env=os.environ | {"PYTHONPATH": str(tmp_path)},
+                check=True,
+            ).stdout
+            for python in (sys.executable, preloaded_python())
+        )
+        assert forked == plain
+        assert plain.startswith("customized [")
+        assert plain.endswith("ran\n")
+
+
+@pytest.mark.parametrize(("text", "real"), [("job: a", True), ("job: b", False)])
+def test_the_real_python_runs_what_is_named(text, real):
+    """A fork is a child of the server, not of the process that called it."""
+    code = "import os; print(os.getppid())"
+    said = subprocess.run(
+        [preloaded_python(), "-c", code, "job:", "a"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"REAL_PYTHON_FOR": text},
+        check=True,
+    ).stdout
+    assert (int(said) == os.getpid()) is real
+
+
 def test_what_it_started_ends_with_it(tmp_path):
     code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
     started = subprocess.Popen([preloaded_python(), "-c", code], cwd=tmp_path)

@@ -10,6 +10,7 @@ import time
 import pandas as pd
 import pytest
 from conftest import ROOT
+from preloaded_python import preloaded_python
 from running import TINY, snakemake
 
 from weaklesion.support.cluster import never_starting
@@ -141,17 +142,18 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
     """
     (tmp_path / "resources").symlink_to(finished / "resources")
     command = [
-        *(sys.executable, "-m", "snakemake", "table1", "table8", "prompted"),
+        *(preloaded_python(), "-m", "snakemake", "table1", "table8", "prompted"),
         *("--snakefile", ROOT / "Snakefile", "--directory", tmp_path),
         *("--configfile", ROOT / "workflow/studies/demo.yaml", ROOT / "tests/tiny.yaml"),
         ROOT / "tests/slurm.yaml",
         *("--profile", PROFILE),
-        *("--slurm-init-seconds-before-status-checks", "3"),
+        *("--slurm-init-seconds-before-status-checks", "5"),  # no later look is as soon
         *("--seconds-between-status-checks", "5", "--latency-wait", "20"),
         *("--cores", str(len(os.sched_getaffinity(0)))),  # else four threads wait for ever
         *("--set-resources", "train_arm:runtime=attempt", "train_arm:mem_mb=4000"),
     ]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment["REAL_PYTHON_FOR"] = "--target-jobs train_arm:"  # Slurm stops no fork
     most_at_once, waited, meddled = 0, False, {}
     with (tmp_path / "output").open("w") as output:
         running = subprocess.Popen(
