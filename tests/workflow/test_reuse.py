@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from preloaded_python import preloaded_python
+from preloaded_python import install, preloaded_python
 from running import clone, environment
 
 from weaklesion.study.protocols import merge
@@ -117,14 +117,15 @@ def test_a_wheel_has_the_whole_workflow(code, tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
     python = tmp_path / "env/bin/python"
-    install = [*pip, "--python", python, "install", "--quiet", "--no-deps", wheel]
-    subprocess.run(install, check=True)
+    into = [*pip, "--python", python, "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(into, check=True)
     packages = sysconfig.get_path("purelib", "venv", vars={"base": str(tmp_path / "env")})
     (Path(packages) / "of_the_tests.pth").write_text(sysconfig.get_path("purelib"))
     shared = tmp_path / "env/share/weaklesion"
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study()))
     words = ("table1", "--snakefile", shared / "Snakefile", "--configfile", "study.yaml")
-    snakemake(tmp_path, *words, python=python)
+    forks = install(tmp_path / "forks/python", python, sys.executable)
+    snakemake(tmp_path, *words, python=forks)
     assert (tmp_path / TABLE).with_suffix(".html").is_file()
     # every file of the workflow, and no path of the clone
     tracked = {path.name for path in (code / "workflow").rglob("*.*") if path.suffix != ".pyc"}
