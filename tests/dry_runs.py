@@ -11,6 +11,10 @@ import sys
 import tempfile
 
 from snakemake.cli import main
+from snakemake.jobs import Job
+
+# what a plan says of each job is a seventh of its time
+Job.log_info = lambda job, *words, **options: None
 
 
 def dry_run(words: list[str]) -> tuple[int, str]:

@@ -5,9 +5,9 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
+from preloaded_python import preloaded_python
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
@@ -228,7 +228,7 @@ def test_every_encoder_has_a_size(root):
 def test_the_command_prints_a_plan(root, tmp_path):
     shutil.copy(root / "workflow/studies/demo.yaml", tmp_path)
     command = [
-        sys.executable,
+        preloaded_python(),
         root / "tools/plan.py",
         tmp_path / "demo.yaml",
         "--directory",
@@ -245,7 +245,7 @@ def test_the_command_prints_a_plan(root, tmp_path):
 @pytest.fixture
 def plan_command(root, tmp_path):
     """Call tools/plan.py on some arguments; return how it ended."""
-    base = [sys.executable, root / "tools/plan.py", "--directory", tmp_path]
+    base = [preloaded_python(), root / "tools/plan.py", "--directory", tmp_path]
     return lambda *words: subprocess.run(
         [*base, *words], capture_output=True, text=True, check=False
     )
@@ -333,7 +333,7 @@ def test_the_older_spelling_prints_the_same(root, tmp_path):
     code = "import sys; from weaklesion.cli import app; app(['plan', *sys.argv[1:]])"
     said = []
     for spelling in (["-c", code], ["tools/plan.py"]):
-        command = [sys.executable, *spelling, *words]
+        command = [preloaded_python(), *spelling, *words]
         done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
         said.append(done.stdout)
     assert said[0] == said[1]

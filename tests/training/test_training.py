@@ -5,7 +5,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from flipping import cluster_with_flipped_copies, name_of_copy
+from preloaded_python import preloaded_python
 from safetensors.torch import load_file
 
 from weaklesion.data.samples import read_rows, read_samples, split_ids
@@ -337,7 +337,7 @@ def test_a_killed_training_goes_on_bit_for_bit(name, train, patches, supervised,
         "run_dir": str(tmp_path / "killed"),
         "settings": SETTINGS | changes,
     }
-    command = [sys.executable, "-c", TRAIN_IN_A_PROCESS, json.dumps(given)]
+    command = [preloaded_python(), "-c", TRAIN_IN_A_PROCESS, json.dumps(given)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.startswith("epoch 2/4: loss"):

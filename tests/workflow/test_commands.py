@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from preloaded_python import preloaded_python
 from running import clone
 from snakemake.cli import parse_config
 
@@ -74,7 +75,7 @@ def planned_lines(folder, lines):
     environment["XDG_CACHE_HOME"] = str(folder / "cache")
 
     def answers(half):
-        command = [sys.executable, ROOT / "tests/dry_runs.py", folder]
+        command = [preloaded_python(), ROOT / "tests/dry_runs.py", folder]
         done = subprocess.run(
             command,
             input=json.dumps(half),

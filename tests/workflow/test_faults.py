@@ -42,19 +42,19 @@ def study(undisturbed, tmp_path):
         os.kill(process, signal.SIGKILL)
 
 
-def start(folder, *arguments):
-    """Start Snakemake in a session of its own, so that it can be killed with its jobs."""
+def start(folder, *arguments, python=None):
+    """Start Snakemake in a session of its own; its trainings can be found, stopped and killed."""
     return subprocess.Popen(
-        command(folder, *arguments, python=sys.executable),
+        command(folder, *arguments, python=python),
         stdout=(folder / "output").open("w"),
         stderr=subprocess.STDOUT,
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder) | {"REAL_PYTHON_FOR": ".train_arm.py"},
         start_new_session=True,
     )
 
 
-def wait_for(condition, timeout_s=120):
+def wait_for(condition, timeout_s=600):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -89,7 +89,7 @@ def test_a_killed_training(study, undisturbed):
     wait_for((folder / RUN / "last.pt").exists)
     for process in processes(folder, "train_arm"):
         os.kill(process, signal.SIGKILL)
-    assert running.wait(timeout=120) == 1
+    assert running.wait(timeout=600) == 1
     assert not (folder / RUN / "model.safetensors").exists()
     snakemake(folder, *arguments)
     log = next((folder / "results/tiny/logs/train_arm").glob("phantom_ham10k-demo-a1-1.log"))
@@ -100,7 +100,7 @@ def test_a_killed_training(study, undisturbed):
 def test_a_killed_snakemake_and_the_job_that_it_leaves(study, undisturbed):
     """The lock is told of; a job that still runs is waited for, not run twice at once."""
     folder, arguments = study
-    running = start(folder, *arguments)
+    running = start(folder, *arguments, python=sys.executable)  # a fork's jobs end with it
     wait_for((folder / RUN / "last.pt").exists)
     left = processes(folder, "train_arm")
     os.kill(left[0], signal.SIGSTOP)  # so that it is still there when the next one begins
@@ -112,7 +112,7 @@ def test_a_killed_snakemake_and_the_job_that_it_leaves(study, undisturbed):
     again = start(folder, *arguments)
     wait_for(lambda: "the same job still runs" in (folder / "output").read_text())
     os.kill(left[0], signal.SIGCONT)
-    assert again.wait(timeout=240) == 0, (folder / "output").read_text()
+    assert again.wait(timeout=600) == 0, (folder / "output").read_text()
     same_table(folder, undisturbed)
 
 
@@ -122,7 +122,7 @@ def test_two_snakemakes_on_one_folder(study, undisturbed):
     wait_for((folder / RUN / "last.pt").exists)
     refused = snakemake(folder, *arguments, expect=1)
     assert "cannot be locked" in refused
-    assert first.wait(timeout=240) == 0
+    assert first.wait(timeout=600) == 0
     same_table(folder, undisturbed)
 
 
@@ -192,7 +192,7 @@ def test_a_folder_that_becomes_read_only(study, undisturbed, small_disk):
     remount(small_disk, "ro")
     for process in processes(folder, "train_arm"):
         os.kill(process, signal.SIGCONT)
-    assert running.wait(timeout=120) == 1
+    assert running.wait(timeout=600) == 1
     assert "Read-only file system" in (folder / "output").read_text()
     remount(small_disk, "rw")
     snakemake(folder, *arguments)
