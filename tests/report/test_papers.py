@@ -2,17 +2,22 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from rocrate.rocrate import ROCrate
 
 from weaklesion.data.attributes import read_attributes
+from weaklesion.errors import DataError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.report.papers.checklist import write_checklist
 from weaklesion.report.papers.data_sheet import count_people, write_data_sheet
 from weaklesion.report.papers.evidence import RULES, anchor_of, check_item
 from weaklesion.report.papers.model_card import write_model_card
+from weaklesion.report.papers.release import gather_release
+from weaklesion.report.papers.release_texts import zenodo_metadata
 from weaklesion.report.papers.study_files import StudyFiles
 from weaklesion.report.papers.subgroups import (
     describe_people,
@@ -21,6 +26,7 @@ from weaklesion.report.papers.subgroups import (
     worst_samples,
 )
 from weaklesion.scoring.catalogue import MEASURES
+from weaklesion.support.files import file_digest
 from weaklesion.support.yaml_files import read_yaml
 
 PEOPLE = [  # id, group, split, sex, age, site, long diameter
@@ -295,8 +301,8 @@ def test_the_sheet_of_a_dataset_without_people_has_no_section_of_them(study):
 @pytest.fixture
 def files(study, tmp_path):
     clone = tmp_path / "clone"
-    (clone / "docs").mkdir(parents=True)
-    (clone / "docs/page.md").write_text("# Page\n\n## The paper's `run.json`, in full\n")
+    (clone / "notes").mkdir(parents=True)
+    (clone / "notes/page.md").write_text("# Page\n\n## The paper's `run.json`, in full\n")
     tables = study["results"] / "tables"
     tables.mkdir()
     (tables / "table1.csv").write_text("mean,ci_low\n1,\n2,\n")
@@ -321,9 +327,9 @@ RUN_JSON, SAMPLES = "d/p/runs/a1/seed-1/run.json", "d/p/patches/samples.csv"
     ("rule", "evidence"),
     [
         ({"file": "tables/table1.csv"}, "tables/table1.csv"),
-        ({"code": "docs/page.md"}, "repository/docs/page.md"),
-        ({"doc": "docs/page.md#the-papers-runjson-in-full"},
-         "repository/docs/page.md#the-papers-runjson-in-full"),
+        ({"code": "notes/page.md"}, "repository/notes/page.md"),
+        ({"doc": "notes/page.md#the-papers-runjson-in-full"},
+         "repository/notes/page.md#the-papers-runjson-in-full"),
         ({"table": "main", "columns": ["mean"]}, "tables/table1.csv"),
         ({"run": "settings.learning_rate"}, RUN_JSON),
         ({"patches": "dropped"}, "d/p/patches/patches.json"),
@@ -353,7 +359,7 @@ def test_a_rule_names_what_it_found(files, rule, evidence):
     [
         ({"file": "index.html"}, "the study has no index.html"),
         ({"code": "LICENSE"}, "the repository has no LICENSE"),
-        ({"doc": "docs/page.md#other"}, "docs/page.md has no section other"),
+        ({"doc": "notes/page.md#other"}, "notes/page.md has no section other"),
         ({"table": "main", "columns": ["ci_low"]}, "tables/table1.csv has no value of ci_low"),
         ({"table": "other", "columns": []}, "no tables/other.csv"),
         ({"run": "wall_s"}, f"{RUN_JSON} without wall_s"),
@@ -395,7 +401,7 @@ def test_all_rules_must_hold_and_no_rule_shows_nothing(files):
 def test_the_page_is_red_where_a_rule_fails(files, tmp_path):
     lists = {"own": {"title": "Own", "source": "us", "items": [
         [1, "A table", [{"table": "main", "columns": ["mean"]}]],
-        ["2a", "A page", [{"doc": "docs/page.md#page"}]],
+        ["2a", "A page", [{"doc": "notes/page.md#page"}]],
         ["2b", "Funding", [{"statement": "funding"}]],
     ]}}  # fmt: skip
     (tmp_path / "lists.yaml").write_text(json.dumps(lists))
@@ -414,6 +420,127 @@ def test_the_page_is_red_where_a_rule_fails(files, tmp_path):
     assert page.count('<tr class="shown">') == 2
     for href in re.findall(r'<td class="text"><a href="([^"#]+)', page):
         assert (papers / href).is_file(), href
+
+
+# --- the release folder
+
+
+def gather(study, files, root, **changes):
+    """Gather the release of the study, with a clone that has little more than a licence."""
+    for name in ("LICENSE", "CITATION.cff"):
+        (files.clone / name).write_bytes((root / name).read_bytes())
+    lists = {"own": {"title": "Own", "source": "us", "items": [
+        [1, "A page", [{"doc": "notes/page.md#page"}]],
+    ]}}  # fmt: skip
+    folder = files.results
+    lists_yaml = folder.parent / "lists.yaml"
+    lists_yaml.write_text(json.dumps(lists))
+    common = study["common"] | {"blocks": study["blocks"], "statements": {}}
+    common |= {"results": folder, "clone": files.clone, "checklists_yaml": lists_yaml}
+    write_checklist(
+        **common, main_table="table1", items_by_kind={}, runs=study["runs"],
+        checklist_csv=folder / "papers/checklist.csv",
+        checklist_html=folder / "papers/checklist.html",
+    )  # fmt: skip
+    more = {"runs": study["runs"], "models": study["runs"]} | changes
+    gather_release(**common, **more, release_dir=folder / "release")
+    return folder / "release"
+
+
+@pytest.fixture
+def weights(study):
+    path = Path(study["runs"][0]["run"]).with_name("model.safetensors")
+    path.write_bytes(b"weights")
+    return path
+
+
+@pytest.fixture
+def timed(study):
+    run_json = Path(study["runs"][0]["run"])
+    run_json.write_text(json.dumps(json.loads(run_json.read_text()) | {"wall_s": 12.5}))
+
+
+def test_a_release_has_what_its_list_of_checksums_has(study, files, root, weights, timed):
+    (weights.parent / "export").mkdir()
+    (weights.parent / "export/model.onnx").write_bytes(b"onnx")
+    images = files.results / "d/p/patches/images.npy"
+    images.write_bytes(b"pixels")
+    release = gather(study, files, root)
+    lines = (release / "SHA256SUMS").read_text().splitlines()
+    listed = {path: digest for digest, path in (line.split("  ") for line in lines)}
+    there = {path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file()}
+    assert set(listed) == there - {"SHA256SUMS"}
+    assert all(file_digest(release / path) == digest for path, digest in listed.items())
+    run = "d/p/runs/a1/seed-1"
+    wanted = {f"{run}/{name}" for name in ("run.json", "scores.csv", "model.safetensors")}
+    wanted |= {f"{run}/export/model.onnx", "d/p/patches/samples.csv", "d/p/patches/patches.json"}
+    wanted |= {"README.md", "LICENSES.md", "LICENSE", "CITATION.cff", ".zenodo.json"}
+    wanted |= {"tables/table1.csv", "papers/model_card.html", "repository/notes/page.md"}
+    assert wanted | {"ro-crate-metadata.json"} <= there
+    assert not [path for path in there if path.endswith(".npy")]  # no image leaves
+
+
+def test_links_of_a_released_checklist_stay_inside(study, files, root, weights, timed):
+    release = gather(study, files, root)
+    page = (release / "papers/checklist.html").read_text()
+    (href,) = re.findall(r'<td class="text"><a href="([^"#]+)', page)
+    assert (release / "papers" / href).resolve() == release / "repository/notes/page.md"
+
+
+def test_a_release_is_a_crate_of_its_files_and_trainings(study, files, root, weights, timed):
+    release = gather(study, files, root)
+    crate = ROCrate(release)
+    assert crate.name == "WeakLesion: results of the study own"
+    assert crate.root_dataset["license"].id == "LICENSES.md"
+    assert crate.root_dataset["datePublished"]
+    described = {entity.id: entity for entity in crate.get_by_type("File")}
+    there = {path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file()}
+    assert set(described) == there - {"SHA256SUMS", "ro-crate-metadata.json"}
+    for path, entity in described.items():
+        assert entity["sha256"] == file_digest(release / path)
+        assert entity["contentSize"] == str((release / path).stat().st_size)
+    (action,) = crate.get_by_type("CreateAction")
+    assert action["instrument"]["version"] == "0123456789abcdef"
+    assert [entity.id for entity in action["object"]] == ["d/p/patches/samples.csv"]
+    made = [entity.id.rpartition("/")[2] for entity in action["result"]]
+    assert made == ["model.safetensors", "run.json", "scores.csv"]
+    assert "3 epochs, 12 s, on cpu" in action["description"]
+
+
+def test_a_release_says_which_licences_hold(study, files, root, weights, timed):
+    release = gather(study, files, root)
+    licences = (release / "LICENSES.md").read_text()
+    assert "| d | CC BY-NC 4.0 | no commercial use |" in licences
+    zenodo = json.loads((release / ".zenodo.json").read_text())
+    assert zenodo["creators"] == [{"name": "The WeakLesion authors"}]
+    assert "license" not in zenodo  # the facts name none that Zenodo knows
+
+
+@pytest.mark.parametrize(
+    ("spdx", "licence"),
+    [
+        (["CC-BY-NC-4.0"], "cc-by-nc-4.0"),
+        (["CC-BY-NC-4.0", "CC-BY-NC-4.0"], "cc-by-nc-4.0"),
+        (["CC-BY-NC-4.0", "Apache-2.0"], None),
+        (["Apache-2.0", None], None),
+        (["Own-1.0"], None),
+    ],
+)
+def test_the_licence_of_the_record_is_the_one_that_all_data_have(spdx, licence):
+    facts = {str(n): {"spdx": name} if name else {} for n, name in enumerate(spdx)}
+    about = {"title": "t", "abstract": "a", "creators": ["c"], "version": "1"}
+    assert zenodo_metadata(facts, about).get("license") == licence
+
+
+def test_a_release_without_weights_is_refused(study, files, root, timed):
+    with pytest.raises(DataError, match=r"model\.safetensors: the weights are not there"):
+        gather(study, files, root)
+    assert not (files.results / "release").exists()
+
+
+def test_weights_that_are_not_published_may_be_gone(study, files, root, timed):
+    release = gather(study, files, root, models=[])
+    assert (release / "d/p/runs/a1/seed-1/run.json").is_file()
 
 
 # --- the four lists
@@ -465,5 +592,5 @@ def test_facts_of_datasets_have_known_names(root):
     config = read_yaml(root / "config.yaml")
     assert set(facts) == {"phantom", *config["datasets"]} - {"liver"}  # made from files of LiTS
     for name, known in facts.items():
-        assert set(known) <= set(FACTS), name
+        assert set(known) <= {*FACTS, "spdx"}, name
         assert known["licence"], name

@@ -47,6 +47,7 @@ PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
 
 
 DATASET_FACTS = shipped_file("workflow/resources/datasets.yaml")
+CHECKLISTS = shipped_file("workflow/resources/checklists.yaml")
 
 
 def templates(*names):

@@ -121,7 +121,7 @@ rule write_checklist:
             rules.write_data_sheet.output,
         ],
         datasets_yaml=DATASET_FACTS,
-        checklists_yaml=shipped_file("workflow/resources/checklists.yaml"),
+        checklists_yaml=CHECKLISTS,
         templates=templates("base", "checklist"),
         code=module_files("report.papers.checklist"),
     output:
@@ -155,3 +155,52 @@ rule papers:
     """Model card, data sheet and checklists of the study."""
     input:
         study.paper_files,
+
+
+rule gather_release:
+    """Gather what is worth publishing of the study in one folder, with licences and provenance."""
+    input:
+        files=[
+            study.paper_files,
+            layout.run_files("run.json", study.all_trainings),
+            layout.run_files("model.safetensors", study.carded_runs),
+        ],
+        more_files=[
+            [study.files_of(item) for item in study.items()],
+            rules.overview.input if study.has_main_item else [],
+            rules.verdicts.input if study.claimed_runs else [],
+            [shipped_file(name) for name in ("CITATION.cff", "LICENSE")],
+        ],
+        datasets_yaml=DATASET_FACTS,
+        checklists_yaml=CHECKLISTS,
+        templates=templates("base", "checklist"),
+        code=module_files("report.papers.release"),
+    output:
+        release_dir=directory(RESULTS / "release"),
+    log:
+        LOGS / "gather_release.log",
+    benchmark:
+        BENCHMARKS / "gather_release.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        study=config["study"],
+        labels=study.labels(study.carded_runs),
+        results=str(RESULTS),
+        clone=path_from_here(clone, clone),
+        runs=study.described(study.all_trainings, run="run.json"),
+        models=study.described(study.carded_runs, run="run.json"),
+        blocks=described_blocks,
+        origins=study.origins,
+        statements=config["statements"],
+    script:
+        "../scripts/gather_release.py"
+
+
+rule release:
+    """The folder to publish: tables, figures, papers, models, licences, checksums, provenance."""
+    input:
+        rules.gather_release.output,
