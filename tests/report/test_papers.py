@@ -500,8 +500,8 @@ def test_a_release_is_a_crate_of_its_files_and_trainings(study, files, root, wei
         assert entity["sha256"] == file_digest(release / path)
         assert entity["contentSize"] == str((release / path).stat().st_size)
     (action,) = crate.get_by_type("CreateAction")
-    assert action["instrument"]["version"] == "0123456789abcdef"
-    assert [entity.id for entity in action["object"]] == ["d/p/patches/samples.csv"]
+    assert action["instrument"]["softwareVersion"].endswith(", commit 0123456789abcdef")
+    assert action["object"].id == "d/p/patches/samples.csv"
     made = [entity.id.rpartition("/")[2] for entity in action["result"]]
     assert made == ["model.safetensors", "run.json", "scores.csv"]
     assert "3 epochs, 12 s, on cpu" in action["description"]

@@ -23,7 +23,9 @@ FORMATS = {
     ".html": "text/html",
     ".json": "application/json",
     ".md": "text/markdown",
+    ".onnx": "application/octet-stream",
     ".png": "image/png",
+    ".pt2": "application/octet-stream",
     ".safetensors": "application/octet-stream",
     ".svg": "image/svg+xml",
 }
@@ -57,7 +59,7 @@ def write_crate(
         crate.add(ContextEntity(crate, f"#author-{number}", organization | {"name": name}))
         for number, name in enumerate(metadata["creators"], start=1)
     ]
-    crate.root_dataset["author"] = authors
+    crate.root_dataset["author"] = authors if len(authors) > 1 else authors[0]
     crate.publisher = authors[0]
     profile = {"name": "Process Run Crate", "version": PROFILE.rsplit("/", 1)[-1]}
     crate.root_dataset["conformsTo"] = crate.add(CreativeWork(crate, PROFILE, profile))
@@ -67,14 +69,15 @@ def write_crate(
         info = json.loads((folder / run["run"]).read_text(encoding="utf-8"))
         commit = info["code"]["commit"] or "unknown"
         if commit not in software:
-            properties = {"@type": "SoftwareApplication", "name": "WeakLesion", "version": commit}
-            properties |= {"softwareVersion": metadata["version"]}
+            version = f"{metadata['version']}, commit {commit}"
+            properties = {"@type": "SoftwareApplication", "name": "WeakLesion"}
+            properties |= {"softwareVersion": version}
             software[commit] = crate.add(ContextEntity(crate, f"#weaklesion-{commit}", properties))
         made = [files[path] for path in _results_of(run["run"]) if path in files]
         action = crate.add_action(
             software[commit],
             f"#train-{run['name'].replace(' ', '-')}",
-            object=[files[run["samples"]]],
+            object=files[run["samples"]],
             result=made,
             properties={
                 "name": f"Training {run['name']}",
@@ -96,7 +99,9 @@ def _results_of(run_json: str) -> list[str]:
 
 
 def _properties(path: Path, digest: str) -> dict[str, str]:
-    properties = {"contentSize": str(path.stat().st_size), "sha256": digest}
-    if path.suffix in FORMATS:
-        properties["encodingFormat"] = FORMATS[path.suffix]
-    return properties | {"name": path.name}
+    return {
+        "name": path.name,
+        "contentSize": str(path.stat().st_size),
+        "encodingFormat": FORMATS.get(path.suffix, "text/plain"),
+        "sha256": digest,
+    }
