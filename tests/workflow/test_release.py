@@ -60,7 +60,7 @@ def test_a_page_fits_the_screen_and_its_red_is_seen(papers, browser, name):
 
 @pytest.mark.slow
 def test_a_release_is_whole_and_valid(copied):
-    snakemake(copied, *TINY, "release")
+    snakemake(copied, "release", *TINY)
     folder = copied / "results/tiny/release"
     check = ["sha256sum", "--check", "--quiet", "SHA256SUMS"]
     assert subprocess.run(check, cwd=folder, check=True, capture_output=True).stdout == b""
@@ -74,4 +74,4 @@ def test_a_release_is_whole_and_valid(copied):
     ):
         assert not path or (folder / "papers" / path).resolve().is_relative_to(folder), path
         assert not path or (folder / "papers" / path).is_file(), path
-    assert "Nothing to be done" in snakemake(copied, *TINY, "release", "-n")
+    assert "Nothing to be done" in snakemake(copied, "release", *TINY, "-n")
