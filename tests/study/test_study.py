@@ -347,3 +347,25 @@ def test_the_gate_compares_ends_where_marks_have_them():
     assert not has_true_ends(PAPER, "ham10k", "source")
     assert has_true_ends(PAPER, "deeplesion", "source")  # drawn
     assert has_true_ends(overlaid("own-marks").config, "own", "source")
+
+
+def test_papers_are_about_the_trainings_of_drawn_score_tables(ham):
+    assert {run.arm for run in ham.carded_runs} == {"a1", "a1l", "acoseg", "acoseg_released"}
+    assert ham.carded_blocks == [("ham10k", "corrected")]
+    assert [path.name for path in ham.paper_files] == [
+        "model_card.html",
+        "data_sheet.html",
+        "checklist.html",
+    ]
+    assert overlaid("ends-exponent").paper_files == []  # trains nothing
+    assert overlaid("own-marks").paper_files == []  # scores nothing
+
+
+def test_facts_of_a_dataset_are_those_of_its_files():
+    origins = overlaid("demo").origins
+    assert origins["phantom_lits"] == "phantom"
+    assert (origins["ham10k"], origins["liver"]) == ("ham10k", "lits")
+
+
+def test_items_by_kind(ham):
+    assert ham.items_by_kind == {"scores": ["table1"]}
