@@ -284,7 +284,7 @@ def test_the_sheet_counts_and_says_what_is_missing(study):
     page = words(write_sheet(study))
     assert "Licence CC BY-NC 4.0" in page
     assert "Dates not recorded" in page
-    assert "sex: male 1 1 groups 0 0 groups 2 2 groups" in page
+    assert "sex: male 1 1 group 0 0 groups 2 2 groups" in page
     assert "a truncated image 1 s9" in page
     # of eight samples, one has no sex, one no age, two no site, and none a size of its pixels
     assert "d p 1 1 2 8 8" in page
