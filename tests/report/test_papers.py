@@ -15,6 +15,7 @@ from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.report.papers.checklist import write_checklist
 from weaklesion.report.papers.data_sheet import count_people, write_data_sheet
 from weaklesion.report.papers.evidence import RULES, anchor_of, check_item
+from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.model_card import write_model_card
 from weaklesion.report.papers.release import gather_release
 from weaklesion.report.papers.release_texts import zenodo_metadata
@@ -222,7 +223,7 @@ def study(tmp_path, samples_csv, metadata_csv):
         "results": results,
         "blocks": [block | {"table": str(metadata_csv)}],
         "runs": [run],
-        "common": {"study": "own", "origins": {"d": "of_d"}}
+        "common": {"study": "own", "origins": {"d": {"key": "of_d"}}}
         | {"datasets_yaml": tmp_path / "datasets.yaml"},
     }
 
@@ -293,6 +294,15 @@ def test_the_sheet_counts_and_says_what_is_missing(study):
 def test_the_sheet_of_a_dataset_without_people_has_no_section_of_them(study):
     study["blocks"][0] |= {"loader": "lits", "table": None}
     assert 'id="people"' not in write_sheet(study)
+
+
+def test_what_a_study_states_of_its_data_holds(tmp_path):
+    (tmp_path / "facts.yaml").write_text("lits: {licence: CC0, source: here}")
+    origins = {"mine": {"key": "mine", "licence": "none"}, "ct": {"key": "lits", "licence": "ours"}}
+    assert facts_of(tmp_path / "facts.yaml", origins, ["ct", "mine", "ct"]) == {
+        "ct": {"licence": "ours", "source": "here"},
+        "mine": {"licence": "none"},
+    }
 
 
 # --- evidence
@@ -408,7 +418,7 @@ def test_the_page_is_red_where_a_rule_fails(files, tmp_path):
     papers = files.results / "papers"
     write_checklist(
         study="own", results=files.results, clone=files.clone, main_table="table1",
-        items_by_kind={}, blocks=files.blocks, runs=files.runs, origins={"d": "of_d"},
+        items_by_kind={}, blocks=files.blocks, runs=files.runs, origins={"d": {"key": "of_d"}},
         datasets_yaml=tmp_path / "datasets.yaml", checklists_yaml=tmp_path / "lists.yaml",
         statements={}, checklist_csv=papers / "checklist.csv",
         checklist_html=papers / "checklist.html",

@@ -3,6 +3,7 @@
 # ruff: noqa: N802, because stand-ins have the names of Slicer's functions
 
 import importlib.util
+import json
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
@@ -158,6 +159,14 @@ def scan():
     return Node("CT", image=nibabel.Nifti1Image(levels, AFFINE)), mask
 
 
+@pytest.fixture
+def ct_model(model):
+    """The network's run, which says that it was trained on CT."""
+    data = {"licence": "CC0-1.0", "modality": "CT", "channels": "grey", "marks": "drawn"}
+    (model / "run.json").write_text(json.dumps({"data": data}))
+    return model
+
+
 def in_process(monkeypatch, module, calls):
     """Run the command in this process, because its network is a stand-in as well."""
 
@@ -255,12 +264,12 @@ def test_the_table_has_the_marks_in_voxels(module, scan, tmp_path):
     assert {name: row[name] for name in RECIST_COLUMNS} == pytest.approx(mark_of(mask), abs=1e-3)
 
 
-def test_masks_lie_on_the_lesion_in_mm(module, slicer, scan, model, tmp_path, monkeypatch):
+def test_masks_lie_on_the_lesion_in_mm(module, slicer, scan, ct_model, tmp_path, monkeypatch):
     volume, mask = scan
     calls = []
     in_process(monkeypatch, module, calls)
     segmentation, said = module.WeakLesionLogic().segment(
-        volume, lines_of(mask, 1), "weaklesion", str(model), (-50.0, 150.0), tmp_path
+        volume, lines_of(mask, 1), "weaklesion", str(ct_model), (-50.0, 150.0), tmp_path
     )
     (segment,) = segmentation.segments
     assert segment.name == "L"
@@ -276,13 +285,13 @@ def test_masks_lie_on_the_lesion_in_mm(module, slicer, scan, model, tmp_path, mo
     assert env == {"PATH": "/usr/bin"}  # not Slicer's own Python
 
 
-def test_a_refused_mark_is_named_after_its_line(module, scan, model, tmp_path, monkeypatch):
+def test_a_refused_mark_is_named_after_its_line(module, scan, ct_model, tmp_path, monkeypatch):
     volume, mask = scan
     in_process(monkeypatch, module, [])
     outside = [Node("far", to_ras(np.array([[150, 60], [190, 60]]), 1))]
     outside += [Node("far, short", to_ras(np.array([[170, 50], [170, 70]]), 1))]
     segmentation, said = module.WeakLesionLogic().segment(
-        volume, [*lines_of(mask, 1), *outside], "weaklesion", str(model), None, tmp_path
+        volume, [*lines_of(mask, 1), *outside], "weaklesion", str(ct_model), None, tmp_path
     )
     assert [segment.name for segment in segmentation.segments] == ["L"]
     assert "1 of 2 marks have a mask." in said

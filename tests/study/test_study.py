@@ -363,8 +363,10 @@ def test_papers_are_about_the_trainings_of_drawn_score_tables(ham):
 
 def test_facts_of_a_dataset_are_those_of_its_files():
     origins = overlaid("demo").origins
-    assert origins["phantom_lits"] == "phantom"
-    assert (origins["ham10k"], origins["liver"]) == ("ham10k", "lits")
+    keys = [origins[name]["key"] for name in ("phantom_lits", "ham10k", "liver")]
+    assert keys == ["phantom", "ham10k", "lits"]
+    config = merge(PAPER, {"datasets": {"lits": {"licence": "CC0"}}})
+    assert Study(config, PAPER).origins["lits"] == {"key": "lits", "licence": "CC0"}
 
 
 def test_items_by_kind(ham):

@@ -83,11 +83,14 @@ class Study(Shown):
         return [self.layout.papers / f"{name}.html" for name in names]
 
     @cached_property
-    def origins(self) -> dict[str, str]:
-        """Key of each dataset in `workflow/resources/datasets.yaml`."""
+    def origins(self) -> dict[str, dict[str, str]]:
+        """Key of each dataset in `workflow/resources/datasets.yaml`, and what its entry states."""
         return {
-            name: "phantom" if "phantom" in definition else definition.get("files_of", name)
-            for name, definition in self.config["datasets"].items()
+            name: {
+                "key": "phantom" if "phantom" in entry else entry.get("files_of", name),
+                **{fact: entry[fact] for fact in ("licence", "modality") if fact in entry},
+            }
+            for name, entry in self.config["datasets"].items()
         }
 
     @cached_property

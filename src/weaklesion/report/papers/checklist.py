@@ -10,6 +10,7 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.papers.evidence import REPOSITORY, check_item
+from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.study_files import StudyFiles
 from weaklesion.study.labels import Labels
 from weaklesion.support.yaml_files import read_yaml
@@ -29,7 +30,7 @@ def write_checklist(
     items_by_kind: Mapping[str, Sequence[str]],
     blocks: Sequence[Mapping[str, str]],
     runs: Sequence[Mapping[str, Any]],
-    origins: Mapping[str, str],
+    origins: Mapping[str, Mapping[str, str]],
     datasets_yaml: str | Path,
     checklists_yaml: str | Path,
     statements: Mapping[str, str],
@@ -47,7 +48,7 @@ def write_checklist(
         items_by_kind: kind to the study's items of this kind.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
         runs: dataset, protocol, arm, seed, and the path `run` of each training of the model card.
-        origins: dataset to its key in `datasets_yaml`.
+        origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.
         checklists_yaml: items, and the rules that show each.
         statements: what the authors say, by topic.
@@ -58,8 +59,6 @@ def write_checklist(
     Raises:
         ValueError: if an item has a rule of an unknown kind.
     """
-    facts = read_yaml(datasets_yaml)
-    datasets = dict.fromkeys(block["dataset"] for block in blocks)
     files = StudyFiles(
         results=Path(results),
         clone=Path(clone),
@@ -67,7 +66,7 @@ def write_checklist(
         items=items_by_kind,
         blocks=blocks,
         runs=runs,
-        facts={name: facts.get(origins[name], {}) for name in datasets},
+        facts=facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks]),
         statements=statements,
     )
     checklists = read_yaml(checklists_yaml)

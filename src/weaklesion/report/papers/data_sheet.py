@@ -12,10 +12,10 @@ import pandas as pd
 from weaklesion.data.attributes import ATTRIBUTES, read_attributes
 from weaklesion.data.samples import read_samples
 from weaklesion.report.pages import write_page, write_table
+from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.subgroups import describe_people, subgroups_of
 from weaklesion.splits import SPLITS
 from weaklesion.study.labels import Labels
-from weaklesion.support.yaml_files import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def write_data_sheet(
     *,
     study: str,
     blocks: Sequence[Mapping[str, Any]],
-    origins: Mapping[str, str],
+    origins: Mapping[str, Mapping[str, str]],
     datasets_yaml: str | Path,
     labels: Labels | None = None,
     sheet_html: str | Path,
@@ -55,7 +55,7 @@ def write_data_sheet(
         study: name of the study.
         blocks: dataset, protocol, `source` (its label), the paths `samples` and `patches`, and
             `loader` and `table` (path or None) of each dataset's own table.
-        origins: dataset to its key in `datasets_yaml`.
+        origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.
         labels: what the page calls datasets, see `weaklesion.study.labels.labels_of`.
         sheet_html: written.
@@ -64,7 +64,7 @@ def write_data_sheet(
     Raises:
         DataError: if samples or a table cannot be read.
     """
-    facts = read_yaml(datasets_yaml)
+    facts = facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks])
     shown, tables = [], []
     for block in blocks:
         samples = read_samples(block["samples"])
@@ -84,7 +84,6 @@ def write_data_sheet(
             }
         )
     write_table(people_csv, pd.concat(tables)[PEOPLE_COLUMNS])
-    datasets = dict.fromkeys(block["dataset"] for block in blocks)
     write_page(
         sheet_html,
         "data_sheet.html",
@@ -92,8 +91,9 @@ def write_data_sheet(
         study=study,
         blocks=shown,
         facts=[
-            ([name for name in datasets if origins[name] == origin], facts.get(origin, {}))
-            for origin in dict.fromkeys(origins[name] for name in datasets)
+            ([name for name, other in facts.items() if other == known], known)
+            for number, known in enumerate(facts.values())
+            if known not in list(facts.values())[:number]
         ],
         words=FACTS,
         splits=SPLITS,

@@ -11,6 +11,7 @@ import pandas as pd
 from weaklesion.data.attributes import read_attributes
 from weaklesion.data.samples import read_samples
 from weaklesion.report.pages import write_page, write_table
+from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.subgroups import (
     FAILURE_COLUMNS,
     METRIC,
@@ -26,7 +27,6 @@ from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import estimate, resolve_undefined
 from weaklesion.splits import SPLITS
 from weaklesion.study.labels import Labels
-from weaklesion.support.yaml_files import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def write_model_card(
     runs: Sequence[Mapping[str, Any]],
     blocks: Sequence[Mapping[str, Any]],
     undefined: Mapping[str, str],
-    origins: Mapping[str, str],
+    origins: Mapping[str, Mapping[str, str]],
     datasets_yaml: str | Path,
     statements: Mapping[str, str],
     labels: Labels | None = None,
@@ -57,7 +57,7 @@ def write_model_card(
         blocks: dataset, protocol, the path `samples`, and `loader` and `table` (path or None) of
             each dataset's own table.
         undefined: protocol to what an undefined Dice counts as.
-        origins: dataset to its key in `datasets_yaml`.
+        origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.
         statements: what the authors say, by topic.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
@@ -70,7 +70,7 @@ def write_model_card(
     """
     scores = read_scores([run["scores"] for run in runs], runs, SHOWN_METRICS)
     infos = [{**run, "info": json.loads(Path(run["run"]).read_text("utf-8"))} for run in runs]
-    facts = read_yaml(datasets_yaml)
+    facts = facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks])
     shown, subgroups, failures = [], [], []
     for block in blocks:
         place = {key: block[key] for key in BLOCK}
@@ -88,7 +88,7 @@ def write_model_card(
         shown.append(
             place
             | {
-                "facts": facts.get(origins[block["dataset"]], {}),
+                "facts": facts[block["dataset"]],
                 "models": _models(mine, of_block, policy),
                 "splits": _splits(people),
                 "subgroups": _rows_of_subgroups(by_group),

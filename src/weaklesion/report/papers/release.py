@@ -14,6 +14,7 @@ from weaklesion.errors import DataError
 from weaklesion.report.papers.checklist import write_checklist_page
 from weaklesion.report.papers.crate import METADATA, write_crate
 from weaklesion.report.papers.evidence import REPOSITORY
+from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.release_texts import licences_text, readme_text, zenodo_metadata
 from weaklesion.study.labels import Labels
 from weaklesion.support.files import file_digest, write_json, written_whole
@@ -37,7 +38,7 @@ def gather_release(
     runs: Sequence[Mapping[str, Any]],
     models: Sequence[Mapping[str, Any]],
     blocks: Sequence[Mapping[str, str]],
-    origins: Mapping[str, str],
+    origins: Mapping[str, Mapping[str, str]],
     datasets_yaml: str | Path,
     checklists_yaml: str | Path,
     statements: Mapping[str, str],
@@ -53,7 +54,7 @@ def gather_release(
         runs: dataset, protocol, arm, seed, and the path `run` of every training.
         models: the same of the trainings whose weights are published.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
-        origins: dataset to its key in `datasets_yaml`.
+        origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.
         checklists_yaml: titles of the checklists.
         statements: what the authors say, by topic.
@@ -65,9 +66,7 @@ def gather_release(
     """
     results, clone = Path(results), Path(clone)
     citation = read_yaml(clone / "CITATION.cff")
-    facts = read_yaml(datasets_yaml)
-    datasets = dict.fromkeys(block["dataset"] for block in blocks)
-    known = {name: facts.get(origins[name], {}) for name in datasets}
+    known = facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks])
     infos = [json.loads(Path(run["run"]).read_text(encoding="utf-8")) for run in runs]
     about = {
         "study": study,
