@@ -73,30 +73,12 @@ def write_model_card(
     facts = facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks])
     shown, subgroups, failures = [], [], []
     for block in blocks:
-        place = {key: block[key] for key in BLOCK}
-        of_block = scores[
-            (scores["dataset"] == block["dataset"]) & (scores["protocol"] == block["protocol"])
-        ]
-        policy: Any = undefined[block["protocol"]]
-        samples = read_samples(block["samples"])
-        people = describe_people(samples, read_attributes(block["loader"], block["table"]))
-        by_group = score_subgroups(of_block, people, policy).assign(**place)
-        worst = worst_samples(of_block, people, policy).assign(**place)
-        subgroups.append(by_group)
-        failures.append(worst)
+        of_block = scores[(scores[BLOCK] == [block[key] for key in BLOCK]).all(axis=1)]
         mine = [run for run in infos if all(run[key] == block[key] for key in BLOCK)]
-        shown.append(
-            place
-            | {
-                "facts": facts[block["dataset"]],
-                "models": _models(mine, of_block, policy),
-                "splits": _splits(people),
-                "subgroups": _rows_of_subgroups(by_group),
-                "failures": worst.to_dict("records"),
-                "arms": list(dict.fromkeys(run["arm"] for run in mine)),
-                "saw": next((run["info"]["data"] for run in mine if run["info"].get("data")), {}),
-            }
-        )
+        described = _describe(block, mine, of_block, undefined[block["protocol"]])
+        subgroups.append(described.pop("by_group"))
+        failures.append(described.pop("worst"))
+        shown.append(described | {"facts": facts[block["dataset"]]})
     write_table(subgroups_csv, pd.concat(subgroups)[SUBGROUP_COLUMNS])
     write_table(failures_csv, pd.concat(failures)[FAILURE_COLUMNS])
     write_page(
@@ -109,6 +91,29 @@ def write_model_card(
         policies={block["protocol"]: undefined[block["protocol"]] for block in blocks},
     )
     logger.info("model card of %d trainings on %d blocks", len(runs), len(blocks))
+
+
+def _describe(
+    block: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], scores: pd.DataFrame, policy: Any
+) -> dict[str, Any]:
+    """Return what the page shows of a block, and the tables `by_group` and `worst`."""
+    place = {key: block[key] for key in BLOCK}
+    samples = read_samples(block["samples"])
+    people = describe_people(samples, read_attributes(block["loader"], block["table"]))
+    by_group = score_subgroups(scores, people, policy).assign(**place)
+    worst = worst_samples(scores, people, policy).assign(**place)
+    saw = [run["info"]["data"] for run in runs if run["info"].get("data")]
+    return {
+        **place,
+        "models": _models(runs, scores, policy),
+        "splits": _splits(people),
+        "subgroups": _rows_of_subgroups(by_group),
+        "failures": worst.to_dict("records"),
+        "arms": list(dict.fromkeys(run["arm"] for run in runs)),
+        "saw": saw[0] if saw else {},
+        "by_group": by_group,
+        "worst": worst,
+    }
 
 
 def _models(

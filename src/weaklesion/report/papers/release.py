@@ -65,20 +65,8 @@ def gather_release(
         DataError: if the weights of a training are not there.
     """
     results, clone = Path(results), Path(clone)
-    citation = read_yaml(clone / "CITATION.cff")
     known = facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks])
-    infos = [json.loads(Path(run["run"]).read_text(encoding="utf-8")) for run in runs]
-    about = {
-        "study": study,
-        "title": statements.get("title") or f"WeakLesion: results of the study {study}",
-        "abstract": statements.get("abstract") or citation["abstract"],
-        "creators": [_name(author) for author in citation["authors"]],
-        "version": str(citation["version"]),
-        "commits": sorted({str(info["code"]["commit"]) for info in infos}),
-        "changed": any(info["code"]["dirty"] for info in infos),
-        "num_trainings": len(runs),
-        "num_models": len(models),
-    }
+    about = _about(study, clone, runs, statements) | {"num_models": len(models)}
     with written_whole(release_dir) as folder:
         _copy(results, folder, [*_of_study(results), *_of_blocks(results, blocks)])
         _copy(results, folder, _of_runs(results, runs, models))
@@ -107,6 +95,24 @@ def gather_release(
         lines = [f"{digest}  {path}\n" for path, digest in _digests(folder).items()]
         (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
     logger.info("%d files in %s", len(lines) + 1, release_dir)
+
+
+def _about(
+    study: str, clone: Path, runs: Sequence[Mapping[str, Any]], statements: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what the texts of a release say of the study and the code, see `readme_text`."""
+    citation = read_yaml(clone / "CITATION.cff")
+    codes = [json.loads(Path(run["run"]).read_text("utf-8"))["code"] for run in runs]
+    return {
+        "study": study,
+        "title": statements.get("title") or f"WeakLesion: results of the study {study}",
+        "abstract": statements.get("abstract") or citation["abstract"],
+        "creators": [_name(author) for author in citation["authors"]],
+        "version": str(citation["version"]),
+        "commits": sorted({str(code["commit"]) for code in codes}),
+        "changed": any(code["dirty"] for code in codes),
+        "num_trainings": len(runs),
+    }
 
 
 def _name(author: Mapping[str, str]) -> str:
