@@ -46,6 +46,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/papers.smk"
 
 
 rule all:
@@ -60,6 +61,7 @@ rule all:
         if study.has_main_item
         else [rules.tabulate_samples.output if study.shown_blocks else []],
         rules.verdicts.input if study.claimed_runs else [],
+        study.paper_files,
 
 
 onstart:

@@ -61,6 +61,8 @@ def section_of(path: Path, columns: set[str]) -> str:
                 return f"`tables/<item>.{ending}.csv`, kind `{kind}`"
         (kind,) = (kind for column, kind in KIND_OF_COLUMN.items() if column in columns)
         return f"`tables/<item>.csv`, kind `{kind}`"
+    if place == "papers":
+        return f"`papers/{name}`"
     if place.startswith("seed-"):
         return f"`runs/<arm>/seed-<s>/{name}`"
     if place == "clusters":

@@ -14,6 +14,8 @@ RUNS = "results/tiny/phantom_ham10k/demo/runs"
 
 
 SHIPPED = (
+    "CITATION.cff",
+    "LICENSE",
     "Snakefile",
     "config",
     "config.yaml",

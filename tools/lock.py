@@ -29,7 +29,7 @@ USERS = ("workflow", "dicom")  # extras of pyproject.toml in requirements.lock
 ENVIRONMENTS = {
     "data": [
         "jinja2", "joblib", "nibabel", "numpy", "opencv-python-headless", "pandas", "pillow",
-        "pyyaml", "requests", "scikit-image", "scikit-learn", "scipy", "tqdm",
+        "pyyaml", "requests", "rocrate", "scikit-image", "scikit-learn", "scipy", "tqdm",
     ],
     "train": [
         "joblib", "monai", "numpy", "opencv-python-headless", "pandas", "safetensors",

@@ -4,6 +4,7 @@ import zlib
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import unpack
 from PIL import Image
@@ -151,6 +152,16 @@ def test_phantom_has_the_traps_of_the_real_archives(tmp_path):
     assert found["group"].nunique() < len(found)
     # a mask read by raw index would cover most of its image
     assert max(mask.mean() for mask in masks if not mask.all()) < 0.75
+
+
+def test_people_of_the_phantom_are_its_lesions_and_some_values_are_missing(phantom):
+    """All images of a lesion show the same person."""
+    metadata = pd.read_csv(phantom[1], dtype=str, keep_default_na=False)
+    columns = ["age", "sex", "localization"]
+    people = metadata[["lesion_id", *columns]].drop_duplicates()
+    assert people["lesion_id"].is_unique
+    assert {"female", "male", "unknown"} == set(metadata["sex"])
+    assert "" in set(metadata["age"])
 
 
 def test_phantom_refuses_to_be_tiny(tmp_path):

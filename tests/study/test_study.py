@@ -347,3 +347,27 @@ def test_the_gate_compares_ends_where_marks_have_them():
     assert not has_true_ends(PAPER, "ham10k", "source")
     assert has_true_ends(PAPER, "deeplesion", "source")  # drawn
     assert has_true_ends(overlaid("own-marks").config, "own", "source")
+
+
+def test_papers_are_about_the_trainings_of_drawn_score_tables(ham):
+    assert {run.arm for run in ham.carded_runs} == {"a1", "a1l", "acoseg", "acoseg_released"}
+    assert ham.carded_blocks == [("ham10k", "corrected")]
+    assert [path.name for path in ham.paper_files] == [
+        "model_card.html",
+        "data_sheet.html",
+        "checklist.html",
+    ]
+    assert overlaid("ends-exponent").paper_files == []  # trains nothing
+    assert overlaid("own-marks").paper_files == []  # scores nothing
+
+
+def test_facts_of_a_dataset_are_those_of_its_files():
+    origins = overlaid("demo").origins
+    keys = [origins[name]["key"] for name in ("phantom_lits", "ham10k", "liver")]
+    assert keys == ["phantom", "ham10k", "lits"]
+    config = merge(PAPER, {"datasets": {"lits": {"licence": "CC0"}}})
+    assert Study(config, PAPER).origins["lits"] == {"key": "lits", "licence": "CC0"}
+
+
+def test_items_by_kind(ham):
+    assert ham.items_by_kind == {"scores": ["table1"]}

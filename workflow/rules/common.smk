@@ -46,6 +46,10 @@ drawn_targets = [
 PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
 
 
+DATASET_FACTS = shipped_file("workflow/resources/datasets.yaml")
+CHECKLISTS = shipped_file("workflow/resources/checklists.yaml")
+
+
 def templates(*names):
     """Templates of the package's pages."""
     files = [PACKAGE / f"report/templates/{name}.html" for name in names]

@@ -35,6 +35,7 @@ def render(template: str, labels: Labels | None = None, **values: Any) -> str:
     environment.globals |= {"isnan": math.isnan, "interval": interval}
     environment.globals["shown_phantoms"] = phantoms_in_words(labels)
     environment.filters |= {"number": number, "duration": duration, "network": network_in_words}
+    environment.filters |= {"told": told, "years": years}
     for kind in ("dataset", "arm"):
         environment.filters[kind] = partial(called, labels, f"{kind}s")
     return environment.get_template(template).render(**{"mark_note": ""} | values)
@@ -85,6 +86,34 @@ def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") 
     if math.isfinite(low) and math.isfinite(high):
         return f"[{number(low, form)}, {number(high, form)}]"
     return f"no interval: {unknown}" if isinstance(unknown, str) and unknown else "no interval"
+
+
+def told(value: object) -> str:
+    """Return a value of a JSON file for readers; a dash where there is none.
+
+    >>> told([1, 2.5]), told({"low_mm": 1, "high": True}), told(None) == DASH
+    ('1, 2.5', 'low mm 1; high yes', True)
+    """
+    if value is None or value == "" or value == [] or value == {}:
+        return DASH
+    if isinstance(value, Mapping):
+        names = (str(key).replace("_", " ") for key in value)
+        parts = zip(names, map(told, value.values()), strict=True)
+        return "; ".join(f"{name} {part}" for name, part in parts)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(told(part) for part in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def years(age: float) -> str:
+    """Return an age for readers, empty where unknown.
+
+    >>> years(55.0), years(float("nan"))
+    ('55', '')
+    """
+    return "" if math.isnan(age) else f"{age:g}"
 
 
 def devices_in_words(run_infos: Sequence[Mapping[str, Any]]) -> str:

@@ -36,6 +36,11 @@ class Layout:
         """Folder of the study."""
         return Path("results") / self.study
 
+    @property
+    def papers(self) -> Path:
+        """Folder of the model card, the data sheet and the checklist."""
+        return self.results / "papers"
+
     def stage(self, dataset: str = "{dataset}", protocol: str = "{protocol}") -> Path:
         """Folder of a dataset under a protocol."""
         return self.results / dataset / protocol

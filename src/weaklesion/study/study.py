@@ -5,6 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from weaklesion.study import items, protocols, sweeps
@@ -61,6 +62,44 @@ class Study(Shown):
             | {"is_released": "released" in protocols.bases_of(self.config, "protocols", protocol)}
             for protocol, choice in self.scoring_choices(runs).items()
         }
+
+    # What the model card, the data sheet and the checklists are about.
+
+    @cached_property
+    def carded_runs(self) -> list[Run]:
+        """Trainings of the score tables whose test images are drawn, each once."""
+        drawn = [item for item in self.drawn_items if self.item(item)["kind"] == "scores"]
+        return self.trained(items.runs_of(self.config, drawn))
+
+    @cached_property
+    def carded_blocks(self) -> list[Block]:
+        """Pairs of dataset and protocol of these trainings."""
+        return self.blocks(self.carded_runs)
+
+    @property
+    def paper_files(self) -> list[Path]:
+        """Model card, data sheet and checklist; none of a study without such trainings."""
+        names = ("model_card", "data_sheet", "checklist") if self.carded_runs else ()
+        return [self.layout.papers / f"{name}.html" for name in names]
+
+    @cached_property
+    def origins(self) -> dict[str, dict[str, str]]:
+        """Key of each dataset in `workflow/resources/datasets.yaml`, and what its entry states."""
+        return {
+            name: {
+                "key": "phantom" if "phantom" in entry else entry.get("files_of", name),
+                **{fact: entry[fact] for fact in ("licence", "modality") if fact in entry},
+            }
+            for name, entry in self.config["datasets"].items()
+        }
+
+    @cached_property
+    def items_by_kind(self) -> dict[str, list[str]]:
+        """Items of the study by kind."""
+        found: dict[str, list[str]] = {}
+        for item in self.items():
+            found.setdefault(self.item(item)["kind"], []).append(item)
+        return found
 
     # Runs and blocks as the plain values that scripts take.
 

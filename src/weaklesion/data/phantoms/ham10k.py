@@ -32,6 +32,9 @@ SKIN_RGB = np.array([225.0, 178.0, 160.0])
 BROWN = np.array([1.0, 0.88, 0.8])  # what a lesion leaves of each channel, beside its darkness
 IMAGES_PER_LESION = (1, 1, 1, 2, 3)  # choices: most lesions have one image
 INVERTED_PALETTE_EVERY = 25
+# Of the made-up people; as in the real table, some values are missing.
+SEXES, AGES = ("female", "male", "female", "male", "unknown"), (35, 45, 55, 70, 25, "", 80)
+SITES = ("back", "lower extremity", "trunk", "unknown")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def make_phantom(
         masks[f"HAM10000_segmentations_lesion_tschandl/{image_id}_segmentation.png"] = (
             _palette_png(mask) if inverted else _grey_png(mask)
         )
-        metadata.append([lesion.name, image_id, "nv", "phantom", "", "", ""])
+        metadata.append([lesion.name, image_id, "nv", "phantom", *person_of(num_lesions)])
     first_mask = next(iter(masks)).rpartition("/")[2]
     masks[f"__MACOSX/HAM10000_segmentations_lesion_tschandl/._{first_mask}"] = b"\0\5\26\7"
     names = sorted(images)
@@ -102,6 +105,11 @@ def make_phantom(
     write_csv(folder / FILES["ham10k"][3], header, [metadata[i] for i in order])
     write_manifest_of(folder, FILES["ham10k"])
     logger.info("%d phantom images of %d lesions in %s", num_images, num_lesions, folder)
+
+
+def person_of(number: int) -> tuple[object, str, str]:
+    """Return age, sex and site of the lesion with a number, in the order of the metadata."""
+    return AGES[number % len(AGES)], SEXES[number % len(SEXES)], SITES[number % len(SITES)]
 
 
 def draw_lesion(rng: np.random.Generator, number: int) -> Lesion:

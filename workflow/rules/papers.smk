@@ -1,0 +1,206 @@
+# What goes with a study's networks when they leave: model card, data sheet, checklists.
+from types import SimpleNamespace
+
+PAPERS = layout.papers
+CARDED_SCORES = layout.run_files("scores.csv", study.carded_runs)
+CARDED_RUNS = layout.run_files("run.json", study.carded_runs)
+
+
+def tables_of_datasets(wildcards):
+    """Each dataset's own table, if it has one: who the people are."""
+    tables = (table_of(block["dataset"]) for block in described_blocks())
+    return [table for table in dict.fromkeys(tables) if table]
+
+
+def table_of(dataset):
+    """A dataset's own table, or None."""
+    return str(sources.table(SimpleNamespace(dataset=dataset)) or "") or None
+
+
+def described_blocks(*_):
+    """Blocks of the model card, each with its samples, its account and its dataset's table."""
+    return [
+        {"dataset": dataset, "protocol": protocol, "source": sources.label(dataset)}
+        | {"samples": str(layout.patches(dataset, protocol) / "samples.csv")}
+        | {"patches": str(layout.patches(dataset, protocol) / "patches.json")}
+        | {"loader": sources.loader(dataset), "table": table_of(dataset)}
+        for dataset, protocol in study.carded_blocks
+    ]
+
+
+def files_of_blocks(name):
+    """A file of the patches of every block of the model card."""
+    return [layout.patches(*block) / name for block in study.carded_blocks]
+
+
+def paper(name, item):
+    """A page of the papers, in the report."""
+    return report(
+        PAPERS / f"{name}.html",
+        caption=f"../report/{name}.rst",
+        category="Papers",
+        labels={"item": item, "format": "page"},
+    )
+
+
+rule write_model_card:
+    """Say what the networks were trained and tested on, on whom they do how well, and where not."""
+    input:
+        files=[*CARDED_SCORES, *CARDED_RUNS, *files_of_blocks("samples.csv")],
+        more_files=tables_of_datasets,
+        datasets_yaml=DATASET_FACTS,
+        templates=templates("base", "model_card"),
+        code=module_files("report.papers.model_card"),
+    output:
+        card_html=paper("model_card", "Model card"),
+        subgroups_csv=PAPERS / "subgroups.csv",
+        failures_csv=PAPERS / "failures.csv",
+    log:
+        LOGS / "write_model_card.log",
+    benchmark:
+        BENCHMARKS / "write_model_card.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        study=config["study"],
+        labels=study.labels(study.carded_runs),
+        runs=study.described(study.carded_runs, scores="scores.csv", run="run.json"),
+        blocks=described_blocks,
+        undefined=study.undefined_policies(study.carded_runs),
+        origins=study.origins,
+        statements=config["statements"],
+    script:
+        "../scripts/write_model_card.py"
+
+
+rule write_data_sheet:
+    """Say where the data come from, what is in them, and what is missing."""
+    input:
+        files=[*files_of_blocks("samples.csv"), *files_of_blocks("patches.json")],
+        more_files=tables_of_datasets,
+        datasets_yaml=DATASET_FACTS,
+        templates=templates("base", "data_sheet"),
+        code=module_files("report.papers.data_sheet"),
+    output:
+        sheet_html=paper("data_sheet", "Data sheet"),
+        people_csv=PAPERS / "people.csv",
+    log:
+        LOGS / "write_data_sheet.log",
+    benchmark:
+        BENCHMARKS / "write_data_sheet.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        study=config["study"],
+        labels=study.labels(study.carded_runs),
+        blocks=described_blocks,
+        origins=study.origins,
+    script:
+        "../scripts/write_data_sheet.py"
+
+
+rule write_checklist:
+    """Check four lists for authors against the study's files; nobody ticks anything."""
+    input:
+        files=[
+            *CARDED_RUNS,
+            *files_of_blocks("samples.csv"),
+            *files_of_blocks("patches.json"),
+        ],
+        more_files=[
+            [study.files_of(item) for item in study.items()],
+            rules.overview.input if study.has_main_item else [],
+            rules.verdicts.input if study.claimed_runs else [],
+            rules.write_model_card.output,
+            rules.write_data_sheet.output,
+        ],
+        datasets_yaml=DATASET_FACTS,
+        checklists_yaml=CHECKLISTS,
+        templates=templates("base", "checklist"),
+        code=module_files("report.papers.checklist"),
+    output:
+        checklist_html=paper("checklist", "Checklists"),
+        checklist_csv=PAPERS / "checklist.csv",
+    log:
+        LOGS / "write_checklist.log",
+    benchmark:
+        BENCHMARKS / "write_checklist.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        study=config["study"],
+        labels=study.labels(study.carded_runs),
+        results=str(RESULTS),
+        clone=path_from_here(clone, clone),
+        main_table=study.main_item if study.has_main_item else "",
+        items_by_kind=study.items_by_kind,
+        blocks=described_blocks,
+        runs=study.described(study.carded_runs, run="run.json"),
+        origins=study.origins,
+        statements=config["statements"],
+    script:
+        "../scripts/write_checklist.py"
+
+
+rule papers:
+    """Model card, data sheet and checklists of the study."""
+    input:
+        study.paper_files,
+
+
+rule gather_release:
+    """Gather what is worth publishing of the study in one folder, with licences and provenance."""
+    input:
+        files=[
+            study.paper_files,
+            layout.run_files("run.json", study.all_trainings),
+            layout.run_files("model.safetensors", study.carded_runs),
+        ],
+        more_files=[
+            [study.files_of(item) for item in study.items()],
+            rules.overview.input if study.has_main_item else [],
+            rules.verdicts.input if study.claimed_runs else [],
+            [shipped_file(name) for name in ("CITATION.cff", "LICENSE")],
+        ],
+        datasets_yaml=DATASET_FACTS,
+        checklists_yaml=CHECKLISTS,
+        templates=templates("base", "checklist"),
+        code=module_files("report.papers.release"),
+    output:
+        release_dir=directory(RESULTS / "release"),
+    log:
+        LOGS / "gather_release.log",
+    benchmark:
+        BENCHMARKS / "gather_release.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        study=config["study"],
+        labels=study.labels(study.carded_runs),
+        results=str(RESULTS),
+        clone=path_from_here(clone, clone),
+        runs=study.described(study.all_trainings, run="run.json"),
+        models=study.described(study.carded_runs, run="run.json"),
+        blocks=described_blocks,
+        origins=study.origins,
+        statements=config["statements"],
+    script:
+        "../scripts/gather_release.py"
+
+
+rule release:
+    """The folder to publish: tables, figures, papers, models, licences, checksums, provenance."""
+    input:
+        rules.gather_release.output,
