@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weaklesion.cli_runs import describe_run, refusals
+from weaklesion.cli_runs import describe_run, export, refusals
 from weaklesion.errors import DataError
 from weaklesion.support.systems import refuse_windows
 
@@ -19,6 +19,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 
 app.command()(describe_run)
+app.command()(export)
 
 
 class Units(Enum):

@@ -1,4 +1,4 @@
-"""The commands about trained runs: `weaklesion describe-run`."""
+"""The commands about trained runs: `weaklesion describe-run` and `weaklesion export`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +39,15 @@ class Marks(Enum):
     hull_ellipse = "hull_ellipse"
     recist = "recist"
     drawn = "drawn"
+
+
+class Format(Enum):
+    """Forms of an exported network."""
+
+    safetensors = "safetensors"
+    onnx = "onnx"
+    pt2 = "pt2"
+    monai = "monai"
 
 
 @contextmanager
@@ -113,3 +122,32 @@ def describe_run(
     with refusals():
         described = describe(run, values, patches)
     typer.echo(f"{run / 'run.json'}: trained on {described.named()}; licence {described.licence}")
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a trained run: runs/<arm>/seed-<n>.", exists=True)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write to, absent or empty.")],
+    form: Annotated[
+        list[Format] | None,
+        typer.Option(
+            "--format", help="May be given repeatedly; all without it. onnx needs the extra export."
+        ),
+    ] = None,
+) -> None:
+    """Export a network that reads marks: safetensors, ONNX, torch.export and a MONAI bundle.
+
+    Each form carries the licence of the training data, and a line that says what may not be done
+    with the network.
+    """
+    from weaklesion.exporting.export import FORMATS, export_run  # slow to import
+    from weaklesion.exporting.terms import terms_of_use
+    from weaklesion.study.trained_on import read_trained_on
+
+    with refusals():
+        written = export_run(run, out, tuple(one.value for one in form or []) or FORMATS)
+        terms = terms_of_use(read_trained_on(run / "run.json"))
+    for path in written.values():
+        typer.echo(path)
+    typer.echo(terms)

@@ -26,6 +26,7 @@ LAYERS = (
     "selection",
     "scoring",
     "report",
+    "exporting",
     "segment",
 )
 IN_LIBRARY = {"metrics", "networks"}
