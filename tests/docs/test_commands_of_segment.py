@@ -40,7 +40,8 @@ def documented():
 
 
 def test_the_documents_have_calls():
-    assert {words[0] for words in documented()} == {"segment", "manifest", "npz", "describe-run"}
+    names = {"segment", "manifest", "npz", "describe-run", "export"}
+    assert {words[0] for words in documented()} == names
     assert len([words for words in documented() if "--model" in words]) >= 2
 
 

@@ -174,10 +174,11 @@ def test_a_bundle_has_its_papers_and_the_network_that_it_names(exported):
     from monai.bundle import ConfigParser
 
     bundle = exported / "monai_bundle"
-    for name in ("LICENSE", "docs/README.md", "configs/metadata.json"):
-        text = (bundle / name).read_text()
-        assert LICENCE in text, name
-        assert "not for commercial use" in text, name
+    files = bundle / "LICENSE", bundle / "docs" / "README.md", bundle / "configs/metadata.json"
+    for file in files:
+        text = file.read_text()
+        assert LICENCE in text, file
+        assert "not for commercial use" in text, file
     parser = ConfigParser()
     parser.read_config(bundle / "configs/inference.json")
     network = parser.get_parsed_content("network_def")

@@ -49,7 +49,7 @@ def write_bundle(
     (folder / "scripts/__init__.py").write_text('"""What `configs/inference.json` calls."""\n')
     shutil.copyfile(SCRIPT, folder / "scripts/inference.py")
     (folder / "LICENSE").write_text(licence_text(papers))
-    (folder / "docs/README.md").write_text(readme(settings, data, papers))
+    (folder / "docs" / "README.md").write_text(readme(settings, data, papers))
 
 
 def inference(settings: TrainingSettings, data: TrainedOn) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def licence_text(papers: dict[str, str]) -> str:
 
 
 def readme(settings: TrainingSettings, data: TrainedOn, papers: dict[str, str]) -> str:
-    """Return the content of `docs/README.md`."""
+    """Return the content of the README in `docs/`."""
     told = json.dumps(data.as_json(), indent=2)
     shape = (settings.prompt or {}).get("shape", "ellipse")
     return f"""# Lesions from RECIST marks: {data.named()}
