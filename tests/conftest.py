@@ -13,7 +13,7 @@ from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from segmenting import Discriminating, colored, lobed, mark_of
+from segmenting import Discriminating, colored, describe, lobed, mark_of
 
 from weaklesion.data.loaders import deeplesion, ham10k, lits
 from weaklesion.data.manifest import is_archive, read_manifest
@@ -223,6 +223,13 @@ def model(root, tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def grey_model(model):
+    """The same of a network that was trained on grey images, here of CT."""
+    describe(model, modality="CT", channels="grey", window_hu=[-160.0, 240.0])
+    return model
+
+
+@pytest.fixture
 def model_of_ends(root, tmp_path, monkeypatch):
     """The same of a network that is given the mark's four ends."""
     return _known_run(root, tmp_path, monkeypatch, "prompted_ends")
@@ -234,12 +241,12 @@ def _known_run(root, tmp_path, monkeypatch, arm):
     settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
     trained = TrainingSettings(**settings)
     monkeypatch.setattr(
-        "weaklesion.segment.run.load_network", lambda *_: (Discriminating().eval(), trained)
+        "weaklesion.segment.predictor.load_network", lambda *_: (Discriminating().eval(), trained)
     )
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in ("model.safetensors", "run.json"):
-        (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_text("{}")
+    describe(folder)
     return folder
 
 

@@ -1,5 +1,7 @@
 """What the tests of `weaklesion segment` share: lesions, their marks, and a known network."""
 
+import json
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -33,6 +35,14 @@ def colored(mask, rng):
 
 def mark_of(mask):
     return dict(zip(RECIST_COLUMNS, recist_from_ellipse(fit_ellipse(mask)).ravel(), strict=True))
+
+
+def describe(folder, **values):
+    """Say in a run's `run.json` what its network was trained on: dermoscopy in colours."""
+    data = {"licence": "CC0-1.0", "modality": "dermoscopy", "channels": "rgb", "marks": "drawn"}
+    path = folder / "run.json"
+    told = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(told | {"data": told.get("data", data) | values}))
 
 
 class Discriminating(torch.nn.Module):

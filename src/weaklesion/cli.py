@@ -1,8 +1,6 @@
 """The command `weaklesion`. Only `plan` reads the workflow."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weaklesion.cli_runs import describe_run, export, refusals
 from weaklesion.errors import DataError
 from weaklesion.support.systems import refuse_windows
 
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
     from weaklesion.segment.run import SegmentSettings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+app.command()(describe_run)
+app.command()(export)
 
 
 class Units(Enum):
@@ -29,21 +32,8 @@ class Units(Enum):
 @app.callback()
 def main() -> None:
     """Segment lesions from RECIST marks. The workflow itself is run with `snakemake`."""
-    with _refusals():
+    with refusals():
         refuse_windows()
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Print an expected error instead of a traceback, and exit with 1."""
-    try:
-        yield
-    except (DataError, OSError) as error:
-        cure = (
-            "" if isinstance(error, DataError) else ". Check permissions and space; run it again."
-        )
-        typer.echo(f"weaklesion: {error}{cure}", err=True)
-        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -73,11 +63,12 @@ def segment(
         bool, typer.Option(help="Move each mask so that its own shape is the mark's.")
     ] = False,
     window: Annotated[
-        tuple[float, float],
+        tuple[float, float] | None,
         typer.Option(
-            help="Hounsfield units that become black and white, for NIfTI and 16-bit PNG."
+            help="Hounsfield units that become black and white, for NIfTI and 16-bit PNG. Without"
+            " it, those of the network's training; others are refused for CT."
         ),
-    ] = (-160.0, 240.0),
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
@@ -130,10 +121,11 @@ def segment(
     """
     from weaklesion.marks.columns import parse_columns
     from weaklesion.segment.run import SegmentSettings, segment_marks  # slow to import
+    from weaklesion.segment.training_range import count_outside
     from weaklesion.segment.visibility import count_not_visible
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    with _refusals():
+    with refusals():
         settings = SegmentSettings(
             gate=gate,
             consistent=consistent,
@@ -169,6 +161,12 @@ def segment(
             f"Nothing of the mark's shape is in the image for {not_visible} of {answered} marks."
             " Look at them first: are they marks of these images, and is the network one for this"
             " kind of image?"
+        )
+    outside = count_outside(out / "measurements.csv")
+    if outside:
+        typer.echo(
+            f"{outside} of {answered} marks lie outside what the network was trained on:"
+            " outside_training in measurements.csv says how."
         )
     typer.echo(f"Open {out / 'index.html'}. The numbers are in measurements.csv and refused.csv.")
     if not answered:
@@ -221,7 +219,7 @@ def manifest(
     """Write manifest.csv, with the size and digests of every file in a folder."""
     from weaklesion.data.manifest import write_manifest
 
-    with _refusals():
+    with refusals():
         written = write_manifest(folder, folder / "manifest.csv")
     typer.echo(f"{folder / 'manifest.csv'}: {len(written)} files")
 
@@ -245,7 +243,7 @@ def npz(
     """Write the marks that .npz volumes draw, and their slices, as a table for segment."""
     from weaklesion.marks.npz import write_marks_of_npz
 
-    with _refusals():
+    with refusals():
         taken, refused = write_marks_of_npz(files, out, short_of_long=single_diameters)
     typer.echo(f"{out / 'marks.csv'}: {taken} marks; {refused} refused, with causes in refused.csv")
 
@@ -280,6 +278,6 @@ def plan(
     # `--config a=1 b=2`: an option takes one value, so the others arrive among the studies
     settings = [str(word) for word in words if "=" in str(word) and not word.exists()]
     files = [word for word in words if str(word) not in settings]
-    with _refusals():
+    with refusals():
         text = plan_study(files, [*(config or []), *settings], directory)
     typer.echo(text)

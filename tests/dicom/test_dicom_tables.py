@@ -102,11 +102,11 @@ def test_a_series_that_has_no_order_is_refused(series, tmp_path, wrong):
     assert cause.endswith(": name one image")
 
 
-def test_the_command_takes_a_table_with_an_export(model, tmp_path, series):
+def test_the_command_takes_a_table_with_an_export(grey_model, tmp_path, series):
     slices = make_series(np.random.default_rng(0), 0, 5)
     write([image for image, _ in slices], tmp_path / "in")
     row = {"Name": "mine", "image": slices[2][0].SOPInstanceUID}
-    result = call(model, tmp_path, "--marks", table(tmp_path, row), "--columns", "id=Name",
+    result = call(grey_model, tmp_path, "--marks", table(tmp_path, row), "--columns", "id=Name",
                   "--gate", "0", "--as-given")  # fmt: skip
     assert result.exit_code == 0, result.output
     mask = nibabel.load(tmp_path / "out/masks/mine.nii.gz")

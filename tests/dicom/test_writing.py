@@ -308,9 +308,9 @@ def call(model, folder, *options):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_one_command_from_an_export_to_dicom(model, tmp_path):
+def test_one_command_from_an_export_to_dicom(grey_model, tmp_path):
     truth = {mark.image_uid: mark for mark in make_export(tmp_path / "in")}
-    result = call(model, tmp_path, "--gate", "0")
+    result = call(grey_model, tmp_path, "--gate", "0")
     assert result.exit_code == 0, result.output
     measured = pd.read_csv(tmp_path / "out/measurements.csv").set_index("id")
     found = pd.read_csv(tmp_path / "out/import/found.csv").set_index("id")
@@ -337,11 +337,11 @@ def test_one_command_from_an_export_to_dicom(model, tmp_path):
         assert areas.loc[name, "answer"] == row["answer"]
     assert areas["baseline_detectable_mm2"].notna().sum() == len(truth) / 2
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/masks").iterdir()}
-    assert call(model, tmp_path, "--gate", "0").exit_code == 0
+    assert call(grey_model, tmp_path, "--gate", "0").exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
-def test_ids_that_are_numbers_stay_as_they_are(model, tmp_path):
+def test_ids_that_are_numbers_stay_as_they_are(grey_model, tmp_path):
     make_export(tmp_path / "in")
     marks = list(import_export(tmp_path / "in", tmp_path / "import").marks.values())[:2]
     rows = [
@@ -350,7 +350,7 @@ def test_ids_that_are_numbers_stay_as_they_are(model, tmp_path):
         for number, mark in enumerate(marks)
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
-    result = call(model, tmp_path, "--gate", "0", "--marks", tmp_path / "marks.csv")
+    result = call(grey_model, tmp_path, "--gate", "0", "--marks", tmp_path / "marks.csv")
     assert result.exit_code == 0, (result.output, result.exception)
     written = pd.read_csv(tmp_path / "out/dicom/written.csv", dtype=str)
     assert set(written.loc[written["kind"] == "SC", "ids"]) == {"000", "001"}

@@ -40,7 +40,8 @@ def documented():
 
 
 def test_the_documents_have_calls():
-    assert {words[0] for words in documented()} == {"segment", "manifest", "npz"}
+    names = {"segment", "manifest", "npz", "describe-run", "export"}
+    assert {words[0] for words in documented()} == names
     assert len([words for words in documented() if "--model" in words]) >= 2
 
 
@@ -96,7 +97,7 @@ def export(tmp_path_factory):
 
 @pytest.mark.parametrize("words", [w for w in documented() if "--dicom" in w], ids=" ".join)
 def test_a_documented_call_on_an_export_runs_as_it_stands(
-    words, export, model, tmp_path, monkeypatch
+    words, export, grey_model, tmp_path, monkeypatch
 ):
     folder = words[words.index("--dicom") + 1]
     if folder == PHANTOM_EXPORT:
@@ -107,7 +108,7 @@ def test_a_documented_call_on_an_export_runs_as_it_stands(
     if "--marks" in words:
         write_table(folder, words[words.index("--marks") + 1])
     call = list(words)
-    call[call.index("--model") + 1] = str(model)
+    call[call.index("--model") + 1] = str(grey_model)
     result = CliRunner().invoke(app, call)
     assert result.exit_code == 0, result.output
     page = (ROOT / "docs/how-to/dicom.md").read_text()

@@ -151,7 +151,7 @@ def test_a_mask_that_its_user_changed_is_kept(model, tmp_path, images):
     assert mask.read_bytes() == mine
 
 
-@pytest.mark.parametrize("damage", [b"\xff\n", b"[]\n", b'{"version": 4}\n', b"[" * 9999 + b"\n"])
+@pytest.mark.parametrize("damage", [b"\xff\n", b"[]\n", b'{"version": 5}\n', b"[" * 9999 + b"\n"])
 def test_damaged_lines_of_a_journal_are_passed_over(model, tmp_path, images, damage):
     _, rows = images
     _, first = run(model, tmp_path, rows[:1])

@@ -92,9 +92,9 @@ def in_folder(tmp_path, table):
     return rows
 
 
-def test_a_right_table_is_segmented_without_a_word(model, tmp_path, table, caplog):
+def test_a_right_table_is_segmented_without_a_word(grey_model, tmp_path, table, caplog):
     rows = in_folder(tmp_path, table)
-    result, measured = run(model, tmp_path, rows)
+    result, measured = run(grey_model, tmp_path, rows)
     assert result.exit_code == 0, result.output
     assert "fit their images better" not in caplog.text
     assert "Nothing of the mark's shape" not in result.output
@@ -115,16 +115,16 @@ def test_a_mix_up_stops_the_call_before_anything_is_written(model, tmp_path, tab
 
 
 @pytest.mark.workflow
-def test_the_option_that_a_message_names_cures_it(model, tmp_path, table):
+def test_the_option_that_a_message_names_cures_it(grey_model, tmp_path, table):
     rows = in_folder(tmp_path, table)
-    _, right = run(model, tmp_path, rows)
+    _, right = run(grey_model, tmp_path, rows)
     for kind in ("mm", "exchanged"):
         folder = tmp_path / kind
         folder.mkdir()
         wrong = [mixed_up(row, kind) for row in in_folder(folder, table)]
-        result, _ = run(model, folder, wrong)
+        result, _ = run(grey_model, folder, wrong)
         option = result.output.split("To read them so, give ")[1].split(". To use")[0]
-        result, measured = run(model, folder, wrong, *shlex.split(option))
+        result, measured = run(grey_model, folder, wrong, *shlex.split(option))
         assert result.exit_code == 0, result.output
         for name in ("area_px", "given_long_px", "given_long_mm", "contrast"):
             assert measured[name].to_numpy() == pytest.approx(right[name].to_numpy(), abs=1e-3)
@@ -138,9 +138,9 @@ def test_px_given_as_mm_are_named_too(model, tmp_path, table):
     assert "leave --units mm out" in result.output
 
 
-def test_a_table_is_used_as_given_if_told_so(model, tmp_path, table, caplog):
+def test_a_table_is_used_as_given_if_told_so(grey_model, tmp_path, table, caplog):
     rows = [mixed_up(row, "exchanged") for row in in_folder(tmp_path, table)]
-    result, measured = run(model, tmp_path, rows, "--as-given")
+    result, measured = run(grey_model, tmp_path, rows, "--as-given")
     assert result.exit_code == 0, result.output
     assert "10 of 10 marks fit their images better if x and y are exchanged" in caplog.text
     assert len(measured) == 10
@@ -150,21 +150,21 @@ def test_a_table_is_used_as_given_if_told_so(model, tmp_path, table, caplog):
     assert "line 3, m1: nothing of its shape is in the image (contrast" in caplog.text
 
 
-def test_few_marks_are_warned_of_and_fewer_are_not_compared(model, tmp_path, table, caplog):
+def test_few_marks_are_warned_of_and_fewer_are_not_compared(grey_model, tmp_path, table, caplog):
     rows = [mixed_up(row, "exchanged") for row in in_folder(tmp_path, table)]
-    result, measured = run(model, tmp_path, rows[:6])
+    result, measured = run(grey_model, tmp_path, rows[:6])
     assert result.exit_code == 0, result.output
     assert "6 of 6 marks fit their images better if x and y are exchanged" in caplog.text
     assert len(measured) == 6
     caplog.clear()
-    result, _ = run(model, tmp_path, [row | {"id": f"n{i}"} for i, row in enumerate(rows[:4])])
+    result, _ = run(grey_model, tmp_path, [row | {"id": f"n{i}"} for i, row in enumerate(rows[:4])])
     assert "fit their images better" not in caplog.text
 
 
-def test_finished_marks_are_not_compared_again(model, tmp_path, table):
+def test_finished_marks_are_not_compared_again(grey_model, tmp_path, table):
     rows = [mixed_up(row, "mm") for row in in_folder(tmp_path, table)]
-    run(model, tmp_path, rows, "--as-given")
-    result, measured = run(model, tmp_path, rows)
+    run(grey_model, tmp_path, rows, "--as-given")
+    result, measured = run(grey_model, tmp_path, rows)
     assert result.exit_code == 0, result.output
     assert len(measured) == 10
 
@@ -192,17 +192,17 @@ def volumes(tmp_path_factory):
     return rows
 
 
-def test_slices_that_count_from_1_are_named(model, tmp_path, volumes, caplog):
-    result, right = run(model, tmp_path, volumes)
+def test_slices_that_count_from_1_are_named(grey_model, tmp_path, volumes, caplog):
+    result, right = run(grey_model, tmp_path, volumes)
     assert result.exit_code == 0, result.output
     assert "fit their images better" not in caplog.text
     late = [row | {"slice": row["slice"] + 1} for row in volumes]
     (tmp_path / "late").mkdir()
-    result, _ = run(model, tmp_path / "late", late)
+    result, _ = run(grey_model, tmp_path / "late", late)
     assert result.exit_code == 1
     assert "10 of 10 marks fit their images better if slices count from 1" in result.output
     assert "give --first-slice 1" in result.output
-    result, measured = run(model, tmp_path / "late", late, "--first-slice", "1")
+    result, measured = run(grey_model, tmp_path / "late", late, "--first-slice", "1")
     assert result.exit_code == 0, result.output
     assert measured["slice"].tolist() == right["slice"].tolist()
     assert measured["area_px"].tolist() == right["area_px"].tolist()

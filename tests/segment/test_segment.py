@@ -16,13 +16,14 @@ from segmenting import (
     SHAPE,
     Discriminating,
     colored,
+    describe,
     lobed,
     mark_of,
     read_png,
     run,
 )
 
-import weaklesion.segment.run
+import weaklesion.segment.predictor
 from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.four_ends import FourEnds
@@ -83,7 +84,7 @@ def test_where_pixels_are_not_square_diameters_are_compared_as_they_are_in_the_p
 
 
 @pytest.mark.parametrize("codes", [(0, 0), (1, 0), (1, 2), (0, 1)], ids=str)
-def test_other_readers_see_a_mask_in_its_volumes_geometry(model, tmp_path, codes):
+def test_other_readers_see_a_mask_in_its_volumes_geometry(grey_model, tmp_path, codes):
     mask = lobed(np.random.default_rng(7))
     levels = np.where(mask, 100.0, 0.0).T.astype(np.float32)[..., None]
     volume = nibabel.Nifti1Image(levels, None)
@@ -93,7 +94,7 @@ def test_other_readers_see_a_mask_in_its_volumes_geometry(model, tmp_path, codes
     volume.header.set_sform(forms[1], codes[1])
     volume = nibabel.Nifti1Image(levels, None, volume.header)
     nibabel.save(volume, tmp_path / "v.nii.gz")
-    _, measured = run(model, tmp_path, [{"id": "l", "image": "v.nii.gz"} | mark_of(mask)])
+    _, measured = run(grey_model, tmp_path, [{"id": "l", "image": "v.nii.gz"} | mark_of(mask)])
     read = [
         SimpleITK.ReadImage(str(path))
         for path in (tmp_path / "v.nii.gz", tmp_path / "out" / measured.loc["l", "mask"])
@@ -104,7 +105,7 @@ def test_other_readers_see_a_mask_in_its_volumes_geometry(model, tmp_path, codes
     assert dice(mask, SimpleITK.GetArrayFromImage(read[1])[0] > 0) > 0.95
 
 
-def test_a_mask_of_a_volume_is_of_its_kind_of_file_without_what_else_it_says(model, tmp_path):
+def test_a_mask_of_a_volume_is_of_its_kind_of_file_without_what_else_it_says(grey_model, tmp_path):
     mask = lobed(np.random.default_rng(7))
     levels = np.where(mask, 1000.0, 0.0).T.astype(np.int16)[..., None]
     volume = nibabel.Nifti2Image(levels, np.diag([0.8, 0.8, 3, 1]))
@@ -112,7 +113,7 @@ def test_a_mask_of_a_volume_is_of_its_kind_of_file_without_what_else_it_says(mod
     volume.header["cal_max"] = 400
     volume.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"a name"))
     nibabel.save(volume, tmp_path / "v.nii")
-    _, measured = run(model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
+    _, measured = run(grey_model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
     written = nibabel.load(tmp_path / "out" / measured.loc["l", "mask"])
     assert isinstance(written, nibabel.Nifti2Image)
     assert written.get_data_dtype() == np.uint8
@@ -122,7 +123,7 @@ def test_a_mask_of_a_volume_is_of_its_kind_of_file_without_what_else_it_says(mod
 
 
 @pytest.mark.parametrize("ending", ["nii", "nii.gz"])
-def test_a_slice_of_a_turned_volume_with_anisotropic_spacing(model, tmp_path, ending):
+def test_a_slice_of_a_turned_volume_with_anisotropic_spacing(grey_model, tmp_path, ending):
     """The mask has the volume's geometry, and lies on the lesion to the pixel."""
     rng = np.random.default_rng(7)
     mask = lobed(rng)
@@ -137,7 +138,7 @@ def test_a_slice_of_a_turned_volume_with_anisotropic_spacing(model, tmp_path, en
     affine[:3, 3] = (31.0, -12.5, 400.0)
     nibabel.save(nibabel.Nifti1Image(volume, affine), tmp_path / f"volume.{ending}")
     row = {"id": "lesion", "image": f"volume.{ending}", "slice": 4} | mark_of(mask)
-    result, measured = run(model, tmp_path, [row])
+    result, measured = run(grey_model, tmp_path, [row])
     assert result.exit_code == 0, result.output
     written = nibabel.load(tmp_path / "out" / measured.loc["lesion", "mask"])
     found = np.asarray(written.dataobj)
@@ -158,16 +159,19 @@ def test_a_slice_of_a_turned_volume_with_anisotropic_spacing(model, tmp_path, en
     assert measured.loc["lesion", "area_mm2"] == pytest.approx(found.sum() * 0.48, rel=1e-4)
 
 
-def test_a_16_bit_png_holds_hounsfield_units(model, tmp_path):
+def test_a_16_bit_png_holds_hounsfield_units(grey_model, tmp_path):
     rng = np.random.default_rng(8)
     mask = lobed(rng)
     hounsfield = np.where(mask, INSIDE_HU, AROUND_HU) + rng.normal(0, 15, SHAPE)
     cv2.imwrite(str(tmp_path / "slice.png"), (hounsfield + 32768).round().astype(np.uint16))
-    result, measured = run(model, tmp_path, [{"id": "l", "image": "slice.png"} | mark_of(mask)])
+    result, measured = run(
+        grey_model, tmp_path, [{"id": "l", "image": "slice.png"} | mark_of(mask)]
+    )
     assert result.exit_code == 0, result.output
     assert dice(mask, read_png(tmp_path / "out" / measured.loc["l", "mask"])) > 0.95
     # a window in which both are white: nothing is to be seen, and nothing is made up
-    _, blind = run(model, tmp_path, None, "--window", "-1000", "-500")
+    describe(grey_model, window_hu=[-1000, -500])
+    _, blind = run(grey_model, tmp_path, None)
     assert len(blind) == 0
     refused = pd.read_csv(tmp_path / "out" / "refused.csv")
     assert "a single level near the mark" in refused["cause"][0]
@@ -177,7 +181,7 @@ def test_a_16_bit_png_holds_hounsfield_units(model, tmp_path):
 def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
     masks, rows = images
     ids = ["m0", "m2"]  # PNG
-    network, trained = weaklesion.segment.run.load_network()
+    network, trained = weaklesion.segment.predictor.load_network()
     pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
     prompts = mark_rows([fit_ellipse(masks[name]) for name in ids])
     logits = predict_prompted(network, pictures, prompts, trained)
@@ -192,7 +196,7 @@ def test_a_network_of_four_ends_is_given_them(model_of_ends, tmp_path, images):
     """Here the discriminant of the shape through the ends, and their gate."""
     masks, rows = images
     ids = ["m0", "m2"]  # PNG
-    network, trained = weaklesion.segment.run.load_network()
+    network, trained = weaklesion.segment.predictor.load_network()
     pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
     ends = {name: recist_from_mask(masks[name]) for name in ids}
     marks = [FourEnds(ends[name], trained.prompt["exponent"]) for name in ids]
@@ -227,7 +231,7 @@ def test_where_it_disagrees_the_shape_through_the_ends_is_returned(model_of_ends
     assert "the shape through the mark's four ends instead of the network's mask" in page
 
 
-def test_units_of_a_volume_are_taken_into_account(model, tmp_path):
+def test_units_of_a_volume_are_taken_into_account(grey_model, tmp_path):
     rng = np.random.default_rng(3)
     mask = lobed(rng)
     volume = nibabel.Nifti1Image(
@@ -235,7 +239,7 @@ def test_units_of_a_volume_are_taken_into_account(model, tmp_path):
     )
     volume.header.set_xyzt_units("micron")
     nibabel.save(volume, tmp_path / "v.nii")
-    _, measured = run(model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
+    _, measured = run(grey_model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
     row = measured.loc["l"]
     assert row["area_mm2"] == pytest.approx(row["area_px"] * 0.25)
     assert nibabel.load(tmp_path / "out" / row["mask"]).shape == (SHAPE[1], SHAPE[0])
@@ -298,7 +302,7 @@ def test_a_network_that_sees_nothing_is_not_counted_as_an_answer(
     assert measured.loc["m0", "answer"] == "ellipse"
 
 
-def test_mm_are_those_of_the_affine_that_the_mask_is_written_with(model, tmp_path):
+def test_mm_are_those_of_the_affine_that_the_mask_is_written_with(grey_model, tmp_path):
     rng = np.random.default_rng(3)
     mask = lobed(rng)
     levels = np.where(mask, 100.0, 0.0).T.astype(np.float32)
@@ -308,7 +312,7 @@ def test_mm_are_those_of_the_affine_that_the_mask_is_written_with(model, tmp_pat
     content[80:88] = np.array([2.0, 2.0], "<f4").tobytes()  # pixdim, which says something else
     (tmp_path / "v.nii").write_bytes(content)
     assert nibabel.load(tmp_path / "v.nii").header.get_zooms() == (2.0, 2.0)
-    _, measured = run(model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
+    _, measured = run(grey_model, tmp_path, [{"id": "l", "image": "v.nii"} | mark_of(mask)])
     row = measured.loc["l"]
     assert row["area_mm2"] == pytest.approx(row["area_px"] * 0.4)
 
@@ -326,9 +330,11 @@ def test_a_folder_without_a_network_that_sees_marks(tmp_path, images):
 
 
 def test_a_network_that_does_not_see_marks_is_refused(model, tmp_path, images, monkeypatch):
-    _, trained = weaklesion.segment.run.load_network()
+    _, trained = weaklesion.segment.predictor.load_network()
     other = replace(trained, model="a1", prompt=None)
-    monkeypatch.setattr("weaklesion.segment.run.load_network", lambda *_: (Discriminating(), other))
+    monkeypatch.setattr(
+        "weaklesion.segment.predictor.load_network", lambda *_: (Discriminating(), other)
+    )
     result, _ = run(model, tmp_path, images[1])
     assert result.exit_code == 1
     assert "a1 does not read marks" in result.output

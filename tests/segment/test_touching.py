@@ -100,9 +100,9 @@ def two_lesions(folder, centres):
     ]
 
 
-def test_the_command_names_them_also_when_it_resumes(model, tmp_path, caplog):
+def test_the_command_names_them_also_when_it_resumes(grey_model, tmp_path, caplog):
     rows = two_lesions(tmp_path, (60.0, 80.0))
-    _, measured = run(model, tmp_path, rows)
+    _, measured = run(grey_model, tmp_path, rows)
     masks = {
         name: read_png(tmp_path / "out" / measured.loc[name, "mask"]) for name in measured.index
     }
@@ -112,7 +112,7 @@ def test_the_command_names_them_also_when_it_resumes(model, tmp_path, caplog):
     page = (tmp_path / "out/index.html").read_text("utf-8")
     assert "Its mask touches that of right." in page
     before = (tmp_path / "out/masks/left.png").stat().st_mtime_ns
-    _, again = run(model, tmp_path, rows)
+    _, again = run(grey_model, tmp_path, rows)
     pd.testing.assert_frame_equal(again, measured)
     assert (tmp_path / "out/masks/left.png").stat().st_mtime_ns == before
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from job import run
 
+from weaklesion.study.data_facts import data_facts
 from weaklesion.training.train import train_arm
 
 folder = Path(snakemake.output.model_safetensors).parent
-run(snakemake, train_arm, copied="images_npy", run_dir=folder)
+# not a param, so that a corrected licence does not train again
+data = data_facts(snakemake.config, snakemake.wildcards.dataset, snakemake.wildcards.protocol)
+run(snakemake, train_arm, copied="images_npy", run_dir=folder, data=data)

@@ -41,6 +41,12 @@ FOUND = ("id", "source", "source_uid", "item", "image_uid", "frame", "tracking_u
          "cause", "notes")  # fmt: skip
 
 
+MODALITIES = {  # what made an image, by DICOM's Modality
+    "CT": "CT", "MR": "MR", "PT": "PET", "US": "ultrasound", "CR": "X-ray", "DX": "X-ray",
+    "MG": "mammography", "XC": "photograph", "DMS": "dermoscopy",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImportSettings:
     """How an export is imported.
@@ -54,6 +60,8 @@ class ImportSettings:
             (`weaklesion.dicom.tables`).
         columns: the table's own name of each column that it names otherwise.
         first_slice: number that the table gives to the first slice.
+        modality: what made the images that the network was trained on, a value of `MODALITIES`;
+            marks on images of another one are refused. Any other text admits all.
 
     Raises:
         DataError: if a number is impossible.
@@ -64,6 +72,7 @@ class ImportSettings:
     marks_csv: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     first_slice: int = 0
+    modality: str = ""
 
     def __post_init__(self) -> None:
         if self.short_of_long is not None and not 0 < self.short_of_long <= 1:
@@ -174,6 +183,12 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
         raise BadMarkError("its image is not in the export")
     if mark.frame >= len(image.frames):
         raise BadMarkError(f"its image has {len(image.frames)} frames, not {mark.frame + 1}")
+    made_by = MODALITIES.get(image.modality)
+    if made_by != settings.modality and made_by and settings.modality in MODALITIES.values():
+        raise BadMarkError(
+            f"its image is {made_by}, but the network was trained on {settings.modality}: give the"
+            f" run of a network for {made_by}"
+        )
     if note := export.spacing_note(mark.image_uid, mark.ends):
         mark = replace(mark, notes=(*mark.notes, note))
     if len(mark.ends) == 4:

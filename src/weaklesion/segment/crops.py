@@ -16,7 +16,9 @@ from weaklesion.four_ends import FourEnds
 from weaklesion.mark_shapes import MarkShape
 from weaklesion.marks.images import Picture, check_contrast, doubts_about_size, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
+from weaklesion.segment.training_range import check_kind
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.study.trained_on import TrainedOn
 from weaklesion.training.prompts import PromptSettings
 from weaklesion.training.tasks.prompted import prompt_settings
 
@@ -30,7 +32,8 @@ class Crop:
     """The part of an image that the network reads for one mark.
 
     Attributes:
-        image: (1, 3, h, w) uint8, shrunk if the image is much finer than the network's input.
+        image: (1, 3, h, w) uint8 in the network's order of channels, shrunk if the image is much
+            finer than the network's input.
         shrunk: the mark's shape that the network is shown, px of `image`.
         rows: rows of the crop in the image.
         columns: columns of the crop in the image.
@@ -75,18 +78,25 @@ class Opened:
 
 
 def open_mark(
-    mark: Mark, trained: TrainingSettings, window_hu: tuple[float, float], *, units: str = "px"
+    mark: Mark,
+    trained: TrainingSettings,
+    data: TrainedOn,
+    window_hu: tuple[float, float],
+    *,
+    units: str = "px",
 ) -> Opened:
     """Read the image of a mark, and keep only the parts that the mark needs.
 
     Args:
         mark: the mark.
         trained: settings of the network's training.
+        data: what the network was trained on.
         window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
         units: of the mark's coordinates, px or mm.
 
     Raises:
-        BadMarkError: if mark or image cannot be used.
+        BadMarkError: if mark or image cannot be used, or the image is of another kind than those
+            that the network was trained on.
     """
     picture = read_picture(mark, window_hu)
     mark = mark_in_px(mark, picture, units)
@@ -99,6 +109,9 @@ def open_mark(
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
     around = picture.levels[surroundings(ellipse, 1.0)].copy()
     check_contrast(around, window_hu)
+    check_kind(around, mark.image.name, data)
+    if data.channels == "bgr":
+        crop = replace(crop, image=crop.image.flip(1))
     for doubt in doubts_about_size(mark.points, picture):
         logger.warning("line %d, %s: %s", mark.row, mark.id, doubt)
     contrast = mark_contrast(picture.levels, ellipse)

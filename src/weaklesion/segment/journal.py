@@ -25,7 +25,7 @@ from weaklesion.support.pictures import opened
 
 logger = logging.getLogger(__name__)
 
-VERSION = 4  # increases when the same network gives another result, or a row has other columns
+VERSION = 5  # increases when the same network gives another result, or a row has other columns
 FILES = ("mask", "overlay")
 AT_THE_END = ("measurements.csv", "refused.csv", "index.html")
 OF_A_MARK = re.compile(r"(masks/[^/\\\0]+\.(png|nii\.gz)|overlays/[^/\\\0]+\.png)")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,9 @@ from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.dicom.writing import write_dicom
 from weaklesion.segment.outputs import read_mask
-from weaklesion.segment.run import RUN_FILES, SegmentSettings, segment_marks
+from weaklesion.segment.predictor import RUN_FILES
+from weaklesion.segment.run import SegmentSettings, segment_marks
+from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest
 
 logger = logging.getLogger(__name__)
@@ -46,10 +49,13 @@ def segment_export(
         Numbers of marks, as `segment_marks` returns them.
 
     Raises:
-        DataError: if the model or the export cannot be used. A single bad mark or file is only
+        DataError: if the model or the export cannot be used, or the run does not say what its
+            network was trained on. A single bad mark or file is only
             reported.
     """
     out = Path(out_dir)
+    data = read_trained_on(Path(model_dir) / RUN_FILES[1])
+    import_settings = replace(import_settings or ImportSettings(), modality=data.modality)
     imported = import_export(export_dir, out / "import", import_settings)
     counts = segment_marks(
         model_dir=model_dir, marks_csv=imported.marks_csv, out_dir=out, settings=settings

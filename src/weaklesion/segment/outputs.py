@@ -25,7 +25,7 @@ HEADER_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
 AGREES = 0.8  # least agreement with which a mask agrees with its mark
 MEASURED = (
     "id", "line", "image", "slice", "answer", "agrees", "agreement", "visible", "contrast",
-    "touches", "area_px", "area_mm2",
+    "touches", "outside_training", "area_px", "area_mm2",
     "long_px", "short_px", "long_mm", "short_mm",
     "given_long_px", "given_short_px", "given_long_mm", "given_short_mm",
     "long_difference_px", "short_difference_px", "long_difference_mm", "short_difference_mm",

@@ -8,7 +8,7 @@ finished mark, so that an interrupted call continues where it stopped.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +20,24 @@ from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, read_marks
 from weaklesion.marks.volumes import is_volume
 from weaklesion.prediction.gate import gated_mask
-from weaklesion.prediction.network import load_network
-from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
 from weaklesion.segment.journal import AT_THE_END, Journal
 from weaklesion.segment.lock import locked_folder
 from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
+from weaklesion.segment.predictor import RUN_FILES, Predictor, load_predictor
 from weaklesion.segment.readings import check_readings
 from weaklesion.segment.sheet import write_sheet
 from weaklesion.segment.touching import box_of, note_touching
-from weaklesion.segment.visibility import is_visible, not_visible, trained_contrast
-from weaklesion.study.settings import TrainingSettings
+from weaklesion.segment.training_range import outside_training, warn_of_outside, window_for
+from weaklesion.segment.visibility import is_visible, trained_contrast, warn_of_unseen
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
 from weaklesion.support.spreadsheets import plain_rows
-from weaklesion.training.device import compute_device
-from weaklesion.training.prompts import mark_rows, plain_inputs, to_source_logits
-from weaklesion.training.tasks.prompted import prompt_settings
 
 logger = logging.getLogger(__name__)
 
 MARKS_PER_BATCH = 16
-RUN_FILES = ("model.safetensors", "run.json")
 UNITS = ("px", "mm")
-MAX_WARNED = 20  # marks with nothing under them that the log names
 
 REFUSED = ("line", "id", "cause")
 
@@ -58,7 +52,8 @@ class SegmentSettings:
         gate: least agreement of mask and mark; below it the mark's shape is returned
             (`weaklesion.prediction.gate`).
         consistent: whether each mask is moved so that its shape is the mark's.
-        window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
+        window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG; None for those
+            of the network's training.
         units: of the table's coordinates: `px`, or `mm` from the centre of the first pixel along
             its row (x) and its column (y), which each image's spacing turns into px.
         columns: the table's own names of columns, by the names of `weaklesion.marks.table`.
@@ -74,7 +69,7 @@ class SegmentSettings:
 
     gate: float = 0.8
     consistent: bool = False
-    window_hu: tuple[float, float] = (-160.0, 240.0)
+    window_hu: tuple[float, float] | None = None
     units: str = "px"
     columns: Mapping[str, str] = field(default_factory=dict)
     first_slice: int = 0
@@ -84,7 +79,7 @@ class SegmentSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.gate <= 1:
             raise DataError(f"gate: needs a number from 0 to 1, not {self.gate}.")
-        if not self.window_hu[0] < self.window_hu[1]:
+        if self.window_hu is not None and not self.window_hu[0] < self.window_hu[1]:
             raise DataError(f"window: needs two numbers, the lower first, not {self.window_hu}.")
         if self.units not in UNITS:
             raise DataError(f"units: needs px or mm, not {self.units!r}.")
@@ -113,18 +108,19 @@ def segment_marks(
         gate of 0 admits (`empty`), and refused (`refused`).
 
     Raises:
-        DataError: if the model or the table cannot be used, the folder has results of another
-            table or files that this function would write over, another call writes to it, or the
-            marks fit their images clearly better by another reading of the table. A
-            single bad mark is only refused, with its cause in `refused.csv`.
+        DataError: if the model or the table cannot be used, the run does not say what its network
+            was trained on, or it was trained with another window; if the folder has results of
+            another table or files that this function would write over, another call writes to it,
+            or the marks fit their images clearly better by another reading of the table. A single
+            bad mark is only refused, with its cause in `refused.csv`.
     """
     settings = settings or SegmentSettings()
     marks, refused = read_marks(
         marks_csv, columns=settings.columns, first_slice=settings.first_slice
     )
     torch.set_num_threads(settings.threads)
-    device = compute_device()
-    model, trained = _load_prompted(Path(model_dir), device)
+    network = load_predictor(Path(model_dir))
+    settings = replace(settings, window_hu=window_for(settings.window_hu, network.data))
     with locked_folder(Path(out_dir)):
         return _segment_table(
             Path(model_dir),
@@ -132,8 +128,7 @@ def segment_marks(
             Path(out_dir),
             marks,
             refused,
-            model,
-            trained,
+            network,
             settings,
         )
 
@@ -144,12 +139,11 @@ def _segment_table(
     out: Path,
     marks: list[Mark],
     refused: list[Refusal],
-    model: torch.nn.Module,
-    trained: TrainingSettings,
+    network: Predictor,
     settings: SegmentSettings,
 ) -> dict[str, int]:
     """Segment the marks of a table in a folder that no other call writes to."""
-    device = compute_device()
+    assert settings.window_hu is not None
     shared = [file_digest(model_dir / name) for name in RUN_FILES]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
     journal = Journal(out, marks, shared)
@@ -179,15 +173,16 @@ def _segment_table(
     todo = grouped_by_image(todo)
     batches = [todo[i : i + MARKS_PER_BATCH] for i in range(0, len(todo), MARKS_PER_BATCH)]
     for batch in progress(batches, total=len(batches), what="batches of marks"):
-        opened, unusable = _open_batch(batch, trained, settings)
+        opened, unusable = _open_batch(batch, network, settings)
         refused += unusable
         files = [file for each in opened for file in _files_of(each).values()]
         journal.check_free(files, [])
         journal.claim(files)
-        rows = _segment_batch(opened, model, trained, settings, out, device)
+        rows = _segment_batch(opened, network, settings, out)
         for row, each in zip(rows, opened, strict=True):
             row["contrast"] = each.contrast
             row["visible"] = is_visible(each.contrast, each.around, least)
+            row["outside_training"] = outside_training(row, each.spacing, network.data)
         journal.note(rows)
         done |= {row["id"]: row for row in rows}
     journal.forget({name for _, name, _ in refused} - done.keys())
@@ -216,31 +211,22 @@ def _planned_files(mark: Mark) -> list[str]:
 
 
 def _open_batch(
-    batch: Sequence[Mark], trained: TrainingSettings, settings: SegmentSettings
+    batch: Sequence[Mark], network: Predictor, settings: SegmentSettings
 ) -> tuple[list[Opened], list[Refusal]]:
     """Return the marks of a batch with their images, and the marks that cannot be used."""
+    assert settings.window_hu is not None
     opened: list[Opened] = []
     refused: list[Refusal] = []
     for mark in batch:
         try:
-            opened.append(open_mark(mark, trained, settings.window_hu, units=settings.units))
+            opened.append(
+                open_mark(
+                    mark, network.trained, network.data, settings.window_hu, units=settings.units
+                )
+            )
         except BadMarkError as error:
             refused.append((mark.row, mark.id, str(error)))
     return opened, refused
-
-
-def _load_prompted(folder: Path, device: torch.device) -> tuple[torch.nn.Module, TrainingSettings]:
-    """Load the network of a run, and refuse one that does not read marks."""
-    for name in RUN_FILES:
-        if not (folder / name).is_file():
-            raise DataError(f"{folder}: has no {name}. Give the folder of a trained run.")
-    model, trained = load_network(folder / RUN_FILES[0], folder / RUN_FILES[1], device)
-    if trained.prompt is None:
-        raise DataError(
-            f"{folder}: {trained.model} does not read marks. Give a run of an arm such as"
-            " prompted_ends."
-        )
-    return model, trained
 
 
 def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal]) -> dict[str, int]:
@@ -257,70 +243,22 @@ def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal])
             plain_rows([dict(zip(REFUSED, one, strict=True)) for one in refused]),
             columns=list(REFUSED),
         ).to_csv(temporary, index=False)
-    unseen = not_visible(rows)
-    for row in unseen[:MAX_WARNED]:
-        logger.warning(
-            "line %d, %s: nothing of its shape is in the image (contrast %.2f)",
-            *(row[name] for name in ("line", "id", "contrast")),
-        )
-    if len(unseen) > MAX_WARNED:
-        more = len(unseen) - MAX_WARNED
-        logger.warning("and %d more: visible is False in measurements.csv", more)
+    warn_of_unseen(rows)
+    warn_of_outside(rows)
     answers = Counter(row["answer"] for row in rows)
     kinds = ("network", "ellipse", "ends", "empty")
     return {kind: answers[kind] for kind in kinds} | {"refused": len(refused)}
 
 
-@torch.inference_mode()
-def _score(
-    opened: Sequence[Opened],
-    model: torch.nn.Module,
-    trained: TrainingSettings,
-    device: torch.device,
-) -> list[np.ndarray]:
-    """Return the logits of each crop, (h, w) float32 in px of its image."""
-    crops = [each.crop for each in opened]
-    prompt = prompt_settings(trained)
-    shown = [mark_rows([crop.shrunk]).to(device) for crop in crops]
-    inputs = torch.cat(
-        [
-            plain_inputs(crop.image.to(device), mark, trained.input_px, prompt)[0]
-            for crop, mark in zip(crops, shown, strict=True)
-        ]
-    )
-    logits = crop_logits(model, inputs, trained)
-    if not torch.isfinite(logits).all():
-        raise DataError(
-            "the network's outputs are not finite: its weights are damaged. Copy model.safetensors"
-            " of the trained run again, or train again."
-        )
-    return [
-        to_source_logits(
-            crop_logit[None],
-            crop_input[None, 3:4],
-            mark_rows([crop.shape]).to(device),
-            prompt.margin,
-            crop.shape_hw,
-        )[0]
-        .cpu()
-        .numpy()
-        for crop_logit, crop_input, crop in zip(logits, inputs, crops, strict=True)
-    ]
-
-
 def _segment_batch(
-    opened: Sequence[Opened],
-    model: torch.nn.Module,
-    trained: TrainingSettings,
-    settings: SegmentSettings,
-    out: Path,
-    device: torch.device,
+    opened: Sequence[Opened], network: Predictor, settings: SegmentSettings, out: Path
 ) -> list[dict[str, Any]]:
     """Segment a few marks in one pass of the network, write their files, and return their rows."""
     if not opened:
         return []
-    rows, kind = [], prompt_settings(trained).shape
-    for each, logits in zip(opened, _score(opened, model, trained, device), strict=True):
+    rows = []
+    scored = network.logits([each.crop for each in opened])
+    for each, logits in zip(opened, scored, strict=True):
         mark, crop = each.mark, each.crop
         gated = gated_mask(
             logits,
@@ -337,6 +275,6 @@ def _segment_batch(
         write_overlay(
             out / files["overlay"], each.around, mask, own, mark, each.ellipse, each.shape
         )
-        measured = measure(mark, mask, gated, kind, each.spacing)
+        measured = measure(mark, mask, gated, network.prompt.shape, each.spacing)
         rows.append(measured | files | {"box": box_of(mask)})
     return rows

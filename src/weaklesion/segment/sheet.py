@@ -71,6 +71,8 @@ def _card(out: Path, row: dict[str, Any], gate: float) -> dict[str, Any]:
         notes.append("The network's mask is returned, but does not fit the mark.")
     if row["visible"] is False:
         notes.append("Nothing of its shape is in the image there: is it a mark of this image?")
+    if row["outside_training"]:
+        notes.append(f"Outside what the network was trained on: {row['outside_training']}.")
     if row["touches"]:
         notes.append(f"Its mask touches that of {row['touches']}.")
     place = Path(row["image"]).name

@@ -122,8 +122,8 @@ def to_source(
 def sample_bilinear(values: torch.Tensor, points_px: torch.Tensor) -> torch.Tensor:
     """Sample (B, C, H, W) at (B, h, w, 2) px, bilinearly; 0 outside."""
     height, width = values.shape[2:]
-    scale = torch.tensor([2 / width, 2 / height], device=values.device)
-    grid = (points_px + 0.5) * scale - 1
+    x, y = points_px.unbind(dim=-1)
+    grid = torch.stack([(x + 0.5) * (2 / width) - 1, (y + 0.5) * (2 / height) - 1], dim=-1)
     return F.grid_sample(values, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 

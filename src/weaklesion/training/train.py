@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from weaklesion.training.learner import Learner, make_learner
 from weaklesion.training.loop import Saving, Splits, count_steps, fit
 from weaklesion.training.mark_contrast import describe_contrast
 from weaklesion.training.seeding import seed_everything
+from weaklesion.training.seen_samples import describe_samples
 from weaklesion.training.state import TrainingState, weights_of
 from weaklesion.training.steps import can_record
 from weaklesion.training.tasks import Task, make_task
@@ -60,6 +61,7 @@ def train_arm(
     seed: int,
     warp_json: str | Path | None = None,
     epochs_of_json: str | Path | None = None,
+    data: Mapping[str, Any] | None = None,
     options: RunOptions,
 ) -> None:
     """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
@@ -77,6 +79,8 @@ def train_arm(
         warp_json: the amplitude that was chosen for the arm's warps; None for that of `settings`.
         epochs_of_json: `run.json` of another run; the training takes as many epochs as that run,
             without patience. None for the epochs of `settings`.
+        data: what the images and marks are (`weaklesion.study.data_facts`), which `segment` needs;
+            None leaves it out of `run.json`.
         options: see `RunOptions`.
 
     Raises:
@@ -107,6 +111,12 @@ def train_arm(
         )
         run |= describe_training(state, splits, learner.model)
         run |= describe_device(device, options)
+        if data is not None:
+            shape_hw = read_array(files.images_npy).shape[1:3]
+            run["data"] = {
+                **data,
+                **describe_samples(files.samples_csv, splits.train.ids, shape_hw),
+            }
         if options.keep_last:
             write_weights(folder / "last.safetensors", weights_of(learner.validated))
         write_run(folder, state, run)

@@ -1,0 +1,153 @@
+"""The commands about trained runs: `weaklesion describe-run` and `weaklesion export`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weaklesion.errors import DataError
+
+
+class Modality(Enum):
+    """What makes images, as in the configuration."""
+
+    dermoscopy = "dermoscopy"
+    ct = "CT"
+    mr = "MR"
+    pet = "PET"
+    ultrasound = "ultrasound"
+    xray = "X-ray"
+    mammography = "mammography"
+    photograph = "photograph"
+    unknown = "unknown"
+
+
+class Channels(Enum):
+    """Order of the colours, or grey."""
+
+    rgb = "rgb"
+    bgr = "bgr"
+    grey = "grey"
+
+
+class Marks(Enum):
+    """What marks are."""
+
+    hull_ellipse = "hull_ellipse"
+    recist = "recist"
+    drawn = "drawn"
+
+
+class Format(Enum):
+    """Forms of an exported network."""
+
+    safetensors = "safetensors"
+    onnx = "onnx"
+    pt2 = "pt2"
+    monai = "monai"
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Print an expected error instead of a traceback, and exit with 1."""
+    try:
+        yield
+    except (DataError, OSError) as error:
+        cure = (
+            "" if isinstance(error, DataError) else ". Check permissions and space; run it again."
+        )
+        typer.echo(f"weaklesion: {error}{cure}", err=True)
+        raise typer.Exit(1) from error
+
+
+def describe_run(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a trained run: runs/<arm>/seed-<n>.", exists=True)
+    ],
+    modality: Annotated[Modality | None, typer.Option(help="What made the images.")] = None,
+    channels: Annotated[
+        Channels | None, typer.Option(help="Order of the colours, or grey.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the images and marks, as text.")
+    ] = None,
+    marks: Annotated[
+        Marks | None,
+        typer.Option(
+            help="Axes of the ellipse of each mask's hull, RECIST diameters of masks, or marks that"
+            " people drew."
+        ),
+    ] = None,
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Hounsfield units that became black and white. CT needs it."),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Where the files are from, as text.")] = None,
+    spacing_mm: Annotated[
+        tuple[float, float] | None, typer.Option(help="Smallest and largest mm per px.")
+    ] = None,
+    long_px: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Shortest and longest long diameter of the training marks, px."),
+    ] = None,
+    long_mm: Annotated[tuple[float, float] | None, typer.Option(help="The same in mm.")] = None,
+    patches: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the patches that the network was trained on, whose sizes are measured;"
+            " without it those of the study that the run lies in, if they are there."
+        ),
+    ] = None,
+) -> None:
+    """Say what a network was trained on, where its run.json does not, or correct what it says.
+
+    Values that are not given stay as they are. `weaklesion segment` needs them.
+    """
+    from weaklesion.segment.describing import describe_run as describe  # slow to import
+
+    values = {
+        "modality": modality and modality.value,
+        "channels": channels and channels.value,
+        "licence": licence,
+        "marks": marks and marks.value,
+        "window_hu": window,
+        "source": source,
+        "spacing_mm": spacing_mm,
+        "long_px": long_px,
+        "long_mm": long_mm,
+    }
+    with refusals():
+        described = describe(run, values, patches)
+    typer.echo(f"{run / 'run.json'}: trained on {described.named()}; licence {described.licence}")
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a trained run: runs/<arm>/seed-<n>.", exists=True)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write to, absent or empty.")],
+    form: Annotated[
+        list[Format] | None,
+        typer.Option(
+            "--format", help="May be given repeatedly; all without it. onnx needs the extra export."
+        ),
+    ] = None,
+) -> None:
+    """Export a network that reads marks: safetensors, ONNX, torch.export and a MONAI bundle.
+
+    Each form carries the licence of the training data, and a line that says what may not be done
+    with the network.
+    """
+    from weaklesion.exporting.export import FORMATS, export_run  # slow to import
+    from weaklesion.exporting.terms import terms_of_use
+    from weaklesion.study.trained_on import read_trained_on
+
+    with refusals():
+        written = export_run(run, out, tuple(one.value for one in form or []) or FORMATS)
+        terms = terms_of_use(read_trained_on(run / "run.json"))
+    for path in written.values():
+        typer.echo(path)
+    typer.echo(terms)

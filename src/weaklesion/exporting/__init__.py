@@ -1,0 +1,1 @@
+"""`weaklesion export`: a trained network in forms that run elsewhere."""

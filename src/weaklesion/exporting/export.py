@@ -1,0 +1,125 @@
+"""Export the network of a run: ONNX, `torch.export`, safetensors and a MONAI bundle."""
+
+import json
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch.export import ExportedProgram
+
+from weaklesion.errors import DataError
+from weaklesion.exporting.bundle import write_bundle
+from weaklesion.exporting.terms import terms_of_use
+from weaklesion.exporting.whole_network import (
+    INPUTS,
+    export_program,
+    without_solver,
+)
+from weaklesion.prediction.network import load_network
+from weaklesion.study.trained_on import TrainedOn, read_run, read_trained_on
+from weaklesion.support.files import write_json, written_whole
+
+logger = logging.getLogger(__name__)
+
+OPSET = 18
+FORMATS = ("safetensors", "onnx", "pt2", "monai")
+RUN_FILES = ("model.safetensors", "run.json")
+
+
+def export_run(
+    run_dir: str | Path, out_dir: str | Path, formats: tuple[str, ...] = FORMATS
+) -> dict[str, Path]:
+    """Export the network of a run that reads marks; the function behind `weaklesion export`.
+
+    Args:
+        run_dir: folder of a trained run.
+        out_dir: folder to write to, which must be absent or empty: `model.safetensors` with
+            `run.json`, `model.onnx`, `model.pt2` and `monai_bundle/`. Each carries the licence of
+            the training data and a line that says what may not be done with the network.
+        formats: some of `FORMATS`.
+
+    Returns:
+        What was written, by format.
+
+    Raises:
+        DataError: if the run cannot be used, does not say what it was trained on, its network does
+            not read marks, a package is missing, or the folder has files.
+    """
+    run, out = Path(run_dir), Path(out_dir)
+    for name in RUN_FILES:
+        if not (run / name).is_file():
+            raise DataError(f"{run}: has no {name}. Give the folder of a trained run.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out}: is no empty folder. Give another --out.")
+    if "onnx" in formats and find_spec("onnxscript") is None:
+        raise DataError("export: ONNX needs onnxscript: pip install 'weaklesion[export]'.")
+    data = read_trained_on(run / RUN_FILES[1])
+    network, settings = load_network(run / RUN_FILES[0], run / RUN_FILES[1], torch.device("cpu"))
+    if settings.prompt is None:
+        raise DataError(f"{run}: {settings.model} does not read marks, and is not exported.")
+    papers = papers_of(read_run(run / RUN_FILES[1]), data)
+    out.mkdir(parents=True, exist_ok=True)
+    written: dict[str, Path] = {}
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    if "safetensors" in formats:
+        written["safetensors"] = out / RUN_FILES[0]
+        with written_whole(out / RUN_FILES[0]) as temporary:
+            save_file(weights, temporary, metadata=papers)
+        content = read_run(run / RUN_FILES[1]) | {"terms": papers["terms"]}
+        write_json(out / RUN_FILES[1], content)
+    if not {"onnx", "pt2", "monai"} & set(formats):
+        return written
+    logger.info("the network and what surrounds it are traced, which takes a minute")
+    program = export_program(network, settings)
+    if "pt2" in formats:
+        written["pt2"] = out / "model.pt2"
+        write_program(program, out / "model.pt2", papers)
+    if "onnx" in formats:
+        written["onnx"] = out / "model.onnx"
+        write_onnx(program, out / "model.onnx", papers)
+    if "monai" in formats:
+        written["monai"] = out / "monai_bundle"
+        write_bundle(out / "monai_bundle", program, weights, settings, data, papers)
+    return written
+
+
+def papers_of(told: dict[str, Any], data: TrainedOn) -> dict[str, str]:
+    """Return the texts that every exported file carries: licence, terms, and the run's own words.
+
+    Args:
+        told: content of `run.json`.
+        data: what the network was trained on.
+    """
+    return {
+        "licence": data.licence,
+        "terms": terms_of_use(data),
+        "data": json.dumps(data.as_json()),
+        "settings": json.dumps(told["settings"]),
+        "mark_contrast": json.dumps(told.get("mark_contrast")),
+    }
+
+
+def write_program(program: ExportedProgram, path: Path, papers: dict[str, str]) -> None:
+    """Write a program with `torch.export.save`; its extra files are `papers`."""
+    with written_whole(path) as temporary:
+        torch.export.save(program, temporary, extra_files=dict(papers))
+
+
+def write_onnx(program: ExportedProgram, path: Path, papers: dict[str, str]) -> None:
+    """Write a program as ONNX; its metadata are `papers`."""
+    converted = torch.onnx.export(
+        without_solver(program),
+        dynamo=True,
+        input_names=list(INPUTS),
+        output_names=["logits"],
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert converted is not None
+    converted.model.metadata_props.update(papers)
+    converted.model.doc_string = papers["terms"]
+    with written_whole(path) as temporary:
+        converted.save(str(temporary))

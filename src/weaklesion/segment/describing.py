@@ -1,0 +1,71 @@
+"""`weaklesion describe-run`: say what the network of a run was trained on, where it does not."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from weaklesion.data.samples import split_ids
+from weaklesion.errors import DataError
+from weaklesion.segment.predictor import RUN_FILES
+from weaklesion.study.trained_on import TrainedOn, read_run
+from weaklesion.support.files import read_array, write_json
+from weaklesion.training.data import some_ids
+from weaklesion.training.seen_samples import describe_samples
+
+NEEDED = ("modality", "channels", "licence", "marks")
+
+
+def describe_run(
+    folder: str | Path, values: Mapping[str, Any], patches_dir: str | Path | None = None
+) -> TrainedOn:
+    """Write what the network of a run was trained on to its `run.json`.
+
+    Args:
+        folder: of a trained run.
+        values: values of `TrainedOn` by name, which replace those of `run.json`; None keeps them.
+            Ranges of sizes are two numbers.
+        patches_dir: the patches that the network was trained on, whose sizes are measured; None for
+            those of the study that the run lies in, if they are there.
+
+    Returns:
+        What `run.json` says now.
+
+    Raises:
+        DataError: naming the options whose values are missing or wrong. Nothing is written then.
+    """
+    run_json = Path(folder) / RUN_FILES[1]
+    if not run_json.is_file():
+        raise DataError(f"{folder}: has no {RUN_FILES[1]}. Give the folder of a trained run.")
+    told = read_run(run_json)
+    data = dict(told["data"]) if isinstance(told.get("data"), dict) else {}
+    beside = Path(folder).resolve().parents[2] / "patches"
+    if patches_dir is not None or (beside / "samples.csv").is_file():
+        data |= _measured(Path(patches_dir or beside), told)
+    data |= {name: value for name, value in values.items() if value is not None}
+    for name in ("long_px", "long_mm"):
+        if isinstance(data.get(name), list | tuple):
+            data[name] = dict(zip(("p0", "p100"), data[name], strict=True))
+    missing = [name for name in NEEDED if name not in data]
+    if data.get("modality") == "CT" and data.get("window_hu") is None and "data" not in told:
+        missing.append("window")
+    if missing:
+        options = ", ".join(f"--{name}" for name in missing)
+        raise DataError(f"{run_json}: does not say what these options say: {options}. Give them.")
+    try:
+        described = TrainedOn(**data)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{run_json}: {error}. Give it as an option.") from error
+    write_json(run_json, told | {"data": described.as_json()})
+    return described
+
+
+def _measured(patches: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sizes of the training samples of a run."""
+    samples_csv = patches / "samples.csv"
+    if not samples_csv.is_file():
+        raise DataError(f"{patches}: has no samples.csv. Give the folder of a study's patches.")
+    ids = split_ids(samples_csv, "train")
+    count = (told.get("settings") or {}).get("train_samples")
+    if count is not None:
+        ids = some_ids(ids, count, samples_csv)
+    return describe_samples(samples_csv, ids, read_array(patches / "images.npy").shape[1:3])

@@ -1,0 +1,258 @@
+"""Exported networks answer as the run does, and carry their papers."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from segmenting import colored, describe, lobed
+from typer.testing import CliRunner
+
+from weaklesion.cli import app
+from weaklesion.diameters import recist_from_mask
+from weaklesion.exporting.bundle_inference import arms_of_ellipse, arms_of_ends
+from weaklesion.exporting.terms import terms_of_use
+from weaklesion.exporting.whole_network import INPUTS, solved_by_cofactors
+from weaklesion.four_ends import FourEnds
+from weaklesion.models import build_model
+from weaklesion.prediction.network import load_network
+from weaklesion.prediction.tasks.prompted import predict_prompted
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
+from weaklesion.study import arms
+from weaklesion.study.trained_on import TrainedOn
+from weaklesion.support.yaml_files import read_yaml
+from weaklesion.training.prompts import mark_rows
+
+PAPERS = {"licence", "terms", "data", "settings", "mark_contrast"}
+LICENCE = "CC BY-NC-SA 4.0"
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run of `prompted_ends`, whose network answers with about as much lesion as not."""
+    folder = tmp_path_factory.mktemp("export") / "run"
+    folder.mkdir()
+    settings = arms.training_settings(
+        read_yaml(ROOT / "config.yaml"), "ham10k", "source", "prompted_ends"
+    )
+    settings["prompt"] |= {"max_amplitude": 1.0}
+    (folder / "run.json").write_text(json.dumps({"settings": settings, "seed": 1}))
+    describe(folder, licence=LICENCE)
+    torch.manual_seed(0)
+    network = build_model("prompted")
+    for module in network.modules():  # as after a training, in which they were estimated
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run_dir):
+    out = run_dir.parent / "exported"
+    result = CliRunner().invoke(app, ["export", str(run_dir), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "not for commercial use" in result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def lesions():
+    """Two images of different sizes, and the ends of their marks; the second is cut off."""
+    rng = np.random.default_rng(3)
+    masks = [lobed(rng), lobed(rng, (96, 150))[:, 52:]]
+    return [(colored(mask, rng), recist_from_mask(mask)) for mask in masks]
+
+
+def logits_of_run(run_dir, image, points):
+    """What the workflow predicts, (H, W), and the rows of the mark."""
+    network, settings = load_network(
+        run_dir / "model.safetensors", run_dir / "run.json", torch.device("cpu")
+    )
+    rows = mark_rows([FourEnds(points, settings.prompt["exponent"])])
+    return predict_prompted(network, image[None], rows, settings)[0], rows
+
+
+def inputs_of(image, rows):
+    height, width = image.shape[:2]
+    return dict(
+        zip(
+            INPUTS,
+            (
+                torch.from_numpy(image.transpose(2, 0, 1).copy())[None],
+                rows,
+                rows.clone(),
+                torch.arange(float(height)),
+                torch.arange(float(width)),
+            ),
+            strict=True,
+        )
+    )
+
+
+def assert_same(found, expected):
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 1e-4
+    assert ((found >= 0) == (expected >= 0)).all()
+    assert 0 < (expected >= 0).mean() < 1  # there is something to compare
+
+
+@pytest.mark.workflow
+def test_torch_export_answers_as_the_run(run_dir, exported, lesions):
+    extra = dict.fromkeys(PAPERS, "")
+    program = torch.export.load(exported / "model.pt2", extra_files=extra).module()
+    for image, points in lesions:
+        expected, rows = logits_of_run(run_dir, image, points)
+        with torch.inference_mode():
+            found = program(*inputs_of(image, rows).values())
+        assert_same(found[0].numpy(), expected)
+    assert extra["licence"] == LICENCE
+    assert "not for commercial use" in extra["terms"]
+
+
+@pytest.mark.workflow
+def test_onnx_answers_as_the_run(run_dir, exported, lesions):
+    session = onnxruntime.InferenceSession(
+        exported / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    for image, points in lesions:
+        expected, rows = logits_of_run(run_dir, image, points)
+        given = {name: tensor.numpy() for name, tensor in inputs_of(image, rows).items()}
+        assert_same(session.run(["logits"], given)[0][0], expected)
+    papers = session.get_modelmeta().custom_metadata_map
+    assert papers.keys() >= PAPERS
+    assert papers["licence"] == LICENCE
+    assert "not for commercial use" in papers["terms"]
+    assert json.loads(papers["data"])["modality"] == "dermoscopy"
+
+
+@pytest.mark.workflow
+def test_safetensors_are_a_run_again(run_dir, exported, lesions):
+    image, points = lesions[0]
+    expected, _ = logits_of_run(run_dir, image, points)
+    assert (logits_of_run(exported, image, points)[0] == expected).all()
+    with safe_open(exported / "model.safetensors", "pt") as weights:
+        assert weights.metadata()["licence"] == LICENCE
+    told = json.loads((exported / "run.json").read_text())
+    assert told["data"]["licence"] == LICENCE
+    assert "not for commercial use" in told["terms"]
+
+
+@pytest.mark.workflow
+def test_monai_runs_the_bundle_as_the_run_predicts(run_dir, exported, lesions, tmp_path):
+    rows = []
+    for number, (image, points) in enumerate(lesions):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        row = {"id": f"m{number}", "image": f"{number}.png"}
+        rows.append(row | dict(zip(RECIST_COLUMNS, points.ravel(), strict=True)))
+    pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
+    command = [sys.executable, "-m", "monai.bundle", "run"]
+    command += ["--config_file", "configs/inference.json", "--meta_file", "configs/metadata.json"]
+    command += ["--marks", str(tmp_path / "marks.csv"), "--output_dir", str(tmp_path / "masks")]
+    bundle = exported / "monai_bundle"
+    done = subprocess.run(command, cwd=bundle, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for row, (image, points) in zip(rows, lesions, strict=True):
+        expected, _ = logits_of_run(run_dir, image, points)
+        found = np.asarray(Image.open(tmp_path / "masks" / f"{row['id']}.png")) > 0
+        assert (found == (expected >= 0)).all()
+        assert found.any()
+
+
+@pytest.mark.workflow
+def test_a_bundle_has_its_papers_and_the_network_that_it_names(exported):
+    from monai.bundle import ConfigParser
+
+    bundle = exported / "monai_bundle"
+    files = bundle / "LICENSE", bundle / "docs" / "README.md", bundle / "configs/metadata.json"
+    for file in files:
+        text = file.read_text()
+        assert LICENCE in text, file
+        assert "not for commercial use" in text, file
+    parser = ConfigParser()
+    parser.read_config(bundle / "configs/inference.json")
+    network = parser.get_parsed_content("network_def")
+    network.load_state_dict(torch.load(bundle / "models/model.pt", weights_only=True))
+    form = json.loads((bundle / "configs/metadata.json").read_text())["network_data_format"]
+    shape = form["inputs"]["image"]
+    found = network.eval()(torch.zeros(1, shape["num_channels"], *shape["spatial_shape"]))
+    assert list(found.shape[2:]) == form["outputs"]["pred"]["spatial_shape"]
+
+
+def test_what_cannot_be_exported_is_named(run_dir, tmp_path):
+    def refused(*words):
+        result = CliRunner().invoke(app, ["export", *map(str, words)])
+        assert result.exit_code == 1
+        return result.output
+
+    assert "has no model.safetensors" in refused(tmp_path, "--out", tmp_path / "out")
+    (tmp_path / "mine.txt").touch()
+    assert "is no empty folder" in refused(run_dir, "--out", tmp_path)
+    before = tmp_path / "before"
+    before.mkdir()
+    (before / "model.safetensors").symlink_to(run_dir / "model.safetensors")
+    told = json.loads((run_dir / "run.json").read_text())
+    (before / "run.json").write_text(json.dumps({"settings": told["settings"]}))
+    assert "weaklesion describe-run" in refused(before, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("licence", "says", "says_not"),
+    [
+        ("CC BY-NC 4.0", ["not for commercial use", "name the data's source"], ["changed"]),
+        ("CC BY-SA 4.0", ["keeps this licence"], ["commercial", "changed"]),
+        ("CC BY-NC-ND 4.0", ["not for commercial use", "no changed versions"], ["keeps"]),
+        ("unknown", ["do not pass the network on"], ["commercial"]),
+        ("internal use only", ["not for uses that this licence excludes"], ["commercial"]),
+        ("Apache-2.0 (phantoms that WeakLesion makes)", ["of no use on images of patients"], []),
+    ],
+)
+def test_terms_follow_from_the_licence(licence, says, says_not):
+    data = TrainedOn(licence=licence, modality="CT", channels="grey", marks="drawn")
+    terms = terms_of_use(data)
+    assert "\n" not in terms
+    assert "Not a medical device" in terms
+    assert licence in terms
+    assert all(words in terms for words in says)
+    assert not any(words in terms for words in says_not)
+
+
+def test_cofactors_solve_as_lapack_does():
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.randn(50, 3, 5, generator=generator)
+    matrix = spread @ spread.mT + 0.01 * torch.eye(3)
+    right = torch.randn(50, 3, 1, generator=generator)
+    torch.testing.assert_close(
+        solved_by_cofactors(matrix, right), torch.linalg.solve(matrix, right), rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[10, 10], [50, 14], [30, 2], [27, 30]],
+        [[10, 10], [50, 14], [30, 12], [27, 30]],  # the short diameter begins at the long one
+        [[40, 60], [41, 5], [20, 30], [70, 31]],
+        [[30, 2], [27, 30], [10, 10], [50, 14]],  # the "short" one is longer
+    ],
+)
+def test_the_bundle_makes_the_same_shapes_of_marks(points):
+    points = np.array(points, dtype=float)
+    np.testing.assert_allclose(arms_of_ends(points), np.vstack(FourEnds(points).arms()), atol=1e-9)
+    ellipse = np.vstack(ellipse_from_recist(points).arms())
+    found = arms_of_ellipse(points)
+    np.testing.assert_allclose(found[0], ellipse[0], atol=1e-9)
+    for pair in (slice(1, 3), slice(3, 5)):  # an axis has no direction
+        turned = ellipse[pair] if np.allclose(found[pair], ellipse[pair]) else ellipse[pair][::-1]
+        np.testing.assert_allclose(found[pair], turned, atol=1e-9)
