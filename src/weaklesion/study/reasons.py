@@ -7,6 +7,7 @@ of params without their names. So the params stay, and only the text is made her
 """
 
 import ast
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,13 +18,12 @@ MOST = 6  # changes that are named
 def say_what_changed() -> None:
     """Let Snakemake name the changed settings where it gives the reason of a job.
 
-    Snakemake's own text stays in versions that keep params in another way.
+    The package does not import Snakemake, which has loaded its own module when it reads the
+    Snakefile. Its own text stays in versions that keep params in another way.
     """
-    try:
-        from snakemake.persistence import ParamsChange
-    except ImportError:
-        return
-    ParamsChange.__str__ = lambda change: described(change.only_old, change.only_new)
+    change = getattr(sys.modules.get("snakemake.persistence"), "ParamsChange", None)
+    if change is not None:
+        change.__str__ = lambda self: described(self.only_old, self.only_new)
 
 
 def described(before: Iterable[str], now: Iterable[str]) -> str:
