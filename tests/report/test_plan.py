@@ -238,7 +238,7 @@ def test_the_command_prints_a_plan(root, tmp_path):
     assert "Study demo: " in done.stdout
     assert "train_arm" in done.stdout
     assert re.search("Core-hours of 10 trainings on a CPU: [0-9.]+\n", done.stdout)
-    assert "Trainings whose time is unknown: 1\n" in done.stdout  # the one given the mark
+    assert "Trainings whose time is unknown: 2\n" in done.stdout  # those given the mark
     assert not (tmp_path / "results").exists()
 
 
