@@ -7,7 +7,7 @@ FOLDER has `slices.csv` with the columns `name`, `patient`, `nodule` and, where 
 `images/NAME.png`, and `masks/NAME_readerK.png` for every reader K who outlined the lesion there.
 
 `marks` writes two tables of marks (docs/how-to/own-marks.md). A mark is the RECIST mark of one
-reader's mask. `OUT/train.csv`, for the study own-marks: one mark per slice, by a reader drawn from
+reader's mask. `OUT/marks.csv`, for the study own-marks: one mark per slice, by a reader drawn from
 those who outlined it there; 60, 10 and 30 percent of the patients in training, validation and test.
 `OUT/test.csv`, for `weaklesion segment`: of each test lesion the slice that all readers outlined
 and on which their mean area is largest, once per reader.
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def write_marks(folder: Path, out: Path) -> None:
-    """Write `train.csv` and `test.csv` of a folder of readers' masks."""
+    """Write `marks.csv` and `test.csv` of a folder of readers' masks."""
     slices = read_slices(folder)
     out.mkdir(parents=True, exist_ok=True)
     split_of = split_patients(slices["patient"].unique())
@@ -105,7 +105,7 @@ def write_marks(folder: Path, out: Path) -> None:
             if reader == chosen:
                 split = {"group": row.patient, "split": split_of[row.patient]}
                 train.append({"id": row.name} | mark | split | {"mask": str(mask_png.resolve())})
-    for name, marks in (("train", train), ("test", test)):
+    for name, marks in (("marks", train), ("test", test)):
         pd.DataFrame(marks).to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
     print(
         f"{len(train)} marks for training, validation and test; {len(test)} test marks of"

@@ -62,7 +62,7 @@ def run(capsys, folder, *words):
 def test_marks_of_one_reader_train_and_marks_of_all_readers_test(folder, capsys):
     said = run(capsys, folder, "marks")
     assert "20 marks for training, validation and test; 9 test marks of 3 lesions" in said
-    train = pd.read_csv(folder / "o/train.csv")
+    train = pd.read_csv(folder / "o/marks.csv")
     test = pd.read_csv(folder / "o/test.csv")
     assert len(train) == 20  # one mark per slice
     assert train.groupby("group")["split"].nunique().tolist() == [1] * 10
@@ -83,13 +83,13 @@ def test_marks_of_one_reader_train_and_marks_of_all_readers_test(folder, capsys)
 
 def test_the_reader_of_a_training_mark_is_drawn_from_those_who_outlined_the_slice(folder, capsys):
     run(capsys, folder, "marks")
-    train = pd.read_csv(folder / "o/train.csv")
+    train = pd.read_csv(folder / "o/marks.csv")
     readers = train["mask"].str[-5]
     assert set(readers[train["id"].str.endswith("s0")]) == {"1", "2", "3"}
     assert set(readers[train["id"].str.endswith("s1")]) == {"1", "2"}
-    first = (folder / "o/train.csv").read_text()
+    first = (folder / "o/marks.csv").read_text()
     run(capsys, folder, "marks")
-    assert (folder / "o/train.csv").read_text() == first
+    assert (folder / "o/marks.csv").read_text() == first
 
 
 def test_masks_are_scored_by_readers_who_did_not_draw_the_mark(folder, capsys):
