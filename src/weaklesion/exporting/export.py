@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.export import ExportedProgram
 
 from weaklesion.errors import DataError
@@ -67,7 +67,7 @@ def export_run(
     if "safetensors" in formats:
         written["safetensors"] = out / RUN_FILES[0]
         with written_whole(out / RUN_FILES[0]) as temporary:
-            save_file(weights, temporary, metadata=papers)
+            temporary.write_bytes(save(weights, metadata=papers))
         content = read_run(run / RUN_FILES[1]) | {"terms": papers["terms"]}
         write_json(out / RUN_FILES[1], content)
     if not {"onnx", "pt2", "monai"} & set(formats):
