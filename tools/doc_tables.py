@@ -302,6 +302,22 @@ def runs(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def volumes(table: pd.DataFrame) -> str:
+    """Return how well volumes are found from marks, as Markdown."""
+    heads = ["Lesions", "Constants", "Method", "Dice, %", "Gain", "Worst", "NSD at 2 mm, %"]
+    heads += ["Surface distance, mm", "HD95, mm", "Volume error, %"]
+    rows = []
+    for _, row in table.iterrows():
+        cells = [f"{row['lesions']} {row['dataset']}", row["role"], row["method"]]
+        cells.append(f"{row['dice']:.1f}")
+        own = row["method"] == "ellipsoid"
+        cells += ["" if own else f"{row[name]:+.1f}" for name in ("gain", "worst_gain")]
+        cells += [f"{row[name]:.1f}" for name in ("nsd_2mm", "asd_mm", "hd95_mm")]
+        limits = f"[{row['error_low']:+.0f}, {row['error_high']:+.0f}]"
+        rows.append([*cells, f"{row['volume_error_percent']:+.0f} {limits}"])
+    return markdown(heads, rows)
+
+
 # A table is known by a column: what it holds, in words, and what writes it.
 KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "published_mean": ("every arm under every metric", scores),
@@ -312,6 +328,7 @@ KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "policy": ("the same predictions under each policy for empty masks", policies),
     "answer": ("what each auxiliary task adds", answers),
     "samples": ("Dice against the number of training images", sweep),
+    "in_interval_percent": ("volumes found from marks, by method", volumes),
     "kept_epoch": ("test means of single trainings", single_runs),
 }
 

@@ -112,6 +112,13 @@ def segment(
     rtstruct: Annotated[
         bool, typer.Option(help="With --dicom: write outlines as RT Structure Sets as well.")
     ] = False,
+    volume: Annotated[
+        bool,
+        typer.Option(
+            "--volume",
+            help="Segment the lesion of each mark on a NIfTI volume in three dimensions too.",
+        ),
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
     """Turn RECIST marks on your own images into masks and measurements.
@@ -135,6 +142,7 @@ def segment(
             first_slice=first_slice,
             as_given=as_given,
             threads=threads,
+            volume=volume,
         )
         if dicom is not None:
             counts = _segment_dicom(
@@ -187,6 +195,8 @@ def _segment_dicom(
     """Segment the marks of a DICOM export, or of a table on its images; return their numbers."""
     if settings.units != "px":
         raise DataError("segment: --units mm is not for --dicom: give px.")
+    if settings.volume:
+        raise DataError("segment: --volume is for --marks: convert the series to .nii.gz.")
     if marks is None and (settings.columns or settings.first_slice):
         raise DataError("segment: --columns and --first-slice are for --marks.")
     try:

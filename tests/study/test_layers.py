@@ -27,6 +27,7 @@ LAYERS = (
     "scoring",
     "report",
     "exporting",
+    "volumes",
     "segment",
 )
 IN_LIBRARY = {"metrics", "networks"}

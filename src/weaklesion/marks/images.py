@@ -64,6 +64,15 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
     return Picture(_read_levels(path, stamp, window_hu), mark.spacing, None)
 
 
+def open_volume_of(mark: Mark) -> Volume:
+    """Open the volume of a mark, of which any part can then be read.
+
+    Raises:
+        BadMarkError: if it does not exist, or cannot be read.
+    """
+    return open_volume(*_existing_file(mark.image, "image"))
+
+
 def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
     """Read the dense mask of a mark, as large as its picture: (H, W) bool.
 

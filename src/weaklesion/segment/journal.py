@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 
 VERSION = 5  # increases when the same network gives another result, or a row has other columns
 FILES = ("mask", "overlay")
+IN_3D = ("volume", "sheet")  # files of marks that were segmented in three dimensions
 AT_THE_END = ("measurements.csv", "refused.csv", "index.html")
-OF_A_MARK = re.compile(r"(masks/[^/\\\0]+\.(png|nii\.gz)|overlays/[^/\\\0]+\.png)")
+OF_A_MARK = re.compile(r"((masks|volumes)/[^/\\\0]+\.(png|nii\.gz)|overlays/[^/\\\0]+\.png)")
 MAX_LISTED = 5  # files that a message names
 
 
@@ -159,7 +160,11 @@ class Journal:
             {
                 "key": self.keys[row["id"]],
                 "image": self.images[row["id"]],
-                "files": {row[key]: file_digest(self.out / row[key]) for key in FILES},
+                "files": {
+                    row[key]: file_digest(self.out / row[key])
+                    for key in (*FILES, *IN_3D)
+                    if key in FILES or row.get(key)
+                },
                 "row": row,
             }
             for row in rows
@@ -207,10 +212,12 @@ def _is_result(entry: dict[str, Any]) -> bool:
         return False
     name = row.get("id")
     masks = {f"masks/{name}.png", f"masks/{name}.nii.gz"}
+    in_3d = {str(row[key]) for key in IN_3D if row.get(key)}
     return (
         row.get("mask") in masks
         and row.get("overlay") == f"overlays/{name}.png"
-        and set(entry["files"]) == {row["mask"], row["overlay"]}
+        and in_3d in (set(), {f"volumes/{name}.nii.gz", f"volumes/{name}.png"})
+        and set(entry["files"]) == {row["mask"], row["overlay"]} | in_3d
         and all(OF_A_MARK.fullmatch(file) for file in entry["files"])
     )
 

@@ -31,6 +31,12 @@ MEASURED = (
     "long_difference_px", "short_difference_px", "long_difference_mm", "short_difference_mm",
     "mask", "overlay",
 )  # fmt: skip
+# What `--volume` adds
+MEASURED_IN_3D = (
+    "volume_answer", "volume_reason", "volume_mm3", "volume_low_mm3", "volume_high_mm3",
+    "axis_long_mm", "axis_short_mm", "first_slice", "last_slice",
+    "volume_levels_mm3", "volume_network_mm3", "volume_ellipsoid_mm3", "volume", "sheet",
+)  # fmt: skip
 
 
 def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | None) -> None:
@@ -49,14 +55,30 @@ def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | N
             return
         whole = np.zeros(volume.shape, dtype=np.uint8, order="F")  # NIfTI's own, much faster
         whole[slice_index(whole.shape, number)] = mask.T
-        header = volume.header.copy()
-        header.extensions.clear()  # they may identify the patient, as texts do
-        for name in HEADER_TEXTS:
-            if name in header:  # NIfTI-2 has fewer
-                header[name] = b""
-        header.set_data_dtype(np.uint8)
-        header["cal_min"] = header["cal_max"] = 0
-        nibabel.save(type(volume)(whole, None, header), temporary)
+        _save_like(temporary, whole, volume)
+
+
+def write_volume_mask(path: Path, mask: np.ndarray, volume: Any) -> None:
+    """Write a mask of a whole volume as NIfTI of 0 and 1.
+
+    Args:
+        path: file to write.
+        mask: (x, y, z) bool.
+        volume: the NIfTI image whose shape and geometry the mask gets, as in `write_mask`.
+    """
+    with written_whole(path) as temporary:
+        _save_like(temporary, np.asfortranarray(mask.reshape(volume.shape), np.uint8), volume)
+
+
+def _save_like(path: Path, whole: np.ndarray, volume: Any) -> None:
+    header = volume.header.copy()
+    header.extensions.clear()  # they may identify the patient, as texts do
+    for name in HEADER_TEXTS:
+        if name in header:  # NIfTI-2 has fewer
+            header[name] = b""
+    header.set_data_dtype(np.uint8)
+    header["cal_min"] = header["cal_max"] = 0
+    nibabel.save(type(volume)(whole, None, header), path)
 
 
 def read_mask(path: Path, number: int | None) -> np.ndarray:
@@ -113,8 +135,13 @@ def write_overlay(
         cv2.drawContours(drawn, outlines, -1, color, 2, cv2.LINE_AA)
     for start, end in (to_overlay(mark.points[:2]), to_overlay(mark.points[2:])):
         cv2.line(drawn, start.tolist(), end.tolist(), MARK_RGB, 1, cv2.LINE_AA)
+    write_picture(path, drawn)
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write an (h, w, 3) uint8 picture, red first, as PNG."""
     with written_whole(path) as temporary:
-        _write_png(temporary, drawn[..., ::-1])
+        _write_png(temporary, picture[..., ::-1])
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:

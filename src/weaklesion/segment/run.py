@@ -1,8 +1,8 @@
 """Segment marks on images of any kind with a trained network that reads the mark.
 
 Written are `masks/` in each input's own geometry, `overlays/`, `measurements.csv` with one row per
-mark, `refused.csv`, and `index.html`, which shows all overlays. `journal.jsonl` records every
-finished mark, so that an interrupted call continues where it stopped.
+mark, `refused.csv`, and `index.html`, which shows all overlays; and `volumes/` on request.
+`journal.jsonl` records every finished mark, so that an interrupted call continues where it stopped.
 """
 
 import logging
@@ -22,8 +22,15 @@ from weaklesion.marks.volumes import is_volume
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
 from weaklesion.segment.journal import AT_THE_END, Journal
+from weaklesion.segment.lesion_volume import segment_volume, volume_files
 from weaklesion.segment.lock import locked_folder
-from weaklesion.segment.outputs import MEASURED, measure, write_mask, write_overlay
+from weaklesion.segment.outputs import (
+    MEASURED,
+    MEASURED_IN_3D,
+    measure,
+    write_mask,
+    write_overlay,
+)
 from weaklesion.segment.predictor import RUN_FILES, Predictor, load_predictor
 from weaklesion.segment.readings import check_readings
 from weaklesion.segment.sheet import write_sheet
@@ -61,6 +68,7 @@ class SegmentSettings:
         as_given: whether the table is used as it is, even if the marks fit their images clearly
             better when it is read otherwise (`weaklesion.segment.readings`).
         threads: CPU threads.
+        volume: whether the lesion of each mark on a volume is segmented in three dimensions too.
 
     Raises:
         DataError: if the gate is not within 0 and 1, the window is empty, or the units or the
@@ -75,6 +83,7 @@ class SegmentSettings:
     first_slice: int = 0
     as_given: bool = False
     threads: int = 2
+    volume: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.gate <= 1:
@@ -146,6 +155,7 @@ def _segment_table(
     assert settings.window_hu is not None
     shared = [file_digest(model_dir / name) for name in RUN_FILES]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
+    shared += ["volume"] if settings.volume else []
     journal = Journal(out, marks, shared)
     done = journal.done()
     todo = [mark for mark in marks if mark.id not in done]
@@ -158,9 +168,9 @@ def _segment_table(
         as_given=settings.as_given,
     )
     least = trained_contrast(model_dir / "run.json")
-    planned = [name for mark in todo for name in _planned_files(mark)]
+    planned = [name for mark in todo for name in _planned_files(mark, settings.volume)]
     journal.check_free([*AT_THE_END, *planned], [marks_csv, *(mark.image for mark in marks)])
-    for name in ("masks", "overlays"):
+    for name in ("masks", "overlays", *(["volumes"] if settings.volume else [])):
         (out / name).mkdir(exist_ok=True)
     journal.claim(AT_THE_END)
     for name in AT_THE_END:  # of an earlier call; rewritten at the end
@@ -175,7 +185,7 @@ def _segment_table(
     for batch in progress(batches, total=len(batches), what="batches of marks"):
         opened, unusable = _open_batch(batch, network, settings)
         refused += unusable
-        files = [file for each in opened for file in _files_of(each).values()]
+        files = [name for each in opened for name in _planned_files(each.mark, settings.volume)]
         journal.check_free(files, [])
         journal.claim(files)
         rows = _segment_batch(opened, network, settings, out)
@@ -193,7 +203,7 @@ def _segment_table(
             touching,
         )
     write_sheet(out, rows, refused, gate=settings.gate)
-    counts = _write_tables(out, rows, refused)
+    counts = _write_tables(out, rows, refused, settings.volume)
     journal.note_the_end()
     return counts
 
@@ -204,10 +214,11 @@ def _files_of(each: Opened) -> dict[str, str]:
     return {"mask": f"masks/{name}{ending}", "overlay": f"overlays/{name}.png"}
 
 
-def _planned_files(mark: Mark) -> list[str]:
+def _planned_files(mark: Mark, volume: bool) -> list[str]:
     """Return the names of a mark's files, as the name of its image predicts them."""
     ending = ".nii.gz" if is_volume(mark.image) else ".png"
-    return [f"masks/{mark.id}{ending}", f"overlays/{mark.id}.png"]
+    in_3d = volume_files(mark.id).values() if volume and is_volume(mark.image) else ()
+    return [f"masks/{mark.id}{ending}", f"overlays/{mark.id}.png", *in_3d]
 
 
 def _open_batch(
@@ -229,10 +240,13 @@ def _open_batch(
     return opened, refused
 
 
-def _write_tables(out: Path, rows: list[dict[str, Any]], refused: list[Refusal]) -> dict[str, int]:
+def _write_tables(
+    out: Path, rows: list[dict[str, Any]], refused: list[Refusal], volume: bool
+) -> dict[str, int]:
     """Write `measurements.csv` and `refused.csv`; return the numbers of marks by kind of result."""
+    columns = [*MEASURED, *(MEASURED_IN_3D if volume else ())]
     with written_whole(out / "measurements.csv") as temporary:
-        pd.DataFrame(plain_rows(rows), columns=list(MEASURED)).to_csv(
+        pd.DataFrame(plain_rows(rows), columns=columns).to_csv(
             temporary, index=False, float_format="%.8g"
         )
     refused.sort()
@@ -277,4 +291,8 @@ def _segment_batch(
         )
         measured = measure(mark, mask, gated, network.prompt.shape, each.spacing)
         rows.append(measured | files | {"box": box_of(mask)})
+        if settings.volume:
+            assert settings.window_hu is not None
+            shown = mask if gated.from_network else None
+            rows[-1] |= segment_volume(each, shown, network, settings.window_hu, out)
     return rows

@@ -1,0 +1,1 @@
+"""From a mark on one slice to the lesion's volume."""

@@ -1,0 +1,126 @@
+"""From the mask of the marked slice outward, slice by slice.
+
+Each neighbour is segmented with a mark of its own: the shape, ellipse or four ends, of what the
+training-free model expects in that slice. The shape of the mask before it would not do as a mark:
+a network that is trained to fit its mark returns it, slice after slice, and a lesion becomes a
+cylinder (docs/results/volumes.md). In either direction the first slice that fails a rule ends the
+lesion. Nothing here knows how a slice is segmented. Planes are (H, W), as images are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from weaklesion.mark_shapes import MarkShape
+from weaklesion.prediction.gate import mask_agreement
+
+Predict = Callable[[int, MarkShape], np.ndarray]  # slice and mark's shape to (H, W) bool
+Support = Callable[[int, np.ndarray], float]  # slice and mask to the mean ratio of its levels
+
+LEAST_LONG_PX = 3.0  # of a mask that can still be a mark
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopSettings:
+    """What ends a lesion.
+
+    Attributes:
+        agreement: least agreement of a mask with its mark.
+        area: least area, as a fraction of the marked slice's.
+        growth: largest area, as a multiple of that of the slice before.
+        support: least mean log-likelihood ratio of the levels of a mask.
+    """
+
+    agreement: float = 0.5
+    area: float = 0.05
+    growth: float = 1.5
+    support: float = -0.5
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """The masks of a lesion's slices.
+
+    Attributes:
+        planes: (H, W) bool by slice; the marked one is among them.
+        stops: why the lesion ended, below and above the marked slice.
+    """
+
+    planes: dict[int, np.ndarray]
+    stops: tuple[str, str]
+
+
+def propagate(
+    first: np.ndarray,
+    mark: MarkShape,
+    index: int,
+    expected: np.ndarray,
+    predict: Predict,
+    *,
+    support: Support | None = None,
+    settings: StopSettings | None = None,
+) -> Propagated:
+    """Segment the slices of a lesion from its marked slice outward.
+
+    Args:
+        first: (H, W) bool, mask of the marked slice.
+        mark: the mark's shape, px, whose kind marks the other slices.
+        index: the marked slice.
+        expected: (x, y, z) bool, the mask by another method, whose slices mark these.
+        predict: segments a slice that is marked with a shape.
+        support: says how well the levels of a mask are a lesion's; None to ask nobody.
+        settings: see `StopSettings`; None for its defaults.
+    """
+    settings = settings or StopSettings()
+    planes = {index: first}
+    stops = []
+    for step in (-1, 1):
+        before, place = first, index
+        while True:
+            place += step
+            if not 0 <= place < expected.shape[2]:
+                cause = "the volume ends"
+            else:
+                shape = _shape_of(expected[:, :, place].T, mark)
+                if shape is None:
+                    cause = "the levels expect no lesion there"
+                else:
+                    plane = predict(place, shape)
+                    cause = _cause(plane, before, first, shape, settings)
+                if not cause and support is not None and support(place, plane) < settings.support:
+                    cause = "the levels are those of the surroundings"
+            if cause:
+                stops.append(cause)
+                break
+            planes[place] = before = plane
+    return Propagated(planes, (stops[0], stops[1]))
+
+
+def _shape_of(plane: np.ndarray, mark: MarkShape) -> MarkShape | None:
+    """Return the shape that marks a slice; None where nothing in it is large enough for a mark."""
+    try:
+        shape = mark.measured(plane)
+    except ValueError:
+        return None
+    return shape if shape.long_px >= LEAST_LONG_PX else None
+
+
+def _cause(
+    plane: np.ndarray,
+    before: np.ndarray,
+    first: np.ndarray,
+    shape: MarkShape,
+    settings: StopSettings,
+) -> str:
+    """Return why a mask ends the lesion, or an empty text."""
+    if not (plane & before).any():
+        return "nothing in the next slice connects"
+    area = int(plane.sum())
+    if area < settings.area * first.sum():
+        return "the lesion has shrunk to nearly nothing"
+    if area > settings.growth * before.sum():
+        return "the mask grows too fast"
+    if mask_agreement(plane, shape) < settings.agreement:
+        return "the mask does not fit its mark"
+    return ""

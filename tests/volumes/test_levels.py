@@ -1,0 +1,241 @@
+"""From a mark to a volume without training, on lesions whose volume is known."""
+
+import nibabel
+import numpy as np
+import pytest
+from lumps import INSIDE, SHAPE, SIZES, dice, given, image_of, lump, mark_of_volume
+from scipy.spatial.transform import Rotation
+
+from weaklesion.marks.table import BadMarkError
+from weaklesion.volumes.ellipsoid import box_around, ellipsoid_mask, ellipsoid_of_mark
+from weaklesion.volumes.frame import frame_of, slice_frame, voxel_mm3
+from weaklesion.volumes.levels import LevelsSettings, levels_mask
+
+
+def found(image, frame, ellipsoid):
+    return levels_mask(image, image.shape, frame, ellipsoid).mask
+
+
+def both(mask, sizes=SIZES, image=None):
+    """Dice of the model and of the mark's ellipsoid."""
+    frame, ellipsoid = given(mask, sizes)
+    levels = found(image_of(mask) if image is None else image, frame, ellipsoid)
+    return dice(mask, levels), dice(mask, ellipsoid_mask(ellipsoid, frame, mask.shape))
+
+
+def test_the_ellipsoid_of_a_mark_has_the_volume_of_its_axes():
+    points = np.array([[30.0, 44.0], [60.0, 44.0], [45.0, 34.0], [45.0, 54.0]])
+    frame = np.diag(SIZES)
+    ellipsoid = ellipsoid_of_mark(points, 20, frame)
+    assert ellipsoid.across_mm == pytest.approx(0.8 * 25)
+    assert ellipsoid.volume_mm3 == pytest.approx(np.pi / 6 * 24 * 16 * 20)
+    drawn = ellipsoid_mask(ellipsoid, frame, SHAPE).sum() * voxel_mm3(frame)
+    assert drawn == pytest.approx(ellipsoid.volume_mm3, rel=0.03)
+
+
+def test_a_lobed_lesion_is_found_better_than_by_its_ellipsoid():
+    levels, ellipsoid = both(lump(waves=0.15))
+    assert levels > ellipsoid + 0.03
+
+
+@pytest.mark.parametrize("axes_mm", [(30.0, 24.0, 16.0), (30.0, 24.0, 48.0)], ids=["flat", "long"])
+def test_the_extent_across_slices_is_found_in_the_image(axes_mm):
+    mask = lump(axes_mm=axes_mm)
+    levels, ellipsoid = both(mask)
+    assert ellipsoid < 0.8 < 0.88 < levels
+    frame, of_mark = given(mask)
+    answer = levels_mask(image_of(mask), SHAPE, frame, of_mark)
+    # towards the lesion's, from the mean diameter, which the prior prefers
+    before, after = (abs(each.across_mm - axes_mm[2]) for each in (of_mark, answer.ellipsoid))
+    assert after < 0.7 * before
+
+
+def test_slices_of_5_mm():
+    sizes = (0.8, 0.8, 5.0)
+    mask = lump((96, 90, 14), sizes, (46.0, 44.0, 6.0), waves=0.1)
+    levels, _ = both(mask, sizes)
+    assert levels > 0.89
+
+
+def test_fine_pixels_are_shrunk_and_the_answer_is_on_the_volumes_own():
+    sizes = (0.2, 0.25, 3.0)
+    mask = lump((260, 220, 20), sizes, (130.0, 105.0, 9.0), waves=0.1)
+    levels, ellipsoid = both(mask, sizes)
+    assert levels > max(0.92, ellipsoid)
+
+
+def test_a_rotated_affine_changes_nothing():
+    mask = lump(waves=0.15)
+    image = image_of(mask)
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", (20, -35, 50), degrees=True).as_matrix() @ np.diag(
+        SIZES
+    )
+    affine[:3, 3] = (-100, 30, 7)
+    frame, ellipsoid = given(mask, affine=affine)
+    assert frame == pytest.approx(np.diag(SIZES))
+    plain = found(image, *given(mask))
+    assert dice(found(image, frame, ellipsoid), plain) > 0.999
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_flipped_volume_has_the_flipped_mask(axis):
+    mask = lump(center=(50.0, 40.0, 17.0), waves=0.15)
+    image = image_of(mask)
+    plain = found(image, *given(mask))
+    signs = [-1.0 if each == axis else 1.0 for each in range(3)]
+    affine = np.diag(np.array(SIZES) * signs)
+    points, index = mark_of_volume(mask)
+    if axis < 2:
+        points[:, axis] = SHAPE[axis] - 1 - points[:, axis]
+    else:
+        index = SHAPE[2] - 1 - index
+    frame = slice_frame(affine)
+    turned = np.ascontiguousarray(np.flip(image, axis))
+    answer = found(turned, frame, ellipsoid_of_mark(points, index, frame))
+    assert dice(np.flip(answer, axis), plain) > 0.98
+
+
+def test_with_a_tilted_gantry_the_slices_are_shifted_against_each_other():
+    """Slices of an upright ellipsoid, each shifted by 1.5 px more: the affine has the shear."""
+    affine = np.array([[0.8, 0, -1.2], [0, 0.8, 0], [0, 0, 2.0]])
+    upright = lump(waves=0.15)
+    mask = np.stack([np.roll(upright[:, :, k], round((k - 20) * 1.5), 0) for k in range(40)], 2)
+    image = image_of(mask)
+    frame, ellipsoid = given(mask, affine=affine)
+    assert dice(mask, found(image, frame, ellipsoid)) > 0.9
+    ignored, untilted = given(mask)
+    tilted = dice(mask, ellipsoid_mask(ellipsoid, frame, SHAPE))
+    assert tilted > dice(mask, ellipsoid_mask(untilted, ignored, SHAPE)) + 0.05
+
+
+@pytest.mark.parametrize("middle", [2.0, 37.0], ids=["first", "last"])
+def test_a_lesion_at_the_first_or_last_slice(middle):
+    mask = lump(center=(46.0, 44.0, middle), waves=0.1)
+    levels, _ = both(mask)
+    assert levels > 0.92
+
+
+def test_a_mark_on_the_first_slice_of_a_lesion_that_the_volume_cuts_in_half():
+    mask = lump(center=(46.0, 44.0, 0.0))
+    levels, ellipsoid = both(mask)
+    assert levels > 0.92
+    assert ellipsoid > 0.9
+
+
+def test_a_lesion_at_the_border_of_the_slices():
+    mask = lump(center=(10.0, 44.0, 20.0), waves=0.1)
+    levels, _ = both(mask)
+    assert levels > 0.89
+
+
+def test_a_lesion_of_one_slice_stays_in_it():
+    sizes = (0.8, 0.8, 5.0)
+    mask = lump((96, 90, 9), sizes, (46.0, 44.0, 4.0), (12.0, 10.0, 4.0))
+    assert mask.any(axis=(0, 1)).sum() == 1
+    answer = found(image_of(mask), *given(mask, sizes))
+    assert answer.any(axis=(0, 1)).sum() == 1
+    assert dice(mask, answer) > 0.9
+
+
+def test_a_volume_of_one_slice():
+    mask = lump((96, 90, 1), center=(46.0, 44.0, 0.0))
+    assert both(mask)[0] > 0.9
+
+
+@pytest.mark.parametrize("shift", [(34.0, 0.0, 0.0), (0.0, 0.0, 13.0)], ids=["beside", "above"])
+def test_of_a_lesion_that_touches_another_little_more_than_itself_is_taken(shift):
+    """Both have the same levels and share a face; only the mark tells them apart."""
+    mask = lump((130, 90, 60), center=(46.0, 44.0, 25.0))
+    other = lump((130, 90, 60), center=np.add((46.0, 44.0, 25.0), shift)) & ~mask
+    image = image_of(mask | other)
+    answer = found(image, *given(mask))
+    assert dice(mask, answer) > 0.8
+    assert (answer & other).sum() < 0.25 * other.sum()
+
+
+def test_what_is_not_finite_is_no_lesion():
+    mask = lump()
+    image = image_of(mask)
+    image[:, :, 27:] = np.nan
+    answer = found(image, *given(mask))
+    assert not answer[:, :, 27:].any()
+    assert dice(mask[:, :, :27], answer[:, :, :27]) > 0.9
+
+
+def test_where_there_is_nothing_to_see_there_is_no_answer():
+    mask = lump()
+    frame, ellipsoid = given(mask)
+    assert levels_mask(np.full(SHAPE, np.nan, np.float32), SHAPE, frame, ellipsoid) is None
+
+
+def test_a_scale_of_other_units_changes_nothing():
+    mask = lump(waves=0.1)
+    image = image_of(mask)
+    frame, ellipsoid = given(mask)
+    assert dice(found(image, frame, ellipsoid), found(image / 5000, frame, ellipsoid)) > 0.999
+
+
+class Watched:
+    """A volume that notes what is read of it."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.read = values, values.shape, np.zeros(values.shape, bool)
+
+    def __getitem__(self, index):
+        self.read[index] = True
+        return self.values[index]
+
+
+def test_only_the_surroundings_of_the_mark_are_read():
+    mask = lump(axes_mm=(12.0, 10.0, 10.0))
+    frame, ellipsoid = given(mask)
+    volume = Watched(image_of(mask))
+    levels_mask(volume, SHAPE, frame, ellipsoid)
+    settings = LevelsSettings()
+    allowed = np.zeros(SHAPE, bool)
+    allowed[box_around(ellipsoid, frame, SHAPE, reach=2.0, across_reach=settings.across_reach)] = (
+        True
+    )
+    assert not (volume.read & ~allowed).any()
+    assert volume.read.mean() < 0.15
+
+
+def test_a_fourth_dimension_of_length_1_is_read_as_a_volume():
+    mask = lump(waves=0.1)
+    image = image_of(mask)
+    frame, ellipsoid = given(mask)
+    answer = levels_mask(image[..., None], SHAPE, frame, ellipsoid).mask
+    assert np.array_equal(answer, found(image, frame, ellipsoid))
+
+
+def test_the_frame_of_an_image_is_in_mm():
+    image = nibabel.Nifti1Image(np.zeros((4, 4, 4)), np.diag([-2e-3, 2e-3, 5e-3, 1]))
+    image.header.set_xyzt_units("meter")
+    assert frame_of(image) == pytest.approx(np.diag([2.0, 2.0, -5.0]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "affine", "named"),
+    [
+        ((4, 4), np.diag([2, 2, 5, 1]), "third axis"),
+        ((4, 4, 4), np.eye(4), "unknown"),
+        ((4, 4, 4), np.diag([1, 1, 1e6, 1]), "apart"),
+    ],
+)
+def test_images_without_distances_of_slices_are_refused(shape, affine, named):
+    image = nibabel.Nifti1Image(np.zeros(shape), affine)
+    with pytest.raises(BadMarkError, match=named):
+        frame_of(image)
+
+
+def test_a_singular_affine_has_no_frame():
+    with pytest.raises(ValueError, match="invertible"):
+        slice_frame(np.diag([1.0, 0.0, 1.0]))
+
+
+def test_the_mark_of_the_phantom_is_on_its_largest_slice():
+    points, index = mark_of_volume(lump())
+    assert index == 20
+    assert INSIDE > 0
+    assert np.ptp(points[:2, 0]) * 0.8 == pytest.approx(30, abs=1.7)

@@ -1,0 +1,104 @@
+"""Slice by slice from the marked one, with a network whose answers are known."""
+
+import numpy as np
+from lumps import SHAPE, dice, lump
+
+from weaklesion.ellipse import draw_ellipse, fit_ellipse
+from weaklesion.volumes.propagation import StopSettings, propagate
+
+
+def spread(mask, predict, index=20, expected=None, **options):
+    first = mask[:, :, index].T
+    expected = mask if expected is None else expected
+    answer = propagate(first, fit_ellipse(first), index, expected, predict, **options)
+    whole = np.zeros(mask.shape, dtype=bool)
+    for place, plane in answer.planes.items():
+        whole[:, :, place] = plane.T
+    return whole, answer
+
+
+def truth(mask):
+    """A network that finds what is there, if it is marked at all."""
+
+    def predict(place, shape):
+        plane = mask[:, :, place].T
+        near = draw_ellipse(shape, plane.shape)
+        return plane if (plane & near).any() else np.zeros_like(plane)
+
+    return predict
+
+
+def test_a_lesion_is_followed_to_both_ends():
+    mask = lump(waves=0.1)
+    found, answer = spread(mask, truth(mask))
+    assert dice(mask, found) > 0.98
+    nothing = "the levels expect no lesion there", "nothing in the next slice connects"
+    assert all(stop in (*nothing, "the mask does not fit its mark") for stop in answer.stops)
+
+
+def test_each_slice_is_marked_by_what_is_expected_in_it():
+    """A network that returns its mark returns the expected lesion rather than a cylinder."""
+    mask = lump()
+    found, _ = spread(mask, lambda place, shape: draw_ellipse(shape, mask[:, :, 0].T.shape))
+    assert dice(mask, found) > 0.97
+
+
+def test_a_gap_ends_it():
+    mask = lump(axes_mm=(24.0, 20.0, 60.0))
+    expected = mask.copy()
+    mask[:, :, 25] = False
+    found, answer = spread(mask, truth(mask), expected=expected)
+    assert not found[:, :, 25:].any()
+    assert found[:, :, 24].any()
+    assert answer.stops[1] == "nothing in the next slice connects"
+
+
+def test_a_jump_to_another_lesion_ends_it():
+    mask = lump(axes_mm=(24.0, 20.0, 60.0))
+    mask[:, :, 25:] = np.roll(mask[:, :, 25:], 22, axis=0)
+    expected = lump(axes_mm=(24.0, 20.0, 60.0))
+    found, answer = spread(mask, lambda place, shape: mask[:, :, place].T, expected=expected)
+    assert not found[:, :, 25:].any()
+    assert answer.stops[1] in (
+        "the mask does not fit its mark",
+        "nothing in the next slice connects",
+    )
+
+
+def test_a_leak_ends_it():
+    mask = lump()
+    mask[:, :, 23:] |= lump(center=(46.0, 44.0, 24.0), axes_mm=(60.0, 60.0, 20.0))[:, :, 23:]
+    _, answer = spread(mask, truth(mask))
+    assert max(answer.planes) == 22
+    assert answer.stops[1] == "the mask grows too fast"
+
+
+def test_the_volume_ends():
+    mask = lump(center=(46.0, 44.0, 38.0))
+    _, answer = spread(mask, truth(mask), index=38)
+    assert max(answer.planes) == 39
+    assert answer.stops[1] == "the volume ends"
+
+
+def test_levels_of_the_surroundings_end_it():
+    mask = lump(axes_mm=(24.0, 20.0, 60.0))
+    _, answer = spread(mask, truth(mask), support=lambda place, plane: 1.0 if place < 24 else -0.9)
+    assert max(answer.planes) == 23
+    assert answer.stops[1] == "the levels are those of the surroundings"
+
+
+def test_what_is_too_small_to_be_a_mark_ends_it():
+    mask = lump()
+    point = np.zeros(SHAPE, dtype=bool)
+    point[46, 44, :] = True
+    _, answer = spread(mask, truth(mask), expected=point)
+    assert answer.stops == ("the levels expect no lesion there",) * 2
+
+
+def test_a_lesion_that_shrinks_to_nearly_nothing_ends():
+    mask = lump(axes_mm=(30.0, 24.0, 60.0))
+    settings = StopSettings(area=0.5)
+    _, answer = spread(mask, truth(mask), settings=settings)
+    assert answer.stops == ("the lesion has shrunk to nearly nothing",) * 2
+    first = mask[:, :, 20].sum()
+    assert all(plane.sum() >= 0.5 * first for plane in answer.planes.values())

@@ -1,0 +1,168 @@
+r"""Score the volumes that marks give, against masks in three dimensions.
+
+    python tools/measure_volumes.py cases.csv docs/results/volumes \
+        [--model RUN --window LOW HIGH --on DATASET]
+
+`cases.csv` has a row per lesion: `id`, `dataset`, `role` (whether constants were chosen on it or
+tested on it), `image` and `mask` (NIfTI on one grid, relative to the table) and `label` (the
+lesion's value in the mask). `slice` and the eight columns of a mark are those of a radiologist;
+where they are empty, the mark is the RECIST measurement of the lesion's slice with the longest
+diameter. With `--model`, a network that is given the mark continues its mask of the marked slice,
+on the datasets that `--on` names.
+"""
+
+import argparse
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from weaklesion.marks.table import Mark
+from weaklesion.metrics.of_volumes import (
+    VolumePair,
+    hausdorff95_mm,
+    surface_dice_mm,
+    surface_distance_mm,
+    volume_dice,
+    volume_error_percent,
+)
+from weaklesion.pseudo_masks import main_part
+from weaklesion.recist import RECIST_COLUMNS, measure_recist
+from weaklesion.segment.crops import open_mark
+from weaklesion.segment.lesion_volume import answer_in_volume
+from weaklesion.segment.predictor import Predictor, load_predictor
+from weaklesion.support.progress import progress
+from weaklesion.volumes.answer import VolumeAnswer, answer_mark
+from weaklesion.volumes.frame import frame_of, voxel_mm3
+
+TOLERANCE_MM = 2.0
+SCORES = ("dice", "nsd_2mm", "asd_mm", "hd95_mm", "volume_error_percent")
+
+
+def main() -> None:
+    """Write `lesions.csv` and `summary.csv`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--window", type=float, nargs=2, default=(-160.0, 240.0))
+    parser.add_argument("--on", nargs="+", default=[])
+    options = parser.parse_args()
+    network = load_predictor(options.model) if options.model else None
+    window = options.window[0], options.window[1]
+    cases = pd.read_csv(options.cases, dtype={"id": str})
+    rows: list[dict[str, Any]] = []
+    for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
+        used = network if case["dataset"] in options.on else None
+        rows += measure_case(case, options.cases.parent, used, window)
+    options.out.mkdir(parents=True, exist_ok=True)
+    lesions = pd.DataFrame(rows).sort_values(["dataset", "role", "id", "method"])
+    lesions.to_csv(options.out / "lesions.csv", index=False, float_format="%.6g")
+    summary = summarised(lesions)
+    summary.to_csv(options.out / "summary.csv", index=False, float_format="%.6g")
+    print(summary.to_string())
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+def answer_of_network(
+    network: Predictor, mark: Mark, window_hu: tuple[float, float], image: Any, frame: np.ndarray
+) -> VolumeAnswer:
+    """Answer a mark, whether or not the gate would accept the marked slice's mask."""
+    each = open_mark(mark, network.trained, network.data, window_hu)
+    own = main_part(network.logits([each.crop])[0] >= 0, each.crop.shape)
+    mask = np.zeros(each.shape_hw, dtype=np.uint8)
+    if own is not None:
+        mask[each.crop.rows, each.crop.columns] = own
+    return answer_in_volume(each, mask, network, window_hu, frame, image.dataobj)
+
+
+def measure_case(
+    case: dict[Any, Any],
+    folder: Path,
+    network: Predictor | None,
+    window_hu: tuple[float, float],
+) -> list[dict[str, Any]]:
+    """Return a row of scores per method."""
+    image: Any = nibabel.load(folder / case["image"])
+    reference = reference_of(case, folder)
+    frame = frame_of(image)
+    points, index = mark_of(case, reference, frame)
+    start = time.process_time()
+    answer = answer_mark(image.dataobj, reference.shape, frame, points, index)
+    seconds = time.process_time() - start
+    low, high = answer.interval_mm3 or (np.nan, np.nan)
+    masks = {name: answer.masks.get(name, answer.mask) for name in ("ellipsoid", "levels")}
+    if network is not None:
+        mark = Mark(0, case["id"], folder / case["image"], index, points, None)
+        answer = answer_of_network(network, mark, window_hu, image, frame)
+        masks["network"] = answer.masks["network"]
+    about = {name: case[name] for name in ("id", "dataset", "role")}
+    rows = [
+        about | {"method": method} | scores(reference, mask, frame)
+        for method, mask in masks.items()
+    ]
+    rows[1] |= {"low_mm3": low, "high_mm3": high, "seconds": seconds}
+    return rows
+
+
+def reference_of(case: dict[Any, Any], folder: Path) -> np.ndarray:
+    """Return a lesion's own mask, (x, y, z) bool."""
+    mask: Any = nibabel.load(folder / case["mask"])
+    return np.asarray(mask.dataobj) == case["label"]
+
+
+def mark_of(
+    case: dict[Any, Any], reference: np.ndarray, frame: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """Return the mark of a case, (4, 2) px, and its slice."""
+    if not pd.isna(case.get("slice", np.nan)):
+        points = np.array([case[name] for name in RECIST_COLUMNS], dtype=float)
+        return points.reshape(4, 2), int(case["slice"])
+    spacing = float(frame[1, 1]), float(frame[0, 0])
+    slices = np.flatnonzero(reference.any(axis=(0, 1))).tolist()
+    marks = {index: measure_recist(reference[:, :, index].T, spacing) for index in slices}
+    index = max(slices, key=lambda each: marks[each].long_mm)
+    return marks[index].points, index
+
+
+def scores(reference: np.ndarray, mask: np.ndarray, frame: np.ndarray) -> dict[str, float]:
+    """Return the scores of a mask, and both volumes."""
+    pair = VolumePair(reference, mask, np.abs(np.diag(frame)).tolist())
+    return {
+        "dice": 100 * volume_dice(pair),
+        "nsd_2mm": 100 * surface_dice_mm(pair, TOLERANCE_MM),
+        "asd_mm": surface_distance_mm(pair),
+        "hd95_mm": hausdorff95_mm(pair),
+        "volume_error_percent": volume_error_percent(pair),
+        "volume_mm3": int(mask.sum()) * voxel_mm3(frame),
+        "reference_mm3": int(reference.sum()) * voxel_mm3(frame),
+    }
+
+
+def summarised(lesions: pd.DataFrame) -> pd.DataFrame:
+    """Return means per dataset, role and method, and gains over the ellipsoid."""
+    ellipsoid = lesions[lesions["method"] == "ellipsoid"].set_index("id")["dice"]
+    rows = []
+    for (dataset, role, method), part in lesions.groupby(["dataset", "role", "method"]):
+        gain = part["dice"] - part["id"].map(ellipsoid)
+        error = part["volume_error_percent"]
+        spread = 1.96 * error.std(ddof=1)
+        row = {"dataset": dataset, "role": role, "method": method, "lesions": len(part)}
+        row |= {name: part[name].mean() for name in SCORES}
+        row |= {"error_low": error.mean() - spread, "error_high": error.mean() + spread}
+        row |= {"gain": gain.mean(), "worst_gain": gain.min(), "below_minus_2": (gain < -2).sum()}
+        if part["low_mm3"].notna().any():
+            inside = part["reference_mm3"].between(part["low_mm3"], part["high_mm3"])
+            row |= {"in_interval_percent": 100 * inside.mean(), "seconds": part["seconds"].mean()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    main()
