@@ -20,12 +20,14 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 REPORTED_PACKAGES = ("nnunetv2", "batchgeneratorsv2", "dynamic-network-architectures", "torch")
 
 
-class WeakLesionTrainer(nnUNetTrainer):  # type: ignore[misc]
+class WeakLesionTrainer(nnUNetTrainer):
     """nnU-Net's trainer, apart from the budget and the seed.
 
     `WEAKLESION_NNUNET_BUDGET` has `epochs`, `iterations`, `val_iterations`, `batch_size` (None for
     the plan's), `seed` and `threads` as JSON.
     """
+
+    batch_size: int
 
     def __init__(
         self,
