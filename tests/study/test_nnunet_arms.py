@@ -39,6 +39,9 @@ def test_every_table_names_the_budget(config):
     config["nnunet"] |= {"epochs": 20, "iterations": 50}
     words = describe_network(config, "ham10k", "corrected", "nnunet_refined")
     assert words == "nnU-Net's own 2-D plan, from scratch, 20 epochs of 50 batches"
+    config["nnunet"]["batch_size"] = 12
+    longer = describe_network(config, "ham10k", "corrected", "nnunet_refined")
+    assert longer == words + " of 12"
 
 
 def test_targets_are_those_of_a1_but_never_soft(config):

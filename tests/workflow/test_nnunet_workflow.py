@@ -75,7 +75,7 @@ def test_tables_of_scores_cost_and_parameters_have_nnunet(study):
     assert dice["nnunet", "dice"] > 0
     assert (tables["sizes"]["parameters"] > 1e5).all()
     page = (study / "tables/nnunet.html").read_text()
-    assert "2 epochs of 3 batches" in page
+    assert "2 epochs of 3 batches of 4" in page
     assert "Not comparable" not in page
     assert_documented(study)
 

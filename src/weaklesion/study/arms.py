@@ -123,10 +123,9 @@ def describe_network(config: Config, dataset: str, protocol: str, arm: str) -> s
         return "no network"
     settings = training_settings(config, dataset, protocol, arm)
     if is_nnunet(config, arm):
-        return (
-            f"nnU-Net's own 2-D plan, from scratch, {settings['epochs']} epochs of"
-            f" {settings['iterations']} batches"
-        )
+        size = f" of {settings['batch_size']}" if settings["batch_size"] else ""
+        budget = f"{settings['epochs']} epochs of {settings['iterations']} batches{size}"
+        return f"nnU-Net's own 2-D plan, from scratch, {budget}"
     start = {"imagenet": "ImageNet weights", "none": "from scratch"}[settings["weights"]]
     pretrained = arm_definition(config, arm).get("starts_from")
     if pretrained:
