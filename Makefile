@@ -73,10 +73,11 @@ nnunet: .nnunet/.ready ## Install what arms with nnU-Net need, in an environment
 
 # It sees the packages of .venv behind its own, some of which have other versions.
 .nnunet/.ready: .venv/.ready requirements-nnunet.lock
-	$(BIN)/python -m venv --clear .nnunet
+	$(BIN)/python -m venv --clear --without-pip .nnunet
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 	  "$$(.nnunet/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/behind.pth"
-	.nnunet/bin/python -m pip install --quiet --no-deps --requirement requirements-nnunet.lock
+	$(BIN)/python -m pip --python .nnunet/bin/python install --quiet --no-deps \
+	  --requirement requirements-nnunet.lock
 	touch $@
 
 crash-test: .venv/.dev ## Kill a study at 100 moments, restart it each time and compare the results.
