@@ -11,6 +11,7 @@ from weaklesion.study.items import items_of, runs_of
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import merge
+from weaklesion.study.study import Study
 from weaklesion.support.files import write_json
 from weaklesion.support.yaml_files import read_yaml
 
@@ -33,6 +34,14 @@ def test_the_paper_trains_no_nnunet_and_a_study_names_its_datasets(config):
     assert "nnunet" in items_of(chosen)
     arms = {run.arm for run in runs_of(chosen, ["nnunet"]) if is_nnunet(chosen, run.arm)}
     assert arms == {"nnunet", "nnunet_refined", "nnunet_dense"}
+
+
+def test_model_cards_and_releases_are_of_our_networks_only(config):
+    chosen = with_item(config, contours=["a1", "nnunet"], arms=["a1", "nnunet"])
+    chosen["select"] = {"items": ["nnunet"], "datasets": None, "protocols": None}
+    study = Study(chosen, config)
+    assert {run.arm for run in study.trained(study.all_runs)} == {"a1", "nnunet"}
+    assert {run.arm for run in study.carded_runs} == {"a1"}
 
 
 def test_every_table_names_the_budget(config):
