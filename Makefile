@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo demo-all plan test test-fast test-all matrix crf crash-test fuzz bench docs lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-fast test-all matrix crf nnunet crash-test fuzz bench docs lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -68,6 +68,17 @@ matrix: ## Test what is committed with several Pythons, each in a clone: make ma
 
 crf: .venv/.ready ## Install what arms with a CRF need; requires a C++ compiler.
 	$(BIN)/python -m pip install --quiet --no-deps pydensecrf2==1.1
+
+nnunet: .nnunet/.ready ## Install what arms with nnU-Net need, in an environment of its own (190 MB).
+
+# It sees the packages of .venv behind its own, some of which have other versions.
+.nnunet/.ready: .venv/.ready requirements-nnunet.lock
+	$(BIN)/python -m venv --clear --without-pip .nnunet
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  "$$(.nnunet/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/behind.pth"
+	$(BIN)/python -m pip --python .nnunet/bin/python install --quiet --no-deps \
+	  --requirement requirements-nnunet.lock
+	touch $@
 
 crash-test: .venv/.dev ## Kill a study at 100 moments, restart it each time and compare the results.
 	$(BIN)/python tests/crash/harness.py --points 100

@@ -63,6 +63,8 @@ def section_of(path: Path, columns: set[str]) -> str:
         return f"`tables/<item>.csv`, kind `{kind}`"
     if place == "papers":
         return f"`papers/{name}`"
+    if name == "history.csv" and "val_loss" in columns:
+        return "`runs/<arm>/seed-<s>/history.csv` of nnU-Net"
     if place.startswith("seed-"):
         return f"`runs/<arm>/seed-<s>/{name}`"
     if place == "clusters":

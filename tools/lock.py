@@ -5,7 +5,9 @@ is read, with --from); its versions become the lock files:
 
 - requirements.lock: what users need, with the extras of USERS;
 - requirements-cpu.lock: the same with PyTorch's build for CPUs, without CUDA;
-- requirements-dev.lock: what only developers need, beside either of them.
+- requirements-dev.lock: what only developers need, beside either of them;
+- requirements-nnunet.lock: what nnU-Net needs beside them, in an environment of its own because it
+  needs other versions of some packages (or an existing one is read, with --nnunet).
 
 Each conda environment takes Python from conda-forge and the same versions, of its own packages and
 of all that these need, from pip.
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX_ONLY = ("cuda-", "nvidia-", "triton")
@@ -45,6 +48,11 @@ ENVIRONMENTS = {
 # environment of its own, beside the packages of another.
 COMPILED = {"crf": ("train", "cxx-compiler", "pydensecrf2==1.1")}
 
+# In an environment of its own, which sees the packages of requirements.lock behind its own, as
+# `make nnunet` makes it.
+NNUNET = "nnunetv2==2.8.1"
+NNUNET_NEEDS = ["nnunetv2", "numpy", "pandas", "pillow", "tqdm"]  # and what its rules import
+
 # Run inside the environment: prints every package's version, and what each of ENVIRONMENTS needs.
 READ_ENVIRONMENT = """
 import json, sys
@@ -65,7 +73,9 @@ def closure(names):
     return sorted({name for name, _ in seen})
 
 print(json.dumps({
-    "found": {canonicalize_name(d.name): [d.name, d.version] for d in distributions()},
+    "found": {  # of two of one name, the first on the path is imported
+        canonicalize_name(d.name): [d.name, d.version] for d in reversed([*distributions()])
+    },
     "needed": {key: closure(names) for key, names in json.loads(sys.argv[1]).items()},
 }))
 """
@@ -119,7 +129,9 @@ def main() -> None:
     """Lock."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="python", help="Python of an environment to read as it is")
-    python = parser.parse_args().python
+    parser.add_argument("--nnunet", help="Python of an environment of nnU-Net to read as it is")
+    arguments = parser.parse_args()
+    python = arguments.python
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     used = project["dependencies"] + [need for extra in USERS for need in extras[extra]]
@@ -130,14 +142,11 @@ def main() -> None:
             python = f"{folder}/bin/python"
             install = [python, "-m", "pip", "install", "--quiet"]
             subprocess.run([*install, f"{ROOT}[{','.join(USERS)},dev]"], check=True)
-        read = [python, "-c", READ_ENVIRONMENT, json.dumps(groups)]
-        listed = json.loads(subprocess.run(read, capture_output=True, check=True).stdout)
+        listed = read_environment(python, groups)
+        nnunet = arguments.nnunet or nnunet_environment(python, Path(folder) / "nnunet")
+        of_nnunet = read_environment(nnunet, {"nnunet": NNUNET_NEEDS})
     own = {"pip", "weaklesion"}
-    pins = {
-        key: f"{name}=={version}{marker(key)}"
-        for key, (name, version) in sorted(listed["found"].items())
-        if key not in own
-    }
+    pins = pins_of(listed["found"], own)
     kinds = {kind: listed["needed"].pop(kind) for kind in ("users", "developers")}
     for file, lines in lock_files(pins, **kinds).items():
         text = "\n".join(["# Written by `make lock`, for Python 3.11 to 3.13.", *lines])
@@ -150,6 +159,49 @@ def main() -> None:
         write_environment(name, [], packages)
     for name, (beside, compiler, package) in COMPILED.items():
         write_environment(name, [compiler], [*pinned[beside], package])
+    every = pins_of(of_nnunet["found"], own)
+    write_nnunet([every[key] for key in of_nnunet["needed"]["nnunet"] if key not in own])
+
+
+def write_nnunet(packages: list[str]) -> None:
+    """Write the environment of nnU-Net, and the lock file of what requirements.lock lacks."""
+    locked = (ROOT / "requirements.lock").read_text().splitlines()
+    lines = [
+        "# Written by `make lock`: what nnU-Net needs beside or instead of requirements.lock.",
+        *(pin for pin in packages if pin not in locked),
+    ]
+    (ROOT / "requirements-nnunet.lock").write_text("\n".join(lines) + "\n")
+    write_environment("nnunet", [], packages)
+
+
+def read_environment(python: str, groups: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the packages that a Python has, and all that each group of packages needs."""
+    read = [python, "-c", READ_ENVIRONMENT, json.dumps(groups)]
+    listed = subprocess.run(read, capture_output=True, check=True).stdout
+    return dict(json.loads(listed))
+
+
+def pins_of(found: dict[str, tuple[str, str]], own: set[str]) -> dict[str, str]:
+    """Return the pin of every package that an environment has, by its canonical name."""
+    return {
+        key: f"{name}=={version}{marker(key)}"
+        for key, (name, version) in sorted(found.items())
+        if key not in own
+    }
+
+
+def nnunet_environment(python: str, folder: Path) -> str:
+    """Make an environment of nnU-Net in front of another one; return its Python."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    behind, front = (
+        subprocess.run([each, "-c", where], capture_output=True, check=True, text=True).stdout
+        for each in (python, f"{folder}/bin/python")
+    )
+    (Path(front.strip()) / "behind.pth").write_text(behind)
+    install = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", NNUNET]
+    subprocess.run(install, check=True)
+    return f"{folder}/bin/python"
 
 
 def write_environment(name: str, from_conda: list[str], from_pip: list[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from weaklesion.data.loaders import custom, deeplesion, ham10k, lits, lits_liver
+from weaklesion.nnunet.settings import NNUNetSettings
 from weaklesion.prediction.crf import CRFSettings
 from weaklesion.pseudo_masks import RefinedSettings
 from weaklesion.selection.recovery import RecoverySettings
@@ -31,13 +32,14 @@ CLASSES: dict[str, tuple[type, Sequence[str]]] = {
     "recovery": (RecoverySettings, ()),
     "short_training": (ShortTraining, ()),
     "crf": (CRFSettings, ()),
+    "nnunet": (NNUNetSettings, ()),
     "patches_ham10k": (ham10k.Settings, SHARED),
     "patches_lits": (lits.Settings, SHARED),
     "patches_deeplesion": (deeplesion.Settings, (*SHARED, *FILLED_IN)),
     "patches_custom": (custom.Settings, (*SHARED, *FILLED_IN)),
     "patches_lits_liver": (lits_liver.Settings, SHARED),
 }
-COMPLETE = ("recovery", "short_training", "crf")  # all of their keys are required
+COMPLETE = ("recovery", "short_training", "crf", "nnunet")  # all of their keys are required
 NESTED = {"prompt": "prompt", "volumes": "volumes"}  # definitions of fields that are mappings
 
 

@@ -73,8 +73,10 @@ def imported_by(path):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
-    # pydensecrf is imported for arms with a CRF only, whose rule has envs/crf.yaml
-    return {name.split(".")[0] for name in names} - STANDARD - {"weaklesion", "pydensecrf"}
+    # pydensecrf is imported for arms with a CRF only, whose rule has envs/crf.yaml; nnunetv2 by
+    # nnU-Net's own process, in envs/nnunet.yaml or .nnunet/
+    packages = {name.split(".")[0] for name in names} - STANDARD
+    return packages - {"weaklesion", "pydensecrf", "nnunetv2"}
 
 
 def needs(root, *extras):
@@ -123,16 +125,25 @@ def test_segment_imports_no_package_of_the_workflow(root):
 def test_environment_pins_are_those_of_the_lock_file(root):
     locked = pins((root / "requirements.lock").read_text().splitlines())
     found = sorted((root / "envs").glob("*.yaml"))
-    assert len(found) == 4
+    assert len(found) == 5
     for path in found:
+        own = lock(root, "-nnunet") if path.stem == "nnunet" else {}
         for name, pin in environment(root, path.stem).items():
             if name != COMPILED:
-                assert locked[name] == pin
+                assert (locked | own)[name] == pin
     made = environment(root, "crf")
     assert set(made) - set(environment(root, "train")) == {COMPILED}
     project = (root / "pyproject.toml").read_text()
     assert f'crf = ["{made[COMPILED]}"]' in project
     assert made[COMPILED] in (root / "Makefile").read_text()
+
+
+def test_nnunet_has_a_lock_file_of_what_the_users_lock_lacks(root):
+    users, own, made = lock(root), lock(root, "-nnunet"), environment(root, "nnunet")
+    assert set(made) >= {"nnunetv2", "torch", "timm", *own}
+    assert {name: pin for name, pin in made.items() if users.get(name) != pin} == own
+    assert own["timm"] != users["timm"]  # why it has an environment of its own
+    assert own["nnunetv2"] in (root / "tools/lock.py").read_text()
 
 
 def test_environments_name_the_one_channel_that_every_conda_takes(root):
@@ -144,7 +155,7 @@ def test_environments_name_the_one_channel_that_every_conda_takes(root):
 
 def test_every_rule_names_its_environment_log_script_and_benchmark(root):
     found = list(rules(root))
-    assert len(found) == 64
+    assert len(found) == 67
     for name, env, script, block in found:
         assert env, name
         assert script == name
@@ -153,7 +164,7 @@ def test_every_rule_names_its_environment_log_script_and_benchmark(root):
             assert directive in block, (name, directive)
 
 
-@pytest.mark.parametrize("name", ["data", "train", "report"])
+@pytest.mark.parametrize("name", ["data", "train", "report", "nnunet"])
 def test_no_rule_imports_what_its_environment_lacks(root, name):
     have = set(environment(root, name))
     for rule, env, script, _ in rules(root):

@@ -7,6 +7,7 @@ import pytest
 from weaklesion.errors import DataError
 from weaklesion.study.arms import (
     arm_definition,
+    is_nnunet,
     is_trained,
     keeps_last,
     num_clusters,
@@ -266,7 +267,7 @@ def test_recipe_of_co_segmentation_is_the_papers(config, root):
 def test_settings_of_every_arm_are_valid(config):
     for dataset, protocol in itertools.product(config["datasets"], config["protocols"]):
         for arm in config["arms"]:
-            if is_trained(config, arm):
+            if is_trained(config, arm) and not is_nnunet(config, arm):
                 TrainingSettings(**training_settings(config, dataset, protocol, arm))
 
 
@@ -298,7 +299,7 @@ def test_settings_of_every_run_of_every_study_are_valid(config, root):
         merged = config if path is None else study(config, root, path.stem)
         check_config(merged)
         for run in runs_of(merged, items_of(merged)):
-            if is_trained(merged, run.arm):
+            if is_trained(merged, run.arm) and not is_nnunet(merged, run.arm):
                 TrainingSettings(**training_settings(merged, run.dataset, run.protocol, run.arm))
 
 

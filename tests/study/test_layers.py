@@ -23,6 +23,7 @@ LAYERS = (
     "supervision",
     "training",
     "prediction",
+    "nnunet",
     "selection",
     "scoring",
     "report",

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from conftest import ROOT
 from snakemake.parser import parse
 
-SNAKEMAKES = {"Path", "config", "directory", "re", "report", "rules", "script", "workflow"}
+SNAKEMAKES = {"Path", "config", "directory", "re", "report", "rules", "script", "temp", "workflow"}
 
 
 def as_python(paths):

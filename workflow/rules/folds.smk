@@ -10,8 +10,10 @@ ruleorder: split_fold > make_patches
 ruleorder: test_in_folds > make_patches
 ruleorder: pool_predictions > predict_arm > predict_target
 ruleorder: pool_predictions > predict_arm_with_crf
+ruleorder: pool_predictions > predict_nnunet
 ruleorder: pool_runs > train_arm
 ruleorder: pool_runs > train_arm_keeping_last
+ruleorder: pool_runs > train_nnunet
 ruleorder: pool_accuracies > measure_accuracy
 
 

@@ -61,6 +61,7 @@ rule train_arm:
         arm=jobs.arms_matching(
             lambda config, arm: arms.is_trained(config, arm)
             and not arms.keeps_last(config, arm)
+            and not arms.is_nnunet(config, arm)
         ),
     conda:
         "../../envs/train.yaml"
@@ -114,6 +115,7 @@ rule predict_arm:
         arm=jobs.arms_matching(
             lambda config, arm: arms.has_network(config, arm)
             and not arms.has_crf(config, arm)
+            and not arms.is_nnunet(config, arm)
         ),
     conda:
         "../../envs/train.yaml"
@@ -164,7 +166,10 @@ rule measure_accuracy:
     benchmark:
         BENCHMARKS / "measure_accuracy/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
-        arm=jobs.arms_matching(arms.is_trained),
+        arm=jobs.arms_matching(
+            lambda config, arm: arms.is_trained(config, arm)
+            and not arms.is_nnunet(config, arm)
+        ),
     conda:
         "../../envs/train.yaml"
     resources:

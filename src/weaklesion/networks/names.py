@@ -19,6 +19,7 @@ NETWORK_MODULES = {
     "prompted": "prompted",
 }
 MODELS = tuple(NETWORK_MODULES)
+NNUNET = "nnunet"  # not one of ours: nnU-Net plans and trains it (`weaklesion.nnunet`)
 MULTI_TASK_MODELS = ("a1l", "unetl", "cmu_net")
 PAIR_MODELS = ("acoseg", "acoseg_released", "drn_coseg")
 PARTNER_MODELS = ("acoseg", "drn_coseg")  # the partner changes the prediction (T9)

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from weaklesion.networks.names import PAIR_MODELS
+from weaklesion.networks.names import NNUNET, PAIR_MODELS
 from weaklesion.report.plan_storage import disk_bytes, download_bytes, files_of
 from weaklesion.report.sample_counts import split_samples
 from weaklesion.report.training_rates import (
@@ -42,6 +42,8 @@ GPU_RULES = (  # the rules with `gpu=1`, which the Slurm profile names as well
     "predict_arm_with_crf",
     "measure_accuracy",
     "embed_lesions",
+    "train_nnunet",
+    "predict_nnunet",
 )
 # Networks to which the hours that the paper prints apply.
 PAPER_NETWORKS = ("a1", "a1l", "unet", "unetl", "acoseg", "acoseg_released")
@@ -140,6 +142,8 @@ def measured_speeds(folder: str | Path) -> dict[tuple[Any, ...], tuple[float, st
     speeds: dict[tuple[Any, ...], dict[str, list[float]]] = {}
     for path in sorted(Path(folder).glob("results/*/*/*/runs/*/seed-*/run.json")):
         run = json.loads(path.read_text())
+        if run["settings"]["model"] == NNUNET:
+            continue  # its speed is that of a plan, which is made from the data
         devices = speeds.setdefault(network_key(run["settings"]), {})
         devices.setdefault(run["device"], []).append(run["images_per_second"])
     return {
@@ -158,6 +162,9 @@ def _training(
 ) -> Training:
     """Return a training with its hours, see the module's docstring."""
     settings = training_settings(config, run.dataset, run.protocol, run.arm)
+    if settings["model"] == NNUNET:
+        basis = "unknown: nnU-Net plans its network from the data"
+        return Training(run, "train_nnunet", float("nan"), "GPU", basis)
     rule = "train_arm_keeping_last" if keeps_last(config, run.arm) else "train_arm"
     with_hours = partial(Training, run, rule)
     measurement = speeds.get(network_key(settings))

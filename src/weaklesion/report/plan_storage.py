@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from weaklesion.data.manifest import read_manifest
+from weaklesion.networks.names import NNUNET
 from weaklesion.study.arms import is_trained, training_settings
 from weaklesion.study.items import Run
 from weaklesion.study.protocols import Config, patch_settings
@@ -18,6 +19,7 @@ PARAMETERS = {
     "timm-tf_efficientnet_lite0": 4.3e6,
     "tu-tf_mobilenetv3_small_minimal_100": 1.7e6,
 }
+NNUNET_BYTES = 0.3e9  # weights and momentum of a plan for large patches
 NEEDED_SLICES_BYTES = 27e9  # DeepLesion: three slices per lesion, 0.28 MB each
 DEEPLESION_AT_ONCE = 4 * 5.5e9  # archives on the disk before the needed slices are extracted
 PREDICTION_BYTES = 0.2  # per pixel, compressed
@@ -94,7 +96,8 @@ def disk_bytes(
         models += PREDICTION_BYTES * samples[run.dataset] * pixels
         if is_trained(config, run.arm):
             settings = training_settings(config, run.dataset, run.protocol, run.arm)
-            models += 4 * PARAMETERS[settings["encoder"]]
+            own_plan = settings["model"] == NNUNET
+            models += NNUNET_BYTES if own_plan else 4 * PARAMETERS[settings["encoder"]]
     return {"raw files": raw, "patches and targets": arrays, "models and predictions": models}
 
 

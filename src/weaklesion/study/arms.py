@@ -8,7 +8,12 @@ import re
 from typing import Any
 
 from weaklesion.errors import DataError
-from weaklesion.networks.names import MULTI_TASK_MODELS, OWN_ENCODERS, PROMPTED_MODELS
+from weaklesion.networks.names import (
+    MULTI_TASK_MODELS,
+    NNUNET,
+    OWN_ENCODERS,
+    PROMPTED_MODELS,
+)
 from weaklesion.study.protocols import (
     FLIP,
     Config,
@@ -22,6 +27,15 @@ from weaklesion.study.protocols import (
 )
 
 NOT_INHERITED = ("published", "label")  # names of one arm alone
+# What nnU-Net decides itself or does not have, of the settings of all other trainings.
+OF_NNUNET = {
+    "num_classes": None,
+    "soft_targets": False,
+    "prompt": None,
+    "weights": "none",
+    "train_samples": None,
+    "patience": None,
+}
 VARIANT = r"(k|alpha|samples)([0-9.]+)"
 
 
@@ -73,9 +87,12 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     Later layers override earlier ones: `training`; the arm's `training`; the protocol's `training`;
     the `training` of those of the protocol's `exceptions` that name the dataset and the arm; the
     switch that is flipped; the change of a variant such as `a1l~alpha10`. A network that is shown
-    the four ends of a mark gets the exponent of the protocol's targets, `ends_exponent`.
+    the four ends of a mark gets the exponent of the protocol's targets, `ends_exponent`. An arm
+    with nnU-Net has the settings of `weaklesion.nnunet.settings.NNUNetSettings` instead.
     """
     definition = arm_definition(config, arm)
+    if definition["model"] == NNUNET:
+        return {"model": NNUNET, **OF_NNUNET, **config["nnunet"]}
     settings = merge(config["training"], definition.get("training", {}))
     settings = merge(settings, stage_settings(config, dataset, protocol, "training", arm))
     for stage, *keys in flipped_paths(config, protocol):
@@ -105,6 +122,10 @@ def describe_network(config: Config, dataset: str, protocol: str, arm: str) -> s
     if not has_network(config, arm):
         return "no network"
     settings = training_settings(config, dataset, protocol, arm)
+    if is_nnunet(config, arm):
+        size = f" of {settings['batch_size']}" if settings["batch_size"] else ""
+        budget = f"{settings['epochs']} epochs of {settings['iterations']} batches{size}"
+        return f"nnU-Net's own 2-D plan, from scratch, {budget}"
     start = {"imagenet": "ImageNet weights", "none": "from scratch"}[settings["weights"]]
     pretrained = arm_definition(config, arm).get("starts_from")
     if pretrained:
@@ -129,7 +150,8 @@ def warp_arm(config: Config, dataset: str, protocol: str, arm: str) -> str | Non
 def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
     """Return whether an arm is trained on ellipses with soft edges (discrepancy G14).
 
-    Networks that see the mark never are, because their training softens the edges of warped masks.
+    Networks that see the mark never are, because their training softens the edges of warped masks;
+    nnU-Net never is, because it learns masks only.
     """
     supervision = stage_settings(config, dataset, protocol, "supervision")
     definition = arm_definition(config, arm)
@@ -137,6 +159,7 @@ def is_soft(config: Config, dataset: str, protocol: str, arm: str) -> bool:
         definition["target"] == "ellipse"
         and definition["model"] is not None
         and not is_prompted(config, arm)
+        and not is_nnunet(config, arm)
     )
     return bool(supervision["soft_edges"]) and trained_on_ellipses
 
@@ -206,6 +229,11 @@ def has_network(config: Config, arm: str) -> bool:
 def is_prompted(config: Config, arm: str) -> bool:
     """Return whether an arm's network sees the mark."""
     return arm_definition(config, arm)["model"] in PROMPTED_MODELS
+
+
+def is_nnunet(config: Config, arm: str) -> bool:
+    """Return whether an arm's network is planned and trained by nnU-Net's own command line."""
+    return bool(arm_definition(config, arm)["model"] == NNUNET)
 
 
 def keeps_last(config: Config, arm: str) -> bool:

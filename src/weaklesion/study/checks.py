@@ -7,6 +7,7 @@ from weaklesion.errors import DataError
 from weaklesion.study.arms import (
     arm_definition,
     has_network,
+    is_nnunet,
     is_prompted,
     is_trained,
     training_settings,
@@ -26,6 +27,13 @@ from weaklesion.study.settings import TrainingSettings
 UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
 UNFOLDED_KINDS = ("sweep", "attribution")  # validation curves; switches flipped one by one
 DRAWN_KINDS = ("scores", "mark_agreement")
+NNUNET_KEYS = ("base", "model", "target", "label", "published")  # all others are of our networks
+# Kinds of items that no arm with nnU-Net can be in, and why.
+WITHOUT_NNUNET = {
+    "accuracy": "it has no second task",
+    "sweep": "its settings are not those that a sweep varies",
+    "attribution": "it has none of the settings of the released code",
+}
 
 
 def check_config(config: Config) -> None:
@@ -39,6 +47,7 @@ def check_config(config: Config) -> None:
     for arm in config["arms"]:
         _check_mark_keys(config, arm)
         _check_origins(config, arm)
+        _check_nnunet_keys(config, arm)
     if not items_of(config):
         raise DataError(
             f"config: select.datasets: no item is about {config['select']['datasets']}. Name in"
@@ -48,6 +57,7 @@ def check_config(config: Config) -> None:
         check_known("select.own_protocols", item, config["experiments"])
     for item in items_of(config):
         _check_arms(config, item)
+        _check_nnunet_item(config, item)
         _check_references(config, item)
         _check_folds(config, item)
         _check_drawn_arms(config, item)
@@ -74,7 +84,9 @@ def _check_protocols(config: Config) -> None:
         settings = protocol_settings(config, name)
         embedding_of = settings.get("clusters", {}).get("embedding_of")
         if embedding_of is not None:
-            check_known(f"protocols.{name}.clusters.embedding_of", embedding_of, config["arms"])
+            key = f"protocols.{name}.clusters.embedding_of"
+            check_known(key, embedding_of, config["arms"])
+            _refuse_nnunet(config, key, embedding_of)
         for exception in settings.get("exceptions", []):
             for kind in ("datasets", "arms"):
                 for value in exception.get(kind, []):
@@ -98,6 +110,40 @@ def _check_origins(config: Config, arm: str) -> None:
                 f"config: arms.{arm}.{key}: {definition[key]} is not trained itself. Name an arm"
                 " that is."
             )
+        _refuse_nnunet(config, f"arms.{arm}.{key}", definition[key])
+
+
+def _refuse_nnunet(config: Config, key: str, arm: str) -> None:
+    """Check that an arm that another one takes something from is not nnU-Net."""
+    if is_nnunet(config, arm):
+        raise DataError(
+            f"config: {key}: {arm} is an nnU-Net, whose network, number of epochs and features no"
+            " other arm can use. Name another arm."
+        )
+
+
+def _check_nnunet_keys(config: Config, arm: str) -> None:
+    """Check that an arm with nnU-Net sets nothing that nnU-Net would not read."""
+    odd = sorted(arm_definition(config, arm).keys() - set(NNUNET_KEYS))
+    if is_nnunet(config, arm) and odd:
+        raise DataError(
+            f"config: arms.{arm}.{odd[0]}: nnU-Net plans and trains itself and does not read this"
+            " key. Remove it; the budget of all nnU-Nets is `nnunet`."
+        )
+
+
+def _check_nnunet_item(config: Config, item: str) -> None:
+    """Check that an item with nnU-Net shows nothing that only our networks have."""
+    definition = item_definition(config, item)
+    found = [arm for arm in definition["arms"] if is_nnunet(config, arm)]
+    why = WITHOUT_NNUNET.get(definition["kind"])
+    if item == main_item_of(config):
+        why = "the figures of the main item show losses that it does not have"
+    if found and why:
+        raise DataError(
+            f"config: experiments.{item}.arms: {found[0]} is an nnU-Net, and {why}. Name it in"
+            " another item of kind scores, cost or parameters."
+        )
 
 
 def _check_arms(config: Config, item: str) -> None:
@@ -153,7 +199,7 @@ def _check_runs(config: Config, item: str) -> None:
     """Check the training settings of an item's runs and of the trainings that these depend on."""
     runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
     for dataset, protocol, arm in dict.fromkeys(run[:3] for run in runs):  # whatever the seed
-        if not has_network(config, arm):
+        if not has_network(config, arm) or is_nnunet(config, arm):
             continue
         settings = training_settings(config, dataset, protocol, arm)
         try:

@@ -21,6 +21,7 @@ from weaklesion.study.arms import (
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import Config
 
+CT_LOADERS = ("lits", "lits_liver", "deeplesion")
 Paths = str | list[str]  # an input that a job may lack, which is then an empty list
 
 
@@ -109,6 +110,10 @@ class Jobs:
         """Order of the channels of a dataset's patches: `rgb`, `bgr`, or `center` if grey."""
         settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
         return str(settings.get("channel_order", "center"))
+
+    def is_ct(self, job: Job) -> bool:
+        """Whether levels of a dataset's patches are Hounsfield units in a window."""
+        return self.config["datasets"][job.dataset]["loader"] in CT_LOADERS
 
     def measured_in_source(self, job: Job) -> bool:
         """Whether a dataset's marks were measured before images were resized to patches."""

@@ -12,6 +12,7 @@ from weaklesion.study import items, protocols, sweeps
 from weaklesion.study.arms import (
     arm_definition,
     describe_network,
+    is_nnunet,
     is_prompted,
     training_settings,
 )
@@ -67,9 +68,13 @@ class Study(Shown):
 
     @cached_property
     def carded_runs(self) -> list[Run]:
-        """Trainings of the score tables whose test images are drawn, each once."""
+        """Trainings of the score tables whose test images are drawn, each once.
+
+        An nnU-Net is not among them: it is a peer, and its weights are in nnU-Net's own form.
+        """
         drawn = [item for item in self.drawn_items if self.item(item)["kind"] == "scores"]
-        return self.trained(items.runs_of(self.config, drawn))
+        trained = self.trained(items.runs_of(self.config, drawn))
+        return [run for run in trained if not is_nnunet(self.config, run.arm)]
 
     @cached_property
     def carded_blocks(self) -> list[Block]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from weaklesion.networks.names import NNUNET
 from weaklesion.study.labels import Labels, called
 
 Block = tuple[str, str]
@@ -21,6 +22,7 @@ class Epochs:
         fewest: fewest epochs that one of its trainings ran.
         most: most epochs that one of them ran.
         may_stop: whether a training may stop before the planned epochs.
+        own_budget: whether it is an nnU-Net, whose batches and epochs are its own plan's.
     """
 
     planned: int
@@ -28,6 +30,7 @@ class Epochs:
     fewest: int
     most: int
     may_stop: bool
+    own_budget: bool = False
 
     def __str__(self) -> str:
         """Return the epochs in words, such as `6` or `12 to 18`."""
@@ -61,20 +64,22 @@ def epochs_of(infos: Sequence[Mapping[str, Any]]) -> Epochs:
         fewest=min(ran),
         most=max(ran),
         may_stop=settings.get("patience") is not None,
+        own_budget=settings.get("model") == NNUNET,
     )
 
 
 def comparable(arm: Epochs | None, baseline: Epochs | None) -> bool:
     """Return whether two arms were to be trained equally long, or may stop on their own.
 
-    An arm without training, None, is comparable with any.
+    An arm without training, None, is comparable with any, and so is an nnU-Net, whose budget the
+    table names.
 
     >>> short = Epochs(planned=2, iterations=500, fewest=2, most=2, may_stop=False)
     >>> long = Epochs(planned=24, iterations=500, fewest=24, most=24, may_stop=False)
     >>> comparable(short, long), comparable(short, short), comparable(short, None)
     (False, True, True)
     """
-    if arm is None or baseline is None:
+    if arm is None or baseline is None or arm.own_budget or baseline.own_budget:
         return True
     same = (arm.planned, arm.iterations) == (baseline.planned, baseline.iterations)
     return same or arm.may_stop or baseline.may_stop
@@ -109,4 +114,6 @@ def epochs_in_words(
         text += f" Not comparable with {base}, so without a difference: {', '.join(unlike)}."
     elif any(value.may_stop for value in epochs.values()):
         text += " Trainings stop when validation no longer improves."
+    if any(value.own_budget for value in epochs.values()):
+        text += " nnU-Net counts epochs of its own batches, which its network's name states."
     return text
