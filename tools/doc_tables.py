@@ -302,6 +302,36 @@ def runs(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def readers(table: pd.DataFrame) -> str:
+    """Return the Dice of masks from one reader's mark against other readers, as Markdown."""
+    heads = ["Mask", "Dice of other readers' outlines, %", "Difference from the ellipse",
+             "Dice of the drawing reader's outline, %"]  # fmt: skip
+    lines = []
+    for _, row in table.iterrows():
+        seeds = f" ({row['seeds']:.0f} seeds)" if row["seeds"] > 1 else ""
+        gained = f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}"
+        own = "" if pd.isna(row["dice_of_own"]) else f"{row['dice_of_own']:.2f}"
+        lines.append(
+            [f"{row['mask']}{seeds}", f"{row['dice_of_others']:.2f} {interval(row)}",
+             "" if row["mask"] == "ellipse" else gained, own]
+        )  # fmt: skip
+    return markdown(heads, lines)
+
+
+def limits(table: pd.DataFrame) -> str:
+    """Return differences of sizes from those of other readers, as Markdown."""
+    sizes = {"long": "Long diameter, %", "short": "Short diameter, %", "area": "Area, %"}
+    lines = []
+    for mask, rows in table.groupby("mask", sort=False):
+        by_size = rows.set_index("size")
+        lines.append(
+            [mask, *(f"{round(by_size['mean'][size], 2) + 0:+.2f} "
+                     f"[{by_size['limit_low'][size]:+.2f}, {by_size['limit_high'][size]:+.2f}]"
+                     for size in sizes)]
+        )  # fmt: skip
+    return markdown(["Mask", *sizes.values()], lines)
+
+
 def volumes(table: pd.DataFrame) -> str:
     """Return how well volumes are found from marks, as Markdown."""
     heads = ["Lesions", "Constants", "Method", "Dice, %", "Gain", "Worst", "NSD at 2 mm, %"]
@@ -328,6 +358,8 @@ KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "policy": ("the same predictions under each policy for empty masks", policies),
     "answer": ("what each auxiliary task adds", answers),
     "samples": ("Dice against the number of training images", sweep),
+    "dice_of_others": ("masks from one reader's mark, against other readers", readers),
+    "limit_low": ("sizes against those of other readers: mean and limits of agreement", limits),
     "in_interval_percent": ("volumes found from marks, by method", volumes),
     "kept_epoch": ("test means of single trainings", single_runs),
 }

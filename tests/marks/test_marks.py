@@ -169,7 +169,8 @@ def test_files_that_cannot_be_used_are_refused(model, tmp_path, images):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "L", "P", "CMYK", "TIFF", "EXIF"])
-def test_pictures_of_every_usual_kind(model, tmp_path, mode):
+def test_pictures_of_every_usual_kind(request, tmp_path, mode):
+    model = request.getfixturevalue("grey_model" if mode in ("L", "LA") else "model")
     mask = lobed(np.random.default_rng(4))
     picture = Image.fromarray(colored(mask, np.random.default_rng(5)))
     options = {}
@@ -185,13 +186,13 @@ def test_pictures_of_every_usual_kind(model, tmp_path, mode):
     assert dice(mask, read_png(tmp_path / "out" / measured.loc["l", "mask"])) > 0.95
 
 
-def test_volumes_with_an_axis_to_spare_and_holes_elsewhere(model, tmp_path):
+def test_volumes_with_an_axis_to_spare_and_holes_elsewhere(grey_model, tmp_path):
     mask = lobed(np.random.default_rng(4))
     levels = np.where(mask, 100.0, 0.0).T.astype(np.float32)[..., None, None]
     levels[:5] = np.nan  # padding, as scanners write it
     nibabel.save(nibabel.Nifti1Image(levels, np.diag([0.8, 0.8, 3, 1])), tmp_path / "V.NII.GZ")
     row = {"id": "l", "image": "V.NII.GZ", "slice": 0, "spacing_x": 0.801, "spacing_y": 0.8}
-    _, measured = run(model, tmp_path, [row | mark_of(mask)])
+    _, measured = run(grey_model, tmp_path, [row | mark_of(mask)])
     found = nibabel.load(tmp_path / "out" / measured.loc["l", "mask"])
     assert found.shape == levels.shape
     assert dice(mask, found.dataobj[..., 0, 0].T > 0) > 0.95

@@ -144,7 +144,7 @@ def test_a_damaged_volume_is_read_once_for_all_its_marks(tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
-def test_each_volume_is_read_in_one_pass(model, tmp_path, monkeypatch):
+def test_each_volume_is_read_in_one_pass(grey_model, tmp_path, monkeypatch):
     """Also where marks on two volumes and a third alternate."""
     mask = lobed(np.random.default_rng(7))
     levels = np.repeat(np.where(mask, 100.0, -50.0).T.astype(np.int16)[..., None], 5, axis=2)
@@ -157,7 +157,7 @@ def test_each_volume_is_read_in_one_pass(model, tmp_path, monkeypatch):
             rows.append(row | mark_of(mask))
     calls, opened = [], volumes._uncompressed
     monkeypatch.setattr(volumes, "_uncompressed", lambda *a: calls.append(a[0]) or opened(*a))
-    result, measured = run(model, tmp_path, rows, "--as-given")
+    result, measured = run(grey_model, tmp_path, rows, "--as-given")
     assert result.exit_code == 0, result.output
     assert list(measured.index) == [row["id"] for row in rows]  # in the table's order
     assert len(calls) <= 6  # one pass of three volumes to compare readings, and one to segment
@@ -231,7 +231,7 @@ def test_millimetres_that_nobody_gave_are_unknown(tmp_path, affine, codes, unit,
         assert read_picture(mark_on(path, spacing=(0.7, 0.6)), WINDOW).spacing == (0.7, 0.6)
 
 
-def test_a_spacing_in_doubt_is_told_of_per_mark(model, tmp_path, caplog):
+def test_a_spacing_in_doubt_is_told_of_per_mark(grey_model, tmp_path, caplog):
     mask = lobed(np.random.default_rng(7))
     levels = np.where(mask, 100.0, -50.0).T.astype(np.int16)[..., None]
     forms = {
@@ -248,7 +248,7 @@ def test_a_spacing_in_doubt_is_told_of_per_mark(model, tmp_path, caplog):
         header.set_xyzt_units(unit)
         nibabel.save(nibabel.Nifti1Image(levels, None, header), tmp_path / f"{name}.nii")
     rows = [{"id": name, "image": f"{name}.nii"} | mark_of(mask) for name in forms]
-    _, measured = run(model, tmp_path, rows, "--as-given")
+    _, measured = run(grey_model, tmp_path, rows, "--as-given")
     assert len(measured) == 4
     assert measured.loc["two", "long_mm"] == pytest.approx(0.6 * measured.loc["two", "long_px"])
     assert (
@@ -301,7 +301,7 @@ def test_a_full_folder_for_temporary_files_stops_the_call(tmp_path, monkeypatch)
     assert not isinstance(error.value, BadMarkError)
 
 
-def test_a_bad_volume_does_not_stop_the_others(model, tmp_path):
+def test_a_bad_volume_does_not_stop_the_others(grey_model, tmp_path):
     mask = lobed(np.random.default_rng(7))
     levels = np.where(mask, 100.0, -50.0).T.astype(np.int16)[..., None]
     saved(tmp_path / "good.nii.gz", levels)
@@ -309,7 +309,7 @@ def test_a_bad_volume_does_not_stop_the_others(model, tmp_path):
     (tmp_path / "loop.nii").symlink_to("loop.nii")
     rows = [{"id": n, "image": f"{n}.nii"} | mark_of(mask) for n in ("bad", "loop")]
     result, measured = run(
-        model, tmp_path, [*rows, {"id": "good", "image": "good.nii.gz"} | mark_of(mask)]
+        grey_model, tmp_path, [*rows, {"id": "good", "image": "good.nii.gz"} | mark_of(mask)]
     )
     assert result.exit_code == 0, result.output
     assert list(measured.index) == ["good"]
