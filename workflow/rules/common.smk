@@ -1,4 +1,6 @@
 # At hand in all rules: the study, and where its files lie. All logic is in the package.
+from types import SimpleNamespace
+
 from weaklesion.data.sources import Sources
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
@@ -147,3 +149,43 @@ def downloads(wildcards):
         *(file for dataset in datasets for file in sources.downloaded(dataset)),
         *weights,
     ]
+
+
+# For what goes with a study's networks when they leave (papers.smk).
+
+
+def tables_of_datasets(wildcards):
+    """Each dataset's own table, if it has one: who the people are."""
+    tables = (table_of(block["dataset"]) for block in described_blocks())
+    return [table for table in dict.fromkeys(tables) if table]
+
+
+def table_of(dataset):
+    """A dataset's own table, or None."""
+    return str(sources.table(SimpleNamespace(dataset=dataset)) or "") or None
+
+
+def described_blocks(*_):
+    """Blocks of the model card, each with its samples, its account and its dataset's table."""
+    return [
+        {"dataset": dataset, "protocol": protocol, "source": sources.label(dataset)}
+        | {"samples": str(layout.patches(dataset, protocol) / "samples.csv")}
+        | {"patches": str(layout.patches(dataset, protocol) / "patches.json")}
+        | {"loader": sources.loader(dataset), "table": table_of(dataset)}
+        for dataset, protocol in study.carded_blocks
+    ]
+
+
+def files_of_blocks(name):
+    """A file of the patches of every block of the model card."""
+    return [layout.patches(*block) / name for block in study.carded_blocks]
+
+
+def paper(name, item):
+    """A page of the papers, in the report."""
+    return report(
+        layout.papers / f"{name}.html",
+        caption=f"../report/{name}.rst",
+        category="Papers",
+        labels={"item": item, "format": "page"},
+    )

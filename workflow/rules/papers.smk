@@ -1,46 +1,8 @@
 # What goes with a study's networks when they leave: model card, data sheet, checklists.
-from types import SimpleNamespace
 
 PAPERS = layout.papers
 CARDED_SCORES = layout.run_files("scores.csv", study.carded_runs)
 CARDED_RUNS = layout.run_files("run.json", study.carded_runs)
-
-
-def tables_of_datasets(wildcards):
-    """Each dataset's own table, if it has one: who the people are."""
-    tables = (table_of(block["dataset"]) for block in described_blocks())
-    return [table for table in dict.fromkeys(tables) if table]
-
-
-def table_of(dataset):
-    """A dataset's own table, or None."""
-    return str(sources.table(SimpleNamespace(dataset=dataset)) or "") or None
-
-
-def described_blocks(*_):
-    """Blocks of the model card, each with its samples, its account and its dataset's table."""
-    return [
-        {"dataset": dataset, "protocol": protocol, "source": sources.label(dataset)}
-        | {"samples": str(layout.patches(dataset, protocol) / "samples.csv")}
-        | {"patches": str(layout.patches(dataset, protocol) / "patches.json")}
-        | {"loader": sources.loader(dataset), "table": table_of(dataset)}
-        for dataset, protocol in study.carded_blocks
-    ]
-
-
-def files_of_blocks(name):
-    """A file of the patches of every block of the model card."""
-    return [layout.patches(*block) / name for block in study.carded_blocks]
-
-
-def paper(name, item):
-    """A page of the papers, in the report."""
-    return report(
-        PAPERS / f"{name}.html",
-        caption=f"../report/{name}.rst",
-        category="Papers",
-        labels={"item": item, "format": "page"},
-    )
 
 
 rule write_model_card:
@@ -139,7 +101,7 @@ rule write_checklist:
     params:
         study=config["study"],
         labels=study.labels(study.carded_runs),
-        results=str(RESULTS),
+        results=lambda wildcards: str(RESULTS),
         clone=path_from_here(clone, clone),
         main_table=study.main_item if study.has_main_item else "",
         items_by_kind=study.items_by_kind,
@@ -189,7 +151,7 @@ rule gather_release:
     params:
         study=config["study"],
         labels=study.labels(study.carded_runs),
-        results=str(RESULTS),
+        results=lambda wildcards: str(RESULTS),
         clone=path_from_here(clone, clone),
         runs=study.described(study.all_trainings, run="run.json"),
         models=study.described(study.carded_runs, run="run.json"),
