@@ -93,7 +93,7 @@ def install(place: Path, real: str | Path, interpreter: str | Path) -> Path:
         interpreter=interpreter, real=str(real), program=__file__, address=address
     )
     place.parent.mkdir(parents=True, exist_ok=True)
-    written = place.with_name(f"{place.name}.{os.getpid()}")
+    written = place.with_name(f"{place.name}.{os.getpid()}-{threading.get_ident()}")
     written.write_text(client)
     written.chmod(0o755)
     written.replace(place)
