@@ -417,7 +417,8 @@ def test_the_page_is_red_where_a_rule_fails(files, tmp_path):
     (tmp_path / "lists.yaml").write_text(json.dumps(lists))
     papers = files.results / "papers"
     write_checklist(
-        study="own", results=files.results, clone=files.clone, main_table="table1",
+        study="own", results=files.results, main_table="table1",
+        citation_cff=files.clone / "CITATION.cff",
         items_by_kind={}, blocks=files.blocks, runs=files.runs, origins={"d": {"key": "of_d"}},
         datasets_yaml=tmp_path / "datasets.yaml", checklists_yaml=tmp_path / "lists.yaml",
         statements={}, checklist_csv=papers / "checklist.csv",
@@ -446,7 +447,11 @@ def gather(study, files, root, **changes):
     lists_yaml = folder.parent / "lists.yaml"
     lists_yaml.write_text(json.dumps(lists))
     common = study["common"] | {"blocks": study["blocks"], "statements": {}}
-    common |= {"results": folder, "clone": files.clone, "checklists_yaml": lists_yaml}
+    common |= {
+        "results": folder,
+        "citation_cff": files.clone / "CITATION.cff",
+        "checklists_yaml": lists_yaml,
+    }
     write_checklist(
         **common, main_table="table1", items_by_kind={}, runs=study["runs"],
         checklist_csv=folder / "papers/checklist.csv",

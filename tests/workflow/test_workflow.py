@@ -81,6 +81,7 @@ STATISTICS = {
     "write_overview": 1,
     "all": 1,
 }
+PAPERS = {"write_model_card": 1, "write_checklist": 1}
 AGGREGATES = {**STATISTICS, "plot_contours": 1, "plot_scatter": 1}
 RETRAINED = {
     "train_arm": 2,
@@ -88,6 +89,7 @@ RETRAINED = {
     "score_predictions": 2,
     "plot_training_curves": 1,
     **AGGREGATES,
+    **PAPERS,
 }
 THREE_DATASETS = {
     "train_arm": 6,
@@ -97,6 +99,7 @@ THREE_DATASETS = {
     "plot_contours": 3,
     "plot_scatter": 3,
     **STATISTICS,
+    **PAPERS,
 }
 
 
@@ -118,11 +121,17 @@ THREE_DATASETS = {
         ),
         (
             {"experiments": {"table1": {"baseline": "ellipse"}}},
-            {"tabulate_scores": 1, "write_front_page": 1, "write_overview": 1, "all": 1},
+            {
+                "tabulate_scores": 1,
+                "write_front_page": 1,
+                "write_overview": 1,
+                "write_checklist": 1,
+                "all": 1,
+            },
         ),
         (
             {"figures": {"contour_images": 3}},
-            {"plot_contours": 3, "write_front_page": 1, "all": 1},
+            {"plot_contours": 3, "write_front_page": 1, "write_checklist": 1, "all": 1},
         ),
     ],
     ids=["weight decay", "new seed", "K", "K of the sweep", "baseline", "figure"],
@@ -135,7 +144,7 @@ def test_an_arm_more_trains_that_arm_only(finished, tmp_path):
     arms = ["ellipse", "a1", "a1l", "a1l_shuffled"]
     jobs = planned(finished, *overlay(tmp_path, {"experiments": {"table1": {"arms": arms}}}))
     # no claim is about shuffled classes: the verdicts stay
-    expected = {"shuffle_clusters": 3, **THREE_DATASETS}
+    expected = {"shuffle_clusters": 3, "write_data_sheet": 1, **THREE_DATASETS}
     del expected["tabulate_verdicts"]
     assert jobs == expected
 
@@ -190,6 +199,8 @@ def test_plan_of_the_full_reproduction(tmp_path):
         "plot_k_sweep": 9,
         "plot_angles": 9,
         "plot_sweep": 3,
+        "write_data_sheet": 1,
+        **PAPERS,
         "all": 1,
     }
 
@@ -207,6 +218,7 @@ SCORED_AGAIN = {
     "plot_contours": 3,
     "plot_scatter": 3,
     **STATISTICS,
+    **PAPERS,
 }
 TRAINED_AGAIN = {name: count * 2 if name.endswith("_arm") else count
                  for name, count in THREE_DATASETS.items()} | {"score_predictions": 12}  # fmt: skip

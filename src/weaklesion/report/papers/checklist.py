@@ -25,7 +25,7 @@ def write_checklist(
     *,
     study: str,
     results: str | Path,
-    clone: str | Path,
+    citation_cff: str | Path,
     main_table: str,
     items_by_kind: Mapping[str, Sequence[str]],
     blocks: Sequence[Mapping[str, str]],
@@ -43,7 +43,7 @@ def write_checklist(
     Args:
         study: name of the study.
         results: folder of the study.
-        clone: the repository's folder.
+        citation_cff: `CITATION.cff` of the repository, whose folder is the repository's.
         main_table: name of the study's main table, or "".
         items_by_kind: kind to the study's items of this kind.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
@@ -59,9 +59,10 @@ def write_checklist(
     Raises:
         ValueError: if an item has a rule of an unknown kind.
     """
+    clone = Path(citation_cff).parent
     files = StudyFiles(
         results=Path(results),
-        clone=Path(clone),
+        clone=clone,
         main_table=main_table,
         items=items_by_kind,
         blocks=blocks,

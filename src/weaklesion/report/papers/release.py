@@ -34,7 +34,7 @@ def gather_release(
     *,
     study: str,
     results: str | Path,
-    clone: str | Path,
+    citation_cff: str | Path,
     runs: Sequence[Mapping[str, Any]],
     models: Sequence[Mapping[str, Any]],
     blocks: Sequence[Mapping[str, str]],
@@ -50,7 +50,7 @@ def gather_release(
     Args:
         study: name of the study.
         results: folder of the study.
-        clone: the repository's folder.
+        citation_cff: `CITATION.cff` of the repository, whose folder is the repository's.
         runs: dataset, protocol, arm, seed, and the path `run` of every training.
         models: the same of the trainings whose weights are published.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
@@ -64,7 +64,7 @@ def gather_release(
     Raises:
         DataError: if the weights of a training are not there.
     """
-    results, clone = Path(results), Path(clone)
+    results, clone = Path(results), Path(citation_cff).parent
     known = facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks])
     about = _about(study, clone, runs, statements) | {"num_models": len(models)}
     with written_whole(release_dir) as folder:
