@@ -239,8 +239,8 @@ def test_a_changed_file_re_runs_what_depends_on_it(finished, tmp_path, changed, 
     # the same workflow with another copy of its code
     code = tmp_path / "code"
     code.mkdir()
-    for name in ("Snakefile", "config.yaml", "workflow", "src", "envs"):
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, code / name)
+    for name in ("CITATION.cff", "Snakefile", "config.yaml", "workflow", "src", "envs"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, code / name)
     for name in changed:
         path = code / name
         path.write_text(path.read_text() + ("\n# changed\n"))
