@@ -205,6 +205,8 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         "shuffle_clusters",
         "perturb_marks",
         "draw_ends",
+        "train_nnunet",
+        "predict_nnunet",
     }
     assert {*profile["set-resources"], *profile["groups"]} - of_others <= logged
     assert list((tmp_path / ".snakemake/slurm_logs").rglob("*.log"))
