@@ -241,7 +241,7 @@ def _known_run(root, tmp_path, monkeypatch, arm):
     settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
     trained = TrainingSettings(**settings)
     monkeypatch.setattr(
-        "weaklesion.segment.predictor.load_network", lambda *_: (Discriminating().eval(), trained)
+        "weaklesion.prediction.network.load_network", lambda *_: (Discriminating().eval(), trained)
     )
     folder = tmp_path / "run"
     folder.mkdir()

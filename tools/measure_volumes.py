@@ -97,6 +97,7 @@ def measure_case(
     answer = answer_mark(image.dataobj, reference.shape, frame, points, index)
     seconds = time.process_time() - start
     low, high = answer.interval_mm3 or (np.nan, np.nan)
+    undecided = "levels" not in answer.masks
     masks = {name: answer.masks.get(name, answer.mask) for name in ("ellipsoid", "levels")}
     if network is not None:
         mark = Mark(0, case["id"], folder / case["image"], index, points, None)
@@ -107,7 +108,8 @@ def measure_case(
         about | {"method": method} | scores(reference, mask, frame)
         for method, mask in masks.items()
     ]
-    rows[1] |= {"low_mm3": low, "high_mm3": high, "seconds": seconds}
+    # where levels cannot decide, their row is of the ellipsoid, which answers then
+    rows[1] |= {"low_mm3": low, "high_mm3": high, "seconds": seconds, "undecided": undecided}
     return rows
 
 
@@ -160,6 +162,7 @@ def summarised(lesions: pd.DataFrame) -> pd.DataFrame:
         if part["low_mm3"].notna().any():
             inside = part["reference_mm3"].between(part["low_mm3"], part["high_mm3"])
             row |= {"in_interval_percent": 100 * inside.mean(), "seconds": part["seconds"].mean()}
+            row["undecided"] = int(part["undecided"].sum())
         rows.append(row)
     return pd.DataFrame(rows)
 

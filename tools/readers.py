@@ -24,6 +24,7 @@ import math
 import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +39,9 @@ from weaklesion.four_ends import FourEnds
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
 from weaklesion.scoring.statistics import compare, estimate
 from weaklesion.support.progress import progress
+from weaklesion.support.yaml_files import read_yaml
 
-EXPONENT = 1.6  # of the shape through the four ends, as in config.yaml
+ROOT = Path(__file__).resolve().parents[1]
 SHARES = {"train": 0.6, "val": 0.1, "test": 0.3}
 LEAST_PX = 5.0  # short diameter below which a mark says nothing
 READERS, ELLIPSE, ENDS = "another reader", "ellipse", "ends"
@@ -147,13 +149,20 @@ def write_scores(folder: Path, out: Path, masks: Mapping[str, Sequence[Path]]) -
         print(table.to_string(index=False, float_format="%.2f"))
 
 
+@cache
+def ends_exponent() -> float:
+    """Return the exponent of the shape through the four ends that the configuration has."""
+    config = read_yaml(ROOT / "config.yaml")
+    return float(config["protocols"]["corrected"]["supervision"]["ends_exponent"])
+
+
 def masks_of_mark(
     points: np.ndarray, shape_hw: tuple[int, int]
 ) -> dict[tuple[str, int], np.ndarray]:
     """Return what a mark, (4, 2) px, gives without a network: (H, W) bool by kind and seed 0."""
     return {
         (ELLIPSE, 0): ellipse_from_recist(points).drawn(shape_hw),
-        (ENDS, 0): FourEnds(points, EXPONENT).drawn(shape_hw),
+        (ENDS, 0): FourEnds(points, ends_exponent()).drawn(shape_hw),
     }
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import nibabel
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from weaklesion.cli import app
 from weaklesion.diameters import recist_from_mask
-from weaklesion.exporting.bundle_inference import arms_of_ellipse, arms_of_ends
+from weaklesion.exporting.bundle_inference import arms_of_ellipse, arms_of_ends, read_levels
 from weaklesion.exporting.terms import terms_of_use
 from weaklesion.exporting.whole_network import INPUTS, solved_by_cofactors
 from weaklesion.four_ends import FourEnds
@@ -236,6 +237,15 @@ def test_cofactors_solve_as_lapack_does():
     torch.testing.assert_close(
         solved_by_cofactors(matrix, right), torch.linalg.solve(matrix, right), rtol=1e-3, atol=1e-4
     )
+
+
+def test_the_bundle_takes_no_slice_by_itself(tmp_path):
+    volume = np.arange(24.0).reshape(2, 3, 4)
+    path = tmp_path / "volume.nii"
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
+    with pytest.raises(ValueError, match=r"volume\.nii: has 4 slices, and the row names none"):
+        read_levels(path, float("nan"), (0.0, 255.0))
+    assert np.array_equal(read_levels(path, 2, (0.0, 255.0))[..., 0], volume[..., 2].T)
 
 
 @pytest.mark.parametrize(

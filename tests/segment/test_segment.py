@@ -23,7 +23,7 @@ from segmenting import (
     run,
 )
 
-import weaklesion.segment.predictor
+import weaklesion.prediction.network
 from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, fit_ellipse
 from weaklesion.four_ends import FourEnds
@@ -181,7 +181,7 @@ def test_a_16_bit_png_holds_hounsfield_units(grey_model, tmp_path):
 def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
     masks, rows = images
     ids = ["m0", "m2"]  # PNG
-    network, trained = weaklesion.segment.predictor.load_network()
+    network, trained = weaklesion.prediction.network.load_network()
     pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
     prompts = mark_rows([fit_ellipse(masks[name]) for name in ids])
     logits = predict_prompted(network, pictures, prompts, trained)
@@ -196,7 +196,7 @@ def test_a_network_of_four_ends_is_given_them(model_of_ends, tmp_path, images):
     """Here the discriminant of the shape through the ends, and their gate."""
     masks, rows = images
     ids = ["m0", "m2"]  # PNG
-    network, trained = weaklesion.segment.predictor.load_network()
+    network, trained = weaklesion.prediction.network.load_network()
     pictures = np.stack([np.asarray(Image.open(tmp_path / f"{name[1]}.png")) for name in ids])
     ends = {name: recist_from_mask(masks[name]) for name in ids}
     marks = [FourEnds(ends[name], trained.prompt["exponent"]) for name in ids]
@@ -330,10 +330,10 @@ def test_a_folder_without_a_network_that_sees_marks(tmp_path, images):
 
 
 def test_a_network_that_does_not_see_marks_is_refused(model, tmp_path, images, monkeypatch):
-    _, trained = weaklesion.segment.predictor.load_network()
+    _, trained = weaklesion.prediction.network.load_network()
     other = replace(trained, model="a1", prompt=None)
     monkeypatch.setattr(
-        "weaklesion.segment.predictor.load_network", lambda *_: (Discriminating(), other)
+        "weaklesion.prediction.network.load_network", lambda *_: (Discriminating(), other)
     )
     result, _ = run(model, tmp_path, images[1])
     assert result.exit_code == 1

@@ -9,11 +9,17 @@ from scipy.spatial.transform import Rotation
 from weaklesion.marks.table import BadMarkError
 from weaklesion.volumes.ellipsoid import box_around, ellipsoid_mask, ellipsoid_of_mark
 from weaklesion.volumes.frame import frame_of, slice_frame, voxel_mm3
-from weaklesion.volumes.levels import LevelsSettings, levels_mask
+from weaklesion.volumes.levels import LevelsSettings, levels_mask, prepare, read_around
+
+
+def answer_of(image, frame, ellipsoid, shape=SHAPE):
+    settings = LevelsSettings()
+    levels = prepare(read_around(image, shape, frame, ellipsoid, settings), settings)
+    return levels_mask(levels, ellipsoid, settings)
 
 
 def found(image, frame, ellipsoid):
-    return levels_mask(image, image.shape, frame, ellipsoid).mask
+    return answer_of(image, frame, ellipsoid, image.shape).mask
 
 
 def both(mask, sizes=SIZES, image=None):
@@ -44,7 +50,7 @@ def test_the_extent_across_slices_is_found_in_the_image(axes_mm):
     levels, ellipsoid = both(mask)
     assert ellipsoid < 0.8 < 0.88 < levels
     frame, of_mark = given(mask)
-    answer = levels_mask(image_of(mask), SHAPE, frame, of_mark)
+    answer = answer_of(image_of(mask), frame, of_mark)
     # towards the lesion's, from the mean diameter, which the prior prefers
     before, after = (abs(each.across_mm - axes_mm[2]) for each in (of_mark, answer.ellipsoid))
     assert after < 0.7 * before
@@ -166,7 +172,7 @@ def test_what_is_not_finite_is_no_lesion():
 def test_where_there_is_nothing_to_see_there_is_no_answer():
     mask = lump()
     frame, ellipsoid = given(mask)
-    assert levels_mask(np.full(SHAPE, np.nan, np.float32), SHAPE, frame, ellipsoid) is None
+    assert answer_of(np.full(SHAPE, np.nan, np.float32), frame, ellipsoid) is None
 
 
 def test_a_scale_of_other_units_changes_nothing():
@@ -191,7 +197,7 @@ def test_only_the_surroundings_of_the_mark_are_read():
     mask = lump(axes_mm=(12.0, 10.0, 10.0))
     frame, ellipsoid = given(mask)
     volume = Watched(image_of(mask))
-    levels_mask(volume, SHAPE, frame, ellipsoid)
+    answer_of(volume, frame, ellipsoid)
     settings = LevelsSettings()
     allowed = np.zeros(SHAPE, bool)
     allowed[box_around(ellipsoid, frame, SHAPE, reach=2.0, across_reach=settings.across_reach)] = (
@@ -205,7 +211,7 @@ def test_a_fourth_dimension_of_length_1_is_read_as_a_volume():
     mask = lump(waves=0.1)
     image = image_of(mask)
     frame, ellipsoid = given(mask)
-    answer = levels_mask(image[..., None], SHAPE, frame, ellipsoid).mask
+    answer = answer_of(image[..., None], frame, ellipsoid).mask
     assert np.array_equal(answer, found(image, frame, ellipsoid))
 
 

@@ -21,19 +21,24 @@ LINES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", LINES.values(), ids=LINES)
-def test_it_answers_as_a_plain_python(words, tmp_path):
-    plain, forked = (
+def in_both(words, folder, **variables):
+    """How a command line ends with the plain Python, and with the preloaded one."""
+    return [
         subprocess.run(
             [python, *words],
             capture_output=True,
             text=True,
-            cwd=tmp_path,
-            env=os.environ | {"HERE": "here"},
+            cwd=folder,
+            env=os.environ | variables,
             check=False,
         )
         for python in (sys.executable, preloaded_python())
-    )
+    ]
+
+
+@pytest.mark.parametrize("words", LINES.values(), ids=LINES)
+def test_it_answers_as_a_plain_python(words, tmp_path):
+    plain, forked = in_both(words, tmp_path, HERE="here")
     assert forked.returncode == plain.returncode
     assert forked.stdout == plain.stdout
     assert forked.stderr.splitlines()[-1:] == plain.stderr.splitlines()[-1:]
@@ -43,20 +48,10 @@ def test_it_imports_a_sitecustomize_first(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys; print('customized', sys.argv)")
     (tmp_path / "script.py").write_text("print('ran')")
     for words in (["-c", "print('ran')", "a"], ["script.py", "a"]):
-        plain, forked = (
-            subprocess.run(
-                [python, *words],
-                capture_output=True,
-                text=True,
-                cwd=tmp_path,
-                env=os.environ | {"PYTHONPATH": str(tmp_path)},
-                check=True,
-            ).stdout
-            for python in (sys.executable, preloaded_python())
-        )
-        assert forked == plain
-        assert plain.startswith("customized [")
-        assert plain.endswith("ran\n")
+        plain, forked = in_both(words, tmp_path, PYTHONPATH=str(tmp_path))
+        assert (forked.returncode, forked.stdout) == (plain.returncode, plain.stdout)
+        assert plain.stdout.startswith("customized [")
+        assert plain.stdout.endswith("ran\n")
 
 
 @pytest.mark.parametrize(("text", "real"), [("job: a", True), ("job: b", False)])

@@ -66,6 +66,8 @@ def read_levels(path: Path, number: float | None, window_hu: tuple[float, float]
     while volume.ndim > 3 and volume.shape[-1] == 1:
         volume = volume[..., 0]
     single = number is None or math.isnan(number)
+    if single and volume.ndim == 3 and volume.shape[2] > 1:
+        raise ValueError(f"{path.name}: has {volume.shape[2]} slices, and the row names none")
     values = (volume[..., 0 if single else int(number or 0)] if volume.ndim == 3 else volume).T
     low, high = window_hu
     grey = (np.clip((values - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)

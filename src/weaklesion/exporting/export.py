@@ -18,7 +18,7 @@ from weaklesion.exporting.whole_network import (
     export_program,
     without_solver,
 )
-from weaklesion.prediction.network import load_network
+from weaklesion.prediction.network import RUN_FILES, load_prompted_run
 from weaklesion.study.trained_on import TrainedOn, read_run, read_trained_on
 from weaklesion.support.files import write_json, written_whole
 
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 OPSET = 18
 FORMATS = ("safetensors", "onnx", "pt2", "monai")
-RUN_FILES = ("model.safetensors", "run.json")
 
 
 def export_run(
@@ -49,17 +48,12 @@ def export_run(
             not read marks, a package is missing, or the folder has files.
     """
     run, out = Path(run_dir), Path(out_dir)
-    for name in RUN_FILES:
-        if not (run / name).is_file():
-            raise DataError(f"{run}: has no {name}. Give the folder of a trained run.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: is no empty folder. Give another --out.")
     if "onnx" in formats and find_spec("onnxscript") is None:
         raise DataError("export: ONNX needs onnxscript: pip install 'weaklesion[export]'.")
+    network, settings = load_prompted_run(run, torch.device("cpu"))
     data = read_trained_on(run / RUN_FILES[1])
-    network, settings = load_network(run / RUN_FILES[0], run / RUN_FILES[1], torch.device("cpu"))
-    if settings.prompt is None:
-        raise DataError(f"{run}: {settings.model} does not read marks, and is not exported.")
     papers = papers_of(read_run(run / RUN_FILES[1]), data)
     out.mkdir(parents=True, exist_ok=True)
     written: dict[str, Path] = {}

@@ -16,6 +16,29 @@ from weaklesion.training.tasks.prompted import prompt_settings
 
 # A damaged description must not take all memory: largest side of an input, and number of classes.
 MOST_PX, MOST_CLASSES = 8192, 10_000
+RUN_FILES = ("model.safetensors", "run.json")
+
+
+def load_prompted_run(folder: Path, device: torch.device) -> tuple[nn.Module, TrainingSettings]:
+    """Return the network of a run that reads marks, see `load_network`.
+
+    Args:
+        folder: of a trained run, with `model.safetensors` and `run.json`.
+        device: where it computes.
+
+    Raises:
+        DataError: if the run cannot be used, or its network does not read marks.
+    """
+    for name in RUN_FILES:
+        if not (folder / name).is_file():
+            raise DataError(f"{folder}: has no {name}. Give the folder of a trained run.")
+    model, trained = load_network(folder / RUN_FILES[0], folder / RUN_FILES[1], device)
+    if trained.prompt is None:
+        raise DataError(
+            f"{folder}: {trained.model} does not read marks. Give a run of an arm such as"
+            " prompted_ends."
+        )
+    return model, trained
 
 
 def load_network(

@@ -15,8 +15,8 @@ from weaklesion.dicom.importing import Imported, ImportSettings, import_export
 from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.dicom.writing import write_dicom
+from weaklesion.prediction.network import RUN_FILES
 from weaklesion.segment.outputs import read_mask
-from weaklesion.segment.predictor import RUN_FILES
 from weaklesion.segment.run import SegmentSettings, segment_marks
 from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest

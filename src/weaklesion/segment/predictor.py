@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from weaklesion.errors import DataError
-from weaklesion.prediction.network import load_network
+from weaklesion.prediction.network import RUN_FILES, load_prompted_run
 from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.segment.crops import Crop
 from weaklesion.study.settings import TrainingSettings
@@ -21,8 +21,6 @@ from weaklesion.training.prompts import (
     to_source_logits,
 )
 from weaklesion.training.tasks.prompted import prompt_settings
-
-RUN_FILES = ("model.safetensors", "run.json")
 
 
 @dataclass(frozen=True)
@@ -92,14 +90,6 @@ def load_predictor(folder: Path) -> Predictor:
         DataError: if the run cannot be used, its network does not read marks, or it does not say
             what the network was trained on.
     """
-    for name in RUN_FILES:
-        if not (folder / name).is_file():
-            raise DataError(f"{folder}: has no {name}. Give the folder of a trained run.")
     device = compute_device()
-    model, trained = load_network(folder / RUN_FILES[0], folder / RUN_FILES[1], device)
-    if trained.prompt is None:
-        raise DataError(
-            f"{folder}: {trained.model} does not read marks. Give a run of an arm such as"
-            " prompted_ends."
-        )
+    model, trained = load_prompted_run(folder, device)
     return Predictor(model, trained, device, read_trained_on(folder / RUN_FILES[1]))

@@ -20,6 +20,7 @@ from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, read_marks
 from weaklesion.marks.volumes import is_volume
 from weaklesion.prediction.gate import gated_mask
+from weaklesion.prediction.network import RUN_FILES
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
 from weaklesion.segment.journal import AT_THE_END, Journal
 from weaklesion.segment.lesion_volume import segment_volume, volume_files
@@ -31,12 +32,12 @@ from weaklesion.segment.outputs import (
     write_mask,
     write_overlay,
 )
-from weaklesion.segment.predictor import RUN_FILES, Predictor, load_predictor
+from weaklesion.segment.predictor import Predictor, load_predictor
 from weaklesion.segment.readings import check_readings
 from weaklesion.segment.sheet import write_sheet
 from weaklesion.segment.touching import box_of, note_touching
-from weaklesion.segment.training_range import outside_training, warn_of_outside, window_for
-from weaklesion.segment.visibility import is_visible, trained_contrast, warn_of_unseen
+from weaklesion.segment.training_range import outside_training, window_for
+from weaklesion.segment.visibility import is_visible, not_visible, trained_contrast
 from weaklesion.support.files import file_digest, written_whole
 from weaklesion.support.progress import progress
 from weaklesion.support.spreadsheets import plain_rows
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 MARKS_PER_BATCH = 16
 UNITS = ("px", "mm")
+MAX_WARNED = 20  # marks of a kind that the log names
 
 REFUSED = ("line", "id", "cause")
 
@@ -257,11 +259,23 @@ def _write_tables(
             plain_rows([dict(zip(REFUSED, one, strict=True)) for one in refused]),
             columns=list(REFUSED),
         ).to_csv(temporary, index=False)
-    warn_of_unseen(rows)
-    warn_of_outside(rows)
+    unseen = not_visible(rows)
+    _warn_of(unseen, "nothing of its shape is in the image (contrast %.2f)", "contrast", "visible")
+    outside = [row for row in rows if row["outside_training"]]
+    what = "outside_training"
+    _warn_of(outside, "outside what the network was trained on: %s", what, what)
     answers = Counter(row["answer"] for row in rows)
     kinds = ("network", "ellipse", "ends", "empty")
     return {kind: answers[kind] for kind in kinds} | {"refused": len(refused)}
+
+
+def _warn_of(rows: Sequence[dict[str, Any]], text: str, value: str, column: str) -> None:
+    """Log marks that the user should look at, each with a value; `column` tells all of them."""
+    for row in rows[:MAX_WARNED]:
+        logger.warning(f"line %d, %s: {text}", row["line"], row["id"], row[value])
+    if len(rows) > MAX_WARNED:
+        more = len(rows) - MAX_WARNED
+        logger.warning("and %d more: see %s in measurements.csv", more, column)
 
 
 def _segment_batch(

@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_WINDOW_HU = (-160.0, 240.0)  # of networks whose images had a window each, or none
 SLACK = 0.01  # part by which a number may leave a range, for rounding
-MAX_WARNED = 20  # marks that the log names
 
 
 def window_for(given: tuple[float, float] | None, data: TrainedOn) -> tuple[float, float]:
@@ -96,19 +95,6 @@ def _outside(what: str, values: Sequence[float], ends: tuple[float, float]) -> s
     if all(low <= value <= high for value in values):
         return ""
     return f"{what}, trained on {ends[0]:.4g} to {ends[1]:.4g}"
-
-
-def warn_of_outside(rows: Sequence[dict[str, Any]]) -> None:
-    """Log the marks that lie outside what the network was trained on."""
-    outside = [row for row in rows if row["outside_training"]]
-    for row in outside[:MAX_WARNED]:
-        logger.warning(
-            "line %d, %s: outside what the network was trained on: %s",
-            *(row[name] for name in ("line", "id", "outside_training")),
-        )
-    if len(outside) > MAX_WARNED:
-        more = len(outside) - MAX_WARNED
-        logger.warning("and %d more: see outside_training in measurements.csv", more)
 
 
 def count_outside(measurements_csv: Path) -> int:

@@ -12,7 +12,6 @@ import pandas as pd
 
 logger = logging.getLogger(__name__)
 
-MAX_WARNED = 20  # marks with nothing under them that the log names
 # Least contrast of a mark (`weaklesion.contrast`) where the network's run records none. Of right
 # marks, 0 of 24 on DeepLesion and 12 % on LiTS are below the first, 1 % on HAM10000 below the
 # second; of wrong ones (mm for px, exchanged x and y) 81 to 92 % on CT and 71 to 81 % on HAM10000.
@@ -45,19 +44,6 @@ def is_visible(contrast: float, around: np.ndarray, trained: float | None) -> bo
 def is_grey(levels: np.ndarray) -> bool:
     """Return whether the three channels of an image, (H, W, 3), are the same everywhere."""
     return bool((levels == levels[..., :1]).all())
-
-
-def warn_of_unseen(rows: Sequence[dict[str, Any]]) -> None:
-    """Log the marks that have nothing under them."""
-    unseen = not_visible(rows)
-    for row in unseen[:MAX_WARNED]:
-        logger.warning(
-            "line %d, %s: nothing of its shape is in the image (contrast %.2f)",
-            *(row[name] for name in ("line", "id", "contrast")),
-        )
-    if len(unseen) > MAX_WARNED:
-        more = len(unseen) - MAX_WARNED
-        logger.warning("and %d more: visible is False in measurements.csv", more)
 
 
 def not_visible(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from weaklesion.metrics.of_volumes import VolumePair, volume_dice
 from weaklesion.volumes.ellipsoid import Ellipsoid, ellipsoid_mask, ellipsoid_of_mark
 from weaklesion.volumes.levels import (
     Levels,
     LevelsSettings,
+    levels_mask,
     levels_ratios,
-    levels_scores,
     prepare,
     read_around,
 )
@@ -82,13 +83,12 @@ def answer_mark(
     settings = settings or LevelsSettings()
     ellipsoid = ellipsoid_of_mark(points, index, frame)
     levels = prepare(read_around(voxels, shape, frame, ellipsoid, settings), settings)
-    found = levels_scores(levels, ellipsoid, settings)
+    found = levels_mask(levels, ellipsoid, settings)
     masks, reasons = {"ellipsoid": ellipsoid_mask(ellipsoid, frame, shape)}, []
     if found is None:
         reasons.append("levels do not tell the lesion from its surroundings")
     else:
-        masks["levels"] = np.zeros(shape, dtype=bool)
-        masks["levels"][levels.region.box] = levels.region.whole(found[0])
+        masks["levels"] = found.mask
     method = "ellipsoid" if found is None else "levels"
     if follow is None:
         reasons += [unfollowed] if unfollowed else []
@@ -97,7 +97,9 @@ def answer_mark(
         masks["network"] = np.zeros(shape, dtype=bool)
         for place, plane in followed.planes.items():
             masks["network"][:, :, place] = plane.T
-        overlap = _dice(masks["network"], masks[method])
+        overlap = volume_dice(
+            VolumePair(masks["network"], masks[method], np.abs(np.diag(frame)).tolist())
+        )
         ends = f"below, {followed.stops[0]}; above, {followed.stops[1]}"
         reasons.append(f"the network's slices overlap the {method} by {overlap:.2f} ({ends})")
         if method == "ellipsoid" and overlap >= LEAST_OF_BOTH:
@@ -130,8 +132,3 @@ def _support(levels: Levels, ellipsoid: Ellipsoid, settings: LevelsSettings) -> 
         return float(smooth[:, :, place - z[0]][inside].mean()) if inside.any() else -settings.clip
 
     return support
-
-
-def _dice(first: np.ndarray, second: np.ndarray) -> float:
-    total = int(first.sum()) + int(second.sum())
-    return 2 * int((first & second).sum()) / total if total else 0.0

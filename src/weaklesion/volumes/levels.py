@@ -275,35 +275,23 @@ class LevelsMask:
 
 
 def levels_mask(
-    voxels: Any,
-    shape: tuple[int, int, int],
-    frame: np.ndarray,
-    ellipsoid: Ellipsoid,
-    settings: LevelsSettings | None = None,
+    levels: Levels, ellipsoid: Ellipsoid, settings: LevelsSettings
 ) -> LevelsMask | None:
     """Segment the lesion of a mark in a volume without any training.
 
     Args:
-        voxels: what is sliced: an array, or the `dataobj` of a nibabel image. Only the surroundings
-            of the mark are read.
-        shape: of the volume, (x, y, z).
-        frame: (3, 3) mm per voxel (`weaklesion.volumes.frame`).
+        levels: of `prepare`.
         ellipsoid: of the mark (`weaklesion.volumes.ellipsoid.ellipsoid_of_mark`).
-        settings: see `LevelsSettings`; None for its defaults.
+        settings: see `LevelsSettings`.
 
     Returns:
         None where levels cannot decide, see `levels_scores`.
-
-    Raises:
-        BadMarkError: if the file is damaged.
     """
-    settings = settings or LevelsSettings()
-    region = read_around(voxels, shape, frame, ellipsoid, settings)
-    found = levels_scores(prepare(region, settings), ellipsoid, settings)
+    found = levels_scores(levels, ellipsoid, settings)
     if found is None:
         return None
-    mask = np.zeros(shape, dtype=bool)
-    mask[region.box] = region.whole(found[0])
+    mask = np.zeros(levels.region.shape, dtype=bool)
+    mask[levels.region.box] = levels.region.whole(found[0])
     return LevelsMask(mask, found[1])
 
 
