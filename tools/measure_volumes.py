@@ -22,14 +22,6 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.marks.table import Mark
-from weaklesion.metrics.of_volumes import (
-    VolumePair,
-    hausdorff95_mm,
-    surface_dice_mm,
-    surface_distance_mm,
-    volume_dice,
-    volume_error_percent,
-)
 from weaklesion.pseudo_masks import main_part
 from weaklesion.recist import RECIST_COLUMNS, measure_recist
 from weaklesion.segment.crops import open_mark
@@ -38,6 +30,14 @@ from weaklesion.segment.predictor import Predictor, load_predictor
 from weaklesion.support.progress import progress
 from weaklesion.volumes.answer import VolumeAnswer, answer_mark
 from weaklesion.volumes.frame import frame_of, voxel_mm3
+from weaklesion.volumes.metrics import (
+    VolumePair,
+    hausdorff95_mm,
+    surface_dice_mm,
+    surface_distance_mm,
+    volume_dice,
+    volume_error_percent,
+)
 
 TOLERANCE_MM = 2.0
 SCORES = ("dice", "nsd_2mm", "asd_mm", "hd95_mm", "volume_error_percent")

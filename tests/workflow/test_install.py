@@ -9,6 +9,7 @@ import tomllib
 import pandas as pd
 from conftest import ROOT
 from safetensors.torch import save_file
+from segmenting import describe
 from test_conda import STAND_IN, environment_file, needed_by
 
 from weaklesion.models import build_model
@@ -34,6 +35,7 @@ def small_run(folder):
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
     save_file(weights, folder / "model.safetensors")
     (folder / "run.json").write_text(json.dumps({"settings": settings}))
+    describe(folder)
     return folder
 
 

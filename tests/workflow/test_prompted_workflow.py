@@ -12,10 +12,16 @@ STUDY = {
     "select": {"items": ["prompted", "mark_noise3"]},
     "experiments": {
         "prompted": {
+            "datasets": ["ham10k"],
             "arms": ["ellipse", "shrunken", "prompted_copy", "prompted", "prompted_refined",
                      "prompted_dense"],
         },
     },
+}  # fmt: skip
+
+REPORTING = {
+    "score_predictions", "tabulate_scores", "plot_contours", "write_model_card", "write_data_sheet",
+    "write_checklist", "papers", "all",
 }  # fmt: skip
 
 
@@ -51,7 +57,7 @@ def test_dense_masks_are_read_where_predictions_are_scored_and_nowhere_before(tm
     after = {path for name, _, made in jobs if name == "score_predictions" for path in made}
     after |= set(trained[0])
     for name, read, made in jobs:
-        if name in ("score_predictions", "tabulate_scores", "plot_contours", "all"):
+        if name in REPORTING:
             continue
         if any("/prompted_dense/" in path for path in made):
             continue

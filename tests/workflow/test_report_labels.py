@@ -36,7 +36,7 @@ def test_a_second_label_is_the_format_of_a_table_and_its_page():
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.split("found ")[1])
     assert {category for _, category, _, _ in found} == {
-        "Data", "Overview", "Predictions", "Supervision", "Tables", "Training",
+        "Data", "Overview", "Papers", "Predictions", "Supervision", "Tables", "Training",
     }  # fmt: skip
     for _, _, file, labels in found:
         assert list(labels) in (["item"], ["item", "format"]), file

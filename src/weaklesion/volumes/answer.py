@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from weaklesion.metrics.of_volumes import VolumePair, volume_dice
 from weaklesion.volumes.ellipsoid import Ellipsoid, ellipsoid_mask, ellipsoid_of_mark
 from weaklesion.volumes.levels import (
     Levels,
@@ -25,6 +24,7 @@ from weaklesion.volumes.levels import (
     read_around,
 )
 from weaklesion.volumes.measures import volume_interval, volume_mm3
+from weaklesion.volumes.metrics import VolumePair, volume_dice
 from weaklesion.volumes.propagation import Propagated, Support
 
 METHODS = ("levels", "network", "ellipsoid")

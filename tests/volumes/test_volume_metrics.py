@@ -11,7 +11,7 @@ from monai.metrics import (
 )
 from scipy.ndimage import gaussian_filter
 
-from weaklesion.metrics.of_volumes import (
+from weaklesion.volumes.metrics import (
     VolumePair,
     hausdorff95_mm,
     surface_dice_mm,
