@@ -4,12 +4,10 @@ import hashlib
 import json
 import os
 import platform
-import re
 import resource
 import site
 import subprocess
 import sys
-from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -67,18 +65,12 @@ def package_versions() -> dict[str, str]:
     folders = site.getsitepackages()
     if site.ENABLE_USER_SITE:
         folders.append(site.getusersitepackages())
-    installed = _installed(tuple(folders))
     versions = {"python": platform.python_version()}
-    return versions | {name: installed[name] for name in REPORTED_PACKAGES if name in installed}
-
-
-@cache
-def _installed(folders: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of all packages in folders."""
-    return {
-        re.sub(r"[-_.]+", "-", package.name).lower(): package.version
-        for package in distributions(path=list(folders))
-    }
+    for name in REPORTED_PACKAGES:
+        for package in distributions(name=name, path=folders):
+            versions[name] = package.version
+            break  # the first is what Python imports
+    return versions
 
 
 def peak_memory_bytes() -> int:
