@@ -88,6 +88,8 @@ def interrupt(folder, command, watched):
             cwd=folder,
             env=environment(folder.parent),
             start_new_session=True,
+            # a shell's background jobs ignore Ctrl-C, and so would this if the tests are one
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         try:
             deadline = time.monotonic() + 600
