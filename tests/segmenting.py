@@ -1,6 +1,7 @@
 """What the tests of `weaklesion segment` share: lesions, their marks, and a known network."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 from weaklesion.cli import app
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
+from weaklesion.study import arms
+from weaklesion.support.yaml_files import read_yaml
 
 SHAPE = (120, 160)
 INSIDE_HU, AROUND_HU = 120.0, -60.0
@@ -43,6 +46,16 @@ def describe(folder, **values):
     path = folder / "run.json"
     told = json.loads(path.read_text()) if path.is_file() else {}
     path.write_text(json.dumps(told | {"data": told.get("data", data) | values}))
+
+
+def add_settings(folder, arm):
+    """Say in a run's `run.json` how the network of an arm is trained, which an export reads."""
+    config = read_yaml(Path(__file__).resolve().parents[1] / "config.yaml")
+    settings = arms.training_settings(config, "ham10k", "source", arm)
+    settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
+    path = folder / "run.json"
+    told = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(told | {"settings": settings}))
 
 
 class Discriminating(torch.nn.Module):

@@ -6,6 +6,7 @@ is read, with --from); its versions become the lock files:
 - requirements.lock: what users need, with the extras of USERS;
 - requirements-cpu.lock: the same with PyTorch's build for CPUs, without CUDA;
 - requirements-dev.lock: what only developers need, beside either of them;
+- requirements-onnx.lock: what `weaklesion segment` needs with an exported network, alone;
 - requirements-nnunet.lock: what nnU-Net needs beside them, in an environment of its own because it
   needs other versions of some packages (or an existing one is read, with --nnunet).
 
@@ -26,7 +27,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 LINUX_ONLY = ("cuda-", "nvidia-", "triton")
 CPU_BUILDS = ("torch", "torchvision")  # what PyTorch builds for CPUs, as version+cpu on Linux
-USERS = ("workflow", "dicom")  # extras of pyproject.toml in requirements.lock
+USERS = ("torch", "workflow", "dicom")  # extras of pyproject.toml in requirements.lock
+SMALL = ("onnx",)  # those in requirements-onnx.lock
 
 # One environment per kind of work, with the packages that its rules import.
 ENVIRONMENTS = {
@@ -100,7 +102,7 @@ def cpu_pin(pin: str) -> list[str]:
 
 
 def lock_files(
-    pins: dict[str, str], *, users: list[str], developers: list[str]
+    pins: dict[str, str], *, users: list[str], developers: list[str], small: list[str]
 ) -> dict[str, list[str]]:
     """Return the lines of each lock file by its name.
 
@@ -108,6 +110,7 @@ def lock_files(
         pins: the pin of every package, by its canonical name.
         users: names of what users need.
         developers: names of what developers need.
+        small: names of what exported networks need.
     """
     used = [pin for name, pin in pins.items() if name in users]
     return {
@@ -116,6 +119,7 @@ def lock_files(
         "requirements-dev.lock": [
             pin for name, pin in pins.items() if name in developers and name not in users
         ],
+        "requirements-onnx.lock": [pin for name, pin in pins.items() if name in small],
     }
 
 
@@ -134,21 +138,24 @@ def main() -> None:
     python = arguments.python
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    used = project["dependencies"] + [need for extra in USERS for need in extras[extra]]
-    groups = {"users": names(used), "developers": names(extras["dev"])} | ENVIRONMENTS
+    used, small = (
+        project["dependencies"] + [need for extra in chosen for need in extras[extra]]
+        for chosen in (USERS, SMALL)
+    )
+    kinds = {"users": names(used), "developers": names(extras["dev"]), "small": names(small)}
     with tempfile.TemporaryDirectory() as folder:
         if python is None:
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
             python = f"{folder}/bin/python"
             install = [python, "-m", "pip", "install", "--quiet"]
             subprocess.run([*install, f"{ROOT}[{','.join(USERS)},dev]"], check=True)
-        listed = read_environment(python, groups)
+        listed = read_environment(python, kinds | ENVIRONMENTS)
         nnunet = arguments.nnunet or nnunet_environment(python, Path(folder) / "nnunet")
         of_nnunet = read_environment(nnunet, {"nnunet": NNUNET_NEEDS})
     own = {"pip", "weaklesion"}
     pins = pins_of(listed["found"], own)
-    kinds = {kind: listed["needed"].pop(kind) for kind in ("users", "developers")}
-    for file, lines in lock_files(pins, **kinds).items():
+    needed_by_kind = {kind: listed["needed"].pop(kind) for kind in kinds}
+    for file, lines in lock_files(pins, **needed_by_kind).items():
         text = "\n".join(["# Written by `make lock`, for Python 3.11 to 3.13.", *lines])
         (ROOT / file).write_text(f"{text}\n")
     pinned = {

@@ -14,7 +14,7 @@ from weaklesion.selection.warp_amplitude import ShortTraining
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.grabcut import GrabCutSettings
 from weaklesion.support.limits import Setting, settings_of
-from weaklesion.training.prompts import PromptSettings
+from weaklesion.training.prompt_settings import PromptSettings
 
 MARKER = (
     "# Everything below is made from the settings classes by `python tools/update_reference.py`.\n"

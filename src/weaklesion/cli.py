@@ -38,7 +38,13 @@ def main() -> None:
 
 @app.command()
 def segment(
-    model: Annotated[Path, typer.Option(help="Folder of a trained run: runs/<arm>/seed-<n>.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of a trained run (runs/<arm>/seed-<n>) or of an exported network, or its"
+            " model.onnx, which runs without PyTorch."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for masks, overlays and measurements.")],
     marks: Annotated[
         Path | None, typer.Option(help="CSV: image, and the ends of both diameters.")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from weaklesion.errors import DataError
+from weaklesion.support.extras import EXTRAS, not_installed
 
 
 class Modality(Enum):
@@ -55,6 +56,12 @@ def refusals() -> Iterator[None]:
     """Print an expected error instead of a traceback, and exit with 1."""
     try:
         yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRAS:
+            raise
+        typer.echo(not_installed(package, "weaklesion"), err=True)
+        raise typer.Exit(1) from error
     except (DataError, OSError) as error:
         cure = (
             "" if isinstance(error, DataError) else ". Check permissions and space; run it again."
@@ -106,8 +113,6 @@ def describe_run(
 
     Values that are not given stay as they are. `weaklesion segment` needs them.
     """
-    from weaklesion.segment.describing import describe_run as describe  # slow to import
-
     values = {
         "modality": modality and modality.value,
         "channels": channels and channels.value,
@@ -120,6 +125,8 @@ def describe_run(
         "long_mm": long_mm,
     }
     with refusals():
+        from weaklesion.segment.describing import describe_run as describe  # slow to import
+
         described = describe(run, values, patches)
     typer.echo(f"{run / 'run.json'}: trained on {described.named()}; licence {described.licence}")
 
@@ -141,11 +148,11 @@ def export(
     Each form carries the licence of the training data, and a line that says what may not be done
     with the network.
     """
-    from weaklesion.exporting.export import FORMATS, export_run  # slow to import
-    from weaklesion.exporting.terms import terms_of_use
-    from weaklesion.study.trained_on import read_trained_on
-
     with refusals():
+        from weaklesion.exporting.export import FORMATS, export_run  # slow to import
+        from weaklesion.exporting.terms import terms_of_use
+        from weaklesion.study.trained_on import read_trained_on
+
         written = export_run(run, out, tuple(one.value for one in form or []) or FORMATS)
         terms = terms_of_use(read_trained_on(run / "run.json"))
     for path in written.values():

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import typer
 from conftest import ROOT
-from segmenting import run
+from segmenting import add_settings, run
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
@@ -27,6 +27,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 PHANTOM_EXPORT = "my-export"  # which a documented command before it writes
+EXPORTED = "exported"  # the same, of a network
 
 
 def documented():
@@ -50,6 +51,9 @@ def test_a_documented_call_is_understood(words):
     command = typer.main.get_command(app).commands[words[0]]
     options = command.make_context(words[0], list(words[1:])).params
     assert {"model", "marks", "dicom", "out"} <= set(options)
+    if options["model"] == Path(EXPORTED):
+        assert [each for each in documented() if each[0] == "export" and each[-1] == EXPORTED]
+        return
     results, name, dataset, protocol, folder, arm, seed = options["model"].parts
     assert (results, folder) == ("results", "runs")
     study = ROOT / f"workflow/studies/{name}.yaml"
@@ -133,6 +137,31 @@ def write_table(folder, marks_csv):
         for mark in imported.marks.values()
     ]
     pd.DataFrame(rows).to_csv(marks_csv, index=False)
+
+
+@pytest.mark.workflow
+def test_documented_calls_export_a_network_and_run_it_as_they_stand(
+    model_of_ends, tmp_path, images, monkeypatch
+):
+    """The call of `export`, then that of `segment` with what it wrote."""
+    (export,) = [words for words in documented() if words[0] == "export"]
+    (segment,) = [words for words in documented() if words[0] == "segment" and EXPORTED in words]
+    monkeypatch.chdir(tmp_path)
+    add_settings(model_of_ends, "prompted_ends_robust")
+    Path(export[1]).parent.mkdir(parents=True)
+    shutil.move(model_of_ends, export[1])
+    Path("FOLDER").mkdir()
+    rows = [row | {"image": f"../{row['image']}"} for row in images[1]]
+    pd.DataFrame(rows).to_csv("FOLDER/marks.csv", index=False)
+    for words in (export, segment):
+        result = CliRunner().invoke(app, list(words))
+        assert result.exit_code == 0, result.output
+    assert "4 marks segmented" in result.output
+    page = (ROOT / "docs/how-to/export.md").read_text()
+    table = page[page.index("| Written |") : page.index("## Segment without PyTorch")]
+    written = {name for line in re.findall(r"^\| (`[^|]*) \|", table, re.M)
+               for name in re.findall(r"`([^`/]+)/?`", line)}  # fmt: skip
+    assert {path.name for path in Path(EXPORTED).iterdir()} == written
 
 
 def test_every_option_of_the_page_exists(root):

@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 from weaklesion.cli import app
 from weaklesion.diameters import recist_from_mask
 from weaklesion.exporting.bundle_inference import arms_of_ellipse, arms_of_ends, read_levels
+from weaklesion.exporting.onnx_form import ONNX_INPUTS
 from weaklesion.exporting.terms import terms_of_use
-from weaklesion.exporting.whole_network import INPUTS, solved_by_cofactors
+from weaklesion.exporting.whole_network import solved_by_cofactors
 from weaklesion.four_ends import FourEnds
 from weaklesion.models import build_model
 from weaklesion.prediction.network import load_network
@@ -88,7 +89,7 @@ def inputs_of(image, rows):
     height, width = image.shape[:2]
     return dict(
         zip(
-            INPUTS,
+            ONNX_INPUTS,
             (
                 torch.from_numpy(image.transpose(2, 0, 1).copy())[None],
                 rows,

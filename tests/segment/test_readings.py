@@ -13,6 +13,7 @@ import pytest
 from conftest import real
 from PIL import Image
 from scipy import ndimage
+from scipy.stats import wilcoxon
 from segmenting import run
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
@@ -24,6 +25,7 @@ from weaklesion.segment.readings import (
     Reading,
     best_guess,
     check_readings,
+    signed_rank_p,
     usual_mix_ups,
 )
 
@@ -257,6 +259,17 @@ READING = [Reading("it is so", "do so", lambda points, picture: points)]
 def test_a_reading_that_is_better_for_most_marks_is_a_guess(given, other, better):
     guess = best_guess(READING, np.array([given, other]).T)
     assert (guess and guess.better) == better
+
+
+@pytest.mark.parametrize("count", [5, 8, 13, 24])
+@pytest.mark.parametrize("decimals", [0, 1, 9], ids=["many ties", "ties", "no ties"])
+def test_signed_ranks_are_those_of_scipy(count, decimals):
+    for seed in range(20):
+        gains = np.random.default_rng(seed).normal(seed / 10, 1.5, count).round(decimals)
+        gains = gains[gains != 0]
+        if len(gains):
+            expected = wilcoxon(gains, alternative="greater", method="exact").pvalue
+            assert signed_rank_p(gains) == pytest.approx(expected, rel=1e-9)
 
 
 def readable(folder, rows):

@@ -12,6 +12,7 @@ from conftest import ROOT
 
 from weaklesion.networks.names import NETWORK_MODULES
 from weaklesion.study.code_tracking import module_files
+from weaklesion.support.extras import EXTRAS
 from weaklesion.support.yaml_files import read_yaml
 
 # names under which packages are imported, where they differ from their own
@@ -80,12 +81,15 @@ def imported_by(path):
 
 
 def needs(root, *extras):
-    """Names of what pyproject.toml needs."""
+    """Names of what pyproject.toml needs, with the extras that extras name."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     found = project["dependencies"] + [
         need for extra in extras for need in project["optional-dependencies"][extra]
     ]
-    return {canonical(re.split(r"[^\w.-]", need)[0]) for need in found}
+    others = [re.fullmatch(r"weaklesion\[(.+)\]", need) for need in found]
+    more = [extra for other in others if other for extra in other[1].split(",")]
+    names = {canonical(re.split(r"[^\w.-]", need)[0]) for need in found} - {"weaklesion"}
+    return names | (needs(root, *more) if more else set())
 
 
 def test_users_and_developers_have_lock_files_of_their_own(root):
@@ -113,13 +117,32 @@ def test_the_lock_file_for_cpus_is_the_users_without_cuda(root):
 
 
 def test_segment_imports_no_package_of_the_workflow(root):
-    """So that `pip install .` without an extra suffices for it."""
+    """So that `pip install '.[torch,onnx]'` suffices for it."""
     files = set(module_files("segment.run", *(f"networks.{n}" for n in NETWORK_MODULES.values())))
     files |= {root / "src/weaklesion/cli.py", *run_beside(files)}
-    have = needs(root)
+    have = needs(root, "torch", "onnx")
     for path in files:
         for module in imported_by(path):
             assert canonical(IMPORTED_AS.get(module, module)) in have, (path, module)
+
+
+def test_the_extra_of_a_missing_package_has_it(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS.values()) < set(project["optional-dependencies"])
+    for package, extra in EXTRAS.items():
+        assert canonical(IMPORTED_AS.get(package, package)) in needs(root, extra), package
+        assert canonical(IMPORTED_AS.get(package, package)) not in needs(root), package
+
+
+def test_the_extra_workflow_has_the_whole_library(root):
+    assert needs(root, "torch") < needs(root, "workflow")
+
+
+def test_the_lock_file_of_the_small_install_is_what_it_needs(root):
+    own, users = lock(root, "-onnx"), lock(root) | lock(root, "-dev")
+    assert needs(root, "onnx") <= set(own)
+    assert not {"torch", "pandas", "scipy", "scikit-learn", "monai"} & set(own)
+    assert {name: users[name] for name in own} == own
 
 
 def test_environment_pins_are_those_of_the_lock_file(root):

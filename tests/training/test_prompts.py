@@ -11,8 +11,8 @@ from weaklesion.diameters import recist_from_mask
 from weaklesion.ellipse import Ellipse, draw_ellipse, ellipse_iou, fit_ellipse
 from weaklesion.four_ends import FourEnds
 from weaklesion.recist import recist_from_ellipse
+from weaklesion.training.prompt_settings import PromptSettings
 from weaklesion.training.prompts import (
-    PromptSettings,
     discriminant,
     mark_rows,
     mean_of_views,

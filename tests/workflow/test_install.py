@@ -8,10 +8,12 @@ import tomllib
 
 import pandas as pd
 from conftest import ROOT
+from packaging.utils import canonicalize_name
 from safetensors.torch import save_file
 from segmenting import describe
 from test_conda import STAND_IN, environment_file, needed_by
 
+from weaklesion.exporting.export import export_run
 from weaklesion.models import build_model
 from weaklesion.study import arms
 from weaklesion.study.settings import TrainingSettings
@@ -39,33 +41,69 @@ def small_run(folder):
     return folder
 
 
-def test_segment_needs_only_what_the_package_itself_needs(tmp_path, images):
+def needs(*extras):
+    """Names of all packages that are installed with some extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {name for need in project["dependencies"] for name in needed_by(need)}
-    assert "snakemake" not in names
-    assert "matplotlib" not in names
-    file = environment_file(tmp_path / "segment.yaml", sorted(names))
-    create = [
-        sys.executable,
-        STAND_IN / "conda",
-        "env",
-        "create",
-        "--file",
-        file,
-        "--prefix",
-        tmp_path / "env",
-    ]
-    subprocess.run(create, check=True)
-    pd.DataFrame(images[1]).to_csv(tmp_path / "marks.csv", index=False)
+    groups = [project["dependencies"], *(project["optional-dependencies"][one] for one in extras)]
+    return {name for group in groups for need in group for name in needed_by(need)}
+
+
+def environment(folder, names):
+    """Python of an environment that has some packages, and no other."""
+    file = environment_file(folder / "segment.yaml", sorted(names))
+    create = [STAND_IN / "conda", "env", "create", "--file", file, "--prefix", folder / "env"]
+    subprocess.run([sys.executable, *create], check=True)
+    return folder / "env/bin/python"
+
+
+def call(python, *words, expect=0):
+    """Call the command; return what it says."""
     code = "from weaklesion.cli import app; app()"
-    words = ["segment", "--model", small_run(tmp_path / "run"), "--marks", tmp_path / "marks.csv"]
     done = subprocess.run(
-        [tmp_path / "env/bin/python", "-c", code, *words, "--out", tmp_path / "out"],
+        [python, "-c", code, *map(str, words)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(pd.read_csv(tmp_path / "out/measurements.csv")) == len(images[1])
+    assert done.returncode == expect, done.stdout + done.stderr
     assert str(sys.prefix) not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_segment_needs_only_what_its_extra_needs(tmp_path, images):
+    names = needs("torch")
+    assert "snakemake" not in names
+    assert "matplotlib" not in names
+    python = environment(tmp_path, names)
+    pd.DataFrame(images[1]).to_csv(tmp_path / "marks.csv", index=False)
+    run = small_run(tmp_path / "run")
+    words = ["--marks", tmp_path / "marks.csv", "--out", tmp_path / "out"]
+    call(python, "segment", "--model", run, *words)
+    assert len(pd.read_csv(tmp_path / "out/measurements.csv")) == len(images[1])
+
+
+def test_an_exported_network_needs_neither_torch_nor_pandas_nor_scipy(tmp_path, images):
+    """The stand-in environment has the pins of requirements-onnx.lock, and nothing else."""
+    names = needs("onnx")
+    lines = (ROOT / "requirements-onnx.lock").read_text().splitlines()[1:]
+    assert {canonicalize_name(line.split("==")[0]) for line in lines} == names
+    heavy = {"torch", "torchvision", "monai", "segmentation-models-pytorch", "timm"}
+    assert not names & (heavy | {"pandas", "scipy", "scikit-learn", "scikit-image"})
+    assert len(names) < 30
+    python = environment(tmp_path, names)
+    pd.DataFrame(images[1]).to_csv(tmp_path / "marks.csv", index=False)
+    run, exported = small_run(tmp_path / "run"), tmp_path / "exported"
+    export_run(run, exported, ("safetensors", "onnx"))  # without PyTorch the second is taken
+    words = ["--marks", tmp_path / "marks.csv", "--gate", "0", "--out"]
+    call(sys.executable, "segment", "--model", run, *words, tmp_path / "with-torch")
+    call(python, "segment", "--model", exported, *words, tmp_path / "with-onnx")
+    for name in ("measurements.csv", "refused.csv", "index.html", "masks/m1.png"):
+        expected = (tmp_path / "with-torch" / name).read_bytes()
+        assert (tmp_path / "with-onnx" / name).read_bytes() == expected, name
+    for options, extra in (([run], "torch"), ([exported, "--volume"], "volume")):
+        words = ["--model", *options, "--marks", tmp_path / "marks.csv", "--out", tmp_path / "none"]
+        assert f"'weaklesion[{extra}]'" in call(python, "segment", *words, expect=1)
+    for words in (["export", run, "--out", tmp_path / "none"], ["describe-run", run]):
+        assert "pip install 'weaklesion[torch]'" in call(python, *words, expect=1)
+    assert not (tmp_path / "none").exists()

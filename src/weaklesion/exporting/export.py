@@ -12,15 +12,13 @@ from torch.export import ExportedProgram
 
 from weaklesion.errors import DataError
 from weaklesion.exporting.bundle import write_bundle
+from weaklesion.exporting.onnx_form import DIGEST, ONNX_INPUTS, ONNX_OUTPUT
 from weaklesion.exporting.terms import terms_of_use
-from weaklesion.exporting.whole_network import (
-    INPUTS,
-    export_program,
-    without_solver,
-)
-from weaklesion.prediction.network import RUN_FILES, load_prompted_run
+from weaklesion.exporting.whole_network import export_program, without_solver
+from weaklesion.prediction.network import load_prompted_run
+from weaklesion.prediction.run_folder import ONNX, RUN_FILES
 from weaklesion.study.trained_on import TrainedOn, read_run, read_trained_on
-from weaklesion.support.files import write_json, written_whole
+from weaklesion.support.files import file_digest, write_json, written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +33,9 @@ def export_run(
 
     Args:
         run_dir: folder of a trained run.
-        out_dir: folder to write to, which must be absent or empty: `model.safetensors` with
-            `run.json`, `model.onnx`, `model.pt2` and `monai_bundle/`. Each carries the licence of
-            the training data and a line that says what may not be done with the network.
+        out_dir: folder to write to, which must be absent or empty: `model.safetensors` and
+            `model.onnx` with `run.json`, `model.pt2` and `monai_bundle/`. Each carries the licence
+            of the training data and a line that says what may not be done with the network.
         formats: some of `FORMATS`.
 
     Returns:
@@ -54,7 +52,9 @@ def export_run(
         raise DataError("export: ONNX needs onnxscript: pip install 'weaklesion[export]'.")
     network, settings = load_prompted_run(run, torch.device("cpu"))
     data = read_trained_on(run / RUN_FILES[1])
-    papers = papers_of(read_run(run / RUN_FILES[1]), data)
+    told = read_run(run / RUN_FILES[1])
+    papers = papers_of(told, data)
+    told = {key: value for key, value in told.items() if key != DIGEST} | {"terms": papers["terms"]}
     out.mkdir(parents=True, exist_ok=True)
     written: dict[str, Path] = {}
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -62,8 +62,7 @@ def export_run(
         written["safetensors"] = out / RUN_FILES[0]
         with written_whole(out / RUN_FILES[0]) as temporary:
             temporary.write_bytes(save(weights, metadata=papers))
-        content = read_run(run / RUN_FILES[1]) | {"terms": papers["terms"]}
-        write_json(out / RUN_FILES[1], content)
+        write_json(out / RUN_FILES[1], told)
     if not {"onnx", "pt2", "monai"} & set(formats):
         return written
     logger.info("the network and what surrounds it are traced, which takes a minute")
@@ -72,8 +71,9 @@ def export_run(
         written["pt2"] = out / "model.pt2"
         write_program(program, out / "model.pt2", papers)
     if "onnx" in formats:
-        written["onnx"] = out / "model.onnx"
-        write_onnx(program, out / "model.onnx", papers)
+        written["onnx"] = out / ONNX
+        write_onnx(program, out / ONNX, papers)
+        write_json(out / RUN_FILES[1], told | {DIGEST: file_digest(out / ONNX)})
     if "monai" in formats:
         written["monai"] = out / "monai_bundle"
         write_bundle(out / "monai_bundle", program, weights, settings, data, papers)
@@ -107,8 +107,8 @@ def write_onnx(program: ExportedProgram, path: Path, papers: dict[str, str]) -> 
     converted = torch.onnx.export(
         without_solver(program),
         dynamo=True,
-        input_names=list(INPUTS),
-        output_names=["logits"],
+        input_names=list(ONNX_INPUTS),
+        output_names=[ONNX_OUTPUT],
         opset_version=OPSET,
         verbose=False,
     )

@@ -12,15 +12,14 @@ from torch.export import Dim, ExportedProgram
 
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.inputs import normalise
+from weaklesion.training.prompt_settings import prompt_settings
 from weaklesion.training.prompts import (
     mean_of_views,
     plain_inputs,
     to_source_logits,
     views,
 )
-from weaklesion.training.tasks.prompted import prompt_settings
 
-INPUTS = ("image", "mark", "result_mark", "rows", "columns")
 LARGEST_PX = 1 << 20
 
 

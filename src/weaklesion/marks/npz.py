@@ -13,7 +13,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import ends_of_drawn, short_for
@@ -21,6 +20,7 @@ from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.files import written_whole
 from weaklesion.support.reading import VOLUME_BYTES, limit_of, refusing
+from weaklesion.support.tables import write_rows
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,7 @@ def write_marks_of_npz(
         ("marks.csv", rows, MARKS),
         ("refused.csv", refused, ("file", "lesion", "cause")),
     ):
-        with written_whole(out / name) as temporary:
-            pd.DataFrame(table, columns=list(columns), dtype=object).to_csv(temporary, index=False)
+        write_rows(out / name, columns, table, float_format="%s")
     for each in refused[:20]:
         logger.warning("%s, lesion %s: %s", each["file"], each["lesion"], each["cause"])
     if not rows:

@@ -1,6 +1,5 @@
 """A run's trained network."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -10,13 +9,14 @@ from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.models import build_model
+from weaklesion.prediction.run_folder import (
+    RUN_FILES,
+    check_reads_marks,
+    no_network,
+    read_settings,
+)
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
-from weaklesion.training.tasks.prompted import prompt_settings
-
-# A damaged description must not take all memory: largest side of an input, and number of classes.
-MOST_PX, MOST_CLASSES = 8192, 10_000
-RUN_FILES = ("model.safetensors", "run.json")
 
 
 def load_prompted_run(folder: Path, device: torch.device) -> tuple[nn.Module, TrainingSettings]:
@@ -33,11 +33,7 @@ def load_prompted_run(folder: Path, device: torch.device) -> tuple[nn.Module, Tr
         if not (folder / name).is_file():
             raise DataError(f"{folder}: has no {name}. Give the folder of a trained run.")
     model, trained = load_network(folder / RUN_FILES[0], folder / RUN_FILES[1], device)
-    if trained.prompt is None:
-        raise DataError(
-            f"{folder}: {trained.model} does not read marks. Give a run of an arm such as"
-            " prompted_ends."
-        )
+    check_reads_marks(folder, trained)
     return model, trained
 
 
@@ -50,23 +46,8 @@ def load_network(
         DataError: if another version made the run, or the weights are truncated or belong to
             another network or are not finite, or the settings describe no network.
     """
+    settings = read_settings(run_json)
     try:
-        settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
-    except (TypeError, KeyError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{run_json}: not the description of a run of this version ({error}). Train again."
-        ) from error
-    if max(settings.input_px, *settings.pad_to) > MOST_PX:
-        raise DataError(
-            f"{run_json}: input_px or pad_to is above {MOST_PX}. It is damaged: copy it again."
-        )
-    if (settings.num_classes or 0) > MOST_CLASSES:
-        raise DataError(
-            f"{run_json}: num_classes is above {MOST_CLASSES}. It is damaged: copy it again."
-        )
-    try:
-        if settings.prompt is not None:
-            prompt_settings(settings)
         model = build_model(
             settings.model,
             num_classes=settings.num_classes,
@@ -74,10 +55,7 @@ def load_network(
             options=settings.network,
         )
     except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{run_json}: its settings describe no network ({error}). Copy it again from the"
-            " trained run, or train again."
-        ) from error
+        raise no_network(run_json, error) from error
     try:
         weights = load_file(model_safetensors)
         model.load_state_dict(weights)

@@ -4,14 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
-import pandas as pd
 
 from weaklesion.report.durations import DASH, duration
 from weaklesion.study.labels import Labels, called, network_in_words
 from weaklesion.support.files import written_whole
+
+if TYPE_CHECKING:
+    import pandas as pd  # `weaklesion segment` has pages, and no pandas
 
 
 def render(template: str, labels: Labels | None = None, **values: Any) -> str:
@@ -41,7 +43,7 @@ def render(template: str, labels: Labels | None = None, **values: Any) -> str:
     return environment.get_template(template).render(**{"mark_note": ""} | values)
 
 
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
+def write_table(path: str | Path, table: "pd.DataFrame") -> None:
     """Write a table as CSV, six significant digits per number."""
     with written_whole(path) as tmp:
         table.to_csv(tmp, index=False, float_format="%.6g")

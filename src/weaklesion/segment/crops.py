@@ -7,7 +7,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from weaklesion.contrast import mark_contrast
 from weaklesion.data.crops import surroundings
@@ -19,8 +18,7 @@ from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.segment.training_range import check_kind
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.trained_on import TrainedOn
-from weaklesion.training.prompts import PromptSettings
-from weaklesion.training.tasks.prompted import prompt_settings
+from weaklesion.training.prompt_settings import PromptSettings, prompt_settings
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +30,8 @@ class Crop:
     """The part of an image that the network reads for one mark.
 
     Attributes:
-        image: (1, 3, h, w) uint8 in the network's order of channels, shrunk if the image is much
-            finer than the network's input.
+        image: (h, w, 3) uint8 in the network's order of channels, shrunk if the image is much finer
+            than the network's input.
         shrunk: the mark's shape that the network is shown, px of `image`.
         rows: rows of the crop in the image.
         columns: columns of the crop in the image.
@@ -42,7 +40,7 @@ class Crop:
             first row and column.
     """
 
-    image: torch.Tensor
+    image: np.ndarray
     shrunk: MarkShape
     rows: slice
     columns: slice
@@ -111,7 +109,7 @@ def open_mark(
     check_contrast(around, window_hu)
     check_kind(around, mark.image.name, data)
     if data.channels == "bgr":
-        crop = replace(crop, image=crop.image.flip(1))
+        crop = replace(crop, image=np.ascontiguousarray(crop.image[..., ::-1]))
     for doubt in doubts_about_size(mark.points, picture):
         logger.warning("line %d, %s: %s", mark.row, mark.id, doubt)
     contrast = mark_contrast(picture.levels, ellipse)
@@ -200,7 +198,7 @@ def cut_out(levels: np.ndarray, shape: MarkShape, input_px: int, margin: float) 
     if factor < 1:
         part = cv2.resize(part, shrunk_hw[::-1], interpolation=cv2.INTER_AREA)
     return Crop(
-        image=torch.from_numpy(part.copy()).permute(2, 0, 1)[None],
+        image=part.copy(),
         shrunk=inside.resized(shape_hw, (part.shape[0], part.shape[1])),
         rows=slice(y0, y1),
         columns=slice(x0, x1),

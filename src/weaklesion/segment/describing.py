@@ -6,7 +6,7 @@ from typing import Any
 
 from weaklesion.data.samples import split_ids
 from weaklesion.errors import DataError
-from weaklesion.prediction.network import RUN_FILES
+from weaklesion.prediction.run_folder import RUN_FILES
 from weaklesion.study.trained_on import TrainedOn, read_run
 from weaklesion.support.files import read_array, write_json
 from weaklesion.training.data import some_ids

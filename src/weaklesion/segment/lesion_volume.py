@@ -13,18 +13,13 @@ from weaklesion.marks.table import BadMarkError
 from weaklesion.marks.volumes import slice_index
 from weaklesion.pseudo_masks import main_part
 from weaklesion.segment.crops import Opened, cut_out
-from weaklesion.segment.outputs import write_picture, write_volume_mask
+from weaklesion.segment.outputs import volume_files, write_picture, write_volume_mask
 from weaklesion.segment.predictor import Predictor
 from weaklesion.volumes.answer import METHODS, Follow, VolumeAnswer, answer_mark
 from weaklesion.volumes.frame import frame_of
 from weaklesion.volumes.measures import axes_mm, volume_mm3
 from weaklesion.volumes.propagation import Predict, Propagated, Support, propagate
 from weaklesion.volumes.sheet import draw_sheet, shown_box
-
-
-def volume_files(name: str) -> dict[str, str]:
-    """Return the names of a mark's files in three dimensions."""
-    return {"volume": f"volumes/{name}.nii.gz", "sheet": f"volumes/{name}.png"}
 
 
 def segment_volume(

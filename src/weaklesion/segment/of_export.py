@@ -15,7 +15,7 @@ from weaklesion.dicom.importing import Imported, ImportSettings, import_export
 from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.dicom.writing import write_dicom
-from weaklesion.prediction.network import RUN_FILES
+from weaklesion.prediction.run_folder import network_files
 from weaklesion.segment.outputs import read_mask
 from weaklesion.segment.run import SegmentSettings, segment_marks
 from weaklesion.study.trained_on import read_trained_on
@@ -36,7 +36,7 @@ def segment_export(
     """Segment every mark of a DICOM export; the function behind `weaklesion segment --dicom`.
 
     Args:
-        model_dir: folder of a trained run, with `model.safetensors` and `run.json`.
+        model_dir: folder of a trained run or an exported network, as in `segment_marks`.
         export_dir: the export.
         out_dir: folder for all results: those of `segment_marks`, `import/`
             (`weaklesion.dicom.importing`), `dicom/` (`weaklesion.dicom.writing`) and `response/`
@@ -54,13 +54,14 @@ def segment_export(
             reported.
     """
     out = Path(out_dir)
-    data = read_trained_on(Path(model_dir) / RUN_FILES[1])
+    network, run_json = network_files(model_dir)
+    data = read_trained_on(run_json)
     import_settings = replace(import_settings or ImportSettings(), modality=data.modality)
     imported = import_export(export_dir, out / "import", import_settings)
     counts = segment_marks(
         model_dir=model_dir, marks_csv=imported.marks_csv, out_dir=out, settings=settings
     )
-    maker = Maker(weaklesion.__version__, file_digest(Path(model_dir) / RUN_FILES[0]))
+    maker = Maker(weaklesion.__version__, file_digest(network))
     lesions = _lesions(out, imported)
     written = write_dicom(
         lesions, imported.export, out / "dicom", maker, structure_sets=structure_sets

@@ -39,6 +39,11 @@ MEASURED_IN_3D = (
 )  # fmt: skip
 
 
+def volume_files(name: str) -> dict[str, str]:
+    """Return the names of a mark's files in three dimensions."""
+    return {"volume": f"volumes/{name}.nii.gz", "sheet": f"volumes/{name}.png"}
+
+
 def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | None) -> None:
     """Write a mask as PNG of 0 and 255, or as NIfTI of 0 and 1.
 

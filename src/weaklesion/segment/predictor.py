@@ -1,42 +1,32 @@
-"""The network of a run as `weaklesion segment` uses it: crops in, logits out."""
+"""The network of a run as `weaklesion segment` uses it: crops in, logits out. Imports no torch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from weaklesion.errors import DataError
-from weaklesion.prediction.network import RUN_FILES, load_prompted_run
-from weaklesion.prediction.tasks.prompted import crop_logits
+from weaklesion.prediction.run_folder import has_torch, network_files
 from weaklesion.segment.crops import Crop
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.study.trained_on import TrainedOn, read_trained_on
-from weaklesion.training.device import compute_device
-from weaklesion.training.prompts import (
-    PromptSettings,
-    mark_rows,
-    plain_inputs,
-    to_source_logits,
-)
-from weaklesion.training.tasks.prompted import prompt_settings
+from weaklesion.study.trained_on import TrainedOn
+from weaklesion.training.prompt_settings import PromptSettings, prompt_settings
 
 
-@dataclass(frozen=True)
-class Predictor:
+@dataclass(frozen=True, kw_only=True)
+class Predictor(ABC):
     """A network that reads marks.
 
     Attributes:
-        model: the network, on its device.
+        files: its file, and the description of its run.
         trained: settings of its training.
-        device: where it computes.
         data: what it was trained on.
     """
 
-    model: torch.nn.Module
+    files: tuple[Path, Path]
     trained: TrainingSettings
-    device: torch.device
     data: TrainedOn
 
     @property
@@ -44,52 +34,37 @@ class Predictor:
         """How the network is prompted."""
         return prompt_settings(self.trained)
 
-    @torch.inference_mode()
+    @abstractmethod
     def logits(self, crops: Sequence[Crop]) -> list[np.ndarray]:
         """Return the logits of crops, (h, w) float32 each, in px of the image.
 
         Raises:
             DataError: if they are not finite.
         """
-        shown = [mark_rows([crop.shrunk]).to(self.device) for crop in crops]
-        inputs = torch.cat(
-            [
-                plain_inputs(crop.image.to(self.device), mark, self.trained.input_px, self.prompt)[
-                    0
-                ]
-                for crop, mark in zip(crops, shown, strict=True)
-            ]
-        )
-        logits = crop_logits(self.model, inputs, self.trained)
-        if not torch.isfinite(logits).all():
-            raise DataError(
-                "the network's outputs are not finite: its weights are damaged. Copy"
-                " model.safetensors of the trained run again, or train again."
-            )
-        return [
-            to_source_logits(
-                crop_logit[None],
-                crop_input[None, 3:4],
-                mark_rows([crop.shape]).to(self.device),
-                self.prompt.margin,
-                crop.shape_hw,
-            )[0]
-            .cpu()
-            .numpy()
-            for crop_logit, crop_input, crop in zip(logits, inputs, crops, strict=True)
-        ]
 
 
-def load_predictor(folder: Path) -> Predictor:
-    """Load the network of a run.
+def load_predictor(model: str | Path, threads: int = 2) -> Predictor:
+    """Load the network of a run: with PyTorch, or with ONNX Runtime if it was exported.
 
     Args:
-        folder: of a trained run, with `model.safetensors` and `run.json`.
+        model: folder of a trained run or of an exported network, or an exported `.onnx` file
+            (`weaklesion.prediction.run_folder.network_files`).
+        threads: CPU threads.
 
     Raises:
-        DataError: if the run cannot be used, its network does not read marks, or it does not say
-            what the network was trained on.
+        DataError: if the run cannot be used, its network does not read marks, it does not say what
+            the network was trained on, or what runs it is not installed.
     """
-    device = compute_device()
-    model, trained = load_prompted_run(folder, device)
-    return Predictor(model, trained, device, read_trained_on(folder / RUN_FILES[1]))
+    network, run_json = network_files(model)
+    if network.suffix == ".onnx":
+        from weaklesion.segment.onnx_predictor import load_onnx
+
+        return load_onnx(network, run_json, threads)
+    if not has_torch():
+        raise DataError(
+            f"{network}: runs with PyTorch, which is not installed: pip install"
+            " 'weaklesion[torch]'. Without it, give the model.onnx that weaklesion export writes."
+        )
+    from weaklesion.segment.torch_predictor import load_run
+
+    return load_run(network.parent, threads)

@@ -13,22 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, read_marks
 from weaklesion.marks.volumes import is_volume
 from weaklesion.prediction.gate import gated_mask
-from weaklesion.prediction.network import RUN_FILES
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
 from weaklesion.segment.journal import AT_THE_END, Journal
-from weaklesion.segment.lesion_volume import segment_volume, volume_files
 from weaklesion.segment.lock import locked_folder
 from weaklesion.segment.outputs import (
     MEASURED,
     MEASURED_IN_3D,
     measure,
+    volume_files,
     write_mask,
     write_overlay,
 )
@@ -38,9 +35,11 @@ from weaklesion.segment.sheet import write_sheet
 from weaklesion.segment.touching import box_of, note_touching
 from weaklesion.segment.training_range import outside_training, window_for
 from weaklesion.segment.visibility import is_visible, not_visible, trained_contrast
-from weaklesion.support.files import file_digest, written_whole
+from weaklesion.support.extras import require
+from weaklesion.support.files import file_digest
 from weaklesion.support.progress import progress
 from weaklesion.support.spreadsheets import plain_rows
+from weaklesion.support.tables import write_rows
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +107,9 @@ def segment_marks(
     """Segment every mark of a table; the function behind `weaklesion segment`.
 
     Args:
-        model_dir: folder of a trained run, with `model.safetensors` and `run.json`.
+        model_dir: folder of a trained run, with `model.safetensors` and `run.json`; or of an
+            exported network or its file, which ONNX Runtime runs without PyTorch
+            (`weaklesion.segment.predictor.load_predictor`).
         marks_csv: table of marks, see `weaklesion.marks.table`.
         out_dir: folder for all results; finished marks of an earlier call are kept.
         settings: see `SegmentSettings`; None for its defaults.
@@ -129,12 +130,12 @@ def segment_marks(
     marks, refused = read_marks(
         marks_csv, columns=settings.columns, first_slice=settings.first_slice
     )
-    torch.set_num_threads(settings.threads)
-    network = load_predictor(Path(model_dir))
+    if settings.volume or settings.consistent:
+        require("scipy", "--volume and --consistent")
+    network = load_predictor(model_dir, settings.threads)
     settings = replace(settings, window_hu=window_for(settings.window_hu, network.data))
     with locked_folder(Path(out_dir)):
         return _segment_table(
-            Path(model_dir),
             Path(marks_csv),
             Path(out_dir),
             marks,
@@ -145,7 +146,6 @@ def segment_marks(
 
 
 def _segment_table(
-    model_dir: Path,
     marks_csv: Path,
     out: Path,
     marks: list[Mark],
@@ -155,7 +155,7 @@ def _segment_table(
 ) -> dict[str, int]:
     """Segment the marks of a table in a folder that no other call writes to."""
     assert settings.window_hu is not None
-    shared = [file_digest(model_dir / name) for name in RUN_FILES]
+    shared = [file_digest(path) for path in network.files]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
     shared += ["volume"] if settings.volume else []
     journal = Journal(out, marks, shared)
@@ -169,7 +169,7 @@ def _segment_table(
         first_slice=settings.first_slice,
         as_given=settings.as_given,
     )
-    least = trained_contrast(model_dir / "run.json")
+    least = trained_contrast(network.files[1])
     planned = [name for mark in todo for name in _planned_files(mark, settings.volume)]
     journal.check_free([*AT_THE_END, *planned], [marks_csv, *(mark.image for mark in marks)])
     for name in ("masks", "overlays", *(["volumes"] if settings.volume else [])):
@@ -247,18 +247,12 @@ def _write_tables(
 ) -> dict[str, int]:
     """Write `measurements.csv` and `refused.csv`; return the numbers of marks by kind of result."""
     columns = [*MEASURED, *(MEASURED_IN_3D if volume else ())]
-    with written_whole(out / "measurements.csv") as temporary:
-        pd.DataFrame(plain_rows(rows), columns=columns).to_csv(
-            temporary, index=False, float_format="%.8g"
-        )
+    write_rows(out / "measurements.csv", columns, plain_rows(rows))
     refused.sort()
     for line, name, cause in refused:
         logger.warning("line %d, %s: refused: %s", line, name, cause)
-    with written_whole(out / "refused.csv") as temporary:
-        pd.DataFrame(
-            plain_rows([dict(zip(REFUSED, one, strict=True)) for one in refused]),
-            columns=list(REFUSED),
-        ).to_csv(temporary, index=False)
+    causes = plain_rows([dict(zip(REFUSED, one, strict=True)) for one in refused])
+    write_rows(out / "refused.csv", REFUSED, causes)
     unseen = not_visible(rows)
     _warn_of(unseen, "nothing of its shape is in the image (contrast %.2f)", "contrast", "visible")
     outside = [row for row in rows if row["outside_training"]]
@@ -306,6 +300,8 @@ def _segment_batch(
         measured = measure(mark, mask, gated, network.prompt.shape, each.spacing)
         rows.append(measured | files | {"box": box_of(mask)})
         if settings.volume:
+            from weaklesion.segment.lesion_volume import segment_volume  # imports SciPy
+
             assert settings.window_hu is not None
             shown = mask if gated.from_network else None
             rows[-1] |= segment_volume(each, shown, network, settings.window_hu, out)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError
 from weaklesion.segment.visibility import is_grey
 from weaklesion.study.trained_on import UNKNOWN, TrainedOn
+from weaklesion.support.tables import read_column
 
 logger = logging.getLogger(__name__)
 
@@ -99,5 +99,4 @@ def _outside(what: str, values: Sequence[float], ends: tuple[float, float]) -> s
 
 def count_outside(measurements_csv: Path) -> int:
     """Return the number of marks in `measurements.csv` that lie outside the training."""
-    column = pd.read_csv(measurements_csv, usecols=["outside_training"], dtype=str)
-    return int(column["outside_training"].notna().sum())
+    return sum(text != "" for text in read_column(measurements_csv, "outside_training"))

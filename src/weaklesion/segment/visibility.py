@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+
+from weaklesion.support.tables import read_column
 
 logger = logging.getLogger(__name__)
 
@@ -53,5 +54,4 @@ def not_visible(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def count_not_visible(measurements_csv: Path) -> int:
     """Return the number of marks in `measurements.csv` that have nothing under them."""
-    visible = pd.read_csv(measurements_csv, usecols=["visible"], dtype=str)["visible"]
-    return int((visible == "False").sum())
+    return read_column(measurements_csv, "visible").count("False")

@@ -30,8 +30,8 @@ from weaklesion.support.files import write_json, written_whole
 from weaklesion.support.limits import MinItems, at_least, check_settings
 from weaklesion.training.data import TrainingFiles, marks_of
 from weaklesion.training.device import compute_device
+from weaklesion.training.prompt_settings import prompt_settings
 from weaklesion.training.prompts import mark_rows
-from weaklesion.training.tasks.prompted import prompt_settings
 from weaklesion.training.train import RunOptions, train_arm
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from weaklesion.flips import FLIPS
 from weaklesion.mark_shapes import MarkShape
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.class_table import read_classes
-from weaklesion.training.prompts import PromptSettings, mark_rows
+from weaklesion.training.prompt_settings import PromptSettings
+from weaklesion.training.prompts import mark_rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ import torch.nn.functional as F
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.four_ends import FourEnds
+from weaklesion.training.prompt_settings import PromptSettings
 from weaklesion.training.prompts import (
-    PromptSettings,
     crop_lattice,
     frame_of,
     mark_rows,

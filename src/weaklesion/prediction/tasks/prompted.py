@@ -15,6 +15,7 @@ from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
 from weaklesion.training.data import marks_of
 from weaklesion.training.inputs import EVALUATION_BATCH
+from weaklesion.training.prompt_settings import prompt_settings
 from weaklesion.training.prompts import (
     mark_rows,
     mean_of_views,
@@ -22,7 +23,7 @@ from weaklesion.training.prompts import (
     to_source_logits,
     views,
 )
-from weaklesion.training.tasks.prompted import prompt_settings, prompted_logits
+from weaklesion.training.tasks.prompted import prompted_logits
 
 
 def predict(

@@ -12,8 +12,7 @@ from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.support.files import written_whole
 from weaklesion.training.data import load_marks
 from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD
-from weaklesion.training.prompts import PromptSettings
-from weaklesion.training.tasks.prompted import prompt_settings
+from weaklesion.training.prompt_settings import PromptSettings, prompt_settings
 from weaklesion.training.warp_refit import num_draws, training_batch
 
 logger = logging.getLogger(__name__)

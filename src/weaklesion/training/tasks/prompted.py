@@ -16,7 +16,8 @@ from weaklesion.training.data import (
     read_split,
 )
 from weaklesion.training.device import mixed_precision
-from weaklesion.training.prompts import PromptSettings, plain_inputs, sample_bilinear
+from weaklesion.training.prompt_settings import PromptSettings, prompt_settings
+from weaklesion.training.prompts import plain_inputs, sample_bilinear
 from weaklesion.training.tasks.results import Losses, Outcome
 from weaklesion.training.warp_refit import Batch, num_draws, soft_edges, training_batch
 
@@ -92,12 +93,6 @@ class PromptedTask:
             pred=logits[:, 0] >= 0,
             target=batch.targets[:, 0] >= 0.5,
         )
-
-
-def prompt_settings(settings: TrainingSettings) -> PromptSettings:
-    """Return how the network of `settings` is prompted; it must be one that sees the mark."""
-    assert settings.prompt is not None
-    return PromptSettings(**settings.prompt)
 
 
 def prompted_logits(

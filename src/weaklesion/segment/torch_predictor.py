@@ -1,0 +1,75 @@
+"""The network of a run, with PyTorch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from weaklesion.errors import DataError
+from weaklesion.prediction.network import load_prompted_run
+from weaklesion.prediction.run_folder import RUN_FILES
+from weaklesion.prediction.tasks.prompted import crop_logits
+from weaklesion.segment.crops import Crop
+from weaklesion.segment.predictor import Predictor
+from weaklesion.study.trained_on import read_trained_on
+from weaklesion.training.device import compute_device
+from weaklesion.training.prompts import mark_rows, plain_inputs, to_source_logits
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchPredictor(Predictor):
+    """A network that reads marks.
+
+    Attributes:
+        model: the network, on its device.
+        device: where it computes.
+    """
+
+    model: torch.nn.Module
+    device: torch.device
+
+    @torch.inference_mode()
+    def logits(self, crops: Sequence[Crop]) -> list[np.ndarray]:
+        """Return the logits of crops, see `Predictor.logits`."""
+        inputs = torch.cat([self._input(crop) for crop in crops])
+        logits = crop_logits(self.model, inputs, self.trained)
+        if not torch.isfinite(logits).all():
+            raise DataError(
+                "the network's outputs are not finite: its weights are damaged. Copy"
+                " model.safetensors of the trained run again, or train again."
+            )
+        return [
+            to_source_logits(
+                crop_logit[None],
+                crop_input[None, 3:4],
+                mark_rows([crop.shape]).to(self.device),
+                self.prompt.margin,
+                crop.shape_hw,
+            )[0]
+            .cpu()
+            .numpy()
+            for crop_logit, crop_input, crop in zip(logits, inputs, crops, strict=True)
+        ]
+
+    def _input(self, crop: Crop) -> torch.Tensor:
+        """Return the network's input of a crop, (1, 6, input, input)."""
+        image = torch.from_numpy(crop.image).permute(2, 0, 1)[None].to(self.device)
+        mark = mark_rows([crop.shrunk]).to(self.device)
+        return plain_inputs(image, mark, self.trained.input_px, self.prompt)[0]
+
+
+def load_run(folder: Path, threads: int) -> TorchPredictor:
+    """Load the network of a run, see `weaklesion.segment.predictor.load_predictor`."""
+    torch.set_num_threads(threads)
+    device = compute_device()
+    model, trained = load_prompted_run(folder, device)
+    network, run_json = (folder / name for name in RUN_FILES)
+    return TorchPredictor(
+        files=(network, run_json),
+        trained=trained,
+        data=read_trained_on(run_json),
+        model=model,
+        device=device,
+    )
