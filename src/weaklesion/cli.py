@@ -288,12 +288,12 @@ def plan(
     Nothing is run and nothing is downloaded. Call it in a clone of the repository, because it reads
     the workflow's files.
     """
-    from weaklesion.report.plan_study import plan_study
-
     words = studies or []
     # `--config a=1 b=2`: an option takes one value, so the others arrive among the studies
     settings = [str(word) for word in words if "=" in str(word) and not word.exists()]
     files = [word for word in words if str(word) not in settings]
     with refusals():
+        from weaklesion.report.plan_study import plan_study
+
         text = plan_study(files, [*(config or []), *settings], directory)
     typer.echo(text)

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
+from pydicom import dcmread
 from segmenting import add_settings, describe
 from test_lesion_volume import lesion, row_of, save
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
+from weaklesion.dicom.phantom import make_export
 from weaklesion.exporting.export import export_run
 from weaklesion.exporting.onnx_form import DIGEST
 from weaklesion.marks.table import read_marks
@@ -295,6 +297,18 @@ def test_sizes_outside_the_training_are_noted(small, tmp_path):
     describe(small, long_px={"p0": 500.0, "p100": 600.0})
     result = segment(small, tmp_path, "out", "--gate", "0")
     assert "4 of 4 marks lie outside what the network was trained on" in result.output
+
+
+def test_marks_in_dicom(small, tmp_path):
+    make_export(tmp_path / "in")
+    describe(small, modality="CT", channels="grey", window_hu=[-160.0, 240.0])
+    words = ["--model", small, "--dicom", tmp_path / "in", "--out", tmp_path / "out", "--gate", "0"]
+    result = CliRunner().invoke(app, ["segment", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    written = pd.read_csv(tmp_path / "out/dicom/written.csv")
+    segmentations = written[written["kind"] == "SEG"]
+    found = dcmread(tmp_path / "out/dicom" / segmentations["file"].iloc[0])
+    assert file_digest(small / "model.onnx").startswith(found.DeviceSerialNumber)
 
 
 def test_what_is_missing_is_named(small, tmp_path, monkeypatch):

@@ -106,4 +106,5 @@ def test_an_exported_network_needs_neither_torch_nor_pandas_nor_scipy(tmp_path, 
         assert f"'weaklesion[{extra}]'" in call(python, "segment", *words, expect=1)
     for words in (["export", run, "--out", tmp_path / "none"], ["describe-run", run]):
         assert "pip install 'weaklesion[torch]'" in call(python, *words, expect=1)
+    assert "pip install 'weaklesion[workflow]'" in call(python, "plan", expect=1)
     assert not (tmp_path / "none").exists()

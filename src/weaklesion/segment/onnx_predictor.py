@@ -69,13 +69,13 @@ class OnnxPredictor(Predictor):
         return logits
 
 
-def load_onnx(network: Path, run_json: Path, threads: int) -> OnnxPredictor:
+def load_onnx(network: Path, run_json: Path, threads: int | None) -> OnnxPredictor:
     """Load an exported network, see `weaklesion.segment.predictor.load_predictor`.
 
     Args:
         network: the exported file.
         run_json: the description of its run.
-        threads: CPU threads.
+        threads: CPU threads; None for what ONNX Runtime chooses.
 
     Raises:
         DataError: if ONNX Runtime is not installed, the file is not the one that was exported with
@@ -96,12 +96,12 @@ def load_onnx(network: Path, run_json: Path, threads: int) -> OnnxPredictor:
     return OnnxPredictor(files=(network, run_json), trained=trained, data=data, session=session)
 
 
-def _session(network: Path, threads: int) -> Any:
+def _session(network: Path, threads: int | None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -43,13 +43,13 @@ class Predictor(ABC):
         """
 
 
-def load_predictor(model: str | Path, threads: int = 2) -> Predictor:
+def load_predictor(model: str | Path, threads: int | None = None) -> Predictor:
     """Load the network of a run: with PyTorch, or with ONNX Runtime if it was exported.
 
     Args:
         model: folder of a trained run or of an exported network, or an exported `.onnx` file
             (`weaklesion.prediction.run_folder.network_files`).
-        threads: CPU threads.
+        threads: CPU threads; None for what PyTorch or ONNX Runtime chooses.
 
     Raises:
         DataError: if the run cannot be used, its network does not read marks, it does not say what

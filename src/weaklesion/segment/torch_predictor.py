@@ -60,9 +60,10 @@ class TorchPredictor(Predictor):
         return plain_inputs(image, mark, self.trained.input_px, self.prompt)[0]
 
 
-def load_run(folder: Path, threads: int) -> TorchPredictor:
+def load_run(folder: Path, threads: int | None) -> TorchPredictor:
     """Load the network of a run, see `weaklesion.segment.predictor.load_predictor`."""
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     device = compute_device()
     model, trained = load_prompted_run(folder, device)
     network, run_json = (folder / name for name in RUN_FILES)

@@ -26,14 +26,13 @@ def not_installed(package: str, what: str) -> DataError:
 
     Args:
         package: the name by which it is imported, a key of `EXTRAS`.
-        what: the command or option that needs it.
+        what: the command, option or file that needs it.
 
-    >>> str(not_installed("pandas", "npz"))
-    "npz: needs pandas, which is not installed: pip install 'weaklesion[torch]'."
+    >>> str(not_installed("pandas", "plan"))
+    "plan: pandas is not installed: pip install 'weaklesion[torch]'."
     """
     return DataError(
-        f"{what}: needs {package}, which is not installed:"
-        f" pip install 'weaklesion[{EXTRAS[package]}]'."
+        f"{what}: {package} is not installed: pip install 'weaklesion[{EXTRAS[package]}]'."
     )
 
 
