@@ -122,7 +122,8 @@ def segment(
         bool,
         typer.Option(
             "--volume",
-            help="Segment the lesion of each mark on a NIfTI volume in three dimensions too.",
+            help="Segment the lesion of each mark on a NIfTI volume, or with --dicom on a CT series"
+            " of parallel slices, in three dimensions too.",
         ),
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
@@ -201,8 +202,6 @@ def _segment_dicom(
     """Segment the marks of a DICOM export, or of a table on its images; return their numbers."""
     if settings.units != "px":
         raise DataError("segment: --units mm is not for --dicom: give px.")
-    if settings.volume:
-        raise DataError("segment: --volume is for --marks: convert the series to .nii.gz.")
     if marks is None and (settings.columns or settings.first_slice):
         raise DataError("segment: --columns and --first-slice are for --marks.")
     try:

@@ -135,11 +135,13 @@ def test_a_second_call_keeps_what_is_done_and_the_option_makes_it_again(grey_mod
     assert volume.is_file()
 
 
-def test_it_is_refused_for_dicom(grey_model, tmp_path):
-    (tmp_path / "export").mkdir()
-    result, _ = run(grey_model, tmp_path, [], "--volume", "--dicom", tmp_path / "export")
-    assert result.exit_code == 1
-    assert "--volume is for --marks" in result.output
+def test_a_volume_of_one_slice_has_none(grey_model, tmp_path):
+    mask, image = lesion()
+    save(tmp_path / "v.nii.gz", image[:, :, INDEX : INDEX + 1])
+    result, measured = run(grey_model, tmp_path, [row_of(mask) | {"slice": 0}], "--volume")
+    assert result.exit_code == 0, result.output
+    assert measured.loc["l", "volume_reason"] == "the image has one slice: there is no volume in it"
+    assert np.isnan(measured.loc["l", "volume_mm3"])
 
 
 def test_its_columns_are_documented():

@@ -34,6 +34,7 @@ class ImageObject:
         tilt: whether the gantry was tilted.
         detector_spacing: whether only the detector's spacing is known, which is no patient mm.
         regions: regions of an ultrasound image without a spacing of its own.
+        localiser: whether it is one, which only plans the images of other series.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class ImageObject:
     tilt: bool = False
     detector_spacing: bool = False
     regions: tuple[Region, ...] = ()
+    localiser: bool = False
 
 
 def read_image_object(path: Path, header: Any) -> ImageObject:
@@ -86,6 +88,7 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         tilt=abs(single(header.get("GantryDetectorTilt")) or 0.0) > 0.01,
         detector_spacing=frames[0].spacing_rc is None and "ImagerPixelSpacing" in header,
         regions=read_regions(header) if frames[0].spacing_rc is None else (),
+        localiser="LOCALIZER" in str(header.get("ImageType") or "").upper(),
     )
 
 

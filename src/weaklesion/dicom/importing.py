@@ -1,9 +1,9 @@
 """From an export to the table of marks and the images that `weaklesion segment` reads.
 
-Written are `marks.csv`; `images/`, one NIfTI of Hounsfield units per marked frame of CT, one PNG of
-levels per other frame; and three tables that say what became of everything: `found.csv`,
-`skipped.csv`, `series.csv`. They name objects by UID and number, because names of files and texts
-in them may identify a person.
+Written are `marks.csv`; `images/`, one NIfTI of Hounsfield units per marked frame of CT, on request
+with the slices around it, one PNG of levels per other frame; and three tables that say what became
+of everything: `found.csv`, `skipped.csv`, `series.csv`. They name objects by UID and number,
+because names of files and texts in them may identify a person.
 """
 
 import hashlib
@@ -14,17 +14,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
-import nibabel
 import numpy as np
 import pandas as pd
 
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export, read_export
 from weaklesion.dicom.found import ALONE, FoundMark
+from weaklesion.dicom.image_files import write_place
 from weaklesion.dicom.image_objects import ImageObject
-from weaklesion.dicom.lines import ends_apart_px
-from weaklesion.dicom.pixels import read_pixels, series_notes
+from weaklesion.dicom.lines import ends_apart_px, length_mm
+from weaklesion.dicom.pixels import series_notes
+from weaklesion.dicom.stacks import Place, Stack
 from weaklesion.dicom.tables import marks_of_table
 from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import short_for
@@ -62,6 +62,8 @@ class ImportSettings:
         first_slice: number that the table gives to the first slice.
         modality: what made the images that the network was trained on, a value of `MODALITIES`;
             marks on images of another one are refused. Any other text admits all.
+        around: how far the slices around a mark are imported, as a multiple of half its mean
+            diameter; None for its own slice alone.
 
     Raises:
         DataError: if a number is impossible.
@@ -73,6 +75,7 @@ class ImportSettings:
     columns: Mapping[str, str] = field(default_factory=dict)
     first_slice: int = 0
     modality: str = ""
+    around: float | None = None
 
     def __post_init__(self) -> None:
         if self.short_of_long is not None and not 0 < self.short_of_long <= 1:
@@ -91,11 +94,13 @@ class Imported:
         marks_csv: the table of marks.
         export: the export.
         marks: the marks that were taken, by id.
+        stacks: the slices around each marked one that were imported, if they were asked for.
     """
 
     marks_csv: Path
     export: Export
     marks: dict[str, FoundMark] = field(default_factory=dict)
+    stacks: dict[Place, Stack] = field(default_factory=dict)
 
 
 def import_export(
@@ -129,7 +134,8 @@ def import_export(
     imported = Imported(out / "marks.csv", export)
     rows: list[dict[str, Any]] = []
     report: list[dict[str, Any]] = []
-    pictures: dict[tuple[str, int], str] = {}
+    pictures: dict[Place, str] = {}
+    reaches = _reaches_mm(found, export, settings)
     for mark in sorted(found, key=lambda mark: (mark.source_uid, mark.item, mark.source)):
         entry = _entry(mark)
         try:
@@ -138,12 +144,17 @@ def import_export(
             name = mark_id(whole)
             place = mark.image_uid, mark.frame
             if place not in pictures:
-                pictures[place] = _write_image(export, place, out / "images", settings)
+                written = write_place(
+                    export, place, out / "images", reaches.get(place), settings.levels
+                )
+                pictures[place] = written.name
+                if written.stack is not None:
+                    imported.stacks[place] = written.stack
         except BadMarkError as error:
             report.append(entry | {"taken": False, "cause": str(error)})
             continue
         imported.marks[name] = whole
-        rows.append(_row(name, whole, f"images/{pictures[place]}", export))
+        rows.append(_row(name, whole, f"images/{pictures[place]}", imported))
         notes = "; ".join(whole.notes)
         report.append(entry | {"id": name, "taken": True, "notes": notes})
     for item in refused:
@@ -211,37 +222,33 @@ def _refuse_twin(mark: FoundMark, taken: dict[str, FoundMark]) -> None:
             raise BadMarkError(f"the same mark as {name}")
 
 
-def _row(name: str, mark: FoundMark, image: str, export: Export) -> dict[str, Any]:
+def _reaches_mm(
+    found: Sequence[FoundMark], export: Export, settings: ImportSettings
+) -> dict[Place, float]:
+    """Return how far the slices around each marked one are needed, mm; empty if they are not."""
+    reaches: dict[Place, float] = {}
+    for mark in found if settings.around is not None else ():
+        try:
+            whole = _complete(mark, export, settings)
+        except BadMarkError:  # it will be refused
+            continue
+        place = mark.image_uid, mark.frame
+        unit = export.spacing_xy(*place, whole.ends) or (1.0, 1.0)
+        mean = (length_mm(whole.ends[:2], unit) + length_mm(whole.ends[2:], unit)) / 2
+        reaches[place] = max(reaches.get(place, 0.0), (settings.around or 0.0) * mean / 2)
+    return reaches
+
+
+def _row(name: str, mark: FoundMark, image: str, imported: Imported) -> dict[str, Any]:
     values = dict(zip(RECIST_COLUMNS, mark.ends.ravel().tolist(), strict=True))
     row = {"id": name, "image": image, **values}
-    spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
+    stack = imported.stacks.get((mark.image_uid, mark.frame))
+    if stack is not None and len(stack.places) > 1:
+        row["slice"] = stack.index
+    spacing = imported.export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
     if spacing is not None and image.endswith(".png"):
         row |= {"spacing_x": spacing[0], "spacing_y": spacing[1]}
     return row
-
-
-def _write_image(
-    export: Export, place: tuple[str, int], folder: Path, settings: ImportSettings
-) -> str:
-    """Write a frame, unless the same file is there already; return the file's name."""
-    image: ImageObject = export.images[place[0]]
-    pixels = read_pixels(image, place[1], settings.levels)
-    name = hashlib.sha256(repr(place).encode()).hexdigest()[:10]
-    if pixels.hounsfield:
-        name += ".nii"
-        affine = image.frames[place[1]].affine()
-        volume = nibabel.Nifti1Image(pixels.array.T[..., None], affine)
-        volume.header.set_xyzt_units("mm")
-        content = volume.to_bytes()
-    else:
-        name += ".png"
-        levels = pixels.array if pixels.array.ndim == 2 else pixels.array[..., ::-1]
-        content = cv2.imencode(".png", levels)[1].tobytes()
-    path = folder / name
-    if not path.is_file() or path.read_bytes() != content:
-        with written_whole(path) as temporary:
-            temporary.write_bytes(content)
-    return name
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

@@ -1,9 +1,10 @@
 """The pixels of one frame: Hounsfield units for CT, levels for all else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.pixels import pixel_array
+from pydicom.pixels import iter_pixels, pixel_array
 
 from weaklesion.dicom.headers import UNREADABLE, Clipped, quiet
 from weaklesion.dicom.image_objects import ImageObject
@@ -45,21 +46,57 @@ def read_pixels(
         BadMarkError: if the pixels are too many, missing, truncated or compressed in an unknown
             way, or a frame other than CT has no window.
     """
+    _check_size(image)
+    try:
+        with quiet(), Clipped(image.path) as stream:
+            stored = pixel_array(stream, index=frame)
+    except UNREADABLE as error:
+        raise _unreadable(error) from error
+    return _shown(stored, image, frame, levels)
+
+
+def read_frames(image: ImageObject, frames: Sequence[int]) -> list[FramePixels]:
+    """Read frames of one object, each as `read_pixels` does, opening it once.
+
+    Args:
+        image: the image object.
+        frames: indices of the frames, from 0.
+
+    Raises:
+        BadMarkError: as `read_pixels`.
+    """
+    _check_size(image)
+    try:
+        with quiet(), Clipped(image.path) as stream:
+            read = zip(frames, iter_pixels(stream, indices=frames), strict=True)
+            return [_shown(stored, image, frame, None) for frame, stored in read]
+    except BadMarkError:
+        raise
+    except UNREADABLE as error:
+        raise _unreadable(error) from error
+
+
+def _check_size(image: ImageObject) -> None:
     height, width = image.shape_hw
     if height * width > limit_of(PIXELS):
         raise BadMarkError(
             f"the image has {width}x{height} px; if that is right, set the environment variable"
             f" {PIXELS[0]}"
         )
-    try:
-        with quiet(), Clipped(image.path) as stream:
-            stored = pixel_array(stream, index=frame)
-    except UNREADABLE as error:
-        # the error's text may quote the patient's data
-        raise BadMarkError(
-            "the pixels of the image cannot be read: missing, truncated, or compressed in a way"
-            f" that needs another package ({type(error).__name__})"
-        ) from error
+
+
+def _unreadable(error: Exception) -> BadMarkError:
+    """Return the refusal of pixels; the error's own text may quote the patient's data."""
+    return BadMarkError(
+        "the pixels of the image cannot be read: missing, truncated, or compressed in a way"
+        f" that needs another package ({type(error).__name__})"
+    )
+
+
+def _shown(
+    stored: np.ndarray, image: ImageObject, frame: int, levels: tuple[float, float] | None
+) -> FramePixels:
+    """Return stored values as `read_pixels` does."""
     if image.samples == 3:
         if stored.dtype != np.uint8:
             raise BadMarkError("a colour image with other than 8 bits per colour")

@@ -9,7 +9,7 @@ from pydicom.sr.codedict import codes
 
 from weaklesion.dicom.headers import MAKER
 from weaklesion.dicom.image_objects import ImageObject
-from weaklesion.dicom.results import ANSWERS, Lesion, Maker, uid_of
+from weaklesion.dicom.results import Lesion, Maker, uid_of
 
 GREEN_LAB = (77.0, -66.0, 42.0)  # L*, a*, b* of a segment
 
@@ -25,13 +25,14 @@ def segmentation(
 
     Args:
         group: lesions of one series, with images of one size and orientation.
-        images: their images; one image, if it has several frames.
+        images: the images that they touch; one image, if it has several frames.
         datasets: their headers, in the same order.
         maker: what made the masks.
         digest: what the UIDs depend on.
     """
     places = [(image.uid, frame) for image in images for frame in range(len(image.frames))]
-    masks = [(places.index((each.mark.image_uid, each.mark.frame)), each.mask) for each in group]
+    index_of = {place: index for index, place in enumerate(places)}
+    masks = [[(index_of[place], mask) for place, mask in each.planes()] for each in group]
     segments = []
     for number, lesion in enumerate(group):
         segments.append(
@@ -42,7 +43,7 @@ def segmentation(
                 segmented_property_type=codes.SCT.Lesion,
                 algorithm_type="SEMIAUTOMATIC",
                 algorithm_identification=hd.AlgorithmIdentificationSequence(
-                    name=ANSWERS[lesion.row["answer"]],
+                    name=lesion.made_by,
                     family=codes.DCM.ArtificialIntelligence,
                     version=maker.version,
                     source=MAKER,
@@ -71,21 +72,23 @@ def segmentation(
     )
 
 
-def _stacked(masks: Sequence[tuple[int, np.ndarray]], num_frames: int) -> np.ndarray:
-    """Return masks, each with the index of its frame, as one array.
+def _stacked(masks: Sequence[Sequence[tuple[int, np.ndarray]]], num_frames: int) -> np.ndarray:
+    """Return the masks of each segment, each with the index of its frame, as one array.
 
     It is (frames, H, W) of segment numbers; (frames, H, W, segments), which takes more memory, only
     where masks overlap.
     """
-    shape_hw = masks[0][1].shape
+    shape_hw = masks[0][0][1].shape
     labels = np.zeros((num_frames, *shape_hw), dtype=np.uint16)
-    for number, (frame, mask) in enumerate(masks, start=1):
-        if (labels[frame][mask] > 0).any():
+    for number, planes in enumerate(masks, start=1):
+        if any((labels[frame][mask] > 0).any() for frame, mask in planes):
             break
-        labels[frame][mask] = number
+        for frame, mask in planes:
+            labels[frame][mask] = number
     else:
         return labels
     stack = np.zeros((num_frames, *shape_hw, len(masks)), dtype=np.uint8)
-    for number, (frame, mask) in enumerate(masks):
-        stack[frame, ..., number] = mask
+    for number, planes in enumerate(masks):
+        for frame, mask in planes:
+            stack[frame, ..., number] = mask
     return stack

@@ -1,6 +1,6 @@
 """Outlines of masks as an RT Structure Set, for programs of radiotherapy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from skimage.measure import find_contours
 
 from weaklesion.dicom.headers import MAKER
 from weaklesion.dicom.image_objects import ImageObject
-from weaklesion.dicom.results import ANSWERS, Lesion, Maker, uid_of
+from weaklesion.dicom.results import Lesion, Maker, uid_of
 
 STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # retired, but a structure set must name a class
 GREEN_RGB = [60, 210, 90]
@@ -31,7 +31,7 @@ def structure_set(
 
     Args:
         group: lesions of one series, with images of one place in the patient.
-        images: their images.
+        images: the images that they touch.
         datasets: their headers, in the same order.
         maker: what made the masks.
         digest: what the UIDs depend on.
@@ -68,7 +68,7 @@ def structure_set(
                 ROINumber=number,
                 ReferencedFrameOfReferenceUID=source.FrameOfReferenceUID,
                 ROIName=lesion.id[:MAX_NAME],
-                ROIDescription=ANSWERS[lesion.row["answer"]],
+                ROIDescription=lesion.made_by,
                 ROIGenerationAlgorithm="SEMIAUTOMATIC",
             )
         )
@@ -76,7 +76,7 @@ def structure_set(
             _item(
                 ReferencedROINumber=number,
                 ROIDisplayColor=GREEN_RGB,
-                ContourSequence=_contours(lesion, by_uid[lesion.mark.image_uid]),
+                ContourSequence=_contours(lesion, by_uid),
             )
         )
         made.RTROIObservationsSequence.append(
@@ -114,20 +114,21 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _contours(lesion: Lesion, image: ImageObject) -> list[Dataset]:
-    """Return the contours of a lesion, in mm of the patient."""
-    matrix = image.frames[lesion.mark.frame].matrix()
-    found = outlines(lesion.mask)
+def _contours(lesion: Lesion, images: Mapping[str, ImageObject]) -> list[Dataset]:
+    """Return the contours of a lesion, slice by slice, in mm of the patient."""
+    found = [(place, points) for place, mask in lesion.planes() for points in outlines(mask)]
+    # several polygons in a slice: parts, or holes, which an exclusive-or leaves out; a ROI's
+    # contours are all of one type
+    several = len({place for place, _ in found}) < len(found)
     items = []
-    for number, points in enumerate(found, start=1):
+    for number, ((uid, frame), points) in enumerate(found, start=1):
         flat = np.column_stack([points, np.zeros(len(points)), np.ones(len(points))])
-        placed = (matrix @ flat.T)[:3].T
+        placed = (images[uid].frames[frame].matrix() @ flat.T)[:3].T
         items.append(
             _item(
                 ContourNumber=number,
-                ContourImageSequence=[_reference(image, lesion.mark.frame)],
-                # several polygons: parts, or holes, which an exclusive-or leaves out
-                ContourGeometricType="CLOSED_PLANAR" if len(found) == 1 else "CLOSEDPLANAR_XOR",
+                ContourImageSequence=[_reference(images[uid], frame)],
+                ContourGeometricType="CLOSEDPLANAR_XOR" if several else "CLOSED_PLANAR",
                 NumberOfContourPoints=len(placed),
                 ContourData=[DSfloat(value, auto_format=True) for value in placed.ravel().tolist()],
             )

@@ -44,7 +44,8 @@ def write_dicom(
     removed.
 
     Args:
-        lesions: marks with their masks; empty masks are left out.
+        lesions: marks with their masks; empty masks are left out. The segment of a lesion with a
+            mask in three dimensions is that mask.
         export: the export.
         out_dir: folder for the files, and for `written.csv`, which lists them.
         maker: what made the masks.
@@ -59,7 +60,7 @@ def write_dicom(
     rows: list[dict[str, str]] = []
     groups: dict[Any, list[Lesion]] = {}
     for lesion in sorted(lesions, key=lambda lesion: lesion.id):
-        if lesion.mask.any():
+        if lesion.places:
             image = export.images[lesion.mark.image_uid]
             enhanced = image.uid if len(image.frames) > 1 else ""
             orientation = image.frames[lesion.mark.frame].orientation
@@ -83,7 +84,9 @@ def _write_group(
 ) -> list[dict[str, str]]:
     """Write the objects of the lesions of one series; return their rows."""
     digest = _digest(group, maker)
-    images = {lesion.mark.image_uid: export.images[lesion.mark.image_uid] for lesion in group}
+    touched = {uid for lesion in group for uid, _ in lesion.places}
+    touched |= {lesion.mark.image_uid for lesion in group}
+    images = {uid: export.images[uid] for uid in sorted(touched)}
     ordered = sorted(images.values(), key=_along_normal)
     datasets = [read_header(image.path) for image in ordered]
     rows = []
@@ -116,6 +119,8 @@ def _write_group(
         ]
     by_uid = {image.uid: dataset for image, dataset in zip(ordered, datasets, strict=True)}
     for number, lesion in enumerate(group, start=1):
+        if not lesion.mask.any():
+            continue
         source = by_uid[lesion.mark.image_uid]
         write("SC", capture_of(lesion, source, number, digest), [lesion.id], lesion.id)
     return rows
@@ -128,6 +133,8 @@ def _digest(group: Sequence[Lesion], maker: Maker) -> str:
         digest.update(repr((lesion.id, lesion.mark.image_uid, lesion.mark.frame)).encode())
         digest.update(repr(sorted((k, str(v)) for k, v in lesion.row.items())).encode())
         digest.update(np.packbits(lesion.mask).tobytes())
+        for place, mask in lesion.planes() if lesion.solid is not None else ():
+            digest.update(repr(place).encode() + np.packbits(mask).tobytes())
     return digest.hexdigest()
 
 

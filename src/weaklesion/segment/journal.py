@@ -25,7 +25,7 @@ from weaklesion.support.pictures import opened
 
 logger = logging.getLogger(__name__)
 
-VERSION = 5  # increases when the same network gives another result, or a row has other columns
+VERSION = 6  # increases when the same network gives another result, or a row has other columns
 FILES = ("mask", "overlay")
 IN_3D = ("volume", "sheet")  # files of marks that were segmented in three dimensions
 AT_THE_END = ("measurements.csv", "refused.csv", "index.html")

@@ -4,7 +4,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import nibabel
+import numpy as np
 import pandas as pd
 
 import weaklesion
@@ -12,7 +15,8 @@ from weaklesion.dicom.area_changes import write_areas
 from weaklesion.dicom.areas import Area, area_of
 from weaklesion.dicom.cdisc import write_courses
 from weaklesion.dicom.importing import Imported, ImportSettings, import_export
-from weaklesion.dicom.results import Lesion, Maker
+from weaklesion.dicom.results import Lesion, Maker, SolidMask
+from weaklesion.dicom.stacks import Stack
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.dicom.writing import write_dicom
 from weaklesion.prediction.run_folder import network_files
@@ -20,6 +24,7 @@ from weaklesion.segment.outputs import read_mask
 from weaklesion.segment.run import SegmentSettings, segment_marks
 from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest
+from weaklesion.volumes.levels import LevelsSettings
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +61,19 @@ def segment_export(
     out = Path(out_dir)
     network, run_json = network_files(model_dir)
     data = read_trained_on(run_json)
-    import_settings = replace(import_settings or ImportSettings(), modality=data.modality)
+    settings = settings or SegmentSettings()
+    import_settings = replace(
+        import_settings or ImportSettings(),
+        modality=data.modality,
+        around=LevelsSettings().across_reach if settings.volume else None,
+    )
     imported = import_export(export_dir, out / "import", import_settings)
     counts = segment_marks(
-        model_dir=model_dir, marks_csv=imported.marks_csv, out_dir=out, settings=settings
+        model_dir=model_dir,
+        marks_csv=imported.marks_csv,
+        out_dir=out,
+        settings=settings,
+        cut_out=_notes_of_stacks(imported),
     )
     maker = Maker(weaklesion.__version__, file_digest(network))
     lesions = _lesions(out, imported)
@@ -77,19 +91,54 @@ def segment_export(
     return counts
 
 
+def _notes_of_stacks(imported: Imported) -> dict[str, str]:
+    """Return why the slices around marks end, by id."""
+    stacks = {
+        name: imported.stacks.get((mark.image_uid, mark.frame))
+        for name, mark in imported.marks.items()
+    }
+    return {name: "; ".join(stack.notes) for name, stack in stacks.items() if stack is not None}
+
+
 def _lesions(out: Path, imported: Imported) -> list[Lesion]:
     """Return the marks that got a mask."""
     rows = pd.read_csv(out / "measurements.csv", dtype={"id": str}).to_dict("records")
-    return [
-        Lesion(
-            id=row["id"],
-            mark=imported.marks[row["id"]],
-            mask=read_mask(out / row["mask"], 0),
-            row={str(name): value for name, value in row.items()},
-            overlay=out / row["overlay"],
+    lesions = []
+    for row in rows:
+        mark = imported.marks[row["id"]]
+        stack = imported.stacks.get((mark.image_uid, mark.frame))
+        solid = None
+        if stack is not None and pd.notna(row["volume"]):
+            solid = _solid(out / row["volume"], stack)
+        lesions.append(
+            Lesion(
+                id=row["id"],
+                mark=mark,
+                mask=read_mask(out / row["mask"], stack.index if stack else 0),
+                row={str(name): value for name, value in row.items()},
+                overlay=out / row["overlay"],
+                solid=solid,
+            )
         )
-        for row in rows
-    ]
+    return lesions
+
+
+def _solid(path: Path, stack: Stack) -> SolidMask:
+    """Return the mask of a lesion in three dimensions from its file."""
+    volume: Any = nibabel.load(path)
+    mask = np.asarray(volume.dataobj).T > 0  # (slices, H, W)
+    box = tuple(
+        slice(int(filled[0]), int(filled[-1]) + 1)
+        for axis in range(3)
+        for filled in [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))]
+    )
+    first, last = box[0].start, box[0].stop
+    return SolidMask(
+        places=stack.places[first:last],
+        part=mask[box],
+        corner=(box[1].start, box[2].start),
+        shape_hw=(mask.shape[1], mask.shape[2]),
+    )
 
 
 def _areas(lesions: Sequence[Lesion], imported: Imported) -> dict[str, Area]:

@@ -72,7 +72,7 @@ def check_readings(
     *,
     units: str = "px",
     columns: Mapping[str, str] | None = None,
-    first_slice: int = 0,
+    first_slice: int | None = 0,
     as_given: bool = False,
 ) -> None:
     """Compare the table's reading with others, on up to 24 marks spread over the table.
@@ -82,7 +82,8 @@ def check_readings(
         window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
         units: of the table's coordinates, px or mm.
         columns: the table's own names of columns, for the option that a message names.
-        first_slice: number that the table gives to the first slice, for the same.
+        first_slice: number that the table gives to the first slice, for the same; None where no
+            person counted slices.
         as_given: whether the table is used as it is, whatever fits better.
 
     Raises:
@@ -154,13 +155,14 @@ def signed_rank_p(gains: np.ndarray) -> float:
     return sum(ways[math.floor(ranks[gains > 0].sum()) :]) / 2 ** len(gains)
 
 
-def usual_mix_ups(units: str, columns: Mapping[str, str], first_slice: int) -> list[Reading]:
+def usual_mix_ups(units: str, columns: Mapping[str, str], first_slice: int | None) -> list[Reading]:
     """Return the readings that a table is compared with.
 
     Args:
         units: of the table's coordinates, px or mm.
         columns: the table's own names of columns.
-        first_slice: number that the table gives to the first slice.
+        first_slice: number that the table gives to the first slice; None where no person counted
+            slices.
     """
     exchanged = {
         name: columns.get(other, other)

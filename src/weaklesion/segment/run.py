@@ -103,6 +103,7 @@ def segment_marks(
     marks_csv: str | Path,
     out_dir: str | Path,
     settings: SegmentSettings | None = None,
+    cut_out: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
     """Segment every mark of a table; the function behind `weaklesion segment`.
 
@@ -113,6 +114,8 @@ def segment_marks(
         marks_csv: table of marks, see `weaklesion.marks.table`.
         out_dir: folder for all results; finished marks of an earlier call are kept.
         settings: see `SegmentSettings`; None for its defaults.
+        cut_out: where a program cut the volumes out of larger ones, and numbered their slices: why
+            each is no larger, or "", by id; said in `volume_reason`. None for a person's table.
 
     Returns:
         Numbers of marks: segmented by the network (`network`), replaced by the mark's ellipse
@@ -142,6 +145,7 @@ def segment_marks(
             refused,
             network,
             settings,
+            cut_out,
         )
 
 
@@ -152,6 +156,7 @@ def _segment_table(
     refused: list[Refusal],
     network: Predictor,
     settings: SegmentSettings,
+    cut_out: Mapping[str, str] | None,
 ) -> dict[str, int]:
     """Segment the marks of a table in a folder that no other call writes to."""
     assert settings.window_hu is not None
@@ -166,7 +171,7 @@ def _segment_table(
         settings.window_hu,
         units=settings.units,
         columns=settings.columns,
-        first_slice=settings.first_slice,
+        first_slice=settings.first_slice if cut_out is None else None,
         as_given=settings.as_given,
     )
     least = trained_contrast(network.files[1])
@@ -198,7 +203,7 @@ def _segment_table(
         journal.note(rows)
         done |= {row["id"]: row for row in rows}
     journal.forget({name for _, name, _ in refused} - done.keys())
-    rows = [done[mark.id] for mark in marks if mark.id in done]
+    rows = [_noted(done[mark.id], cut_out or {}) for mark in marks if mark.id in done]
     if touching := note_touching(rows, out):
         logger.warning(
             "%d marks have masks that touch that of another mark: see touches in measurements.csv",
@@ -240,6 +245,12 @@ def _open_batch(
         except BadMarkError as error:
             refused.append((mark.row, mark.id, str(error)))
     return opened, refused
+
+
+def _noted(row: dict[str, Any], cut_out: Mapping[str, str]) -> dict[str, Any]:
+    """Return a row that also says why its volume is no larger."""
+    reasons = [cut_out.get(row["id"]), row.get("volume_reason")]
+    return row | {"volume_reason": "; ".join(filter(None, reasons))}
 
 
 def _write_tables(

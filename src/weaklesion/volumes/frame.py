@@ -46,11 +46,10 @@ def frame_of(image: Any) -> np.ndarray:
     """Return the frame of a NIfTI image's slices, see `slice_frame`.
 
     Raises:
-        BadMarkError: if the image has no geometry, no third dimension, or absurd distances of
-            slices.
+        BadMarkError: if the image has no geometry, one slice, or absurd distances of slices.
     """
-    if len(image.shape) < 3:
-        raise BadMarkError("the image has one slice, and no third axis: there is no volume in it")
+    if len(image.shape) < 3 or image.shape[2] < 2:
+        raise BadMarkError("the image has one slice: there is no volume in it")
     if spacing_of(image) is None:
         raise BadMarkError(
             "the spacing of the image is unknown, so the distance of its slices is: write its"

@@ -1,0 +1,119 @@
+"""Frames of an export as the files that `weaklesion segment` reads.
+
+A file is named by its marked frame, so that it stays the same mark's whatever else is in it, and it
+is not written again if it is there already.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import nibabel
+import numpy as np
+
+from weaklesion.dicom.export import Export
+from weaklesion.dicom.pixels import read_frames, read_pixels
+from weaklesion.dicom.stacks import ABOVE, BELOW, Place, Stack, ends_after, stack_around
+from weaklesion.marks.table import BadMarkError
+from weaklesion.support.files import written_whole
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file of a marked frame.
+
+    Attributes:
+        name: of the file.
+        stack: the slices in it, which may be the marked one alone; None if none around it were
+            asked for.
+    """
+
+    name: str
+    stack: Stack | None = None
+
+
+def write_place(
+    export: Export,
+    place: Place,
+    folder: Path,
+    reach_mm: float | None = None,
+    levels: tuple[float, float] | None = None,
+) -> Written:
+    """Write a marked frame: a NIfTI of Hounsfield units for CT, else a PNG of levels.
+
+    Args:
+        export: the export.
+        place: the frame.
+        folder: folder to write to.
+        reach_mm: how far the slices around it are written too, where they form a stack with it
+            (`weaklesion.dicom.stacks`); None for the frame alone.
+        levels: see `weaklesion.dicom.pixels.read_pixels`.
+
+    Raises:
+        BadMarkError: if the pixels of the frame cannot be read. Where those of another slice
+            cannot, the stack ends before it.
+    """
+    stack = None if reach_mm is None else stack_around(export, place, reach_mm)
+    if stack is not None and len(stack.places) > 1:
+        planes, stack = _read_stack(export, stack)
+        affine = stack.affine(export.images[place[0]].frames[place[1]])
+        return Written(_keep(folder, _stem(place) + ".nii", _nifti(planes, affine)), stack)
+    image = export.images[place[0]]
+    pixels = read_pixels(image, place[1], levels)
+    if pixels.hounsfield:
+        content = _nifti([pixels.array], image.frames[place[1]].affine())
+        return Written(_keep(folder, _stem(place) + ".nii", content), stack)
+    array = pixels.array if pixels.array.ndim == 2 else pixels.array[..., ::-1]
+    content = cv2.imencode(".png", array)[1].tobytes()
+    return Written(_keep(folder, _stem(place) + ".png", content), stack)
+
+
+def _read_stack(export: Export, stack: Stack) -> tuple[list[np.ndarray], Stack]:
+    """Read the slices of a stack, and cut it where one cannot be read."""
+    uid, frame = stack.places[stack.index]
+    image = export.images[uid]
+    if len(image.frames) > 1:
+        try:
+            read = read_frames(image, [number for _, number in stack.places])
+            return [each.array for each in read], stack
+        except BadMarkError:
+            only = read_pixels(image, frame).array
+            cause = "the other frames of its image cannot be read"
+            return [only], stack.between(stack.index, stack.index, cause)
+    planes = {stack.index: read_pixels(image, frame).array}
+    first, last, notes = 0, len(stack.places) - 1, []
+    for side, numbers in (
+        (BELOW, range(stack.index - 1, -1, -1)),
+        (ABOVE, range(stack.index + 1, len(stack.places))),
+    ):
+        for number in numbers:
+            try:
+                planes[number] = read_pixels(export.images[stack.places[number][0]], 0).array
+            except BadMarkError:
+                count = abs(number - stack.index) - 1
+                notes.append(f"{ends_after(count, side)}: the next one cannot be read")
+                first, last = (number + 1, last) if side == BELOW else (first, number - 1)
+                break
+    return [planes[number] for number in range(first, last + 1)], stack.between(first, last, *notes)
+
+
+def _stem(place: Place) -> str:
+    return hashlib.sha256(repr(place).encode()).hexdigest()[:10]
+
+
+def _nifti(planes: Sequence[np.ndarray], affine: np.ndarray) -> bytes:
+    """Return a NIfTI file of slices, (H, W) each."""
+    volume = nibabel.Nifti1Image(np.stack(planes).T, affine)
+    volume.header.set_xyzt_units("mm")
+    return bytes(volume.to_bytes())
+
+
+def _keep(folder: Path, name: str, content: bytes) -> str:
+    """Write a file, unless the same one is there already; return its name."""
+    path = folder / name
+    if not path.is_file() or path.read_bytes() != content:
+        with written_whole(path) as temporary:
+            temporary.write_bytes(content)
+    return name
