@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weaklesion.cli_npz import npz, npz_masks
 from weaklesion.cli_runs import describe_run, export, refusals
 from weaklesion.errors import DataError
 from weaklesion.support.systems import refuse_windows
@@ -20,6 +21,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 app.command()(describe_run)
 app.command()(export)
+app.command()(npz)
+app.command()(npz_masks)
 
 
 class Units(Enum):
@@ -237,30 +240,6 @@ def manifest(
     with refusals():
         written = write_manifest(folder, folder / "manifest.csv")
     typer.echo(f"{folder / 'manifest.csv'}: {len(written)} files")
-
-
-@app.command()
-def npz(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE", help="Volumes with imgs, recist and spacing.", exists=True),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for marks.csv and its images.")],
-    single_diameters: Annotated[
-        float | None,
-        typer.Option(
-            metavar="RATIO",
-            help="Use lesions of one line, with a short diameter of RATIO times its length across"
-            " its middle.",
-        ),
-    ] = None,
-) -> None:
-    """Write the marks that .npz volumes draw, and their slices, as a table for segment."""
-    from weaklesion.marks.npz import write_marks_of_npz
-
-    with refusals():
-        taken, refused = write_marks_of_npz(files, out, short_of_long=single_diameters)
-    typer.echo(f"{out / 'marks.csv'}: {taken} marks; {refused} refused, with causes in refused.csv")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Marks that are drawn into volumes (.npz): their ends, slices and mm, and what is refused."""
 
 import cv2
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +10,10 @@ from typer.testing import CliRunner
 from weaklesion.cli import app
 from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import ends_of_drawn
+from weaklesion.marks.images import read_picture
 from weaklesion.marks.npz import write_marks_of_npz
 from weaklesion.marks.table import BadMarkError, mark_ellipse, read_marks
+from weaklesion.marks.volumes import spacing_of
 
 LONG, SHORT = ((20, 30), (70, 45)), ((50, 25), (41, 50))
 
@@ -120,6 +123,44 @@ def test_hounsfield_units_are_kept(tmp_path):
     mark = read_marks(tmp_path / "out/marks.csv")[0][0]
     levels = cv2.imread(str(mark.image), -1)
     assert np.array_equal(levels.astype(int) - 32768, hounsfield[2])
+
+
+@pytest.mark.parametrize("spacing", [(0.7, 0.7, 5.0), (5.0, 0.7, 0.7)], ids=str)
+def test_volumes_of_levels_show_the_same_levels_as_pictures(tmp_path, spacing):
+    arrays = volume(tmp_path / "case.npz", spacing=np.array(spacing))
+    window = (-160.0, 240.0)
+    counts = write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out", short_of_long=0.6,
+                                volume=True, window_hu=window)  # fmt: skip
+    assert counts == (2, 0)
+    marks, _ = read_marks(tmp_path / "out/marks.csv")
+    assert [(mark.id, mark.slice, mark.image.name) for mark in marks] == [
+        ("case_3", 2, "case.nii"),
+        ("case_7", 4, "case.nii"),
+    ]
+    for mark in marks:
+        picture = read_picture(mark, window)
+        assert np.array_equal(picture.levels[..., 0], arrays["imgs"][mark.slice])
+        assert picture.spacing == pytest.approx((0.7, 0.7))
+        assert np.abs(picture.volume.affine[2, 2]) == pytest.approx(5)
+
+
+def test_volumes_of_hounsfield_units_are_kept(tmp_path):
+    hounsfield = np.random.default_rng(1).integers(-1024, 3000, (6, 100, 110)).astype(np.int16)
+    volume(tmp_path / "ct.npz", imgs=hounsfield, spacing=np.ones(3))
+    write_marks_of_npz([tmp_path / "ct.npz"], tmp_path / "out", volume=True)
+    image = nibabel.load(tmp_path / "out/images/ct.nii")
+    assert np.array_equal(np.asarray(image.dataobj).T, hounsfield)
+    assert spacing_of(image) == (1, 1)  # and not those that libraries write without a geometry
+
+
+def test_volumes_of_levels_need_their_window(tmp_path):
+    volume(tmp_path / "case.npz")
+    with pytest.raises(DataError, match="no mark can be used"):
+        write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out", volume=True)
+    (cause,) = pd.read_csv(tmp_path / "out/refused.csv")["cause"]
+    assert "give --window" in cause
+    with pytest.raises(DataError, match="window"):
+        write_marks_of_npz([], tmp_path / "out", volume=True, window_hu=(3.0, 2.0))
 
 
 def causes(tmp_path, **changes):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import nibabel
 import numpy as np
 
 from weaklesion.errors import DataError
@@ -28,19 +29,26 @@ NEEDED = ("imgs", "recist", "spacing")
 ZERO_HU = 32768  # level of 0 HU in a 16-bit PNG
 MOST_HU = 32767
 SAME_SPACING = 0.001  # relative
-MARKS = ("id", "image", "group", *RECIST_COLUMNS, "spacing_x", "spacing_y")
+MARKS = ("id", "image", "slice", "group", *RECIST_COLUMNS, "spacing_x", "spacing_y")
 
 
 def write_marks_of_npz(
-    files: Sequence[str | Path], out_dir: str | Path, *, short_of_long: float | None = None
+    files: Sequence[str | Path],
+    out_dir: str | Path,
+    *,
+    short_of_long: float | None = None,
+    volume: bool = False,
+    window_hu: tuple[float, float] | None = None,
 ) -> tuple[int, int]:
-    """Write `marks.csv`, `images/` with the marked slices, and `refused.csv`.
+    """Write `marks.csv`, `images/` with the marked slices or the volumes, and `refused.csv`.
 
     Args:
         files: the files; their names without `.npz` name the marks, with the lesion's number.
         out_dir: folder to write to.
         short_of_long: length of the short diameter divided by that of the long one, for lesions
             with one line; None refuses them.
+        volume: whether to write whole volumes, as NIfTI, for masks in three dimensions.
+        window_hu: Hounsfield units that became the levels 0 and 255; needed for volumes of levels.
 
     Returns:
         Numbers of marks that were written and of lesions or files that were refused.
@@ -52,6 +60,8 @@ def write_marks_of_npz(
         raise DataError(
             f"single diameters: needs a number above 0, at most 1, not {short_of_long}."
         )
+    if window_hu is not None and not window_hu[0] < window_hu[1]:
+        raise DataError(f"window: needs two numbers, the lower first, not {window_hu}.")
     paths = [Path(file) for file in files]
     stems = [path.stem.casefold() for path in paths]
     if twice := [path for path in paths if stems.count(path.stem.casefold()) > 1]:
@@ -62,7 +72,7 @@ def write_marks_of_npz(
     refused: list[dict[str, Any]] = []
     for path in paths:
         try:
-            found, left = _marks_of_file(path, out, short_of_long)
+            found, left = _marks_of_file(path, out, short_of_long, volume, window_hu)
         except DataError as error:
             found, left = [], [{"lesion": None, "cause": str(error)}]
         rows += found
@@ -80,12 +90,19 @@ def write_marks_of_npz(
 
 
 def _marks_of_file(
-    path: Path, out: Path, short_of_long: float | None
+    path: Path,
+    out: Path,
+    short_of_long: float | None,
+    volume: bool,
+    window_hu: tuple[float, float] | None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of a file's marks, and number and cause of each refused lesion."""
     images, drawn, spacing = _read(path)
+    levels = _levels(images)
     side_mm = _side_of_pixel(spacing)
     rows, refused = [], []
+    if volume:
+        whole = _nifti(images, spacing, window_hu)
     for lesion in np.unique(drawn[drawn != 0]).tolist():
         try:
             here = drawn == lesion
@@ -104,20 +121,22 @@ def _marks_of_file(
         except BadMarkError as error:
             refused.append({"lesion": lesion, "cause": str(error)})
             continue
-        image = f"images/{path.stem}_{slices[0]:04d}.png"
-        with written_whole(out / image) as temporary:
-            temporary.write_bytes(cv2.imencode(".png", images[slices[0]])[1].tobytes())
+        place = {"image": f"images/{path.stem}.nii", "slice": slices[0]}
+        if not volume:
+            place = {"image": f"images/{path.stem}_{slices[0]:04d}.png"}
+            place |= {"spacing_x": side_mm, "spacing_y": side_mm}
+            with written_whole(out / place["image"]) as temporary:
+                temporary.write_bytes(cv2.imencode(".png", levels[slices[0]])[1].tobytes())
         ends_px = dict(zip(RECIST_COLUMNS, ends.ravel().round(3).tolist(), strict=True))
-        rows.append(
-            {"id": f"{path.stem}_{lesion}", "image": image, "group": path.stem}
-            | ends_px
-            | {"spacing_x": side_mm, "spacing_y": side_mm}
-        )
+        rows.append({"id": f"{path.stem}_{lesion}", "group": path.stem} | place | ends_px)
+    if volume and rows:
+        with written_whole(out / rows[0]["image"]) as temporary:
+            temporary.write_bytes(whole)
     return rows, refused
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return levels as a PNG has them, drawn lesions and spacing of a file."""
+    """Return images, drawn lesions and spacing of a file."""
     with refusing(lambda cause: DataError(f"cannot be read: {cause}")):
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())
@@ -137,10 +156,11 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise DataError(f"imgs {images.shape} and recist {drawn.shape} are not one (D, H, W)")
     if drawn.dtype.kind not in "biu":
         raise DataError(f"recist is {drawn.dtype}, not whole numbers of lesions")
-    return _levels(images), drawn, spacing
+    return images, drawn, spacing
 
 
 def _levels(images: np.ndarray) -> np.ndarray:
+    """Return levels as a PNG has them."""
     if images.dtype == np.uint8:
         return images
     whole = images.dtype.kind == "i"
@@ -171,3 +191,35 @@ def _side_of_pixel(spacing: np.ndarray) -> float:
             " which is unknown. Resample the slices to square pixels"
         )
     return float(middle)
+
+
+def _nifti(images: np.ndarray, spacing: np.ndarray, window_hu: tuple[float, float] | None) -> bytes:
+    """Return a NIfTI file of (D, H, W) images, whose values are Hounsfield units.
+
+    It has no place in the patient: slices are assumed to be perpendicular to their direction.
+    """
+    levels = images.dtype == np.uint8
+    if levels and window_hu is None:
+        raise DataError(
+            "imgs has levels: give --window with the Hounsfield units that became 0 and 255, those"
+            " of the network (window_hu in its run.json)"
+        )
+    sizes = np.array([_side_of_pixel(spacing)] * 2 + [_distance_of_slices(spacing)])
+    affine = np.diag([*sizes, 1.0])
+    affine[:3, 3] = -sizes * (np.array(images.shape[::-1]) - 1) / 2 - sizes / 4  # nowhere 0
+    volume = nibabel.Nifti1Image(images.T if levels else images.T.astype(np.int16), affine)
+    volume.header.set_xyzt_units("mm")
+    if levels and window_hu is not None:
+        low, high = window_hu
+        volume.header.set_slope_inter((high - low) / 255, low)
+    return bytes(volume.to_bytes())
+
+
+def _distance_of_slices(spacing: np.ndarray) -> float:
+    """Return mm from slice to slice: the number that is not one of the pixel's two.
+
+    >>> _distance_of_slices(np.array([0.7, 0.7, 5.0])), _distance_of_slices(np.array([5, 0.7, 0.7]))
+    (5.0, 5.0)
+    """
+    first, middle, last = spacing.tolist()
+    return float(last if np.isclose(first, middle, rtol=SAME_SPACING, atol=0) else first)

@@ -1,0 +1,95 @@
+"""`weaklesion npz-masks`: the masks of marks that `.npz` volumes draw, as `.npz` again.
+
+Each `<case>.npz` has `segs`, of the shape of the volume's `imgs`, with the number of each lesion.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from weaklesion.errors import DataError
+from weaklesion.segment.outputs import read_mask
+from weaklesion.support.files import written_whole
+from weaklesion.support.reading import refusing
+
+logger = logging.getLogger(__name__)
+
+
+def write_npz_masks(
+    files: Sequence[str | Path], masks_dir: str | Path, out_dir: str | Path
+) -> tuple[int, int]:
+    """Write the masks of the lesions of each file, in its own grid.
+
+    Where two lesions share voxels, the one with the lower number has them. A lesion without a
+    volume has its slice's mask; one that was refused, or is not in the table, has none.
+
+    Args:
+        files: the files that `weaklesion npz` read.
+        masks_dir: the `--out` folder of `weaklesion segment --volume`.
+        out_dir: folder for `<case>.npz`.
+
+    Returns:
+        Numbers of files and of lesions.
+
+    Raises:
+        DataError: if the folder has no results, a file cannot be read, or a mask is not on its
+            grid.
+    """
+    table = Path(masks_dir) / "measurements.csv"
+    if not table.is_file():
+        raise DataError(f"{table}: does not exist. Give the --out folder of weaklesion segment.")
+    rows = pd.read_csv(table, dtype={"id": str}).to_dict("records")
+    paths = [Path(file) for file in files]
+    out = Path(out_dir)
+    if any(path.resolve().parent == out.resolve() for path in paths):
+        raise DataError(f"{out}: holds the files that are read. Give another --out folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    lesions = 0
+    for path in paths:
+        numbered = sorted(
+            (int(number), row)
+            for row in rows
+            for stem, _, number in [str(row["id"]).rpartition("_")]
+            if stem == path.stem and number.isascii() and number.isdigit()
+        )
+        kind = np.uint8 if all(number < 256 for number, _ in numbered) else np.uint16
+        segs = np.zeros(_shape_of(path), dtype=kind)
+        for number, row in numbered:
+            mask = _mask_of(Path(masks_dir), row)
+            if mask.shape != segs.shape:
+                raise DataError(
+                    f"{table}: {row['id']} has a mask of {mask.shape}, but {path.name} has imgs of"
+                    f" {segs.shape}. Was it made by weaklesion npz --volume of this file?"
+                )
+            segs[mask & (segs == 0)] = number
+        lesions += len(numbered)
+        if not numbered:
+            logger.warning("%s has no lesion in %s", path.name, table)
+        with written_whole(out / path.name) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, segs=segs)
+    return len(paths), lesions
+
+
+def _shape_of(path: Path) -> tuple[int, ...]:
+    """Return the shape of a file's images, (D, H, W)."""
+    with (
+        refusing(lambda cause: DataError(f"{path}: cannot be read: {cause}")),
+        np.load(path, allow_pickle=False) as arrays,
+    ):
+        return tuple(arrays["imgs"].shape)
+
+
+def _mask_of(folder: Path, row: dict[str, Any]) -> np.ndarray:
+    """Return the mask of a mark, (D, H, W) bool: in three dimensions, or of its slice."""
+    name = row["volume"] if pd.notna(row.get("volume")) else row["mask"]
+    path = folder / name
+    if path.suffix == ".png":
+        return read_mask(path, None)
+    with refusing(lambda cause: DataError(f"{path}: cannot be read: {cause}")):
+        volume: Any = nibabel.load(path)
+        return np.asarray(volume.dataobj).T > 0

@@ -1,0 +1,86 @@
+"""From `.npz` volumes that draw marks to masks in three dimensions, and to `.npz` again."""
+
+import cv2
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from weaklesion.cli import app
+from weaklesion.recist import measure_recist
+
+SHAPE = (20, 100, 120)  # D, H, W
+SPACING = (0.8, 0.8, 3.0)
+MIDDLES = {3: (9, 46, 36), 7: (11, 50, 86)}
+WINDOW = (-160.0, 240.0)
+
+
+def case(path):
+    """Two ellipsoids as levels, each with its two diameters drawn in its middle slice."""
+    z, y, x = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    truth, recist = np.zeros((2, *SHAPE), dtype=np.uint8)
+    for number, (cz, cy, cx) in MIDDLES.items():
+        radius = np.hypot(np.hypot((x - cx) / 17, (y - cy) / 13), (z - cz) / 4)
+        truth[radius <= 1] = number
+        ends = measure_recist(truth[cz] == number).points.astype(int).tolist()
+        for start, stop in (ends[:2], ends[2:]):
+            recist[cz] = cv2.line(recist[cz].copy(), start, stop, number)
+    noise = np.random.default_rng(0).normal(0, 8, SHAPE)
+    levels = (np.where(truth > 0, 180, 60) + noise).clip(0, 255).round().astype(np.uint8)
+    np.savez_compressed(path, imgs=levels, recist=recist, spacing=np.array(SPACING), gts=truth)
+    return truth
+
+
+def call(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def segmented(grey_model, tmp_path):
+    truth = case(tmp_path / "case_a.npz")
+    drawn, masks = tmp_path / "drawn", tmp_path / "masks"
+    result = call("npz", tmp_path / "case_a.npz", "--out", drawn, "--volume", "--window", *WINDOW)
+    assert result.exit_code == 0, result.output
+    result = call("segment", "--model", grey_model, "--marks", drawn / "marks.csv", "--out", masks,
+                  "--volume")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return tmp_path, truth
+
+
+def test_masks_come_back_on_the_grid_of_their_volume(segmented):
+    folder, truth = segmented
+    words = ("npz-masks", folder / "case_a.npz", "--masks", folder / "masks")
+    result = call(*words, "--out", folder / "segs")
+    assert result.exit_code == 0, result.output
+    assert "1 files with 2 lesions" in result.output
+    with np.load(folder / "segs/case_a.npz") as arrays:
+        assert list(arrays) == ["segs"]
+        segs = arrays["segs"]
+    assert (segs.shape, segs.dtype) == (SHAPE, np.uint8)
+    assert np.unique(segs).tolist() == [0, 3, 7]
+    rows = pd.read_csv(folder / "masks/measurements.csv").set_index("id")
+    for number in MIDDLES:
+        found, lesion = segs == number, truth == number
+        assert 2 * (found & lesion).sum() / (found.sum() + lesion.sum()) > 0.9
+        row = rows.loc[f"case_a_{number}"]
+        volume = nibabel.load(folder / "masks" / row["volume"])
+        assert np.array_equal(np.asarray(volume.dataobj).T > 0, found)
+        assert row["volume_mm3"] == pytest.approx(found.sum() * np.prod(SPACING))
+
+
+def test_what_does_not_fit_is_refused(segmented):
+    folder, _ = segmented
+    again = call("npz-masks", folder / "case_a.npz", "--masks", folder / "masks", "--out", folder)
+    assert again.exit_code == 1
+    assert "holds the files that are read" in again.output
+    nothing = call("npz-masks", folder / "case_a.npz", "--masks", folder, "--out", folder / "segs")
+    assert nothing.exit_code == 1
+    assert "measurements.csv" in nothing.output
+    with np.load(folder / "case_a.npz") as arrays:
+        changed = {name: arrays[name][1:] for name in ("imgs", "recist")}
+    np.savez(folder / "case_a.npz", spacing=np.array(SPACING), **changed)
+    other = call("npz-masks", folder / "case_a.npz", "--masks", folder / "masks", "--out",
+                 folder / "segs")  # fmt: skip
+    assert other.exit_code == 1
+    assert "imgs of" in other.output
