@@ -125,8 +125,8 @@ def segment(
         bool,
         typer.Option(
             "--volume",
-            help="Segment the lesion of each mark on a NIfTI volume, or with --dicom on a CT series"
-            " of parallel slices, in three dimensions too.",
+            help="Segment the lesion of each mark on a NIfTI volume, or with --dicom on a series of"
+            " parallel slices, in three dimensions too.",
         ),
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,

@@ -1,11 +1,13 @@
 """The slices of a series around a marked one: where they are, and where they end."""
 
+from dataclasses import replace
+
 import highdicom as hd
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from pydicom.uid import generate_uid
+from pydicom.uid import MRImageStorage, generate_uid
 from solid_series import (
     MARKED,
     NUM_SLICES,
@@ -22,6 +24,8 @@ from weaklesion.dicom.importing import ImportSettings, import_export
 from weaklesion.dicom.phantom import empty_image, save
 from weaklesion.dicom.pixels import read_pixels
 from weaklesion.dicom.stacks import stack_around
+from weaklesion.marks.images import read_picture
+from weaklesion.marks.table import read_marks
 
 FAR_MM = 1000.0
 
@@ -209,10 +213,9 @@ ALONE = "no other slice of its series is parallel, of one size, and elsewhere"
     [
         ({}, ALONE),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "the image is a localiser"),
-        ({"Modality": "MR"}, "a volume is made of CT only, not of MR"),
         ({"ImagePositionPatient": None}, "the image has no place in the patient"),
     ],
-    ids=["one slice", "localiser", "MR", "no position"],
+    ids=["one slice", "localiser", "no position"],
 )
 def test_an_image_that_is_in_no_volume_stays_alone(tmp_path, values, cause):
     series = without(solid_series(), *(set(range(NUM_SLICES)) - {MARKED}))
@@ -262,6 +265,29 @@ def test_a_slice_that_cannot_be_read_ends_the_stack(tmp_path):
     assert stack.notes == ("only 1 slice above it: the next one cannot be read",)
     (row,) = pd.read_csv(tmp_path / "out/marks.csv").to_dict("records")
     assert nibabel.load(tmp_path / "out" / row["image"]).shape[2] == MARKED + 2
+
+
+def test_levels_of_other_images_are_those_of_one_window(tmp_path):
+    """Of the marked slice; each slice's own slope counts. A reader's window gives them again."""
+    series = solid_series()
+    for number, image in enumerate(series.images):
+        image.Modality, image.SOPClassUID = "MR", MRImageStorage
+        image.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        image.WindowCenter, image.WindowWidth = (30, 401) if number == MARKED else (900, 3)
+        values = image.pixel_array * 2.0 - 1024
+        image.RescaleSlope, image.RescaleIntercept = 0.5, -1024
+        image.PixelData = ((values + 1024) / 0.5).astype(np.uint16).tobytes()
+    settings = ImportSettings(around=10.0, window_hu=(-160.0, 240.0))
+    imported = import_export(series.save(tmp_path / "in"), tmp_path / "out", settings)
+    (stack,) = imported.stacks.values()
+    assert (len(stack.places), stack.notes) == (NUM_SLICES, ())
+    (mark,), _ = read_marks(imported.marks_csv)
+    grey = [read_picture(replace(mark, slice=number), (-160.0, 240.0)).levels[..., 0]
+            for number in range(NUM_SLICES)]  # fmt: skip
+    levels = [read_pixels(imported.export.images[uid], 0, (-170.5, 229.5)) for uid, _ in
+              stack.places]  # fmt: skip
+    assert np.array_equal(grey, [each.array for each in levels])
+    assert levels[MARKED].array[series.mask].mean() == pytest.approx(290.5 / 400 * 255, abs=1)
 
 
 def enhanced(series, order):

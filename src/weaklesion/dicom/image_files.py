@@ -14,7 +14,7 @@ import nibabel
 import numpy as np
 
 from weaklesion.dicom.export import Export
-from weaklesion.dicom.pixels import read_frames, read_pixels
+from weaklesion.dicom.pixels import FramePixels, read_frames, read_pixels, stored_window
 from weaklesion.dicom.stacks import ABOVE, BELOW, Place, Stack, ends_after, stack_around
 from weaklesion.marks.table import BadMarkError
 from weaklesion.support.files import written_whole
@@ -40,8 +40,12 @@ def write_place(
     folder: Path,
     reach_mm: float | None = None,
     levels: tuple[float, float] | None = None,
+    window_hu: tuple[float, float] | None = None,
 ) -> Written:
     """Write a marked frame: a NIfTI of Hounsfield units for CT, else a PNG of levels.
+
+    Levels of a stack are a NIfTI as well. They are those of one window for all slices, that of the
+    marked one, and their values are such that `window_hu` makes the same levels of them again.
 
     Args:
         export: the export.
@@ -50,6 +54,7 @@ def write_place(
         reach_mm: how far the slices around it are written too, where they form a stack with it
             (`weaklesion.dicom.stacks`); None for the frame alone.
         levels: see `weaklesion.dicom.pixels.read_pixels`.
+        window_hu: values that the reader of the file will make black and white; None for 0 and 255.
 
     Raises:
         BadMarkError: if the pixels of the frame cannot be read. Where those of another slice
@@ -57,9 +62,11 @@ def write_place(
     """
     stack = None if reach_mm is None else stack_around(export, place, reach_mm)
     if stack is not None and len(stack.places) > 1:
-        planes, stack = _read_stack(export, stack)
-        affine = stack.affine(export.images[place[0]].frames[place[1]])
-        return Written(_keep(folder, _stem(place) + ".nii", _nifti(planes, affine)), stack)
+        marked = export.images[place[0]].frames[place[1]]
+        planes, stack = _read_stack(export, stack, levels or stored_window(marked.window))
+        content = _nifti([each.array for each in planes], stack.affine(marked),
+                         None if planes[0].hounsfield else window_hu)  # fmt: skip
+        return Written(_keep(folder, _stem(place) + ".nii", content), stack)
     image = export.images[place[0]]
     pixels = read_pixels(image, place[1], levels)
     if pixels.hounsfield:
@@ -70,19 +77,20 @@ def write_place(
     return Written(_keep(folder, _stem(place) + ".png", content), stack)
 
 
-def _read_stack(export: Export, stack: Stack) -> tuple[list[np.ndarray], Stack]:
+def _read_stack(
+    export: Export, stack: Stack, levels: tuple[float, float] | None
+) -> tuple[list[FramePixels], Stack]:
     """Read the slices of a stack, and cut it where one cannot be read."""
     uid, frame = stack.places[stack.index]
     image = export.images[uid]
     if len(image.frames) > 1:
         try:
-            read = read_frames(image, [number for _, number in stack.places])
-            return [each.array for each in read], stack
+            return read_frames(image, [number for _, number in stack.places], levels), stack
         except BadMarkError:
-            only = read_pixels(image, frame).array
+            only = read_pixels(image, frame, levels)
             cause = "the other frames of its image cannot be read"
             return [only], stack.between(stack.index, stack.index, cause)
-    planes = {stack.index: read_pixels(image, frame).array}
+    planes = {stack.index: read_pixels(image, frame, levels)}
     first, last, notes = 0, len(stack.places) - 1, []
     for side, numbers in (
         (BELOW, range(stack.index - 1, -1, -1)),
@@ -90,7 +98,8 @@ def _read_stack(export: Export, stack: Stack) -> tuple[list[np.ndarray], Stack]:
     ):
         for number in numbers:
             try:
-                planes[number] = read_pixels(export.images[stack.places[number][0]], 0).array
+                neighbour = export.images[stack.places[number][0]]
+                planes[number] = read_pixels(neighbour, 0, levels)
             except BadMarkError:
                 count = abs(number - stack.index) - 1
                 notes.append(f"{ends_after(count, side)}: the next one cannot be read")
@@ -103,10 +112,22 @@ def _stem(place: Place) -> str:
     return hashlib.sha256(repr(place).encode()).hexdigest()[:10]
 
 
-def _nifti(planes: Sequence[np.ndarray], affine: np.ndarray) -> bytes:
-    """Return a NIfTI file of slices, (H, W) each."""
+def _nifti(
+    planes: Sequence[np.ndarray],
+    affine: np.ndarray,
+    window_hu: tuple[float, float] | None = None,
+) -> bytes:
+    """Return a NIfTI file of slices, (H, W) each.
+
+    Args:
+        planes: the slices.
+        affine: RAS.
+        window_hu: values that the levels 0 and 255 become; None for planes of values.
+    """
     volume = nibabel.Nifti1Image(np.stack(planes).T, affine)
     volume.header.set_xyzt_units("mm")
+    if window_hu is not None:
+        volume.header.set_slope_inter((window_hu[1] - window_hu[0]) / 255, window_hu[0])
     return bytes(volume.to_bytes())
 
 

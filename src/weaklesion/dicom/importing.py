@@ -64,6 +64,8 @@ class ImportSettings:
             marks on images of another one are refused. Any other text admits all.
         around: how far the slices around a mark are imported, as a multiple of half its mean
             diameter; None for its own slice alone.
+        window_hu: values that the reader of these slices makes black and white, which levels of
+            images other than CT become; None for 0 and 255.
 
     Raises:
         DataError: if a number is impossible.
@@ -76,6 +78,7 @@ class ImportSettings:
     first_slice: int = 0
     modality: str = ""
     around: float | None = None
+    window_hu: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.short_of_long is not None and not 0 < self.short_of_long <= 1:
@@ -145,7 +148,12 @@ def import_export(
             place = mark.image_uid, mark.frame
             if place not in pictures:
                 written = write_place(
-                    export, place, out / "images", reaches.get(place), settings.levels
+                    export,
+                    place,
+                    out / "images",
+                    reaches.get(place),
+                    settings.levels,
+                    settings.window_hu,
                 )
                 pictures[place] = written.name
                 if written.stack is not None:

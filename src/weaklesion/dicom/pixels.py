@@ -55,12 +55,15 @@ def read_pixels(
     return _shown(stored, image, frame, levels)
 
 
-def read_frames(image: ImageObject, frames: Sequence[int]) -> list[FramePixels]:
+def read_frames(
+    image: ImageObject, frames: Sequence[int], levels: tuple[float, float] | None = None
+) -> list[FramePixels]:
     """Read frames of one object, each as `read_pixels` does, opening it once.
 
     Args:
         image: the image object.
         frames: indices of the frames, from 0.
+        levels: see `read_pixels`.
 
     Raises:
         BadMarkError: as `read_pixels`.
@@ -69,7 +72,7 @@ def read_frames(image: ImageObject, frames: Sequence[int]) -> list[FramePixels]:
     try:
         with quiet(), Clipped(image.path) as stream:
             read = zip(frames, iter_pixels(stream, indices=frames), strict=True)
-            return [_shown(stored, image, frame, None) for frame, stored in read]
+            return [_shown(stored, image, frame, levels) for frame, stored in read]
     except BadMarkError:
         raise
     except UNREADABLE as error:
@@ -109,7 +112,7 @@ def _shown(
         whole = np.array_equal(values, np.rint(values))
         fits = INT16.min <= values.min() and values.max() <= INT16.max
         return FramePixels(values.astype(np.int16 if whole and fits else np.float32), True)
-    window = levels or _window(geometry.window)
+    window = levels or stored_window(geometry.window)
     if window is None:
         raise BadMarkError(
             "the image is no CT and stores no window: give --levels LOW HIGH, the values that"
@@ -121,10 +124,13 @@ def _shown(
     return FramePixels(grey.round().astype(np.uint8), False)
 
 
-def _window(stored: tuple[float, float] | None) -> tuple[float, float] | None:
+def stored_window(stored: tuple[float, float] | None) -> tuple[float, float] | None:
     """Return the values that a linear window makes black and white (DICOM PS3.3 C.11.2.1.2).
 
-    >>> _window((40.0, 401.0))
+    Args:
+        stored: center and width, or None.
+
+    >>> stored_window((40.0, 401.0))
     (-160.5, 239.5)
     """
     if stored is None or stored[1] <= 1:

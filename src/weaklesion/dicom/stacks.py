@@ -122,8 +122,8 @@ def stack_around(export: Export, place: Place, reach_mm: float) -> Stack:
 
 def _no_volume(image: ImageObject, marked: Frame) -> str:
     """Return why an image is in no volume, whatever else its series has; "" if it may be."""
-    if image.modality != "CT":
-        return f"a volume is made of CT only, not of {image.modality or 'an unknown modality'}"
+    if image.samples != 1:
+        return "a volume is made of grey images only"
     if image.localiser:
         return "the image is a localiser"
     if not marked.placed:
@@ -141,8 +141,7 @@ def _parallel_slices(
         frames = [
             ((other.uid, 0), other.frames[0])
             for other in export.images.values()
-            if (other.series_uid, other.place_uid, other.shape_hw, other.modality)
-            == (image.series_uid, image.place_uid, image.shape_hw, image.modality)
+            if _kind(other) == _kind(image)
             and len(other.frames) == 1
             and not other.localiser
             and other.uid not in export.ambiguous
@@ -157,6 +156,12 @@ def _parallel_slices(
         if abs(along) > SAME_PLACE_MM:
             found.append(_Slice(place, position, along))
     return found
+
+
+def _kind(image: ImageObject) -> tuple[object, ...]:
+    """Return what the images of a volume have in common."""
+    place = image.series_uid, image.place_uid, image.shape_hw
+    return (*place, image.modality, image.samples, image.photometric)
 
 
 def _alike(frame: Frame, marked: Frame) -> bool:

@@ -22,6 +22,7 @@ from weaklesion.dicom.writing import write_dicom
 from weaklesion.prediction.run_folder import network_files
 from weaklesion.segment.outputs import read_mask
 from weaklesion.segment.run import SegmentSettings, segment_marks
+from weaklesion.segment.training_range import window_for
 from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest
 from weaklesion.volumes.levels import LevelsSettings
@@ -66,6 +67,7 @@ def segment_export(
         import_settings or ImportSettings(),
         modality=data.modality,
         around=LevelsSettings().across_reach if settings.volume else None,
+        window_hu=window_for(settings.window_hu, data) if settings.volume else None,
     )
     imported = import_export(export_dir, out / "import", import_settings)
     counts = segment_marks(
