@@ -1,5 +1,8 @@
 """`weaklesion segment --dicom --volume` on a lesion whose volume and place are known."""
 
+import shutil
+import subprocess
+
 import highdicom as hd
 import nibabel
 import numpy as np
@@ -197,6 +200,19 @@ def test_sheet_and_list_of_objects(solid):
     assert pd.isna(row["volume_reason"]) or "slice above" not in row["volume_reason"]
 
 
+def test_dciodvfy_finds_no_error_in_them(solid):
+    checker = shutil.which("dciodvfy")
+    if checker is None:
+        pytest.skip("dciodvfy (dicom3tools) is not installed")
+    folder, *_ = solid
+    paths = list((folder / "out/dicom").glob("*.dcm"))
+    assert len(paths) == 4
+    for path in paths:
+        checked = subprocess.run([checker, path], capture_output=True)
+        assert b"Error" not in checked.stderr + checked.stdout
+
+
+@pytest.mark.workflow
 def test_the_same_volume_as_nifti_gives_the_same_mask(grey_model, tmp_path):
     """A copy of all slices, made without the importer, of which `--dicom` reads some."""
     count, marked = 61, 30

@@ -84,7 +84,7 @@ def _measurements(lesion: Lesion, number: int, export: Export, seg: Any, maker: 
         of_segment = [templates.Measurement(codes.SCT.Volume, volume, unit)]
         of_axes = [*placed, *in_slice]
     # TID 1410 names frame and segment at once, which DICOM PS3.3 C.17.3.5 does not allow
-    groups = [
+    groups: list[Any] = [
         templates.VolumetricROIMeasurementsAndQualitativeEvaluations(
             referenced_segment=_segment(lesion, number, export, seg),
             measurements=of_segment,

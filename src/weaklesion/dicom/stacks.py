@@ -207,7 +207,8 @@ def _run(
     taken: list[list[_Slice]] = []
     notes = []
     for sign, name, side in zip((-1, 1), (BELOW, ABOVE), sides, strict=True):
-        last, here = own, []
+        last = own
+        here: list[_Slice] = []
         for number, each in enumerate(side[:most]):
             if _is_double(side, number):
                 notes.append(f"{ends_after(len(here), name)}: the next two have one position")

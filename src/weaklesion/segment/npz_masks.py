@@ -4,7 +4,7 @@ Each `<case>.npz` has `segs`, of the shape of the volume's `imgs`, with the numb
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def _shape_of(path: Path) -> tuple[int, ...]:
         return tuple(arrays["imgs"].shape)
 
 
-def _mask_of(folder: Path, row: dict[str, Any]) -> np.ndarray:
+def _mask_of(folder: Path, row: Mapping[Any, Any]) -> np.ndarray:
     """Return the mask of a mark, (D, H, W) bool: in three dimensions, or of its slice."""
     name = row["volume"] if pd.notna(row.get("volume")) else row["mask"]
     path = folder / name
