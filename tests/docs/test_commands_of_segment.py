@@ -119,12 +119,14 @@ def test_a_documented_call_on_an_export_runs_as_it_stands(
     table = page[
         page.index("## What is written") : page.index("SEG, SR and RT Structure Sets need")
     ]
+    out = Path(words[words.index("--out") + 1])
     for pattern in re.findall(r"`((?:dicom|import)/[^`]*)`", table):
         wanted = "rtstruct" not in pattern or "--rtstruct" in words
-        assert bool(list(Path("my-results").glob(pattern.rstrip("/")))) == wanted, pattern
+        assert bool(list(out.glob(pattern.rstrip("/")))) == wanted, pattern
     table = page[page.index("## Lesions over time") :]
     for name in re.findall(r"^\| `([^`]+)` \|", table, re.M) if "--marks" not in words else ():
-        assert (Path("my-results/response") / name).is_file(), name
+        assert (out / "response" / name).is_file(), name
+    assert (out / "volumes").is_dir() == ("--volume" in words)
 
 
 def write_table(folder, marks_csv):
