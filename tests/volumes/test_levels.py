@@ -224,7 +224,8 @@ def test_the_frame_of_an_image_is_in_mm():
 @pytest.mark.parametrize(
     ("shape", "affine", "named"),
     [
-        ((4, 4), np.diag([2, 2, 5, 1]), "third axis"),
+        ((4, 4), np.diag([2, 2, 5, 1]), "one slice"),
+        ((4, 4, 1), np.diag([2, 2, 5, 1]), "one slice"),
         ((4, 4, 4), np.eye(4), "unknown"),
         ((4, 4, 4), np.diag([1, 1, 1e6, 1]), "apart"),
     ],

@@ -94,7 +94,7 @@ def answer_mark(
         reasons += [unfollowed] if unfollowed else []
     else:
         followed = follow(masks[method], _support(levels, ellipsoid, settings))
-        masks["network"] = np.zeros(shape, dtype=bool)
+        masks["network"] = np.zeros(shape, dtype=bool, order="F")
         for place, plane in followed.planes.items():
             masks["network"][:, :, place] = plane.T
         overlap = volume_dice(

@@ -161,7 +161,7 @@ def ellipsoid_mask(ellipsoid: Ellipsoid, frame: np.ndarray, shape: Sequence[int]
     Returns:
         (x, y, z) bool.
     """
-    mask = np.zeros(shape, dtype=bool)
+    mask = np.zeros(shape, dtype=bool, order="F")
     box = box_around(ellipsoid, frame, shape)
     axes = [np.arange(part.start, part.stop) for part in box]
     mask[box] = radii_in_slices(ellipsoid, frame, *axes) <= 1
