@@ -85,12 +85,19 @@ def test_the_affine_puts_every_pixel_where_its_own_header_does(tmp_path, shift_m
         assert affine @ [50, 9, number, 1] == pytest.approx([-place[0], -place[1], place[2], 1])
 
 
-@pytest.mark.parametrize(("reach_mm", "count"), [(0.5, 1), (8.9, 3), (9.1, 4), (20.0, 7)])
+@pytest.mark.parametrize(("reach_mm", "count"), [(3.1, 2), (8.9, 3), (9.1, 4), (20.0, 7)])
 def test_only_slices_within_reach_are_taken_and_one_more(tmp_path, reach_mm, count):
     series = solid_series()
     stack = stack_of(series, tmp_path, reach_mm)
     assert numbers_of(stack, series) == list(range(MARKED - count, MARKED + count + 1))
     assert (stack.index, stack.notes) == (count, ())
+
+
+def test_slices_beyond_reach_are_no_volume(tmp_path):
+    series = solid_series(along=[-40, 0, 40], marked=1)
+    stack = stack_of(series, tmp_path, reach_mm=39.0)
+    assert numbers_of(stack, series) == [1]
+    assert stack.notes == ("the next slice is 40 mm away, farther than the lesion may reach",)
 
 
 def test_only_these_are_decoded(tmp_path, monkeypatch):
@@ -230,12 +237,13 @@ def test_an_image_that_is_in_no_volume_stays_alone(tmp_path, values, cause):
     [
         {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
         {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+        {"ImageOrientationPatient": [0.8618, 0.4022, 0.309, -0.507, 0.689, 0.518]},
         {"PixelSpacing": [0.7, 0.8]},
         {"FrameOfReferenceUID": "1.2.3.9"},
         {"SeriesInstanceUID": "1.2.3.8"},
         {"Modality": "PT"},
     ],
-    ids=lambda values: next(iter(values)),
+    ids=lambda values: " ".join(map(str, next(iter(values.items())))),
 )
 def test_a_neighbour_of_another_kind_is_a_gap(tmp_path, values):
     series = solid_series()

@@ -18,8 +18,8 @@ from weaklesion.dicom.image_objects import ImageObject
 EVEN = 0.05  # of the step: difference up to which two steps between slices are equal
 ROUNDED_MM = 0.02  # the same in mm, because positions are rounded
 SAME_PLACE_MM = 0.01  # distance along the normal up to which two slices have one position
-SAME_DIRECTION = 1e-3  # difference of the cosines up to which slices are parallel
-SAME_SPACING = 1e-3  # relative
+SAME_DIRECTION = 1e-4  # difference of the cosines up to which slices are parallel
+SAME_SPACING = 1e-4  # relative
 BELOW, ABOVE = "below", "above"
 
 Place = tuple[str, int]  # SOP instance, and index of the frame from 0
@@ -116,7 +116,12 @@ def stack_around(export: Export, place: Place, reach_mm: float) -> Stack:
     if not steps:
         cause = "its neighbours have the position of other slices of the series"
         return alone.between(0, 0, cause)
-    runs = [_run(own, sides, step, _normal(marked), reach_mm) for step in steps]
+    normal = _normal(marked)
+    nearest = min(float(step @ normal) for step in steps)
+    if nearest > reach_mm:
+        cause = f"the next slice is {nearest:.4g} mm away, farther than the lesion may reach"
+        return alone.between(0, 0, cause)
+    runs = [_run(own, sides, step, normal, reach_mm) for step in steps]
     return max(runs, key=lambda run: (len(run.places), -run.step_mm))
 
 

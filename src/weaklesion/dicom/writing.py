@@ -89,6 +89,9 @@ def _write_group(
     images = {uid: export.images[uid] for uid in sorted(touched)}
     ordered = sorted(images.values(), key=_along_normal)
     datasets = [read_header(image.path) for image in ordered]
+    for dataset in datasets:  # a SEG has one orientation; those of a stack differ in the last digit
+        if dataset.get("ImageOrientationPatient"):
+            dataset.ImageOrientationPatient = datasets[0].ImageOrientationPatient
     rows = []
 
     def write(kind: str, made: Any, ids: Sequence[str], part: str = "") -> None:
