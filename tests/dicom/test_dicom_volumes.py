@@ -1,5 +1,6 @@
 """`weaklesion segment --dicom --volume` on a lesion whose volume and place are known."""
 
+import copy
 import shutil
 import subprocess
 
@@ -300,9 +301,16 @@ def test_one_slice_keeps_its_answer_and_has_no_volume(grey_model, tmp_path):
     }  # fmt: skip
 
 
-def test_the_frames_of_an_enhanced_object_are_a_volume(grey_model, tmp_path):
+@pytest.mark.parametrize("of_each_frame", [False, True], ids=["shared", "per frame"])
+def test_the_frames_of_an_enhanced_object_are_a_volume(grey_model, tmp_path, of_each_frame):
+    """Whether orientation and spacing are said once or for each frame."""
     series = solid_series()
     whole, numbers = enhanced(series, np.random.default_rng(1).permutation(NUM_SLICES))
+    (shared,) = whole.SharedFunctionalGroupsSequence
+    for name in ("PlaneOrientationSequence", "PixelMeasuresSequence") if of_each_frame else ():
+        for frame in whole.PerFrameFunctionalGroupsSequence:
+            setattr(frame, name, copy.deepcopy(shared[name].value))
+        del shared[name]
     save(whole, tmp_path / "in/whole")
     ends = dict(zip(RECIST_COLUMNS, series.ends.ravel(), strict=True))
     mark = {"id": "l", "image": "1.2.3.4", "slice": numbers.index(MARKED)} | ends

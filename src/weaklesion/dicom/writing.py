@@ -89,9 +89,7 @@ def _write_group(
     images = {uid: export.images[uid] for uid in sorted(touched)}
     ordered = sorted(images.values(), key=_along_normal)
     datasets = [read_header(image.path) for image in ordered]
-    for dataset in datasets:  # a SEG has one orientation; those of a stack differ in the last digit
-        if dataset.get("ImageOrientationPatient"):
-            dataset.ImageOrientationPatient = datasets[0].ImageOrientationPatient
+    _share_geometry(datasets)
     rows = []
 
     def write(kind: str, made: Any, ids: Sequence[str], part: str = "") -> None:
@@ -127,6 +125,23 @@ def _write_group(
         source = by_uid[lesion.mark.image_uid]
         write("SC", capture_of(lesion, source, number, digest), [lesion.id], lesion.id)
     return rows
+
+
+def _share_geometry(datasets: Sequence[Any]) -> None:
+    """Let headers of one group say once what their slices share, as a SEG does.
+
+    Orientations of a stack may differ in the last digit; an enhanced object may give orientation
+    and spacing for each frame.
+    """
+    for dataset in datasets:
+        if dataset.get("ImageOrientationPatient"):
+            dataset.ImageOrientationPatient = datasets[0].ImageOrientationPatient
+        frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+        for shared in dataset.get("SharedFunctionalGroupsSequence") or []:
+            for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+                own = [frame.get(name) for frame in frames]
+                if name not in shared and own and own[0] and all(each == own[0] for each in own):
+                    setattr(shared, name, own[0])
 
 
 def _digest(group: Sequence[Lesion], maker: Maker) -> str:
