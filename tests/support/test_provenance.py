@@ -34,3 +34,16 @@ def test_an_environment_without_packages_records_none(root, tmp_path):
     command = [tmp_path / "env/bin/python", "-c", code]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert set(json.loads(said)) == {"python"}
+
+
+def test_of_two_versions_that_which_python_imports_counts(tmp_path, monkeypatch):
+    """A user's own packages come before the environment's."""
+    for folder, version in (("users", "2.0"), ("environments", "1.0")):
+        written = tmp_path / folder / f"numpy-{version}.dist-info/METADATA"
+        written.parent.mkdir(parents=True)
+        written.write_text(f"Metadata-Version: 2.1\nName: numpy\nVersion: {version}\n")
+    monkeypatch.setattr("site.getsitepackages", lambda: [str(tmp_path / "environments")])
+    monkeypatch.setattr("site.getusersitepackages", lambda: str(tmp_path / "users"))
+    for allowed, version in ((True, "2.0"), (False, "1.0")):
+        monkeypatch.setattr("site.ENABLE_USER_SITE", allowed)
+        assert package_versions()["numpy"] == version

@@ -64,7 +64,7 @@ def package_versions() -> dict[str, str]:
     """
     folders = site.getsitepackages()
     if site.ENABLE_USER_SITE:
-        folders.append(site.getusersitepackages())
+        folders.insert(0, site.getusersitepackages())  # as in `sys.path`
     versions = {"python": platform.python_version()}
     for name in REPORTED_PACKAGES:
         for package in distributions(name=name, path=folders):
