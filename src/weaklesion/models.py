@@ -47,7 +47,7 @@ def build_model(
         name: one of the above.
         num_classes: number of classes K, for networks with a classifier only.
         encoder: its name in segmentation_models_pytorch.
-        options: further arguments of the network's `build`.
+        options: further arguments of the network's `build`; those that are None count as not given.
         weights: file of the encoder's ImageNet weights (`load_encoder_weights`), whose checksum the
             caller has verified; None to start from scratch.
 
@@ -72,7 +72,8 @@ def build_model(
         raise ValueError(f"num_classes: at least 1 is needed, not {num_classes}")
     head = None if num_classes is None else {"classes": num_classes, "dropout": HEAD_DROPOUT}
     module = import_module(f"weaklesion.networks.{NETWORK_MODULES[name]}")
-    network: nn.Module = module.build(name, encoder, head, **(options or {}))
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    network: nn.Module = module.build(name, encoder, head, **given)
     if weights is not None:
         load_encoder_weights(network.get_submodule("encoder"), weights)
     return network

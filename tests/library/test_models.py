@@ -6,7 +6,7 @@ from conftest import num_parameters_of
 from torch import nn
 
 from weaklesion.errors import DataError
-from weaklesion.models import build_model
+from weaklesion.models import build_model, num_parameters
 from weaklesion.networks import names
 from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training.cpu_convolutions import CenteredConv2d, UnfoldedConv2d, speed_up_on_cpu
@@ -231,3 +231,15 @@ def test_what_is_said_of_a_network_stays_with_its_name():
         "prompted": ("prompted", "mark", "own encoder"),
     }
     assert {name: traits[name] for name in fixed} == fixed
+
+
+@pytest.mark.parametrize("name", ["a1", "acoseg"])
+def test_a_narrower_decoder_is_smaller_and_null_is_the_whole_one(name):
+    whole, same, narrow = (
+        build_model(name, encoder="resnet18", options={"decoder_channels": channels})
+        for channels in (256, None, 64)
+    )
+    assert num_parameters(whole) == num_parameters(same)
+    heads = (part for key, part in narrow.named_modules() if key.endswith("segmentation_head"))
+    assert [head[0].in_channels for head in heads] == [64]
+    assert build_model("unet", encoder="resnet18", options={"decoder_channels": None})

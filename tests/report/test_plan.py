@@ -103,6 +103,9 @@ def test_samples_are_those_of_the_limit_the_phantom_or_the_paper(config, root):
     config["datasets"]["mine"] = {"loader": "lits", "phantom": phantom}
     assert num_samples(config, "mine", published) == 30
     assert num_samples(config, "liver", published) == 1664 + 298 + 787
+    config["datasets"]["lits"]["expected_samples"] = 1324
+    expected = {"train": 928, "val": 264, "test": 132}  # 70, 20 and 10 %
+    assert split_samples(config, "lits", published) == expected
 
 
 def test_a_limit_of_some_splits_leaves_the_others_whole(config, root):
@@ -237,7 +240,7 @@ def test_the_command_prints_a_plan(root, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Study demo: " in done.stdout
     assert "train_arm" in done.stdout
-    assert re.search("Core-hours of 10 trainings on a CPU: [0-9.]+\n", done.stdout)
+    assert re.search("Core-hours of 9 trainings on a CPU: [0-9.]+\n", done.stdout)
     assert "Trainings whose time is unknown: 2\n" in done.stdout  # those given the mark
     assert not (tmp_path / "results").exists()
 

@@ -1,5 +1,7 @@
 """Networks on pairs of images: `acoseg` and `acoseg_released`."""
 
+from typing import Any
+
 import segmentation_models_pytorch as smp
 import torch
 from torch import nn
@@ -9,9 +11,9 @@ from weaklesion.networks import deeplab
 ATTENTION_UNITS = 4096
 
 
-def build(name: str, encoder: str, head: dict[str, float] | None) -> nn.Module:
-    """Build a co-segmentation network; `head` is None."""
-    return CoSegmentation(deeplab.build(name, encoder, head), partner=name == "acoseg")
+def build(name: str, encoder: str, head: dict[str, float] | None, **parts: Any) -> nn.Module:
+    """Build a co-segmentation network; `head` is None, `parts` are those of `deeplab.build`."""
+    return CoSegmentation(deeplab.build(name, encoder, head, **parts), partner=name == "acoseg")
 
 
 class CoSegmentation(nn.Module):

@@ -8,6 +8,28 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 
-def build(name: str, encoder: str, head: dict[str, float] | None) -> nn.Module:
-    """Build a DeepLabV3+ without weights; `head` is the settings of a classifier, or None."""
-    return smp.DeepLabV3Plus(encoder, encoder_weights=None, classes=1, aux_params=head)
+DECODER_CHANNELS = 256  # Chen et al. 2018, section 4.1
+
+
+def build(
+    name: str,
+    encoder: str,
+    head: dict[str, float] | None,
+    *,
+    decoder_channels: int = DECODER_CHANNELS,
+) -> nn.Module:
+    """Build a DeepLabV3+ without weights.
+
+    Args:
+        name: `a1` or `a1l`.
+        encoder: its name in segmentation_models_pytorch.
+        head: settings of a classifier, or None.
+        decoder_channels: channels of ASPP and of the decoder.
+    """
+    return smp.DeepLabV3Plus(
+        encoder,
+        encoder_weights=None,
+        classes=1,
+        aux_params=head,
+        decoder_channels=decoder_channels,
+    )

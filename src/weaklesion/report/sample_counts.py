@@ -41,6 +41,8 @@ def _counts(
     definition: Mapping[str, Any], published: Mapping[str, Any], folder: Path
 ) -> dict[str, int]:
     """Return the number of samples of each split without a limit."""
+    if "expected_samples" in definition:
+        return _divide(definition["expected_samples"], SHARES)
     if definition["loader"] == "lits_liver":
         return LIVER_SLICES
     if "marks" in definition:

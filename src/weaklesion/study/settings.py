@@ -20,6 +20,7 @@ from weaklesion.support.limits import (
 )
 
 NETWORK_PARTS = {  # keys of `network` that a network takes; the others take none
+    **dict.fromkeys(("a1", "a1l", "acoseg", "acoseg_released"), ("decoder_channels",)),
     "drn_fcn32": ("multi_grid",),
     "drn_coseg": ("multi_grid", "channels", "places", "danet", "decoder"),
 }

@@ -70,9 +70,7 @@ def make_phantom(*, folder: str | Path, num_series: int, seed: int) -> None:
         for index in indices:
             image = draw_slice(rng, lesions, (index - KEY_SLICE) * interval_mm, side_px)
             name = f"Images_png/{series}/{index:03d}.png"
-            parts[number * 2 // num_series][name] = cv2.imencode(
-                ".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1]
-            )[1].tobytes()
+            parts[number * 2 // num_series][name] = cv2.imencode(".png", image)[1].tobytes()
         spacing = float(rng.uniform(0.6, 0.9)) * 512 / side_px
         code = SPLIT_CODES[number % len(SPLIT_CODES)]
         rows += [

@@ -56,14 +56,15 @@ def smooth_noise(rng: np.random.Generator, shape_hw: tuple[int, int], cells: int
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> None:
-    """Write an archive whose bytes depend on its members only."""
+    """Write an archive whose bytes depend on its members only; images are not compressed again."""
     with (
         written_whole(path) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle,
+        zipfile.ZipFile(temporary, "w", compresslevel=1) as bundle,
     ):
         for name, content in members.items():
             info = zipfile.ZipInfo(name, ZIP_DATE)
-            info.compress_type = zipfile.ZIP_DEFLATED
+            compressed = name.endswith((".png", ".jpg", ".gz"))
+            info.compress_type = zipfile.ZIP_STORED if compressed else zipfile.ZIP_DEFLATED
             bundle.writestr(info, content)
 
 
