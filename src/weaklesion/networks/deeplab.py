@@ -7,7 +7,6 @@ separable 3x3 block, not two, follows the concatenation (T12).
 import segmentation_models_pytorch as smp
 from torch import nn
 
-
 DECODER_CHANNELS = 256  # Chen et al. 2018, section 4.1
 
 
