@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
+from weaklesion.report.pages import p_value
 from weaklesion.report.tables.cells import direction
 
 PLACE = ["of", "dataset", "protocol", "constant"]  # of a choice
@@ -61,7 +62,7 @@ def gain(row: pd.Series) -> str:
             return f"{text}; not trained, p over groups {row['p_groups']:.4f}"
         return f"{text}; one seed, undecided"
     decided = direction(row["gain"], row["metric"], row["p_holm"])
-    text += f"; p {row['p_holm']:.3f}, {decided}"
+    text += f"; p {p_value(row['p_holm'])}, {decided}"
     if row["metric"] == "dice" and "share_better" in row:
         text += f"; {row['share_better']:.1f} % of images better"
     return text if pd.isna(row["detectable"]) else f"{text}; detectable {row['detectable']:.2f}"
@@ -120,7 +121,7 @@ def verdicts(table: pd.DataFrame) -> str:
             f"{row['improvement_percent']:+.2f}"
             f" {interval(row, 'ci_low_percent', 'ci_high_percent', '+')}",
             f"{row['claimed_percent']:.1f}",
-            "" if pd.isna(row["p_holm"]) else f"{row['p_holm']:.3f}",
+            "" if pd.isna(row["p_holm"]) else p_value(row["p_holm"]),
             row["verdict"] + ("" if pd.isna(row["why"]) else f"; {row['why']}"),
         ]
         for _, row in tested.iterrows()

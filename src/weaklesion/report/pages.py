@@ -37,7 +37,7 @@ def render(template: str, labels: Labels | None = None, **values: Any) -> str:
     environment.globals |= {"isnan": math.isnan, "interval": interval}
     environment.globals["shown_phantoms"] = phantoms_in_words(labels)
     environment.filters |= {"number": number, "duration": duration, "network": network_in_words}
-    environment.filters |= {"told": told, "years": years}
+    environment.filters |= {"told": told, "years": years, "p_value": p_value}
     for kind in ("dataset", "arm"):
         environment.filters[kind] = partial(called, labels, f"{kind}s")
     return environment.get_template(template).render(**{"mark_note": ""} | values)
@@ -75,6 +75,15 @@ def number(value: float | None, form: str = "%.2f") -> str:
     text = form % value
     # -0.00 would present a value that rounds to zero as negative
     return text.replace("-", "+" if "+" in form else "") if float(form % value) == 0 else text
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value as text; none is ever 0.
+
+    >>> p_value(0.0123), p_value(0.0004), p_value(float("nan")) == DASH
+    ('0.012', '< 0.001', True)
+    """
+    return "< 0.001" if value is not None and value < 0.001 else number(value, "%.3f")
 
 
 def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") -> str:
