@@ -1,4 +1,5 @@
 # At hand in all rules: the study, and where its files lie. All logic is in the package.
+import gc
 from types import SimpleNamespace
 
 from weaklesion.data.sources import Sources
@@ -8,6 +9,9 @@ from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
 from weaklesion.support.yaml_files import read_yaml
+
+# a plan makes millions of objects and no garbage, which Python would search for again and again
+gc.set_threshold(200_000)
 
 clone = Path(str(workflow.current_basedir)).resolve().parents[1]
 study = Study(config, read_yaml(clone / "config.yaml"))
