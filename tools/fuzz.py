@@ -17,6 +17,7 @@ The last five are faults: the command exits with 1 and keeps the files that caus
 """
 
 import argparse
+import gc
 import hashlib
 import io
 import json
@@ -390,12 +391,14 @@ def outcome(reader: Reader, folder: Path, out: Path) -> tuple[str, str]:
 
 def _state(folder: Path, own: Path) -> dict[str, tuple[int, int]]:
     """Return time of change and size of all files outside a reader's own folders."""
-    found = {path: path.lstat() for path in folder.rglob("*") if own not in path.parents}
-    return {
-        str(path): (told.st_mtime_ns, told.st_size)
-        for path, told in found.items()
-        if stat.S_ISREG(told.st_mode)
-    }
+    found = {}
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.join(place, name) != str(own)]
+        for name in files:
+            told = os.lstat(os.path.join(place, name))
+            if stat.S_ISREG(told.st_mode):
+                found[os.path.join(place, name)] = told.st_mtime_ns, told.st_size
+    return found
 
 
 def trials(
@@ -410,6 +413,7 @@ def trials(
         chosen: names of readers; all without one.
     """
     torch.set_num_threads(1)  # threads of the parent would hang in a forked child
+    gc.freeze()  # or each child would copy all memory to look for garbage
     rng = random.Random(seed)
     (work / "look").mkdir()
     known = readers(work / "look")
