@@ -139,8 +139,8 @@ def read_mask(path: str | Path, image_hw: tuple[int, int] | None = None) -> np.n
         DataError: if it cannot be decoded, has other levels, or another aspect ratio.
     """
     mask = _decode(path, "L")
-    levels = np.unique(mask)
-    if not set(levels.tolist()) <= {0, 255}:
+    if not ((mask == 0) | (mask == 255)).all():
+        levels = np.unique(mask)  # slow: a third of all work on a sound mask
         raise DataError(
             f"{path}: has the grey levels {levels[:5].tolist()}..., not 0 and 255 "
             "alone. Get the mask as published."
