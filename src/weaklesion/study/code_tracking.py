@@ -5,6 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 import ast
 import os
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
@@ -95,7 +96,7 @@ def _imports(path: Path) -> tuple[str, ...]:
     """
     folder = ".".join(("weaklesion", *path.parent.relative_to(PACKAGE).parts))
     names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names if alias.name.startswith("weaklesion.")]
         elif isinstance(node, ast.ImportFrom):
@@ -107,6 +108,14 @@ def _imports(path: Path) -> tuple[str, ...]:
         if _file_of(name) is None:
             raise ValueError(f"{path}: imports weaklesion.{name}, which does not exist")
     return inside
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all statements inside a node; expressions, nine in ten nodes, have none."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(node, name, ()):
+            yield inner
+            yield from _statements(inner)
 
 
 def _imported_from(module: str, names: list[str]) -> list[str]:
