@@ -108,7 +108,8 @@ def run_with_crashes(
         done.unlink(missing_ok=True)
         kind = ("job", "all")[crashes % 2]
         crashes += 1
-        snakemake(folder, ["--unlock", *arguments])
+        if any(folder.glob(".snakemake/locks/*")):  # of a Snakemake that was killed
+            snakemake(folder, ["--unlock", *arguments])
         where = {"CRASH_KIND": kind, "CRASH_AT": str(at), "CRASH_DONE": str(done)}
         code = snakemake(folder, arguments, **where)
         if not done.exists():
