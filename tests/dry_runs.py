@@ -5,16 +5,21 @@
 Lines are lists of words; an answer is how a line's dry run in FOLDER ended, and what it said.
 """
 
+import gc
 import json
 import os
 import sys
 import tempfile
+from functools import cache
 
+from snakemake import common
 from snakemake.cli import main
 from snakemake.jobs import Job
 
 # what a plan says of each job is a seventh of its time
 Job.log_info = lambda job, *words, **options: None
+# and so is the look at each input function's parameters, once for every job
+common.get_function_params = cache(common.get_function_params)
 
 
 def dry_run(words: list[str]) -> tuple[int, str]:
@@ -49,4 +54,5 @@ if __name__ == "__main__":
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         module_files(name.removesuffix(".__init__"))
+    gc.freeze()  # or each fork would copy all memory to look for garbage
     json.dump([dry_run(words) for words in lines], sys.stdout)
