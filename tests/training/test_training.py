@@ -3,6 +3,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 from types import SimpleNamespace
@@ -162,20 +163,37 @@ def training_files(patches, supervised, settings):
     }
 
 
+def run_training(patches, supervised, folder, files=None, options=None, seed=1, **changes):
+    epochs_of_json = changes.pop("epochs_of_json", None)
+    settings = TrainingSettings(**SETTINGS | changes)
+    given = training_files(patches, supervised, settings) | (files or {})
+    train_arm(
+        files=TrainingFiles(**given),
+        run_dir=folder,
+        settings=settings,
+        seed=seed,
+        epochs_of_json=epochs_of_json,
+        options=RunOptions(**options or {}),
+    )
+    return folder
+
+
 @pytest.fixture
 def train(patches, supervised, tmp_path):
-    def run(name="run", seed=1, files=None, options=None, epochs_of_json=None, **changes):
-        settings = TrainingSettings(**SETTINGS | changes)
-        given = training_files(patches, supervised, settings) | (files or {})
-        train_arm(
-            files=TrainingFiles(**given),
-            run_dir=tmp_path / name,
-            settings=settings,
-            seed=seed,
-            epochs_of_json=epochs_of_json,
-            options=RunOptions(**options or {}),
-        )
-        return tmp_path / name
+    """Train in a folder of the test's own."""
+    return lambda name="run", **how: run_training(patches, supervised, tmp_path / name, **how)
+
+
+@pytest.fixture(scope="module")
+def trained(patches, supervised, tmp_path_factory):
+    """Folder of a finished training, of which there is one by seed and settings; it stays as is."""
+
+    def run(**how):
+        name = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:16]
+        folder = tmp_path_factory.getbasetemp() / "trained" / name
+        if not (folder / "run.json").exists():
+            run_training(patches, supervised, folder, **how)
+        return folder
 
     return run
 
@@ -186,8 +204,8 @@ def history(folder):
 
 @pytest.mark.workflow
 @pytest.mark.parametrize("arm", [A1L, ACOSEG], ids=["a1l", "acoseg"])
-def test_same_seed_same_bytes_other_seed_other_bytes(train, arm):
-    first, again, other = train("first", **arm), train("again", **arm), train("o", seed=2, **arm)
+def test_same_seed_same_bytes_other_seed_other_bytes(train, trained, arm):
+    first, again, other = trained(**arm), train("again", **arm), train("o", seed=2, **arm)
     weights = [(run / "model.safetensors").read_bytes() for run in (first, again, other)]
     assert weights[0] == weights[1]
     assert weights[0] != weights[2]
@@ -408,12 +426,12 @@ def leave_last_pt(train, monkeypatch, name, **changes):
 
 @pytest.mark.workflow
 @pytest.mark.parametrize("changes", [{"learning_rate": 0.002}, A1L])
-def test_a_training_of_other_settings_starts_afresh(train, monkeypatch, caplog, changes):
+def test_a_training_of_other_settings_starts_afresh(train, trained, monkeypatch, caplog, changes):
     leave_last_pt(train, monkeypatch, "run")
     with caplog.at_level("WARNING"):
         resumed = train("run", **changes)
     assert "belongs to other settings, data or format: starting afresh" in caplog.text
-    pd.testing.assert_frame_equal(history(resumed), history(train("new", **changes)))
+    pd.testing.assert_frame_equal(history(resumed), history(trained(**changes)))
 
 
 @pytest.mark.workflow
@@ -493,8 +511,8 @@ def test_batch_larger_than_the_split(train):
 
 
 @pytest.mark.workflow
-def test_co_segmentation_records_its_partners(train, patches, supervised, tmp_path):
-    run = train(**ACOSEG)
+def test_co_segmentation_records_its_partners(trained, patches, supervised, tmp_path):
+    run = trained(**ACOSEG)
     masks, ids = predict(
         run,
         patches,
@@ -512,8 +530,8 @@ def test_co_segmentation_records_its_partners(train, patches, supervised, tmp_pa
 
 
 @pytest.mark.workflow
-def test_what_a_run_leaves(train, patches):
-    folder = train(**A1L)
+def test_what_a_run_leaves(trained, patches):
+    folder = trained(**A1L)
     assert sorted(path.name for path in folder.iterdir()) == [
         "history.csv",
         "model.safetensors",
@@ -532,8 +550,8 @@ def test_what_a_run_leaves(train, patches):
 
 
 @pytest.mark.workflow
-def test_targets_and_labels_are_found_by_id(train, supervised, tmp_path):
-    straight = train("straight", **A1L)
+def test_targets_and_labels_are_found_by_id(train, trained, supervised, tmp_path):
+    straight = trained(**A1L)
     table = pd.read_csv(supervised / "ellipses.csv")
     order = np.random.default_rng(0).permutation(len(table))
     table.iloc[order].to_csv(tmp_path / "ids.csv", index=False)
@@ -555,8 +573,8 @@ def test_targets_and_labels_are_found_by_id(train, supervised, tmp_path):
 
 @pytest.mark.parametrize("name", ["a1", "prompted"])
 @pytest.mark.workflow
-def test_test_split_is_never_read(name, train, patches, supervised, tmp_path):
-    straight = train("straight", **ARMS[name])
+def test_test_split_is_never_read(name, train, trained, patches, supervised, tmp_path):
+    straight = trained(**ARMS[name])
     samples = read_samples(patches / "samples.csv")
     rows = samples.loc[samples["split"] == "test", "row"]
     images, targets = (
@@ -587,10 +605,10 @@ def test_training_on_some_samples_takes_the_same_ones_for_every_seed(
 
 
 @pytest.mark.workflow
-def test_the_average_of_the_weights_is_what_is_kept(train):
+def test_the_average_of_the_weights_is_what_is_kept(trained):
     plain, averaged = (
-        load_file(train(name, **PROMPTED | {"ema": decay}) / "model.safetensors")
-        for name, decay in (("plain", None), ("averaged", 0.9))
+        load_file(trained(**PROMPTED | {"ema": decay}) / "model.safetensors")
+        for decay in (None, 0.9)
     )
     assert plain.keys() == averaged.keys()
     assert any((plain[key] != averaged[key]).any() for key in plain)
@@ -648,22 +666,18 @@ def test_released_frame_and_whole_map_loss(train):
 
 
 @pytest.mark.workflow
-@pytest.mark.parametrize("passes", [0.4, 1, 2.6])
-def test_an_epoch_of_so_many_batches(train, monkeypatch, passes):
+def test_an_epoch_of_so_many_batches(train, monkeypatch):
     sizes = []
     monkeypatch.setattr(
         "weaklesion.training.steps.training_step",
         lambda *given: (sizes.append(len(given[3])), training_step(*given))[1],
     )
-    whole = len(sizes_of_one_epoch(train, sizes))
-    sizes.clear()
-    train("counted", epochs=1, iterations=round(passes * whole))
-    assert len(sizes) == round(passes * whole)
-
-
-def sizes_of_one_epoch(train, sizes):
     train("whole", epochs=1)
-    return list(sizes)
+    whole = len(sizes)
+    for passes in (0.4, 1, 2.6):
+        sizes.clear()
+        train(f"counted-{passes}", epochs=1, iterations=round(passes * whole))
+        assert len(sizes) == round(passes * whole)
 
 
 @pytest.mark.workflow
@@ -719,10 +733,10 @@ def test_one_cycle_ends_low(train):
 
 
 @pytest.mark.workflow
-def test_bfloat16_is_near_float32(train):
+def test_bfloat16_is_near_float32(trained):
     losses = [
-        history(train(p, precision=p))["val_segmentation_loss"].iloc[-1]
-        for p in ("float32", "bfloat16")
+        history(trained(**changes))["val_segmentation_loss"].iloc[-1]
+        for changes in ({}, {"precision": "bfloat16"})
     ]
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
 
@@ -873,8 +887,8 @@ def predict(run, patches, folder, **files):
 
 @pytest.mark.parametrize("arm", [{}, A1L], ids=["a1", "a1l"])
 @pytest.mark.workflow
-def test_predictions_are_of_the_test_split_at_patch_size(train, patches, tmp_path, arm):
-    masks, ids = predict(train(**arm), patches, tmp_path)
+def test_predictions_are_of_the_test_split_at_patch_size(trained, patches, tmp_path, arm):
+    masks, ids = predict(trained(**arm), patches, tmp_path)
     assert ids == split_ids(patches / "samples.csv", "test")
     assert masks.shape == (len(ids), 64, 64)
     assert masks.dtype == np.uint8
@@ -882,17 +896,17 @@ def test_predictions_are_of_the_test_split_at_patch_size(train, patches, tmp_pat
 
 
 @pytest.mark.workflow
-def test_truncated_and_foreign_weights_are_refused(train, patches, tmp_path):
-    run = train()
+def test_truncated_and_foreign_weights_are_refused(trained, patches, tmp_path):
+    run = shutil.copytree(trained(), tmp_path / "run")
     weights = run / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-100])
     with pytest.raises(DataError, match=r"model\.safetensors: not the weights of a1"):
         predict(run, patches, tmp_path)
-    weights.write_bytes((train("other", **A1L) / "model.safetensors").read_bytes())
+    shutil.copy(trained(**A1L) / "model.safetensors", weights)
     with pytest.raises(DataError, match=r"model\.safetensors: not the weights of a1"):
         predict(run, patches, tmp_path)
-    assert "classification_head.3.weight" in load_file(tmp_path / "other" / "model.safetensors")
+    assert "classification_head.3.weight" in load_file(weights)
 
 
 def test_a_target_as_the_prediction(patches, supervised, tmp_path):
