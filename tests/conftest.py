@@ -36,14 +36,23 @@ settings.load_profile("reproducible")
 LONG = (
     "test_workflow_items",
     "test_slurm",
-    "test_workflow",
     "test_commands",
-    "test_clone",
-    "test_other_papers",
-    "test_prompted_workflow",
-    "test_crash",
+    "test_workflow",
     "test_faults",
     "test_training",
+    "test_nnunet_workflow",
+    "test_crash",
+    "test_clone",
+    "test_patches",
+    "test_other_papers",
+    "test_fuzz",
+    "test_prompted_workflow",
+    "test_reuse",
+    "test_install",
+    "test_export",
+    "test_onnx",
+    "test_mark_agreement",
+    "test_extend",
 )
 
 ROOT = Path(__file__).resolve().parents[1]
