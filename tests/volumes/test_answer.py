@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from lumps import SHAPE, dice, image_of, lump, mark_of_volume
-from test_propagation import truth
+from test_propagation import one_by_one, truth
 
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.volumes.answer import METHODS, answer_mark
@@ -18,7 +18,8 @@ def follower(mask, index):
     first = mask[:, :, index].T
 
     def follow(expected, support):
-        return propagate(first, fit_ellipse(first), index, expected, truth(mask), support=support)
+        network = one_by_one(truth(mask))
+        return propagate(first, fit_ellipse(first), index, expected, network, support=support)
 
     return follow
 

@@ -7,6 +7,7 @@ from lumps import INSIDE, SHAPE, SIZES, dice, given, image_of, lump, mark_of_vol
 from scipy.spatial.transform import Rotation
 
 from weaklesion.marks.table import BadMarkError
+from weaklesion.volumes import levels
 from weaklesion.volumes.ellipsoid import box_around, ellipsoid_mask, ellipsoid_of_mark
 from weaklesion.volumes.frame import frame_of, slice_frame, voxel_mm3
 from weaklesion.volumes.levels import LevelsSettings, levels_mask, prepare, read_around
@@ -246,3 +247,24 @@ def test_the_mark_of_the_phantom_is_on_its_largest_slice():
     assert index == 20
     assert INSIDE > 0
     assert np.ptp(points[:2, 0]) * 0.8 == pytest.approx(30, abs=1.7)
+
+
+@pytest.mark.parametrize("sizes", [(0.8, 0.8, 2.0), (0.55, 0.55, 2.0)], ids=["whole", "shrunk"])
+def test_scores_above_0_do_not_depend_on_what_lies_far_from_the_mark(monkeypatch, sizes):
+    shape = 130, 130, 24
+    mask = lump(shape, sizes, (65.0, 64.0, 12.0), (32.0, 30.0, 20.0))
+    points, index = mark_of_volume(mask, sizes)
+    frame = slice_frame(np.diag(sizes))
+    ellipsoid, settings = ellipsoid_of_mark(points, index, frame), LevelsSettings()
+    around = prepare(read_around(image_of(mask), shape, frame, ellipsoid, settings), settings)
+    near = levels._columns_near(around.region, ellipsoid, settings)
+    width = around.region.values.shape[0]
+    assert near[0].start > 0
+    assert near[0].stop < width
+    some, grown = levels.levels_scores(around, ellipsoid, settings)
+    monkeypatch.setattr(levels, "_columns_near", lambda *_: (slice(None), slice(None)))
+    whole, same = levels.levels_scores(around, ellipsoid, settings)
+    assert (some > 0).any()
+    assert grown == same
+    assert np.array_equal(some > 0, whole > 0)
+    assert np.array_equal(around.region.whole(some), around.region.whole(whole))

@@ -4,13 +4,18 @@ import numpy as np
 from lumps import SHAPE, dice, lump
 
 from weaklesion.ellipse import draw_ellipse, fit_ellipse
-from weaklesion.volumes.propagation import StopSettings, propagate
+from weaklesion.volumes.propagation import AHEAD, StopSettings, propagate
+
+
+def one_by_one(predict):
+    """A network for several slices, from one for a single slice."""
+    return lambda marked: [predict(place, shape) for place, shape in marked]
 
 
 def spread(mask, predict, index=20, expected=None, **options):
     first = mask[:, :, index].T
     expected = mask if expected is None else expected
-    answer = propagate(first, fit_ellipse(first), index, expected, predict, **options)
+    answer = propagate(first, fit_ellipse(first), index, expected, one_by_one(predict), **options)
     whole = np.zeros(mask.shape, dtype=bool)
     for place, plane in answer.planes.items():
         whole[:, :, place] = plane.T
@@ -102,3 +107,25 @@ def test_a_lesion_that_shrinks_to_nearly_nothing_ends():
     assert answer.stops == ("the lesion has shrunk to nearly nothing",) * 2
     first = mask[:, :, 20].sum()
     assert all(plane.sum() >= 0.5 * first for plane in answer.planes.values())
+
+
+def test_slices_are_segmented_together_and_few_beyond_the_end():
+    mask = lump(axes_mm=(24.0, 20.0, 60.0))
+    first, expected, asked = mask[:, :, 20].T, mask.copy(), []
+    mask[:, :, 24:] = False
+    network = one_by_one(truth(mask))
+
+    def predict(marked):
+        asked.append([place for place, _ in marked])
+        return network(marked)
+
+    answer = propagate(first, fit_ellipse(first), 20, expected, predict)
+    ends = np.flatnonzero(expected.any(axis=(0, 1)))[[0, -1]].tolist()
+    assert all(len(places) <= AHEAD for places in asked)
+    below = [place for places in asked for place in places if place < 20]
+    above = [place for places in asked for place in places if place > 20]
+    assert below == sorted(below, reverse=True)
+    assert above == list(range(21, 21 + AHEAD))  # the lesion ends in the first eight
+    assert ends[0] <= min(below)
+    assert max(answer.planes) == 23
+    assert answer.stops[1] == "nothing in the next slice connects"

@@ -1,5 +1,6 @@
 """`weaklesion segment --volume`: the lesion of a mark in three dimensions."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,16 +100,21 @@ def answer_in_volume(
 
 
 def _predictor(each: Opened, network: Predictor, window_hu: tuple[float, float]) -> Predict:
-    """Return what segments another slice of a mark's volume."""
+    """Return what segments other slices of a mark's volume."""
 
-    def predict(place: int, shape: MarkShape) -> np.ndarray:
-        levels = read_picture(replace(each.mark, slice=place), window_hu).levels
-        crop = cut_out(levels, shape, network.trained.input_px, network.prompt.margin)
-        own = main_part(network.logits([crop])[0] >= 0, crop.shape)
-        plane = np.zeros(each.shape_hw, dtype=bool)
-        if own is not None:
-            plane[crop.rows, crop.columns] = own
-        return plane
+    def predict(marked: Sequence[tuple[int, MarkShape]]) -> list[np.ndarray]:
+        crops = []
+        for place, shape in marked:
+            levels = read_picture(replace(each.mark, slice=place), window_hu).levels
+            crops.append(cut_out(levels, shape, network.trained.input_px, network.prompt.margin))
+        planes = []
+        for crop, logits in zip(crops, network.logits(crops), strict=True):
+            own = main_part(logits >= 0, crop.shape)
+            plane = np.zeros(each.shape_hw, dtype=bool)
+            if own is not None:
+                plane[crop.rows, crop.columns] = own
+            planes.append(plane)
+        return planes
 
     return predict
 

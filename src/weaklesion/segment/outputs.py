@@ -72,7 +72,8 @@ def write_volume_mask(path: Path, mask: np.ndarray, volume: Any) -> None:
         volume: the NIfTI image whose shape and geometry the mask gets, as in `write_mask`.
     """
     with written_whole(path) as temporary:
-        _save_like(temporary, np.asfortranarray(mask.reshape(volume.shape), np.uint8), volume)
+        whole = np.asfortranarray(mask.reshape(volume.shape)).view(np.uint8)
+        _save_like(temporary, whole, volume)
 
 
 def _save_like(path: Path, whole: np.ndarray, volume: Any) -> None:

@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from weaklesion.volumes.across import DEVIATIONS, best_across
 from weaklesion.volumes.ellipsoid import Ellipsoid, radii_in_slices
 from weaklesion.volumes.region import ACROSS, Region, read_region
 
 BINS = 64  # levels of the histograms
 SMOOTH = 1.5  # standard deviation of the histograms' blur, bins
 FLOOR = 0.02  # counts per level that are added to a histogram, as a fraction of a uniform one
-RINGS = 32  # of the ellipse, in which ratios are summed to compare extents across
-DEVIATIONS = np.arange(-8, 11) * 0.08  # of the logarithm of the axis across
-LEAST_RATIO = 0.3  # mean ratio in the marked slice below which levels hardly tell the lesion
+TRUNCATE = 4.0  # standard deviations up to which the ratio is blurred
 LEAST = 12  # voxels inside and around that the histograms need
 
 
@@ -115,33 +114,70 @@ def levels_scores(
     """
     region = levels.region
     place = region.place_of(ellipsoid.index)
-    ratio = levels_ratios(levels, ellipsoid, settings)
+    near = _columns_near(region, ellipsoid, settings)
+    ratio = levels_ratios(levels, ellipsoid, settings, near)
     if ratio is None:
         return None
+    x, y, z = region.axes()
+    axes = x[near[0]], y[near[1]], z
     if settings.across_spread > 0:
-        ellipsoid = best_across(ratio, region, ellipsoid, settings)
+        ellipsoid = best_across(
+            ratio,
+            axes,
+            region,
+            ellipsoid,
+            spread=settings.across_spread,
+            weight=settings.across_weight,
+        )
     widths = [settings.ratio_blur_mm / step for step in region.sizes_mm()]
-    ratio = ndimage.gaussian_filter(ratio, widths)
-    radii = radii_in_slices(ellipsoid, region.frame, *region.axes())
+    ratio = ndimage.gaussian_filter(ratio, widths, truncate=TRUNCATE)
+    radii = radii_in_slices(ellipsoid, region.frame, *axes)
     scores = settings.ratio_weight * ratio + settings.prior_weight * (1 - radii)
     radius = radii[:, :, place]
     centre = np.unravel_index(int(radius.argmin()), radius.shape)
     part = _part_through(scores > 0, (*centre, place))
     if part is None:
         return None
-    alone = np.where(part, np.maximum(scores, 1e-3), np.minimum(scores, -1e-3))
-    return alone.astype(np.float32), ellipsoid
+    alone = np.full(region.values.shape, -settings.prior_weight, dtype=np.float32)
+    alone[near] = np.where(part, np.maximum(scores, 1e-3), np.minimum(scores, -1e-3))
+    return alone, ellipsoid
+
+
+def _columns_near(
+    region: Region, ellipsoid: Ellipsoid, settings: LevelsSettings
+) -> tuple[slice, slice]:
+    """Return the part of a region's slices that decides all scores above 0.
+
+    Beyond the last radius whose prior a ratio can outweigh, only the blur of the ratios reads
+    anything. With a tilted gantry, that part differs from slice to slice: all is returned.
+    """
+    x, y, z = region.axes()
+    if region.frame[:2, 2].any():
+        return slice(0, len(x)), slice(0, len(y))
+    place = region.place_of(ellipsoid.index)
+    radius = radii_in_slices(ellipsoid, region.frame, x, y, z[place : place + 1])[:, :, 0]
+    last = 1 + settings.ratio_weight * settings.clip / settings.prior_weight
+    parts = []
+    for axis, size in enumerate(region.sizes_mm()[:2]):
+        inside = np.flatnonzero((radius <= max(last, radius.min())).any(axis=1 - axis))
+        more = int(TRUNCATE * settings.ratio_blur_mm / size + 0.5) + 2
+        parts.append(slice(max(0, int(inside[0]) - more), int(inside[-1]) + 1 + more))
+    return parts[0], parts[1]
 
 
 def levels_ratios(
-    levels: Levels, ellipsoid: Ellipsoid, settings: LevelsSettings
+    levels: Levels,
+    ellipsoid: Ellipsoid,
+    settings: LevelsSettings,
+    near: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> np.ndarray | None:
-    """Return the log-likelihood ratio of every voxel of a region, by its marked slice.
+    """Return the log-likelihood ratio of the voxels of a region, by its marked slice.
 
     Args:
         levels: of `prepare`.
         ellipsoid: of the mark.
         settings: see `LevelsSettings`.
+        near: the part of each slice that is needed.
 
     Returns:
         (X, Y, Z) float32; None where too few voxels lie inside or around the mark.
@@ -163,55 +199,9 @@ def levels_ratios(
     if found is not None:
         inside, around = known & found, known & ~found & (radius < settings.around[1])
         table = ratio_table(key[inside], key[around], settings.clip) or table
-    ratio = np.interp(levels.blurred, *table).astype(np.float32)
-    ratio[levels.unknown] = -settings.clip
+    ratio = np.interp(levels.blurred[near], *table).astype(np.float32)
+    ratio[levels.unknown[near]] = -settings.clip
     return ratio
-
-
-def best_across(
-    ratio: np.ndarray, region: Region, ellipsoid: Ellipsoid, settings: LevelsSettings
-) -> Ellipsoid:
-    """Return the ellipsoid whose extent across slices the ratios support best.
-
-    The support of an extent is the sum of the ratios in the ellipsoid, divided by what it would be
-    if the marked slice's mean ratio filled the ellipsoid that the mark assumes. From it is
-    subtracted how unlikely the extent is beforehand: half the squared deviation of its logarithm.
-
-    Args:
-        ratio: (X, Y, Z) log-likelihood ratios of the region.
-        region: the region.
-        ellipsoid: of the mark.
-        settings: see `LevelsSettings`.
-    """
-    x, y, z = region.axes()
-    # the cylinder over the marked slice: an ellipsoid of endless extent across
-    radii = radii_in_slices(replace(ellipsoid, across_mm=1e9), region.frame, x, y, z)
-    ring = np.minimum((radii * RINGS).astype(int), RINGS)
-    sums = np.stack(
-        [
-            np.bincount(ring[:, :, i].ravel(), ratio[:, :, i].ravel(), RINGS + 1)[:RINGS]
-            for i in range(len(z))
-        ]
-    )
-    place = region.place_of(ellipsoid.index)
-    area = int((ring[:, :, place] < RINGS).sum())
-    if not area:
-        return ellipsoid
-    mean = max(sums[place].sum() / area, LEAST_RATIO)
-    step_mm = region.sizes_mm()[2]
-    full = mean * area * ellipsoid.across_mm / step_mm
-    above_mm = np.abs(z - ellipsoid.index) * abs(region.frame[2, 2])
-    height = above_mm[:, None] / (ellipsoid.across_mm / 2)
-    radius = ((np.arange(RINGS) + 0.5) / RINGS)[None]
-    best, most = ellipsoid, -np.inf
-    for deviation in DEVIATIONS:
-        within = radius**2 + (height / np.exp(deviation)) ** 2 <= 1
-        support = settings.across_weight * (sums * within).sum() / full
-        support -= (deviation / settings.across_spread) ** 2 / 2
-        if support > most:
-            longer = ellipsoid.across_mm * float(np.exp(deviation))
-            best, most = replace(ellipsoid, across_mm=longer), support
-    return best
 
 
 def ratio_table(
@@ -256,8 +246,8 @@ def _part_through(mask: np.ndarray, centre: tuple) -> np.ndarray | None:
     part = labels == label
     planes = [part] if part.ndim == 2 else [part[:, :, index] for index in range(part.shape[2])]
     for plane in planes:
-        if plane.any():
-            plane[:] = ndimage.binary_fill_holes(plane)
+        if box := ndimage.find_objects(plane.astype(np.uint8)):
+            plane[box[0]] = ndimage.binary_fill_holes(plane[box[0]])
     return np.asarray(part)
 
 

@@ -25,7 +25,7 @@ def volume_mm3(mask: np.ndarray, frame: np.ndarray) -> float:
         mask: (x, y, z) bool.
         frame: (3, 3) mm per voxel (`weaklesion.volumes.frame`).
     """
-    return int(mask.sum()) * voxel_mm3(frame)
+    return int(np.count_nonzero(mask)) * voxel_mm3(frame)
 
 
 def axes_mm(mask: np.ndarray, frame: np.ndarray) -> tuple[float, float]:
@@ -101,7 +101,7 @@ def volume_interval(
         moved = ellipsoid.perturbed(draws.tolist(), MARK_NOISE, ACROSS_NOISE)
         found = levels_scores(levels, moved, settings)
         if found is not None:
-            logs.append(math.log((found[0] > 0).sum()))
+            logs.append(math.log(np.count_nonzero(found[0] > 0)))
     if len(logs) < LEAST_DRAWS or volume <= 0:
         return None
     factor = math.exp(Z95 * float(np.std(logs, ddof=1)))

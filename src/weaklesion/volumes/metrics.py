@@ -38,13 +38,13 @@ class VolumePair:
         if len(sizes_mm) != 3 or not all(np.isfinite(size) and size > 0 for size in sizes_mm):
             raise ValueError(f"sizes_mm: needs three positive numbers, not {sizes_mm!r}")
         self.sizes_mm = tuple(float(size) for size in sizes_mm)
-        either = ref | pred
-        box = []
-        for axis in range(3):
+        for axis in (2, 1, 0):  # slices first: then little is left to look at
             others = tuple(other for other in range(3) if other != axis)
-            filled = np.flatnonzero(either.any(axis=others))
-            box.append(slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0))
-        self.ref, self.pred = ref[tuple(box)], pred[tuple(box)]
+            filled = np.flatnonzero(ref.any(axis=others) | pred.any(axis=others))
+            part = slice(filled[0], filled[-1] + 1) if filled.size else slice(0, 0)
+            index = tuple(part if other == axis else slice(None) for other in range(3))
+            ref, pred = ref[index], pred[index]
+        self.ref, self.pred = ref, pred
 
     @property
     def has_empty(self) -> bool:

@@ -7,7 +7,7 @@ cylinder (docs/results/volumes.md). In either direction the first slice that fai
 lesion. Nothing here knows how a slice is segmented. Planes are (H, W), as images are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,11 @@ import numpy as np
 from weaklesion.mark_shapes import MarkShape
 from weaklesion.prediction.gate import mask_agreement
 
-Predict = Callable[[int, MarkShape], np.ndarray]  # slice and mark's shape to (H, W) bool
+# Slices, each with its mark's shape, to a mask (H, W) bool of each
+Predict = Callable[[Sequence[tuple[int, MarkShape]]], list[np.ndarray]]
 Support = Callable[[int, np.ndarray], float]  # slice and mask to the mean ratio of its levels
 
+AHEAD = 8  # slices that are segmented at once: a network is slow on one image at a time
 LEAST_LONG_PX = 3.0  # of a mask that can still be a mark
 
 
@@ -68,7 +70,8 @@ def propagate(
         mark: the mark's shape, px, whose kind marks the other slices.
         index: the marked slice.
         expected: (x, y, z) bool, the mask by another method, whose slices mark these.
-        predict: segments a slice that is marked with a shape.
+        predict: segments up to `AHEAD` slices, each marked with a shape. The last ones may lie
+            beyond the lesion's end; they are not used then.
         support: says how well the levels of a mask are a lesion's; None to ask nobody.
         settings: see `StopSettings`; None for its defaults.
     """
@@ -76,25 +79,39 @@ def propagate(
     planes = {index: first}
     stops = []
     for step in (-1, 1):
-        before, place = first, index
-        while True:
-            place += step
-            if not 0 <= place < expected.shape[2]:
-                cause = "the volume ends"
-            else:
-                shape = _shape_of(expected[:, :, place].T, mark)
-                if shape is None:
-                    cause = "the levels expect no lesion there"
-                else:
-                    plane = predict(place, shape)
-                    cause = _cause(plane, before, first, shape, settings)
-                if not cause and support is not None and support(place, plane) < settings.support:
-                    cause = "the levels are those of the surroundings"
+        before, last, cause = first, index + step, ""
+        for place, shape, plane in _segmented(mark, index, step, expected, predict):
+            cause = _cause(plane, before, first, shape, settings)
+            if not cause and support is not None and support(place, plane) < settings.support:
+                cause = "the levels are those of the surroundings"
             if cause:
-                stops.append(cause)
                 break
             planes[place] = before = plane
+            last = place + step
+        if not cause:
+            inside = 0 <= last < expected.shape[2]
+            cause = "the levels expect no lesion there" if inside else "the volume ends"
+        stops.append(cause)
     return Propagated(planes, (stops[0], stops[1]))
+
+
+def _segmented(
+    mark: MarkShape, index: int, step: int, expected: np.ndarray, predict: Predict
+) -> Iterator[tuple[int, MarkShape, np.ndarray]]:
+    """Yield slices outward with their marks and masks, up to where no lesion is expected."""
+    place, marked = index, True
+    while marked:
+        batch: list[tuple[int, MarkShape]] = []
+        while marked and len(batch) < AHEAD:
+            place += step
+            inside = 0 <= place < expected.shape[2]
+            shape = _shape_of(expected[:, :, place].T, mark) if inside else None
+            marked = shape is not None
+            if shape is not None:
+                batch.append((place, shape))
+        if batch:
+            for (number, shape), plane in zip(batch, predict(batch), strict=True):
+                yield number, shape, plane
 
 
 def _shape_of(plane: np.ndarray, mark: MarkShape) -> MarkShape | None:

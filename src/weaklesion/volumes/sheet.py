@@ -21,9 +21,11 @@ def shown_box(mask: np.ndarray, points: np.ndarray, index: int) -> tuple[slice, 
         index: the marked slice.
     """
     box = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(mask.any(axis=others)).astype(float)
+    slices = np.flatnonzero(mask.any(axis=(0, 1)))
+    flat = np.any(mask[:, :, slices[0] : slices[-1] + 1], axis=2)
+    lines = [np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0)), slices]
+    for axis, line in enumerate(lines):
+        filled = line.astype(float)
         own = points[:, axis] if axis < 2 else np.array([index], dtype=float)
         low, high = min(filled.min(), own.min()), max(filled.max(), own.max())
         margin = 1 if axis == 2 else max(4.0, MARGIN * (high - low))
