@@ -120,6 +120,35 @@ def test_everything_else_is_reported_with_its_cause(export):
     assert "1 positions occur more than once" in series["notes"].tolist()
 
 
+def test_hundreds_of_other_files_are_named_and_the_marks_go_through(tmp_path):
+    marks = make_export(tmp_path / "in")
+    import_export(tmp_path / "in", tmp_path / "before")
+    rng = np.random.default_rng(0)
+    contents = {
+        b"": "empty",
+        b"<html><body>report</body></html>": "no AIM annotation",
+        b"<html><body>cut": "damaged XML",
+        b'{"a": 1}': "no AIM annotation",
+        rng.bytes(5000): "neither DICOM, XML nor JSON",
+        b"%PDF-1.7": "neither DICOM, XML nor JSON",
+    }
+    for number in range(50):
+        folder = tmp_path / "in" / f"viewer{number}"
+        folder.mkdir()
+        for place, content in enumerate(contents):
+            (folder / f"file{place}{('', '.dcm')[number % 2]}").write_bytes(content)
+    imported = import_export(tmp_path / "in", tmp_path / "out")
+    assert len(imported.marks) == len(marks)
+    skipped, before = (
+        pd.read_csv(tmp_path / name / "skipped.csv")["cause"].value_counts()
+        for name in ("out", "before")
+    )
+    expected = pd.Series(list(contents.values())).value_counts() * 50
+    assert skipped.sub(before, fill_value=0).pipe(lambda more: more[more > 0]).to_dict() == (
+        expected.to_dict()
+    )
+
+
 def test_no_word_about_a_person_leaves_the_export(export, tmp_path, caplog):
     folder, _, _, _ = export
     caplog.set_level(0)
