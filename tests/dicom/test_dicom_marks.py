@@ -106,6 +106,18 @@ def test_axes_are_known_by_older_and_by_private_codes(series, scheme):
     assert len(only_mark(marks_of_report(report, export)).ends) == 4
 
 
+def test_axes_are_known_by_a_long_code(series):
+    """A code of more than 16 characters stands in another element of the standard."""
+    images, export = series
+    report = report_on(images[2])
+    for item in measured(report):
+        code = item.ConceptNameCodeSequence[0]
+        code.LongCodeValue = code.CodeValue
+        del code.CodeValue
+        code.CodeMeaning = "told by its code alone"
+    assert len(only_mark(marks_of_report(report, export)).ends) == 4
+
+
 def test_a_group_needs_no_template_id_and_a_measurement_no_value(series):
     images, export = series
     report = report_on(images[2])
