@@ -1,6 +1,9 @@
 """What the tests of `weaklesion segment` share: lesions, their marks, and a known network."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -15,6 +18,8 @@ from weaklesion.ellipse import fit_ellipse
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.study import arms
 from weaklesion.support.yaml_files import read_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
 
 SHAPE = (120, 160)
 INSIDE_HU, AROUND_HU = 120.0, -60.0
@@ -78,3 +83,23 @@ def run(model, folder, rows, *options):
 
 def read_png(path):
     return np.asarray(Image.open(path)) > 0
+
+
+def calls_of_script(name, folder, *words):
+    """Return the calls of `weaklesion` of a script of containers/, without the program's name.
+
+    Args:
+        name: the script.
+        folder: for a program in the place of `weaklesion`, and for the script's temporary files.
+        words: of the script.
+    """
+    told = folder / "calls"
+    (folder / "weaklesion").write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        f"print(json.dumps(sys.argv[1:]), file=open({str(told)!r}, 'a'))\n"
+    )
+    (folder / "weaklesion").chmod(0o755)
+    path = os.pathsep.join([str(folder), os.path.dirname(sys.executable), os.environ["PATH"]])
+    command = ["sh", ROOT / "containers" / name, *words]
+    subprocess.run(command, env=os.environ | {"PATH": path, "TMPDIR": str(folder)}, check=True)
+    return [json.loads(line) for line in told.read_text().splitlines()]

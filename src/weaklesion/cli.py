@@ -10,6 +10,7 @@ import typer
 
 from weaklesion.cli_npz import npz, npz_masks
 from weaklesion.cli_runs import describe_run, export, refusals
+from weaklesion.cli_uls23 import uls23, uls23_masks
 from weaklesion.errors import DataError
 from weaklesion.support.systems import refuse_windows
 
@@ -23,6 +24,8 @@ app.command()(describe_run)
 app.command()(export)
 app.command()(npz)
 app.command()(npz_masks)
+app.command()(uls23)
+app.command()(uls23_masks)
 
 
 class Units(Enum):

@@ -41,7 +41,8 @@ def documented():
 
 
 def test_the_documents_have_calls():
-    names = {"segment", "manifest", "npz", "npz-masks", "describe-run", "export"}
+    names = {"segment", "manifest", "npz", "npz-masks", "uls23", "uls23-masks", "describe-run"}
+    names.add("export")
     assert {words[0] for words in documented()} == names
     assert len([words for words in documented() if "--model" in words]) >= 2
 

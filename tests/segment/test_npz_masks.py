@@ -5,6 +5,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from segmenting import calls_of_script
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
@@ -67,6 +68,24 @@ def test_masks_come_back_on_the_grid_of_their_volume(segmented):
         volume = nibabel.load(folder / "masks" / row["volume"])
         assert np.array_equal(np.asarray(volume.dataobj).T > 0, found)
         assert row["volume_mm3"] == pytest.approx(found.sum() * np.prod(SPACING))
+
+
+@pytest.mark.workflow
+def test_the_containers_script_gives_the_same_masks(segmented, grey_model):
+    folder, _ = segmented
+    inputs, outputs = folder / "inputs", folder / "outputs"
+    inputs.mkdir()
+    (inputs / "case_a.npz").write_bytes((folder / "case_a.npz").read_bytes())
+    calls = calls_of_script("predict_npz.sh", folder, inputs, outputs, grey_model)
+    window = calls[0].index("--window")
+    assert tuple(map(float, calls[0][window + 1 :])) == WINDOW  # the network's own
+    for words in calls:
+        result = call(*words)
+        assert result.exit_code == 0, result.output
+    call("npz-masks", folder / "case_a.npz", "--masks", folder / "masks", "--out", folder / "segs")
+    with np.load(folder / "segs/case_a.npz") as wanted, np.load(outputs / "case_a.npz") as made:
+        assert np.array_equal(wanted["segs"], made["segs"])
+        assert made["segs"].any()
 
 
 def test_what_does_not_fit_is_refused(segmented):

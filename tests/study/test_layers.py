@@ -36,7 +36,17 @@ IN_LIBRARY = {"metrics", "networks"}
 # faces that users call. The package itself imports the public names for type checkers only.
 # `data.raw_files` runs downloads for the workflow.
 FACES = {"errors": "support"} | dict.fromkeys(
-    ("__init__", "download", "data.raw_files", "cli", "cli_npz", "cli_runs", "manifest"), "segment"
+    (
+        "__init__",
+        "download",
+        "data.raw_files",
+        "cli",
+        "cli_npz",
+        "cli_runs",
+        "cli_uls23",
+        "manifest",
+    ),
+    "segment",
 )
 # What a rule's script imports besides the code that its results depend on; `study.data_facts` only
 # words what `run.json` says of the data.

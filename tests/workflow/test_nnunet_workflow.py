@@ -58,7 +58,7 @@ def test_nnunet_is_trained_with_the_named_budget_and_scored_as_all_arms(study):
     tests = samples.loc[samples["split"] == "test", "id"]
     assert list(pd.read_csv(run / "predictions.csv", dtype=str)["id"]) == list(tests)
     masks = np.load(run / "predictions.npy")
-    assert masks.shape == (len(tests), 96, 96)
+    assert masks.shape == (len(tests), 48, 48)
     assert set(np.unique(masks)) <= {0, 1}
     scores = pd.read_csv(run / "scores.csv", dtype={"id": str})
     assert set(scores["id"]) == set(tests)

@@ -102,7 +102,7 @@ def _marks_of_file(
     side_mm = _side_of_pixel(spacing)
     rows, refused = [], []
     if volume:
-        whole = _nifti(images, spacing, window_hu)
+        whole = nifti_of(images, spacing, window_hu)
     for lesion in np.unique(drawn[drawn != 0]).tolist():
         try:
             here = drawn == lesion
@@ -193,10 +193,20 @@ def _side_of_pixel(spacing: np.ndarray) -> float:
     return float(middle)
 
 
-def _nifti(images: np.ndarray, spacing: np.ndarray, window_hu: tuple[float, float] | None) -> bytes:
-    """Return a NIfTI file of (D, H, W) images, whose values are Hounsfield units.
+def nifti_of(
+    images: np.ndarray, spacing: np.ndarray, window_hu: tuple[float, float] | None
+) -> bytes:
+    """Return a NIfTI file of images, whose values are Hounsfield units.
 
     It has no place in the patient: slices are assumed to be perpendicular to their direction.
+
+    Args:
+        images: (D, H, W): levels (uint8), or Hounsfield units in whole numbers.
+        spacing: (3,) mm: two equal numbers of the pixels, and the slices' distance.
+        window_hu: Hounsfield units that became the levels 0 and 255; needed for levels.
+
+    Raises:
+        DataError: if the window is missing, or the spacing is not that of square pixels.
     """
     levels = images.dtype == np.uint8
     if levels and window_hu is None:

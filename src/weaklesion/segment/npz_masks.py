@@ -3,6 +3,7 @@
 Each `<case>.npz` has `segs`, of the shape of the volume's `imgs`, with the number of each lesion.
 """
 
+import csv
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import pandas as pd
 
 from weaklesion.errors import DataError
 from weaklesion.segment.outputs import read_mask
@@ -40,10 +40,7 @@ def write_npz_masks(
         DataError: if the folder has no results, a file cannot be read, or a mask is not on its
             grid.
     """
-    table = Path(masks_dir) / "measurements.csv"
-    if not table.is_file():
-        raise DataError(f"{table}: does not exist. Give the --out folder of weaklesion segment.")
-    rows = pd.read_csv(table, dtype={"id": str}).to_dict("records")
+    table, rows = read_measurements(masks_dir)
     paths = [Path(file) for file in files]
     out = Path(out_dir)
     if any(path.resolve().parent == out.resolve() for path in paths):
@@ -60,7 +57,7 @@ def write_npz_masks(
         kind = np.uint8 if all(number < 256 for number, _ in numbered) else np.uint16
         segs = np.zeros(_shape_of(path), dtype=kind)
         for number, row in numbered:
-            mask = _mask_of(Path(masks_dir), row)
+            mask = mask_of(masks_dir, row)
             if mask.shape != segs.shape:
                 raise DataError(
                     f"{table}: {row['id']} has a mask of {mask.shape}, but {path.name} has imgs of"
@@ -84,10 +81,30 @@ def _shape_of(path: Path) -> tuple[int, ...]:
         return tuple(arrays["imgs"].shape)
 
 
-def _mask_of(folder: Path, row: Mapping[Any, Any]) -> np.ndarray:
-    """Return the mask of a mark, (D, H, W) bool: in three dimensions, or of its slice."""
-    name = row["volume"] if pd.notna(row.get("volume")) else row["mask"]
-    path = folder / name
+def read_measurements(masks_dir: str | Path) -> tuple[Path, list[dict[str, str]]]:
+    """Return the table that `weaklesion segment` wrote to a folder, and its rows.
+
+    Raises:
+        DataError: if there is none.
+    """
+    table = Path(masks_dir) / "measurements.csv"
+    if not table.is_file():
+        raise DataError(f"{table}: does not exist. Give the --out folder of weaklesion segment.")
+    with table.open(encoding="utf-8", newline="") as stream:
+        return table, list(csv.DictReader(stream))
+
+
+def mask_of(masks_dir: str | Path, row: Mapping[str, str]) -> np.ndarray:
+    """Return the mask of a mark, (D, H, W) bool: in three dimensions, or of its slice.
+
+    Args:
+        masks_dir: the `--out` folder of `weaklesion segment`.
+        row: of its `measurements.csv`.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+    path = Path(masks_dir) / (row.get("volume") or row["mask"])
     if path.suffix == ".png":
         return read_mask(path, None)
     with refusing(lambda cause: DataError(f"{path}: cannot be read: {cause}")):

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from weaklesion.errors import DataError
 
 EXTRAS = {
+    "SimpleITK": "uls23",
     "highdicom": "dicom",
     "pydicom": "dicom",
     "monai": "torch",

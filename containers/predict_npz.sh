@@ -1,0 +1,11 @@
+#!/bin/sh
+# Volumes with drawn marks to masks: predict_npz.sh [INPUTS [OUTPUTS [NETWORK]]]
+set -eu
+inputs=${1:-/workspace/inputs} outputs=${2:-/workspace/outputs} network=${3:-/opt/network}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# levels (uint8) are taken as the network's own window
+window=$(python -c 'import json, sys; w = json.load(open(sys.argv[1]))["data"].get("window_hu"); print("--window", *w) if w else None' "$network/run.json")
+weaklesion npz "$inputs"/*.npz --out "$work/drawn" --volume $window
+weaklesion segment --model "$network" --marks "$work/drawn/marks.csv" --out "$work/masks" --volume
+weaklesion npz-masks "$inputs"/*.npz --masks "$work/masks" --out "$outputs"

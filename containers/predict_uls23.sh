@@ -1,0 +1,11 @@
+#!/bin/sh
+# A stack of ULS23 to the stack of its masks: predict_uls23.sh [INPUT [OUTPUT [NETWORK [MARKS]]]]
+# The challenge gives no marks: they come from a table beside its input.
+set -eu
+input=${1:-/input} output=${2:-/output} network=${3:-/opt/network}
+marks=${4:-$input/marks.csv}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+weaklesion uls23 "$input" --marks "$marks" --out "$work/drawn"
+weaklesion segment --model "$network" --marks "$work/drawn/marks.csv" --out "$work/masks" --volume
+weaklesion uls23-masks "$input" --masks "$work/masks" --out "$output"

@@ -1,0 +1,46 @@
+"""The commands of `weaklesion` for the stacked volumes of the challenge ULS23."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weaklesion.cli_runs import refusals
+
+
+def uls23(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="The challenge's input: images and spacings.", exists=True
+        ),
+    ],
+    marks: Annotated[
+        Path, typer.Option(help="Table with voi, slice and the four ends, px.", exists=True)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for marks.csv and its volumes.")],
+) -> None:
+    """Write the marked volumes of an ULS23 stack as NIfTI, with a table for segment --volume."""
+    from weaklesion.marks.uls23 import write_marks_of_stack
+
+    with refusals():
+        taken, refused = write_marks_of_stack(folder, marks, out)
+    typer.echo(f"{out / 'marks.csv'}: {taken} marks; {refused} refused, with causes in refused.csv")
+
+
+def uls23_masks(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="The folder that weaklesion uls23 read.", exists=True
+        ),
+    ],
+    masks: Annotated[Path, typer.Option(help="Folder that segment --volume wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for the challenge's output.")],
+) -> None:
+    """Write the masks of segment --volume as the stack that ULS23 evaluates."""
+    from weaklesion.segment.uls23_masks import write_stack_of_masks
+
+    with refusals():
+        path, lesions = write_stack_of_masks(folder, masks, out)
+    typer.echo(f"{path}: {lesions} lesions")

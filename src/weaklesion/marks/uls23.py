@@ -1,0 +1,134 @@
+"""The stacked volumes of the challenge ULS23, with marks from a table.
+
+A job's input has `images/stacked-3d-ct-lesion-volumes/<name>.mha`, volumes of 128 slices of 256x256
+one upon the other, in Hounsfield units, and a JSON file with the spacing of each, mm. The lesion is
+in the middle of its volume. The challenge gives no mark; ours come from a table with a row per
+volume. Source: the challenge's baseline algorithm.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weaklesion.errors import DataError
+from weaklesion.marks.files import read_lines
+from weaklesion.marks.npz import nifti_of
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.support.extras import not_installed
+from weaklesion.support.files import written_whole
+from weaklesion.support.reading import refusing
+from weaklesion.support.tables import write_rows
+
+try:
+    import SimpleITK
+except ImportError as error:
+    raise not_installed("SimpleITK", "volumes of ULS23") from error
+
+logger = logging.getLogger(__name__)
+
+STACKS = "images/stacked-3d-ct-lesion-volumes"
+SPACINGS = "stacked-3d-volumetric-spacings.json"
+VOLUME = (128, 256, 256)  # slices, height and width
+GIVEN = ("voi", "slice", *RECIST_COLUMNS)
+MARKS = ("id", "image", "slice", "group", *RECIST_COLUMNS)
+
+
+def write_marks_of_stack(
+    folder: str | Path, marks_csv: str | Path, out_dir: str | Path
+) -> tuple[int, int]:
+    """Write `marks.csv`, the marked volumes in `images/`, and `refused.csv`.
+
+    Args:
+        folder: the challenge's input.
+        marks_csv: `voi`, the number of the volume in the stack, from 0; `slice`, from 0; and the
+            four ends of the mark, px of the slice, from the centre of its first pixel. One row per
+            volume; its mark is `voi_<number>`.
+        out_dir: folder to write to.
+
+    Returns:
+        Numbers of marks that were written and of rows that were refused.
+
+    Raises:
+        DataError: if the stack, its spacings or the table cannot be read, or no mark can be used.
+    """
+    _, stack = read_stack(folder)
+    spacings = _read_spacings(Path(folder) / SPACINGS, len(stack))
+    header, lines = read_lines(Path(marks_csv))
+    if missing := [name for name in GIVEN if name not in header]:
+        raise DataError(f"{marks_csv}: has no column {', '.join(missing)}. Add it.")
+    out = Path(out_dir)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    rows: dict[int, dict[str, Any]] = {}
+    refused: list[dict[str, Any]] = []
+    for number, fields in lines:
+        cells = dict(zip(header, fields, strict=False))
+        try:
+            voi = _whole(cells, "voi", len(stack))
+            index = _whole(cells, "slice", VOLUME[0])
+            if voi in rows:
+                raise DataError(f"voi {voi} has a mark already: give one per volume")
+        except DataError as error:
+            refused.append({"line": number, "cause": str(error)})
+            continue
+        image = f"images/voi_{voi}.nii"
+        with written_whole(out / image) as temporary:
+            temporary.write_bytes(nifti_of(stack[voi], spacings[voi], None))
+        ends = {name: cells[name] for name in RECIST_COLUMNS}
+        rows[voi] = {"id": f"voi_{voi}", "image": image, "slice": index, "group": voi} | ends
+    write_rows(out / "marks.csv", MARKS, rows.values())
+    write_rows(out / "refused.csv", ("line", "cause"), refused)
+    for each in refused[:20]:
+        logger.warning("%s, line %s: %s", marks_csv, each["line"], each["cause"])
+    if not rows:
+        raise DataError(f"no mark can be used. {out / 'refused.csv'} has the cause of each.")
+    return len(rows), len(refused)
+
+
+def read_stack(folder: str | Path) -> tuple[Path, np.ndarray]:
+    """Return the file of a stack, and its volumes, (N, 128, 256, 256) int16 HU.
+
+    Raises:
+        DataError: if the folder has not one stack, or it cannot be read or has another shape.
+    """
+    found = sorted((Path(folder) / STACKS).glob("*.mha"))
+    if len(found) != 1:
+        raise DataError(
+            f"{Path(folder) / STACKS}: has {len(found)} files .mha, not one. Give one job's input."
+        )
+    with refusing(lambda cause: DataError(f"{found[0]}: cannot be read: {cause}")):
+        values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(found[0]))
+    depth = VOLUME[0]
+    if values.ndim != 3 or values.shape[1:] != VOLUME[1:] or len(values) % depth or not len(values):
+        raise DataError(
+            f"{found[0]}: is {values.shape}, not volumes of {VOLUME} one upon the other."
+            " Was it made for the challenge?"
+        )
+    rounded = np.rint(values)
+    if not (np.abs(rounded) <= np.iinfo(np.int16).max).all():
+        raise DataError(f"{found[0]}: has values outside of int16, which are no Hounsfield units.")
+    return found[0], rounded.astype(np.int16).reshape(-1, *VOLUME)
+
+
+def _read_spacings(path: Path, count: int) -> np.ndarray:
+    """Return the spacings of all volumes, (N, 3) mm."""
+    try:
+        spacings = np.array(json.loads(path.read_text(encoding="utf-8")), dtype=float)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    if spacings.shape != (count, 3):
+        raise DataError(
+            f"{path}: has spacings of shape {spacings.shape}, but the stack has {count} volumes:"
+            " three numbers each are needed."
+        )
+    return spacings
+
+
+def _whole(cells: dict[str, str], name: str, end: int) -> int:
+    """Return a whole number of a row, at least 0 and below `end`."""
+    text = cells.get(name, "")
+    if not (text.isascii() and text.isdigit() and int(text) < end):
+        raise DataError(f"{name} is {text!r}: needs a whole number from 0 to {end - 1}")
+    return int(text)
