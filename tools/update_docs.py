@@ -26,19 +26,20 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs/results"  # pages, and beside them a folder per study
 LONGEST_OPEN = 12  # lines of a table that is not folded
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
+OF_CHOICES = {"refined_choice": "pseudo-masks", "refined_ends_choice": "pseudo-masks of ends"}
 CHOICES, RUNS = "choices.csv", "runs.csv"  # what a study chose; what its tables were measured with
 
 
 def found_choices(study: Path) -> pd.DataFrame:
     """Return what a study chose without a dense mask, a row each."""
     rows = []
-    paths = [*study.rglob("targets/refined_choice.json"), *study.rglob("warps/*.json")]
+    paths = [*study.rglob("targets/*_choice.json"), *study.rglob("warps/*.json")]
     for path in sorted(paths):
         content = json.loads(path.read_text())
         (chosen,) = content.keys() - {"recovered_iou", "images"}
         rows.append(
             {
-                "of": "pseudo-masks" if chosen == "prior_weight" else path.stem,
+                "of": OF_CHOICES.get(path.stem, path.stem),
                 "dataset": path.parents[2].name,
                 "protocol": f"`{path.parents[1].name}`",
                 "constant": chosen,

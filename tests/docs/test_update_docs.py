@@ -72,8 +72,13 @@ def test_a_study_is_brought_in_by_parts(tmp_path):
 def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none(tmp_path):
     kept, first = tmp_path / "kept", finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
     second = finished(tmp_path / "b", {"one": 91.0}, [], "b" * 40)
-    for folder, protocol, weight in ((first, "p", 5), (second, "q", 10), (second, "p", 20)):
-        choice = folder / f"d/{protocol}/targets/refined_choice.json"
+    for folder, protocol, weight, name in (
+        (first, "p", 5, "refined"),
+        (second, "q", 10, "refined"),
+        (second, "p", 20, "refined"),
+        (second, "p", 40, "refined_ends"),
+    ):
+        choice = folder / f"d/{protocol}/targets/{name}_choice.json"
         choice.parent.mkdir(parents=True, exist_ok=True)
         content = {"prior_weight": weight, "recovered_iou": {"5": 0.9}, "images": 7}
         choice.write_text(json.dumps(content))
@@ -83,6 +88,7 @@ def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none
     text = update_docs.describe(kept)
     assert "| pseudo-masks | d | `p` | prior_weight | 20 | 5: 0.9000 | 7 |" in text
     assert "| pseudo-masks | d | `q` | prior_weight | 10 |" in text
+    assert "| pseudo-masks of ends | d | `p` | prior_weight | 40 |" in text
     assert "10 to 10 s" not in text
 
 
