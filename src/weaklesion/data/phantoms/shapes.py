@@ -42,11 +42,13 @@ def lesion_depth(
     x, y = x - center_xy[0], y - center_xy[1]
     u = (x * np.cos(turn) + y * np.sin(turn)) / radius_px
     v = (-x * np.sin(turn) + y * np.cos(turn)) / (radius_px * elongation)
-    theta = np.arctan2(v, u)
-    outline = np.ones(shape_hw, dtype=np.float32)
-    for order, (cosine, sine) in zip(ORDERS, harmonics, strict=True):
-        outline += cosine * np.cos(order * theta) + sine * np.sin(order * theta)
-    return np.maximum(outline, 0.3) - np.hypot(u, v)
+    distance = np.hypot(u, v)
+    direction = np.where(distance > 0, u + 1j * v, 1) / np.where(distance > 0, distance, 1)
+    series = np.zeros(shape_hw, dtype=np.complex64)  # of exp(i order angle), by Horner's rule
+    for cosine, sine in harmonics[::-1]:
+        series = (series + np.complex64(cosine - 1j * sine)) * direction
+    outline = 1 + (series * direction).real  # the first order is 2
+    return np.maximum(outline, 0.3) - distance
 
 
 def smooth_noise(rng: np.random.Generator, shape_hw: tuple[int, int], cells: int) -> np.ndarray:

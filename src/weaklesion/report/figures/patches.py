@@ -44,6 +44,7 @@ def case_grid(
         layout="constrained",
     )
     for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])  # ticks that are merely hidden are still laid out
         axis.set_axis_off()
     for axis, case in zip(axes[:, 0], cases, strict=True):
         lines = textwrap.fill(case, max([20, *map(len, case.split())]))
