@@ -9,10 +9,14 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# uv takes less than half of pip's time, but knows nothing of pip's settings, such as a mirror. Where it fails,
+# pip goes on.
+install = $(BIN)/uv pip install --python $(1) --quiet $(2) || $(BIN)/python -m pip --python $(1) install --quiet $(2)
+export UV_COMPILE_BYTECODE ?= 1
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
-.PHONY: help demo demo-all plan test test-fast test-all matrix crf nnunet crash-test fuzz bench docs lint lint-style lint-types lint-workflow format lock clean
+.PHONY: help demo demo-all plan test test-fast test-all pytest matrix crf nnunet crash-test fuzz bench docs lint lint-style lint-types lint-workflow format lock clean
 
 help: ## List the targets.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/'
@@ -21,17 +25,17 @@ help: ## List the targets.
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -c 'import sys; sys.exit(sys.platform in ("win32", "cygwin") and "Windows is not supported: use the Windows Subsystem for Linux.")'
 	$(PYTHON) -m venv --clear .venv
-ifeq ($(CPU),)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-else
 	$(BIN)/python -m pip install --quiet uv
+ifeq ($(CPU),)
+	$(call install,$(BIN)/python,--requirement requirements.lock)
+else
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --torch-backend cpu --requirement requirements-cpu.lock
 endif
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 .venv/.dev: .venv/.ready requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-dev.lock
+	$(call install,$(BIN)/python,--no-deps --requirement requirements-dev.lock)
 	touch $@
 
 # Where no controller of Slurm answers, Snakemake would wait for it at each start (docs/how-to/slurm.md).
@@ -51,15 +55,16 @@ plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a st
 	$(BIN)/weaklesion plan $(STUDY)
 
 test: .venv/.dev ## Run all checks, and all tests but the slowest.
-	$(MAKE) --jobs 2 --output-sync lint
-	$(PYTEST) -m "not slow"
+	$(MAKE) --jobs 5 lint pytest MARKED="not slow"
 
-test-fast: .venv/.dev ## Run the tests that neither run Snakemake nor train for long.
-	$(PYTEST) -m "not workflow"
+test-fast: MARKED := not workflow
+test-fast: pytest ## Run the tests that neither run Snakemake nor train for long.
 
 test-all: .venv/.dev ## Run all checks and all tests, as CI does.
-	$(MAKE) --jobs 2 --output-sync lint
-	$(PYTEST)
+	$(MAKE) --jobs 5 lint pytest
+
+pytest: .venv/.dev
+	$(PYTEST) -m "$(MARKED)"
 
 matrix: ## Test what is committed with several Pythons, each in a clone: make matrix PYTHONS="...".
 	for python in $(PYTHONS); do \
@@ -77,8 +82,7 @@ nnunet: .nnunet/.ready ## Install what arms with nnU-Net need, in an environment
 	$(BIN)/python -m venv --clear --without-pip .nnunet
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 	  "$$(.nnunet/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/behind.pth"
-	$(BIN)/python -m pip --python .nnunet/bin/python install --quiet --no-deps \
-	  --requirement requirements-nnunet.lock
+	$(call install,.nnunet/bin/python,--no-deps --requirement requirements-nnunet.lock)
 	touch $@
 
 crash-test: .venv/.dev ## Kill a study at 100 moments, restart it each time and compare the results.
