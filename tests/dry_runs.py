@@ -12,14 +12,14 @@ import sys
 import tempfile
 from functools import cache
 
-from snakemake import common
+from snakemake import rules
 from snakemake.cli import main
 from snakemake.jobs import Job
 
 # what a plan says of each job is a seventh of its time
 Job.log_info = lambda job, *words, **options: None
 # and so is the look at each input function's parameters, once for every job
-common.get_function_params = cache(common.get_function_params)
+rules.get_function_params = cache(rules.get_function_params)
 
 
 def dry_run(words: list[str]) -> tuple[int, str]:
