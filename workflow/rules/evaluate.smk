@@ -551,7 +551,7 @@ rule write_front_page:
     params:
         study=config["study"],
         titles={item: study.title(item) for item in study.items()},
-        labels=study.labels(study.main_runs),
+        labels=study.labels(sum(study.drawn_items.values(), study.main_runs)),
         mark_note=study.mark_note(study.main_runs),
         columns=study.main_columns,
         runs=study.described(study.all_trainings, run="run.json"),

@@ -95,11 +95,18 @@ class Shown(Selection):
 
     @cached_property
     def example_strips(self) -> list[dict[str, str]]:
-        """Strip of test images with contours of each block of the main item."""
+        """Strip of test images with contours of each block of the main item.
+
+        A dataset that the main item lacks has one of its first block whose contours are drawn.
+        """
+        blocks = list(self.main_blocks)
+        for dataset, protocol in self.contour_blocks:
+            if dataset not in dict(blocks):
+                blocks.append((dataset, protocol))
         return [
             {"dataset": dataset, "protocol": protocol}
             | {"figure": str(self.layout.results / f"figures/examples.{dataset}.{protocol}.png")}
-            for dataset, protocol in self.main_blocks
+            for dataset, protocol in blocks
         ]
 
     # Test images that are drawn with contours.
