@@ -110,6 +110,7 @@ def refine_scores(
     *,
     ct: bool,
     consistent: bool = True,
+    prior: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """Score every pixel: above 0 is lesion.
 
@@ -120,6 +121,8 @@ def refine_scores(
         ct: whether the channels are CT slices rather than red, green and blue.
         consistent: whether the scores of the last round are moved as well, so that the shape of
             the result is the mark's.
+        prior: (H, W) float32, above 0 where a pixel is lesion before its level is looked at: a
+            network's logits, for example. The position within the mark by default.
 
     Returns:
         (H, W) float32; None if levels cannot decide, because too few pixels lie inside or around
@@ -127,9 +130,12 @@ def refine_scores(
     """
     levels = pixel_levels(image, settings.blur_px, ct=ct)
     radius = mark.radius(image.shape[:2])
-    prior = settings.prior_weight * (1 - radius)
-    within = radius < settings.inside
-    around = (radius > settings.around[0]) & (radius < settings.around[1])
+    near = radius < settings.around[1]
+    if prior is None:
+        prior = settings.prior_weight * (1 - radius)
+        within, around = radius < settings.inside, near & (radius > settings.around[0])
+    else:
+        within, around = prior > 0, near & (prior <= 0)
     scores = None
     for number in range(1, settings.rounds + 1):
         ratio = _log_ratio(levels, within, around, settings)
@@ -142,7 +148,7 @@ def refine_scores(
         if scores is None:
             return None
         within = scores > 0
-        around = (radius < settings.around[1]) & ~within
+        around = near & ~within
     return scores
 
 

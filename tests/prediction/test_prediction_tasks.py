@@ -10,11 +10,13 @@ from conftest import ROOT
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
+from weaklesion.metrics import dice
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.predict import PREDICT
 from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.prediction.tasks import pairs, prompted, segmentation
 from weaklesion.prediction.tasks.pairs import choose
+from weaklesion.pseudo_masks import RefinedSettings
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TaskName, TrainingSettings
 from weaklesion.support.yaml_files import read_yaml
@@ -178,3 +180,20 @@ def test_networks_that_see_the_mark_need_ellipses(files):
             PredictionSettings(),
             CPU,
         )
+
+
+def test_levels_correct_a_network_that_is_near():
+    """The logits are those of an ellipse 3 px off; the image shows where the lesion is."""
+    true, off = Ellipse(30, 30, 26, 18, 20), Ellipse(33, 30, 26, 18, 20)
+    inside = draw_ellipse(true, (60, 60))
+    noise = np.random.default_rng(0).normal(0, 8, (60, 60, 3))
+    image = np.clip(np.where(inside[..., None], 90, 170) + noise, 0, 255).astype(np.uint8)
+    logits = (3 * (1 - off.radius((60, 60)))).astype(np.float32)
+    settings = RefinedSettings(prior_weight=99)  # the logits stand in its place
+    (scores,) = prompted.with_levels(logits[None], image[None], [true], settings, "center")
+    assert dice(inside, logits > 0) < 0.88
+    assert dice(inside, scores > 0) > 0.95
+    small = Ellipse(30, 30, 3, 2, 0)  # too few pixels to decide: the logits stay
+    few = np.where(draw_ellipse(small, (60, 60)), 1, -1).astype(np.float32)
+    (kept,) = prompted.with_levels(few[None], image[None], [small], settings, "rgb")
+    assert (kept == few).all()

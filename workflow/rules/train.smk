@@ -130,6 +130,8 @@ rule predict_arm:
         gate=jobs.of_arm("gate"),
         consistent=lambda wildcards: bool(jobs.of_arm("consistent")(wildcards)),
         compare_ends=jobs.compare_ends,
+        levels=jobs.levels,
+        channel_order=jobs.channel_order,
     script:
         "../scripts/predict_arm.py"
 
@@ -148,6 +150,7 @@ use rule predict_arm as predict_arm_with_crf with:
         gate=None,
         consistent=False,
         compare_ends=False,
+        levels=None,
 
 
 rule measure_accuracy:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from weaklesion.clusters import Encoding
 from weaklesion.prediction.crf import CRFSettings
+from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings
 
 Partner = Literal["nearest", "random", "itself"]
 
@@ -27,6 +28,10 @@ class PredictionSettings:
         consistent: whether masks are moved so that their ellipses are the marks' (the same).
         compare_ends: whether the gate compares the four ends of RECIST marks, whatever the network
             is shown: true of marks that are drawn, or measured as RECIST defines them.
+        levels: how the image's own levels decide together with a network that sees the mark, whose
+            logits take the place of the prior of pseudo-masks; None to let the network decide
+            alone.
+        channel_order: channel order of the patches, for their levels.
     """
 
     crf: CRFSettings | None = None
@@ -36,3 +41,5 @@ class PredictionSettings:
     gate: float | None = None
     consistent: bool = False
     compare_ends: bool = False
+    levels: RefinedSettings | None = None
+    channel_order: ChannelOrder = "rgb"

@@ -137,6 +137,11 @@ class Jobs:
         """Return an input function for a key of the arm's definition, or None without it."""
         return lambda wildcards: self.arm(wildcards).get(key)
 
+    def levels(self, job: Job) -> dict[str, Any] | None:
+        """How the image's levels decide together with the arm's network, or None."""
+        used = self.arm(job).get("levels")
+        return dict(self.switch(job, "supervision", "refined")) if used else None
+
     def network_module(self, job: Job) -> str:
         """Module of the arm's network, by its name inside the package."""
         return f"networks.{NETWORK_MODULES[self.arm(job)['model']]}"

@@ -1,5 +1,6 @@
 """Predictions of networks that see the mark, gated by the agreement with the mark."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from torch import nn
 
 from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.mark_shapes import MarkShape
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.settings import PredictionSettings
+from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
 from weaklesion.training.data import marks_of
@@ -49,6 +52,8 @@ def predict(
     ends = replace(prompt, shape="ends") if settings.compare_ends else prompt
     compared = marks if ends == prompt else marks_of(files.ellipses_csv, ids, ends)
     logits = predict_prompted(model, images, mark_rows(marks).to(device), trained)
+    if settings.levels is not None:
+        logits = with_levels(logits, images, marks, settings.levels, settings.channel_order)
     results = [
         gated_mask(scores, mark, gate=settings.gate, consistent=settings.consistent, compared=other)
         for mark, other, scores in zip(marks, compared, logits, strict=True)
@@ -61,6 +66,43 @@ def predict(
         }
     )
     return np.stack([result.mask for result in results]), table
+
+
+def with_levels(
+    logits: np.ndarray,
+    images: np.ndarray,
+    marks: Sequence[MarkShape],
+    settings: RefinedSettings,
+    channel_order: ChannelOrder,
+) -> np.ndarray:
+    """Let each image's own levels decide together with the network.
+
+    The logits take the place of the prior of pseudo-masks (`weaklesion.pseudo_masks`); its weight
+    is therefore not used. Where levels cannot decide, the logits stay.
+
+    Args:
+        logits: (N, H, W) float32.
+        images: (N, H, W, 3) uint8.
+        marks: N shapes of marks, px.
+        settings: how levels decide.
+        channel_order: order of the images' channels; `center` for CT, whose channels are slices.
+
+    Returns:
+        (N, H, W) float32; at least 0 is lesion.
+    """
+    scored = []
+    rows = zip(logits, images, marks, strict=True)
+    for prior, image, mark in progress(rows, total=len(images), what="images with levels"):
+        scores = refine_scores(
+            to_rgb(image, channel_order),
+            mark,
+            settings,
+            ct=channel_order == "center",
+            consistent=False,
+            prior=prior,
+        )
+        scored.append(prior if scores is None else scores)
+    return np.stack(scored).astype(np.float32)
 
 
 @torch.inference_mode()
