@@ -72,7 +72,7 @@ def test_thin_slices_are_thinned_for_the_interval_with_the_marked_one_among_them
     image = image_of(mask)
     whole = prepare(read_around(image, mask.shape, frame, ellipsoid, settings), settings)
     thin = thinned(whole, ellipsoid)
-    assert thin.region.every == 3
+    assert thin.region.every == 4
     marked = thin.region.place_of(ellipsoid.index)
     assert thin.region.axes()[2][marked] == ellipsoid.index
     before = whole.region.place_of(ellipsoid.index)
