@@ -46,6 +46,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/nnunet.smk"
 include: "workflow/rules/folds.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/volumes.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/papers.smk"
 

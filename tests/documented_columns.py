@@ -18,6 +18,7 @@ KIND_OF_COLUMN = {
     "switch": "attribution",
     "share_of_gap": "gap",
     "policy": "policies",
+    "limit_low": "volumes",
     "answer": "answers",
     "undefined_policy": "scores",
 }
@@ -56,7 +57,8 @@ def section_of(path: Path, columns: set[str]) -> str:
         if name in ("definitions.csv", "verdicts.csv", "agreement.csv"):
             return f"`tables/{name}`"
         for ending, kind in (("samples", "gap"), ("masks", "mark_agreement"),
-                             ("recovery", "mark_agreement")):  # fmt: skip
+                             ("recovery", "mark_agreement"),
+                             ("left_out", "volumes")):  # fmt: skip
             if name.endswith(f".{ending}.csv"):
                 return f"`tables/<item>.{ending}.csv`, kind `{kind}`"
         (kind,) = (kind for column, kind in KIND_OF_COLUMN.items() if column in columns)
@@ -75,7 +77,8 @@ def section_of(path: Path, columns: set[str]) -> str:
         return "`targets/refined_recovery.csv`"
     if name.startswith("ellipses_"):
         return "`targets/ellipses_<noise>.csv`"
-    return "`traits.csv`" if name == "traits.csv" else f"`{place}/{name}`"
+    of_stage = ("traits.csv", "volumes.csv", "volumes_left_out.csv")
+    return f"`{name}`" if name in of_stage else f"`{place}/{name}`"
 
 
 def assert_documented(results: Path) -> set[str]:

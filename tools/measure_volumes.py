@@ -29,17 +29,9 @@ from weaklesion.segment.lesion_volume import answer_in_volume
 from weaklesion.segment.predictor import Predictor, load_predictor
 from weaklesion.support.progress import progress
 from weaklesion.volumes.answer import VolumeAnswer, answer_mark
-from weaklesion.volumes.frame import frame_of, voxel_mm3
-from weaklesion.volumes.metrics import (
-    VolumePair,
-    hausdorff95_mm,
-    surface_dice_mm,
-    surface_distance_mm,
-    volume_dice,
-    volume_error_percent,
-)
+from weaklesion.volumes.frame import frame_of
+from weaklesion.volumes.scores import longest_mark, rows_of_masks, training_free_rows
 
-TOLERANCE_MM = 2.0
 SCORES = ("dice", "nsd_2mm", "asd_mm", "hd95_mm", "volume_error_percent")
 
 
@@ -96,21 +88,14 @@ def measure_case(
     start = time.process_time()
     answer = answer_mark(image.dataobj, reference.shape, frame, points, index)
     seconds = time.process_time() - start
-    low, high = answer.interval_mm3 or (np.nan, np.nan)
-    undecided = "levels" not in answer.masks
-    masks = {name: answer.masks.get(name, answer.mask) for name in ("ellipsoid", "levels")}
+    rows = training_free_rows(reference, answer.masks, answer.interval_mm3, frame)
+    rows[1]["seconds"] = seconds
     if network is not None:
         mark = Mark(0, case["id"], folder / case["image"], index, points, None)
         answer = answer_of_network(network, mark, window_hu, image, frame)
-        masks["network"] = answer.masks["network"]
+        rows += rows_of_masks(reference, {"network": answer.masks["network"]}, frame)
     about = {name: case[name] for name in ("id", "dataset", "role")}
-    rows = [
-        about | {"method": method} | scores(reference, mask, frame)
-        for method, mask in masks.items()
-    ]
-    # where levels cannot decide, their row is of the ellipsoid, which answers then
-    rows[1] |= {"low_mm3": low, "high_mm3": high, "seconds": seconds, "undecided": undecided}
-    return rows
+    return [about | row for row in rows]
 
 
 def reference_of(case: dict[Any, Any], folder: Path) -> np.ndarray:
@@ -127,24 +112,7 @@ def mark_of(
         points = np.array([case[name] for name in RECIST_COLUMNS], dtype=float)
         return points.reshape(4, 2), int(case["slice"])
     spacing = float(frame[1, 1]), float(frame[0, 0])
-    slices = np.flatnonzero(reference.any(axis=(0, 1))).tolist()
-    marks = {index: measure_recist(reference[:, :, index].T, spacing) for index in slices}
-    index = max(slices, key=lambda each: marks[each].long_mm)
-    return marks[index].points, index
-
-
-def scores(reference: np.ndarray, mask: np.ndarray, frame: np.ndarray) -> dict[str, float]:
-    """Return the scores of a mask, and both volumes."""
-    pair = VolumePair(reference, mask, np.abs(np.diag(frame)).tolist())
-    return {
-        "dice": 100 * volume_dice(pair),
-        "nsd_2mm": 100 * surface_dice_mm(pair, TOLERANCE_MM),
-        "asd_mm": surface_distance_mm(pair),
-        "hd95_mm": hausdorff95_mm(pair),
-        "volume_error_percent": volume_error_percent(pair),
-        "volume_mm3": int(mask.sum()) * voxel_mm3(frame),
-        "reference_mm3": int(reference.sum()) * voxel_mm3(frame),
-    }
+    return longest_mark(reference, frame, lambda plane: measure_recist(plane, spacing).points)
 
 
 def summarised(lesions: pd.DataFrame) -> pd.DataFrame:

@@ -75,6 +75,7 @@ def test_plan_of_the_full_reproduction(config):
         "mark_noise3": 0,  # networks of others, of which one is trained for this alone
         "mark_noise6": 0,
         "prompted_samples": 6 * 5,
+        "volumes": 0,
         "attribution": 390,
     }
     assert len(seen) == sum(added.values()) == 1237 + 160 + 70

@@ -201,11 +201,10 @@ def test_only_the_surroundings_of_the_mark_are_read():
     answer_of(volume, frame, ellipsoid)
     settings = LevelsSettings()
     allowed = np.zeros(SHAPE, bool)
-    allowed[box_around(ellipsoid, frame, SHAPE, reach=2.0, across_reach=settings.across_reach)] = (
-        True
-    )
+    box = box_around(ellipsoid, frame, SHAPE, reach=2.0, across_reach=settings.across_reach)
+    allowed[:, box[1], box[2]] = True  # whole lines, each one piece of the file
     assert not (volume.read & ~allowed).any()
-    assert volume.read.mean() < 0.15
+    assert volume.read.mean() < 0.2
 
 
 def test_a_fourth_dimension_of_length_1_is_read_as_a_volume():

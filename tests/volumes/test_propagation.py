@@ -129,3 +129,33 @@ def test_slices_are_segmented_together_and_few_beyond_the_end():
     assert ends[0] <= min(below)
     assert max(answer.planes) == 23
     assert answer.stops[1] == "nothing in the next slice connects"
+
+
+def test_slices_between_are_interpolated_where_slices_are_thin():
+    mask = lump(waves=0.1)
+    asked = []
+
+    def predict(place, shape):
+        asked.append(place)
+        return truth(mask)(place, shape)
+
+    every_one, _ = spread(mask, predict)
+    all_asked = len(asked)
+    asked.clear()
+    found, answer = spread(mask, predict, every=2)
+    assert len(asked) < 0.6 * all_asked
+    assert {abs(place - 20) % 2 for place in asked} == {0}
+    assert sorted(answer.planes) == list(range(min(answer.planes), max(answer.planes) + 1))
+    assert dice(mask, found) > 0.97
+    assert dice(every_one, found) > 0.97
+
+
+def test_a_slice_between_two_discs_has_the_mean_radius():
+    """Discs of 10 and 20 px, four slices apart: 12.5, 15 and 17.5 px between them."""
+    x, y = np.ogrid[:60, :60]
+    distance = np.hypot(x - 30, y - 30)
+    mask = np.zeros((60, 60, 9), dtype=bool)
+    mask[:, :, 2], mask[:, :, 6] = distance <= 20, distance <= 10
+    found, _ = spread(mask, lambda place, shape: mask[:, :, place].T, index=2, every=4)
+    for place, radius in ((3, 17.5), (4, 15.0), (5, 12.5)):
+        assert abs(np.sqrt(found[:, :, place].sum() / np.pi) - radius) < 0.6

@@ -83,7 +83,7 @@ def test_every_rule_has_run(every_item):
     scripts -= {"job"} | OF_OTHER_PAPERS | OF_OWN_MARKS | OF_RELEASE | OF_NNUNET
     logs = every_item / "results/items/logs"
     ran = {path.relative_to(logs).parts[0].removesuffix(".log") for path in logs.rglob("*.log")}
-    assert len(scripts) == 55
+    assert len(scripts) == 57
     assert ran == scripts | INHERITED
 
 
@@ -110,7 +110,7 @@ def test_every_kind_of_arm_from_patches_to_table(every_item):
 
 def test_every_item_is_made_and_none_is_empty(every_item):
     results = every_item / "results/items"
-    for item in [*TABLES, "controls", "attribution", "definitions"]:
+    for item in [*TABLES, "controls", "attribution", "definitions", "volumes"]:
         assert len(pd.read_csv(results / f"tables/{item}.csv")) > 0, item
         assert "<td>" in (results / f"tables/{item}.html").read_text(), item
     for item in ("figure2", "figure5"):
@@ -118,6 +118,7 @@ def test_every_item_is_made_and_none_is_empty(every_item):
         for suffix in ("svg", "png"):
             assert (results / f"figures/{item}.{suffix}").stat().st_size > 5000
     assert set(pd.read_csv(results / "tables/attribution.csv")["switch"]) == {"S1"}
+    assert set(pd.read_csv(results / "tables/volumes.csv")["method"]) == {"ellipsoid", "levels"}
     # one seed, and phantoms: nothing can be said about the paper
     verdicts = pd.read_csv(results / "tables/verdicts.csv")["verdict"]
     assert set(verdicts) == {"not testable here"}

@@ -144,8 +144,9 @@ def block_labels(blocks):
 
 def downloads(wildcards):
     """All that the study needs over the network: raw files, and weights that trainings start from."""
-    runs = [*study.all_runs, *study.all_trainings]
-    datasets = dict.fromkeys(sources.files_of(run.dataset) for run in runs)
+    places = [place for item in study.items() for place in study.places(item)]
+    places += study.blocks(study.all_trainings)
+    datasets = dict.fromkeys(sources.files_of(dataset) for dataset, _ in places)
     weights = dict.fromkeys(
         path for run in study.all_trainings if (path := jobs.weights(run))
     )

@@ -29,7 +29,7 @@ from weaklesion.report.training_rates import (
     training_hours,
 )
 from weaklesion.study.arms import keeps_last, training_settings
-from weaklesion.study.items import Run, items_of, runs_of, trainings_of
+from weaklesion.study.items import Run, items_of, places_of, runs_of, trainings_of
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import Config
 from weaklesion.study.published import PAPER_ENCODER, read_published
@@ -108,7 +108,8 @@ def make_plan(
         for run in trainings_of(config, items_of(config))
         if not (folder / layout.run_file(run, "run.json")).is_file()
     ]
-    datasets = list(dict.fromkeys(run.dataset for run in runs))
+    places = places_of(config, items_of(config))
+    datasets = list(dict.fromkeys(dataset for dataset, _ in places))
     splits = {name: split_samples(config, name, published, folder) for name in datasets}
     samples = {name: sum(split.values()) for name, split in splits.items()}
     rates = read_rates(root / "workflow/resources/training_rates.csv")
@@ -116,7 +117,7 @@ def make_plan(
         _training(config, run, splits[run.dataset]["train"], speeds, rates, published)
         for run in pending
     ]
-    blocks = {(run.dataset, run.protocol) for run in runs}
+    blocks = set(places)
     return Plan(
         jobs=dict(jobs),
         trainings=trainings,

@@ -17,9 +17,11 @@ from weaklesion.segment.crops import Opened, cut_out
 from weaklesion.segment.outputs import volume_files, write_picture, write_volume_mask
 from weaklesion.segment.predictor import Predictor
 from weaklesion.volumes.answer import METHODS, Follow, VolumeAnswer, answer_mark
+from weaklesion.volumes.ellipsoid import ellipsoid_of_mark
 from weaklesion.volumes.frame import frame_of
 from weaklesion.volumes.measures import axes_mm, volume_mm3
 from weaklesion.volumes.propagation import Predict, Propagated, Support, propagate
+from weaklesion.volumes.region import every_slice
 from weaklesion.volumes.sheet import draw_sheet, shown_box
 
 
@@ -87,7 +89,8 @@ def answer_in_volume(
     follow = None
     if mask is not None and mask.any():
         predict = _predictor(each, network, window_hu)
-        follow = _follower(mask > 0, each.shape, index, predict)
+        every = every_slice(ellipsoid_of_mark(each.mark.points, index, frame), frame)
+        follow = _follower(mask > 0, each.shape, index, predict, every)
     return answer_mark(
         voxels,
         shape,
@@ -119,9 +122,11 @@ def _predictor(each: Opened, network: Predictor, window_hu: tuple[float, float])
     return predict
 
 
-def _follower(first: np.ndarray, mark: MarkShape, index: int, predict: Predict) -> Follow:
+def _follower(
+    first: np.ndarray, mark: MarkShape, index: int, predict: Predict, every: int
+) -> Follow:
     def follow(expected: np.ndarray, support: Support | None) -> Propagated:
-        return propagate(first, mark, index, expected, predict, support=support)
+        return propagate(first, mark, index, expected, predict, support=support, every=every)
 
     return follow
 

@@ -25,7 +25,9 @@ from weaklesion.study.protocols import Config, check_known, folds_of, protocol_s
 from weaklesion.study.settings import TrainingSettings
 
 UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
-UNFOLDED_KINDS = ("sweep", "attribution")  # validation curves; switches flipped one by one
+# validation curves; switches flipped one by one; test volumes of one split
+UNFOLDED_KINDS = ("sweep", "attribution", "volumes")
+VOLUME_LOADERS = ("lits",)  # read whole volumes with masks of lesions
 DRAWN_KINDS = ("scores", "mark_agreement")
 NNUNET_KEYS = ("base", "model", "target", "label", "published")  # all others are of our networks
 # Kinds of items that no arm with nnU-Net can be in, and why.
@@ -56,7 +58,10 @@ def check_config(config: Config) -> None:
     for item in config["select"].get("own_protocols", []):
         check_known("select.own_protocols", item, config["experiments"])
     for item in items_of(config):
-        _check_arms(config, item)
+        if config["experiments"][item]["kind"] == "volumes":
+            _check_volumes(config, item)
+        else:
+            _check_arms(config, item)
         _check_nnunet_item(config, item)
         _check_references(config, item)
         _check_folds(config, item)
@@ -173,6 +178,18 @@ def _check_arms(config: Config, item: str) -> None:
             f"config: experiments.{item}.arms: no arm has a network, which every item needs but a"
             " table of scores without contours. Add one that has."
         )
+
+
+def _check_volumes(config: Config, item: str) -> None:
+    """Check that an item of volumes is about datasets that have them."""
+    for name in item_definition(config, item)["datasets"]:
+        loader = config["datasets"][name]["loader"]
+        if loader not in VOLUME_LOADERS:
+            raise DataError(
+                f"config: experiments.{item}.datasets: {name} has the loader {loader}, which reads"
+                " no volumes with masks of lesions. Name a dataset with the loader"
+                f" {' or '.join(VOLUME_LOADERS)}."
+            )
 
 
 def _check_folds(config: Config, item: str) -> None:

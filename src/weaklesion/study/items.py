@@ -4,6 +4,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 from collections.abc import Collection, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 from weaklesion.errors import DataError
@@ -57,6 +58,19 @@ def runs_of(config: Config, items: Sequence[str]) -> list[Run]:
                 for seed in seeds_of(config, item, arm):
                     runs[Run(dataset, protocol, arm, seed)] = None
     return list(runs)
+
+
+def places_of(config: Config, items: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the pairs of dataset and protocol of the items, each once, with runs or without."""
+    places: dict[tuple[str, str], None] = {}
+    for item in items:
+        definition = item_definition(config, item)
+        if definition["kind"] == "volumes":
+            found = list(product(definition["datasets"], definition["protocols"]))
+        else:
+            found = [(run.dataset, run.protocol) for run in runs_of(config, [item])]
+        places |= dict.fromkeys(found)
+    return list(places)
 
 
 def runs_of_arms(runs: Sequence[Run], arms: Collection[str]) -> list[Run]:
@@ -117,6 +131,8 @@ def item_definition(config: Config, item: str) -> dict[str, Any]:
     kind, select = definition["kind"], config["select"]
     if kind == "answers":
         definition |= _places_of_pairs(definition["pairs"])
+    if kind == "volumes":
+        definition["arms"] = []  # no run: its methods are not arms
     if select["datasets"] is not None:
         for name in select["datasets"]:
             check_known("select.datasets", name, config["datasets"])

@@ -34,6 +34,7 @@ class Selection:
         self.config, self.paper = config, paper
         self.layout = Layout(config["study"])
         self._runs = cache(lambda item: tuple(items.runs_of(config, [item])))  # rules ask often
+        self._places = cache(lambda item: tuple(items.places_of(self.config, [item])))
 
     def items(self, *kinds: str) -> list[str]:
         """Items of the given kinds, or of all, that the study selects and has datasets for."""
@@ -73,6 +74,10 @@ class Selection:
     def blocks(self, runs: Iterable[Run]) -> list[Block]:
         """Pairs of dataset and protocol of the given runs, each once."""
         return list(dict.fromkeys((run.dataset, run.protocol) for run in runs))
+
+    def places(self, item: str) -> list[Block]:
+        """Pairs of dataset and protocol of an item, with runs or without."""
+        return list(self._places(item))
 
     @cached_property
     def main_item(self) -> str:

@@ -25,14 +25,18 @@ class Shown(Selection):
 
     def title(self, item: str) -> str:
         """Title of an item, with a note on marks that are not simulated as the paper does."""
-        note = self.mark_note(self.runs(item))
+        note = self.note_of_marks(self.places(item))
         return f"{self.item(item)['title']} ({note})" if note else str(self.item(item)["title"])
 
     def mark_note(self, runs: Iterable[Run]) -> str:
         """Datasets whose marks are measured by RECIST's own definition, in words; empty without."""
+        return self.note_of_marks(self.blocks(runs))
+
+    def note_of_marks(self, blocks: Iterable[Block]) -> str:
+        """The same for datasets and protocols."""
         places = [
             f"{dataset} under {protocol}"
-            for dataset, protocol in self.blocks(runs)
+            for dataset, protocol in blocks
             if protocols.measures_recist(self.config, dataset, protocol)
         ]
         return f"marks by RECIST's own definition: {', '.join(places)}" if places else ""
@@ -62,6 +66,7 @@ class Shown(Selection):
             "cost": [*tables, *figures],
             "gap": [*tables, *figures],
             "mark_agreement": [*tables, f"tables/{item}.recovery.csv"],
+            "volumes": [*tables, f"tables/{item}.left_out.csv"],
         }.get(kind, tables)
         if item in self.drawn_items:
             drawn = "contours" if kind == "scores" else item

@@ -162,6 +162,15 @@ class Study(Shown):
             for dataset, protocol in self.blocks(self.runs(item))
         ]
 
+    def volume_blocks(self, item: str) -> list[dict[str, str]]:
+        """Tables of the lesions' volumes, and of lesions left out, one of each per block."""
+        return [
+            {"dataset": dataset, "protocol": protocol}
+            | {"lesions": str(self.layout.stage(dataset, protocol) / "volumes.csv")}
+            | {"left_out": str(self.layout.stage(dataset, protocol) / "volumes_left_out.csv")}
+            for dataset, protocol in self.places(item)
+        ]
+
     def figures(self, item: str) -> list[dict[str, str]]:
         """Figures of an item, one per block."""
         return [

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from weaklesion.volumes.across import DEVIATIONS, best_across
 from weaklesion.volumes.ellipsoid import Ellipsoid, radii_in_slices
-from weaklesion.volumes.region import ACROSS, Region, read_region
+from weaklesion.volumes.region import Region, every_slice, read_region
 
 BINS = 64  # levels of the histograms
 SMOOTH = 1.5  # standard deviation of the histograms' blur, bins
@@ -85,7 +85,7 @@ def prepare(region: Region, settings: LevelsSettings) -> Levels:
 def thinned(levels: Levels, ellipsoid: Ellipsoid) -> Levels:
     """Return the same with fewer slices, the marked one among them, where slices are thin."""
     region = levels.region
-    every = int(ellipsoid.mean_mm / ACROSS / abs(region.frame[2, 2]))
+    every = every_slice(ellipsoid, region.frame)
     if every < 2:
         return levels
     first = region.place_of(ellipsoid.index) % every

@@ -14,6 +14,9 @@ from weaklesion.volumes.levels import Levels, LevelsSettings, levels_scores, thi
 DRAWS = 12  # perturbed marks
 MARK_NOISE = 0.05  # of a perturbed mark, as networks for hand-drawn marks are trained with
 ACROSS_NOISE = 0.3  # of the logarithm of the extent across that is assumed
+# Of the logarithm of the volume: error of the model itself, in which all perturbed marks share;
+# chosen by coverage (docs/results/volumes.md)
+MODEL_NOISE = 0.2
 LEAST_DRAWS = 8  # answers without which there is no interval
 Z95 = 1.96
 
@@ -81,9 +84,9 @@ def volume_interval(
     """Return a 95 % interval of a volume, from how far the mark's own noise moves the answer.
 
     The training-free model answers `DRAWS` perturbed marks of the same lesion, whose extent across
-    is perturbed too. The interval is as wide as 1.96 standard deviations of the logarithm of their
-    volumes on either side. It does not contain what all answers have in common, such as levels that
-    do not tell a lesion from its neighbour.
+    is perturbed too. What all their answers have in common, such as levels that do not quite tell a
+    lesion from its neighbour, no perturbed mark shows: `MODEL_NOISE` stands for it. The interval is
+    1.96 standard deviations wide on either side of the logarithm of the volume, of both together.
 
     Args:
         volume: mm3.
@@ -104,5 +107,5 @@ def volume_interval(
             logs.append(math.log(np.count_nonzero(found[0] > 0)))
     if len(logs) < LEAST_DRAWS or volume <= 0:
         return None
-    factor = math.exp(Z95 * float(np.std(logs, ddof=1)))
+    factor = math.exp(Z95 * math.hypot(float(np.std(logs, ddof=1)), MODEL_NOISE))
     return volume / factor, volume * factor

@@ -1,5 +1,6 @@
 """The part of a volume that one mark needs, read slice by slice and shrunk where it is fine."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,21 @@ class Region:
         return mask
 
 
+def every_slice(ellipsoid: Ellipsoid, frame: np.ndarray) -> int:
+    """Return how many slices apart a lesion need be looked at: at most `ACROSS` along its diameter.
+
+    Args:
+        ellipsoid: of the mark.
+        frame: (3, 3) mm per voxel.
+
+    >>> from weaklesion.ellipse import Ellipse
+    >>> ball = Ellipsoid(Ellipse(0.0, 0.0, 80.0, 80.0, 0.0), 80.0, 5)
+    >>> [every_slice(ball, np.diag([1.0, 1.0, thick])) for thick in (5.0, 1.5, 1.0, 0.5)]
+    [1, 2, 2, 4]
+    """
+    return math.ceil(ellipsoid.mean_mm / ACROSS / abs(float(frame[2, 2])))
+
+
 def read_region(
     voxels: Any,
     shape: tuple[int, int, int],
@@ -83,7 +99,7 @@ def read_region(
     reach: float,
     across_reach: float,
 ) -> Region:
-    """Read the surroundings of a mark, one slice at a time.
+    """Read the surroundings of a mark, one slice at a time, in whole lines along x.
 
     Args:
         voxels: what is sliced: an array, or the `dataobj` of a nibabel image. It has three
@@ -106,7 +122,9 @@ def read_region(
     rest = (0,) * (len(getattr(voxels, "shape", shape)) - 3)
     for place, index in enumerate(range(box[2].start, box[2].stop)):
         with refusing(lambda cause: BadMarkError(f"the volume is damaged ({cause})")):
-            plane = np.asarray(voxels[(box[0], box[1], index, *rest)], dtype=np.float32)
+            # whole lines: one piece of the file instead of one piece per line
+            lines = np.asarray(voxels[(slice(None), box[1], index, *rest)])
+        plane = lines[box[0]].astype(np.float32)
         if size != plane.shape:
             values[:, :, place] = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA)
         else:

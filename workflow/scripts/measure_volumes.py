@@ -1,0 +1,7 @@
+"""Measure the volumes that marks give, against masks in three dimensions."""
+
+from job import run
+
+from weaklesion.volumes.measure import measure_volumes
+
+run(snakemake, measure_volumes)
