@@ -277,9 +277,11 @@ def _make_network(folder: Path) -> None:
         helper.make_node("Add", ["xy", "level"], ["logits"]),
     ]
     constants = {
-        "of_rows": np.int64([0, 2]), "of_columns": np.int64([0, 1]),
-        "sides": np.int64([1, 1, 9, 9]), "kernel": np.full((1, 1, 3, 3), 0.1, np.float32),
-    }  # fmt: skip
+        "of_rows": np.array([0, 2]),
+        "of_columns": np.array([0, 1]),
+        "sides": np.array([1, 1, 9, 9]),
+        "kernel": np.full((1, 1, 3, 3), 0.1, np.float32),
+    }
     weights = [numpy_helper.from_array(values, name) for name, values in constants.items()]
     graph = helper.make_graph(nodes, "main", inputs, [output], weights)
     sets = [helper.make_opsetid("", OPSET)]
