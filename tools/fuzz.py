@@ -68,6 +68,7 @@ from weaklesion.study import arms
 from weaklesion.study.schema import check_schema
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.study import Study
+from weaklesion.study.trained_on import TrainedOn
 from weaklesion.support.files import file_digest
 from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training.checkpoints import load_last, save_last
@@ -253,9 +254,10 @@ def _make_network(folder: Path) -> None:
     _make_picture(".png")(folder)
     chosen = arms.training_settings(read_yaml(ROOT / "config.yaml"), "ham10k", "source", "prompted")
     chosen["prompt"] |= {"max_amplitude": 1.0}
-    data = {"licence": "CC0-1.0", "modality": "CT", "channels": "grey", "marks": "drawn"}
-    data |= {"window_hu": WINDOW}
-    (folder / "run.json").write_text(json.dumps({"settings": chosen, "data": data}))
+    data = TrainedOn(
+        licence="CC0-1.0", modality="CT", channels="grey", marks="drawn", window_hu=WINDOW
+    )
+    (folder / "run.json").write_text(json.dumps({"settings": chosen, "data": data.as_json()}))
     kinds = {"tensor(uint8)": onnx.TensorProto.UINT8, "tensor(float)": onnx.TensorProto.FLOAT}
     inputs, (output,) = (
         [
