@@ -40,7 +40,9 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -52,17 +54,22 @@ from weaklesion.data.patches import Sample
 from weaklesion.dicom.importing import import_export
 from weaklesion.dicom.phantom import make_export
 from weaklesion.errors import DataError
+from weaklesion.exporting.onnx_form import DIGEST, ONNX_INPUTS, ONNX_OUTPUTS, OPSET
 from weaklesion.marks.images import read_picture
 from weaklesion.marks.table import Mark, read_marks
 from weaklesion.models import build_model
 from weaklesion.prediction.network import load_network
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.report.plan_study import merged_config
+from weaklesion.segment.crops import open_mark
 from weaklesion.segment.journal import Journal
+from weaklesion.segment.predictor import load_predictor
 from weaklesion.study import arms
 from weaklesion.study.schema import check_schema
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.study import Study
+from weaklesion.study.trained_on import TrainedOn
+from weaklesion.support.files import file_digest
 from weaklesion.support.yaml_files import read_yaml
 from weaklesion.training.checkpoints import load_last, save_last
 
@@ -242,6 +249,57 @@ def _read_last(folder: Path, _: Path) -> bytes | None:
     return None if state is None else state["weights"].numpy().tobytes()
 
 
+def _make_network(folder: Path) -> None:
+    """Write an ONNX file of the form of an export, almost without weights, and its `run.json`."""
+    _make_picture(".png")(folder)
+    chosen = arms.training_settings(read_yaml(ROOT / "config.yaml"), "ham10k", "source", "prompted")
+    chosen["prompt"] |= {"max_amplitude": 1.0}
+    data = TrainedOn(
+        licence="CC0-1.0", modality="CT", channels="grey", marks="drawn", window_hu=WINDOW
+    )
+    (folder / "run.json").write_text(json.dumps({"settings": chosen, "data": data.as_json()}))
+    kinds = {"tensor(uint8)": onnx.TensorProto.UINT8, "tensor(float)": onnx.TensorProto.FLOAT}
+    inputs, (output,) = (
+        [
+            helper.make_tensor_value_info(
+                name, kinds[kind], [f"{name}{axis}" if size is None else size
+                                    for axis, size in enumerate(sizes)])
+            for name, (kind, sizes) in form.items()
+        ]
+        for form in (ONNX_INPUTS, ONNX_OUTPUTS)
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("Unsqueeze", ["rows", "of_rows"], ["y"]),
+        helper.make_node("Unsqueeze", ["columns", "of_columns"], ["x"]),
+        helper.make_node("Add", ["x", "y"], ["xy"]),
+        helper.make_node("ReduceSum", ["mark"], ["sum"], keepdims=0),
+        helper.make_node("Expand", ["sum", "sides"], ["square"]),
+        helper.make_node("Conv", ["square", "kernel"], ["map"], pads=[1, 1, 1, 1]),
+        helper.make_node("ReduceMax", ["map"], ["level"], keepdims=0),
+        helper.make_node("Add", ["xy", "level"], ["logits"]),
+    ]
+    constants = {
+        "of_rows": np.array([0, 2]),
+        "of_columns": np.array([0, 1]),
+        "sides": np.array([1, 1, 9, 9]),
+        "kernel": np.full((1, 1, 3, 3), 0.1, np.float32),
+    }
+    weights = [numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "main", inputs, [output], weights)
+    sets = [helper.make_opsetid("", OPSET)]
+    onnx.save(helper.make_model(graph, opset_imports=sets, ir_version=10), folder / "model.onnx")
+
+
+def _read_network(folder: Path, _: Path) -> bytes:
+    path = folder / "run.json"
+    digest = file_digest(folder / "model.onnx")  # as if somebody had exported the damaged file
+    path.write_text(json.dumps(json.loads(path.read_text()) | {DIGEST: digest}))
+    os.environ |= {"WEAKLESION_MAX_ONNX_BYTES": str(2**30), "WEAKLESION_MAX_ONNX_SECONDS": "15"}
+    network = load_predictor(folder, threads=1)
+    opened = open_mark(_mark_in(folder), network.trained, network.data, WINDOW)
+    return network.logits([opened.crop])[0].tobytes()
+
+
 def _mark_in(folder: Path) -> Mark:
     return Mark(2, "m", folder / "x.png", None, ENDS, None)
 
@@ -310,6 +368,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         "manifest": Reader("manifest.csv", _make_manifest, _read_manifest),
         "run.json": Reader("run.json", _make_run, _read_run),
         "weights": Reader("model.safetensors", _make_run, _read_run),
+        "model.onnx": Reader("model.onnx", _make_network, _read_network),
         "last.pt": Reader("last.pt", _make_last, _read_last, True),
         "journal": Reader("journal.jsonl", _make_journal, _read_journal),
         "study": Reader("study.yaml", _make_study, _read_study),

@@ -12,12 +12,10 @@ import numpy as np
 
 from weaklesion.ellipse import Ellipse
 from weaklesion.hull import convex_hull
+from weaklesion.recist_columns import RECIST_COLUMNS as RECIST_COLUMNS
 from weaklesion.support.reading import number_in
 
 Center = Literal["midpoint", "intersection"]
-RECIST_COLUMNS = [
-    f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"
-]
 
 
 def parse_recist(text: str) -> np.ndarray:

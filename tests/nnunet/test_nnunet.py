@@ -20,6 +20,7 @@ from weaklesion.nnunet.predict import predict_nnunet
 from weaklesion.nnunet.prepare import prepare_nnunet
 from weaklesion.nnunet.settings import NNUNetSettings
 from weaklesion.nnunet.train import MODEL, train_nnunet
+from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest, write_array
 
 STAND_IN = ROOT / "tests/nnunet/stand_in.py"
@@ -72,7 +73,7 @@ def prepare(files, **changes):
     return files.folder / "prepared"
 
 
-def train(files, settings=BUDGET, seed=7):
+def train(files, settings=BUDGET, seed=7, data=None):
     train_nnunet(
         prepared_dir=files.folder / "prepared",
         trainer_py=TRAINER,
@@ -81,6 +82,7 @@ def train(files, settings=BUDGET, seed=7):
         run_json=files.folder / "run.json",
         settings=settings,
         seed=seed,
+        data=data,
     )
     return json.loads((files.folder / "run.json").read_text())
 
@@ -174,6 +176,24 @@ def test_budget_and_seed_reach_the_command_and_the_record(nnunet, files):
     assert list(history["val_dice"]) == pytest.approx([0.0, 0.1, 0.2])
     assert list(history["seconds"]) == [4.0, 4.0, 4.0]
     assert not (files.folder / ".nnunet").exists()
+
+
+def test_a_run_says_what_its_images_and_marks_are(nnunet, files):
+    """The training samples are 0, 3 and 6, with crops of 20, 80 and 140 px, and 0.5 to 3.5 mm."""
+    samples = pd.read_csv(files.folder / "samples.csv")
+    number = np.arange(len(samples))
+    samples = samples.assign(crop_x0=0, crop_y0=0, crop_x1=20 + 20 * number, crop_y1=50)
+    samples = samples.assign(mm_per_px_x=0.5 + number / 2, mm_per_px_y=0.5)
+    samples.to_csv(files.folder / "samples.csv", index=False)
+    prepare(files)
+    assert "data" not in train(files)
+    facts = {"licence": "mine", "modality": "CT", "channels": "grey", "marks": "none"}
+    facts |= {"dataset": "lits", "window_hu": [-40.0, 160.0]}
+    data = train(files, data=facts)["data"]
+    assert facts.items() <= data.items()
+    assert (data["image_px"], data["crop_px"]) == ([8, 8], [20, 140])
+    assert data["spacing_mm"] == [0.5, 3.5]
+    assert read_trained_on(files.folder / "run.json").named() == "CT (grey levels)"
 
 
 def test_a_killed_training_goes_on_and_another_one_starts_anew(nnunet, files, monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 from importlib.util import find_spec as find
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import nibabel
 import numpy as np
@@ -21,6 +23,7 @@ from weaklesion.exporting.onnx_form import DIGEST
 from weaklesion.marks.table import read_marks
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.segment.crops import open_mark
+from weaklesion.segment.onnx_graph import unusual_part
 from weaklesion.segment.onnx_predictor import OnnxPredictor
 from weaklesion.segment.predictor import load_predictor
 from weaklesion.support.files import file_digest
@@ -200,6 +203,12 @@ def outside(location):
     return tensor
 
 
+def unusual_part_of(model):
+    with NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(model.SerializeToString())
+        return unusual_part(Path(file.name))
+
+
 def refused(folder, tmp_path, *options):
     result = segment(folder, tmp_path, "out", *options)
     assert result.exit_code == 1, result.output
@@ -227,7 +236,7 @@ def test_a_file_of_the_form_is_run(small, tmp_path):
     [
         (b"", "cannot be loaded"),
         (b"no network at all", "cannot be loaded"),
-        (graph(operator="Theirs", domain="theirs"), "is not a registered function/op"),
+        (graph(operator="Theirs", domain="theirs"), "no export has its operator theirs.Theirs"),
         (graph(form=FORM | {"mark": (TensorProto.FLOAT, [1, 4, 2])}), "is not the form that"),
         (graph(form=FORM | {"image": (TensorProto.FLOAT, [1, 3, "h", "w"])}), "tensor(float)"),
         (graph(form={"input": FORM["image"]} | FORM), "is not the form that"),
@@ -248,12 +257,117 @@ def test_what_is_no_exported_network_is_refused(small, tmp_path, content, words)
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
-@pytest.mark.parametrize("location", ["../own.bin", "{folder}/own.bin", "link.bin", "none.bin"])
-def test_weights_outside_the_folder_are_not_read(small, tmp_path, location):
+@pytest.mark.parametrize(
+    "location", ["../own.bin", "{folder}/own.bin", "link.bin", "none.bin", "beside.bin"]
+)
+def test_weights_in_other_files_are_not_read(small, tmp_path, location):
     np.float32([5]).tofile(tmp_path / "own.bin")
+    np.float32([5]).tofile(small / "beside.bin")
     (small / "link.bin").symlink_to(tmp_path / "own.bin")
     write(small, graph(weights=outside(location.format(folder=tmp_path))))
-    assert "External data path validation failed" in refused(small, tmp_path)
+    assert "its weights answer lie in another file" in refused(small, tmp_path)
+
+
+def forever():
+    """A graph whose answer is a loop that never ends."""
+    of = {"turn": (TensorProto.INT64, []), "on": (TensorProto.BOOL, []), "x": (TensorProto.FLOAT,)}
+    told = {name: helper.make_tensor_value_info(name, *kind, *[None] * (len(kind) < 2))
+            for name, kind in of.items()}  # fmt: skip
+    body = [helper.make_node("Identity", ["on"], ["on2"]), helper.make_node("Abs", ["x"], ["x2"])]
+    inside = helper.make_graph(body, "body", list(told.values()), [
+        helper.make_tensor_value_info("on2", TensorProto.BOOL, []),
+        helper.make_tensor_value_info("x2", TensorProto.FLOAT, None),
+    ])  # fmt: skip
+    made = graph()
+    made.node[5].output[0] = "whole"
+    made.node.append(helper.make_node("Loop", ["", "yes", "whole"], ["logits"], body=inside))
+    made.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    return made
+
+
+def long_matrices(side, times=1):
+    """A graph that adds the product of matrices of ones, of any side, to its answer."""
+    made = graph()
+    made.node[5].output[0] = "whole"
+    made.initializer.append(numpy_helper.from_array(np.array([side, side]), "sides"))
+    made.node.append(helper.make_node("ReduceSum", ["whole"], ["one"], keepdims=0))
+    made.node.append(helper.make_node("Expand", ["one", "sides"], ["matrix0"]))
+    for turn in range(times):
+        names = [f"matrix{turn}"] * 2
+        made.node.append(helper.make_node("MatMul", names, [f"matrix{turn + 1}"]))
+    made.node.append(helper.make_node("ReduceSum", [f"matrix{times}"], ["sum"], keepdims=0))
+    made.node.append(helper.make_node("Add", ["whole", "sum"], ["logits"]))
+    return made
+
+
+def with_sparse_weights():
+    made = graph()
+    values = numpy_helper.from_array(np.float32([5]), "sparse")
+    places = numpy_helper.from_array(np.int64([0]), "places")
+    made.sparse_initializer.append(helper.make_sparse_tensor(values, places, [2**40]))
+    return made
+
+
+def constant_of_shape():
+    made = graph()
+    value = numpy_helper.from_array(np.float32([1]))
+    made.initializer.append(numpy_helper.from_array(np.int64([2**40]), "size"))
+    made.node.append(helper.make_node("ConstantOfShape", ["size"], ["large"], value=value))
+    return made
+
+
+def claiming(shape):
+    """A graph whose weights claim a shape that their bytes have not."""
+    weights = numpy_helper.from_array(np.float32([5]), "answer")
+    weights.dims[:] = shape
+    return graph(weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (forever(), "no export has its operator Loop"),
+        (constant_of_shape(), "no export has its operator ConstantOfShape"),
+        (with_sparse_weights(), "it has sparse weights"),
+        (claiming([2**40]), "its weights answer have 4 bytes, which their shape has not"),
+        (claiming([-1]), "its weights answer have 4 bytes"),
+        (long_matrices(2, times=5000), "operators, and at most 5000 are allowed"),
+        (long_matrices(10**5), "more than 4294967296 bytes; WEAKLESION_MAX_ONNX_BYTES allows"),
+        (long_matrices(2**31), "cannot be computed"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_what_would_take_all_memory_or_never_end_is_refused(small, tmp_path, content, words):
+    write(small, content)
+    said = refused(small, tmp_path)
+    assert words in said
+    assert "small/model.onnx" in said
+    assert "export the run again" in said
+
+
+def test_versions_functions_and_hidden_graphs_are_refused():
+    model = helper.make_model(graph(), opset_imports=[helper.make_opsetid("", 18)])
+    assert unusual_part_of(model) is None
+    function = helper.make_function(
+        "own", "Sum", ["a"], ["b"], [helper.make_node("Abs", ["a"], ["b"])], model.opset_import
+    )
+    model.functions.append(function)
+    assert unusual_part_of(model) == "it has functions or a training of its own"
+    del model.functions[:]
+    model.graph.node[0].attribute.append(helper.make_attribute("body", graph()))
+    assert unusual_part_of(model) == "its operator Mul contains a graph or a tensor"
+    model.graph.node[0].attribute[0].type = 2  # said to be a number
+    assert unusual_part_of(model) == "its operator Mul contains a graph or a tensor"
+    model.opset_import[0].version = 17
+    assert unusual_part_of(model) == "its operators are of version 17 and not of 18"
+
+
+def test_a_network_that_takes_too_long_is_stopped(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("WEAKLESION_MAX_ONNX_SECONDS", "1")
+    write(small, long_matrices(600, times=4000))  # minutes
+    said = refused(small, tmp_path, "--threads", "1")
+    assert "takes more than 1 s for a mark; WEAKLESION_MAX_ONNX_SECONDS allows more" in said
+    assert "small/model.onnx" in said
 
 
 def test_a_changed_file_and_one_of_another_export_are_refused(small, tmp_path):

@@ -19,6 +19,7 @@ from weaklesion.support.yaml_files import read_yaml
 IMPORTED_AS = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "google": "protobuf",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

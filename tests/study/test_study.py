@@ -313,11 +313,34 @@ def test_a_fold_has_the_switches_of_its_protocol():
     assert flipped[0] == flipped[1] != patch_settings(config, "ham10k", "corrected")
 
 
+def in_protocol(name, item="table1"):
+    """Changes of the configuration: one item alone, of one protocol or fold."""
+    select = HAM | {"items": [item], "protocols": None}
+    return {"select": select, "experiments": {item: {"protocols": [name]}}}
+
+
+def test_an_item_may_be_of_one_fold():
+    study = study_of(protocols=FOLDED, **in_protocol("corrected@2"))
+    assert {run.protocol for run in study.all_runs} == {"corrected@2"}
+    assert study.all_trainings == study.trained(study.all_runs)
+    run = study.all_trainings[0]
+    assert study.judging_choices([run])["corrected@2"]["is_released"] is False
+    assert study.block_title("ham10k", "corrected@2") == "HAM10000, protocol corrected, fold 2"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"select": HAM | {"items": ["figure2"]}}, "kind sweep needs one split"),
+        (in_protocol("corrected@1", "figure2"), "kind sweep needs one split"),
         ({"datasets": {"ham10k": {"limit": {"train": 5}}}}, "ham10k.limit: corrected is cross"),
+        (
+            {"datasets": {"ham10k": {"limit": {"train": 5}}}} | in_protocol("corrected@1"),
+            "ham10k.limit: corrected@1 is cross",
+        ),
+        (in_protocol("corrected@4"), "'corrected@4', which is none of corrected@1, corrected@2"),
+        ({"protocols": {}} | in_protocol("corrected@1"), "'corrected@1', which is none of corr"),
+        (in_protocol("mine@1"), "protocols is 'mine', which is none of"),
     ],
 )
 def test_what_has_no_folds_is_refused(changes, message):

@@ -53,6 +53,8 @@ def test_nnunet_is_trained_with_the_named_budget_and_scored_as_all_arms(study):
     assert BUDGET.items() <= described["settings"].items()
     assert (described["epochs_run"], described["planned"]["batch_size"]) == (2, 4)
     assert described["versions"]["nnunetv2"] == "2.8.1"
+    beside = json.loads((run.parents[1] / "a1/seed-1/run.json").read_text())
+    assert described["data"] == beside["data"]
     assert len(pd.read_csv(run / "history.csv")) == 2
     samples = pd.read_csv(study / "phantom_ham10k/demo/patches/samples.csv", dtype=str)
     tests = samples.loc[samples["split"] == "test", "id"]

@@ -3,5 +3,8 @@
 from job import run
 
 from weaklesion.nnunet.train import train_nnunet
+from weaklesion.study.data_facts import data_facts
 
-run(snakemake, train_nnunet)
+# not a param, so that a corrected licence does not train again
+data = data_facts(snakemake.config, snakemake.wildcards.dataset, snakemake.wildcards.protocol)
+run(snakemake, train_nnunet, data=data)

@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 
 from weaklesion.errors import DataError
 from weaklesion.exporting.bundle import write_bundle
-from weaklesion.exporting.onnx_form import DIGEST, ONNX_INPUTS, ONNX_OUTPUT
+from weaklesion.exporting.onnx_form import DIGEST, ONNX_INPUTS, ONNX_OUTPUT, OPSET
 from weaklesion.exporting.terms import terms_of_use
 from weaklesion.exporting.whole_network import export_program, without_solver
 from weaklesion.prediction.network import load_prompted_run
@@ -22,7 +22,6 @@ from weaklesion.support.files import file_digest, write_json, written_whole
 
 logger = logging.getLogger(__name__)
 
-OPSET = 18
 FORMATS = ("safetensors", "onnx", "pt2", "monai")
 
 

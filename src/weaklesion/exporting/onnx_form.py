@@ -12,4 +12,5 @@ ONNX_OUTPUT = "logits"
 ONNX_OUTPUTS: dict[str, tuple[str, tuple[int | None, ...]]] = {
     ONNX_OUTPUT: ("tensor(float)", (1, None, None))
 }
+OPSET = 18  # version of ONNX's operators
 DIGEST = "onnx_sha256"  # key of `run.json`: digest of the file that was exported with it

@@ -16,11 +16,12 @@ from weaklesion.nnunet.cases import (
 )
 from weaklesion.nnunet.program import run_program
 from weaklesion.support.files import file_digest, write_json, written_whole
+from weaklesion.training.seen_samples import describe_samples
 
 logger = logging.getLogger(__name__)
 
 CONFIGURATION = "2d"
-INPUTS = "inputs.json"  # digests and numbers of what was prepared
+INPUTS = "inputs.json"  # digests, numbers and sizes of what was prepared
 
 
 def prepare_nnunet(
@@ -75,7 +76,8 @@ def prepare_nnunet(
         splits_json.write_text(json.dumps([cases], indent=1))
         digests = {role: file_digest(path) for role, path in inputs.items()}
         counts = {name: len(members) for name, members in splits.items()}
-        write_json(folder / INPUTS, {"sha256": digests, "num_samples": counts})
+        seen = describe_samples(samples_csv, splits["train"], images.shape[1:3])
+        write_json(folder / INPUTS, {"sha256": digests, "num_samples": counts, "seen": seen})
     logger.info("%d training and %d validation samples for nnU-Net", counts["train"], counts["val"])
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ def train_nnunet(
     run_json: str | Path,
     settings: NNUNetSettings,
     seed: int,
+    data: Mapping[str, Any] | None = None,
     threads: int = 1,
 ) -> None:
     """Train nnU-Net's own 2-D network for the budget of `settings`.
@@ -57,6 +58,8 @@ def train_nnunet(
         run_json: written: what the training was, with the keys of other runs.
         settings: see `NNUNetSettings`.
         seed: seed of weights, order and augmentation.
+        data: what the images and marks are (`weaklesion.study.data_facts`); None leaves it out of
+            `run.json`.
         threads: threads on a CPU; with more than one, also processes that draw batches.
 
     Raises:
@@ -91,6 +94,8 @@ def train_nnunet(
     write_history(rows, history_csv)
     run |= describe_training(rows, trained, settings)
     run |= {"num_samples": prepared["num_samples"], "threads": threads}
+    if data is not None:
+        run["data"] = {**data, **prepared["seen"]}
     write_json(run_json, run | {"wall_s": earlier_s + time.time() - started})
     shutil.rmtree(work)
 

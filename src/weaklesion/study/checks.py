@@ -21,7 +21,13 @@ from weaklesion.study.items import (
     runs_of,
     trainings_of,
 )
-from weaklesion.study.protocols import Config, check_known, folds_of, protocol_settings
+from weaklesion.study.protocols import (
+    Config,
+    check_known,
+    folds_of,
+    protocol_settings,
+    whole,
+)
 from weaklesion.study.settings import TrainingSettings
 
 UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
@@ -196,7 +202,7 @@ def _check_folds(config: Config, item: str) -> None:
     """Check that the kind and the datasets of a cross-validated item allow folds."""
     definition = item_definition(config, item)
     for protocol in definition["protocols"]:
-        if not folds_of(config, protocol):
+        if not folds_of(config, whole(protocol)):
             continue
         if definition["kind"] in UNFOLDED_KINDS:
             raise DataError(

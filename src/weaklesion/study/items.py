@@ -21,6 +21,7 @@ from weaklesion.study.protocols import (
     FLIP,
     Config,
     check_known,
+    check_protocol,
     folds_of,
     stage_settings,
     trained_protocols,
@@ -151,9 +152,11 @@ def item_definition(config: Config, item: str) -> dict[str, Any]:
         definition["protocols"] = select["protocols"]
     if kind == "gap":
         definition["arms"] = list(dict.fromkeys([*definition["arms"], *definition["against"]]))
-    for key in ("datasets", "protocols", "arms"):
+    for key in ("datasets", "arms"):
         for name in definition[key]:
             check_known(f"experiments.{item}.{key}", name, config[key])
+    for name in definition["protocols"]:
+        check_protocol(f"experiments.{item}.protocols", name, config)
     return definition
 
 

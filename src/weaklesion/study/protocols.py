@@ -68,11 +68,13 @@ def trained_protocols(config: Config, protocol: str) -> list[str]:
 def bases_of(config: Config, kind: str, name: str) -> list[str]:
     """Return the name of a protocol or arm, of its base, of that one's base, and so on.
 
+    A fold has the bases of its protocol.
+
     Raises:
         DataError: if one of them is not defined, or they run in a circle.
     """
     chain: list[str] = []
-    following: str | None = name
+    following: str | None = whole(name)
     while following is not None:
         if following in chain:
             raise DataError(
@@ -147,6 +149,17 @@ def check_known(key: str, value: str, names: Iterable[str]) -> None:
         close = get_close_matches(value, names, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise DataError(f"config: {key} is {value!r}, which is none of {', '.join(names)}.{hint}")
+
+
+def check_protocol(key: str, name: str, config: Config) -> None:
+    """Check that a name is that of a protocol or of one of its folds.
+
+    Raises:
+        DataError: if it is not; with the key, the name and the known names.
+    """
+    check_known(key, whole(name), config["protocols"])
+    if FOLD in name:
+        check_known(key, name, trained_protocols(config, whole(name)))
 
 
 def stage_settings(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.data.samples import read_samples
-from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.recist_columns import RECIST_COLUMNS
 
 PERCENTS = (0, 5, 50, 95, 100)
 
