@@ -63,8 +63,8 @@ test-fast: pytest ## Run the tests that neither run Snakemake nor train for long
 test-all: .venv/.dev ## Run all checks and all tests, as CI does.
 	$(MAKE) --jobs 5 lint pytest
 
-pytest: .venv/.dev
-	$(PYTEST) -m "$(MARKED)"
+pytest: .venv/.dev # some tests call make, which must not take this one for its own
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(PYTEST) -m "$(MARKED)"
 
 matrix: ## Test what is committed with several Pythons, each in a clone: make matrix PYTHONS="...".
 	for python in $(PYTHONS); do \

@@ -174,6 +174,8 @@ def test_plan_of_the_full_reproduction(tmp_path):
         "predict_arm": 1497,
         "predict_target": 26,
         "score_predictions": 1523,
+        "measure_volumes": 1,
+        "tabulate_volumes": 1,
         "measure_accuracy": 30,
         "tabulate_samples": 1,
         "tabulate_scores": 11,
