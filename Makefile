@@ -13,6 +13,8 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 # pip goes on.
 install = $(BIN)/uv pip install --python $(1) --quiet $(2) || $(BIN)/python -m pip --python $(1) install --quiet $(2)
 export UV_COMPILE_BYTECODE ?= 1
+# as pip does
+export UV_SYSTEM_CERTS ?= 1
 DEMO := --configfile workflow/studies/demo.yaml
 ALL := --config study=demo-all 'select={items: null}'
 
