@@ -9,8 +9,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-# uv takes less than half of pip's time, but knows nothing of pip's settings, such as a mirror. Where it fails,
-# pip goes on.
+# uv is faster than pip, but knows nothing of pip's settings, such as a mirror. Where it fails, pip goes on.
 install = $(BIN)/uv pip install --python $(1) --quiet $(2) || $(BIN)/python -m pip --python $(1) install --quiet $(2)
 export UV_COMPILE_BYTECODE ?= 1
 # as pip does

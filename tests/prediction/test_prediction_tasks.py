@@ -182,7 +182,7 @@ def test_networks_that_see_the_mark_need_ellipses(files):
         )
 
 
-def test_levels_correct_a_network_that_is_near():
+def test_levels_correct_a_network_that_is_near(caplog):
     """The logits are those of an ellipse 3 px off; the image shows where the lesion is."""
     true, off = Ellipse(30, 30, 26, 18, 20), Ellipse(33, 30, 26, 18, 20)
     inside = draw_ellipse(true, (60, 60))
@@ -195,5 +195,7 @@ def test_levels_correct_a_network_that_is_near():
     assert dice(inside, scores > 0) > 0.95
     small = Ellipse(30, 30, 3, 2, 0)  # too few pixels to decide: the logits stay
     few = np.where(draw_ellipse(small, (60, 60)), 1, -1).astype(np.float32)
-    (kept,) = prompted.with_levels(few[None], image[None], [small], settings, "rgb")
+    with caplog.at_level("INFO"):
+        (kept,) = prompted.with_levels(few[None], image[None], [small], settings, "rgb")
     assert (kept == few).all()
+    assert "on 1 of 1 images" in caplog.text

@@ -1,5 +1,6 @@
 """Predictions of networks that see the mark, gated by the agreement with the mark."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -27,6 +28,8 @@ from weaklesion.training.prompts import (
     views,
 )
 from weaklesion.training.tasks.prompted import prompted_logits
+
+logger = logging.getLogger(__name__)
 
 
 def predict(
@@ -90,7 +93,7 @@ def with_levels(
     Returns:
         (N, H, W) float32; at least 0 is lesion.
     """
-    scored = []
+    scored, undecided = [], 0
     rows = zip(logits, images, marks, strict=True)
     for prior, image, mark in progress(rows, total=len(images), what="images with levels"):
         scores = refine_scores(
@@ -101,7 +104,9 @@ def with_levels(
             consistent=False,
             prior=prior,
         )
+        undecided += scores is None
         scored.append(prior if scores is None else scores)
+    logger.info("levels cannot decide on %d of %d images", undecided, len(images))
     return np.stack(scored).astype(np.float32)
 
 
