@@ -15,7 +15,8 @@ and on which their mean area is largest, once per reader.
 `score` compares masks on the slices of `test.csv`: those of the readers with each other, and those
 made from a reader's mark with the masks of the readers who did not draw it. MASKS is the folder
 `masks` of `weaklesion segment`, one per seed of the network. It writes `OUT/pairs.csv` (one row per
-lesion, seed, drawing and scoring reader), and `OUT/readers.csv` and `OUT/diameters.csv`.
+lesion, seed, drawing and scoring reader), and `OUT/readers.csv` and `OUT/diameters.csv`. A
+`test.csv` of your own may have drawn marks: an id is NAME_readerK, and there need be no mask by K.
 """
 
 import argparse
@@ -45,6 +46,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARES = {"train": 0.6, "val": 0.1, "test": 0.3}
 LEAST_PX = 5.0  # short diameter below which a mark says nothing
 READERS, ELLIPSE, ENDS = "another reader", "ellipse", "ends"
+CROSSING = "ellipse about the crossing"  # as the released code draws marks of DeepLesion
+QUARTERS = "quarter-ellipses"  # the same as the ends, with exponent 2
 PAIRS = ("name", "patient", "seed", "mask", "drawn_by", "scored_by", "dice", "long_percent",
          "short_percent", "area_percent")  # fmt: skip
 MEASURES = ("long", "short", "area")
@@ -130,8 +133,9 @@ def write_scores(folder: Path, out: Path, masks: Mapping[str, Sequence[Path]]) -
         told: dict[str, Any] = {"name": name, "patient": patient_of[str(name)]}
         for mark in of_slice.to_dict("records"):
             points = np.array([mark[column] for column in RECIST_COLUMNS], float).reshape(4, 2)
-            drawn = masks_of_mark(points, found[mark["reader"]].shape)
-            drawn[READERS, 0] = found[mark["reader"]]
+            drawn = masks_of_mark(points, next(iter(found.values())).shape)
+            if mark["reader"] in found:
+                drawn[READERS, 0] = found[mark["reader"]]
             for kind, folders in masks.items():
                 for seed, where in enumerate(folders, start=1):
                     drawn[kind, seed] = read_mask(where / f"{mark['id']}.png")
@@ -162,7 +166,9 @@ def masks_of_mark(
     """Return what a mark, (4, 2) px, gives without a network: (H, W) bool by kind and seed 0."""
     return {
         (ELLIPSE, 0): ellipse_from_recist(points).drawn(shape_hw),
+        (CROSSING, 0): ellipse_from_recist(points, center="intersection").drawn(shape_hw),
         (ENDS, 0): FourEnds(points, ends_exponent()).drawn(shape_hw),
+        (QUARTERS, 0): FourEnds(points).drawn(shape_hw),
     }
 
 

@@ -121,6 +121,26 @@ def test_masks_are_scored_by_readers_who_did_not_draw_the_mark(folder, capsys):
     assert table.loc["ellipse", ["lesions", "patients", "gain"]].tolist() == [3, 3, 0]
 
 
+def test_a_drawn_mark_needs_no_mask_by_whoever_drew_it(folder, capsys):
+    marks = pd.DataFrame(
+        {"id": f"{patient}_s0_readerdrawn", "image": f"images/{patient}_s0.png"}
+        | dict(zip(RECIST_COLUMNS, (10, 20, 20, 20, 15, 15, 15, 25), strict=True))
+        for patient in PATIENTS
+    )
+    (folder / "o").mkdir()
+    marks.to_csv(folder / "o/test.csv", index=False)
+    run(capsys, folder, "score")
+    pairs = pd.read_csv(folder / "o/pairs.csv", dtype={"scored_by": str})
+    assert set(pairs["drawn_by"]) == {"drawn"}
+    assert len(pairs) == 10 * 4 * 3  # lesions, shapes of a mark, readers with a mask
+    table = pd.read_csv(folder / "o/readers.csv", index_col="mask")
+    assert "another reader" not in table.index
+    assert table["dice_of_own"].isna().all()
+    dice = table["dice_of_others"]  # the diameters halve each other
+    assert dice["ellipse about the crossing"] == pytest.approx(dice["ellipse"])
+    assert dice["ends"] < dice["quarter-ellipses"]
+
+
 def test_limits_of_agreement_are_relative_to_the_mean_of_both(folder, capsys):
     run(capsys, folder, "marks")
     run(capsys, folder, "score")
