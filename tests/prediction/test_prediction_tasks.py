@@ -10,13 +10,16 @@ from conftest import ROOT
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
+from weaklesion.four_ends import FourEnds
 from weaklesion.metrics import dice
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.predict import PREDICT
 from weaklesion.prediction.settings import PredictionSettings
+from weaklesion.prediction.sized import BOUND, sized_scores
 from weaklesion.prediction.tasks import pairs, prompted, segmentation
 from weaklesion.prediction.tasks.pairs import choose
 from weaklesion.pseudo_masks import RefinedSettings
+from weaklesion.recist import recist_from_ellipse
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TaskName, TrainingSettings
 from weaklesion.support.yaml_files import read_yaml
@@ -199,3 +202,30 @@ def test_levels_correct_a_network_that_is_near(caplog):
         (kept,) = prompted.with_levels(few[None], image[None], [small], settings, "rgb")
     assert (kept == few).all()
     assert "on 1 of 1 images" in caplog.text
+
+
+@pytest.mark.parametrize("shape", ["ellipse", "ends"])
+@pytest.mark.parametrize("factor", [0.85, 1.1])
+def test_a_mask_is_cut_where_it_is_as_large_as_its_mark_says(shape, factor):
+    """Scores of a lesion, cut too far inside or outside; its mark has the right size."""
+    true = Ellipse(40, 35, 44, 28, 20)
+    mark = true if shape == "ellipse" else FourEnds(recist_from_ellipse(true), 2.0)
+    scores = 2 * (factor - true.radius((70, 80)))
+    sized = sized_scores(scores, mark)
+    inside = draw_ellipse(true, (70, 80))
+    assert dice(inside, scores >= 0) < 0.92
+    assert dice(inside, sized >= 0) > 0.985
+    assert sized - scores == pytest.approx(
+        np.full(scores.shape, sized[0, 0] - scores[0, 0]), abs=1e-6
+    )
+
+
+def test_no_mask_is_cut_far_from_the_networks_own():
+    mark = Ellipse(40, 35, 44, 28, 20)
+    for factor in (0.2, 3.0):
+        scores = np.float32(10) * (factor - mark.radius((70, 80)))
+        moved = sized_scores(scores, mark) - scores
+        assert np.abs(moved) == pytest.approx(np.full(scores.shape, BOUND), abs=0.02)
+        assert np.sign(moved[0, 0]) == (1 if factor < 1 else -1)
+    nothing = np.full((70, 80), -9, np.float32)
+    assert (sized_scores(nothing, mark) < 0).all()

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 ARMS = ["fixed_ellipse", "ellipse", "a1", "a1l", "acoseg", "acoseg_released", "unetl", "a1_grabcut",
         "a1_dense", "a1_ends", "a1l_shuffled", "a1l_periodic", "a1_long"]  # fmt: skip
 PROMPTED = ["ellipse", "shrunken", "prompted", "prompted_refined", "prompted_refined_gated",
-            "prompted_ends", "prompted_ends_levels", "ends_noise6"]  # fmt: skip
+            "prompted_ends", "prompted_ends_levels_sized", "ends_noise6"]  # fmt: skip
 EVERY_ARM = {
     "experiments": {
         "controls": {"datasets": ["ham10k"], "arms": ARMS},

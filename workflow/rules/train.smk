@@ -131,6 +131,7 @@ rule predict_arm:
         consistent=lambda wildcards: bool(jobs.of_arm("consistent")(wildcards)),
         compare_ends=jobs.compare_ends,
         levels=jobs.levels,
+        sized=lambda wildcards: bool(jobs.of_arm("sized")(wildcards)),
         channel_order=jobs.channel_order,
     script:
         "../scripts/predict_arm.py"
@@ -151,6 +152,7 @@ use rule predict_arm as predict_arm_with_crf with:
         consistent=False,
         compare_ends=False,
         levels=None,
+        sized=False,
 
 
 rule measure_accuracy:

@@ -32,6 +32,8 @@ class PredictionSettings:
             logits take the place of the prior of pseudo-masks; None to let the network decide
             alone.
         channel_order: channel order of the patches, for their levels.
+        sized: whether masks are cut where they are as large as the marks of such a network say
+            (`weaklesion.prediction.sized`).
     """
 
     crf: CRFSettings | None = None
@@ -43,3 +45,4 @@ class PredictionSettings:
     compare_ends: bool = False
     levels: RefinedSettings | None = None
     channel_order: ChannelOrder = "rgb"
+    sized: bool = False

@@ -292,7 +292,7 @@ def _check_mark_keys(config: Config, arm: str) -> None:
             )
     if definition.get("warp_of") is not None:
         check_known(f"arms.{arm}.warp_of", definition["warp_of"], config["arms"])
-    for key in ("gate", "consistent", "levels", "warp_of"):
+    for key in ("gate", "consistent", "levels", "sized", "warp_of"):
         if definition.get(key) is not None and not sees_mark:
             raise DataError(
                 f"config: arms.{arm}.{key}: the arm's network does not see the mark. Remove the"

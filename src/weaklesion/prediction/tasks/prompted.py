@@ -14,6 +14,7 @@ from weaklesion.mark_shapes import MarkShape
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.settings import PredictionSettings
+from weaklesion.prediction.sized import sized_scores
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
@@ -57,6 +58,8 @@ def predict(
     logits = predict_prompted(model, images, mark_rows(marks).to(device), trained)
     if settings.levels is not None:
         logits = with_levels(logits, images, marks, settings.levels, settings.channel_order)
+    if settings.sized:
+        logits = np.stack([sized_scores(*each) for each in zip(logits, marks, strict=True)])
     results = [
         gated_mask(scores, mark, gate=settings.gate, consistent=settings.consistent, compared=other)
         for mark, other, scores in zip(marks, compared, logits, strict=True)
