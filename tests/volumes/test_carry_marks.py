@@ -1,0 +1,76 @@
+"""`tools/carry_marks.py`: marks of a lesion's other slices, for training without masks."""
+
+import importlib.util
+import math
+import sys
+from unittest import mock
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from lumps import SIZES, image_of, lump
+
+from weaklesion.diameters import recist_from_mask
+from weaklesion.recist import RECIST_COLUMNS
+
+LESION = lump(waves=0.15)
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """Six images of one lesion: five to train and validate on, the last one to test."""
+    affine = np.diag([*SIZES, 1.0])
+    nibabel.save(nibabel.Nifti1Image(LESION.astype(np.uint8), affine), tmp_path / "mask.nii")
+    rows = []
+    for number in range(6):
+        image = image_of(LESION).astype(np.float32)
+        nibabel.save(nibabel.Nifti1Image(image, affine), tmp_path / f"{number}.nii")
+        role = "chosen" if number < 5 else "tested"
+        rows.append({"id": f"L{number}", "dataset": "d", "role": role, "image": f"{number}.nii",
+                     "mask": "mask.nii", "label": 1})  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
+    return tmp_path
+
+
+def carried(folder, *words):
+    with mock.patch.object(sys, "path", [str(ROOT / "tools"), *sys.path]):
+        spec = importlib.util.spec_from_file_location("carry", ROOT / "tools/carry_marks.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    command = ["carry_marks.py", str(folder / "cases.csv"), str(folder / "marks.csv"), *words]
+    with mock.patch.object(sys, "argv", command):
+        module.main()
+    return pd.read_csv(folder / "marks.csv")
+
+
+def test_marks_are_carried_to_slices_of_the_lesion(cases):
+    marks = carried(cases)
+    places = np.flatnonzero(LESION.any(axis=(0, 1)))
+    for name, of_case in marks.groupby("group"):
+        if name == "5.nii":
+            assert (len(of_case), of_case["split"].tolist()) == (1, ["test"])
+            continue
+        assert set(of_case["split"]) == {"val" if name == "4.nii" else "train"}
+        assert set(of_case["slice"]) <= {*(places[0] - 1 + np.arange(len(places) + 2))}
+        assert len(of_case) >= 0.7 * len(places)
+    one = marks[marks["group"] == "0.nii"].set_index("slice")
+    errors = []
+    for place in set(one.index) & set(places.tolist()):
+        points = one.loc[place, list(RECIST_COLUMNS)].to_numpy(float).reshape(4, 2)
+        true = recist_from_mask(LESION[:, :, place].T)
+        errors.append(math.dist(*points[:2]) / math.dist(*true[:2]) - 1)
+    assert abs(np.median(errors)) < 0.1
+
+
+def test_a_given_mark_is_taken_and_no_mask_is_read(cases):
+    table = pd.read_csv(cases / "cases.csv")
+    own = carried(cases, "--only-marked").set_index("group")
+    assert len(own) == 6
+    for column in ("slice", *RECIST_COLUMNS):
+        table[column] = own[column].to_numpy()
+    table.to_csv(cases / "cases.csv", index=False)
+    (cases / "mask.nii").unlink()
+    again = carried(cases, "--only-marked").set_index("group")
+    pd.testing.assert_frame_equal(again, own)

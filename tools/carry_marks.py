@@ -1,0 +1,82 @@
+r"""Carry the mark of one slice to the other slices of its lesion, for training without masks.
+
+    python tools/carry_marks.py cases.csv marks.csv [--only-marked]
+
+`cases.csv` is that of `tools/measure_volumes.py`. The training-free levels answer each mark in
+three dimensions (`weaklesion.volumes.levels`); the mark of another slice is the RECIST measurement
+of the answer there. `marks.csv` is a table for the study own-marks: the slices of every case whose
+role is `chosen`, of which every fifth image validates; and the marked slice of all others, which
+training does not read. With `--only-marked`, the marked slices alone.
+
+A case's mask is read only where the table has no mark for it, and then only to measure that mark.
+"""
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+from measure_volumes import mark_of, reference_of
+
+from weaklesion.diameters import recist_from_mask
+from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.support.progress import progress
+from weaklesion.volumes.answer import answer_mark
+from weaklesion.volumes.frame import frame_of
+
+LEAST_PX = 5.0  # short diameter below which a carried mark says nothing
+VALIDATES = 5  # every fifth image
+
+
+def main() -> None:
+    """Write the table of marks."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("marks", type=Path)
+    parser.add_argument("--only-marked", action="store_true")
+    options = parser.parse_args()
+    cases = pd.read_csv(options.cases, dtype={"id": str})
+    images = cases.loc[cases["role"] == "chosen", "image"].unique()
+    validating = set(images[VALIDATES - 1 :: VALIDATES])
+    rows: list[dict[str, Any]] = []
+    for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
+        split = "test"
+        if case["role"] == "chosen":
+            split = "val" if case["image"] in validating else "train"
+        carried = split != "test" and not options.only_marked
+        found = marks_of(case, options.cases.parent, carried=carried)
+        image = str((options.cases.parent / case["image"]).resolve())
+        rows += [
+            {"id": f"{case['id']}_{place}", "image": image, "slice": place}
+            | dict(zip(RECIST_COLUMNS, points.ravel().tolist(), strict=True))
+            | {"group": Path(image).name, "split": split}
+            for place, points in found.items()
+        ]
+    pd.DataFrame(rows).to_csv(options.marks, index=False, float_format="%.6g")
+    print(pd.DataFrame(rows).groupby("split")["group"].agg(["size", "nunique"]).to_string())
+
+
+def marks_of(case: dict[Any, Any], folder: Path, *, carried: bool) -> dict[int, np.ndarray]:
+    """Return the marks of a case by slice, (4, 2) px each: its own, and those carried from it."""
+    image: Any = nibabel.load(folder / case["image"])
+    frame = frame_of(image)
+    drawn = not pd.isna(case.get("slice", math.nan))
+    reference = np.empty(0) if drawn else reference_of(case, folder)
+    points, index = mark_of(case, reference, frame)
+    marks = {}
+    if carried:
+        answer = answer_mark(image.dataobj, image.shape, frame, points, index)
+        for place in np.flatnonzero(answer.mask.any(axis=(0, 1))).tolist():
+            ends = recist_from_mask(answer.mask[:, :, place].T)
+            if math.dist(*ends[2:]) >= LEAST_PX:
+                marks[place] = ends
+    return marks | {index: points}
+
+
+if __name__ == "__main__":
+    main()
