@@ -8,7 +8,9 @@ of the answer there. `marks.csv` is a table for the study own-marks: the slices 
 role is `chosen`, of which every fifth image validates; and the marked slice of all others, which
 training does not read. With `--only-marked`, the marked slices alone.
 
-A case's mask is read only where the table has no mark for it, and then only to measure that mark.
+Slices of the answer with a short diameter below 5 px are left out, and counted, as are cases in
+which levels cannot decide: they keep their own mark alone. A case's mask is read only where the
+table has no mark for it, and then only to measure that mark.
 """
 
 import argparse
@@ -44,12 +46,15 @@ def main() -> None:
     images = cases.loc[cases["role"] == "chosen", "image"].unique()
     validating = set(images[VALIDATES - 1 :: VALIDATES])
     rows: list[dict[str, Any]] = []
+    left_out, undecided = 0, 0
     for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
         split = "test"
         if case["role"] == "chosen":
             split = "val" if case["image"] in validating else "train"
         carried = split != "test" and not options.only_marked
-        found = marks_of(case, options.cases.parent, carried=carried)
+        found, small = marks_of(case, options.cases.parent, carried=carried)
+        left_out += small or 0
+        undecided += small is None
         image = str((options.cases.parent / case["image"]).resolve())
         rows += [
             {"id": f"{case['id']}_{place}", "image": image, "slice": place}
@@ -58,24 +63,40 @@ def main() -> None:
             for place, points in found.items()
         ]
     pd.DataFrame(rows).to_csv(options.marks, index=False, float_format="%.6g")
+    print(
+        f"{left_out} slices left out: a short diameter below {LEAST_PX:g} px; levels cannot decide"
+        f" on {undecided} lesions"
+    )
     print(pd.DataFrame(rows).groupby("split")["group"].agg(["size", "nunique"]).to_string())
 
 
-def marks_of(case: dict[Any, Any], folder: Path, *, carried: bool) -> dict[int, np.ndarray]:
-    """Return the marks of a case by slice, (4, 2) px each: its own, and those carried from it."""
+def marks_of(
+    case: dict[Any, Any], folder: Path, *, carried: bool
+) -> tuple[dict[int, np.ndarray], int | None]:
+    """Return the marks of a case by slice, (4, 2) px each: its own, and those carried from it.
+
+    Also return how many slices are left out, or None if levels cannot decide.
+    """
     image: Any = nibabel.load(folder / case["image"])
     frame = frame_of(image)
     drawn = not pd.isna(case.get("slice", math.nan))
     reference = np.empty(0) if drawn else reference_of(case, folder)
     points, index = mark_of(case, reference, frame)
-    marks = {}
-    if carried:
-        answer = answer_mark(image.dataobj, image.shape, frame, points, index)
-        for place in np.flatnonzero(answer.mask.any(axis=(0, 1))).tolist():
-            ends = recist_from_mask(answer.mask[:, :, place].T)
-            if math.dist(*ends[2:]) >= LEAST_PX:
-                marks[place] = ends
-    return marks | {index: points}
+    if not carried:
+        return {index: points}, 0
+    levels = answer_mark(image.dataobj, image.shape, frame, points, index).masks.get("levels")
+    if levels is None:
+        return {index: points}, None
+    marks = {
+        place: recist_from_mask(levels[:, :, place].T)
+        for place in np.flatnonzero(levels.any(axis=(0, 1))).tolist()
+    } | {index: points}
+    kept = {
+        place: ends
+        for place, ends in marks.items()
+        if place == index or math.dist(*ends[2:]) >= LEAST_PX
+    }
+    return kept, len(marks) - len(kept)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,10 @@ def carried(folder, *words):
     return pd.read_csv(folder / "marks.csv")
 
 
-def test_marks_are_carried_to_slices_of_the_lesion(cases):
+def test_marks_are_carried_to_slices_of_the_lesion(cases, capsys):
     marks = carried(cases)
+    said = capsys.readouterr().out
+    assert "slices left out: a short diameter below 5 px; levels cannot decide on 0 lesions" in said
     places = np.flatnonzero(LESION.any(axis=(0, 1)))
     for name, of_case in marks.groupby("group"):
         if name == "5.nii":
@@ -62,6 +64,14 @@ def test_marks_are_carried_to_slices_of_the_lesion(cases):
         true = recist_from_mask(LESION[:, :, place].T)
         errors.append(math.dist(*points[:2]) / math.dist(*true[:2]) - 1)
     assert abs(np.median(errors)) < 0.1
+
+
+def test_a_lesion_without_levels_keeps_its_own_mark_and_is_counted(cases, capsys):
+    dark = np.full(LESION.shape, np.nan, np.float32)
+    nibabel.save(nibabel.Nifti1Image(dark, np.diag([*SIZES, 1.0])), cases / "0.nii")
+    marks = carried(cases)
+    assert (marks["group"] == "0.nii").sum() == 1
+    assert "levels cannot decide on 1 lesions" in capsys.readouterr().out
 
 
 def test_a_given_mark_is_taken_and_no_mask_is_read(cases):
