@@ -174,6 +174,17 @@ def test_a_mask_that_disagrees_with_its_mark_is_replaced(files, marks, fills, fr
     assert ((masks & drawn).sum() / (masks | drawn).sum()) > 0.85
 
 
+def test_a_teacher_predicts_the_images_that_its_pupil_is_trained_on(files, marks):
+    _, table = prompted.predict(
+        Prompted(fills=False),
+        trained("prompted"),
+        PredictionFiles(**files, **marks),
+        PredictionSettings(splits=("train", "val")),
+        CPU,
+    )
+    assert table["id"].tolist() == ["a", "b", "c", "v"]
+
+
 def test_networks_that_see_the_mark_need_ellipses(files):
     with pytest.raises(DataError, match="needs marks"):
         prompted.predict(

@@ -134,11 +134,37 @@ def test_two_tasks_never_share_a_table(config):
         ("prompted", {"marks": "noise3"}, "the shape of the mark itself and a trained network"),
         ("a1", {"gate": 0.8}, "gate: the arm's network does not see the mark"),
         ("prompted", {"crf": True}, "crf: a network that sees the mark has no CRF"),
+        ("a1", {"taught_by": "prompted"}, "taught_by: the arm's network does not see the mark"),
+        ("prompted", {"taught_by": "nobody"}, "taught_by is 'nobody'"),
+        ("prompted", {"taught_by": "a1"}, "the network of a1 does not see the mark"),
+        ("prompted_copy", {"taught_by": "prompted"}, "before its teacher has any masks"),
+        (
+            "prompted_dense",
+            {"taught_by": "prompted_dense"},
+            "prompted_dense is taught by prompted_dense",
+        ),
     ],
 )
 def test_what_an_arm_says_of_its_mark_is_checked(config, arm, change, cause):
     config["arms"][arm] |= change
     with pytest.raises(DataError, match=cause):
+        check_config(config)
+
+
+def test_a_teacher_is_trained_before_its_pupil(config):
+    config["arms"]["pupil"] = {
+        "base": "prompted_ends_robust",
+        "taught_by": "prompted_ends_sized",
+    }
+    config["experiments"]["prompted"]["arms"] = ["ellipse", "pupil"]
+    config["experiments"]["prompted"]["datasets"] = ["ham10k"]
+    check_config(config)
+    trained = trainings_of(config, ["prompted"])
+    assert {run.arm for run in trained} == {"prompted_ends", "pupil"}
+    config["arms"]["prompted_ends"] |= {"taught_by": "pupil", "warp_of": "prompted"}
+    with pytest.raises(
+        DataError, match="prompted_ends is taught by pupil is taught by prompted_ends"
+    ):
         check_config(config)
 
 

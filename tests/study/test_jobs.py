@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 
-from weaklesion.study.arms import has_crf, is_prompted, is_trained
+from weaklesion.study.arms import chooses_warp, has_crf, is_prompted, is_teacher, is_trained
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import merge
@@ -113,6 +113,19 @@ def test_networks_that_see_the_mark_get_ellipses_and_a_warp(jobs):
     assert inside(jobs.training_prompts(one), one) == "targets/ellipses.csv"
     assert re.fullmatch(r"warps/\w+\.json", inside(jobs.warp(one), one))
     assert jobs.training_prompts(job()) == jobs.warp(job()) == []
+
+
+def test_a_pupil_is_trained_on_the_masks_of_its_teacher():
+    pupil = {"base": "prompted_ends_robust", "taught_by": "prompted_ends_sized"}
+    taught = jobs_of(arms={"pupil": pupil, "pupil_noise9": {"base": "pupil", "marks": "noise9"}})
+    one = job(arm="pupil", protocol="source")
+    folder = "runs/prompted_ends_sized/seed-2"
+    assert inside(taught.target(one), one) == f"{folder}/taught.npy"
+    assert inside(taught.target_ids(one), one) == f"{folder}/taught.csv"
+    assert inside(taught.warp(one), one) == "warps/prompted_ends.json"
+    assert is_teacher(taught.config, "prompted_ends_sized")
+    assert not is_teacher(taught.config, "prompted_ends")
+    assert not chooses_warp(taught.config, "pupil")
 
 
 def test_predictions_take_the_networks_weights_of_their_own_or_of_another(jobs):

@@ -9,12 +9,13 @@ pytestmark = pytest.mark.slow
 
 STUDY = {
     "seeds": [1],
+    "arms": {"pupil": {"base": "prompted_refined_robust", "taught_by": "prompted_refined_gated"}},
     "select": {"items": ["prompted", "mark_noise3"]},
     "experiments": {
         "prompted": {
             "datasets": ["ham10k"],
             "arms": ["ellipse", "shrunken", "prompted_copy", "prompted", "prompted_refined",
-                     "prompted_dense"],
+                     "prompted_dense", "pupil"],
         },
     },
 }  # fmt: skip
@@ -84,7 +85,20 @@ def test_a_warp_is_chosen_once_for_all_arms_that_take_it(tmp_path):
         "prompted_refined": {"prompted_refined.json"},
         "prompted_dense": {"prompted_refined.json"},
         "prompted_copy": set(),
+        "pupil": {"prompted_refined.json"},
     }
+
+
+def test_a_pupil_is_trained_on_the_masks_of_its_teacher_and_on_no_others(tmp_path):
+    jobs = list(jobs_of(snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))))
+    (taught,) = (made for name, _, made in jobs if name == "teach_arm")
+    folder = "results/tiny/phantom_ham10k/demo_source/runs/prompted_refined_gated/seed-1"
+    assert {f"{folder}/taught.npy", f"{folder}/taught.csv"} <= taught
+    read = [read for name, read, made in jobs if name == "train_arm"
+            and any("/pupil/" in path for path in made)]  # fmt: skip
+    assert len(read) == 1
+    assert taught <= read[0]
+    assert not any(path.endswith(("refined.npy", "reference.npy")) for path in read[0])
 
 
 def test_perturbed_marks_are_given_to_what_is_compared_under_them(tmp_path):

@@ -202,6 +202,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         "train_arm_keeping_last",
         "embed_lesions",
         "predict_arm_with_crf",
+        "teach_arm",
         "shuffle_clusters",
         "perturb_marks",
         "draw_ends",

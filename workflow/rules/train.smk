@@ -18,7 +18,7 @@ rule choose_warp:
     benchmark:
         BENCHMARKS / "choose_warp/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
-        arm=jobs.arms_matching(arms.is_prompted),
+        arm=jobs.arms_matching(arms.chooses_warp),
     priority: 1  # trainings wait for it
     conda:
         "../../envs/train.yaml"
@@ -124,6 +124,7 @@ rule predict_arm:
         mem_mb=growing(6000),
         runtime=growing(60),
     params:
+        splits=["test"],
         encoding=jobs.switched("clusters", "encoding"),
         partner=jobs.partner,
         crf=None,
@@ -135,6 +136,21 @@ rule predict_arm:
         channel_order=jobs.channel_order,
     script:
         "../scripts/predict_arm.py"
+
+
+use rule predict_arm as teach_arm with:
+    output:
+        predictions_npy=RUN / "taught.npy",
+        predictions_csv=RUN / "taught.csv",
+    log:
+        LOGS / "teach_arm/{dataset}-{protocol}-{arm}-{seed}.log",
+    benchmark:
+        BENCHMARKS / "teach_arm/{dataset}-{protocol}-{arm}-{seed}.tsv"
+    wildcard_constraints:
+        arm=jobs.arms_matching(arms.is_teacher),
+    priority: 1  # a training waits for it
+    params:
+        splits=["train", "val"],
 
 
 use rule predict_arm as predict_arm_with_crf with:

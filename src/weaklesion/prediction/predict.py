@@ -1,4 +1,4 @@
-"""Predict masks for the test split."""
+"""Predict masks with trained networks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,11 +34,11 @@ def predict_arm(
     settings: PredictionSettings,
     threads: int = 1,
 ) -> None:
-    """Predict the test split with a trained network; no reference is read.
+    """Predict the images of some splits with a trained network; no reference is read.
 
     Args:
         files: files that are read.
-        predictions_npy: written: (T, side, side) uint8 of 0 and 1, for the T test samples.
+        predictions_npy: written: (T, side, side) uint8 of 0 and 1, for the T samples of the splits.
         predictions_csv: written: `id` of each prediction, and what the task's `predict` adds
             (`weaklesion.prediction.tasks`).
         settings: see `PredictionSettings`.
@@ -47,9 +47,12 @@ def predict_arm(
     Raises:
         DataError: if the weights are truncated or belong to another network, or a file that the
             task needs is missing.
+        ValueError: if others than the test images are asked of a network that does not see marks.
     """
     torch.set_num_threads(threads)
     device = compute_device()
     model, trained = load_network(files.model_safetensors, files.run_json, device)
+    if trained.task != "prompted" and list(settings.splits) != ["test"]:
+        raise ValueError(f"a network for {trained.task} predicts only the test split")
     masks, table = PREDICT[trained.task](model, trained, files, settings, device)
     write_predictions(masks, table, predictions_npy, predictions_csv)

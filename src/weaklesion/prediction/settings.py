@@ -1,5 +1,6 @@
 """Everything that decides a prediction, besides the network and the files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ class PredictionSettings:
     """How masks are decided; each task reads its own settings.
 
     Attributes:
+        splits: splits whose images get masks; others than `test` for networks that see the mark.
         crf: settings of the CRF that decides masks from probabilities, for networks that do not see
             the mark; None for probabilities of at least 0.5.
         partner: partner of each image in co-segmentation: `nearest`, a training sample of the
@@ -36,6 +38,7 @@ class PredictionSettings:
             (`weaklesion.prediction.sized`).
     """
 
+    splits: Sequence[str] = ("test",)
     crf: CRFSettings | None = None
     partner: Partner = "nearest"
     encoding: Encoding = "raw"

@@ -40,6 +40,7 @@ GPU_RULES = (  # the rules with `gpu=1`, which the Slurm profile names as well
     "choose_warp",
     "predict_arm",
     "predict_arm_with_crf",
+    "teach_arm",
     "measure_accuracy",
     "embed_lesions",
     "train_nnunet",

@@ -245,6 +245,16 @@ def keeps_last(config: Config, arm: str) -> bool:
     )
 
 
+def is_teacher(config: Config, arm: str) -> bool:
+    """Return whether another arm is trained on an arm's masks."""
+    return any(arm_definition(config, name).get("taught_by") == arm for name in config["arms"])
+
+
+def chooses_warp(config: Config, arm: str) -> bool:
+    """Return whether a warp can be chosen by short trainings on an arm's own targets."""
+    return is_prompted(config, arm) and arm_definition(config, arm).get("taught_by") is None
+
+
 def has_crf(config: Config, arm: str) -> bool:
     """Return whether an arm's predictions go through the CRF."""
     return bool(arm_definition(config, arm).get("crf"))

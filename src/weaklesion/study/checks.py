@@ -3,6 +3,9 @@
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from weaklesion.errors import DataError
 from weaklesion.study.arms import (
     arm_definition,
@@ -278,6 +281,33 @@ def _check_drawn_arms(config: Config, item: str) -> None:
         )
 
 
+def _check_teacher(config: Config, arm: str, definition: Mapping[str, Any]) -> None:
+    """Check the arm whose masks an arm is trained on."""
+    key, teacher = f"arms.{arm}.taught_by", definition["taught_by"]
+    check_known(key, teacher, config["arms"])
+    if not is_prompted(config, teacher):
+        raise DataError(
+            f"config: {key}: the network of {teacher} does not see the mark. Name an arm whose"
+            " network does."
+        )
+    if definition.get("warp_of") is None:
+        raise DataError(
+            f"config: {key}: a warp is chosen by trainings on the arm's own targets, before its"
+            " teacher has any masks. Name the arm with the warp in warp_of."
+        )
+    taught = [arm]
+    while teacher is not None:
+        origin = arm_definition(config, teacher)
+        teacher = origin.get("network_of") or teacher
+        if teacher in taught:
+            raise DataError(
+                f"config: {key}: {' is taught by '.join([*taught, teacher])}. Name an arm that is"
+                " trained before this one."
+            )
+        taught.append(teacher)
+        teacher = arm_definition(config, teacher).get("taught_by")
+
+
 def _check_mark_keys(config: Config, arm: str) -> None:
     """Check the keys of an arm that only a network that sees the mark can have."""
     definition = arm_definition(config, arm)
@@ -292,12 +322,14 @@ def _check_mark_keys(config: Config, arm: str) -> None:
             )
     if definition.get("warp_of") is not None:
         check_known(f"arms.{arm}.warp_of", definition["warp_of"], config["arms"])
-    for key in ("gate", "consistent", "levels", "sized", "warp_of"):
+    for key in ("gate", "consistent", "levels", "sized", "warp_of", "taught_by"):
         if definition.get(key) is not None and not sees_mark:
             raise DataError(
                 f"config: arms.{arm}.{key}: the arm's network does not see the mark. Remove the"
                 " key."
             )
+    if definition.get("taught_by") is not None:
+        _check_teacher(config, arm, definition)
     if sees_mark and definition.get("crf"):
         raise DataError(
             f"config: arms.{arm}.crf: a network that sees the mark has no CRF. Remove the key."

@@ -28,7 +28,7 @@ from weaklesion.study.protocols import (
 )
 
 DIGITS = "0123456789."  # characters of the value at the end of a variant's name
-ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys that name another arm
+ORIGINS = ("network_of", "starts_from", "epochs_of")  # keys that name an arm that is trained
 
 
 class Run(NamedTuple):
@@ -94,8 +94,9 @@ def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
     """Return the trainings that the items need, and the trainings that these depend on.
 
     An arm may predict with another arm's network (`network_of`), start from its encoder
-    (`starts_from`), train for as many epochs (`epochs_of`), or draw pairs from clusters of its
-    features (`clusters: embedding`). A cross-validated protocol has one training per fold.
+    (`starts_from`), train for as many epochs (`epochs_of`) or on its masks (`taught_by`), or draw
+    pairs from clusters of its features (`clusters: embedding`). A cross-validated protocol has one
+    training per fold.
     """
     found: dict[Run, None] = {}
     todo = list(reversed(runs_of(config, items)))
@@ -109,7 +110,7 @@ def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
         definition = arm_definition(config, run.arm)
         if is_trained(config, run.arm):
             found[run] = None
-        for key in ORIGINS:
+        for key in (*ORIGINS, "taught_by"):
             if definition.get(key) is not None:
                 todo.append(run._replace(arm=definition[key]))
         if definition.get("clusters") == "embedding":

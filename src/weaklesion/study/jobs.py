@@ -160,7 +160,9 @@ class Jobs:
 
     def target(self, job: Job) -> str:
         """Target that an arm is trained on, or uses as its prediction."""
-        target = self.arm(job)["target"]
+        target, teacher = self.arm(job)["target"], self.arm(job).get("taught_by")
+        if teacher:
+            return self._of_run(job, teacher, "taught.npy")
         if target == "dense":
             return self.reference(job)
         if target == "grabcut":
@@ -173,6 +175,9 @@ class Jobs:
 
     def target_ids(self, job: Job) -> str:
         """Table with the ids of the target of `target`."""
+        teacher = self.arm(job).get("taught_by")
+        if teacher:
+            return self._of_run(job, teacher, "taught.csv")
         if self.arm(job)["target"] == "dense":
             return self.reference_ids(job)
         return self.given_marks(job)

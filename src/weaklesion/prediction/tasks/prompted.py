@@ -40,7 +40,7 @@ def predict(
     settings: PredictionSettings,
     device: torch.device,
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Predict the test split with its marks.
+    """Predict the splits of `settings` with their marks.
 
     Returns:
         Masks; and a table of `id`, `agreement` and `from_network`
@@ -49,7 +49,7 @@ def predict(
     Raises:
         DataError: if no table of marks is named, or a sample is not in it.
     """
-    ids = split_ids(files.samples_csv, "test")
+    ids = [name for split in settings.splits for name in split_ids(files.samples_csv, split)]
     images = read_rows(files.images_npy, files.samples_csv, ids)
     prompt = prompt_settings(trained)
     marks = marks_of(files.ellipses_csv, ids, prompt)
