@@ -5,6 +5,10 @@ log-likelihood ratio. How far the lesion reaches across slices is the extent tha
 best, against the assumption that it is the mean diameter. The score of a voxel is its ratio, plus a
 prior that falls with its radius in the ellipsoid. The lesion is the connected part of the positive
 voxels through the mark's centre. Everything is measured in mm. No mask is read.
+
+A thick slice that the lesion fills in part is pale: its levels are between the lesion's and those
+of the surroundings. Where few slices lie along the lesion, the ellipsoid's section of such a slice
+belongs to the lesion too, unless its levels are plainly those of the surroundings.
 """
 
 from dataclasses import dataclass, replace
@@ -39,6 +43,9 @@ class LevelsSettings:
         blur_mm: width of the Gaussian blur of the levels in their slice.
         ratio_blur_mm: width of the Gaussian blur of the ratio.
         clip: bound of the ratio on either side.
+        thick: slices are thick where at most as many lie along the mean diameter.
+        pale: mean ratio of the ellipsoid's section of a thick slice, as a fraction of `-clip`, from
+            which the section is the surroundings'.
     """
 
     ratio_weight: float = 0.5
@@ -50,6 +57,8 @@ class LevelsSettings:
     blur_mm: float = 0.5
     ratio_blur_mm: float = 2.0
     clip: float = 2.0
+    thick: float = 8.0
+    pale: float = 0.75
 
     @property
     def across_reach(self) -> float:
@@ -120,6 +129,7 @@ def levels_scores(
         return None
     x, y, z = region.axes()
     axes = x[near[0]], y[near[1]], z
+    marked, own_ratio = ellipsoid, ratio
     if settings.across_spread > 0:
         ellipsoid = best_across(
             ratio,
@@ -133,6 +143,9 @@ def levels_scores(
     ratio = ndimage.gaussian_filter(ratio, widths, truncate=TRUNCATE)
     radii = radii_in_slices(ellipsoid, region.frame, *axes)
     scores = settings.ratio_weight * ratio + settings.prior_weight * (1 - radii)
+    if marked.mean_mm <= settings.thick * region.sizes_mm()[2]:
+        sections = radii_in_slices(marked, region.frame, *axes)
+        scores = np.maximum(scores, _pale_sections(own_ratio, sections, settings))
     radius = radii[:, :, place]
     centre = np.unravel_index(int(radius.argmin()), radius.shape)
     part = _part_through(scores > 0, (*centre, place))
@@ -141,6 +154,20 @@ def levels_scores(
     alone = np.full(region.values.shape, -settings.prior_weight, dtype=np.float32)
     alone[near] = np.where(part, np.maximum(scores, 1e-3), np.minimum(scores, -1e-3))
     return alone, ellipsoid
+
+
+def _pale_sections(ratio: np.ndarray, radii: np.ndarray, settings: LevelsSettings) -> np.ndarray:
+    """Return the prior alone in the slices that the lesion may fill in part, elsewhere -inf.
+
+    Args:
+        ratio: (X, Y, Z) float32, not blurred.
+        radii: (X, Y, Z) radius in the mark's own ellipsoid.
+        settings: see `LevelsSettings`.
+    """
+    inside = radii < 1
+    sums, counts = (ratio * inside).sum(axis=(0, 1)), inside.sum(axis=(0, 1))
+    filled = sums > -settings.pale * settings.clip * counts
+    return np.where(filled, settings.prior_weight * (1 - radii), -np.inf)
 
 
 def _columns_near(
