@@ -36,14 +36,18 @@ def jobs_of(output):
             yield name[1], *(set(found[1].split(", ")) if found else set() for found in files)
 
 
-def test_dense_masks_are_read_where_predictions_are_scored_and_nowhere_before(tmp_path):
-    output = snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))
-    jobs = list(jobs_of(output))
-    names = {name for name, _, _ in jobs}
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prompted")
+    return list(jobs_of(snakemake(folder, "-n", *overlay(folder, STUDY))))
+
+
+def test_dense_masks_are_read_where_predictions_are_scored_and_nowhere_before(planned):
+    names = {name for name, _, _ in planned}
     assert {"choose_prior_weight", "draw_refined", "draw_shrunken", "choose_warp"} <= names
     readers = [
         (name, sorted(made))
-        for name, read, made in jobs
+        for name, read, made in planned
         if any(path.endswith("patches/reference.npy") for path in read)
     ]
     assert {name for name, _ in readers} == {
@@ -55,9 +59,9 @@ def test_dense_masks_are_read_where_predictions_are_scored_and_nowhere_before(tm
     assert len(trained) == 1
     assert all("/prompted_dense/" in path for path in trained[0])
     # and nothing that is made of a score, or of the bound, is read by a training or a prediction
-    after = {path for name, _, made in jobs if name == "score_predictions" for path in made}
+    after = {path for name, _, made in planned if name == "score_predictions" for path in made}
     after |= set(trained[0])
-    for name, read, made in jobs:
+    for name, read, made in planned:
         if name in REPORTING:
             continue
         if any("/prompted_dense/" in path for path in made):
@@ -65,10 +69,12 @@ def test_dense_masks_are_read_where_predictions_are_scored_and_nowhere_before(tm
         assert not read & after, name
 
 
-def test_a_warp_is_chosen_once_for_all_arms_that_take_it(tmp_path):
-    jobs = list(jobs_of(snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))))
+def test_a_warp_is_chosen_once_for_all_arms_that_take_it(planned):
     chosen = {
-        path.rsplit("/", 1)[1] for name, _, made in jobs if name == "choose_warp" for path in made
+        path.rsplit("/", 1)[1]
+        for name, _, made in planned
+        if name == "choose_warp"
+        for path in made
     }
     assert chosen == {f"{arm}{ending}" for arm in ("prompted", "prompted_refined")
                       for ending in (".json", "_recovery.csv")}  # fmt: skip
@@ -76,7 +82,7 @@ def test_a_warp_is_chosen_once_for_all_arms_that_take_it(tmp_path):
         next(iter(made)).split("/runs/")[1].split("/")[0]: {
             path for path in read if "/warps/" in path
         }
-        for name, read, made in jobs
+        for name, read, made in planned
         if name == "train_arm"
     }
     of_arm = {arm: {path.rsplit("/", 1)[1] for path in paths} for arm, paths in reads.items()}
@@ -89,25 +95,23 @@ def test_a_warp_is_chosen_once_for_all_arms_that_take_it(tmp_path):
     }
 
 
-def test_a_pupil_is_trained_on_the_masks_of_its_teacher_and_on_no_others(tmp_path):
-    jobs = list(jobs_of(snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))))
-    (taught,) = (made for name, _, made in jobs if name == "teach_arm")
+def test_a_pupil_is_trained_on_the_masks_of_its_teacher_and_on_no_others(planned):
+    (taught,) = (made for name, _, made in planned if name == "teach_arm")
     folder = "results/tiny/phantom_ham10k/demo_source/runs/prompted_refined_gated/seed-1"
     assert {f"{folder}/taught.npy", f"{folder}/taught.csv"} <= taught
-    read = [read for name, read, made in jobs if name == "train_arm"
+    read = [read for name, read, made in planned if name == "train_arm"
             and any("/pupil/" in path for path in made)]  # fmt: skip
     assert len(read) == 1
     assert taught <= read[0]
     assert not any(path.endswith(("refined.npy", "reference.npy")) for path in read[0])
 
 
-def test_perturbed_marks_are_given_to_what_is_compared_under_them(tmp_path):
-    jobs = list(jobs_of(snakemake(tmp_path, "-n", *overlay(tmp_path, STUDY))))
+def test_perturbed_marks_are_given_to_what_is_compared_under_them(planned):
     given = {
         next(iter(made)).split("/runs/")[1].split("/")[0]: {
             path.rsplit("/", 1)[1] for path in read if "/targets/" in path
         }
-        for name, read, made in jobs
+        for name, read, made in planned
         if name in ("predict_arm", "predict_target")
     }
     assert given["prompted_refined"] == {"ellipses.csv"}
