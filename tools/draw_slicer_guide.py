@@ -57,6 +57,7 @@ def draw_lines(volume: np.ndarray, index: int, marks: list[np.ndarray]) -> None:
             axes[1].plot(*mark[:2].T, color=PALETTE[3], **LINE)
         row = round(float(marks[0].mean(axis=0)[1]))
         show(axes[2], volume[:, row, :].T, "Refused: through several slices (coronal)")
+        axes[2].invert_yaxis()  # the first slice is the lowest
         axes[2].set_aspect(SPACING[2] / SPACING[0])
         x = marks[0].mean(axis=0)[0]
         axes[2].plot([x - 14, x + 14], [index - 2, index + 2], color=PALETTE[3], **LINE)
@@ -83,7 +84,7 @@ def draw_masks(volume: np.ndarray, index: int, marks: list[np.ndarray], run: Pat
             masks[path.name.split(".")[0]] = np.asarray(mask.dataobj)[:, :, index].T
     with style():
         figure, axis = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
-        show(axis, volume[:, :, index].T, "One segment a lesion, called after its longer line")
+        show(axis, volume[:, :, index].T, "One segment per lesion, named after its longer line")
         for number, mark in enumerate(marks):
             mask = masks[f"lesion-{number}"]
             axis.contour(mask, [0.5], colors=[PALETTE[number + 1]], linewidths=1.6)

@@ -13,7 +13,7 @@ from weaklesion.errors import DataError
 from weaklesion.four_ends import FourEnds
 from weaklesion.metrics import dice
 from weaklesion.prediction.files import PredictionFiles
-from weaklesion.prediction.predict import PREDICT
+from weaklesion.prediction.predict import PREDICT, predict_arm
 from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.prediction.sized import BOUND, sized_scores
 from weaklesion.prediction.tasks import pairs, prompted, segmentation
@@ -183,6 +183,16 @@ def test_a_teacher_predicts_the_images_that_its_pupil_is_trained_on(files, marks
         CPU,
     )
     assert table["id"].tolist() == ["a", "b", "c", "v"]
+
+
+def test_only_networks_that_see_the_mark_teach(files, monkeypatch, tmp_path):
+    module = "weaklesion.prediction.predict.load_network"
+    monkeypatch.setattr(module, lambda *_: (Single(), trained("a1")))
+    outputs = {"predictions_npy": tmp_path / "p.npy", "predictions_csv": tmp_path / "p.csv"}
+    with pytest.raises(ValueError, match="segmentation predicts only the test split"):
+        predict_arm(
+            files=PredictionFiles(**files), settings=PredictionSettings(splits=["val"]), **outputs
+        )
 
 
 def test_networks_that_see_the_mark_need_ellipses(files):

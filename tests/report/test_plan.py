@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from weaklesion.cli import app
 from weaklesion.errors import DataError
 from weaklesion.report.plan import (
+    GPU_RULES,
     job_costs,
     make_plan,
     measured_speeds,
@@ -195,6 +196,11 @@ def test_core_hours_are_those_of_jobs_and_samples(config, root, tmp_path):
     cost = job_costs(root)["draw_grabcut"]
     seconds = float(cost["seconds_per_job"]) + 10_015 * float(cost["seconds_per_sample"])
     assert hours == {"draw_grabcut": pytest.approx(2 * seconds / 3600)}
+
+
+def test_every_job_on_a_gpu_has_a_cost_but_trainings(root):
+    without = {rule for rule in GPU_RULES if not rule.startswith("train_")}
+    assert without <= set(job_costs(root))
 
 
 def test_what_was_spent_is_read_from_the_benchmarks(tmp_path):

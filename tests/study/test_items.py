@@ -22,6 +22,7 @@ from weaklesion.study.items import (
     cells_of,
     item_definition,
     items_of,
+    recoveries_of_item,
     runs_of,
     runs_of_arms,
     trainings_of,
@@ -137,11 +138,16 @@ def test_two_tasks_never_share_a_table(config):
         ("a1", {"taught_by": "prompted"}, "taught_by: the arm's network does not see the mark"),
         ("prompted", {"taught_by": "nobody"}, "taught_by is 'nobody'"),
         ("prompted", {"taught_by": "a1"}, "the network of a1 does not see the mark"),
-        ("prompted_copy", {"taught_by": "prompted"}, "before its teacher has any masks"),
+        ("prompted_refined", {"taught_by": "prompted"}, "a taught arm has none beforehand"),
+        (
+            "prompted_dense",
+            {"taught_by": "prompted", "warp_of": "prompted_dense"},
+            "a taught arm has none beforehand",
+        ),
         (
             "prompted_dense",
             {"taught_by": "prompted_dense"},
-            "prompted_dense is taught by prompted_dense",
+            "prompted_dense needs prompted_dense",
         ),
     ],
 )
@@ -151,21 +157,60 @@ def test_what_an_arm_says_of_its_mark_is_checked(config, arm, change, cause):
         check_config(config)
 
 
-def test_a_teacher_is_trained_before_its_pupil(config):
-    config["arms"]["pupil"] = {
-        "base": "prompted_ends_robust",
-        "taught_by": "prompted_ends_sized",
+PUPIL = {"base": "prompted_ends_robust", "taught_by": "prompted_ends_sized"}
+
+
+@pytest.fixture
+def with_pupil(config):
+    config["arms"] |= {"pupil": PUPIL, "pupil_gated": {"base": "pupil", "network_of": "pupil"}}
+    config["experiments"]["prompted"] |= {
+        "arms": ["ellipse", "pupil_gated"],
+        "datasets": ["ham10k"],
     }
-    config["experiments"]["prompted"]["arms"] = ["ellipse", "pupil"]
-    config["experiments"]["prompted"]["datasets"] = ["ham10k"]
     check_config(config)
-    trained = trainings_of(config, ["prompted"])
+    return config
+
+
+def test_a_pupil_needs_the_network_of_its_teacher(with_pupil):
+    trained = trainings_of(with_pupil, ["prompted"])
     assert {run.arm for run in trained} == {"prompted_ends", "pupil"}
-    config["arms"]["prompted_ends"] |= {"taught_by": "pupil", "warp_of": "prompted"}
-    with pytest.raises(
-        DataError, match="prompted_ends is taught by pupil is taught by prompted_ends"
-    ):
-        check_config(config)
+    with_pupil["arms"]["pupil_gated"]["network_of"] = "prompted"
+    trained = trainings_of(with_pupil, ["prompted"])
+    assert {run.arm for run in trained} == {"prompted"}
+
+
+def test_the_pseudo_masks_of_a_pupil_are_those_of_its_teacher(with_pupil):
+    with_pupil["arms"]["pupil"] = PUPIL | {"base": "prompted_refined_robust"}
+    found = recoveries_of_item(with_pupil, "prompted")
+    assert {(each["of"], *each["used_by"]) for each in found} == {
+        ("pseudo-masks from four ends", "pupil"),
+        ("prompted_refined", "pupil"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arm", "change", "circle"),
+    [
+        ("pupil", {"taught_by": "pupil_gated"}, "pupil needs pupil_gated needs pupil"),
+        (
+            "prompted_ends",
+            {"starts_from": "pupil"},
+            "prompted_ends needs pupil needs prompted_ends_sized needs prompted_ends",
+        ),
+        ("pupil", {"epochs_of": "pupil"}, "pupil needs pupil"),
+    ],
+)
+def test_no_run_needs_itself(with_pupil, arm, change, circle):
+    with_pupil["arms"][arm] = with_pupil["arms"][arm] | change
+    with pytest.raises(DataError, match=circle):
+        check_config(with_pupil)
+
+
+def test_a_curve_over_samples_has_no_pupil(with_pupil):
+    with_pupil["experiments"]["prompted_samples"] |= {"arms": ["pupil"], "datasets": ["ham10k"]}
+    with_pupil["select"]["items"] = ["prompted_samples"]
+    with pytest.raises(DataError, match="pupil learns the masks of a network"):
+        check_config(with_pupil)
 
 
 def test_one_switch_is_flipped_alone(config):

@@ -202,7 +202,7 @@ rule draw_warps:
     benchmark:
         BENCHMARKS / "draw_warps/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
-        arm=jobs.arms_matching(arms.is_prompted),
+        arm=jobs.arms_matching(arms.chooses_warp),
     conda:
         "../../envs/train.yaml"
     resources:

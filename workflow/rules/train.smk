@@ -94,7 +94,7 @@ use rule train_arm as train_arm_keeping_last with:
 
 
 rule predict_arm:
-    """Predict the test split with a trained network."""
+    """Predict the test split with a trained network; `teach_arm`: what another is trained on."""
     input:
         model_safetensors=jobs.weights_file,
         run_json=jobs.network_file("run.json"),
@@ -149,6 +149,10 @@ use rule predict_arm as teach_arm with:
     wildcard_constraints:
         arm=jobs.arms_matching(arms.is_teacher),
     priority: 1  # a training waits for it
+    resources:
+        gpu=1,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         splits=["train", "val"],
 

@@ -1,4 +1,4 @@
-"""Predict the test split with a trained network."""
+"""Predict masks with a trained network."""
 
 from job import run
 

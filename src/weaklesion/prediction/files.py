@@ -23,7 +23,7 @@ class PredictionFiles:
         images_npy: patches, (N, side, side, 3) uint8.
         samples_csv: their samples.
         ellipses_csv: ellipses of the samples' marks, or None. Networks that see the mark read those
-            of the test split, co-segmentation only those of training.
+            of the samples that they predict, co-segmentation only those of training.
         clusters_csv: clusters of the samples, or None. Co-segmentation reads those of training.
         embeddings_npy: embeddings of all samples, (N, C), or None. With embeddings, the partner in
             co-segmentation is the training sample with the nearest embedding.

@@ -62,7 +62,7 @@ def _rules(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, str]]) -
         if rule.startswith("train_arm"):
             timed = _with_hours(plan)
             planned, basis = sum(one.hours for one in timed if one.rule == rule), "see below"
-        elif rule in GPU_RULES and rule in plan.jobs:
+        elif rule in costs and rule in GPU_RULES and rule in plan.jobs:  # not train_nnunet
             planned = plan.jobs[rule] * float(costs[rule]["seconds_per_job"]) / 3600
         hours = "" if planned is None else f"{planned:.2f} h"
         lines.append(

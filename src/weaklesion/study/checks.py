@@ -9,6 +9,7 @@ from typing import Any
 from weaklesion.errors import DataError
 from weaklesion.study.arms import (
     arm_definition,
+    chooses_warp,
     has_network,
     is_nnunet,
     is_prompted,
@@ -21,6 +22,7 @@ from weaklesion.study.items import (
     item_definition,
     items_of,
     main_item_of,
+    needed_arms,
     runs_of,
     trainings_of,
 )
@@ -28,6 +30,7 @@ from weaklesion.study.protocols import (
     Config,
     check_known,
     folds_of,
+    merge,
     protocol_settings,
     whole,
 )
@@ -58,6 +61,8 @@ def check_config(config: Config) -> None:
     for arm in config["arms"]:
         _check_mark_keys(config, arm)
         _check_origins(config, arm)
+    for arm in config["arms"]:
+        _check_circles(config, arm)
         _check_nnunet_keys(config, arm)
     if not items_of(config):
         raise DataError(
@@ -163,6 +168,14 @@ def _check_nnunet_item(config: Config, item: str) -> None:
 def _check_arms(config: Config, item: str) -> None:
     """Check the arms that an item names or compares."""
     definition = item_definition(config, item)
+    if definition.get("over") == "samples":
+        for arm in definition["arms"]:
+            if arm_definition(config, arm).get("taught_by") is not None:
+                raise DataError(
+                    f"config: experiments.{item}.arms: {arm} learns the masks of a network that was"
+                    " trained on all samples, which a curve over samples would not show. Name an"
+                    " arm that is not taught."
+                )
     arms = definition["arms"]
     if item == main_item_of(config):
         check_known("figures.ranked_by", config["figures"]["ranked_by"], arms)
@@ -290,22 +303,28 @@ def _check_teacher(config: Config, arm: str, definition: Mapping[str, Any]) -> N
             f"config: {key}: the network of {teacher} does not see the mark. Name an arm whose"
             " network does."
         )
-    if definition.get("warp_of") is None:
+    prompt = merge(config["training"], definition.get("training", {}))["prompt"]
+    chosen = definition.get("warp_of")
+    if prompt["max_amplitude"] is None and (chosen is None or not chooses_warp(config, chosen)):
         raise DataError(
-            f"config: {key}: a warp is chosen by trainings on the arm's own targets, before its"
-            " teacher has any masks. Name the arm with the warp in warp_of."
+            f"config: {key}: a warp is chosen by trainings on an arm's own targets, and a taught"
+            " arm has none beforehand. Name an arm that is not taught in warp_of."
         )
-    taught = [arm]
-    while teacher is not None:
-        origin = arm_definition(config, teacher)
-        teacher = origin.get("network_of") or teacher
-        if teacher in taught:
-            raise DataError(
-                f"config: {key}: {' is taught by '.join([*taught, teacher])}. Name an arm that is"
-                " trained before this one."
-            )
-        taught.append(teacher)
-        teacher = arm_definition(config, teacher).get("taught_by")
+
+
+def _check_circles(config: Config, arm: str) -> None:
+    """Check that no run needs itself, by way of the runs that it starts from or is taught by."""
+    todo = [[arm]]
+    while todo:
+        chain = todo.pop()
+        for other in needed_arms(config, chain[-1]):
+            if other == arm:
+                raise DataError(
+                    f"config: arms.{arm} needs itself: {' needs '.join([*chain, other])}. Name arms"
+                    " that are trained before this one."
+                )
+            if other not in chain:
+                todo.append([*chain, other])
 
 
 def _check_mark_keys(config: Config, arm: str) -> None:

@@ -90,6 +90,13 @@ def runs_of_arms(runs: Sequence[Run], arms: Collection[str]) -> list[Run]:
     ]
 
 
+def needed_arms(config: Config, arm: str) -> list[str]:
+    """Return the arms whose runs an arm's own runs need: one that it predicts with, or others."""
+    definition = arm_definition(config, arm)
+    keys = (*ORIGINS, "taught_by") if is_trained(config, arm) else ("network_of",)
+    return [definition[key] for key in keys if definition.get(key) is not None]
+
+
 def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
     """Return the trainings that the items need, and the trainings that these depend on.
 
@@ -110,9 +117,7 @@ def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
         definition = arm_definition(config, run.arm)
         if is_trained(config, run.arm):
             found[run] = None
-        for key in (*ORIGINS, "taught_by"):
-            if definition.get(key) is not None:
-                todo.append(run._replace(arm=definition[key]))
+        todo += [run._replace(arm=arm) for arm in needed_arms(config, run.arm)]
         if definition.get("clusters") == "embedding":
             settings = stage_settings(config, run.dataset, run.protocol, "clusters")
             todo.append(run._replace(arm=settings["embedding_of"], seed=config["seeds"][0]))
@@ -196,6 +201,16 @@ def drawn_arms(config: Config, item: str) -> list[str]:
     ]
 
 
+def _first_target(config: Config, arm: str) -> str:
+    """Return the target of an arm, or of the first of the networks that taught it."""
+    definition = arm_definition(config, arm)
+    while definition.get("taught_by") is not None:
+        teacher = definition["taught_by"]
+        definition = arm_definition(config, teacher)
+        definition = arm_definition(config, definition.get("network_of") or teacher)
+    return str(definition["target"])
+
+
 def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
     """Return which constants of an item's arms recovery chooses.
 
@@ -215,7 +230,7 @@ def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
         ]
         for protocol, arm in cells:
             name = arm_definition(config, arm).get("network_of") or arm
-            target = arm_definition(config, name)["target"]
+            target = _first_target(config, name)
             if target in PSEUDO_MASKS:
                 place = dataset, protocol, PSEUDO_MASKS[target], "prior_weight"
                 used_by.setdefault(place, {})[name] = None

@@ -6,9 +6,9 @@ best, against the assumption that it is the mean diameter. The score of a voxel 
 prior that falls with its radius in the ellipsoid. The lesion is the connected part of the positive
 voxels through the mark's centre. Everything is measured in mm. No mask is read.
 
-A thick slice that the lesion fills in part is pale: its levels are between the lesion's and those
+A thick slice that the lesion fills in part is pale: its levels lie between the lesion's and those
 of the surroundings. Where few slices lie along the lesion, the ellipsoid's section of such a slice
-belongs to the lesion too, unless its levels are plainly those of the surroundings.
+belongs to the lesion as well.
 """
 
 from dataclasses import dataclass, replace
@@ -44,8 +44,9 @@ class LevelsSettings:
         ratio_blur_mm: width of the Gaussian blur of the ratio.
         clip: bound of the ratio on either side.
         thick: slices are thick where at most as many lie along the mean diameter.
-        pale: mean ratio of the ellipsoid's section of a thick slice, as a fraction of `-clip`, from
-            which the section is the surroundings'.
+        pale: a thick slice is pale if the mean ratio of its section of the ellipsoid lies between
+            these two, where 0 is the mean ratio of the surroundings in the marked slice, and 1 that
+            of the lesion there.
     """
 
     ratio_weight: float = 0.5
@@ -58,7 +59,7 @@ class LevelsSettings:
     ratio_blur_mm: float = 2.0
     clip: float = 2.0
     thick: float = 8.0
-    pale: float = 0.75
+    pale: tuple[float, float] = (0.2, 0.9)
 
     @property
     def across_reach(self) -> float:
@@ -145,7 +146,8 @@ def levels_scores(
     scores = settings.ratio_weight * ratio + settings.prior_weight * (1 - radii)
     if marked.mean_mm <= settings.thick * region.sizes_mm()[2]:
         sections = radii_in_slices(marked, region.frame, *axes)
-        scores = np.maximum(scores, _pale_sections(own_ratio, sections, settings))
+        pale = _pale_sections(own_ratio, ~levels.unknown[near], sections, place, settings)
+        scores = np.maximum(scores, pale)
     radius = radii[:, :, place]
     centre = np.unravel_index(int(radius.argmin()), radius.shape)
     part = _part_through(scores > 0, (*centre, place))
@@ -156,18 +158,28 @@ def levels_scores(
     return alone, ellipsoid
 
 
-def _pale_sections(ratio: np.ndarray, radii: np.ndarray, settings: LevelsSettings) -> np.ndarray:
-    """Return the prior alone in the slices that the lesion may fill in part, elsewhere -inf.
+def _pale_sections(
+    ratio: np.ndarray, known: np.ndarray, radii: np.ndarray, place: int, settings: LevelsSettings
+) -> np.ndarray:
+    """Return the prior alone in the sections that the lesion fills in part, elsewhere -inf.
 
     Args:
         ratio: (X, Y, Z) float32, not blurred.
+        known: (X, Y, Z) bool.
         radii: (X, Y, Z) radius in the mark's own ellipsoid.
+        place: the marked slice, which is never pale.
         settings: see `LevelsSettings`.
     """
-    inside = radii < 1
-    sums, counts = (ratio * inside).sum(axis=(0, 1)), inside.sum(axis=(0, 1))
-    filled = sums > -settings.pale * settings.clip * counts
-    return np.where(filled, settings.prior_weight * (1 - radii), -np.inf)
+    inside = known & (radii < 1)
+    counts = np.maximum(inside.sum(axis=(0, 1)), 1)
+    means = (ratio * inside).sum(axis=(0, 1)) / counts
+    low, high = settings.around
+    around = known[:, :, place] & (radii[:, :, place] > low) & (radii[:, :, place] < high)
+    outside = ratio[:, :, place][around].mean() if around.any() else -settings.clip
+    least, most = (outside + part * (means[place] - outside) for part in settings.pale)
+    filled = (means > least) & (means < most)
+    filled[place] = False
+    return np.where(known & filled, settings.prior_weight * (1 - radii), -np.inf)
 
 
 def _columns_near(
