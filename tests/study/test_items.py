@@ -138,12 +138,6 @@ def test_two_tasks_never_share_a_table(config):
         ("a1", {"taught_by": "prompted"}, "taught_by: the arm's network does not see the mark"),
         ("prompted", {"taught_by": "nobody"}, "taught_by is 'nobody'"),
         ("prompted", {"taught_by": "a1"}, "the network of a1 does not see the mark"),
-        ("prompted_refined", {"taught_by": "prompted"}, "a taught arm has none beforehand"),
-        (
-            "prompted_dense",
-            {"taught_by": "prompted", "warp_of": "prompted_dense"},
-            "a taught arm has none beforehand",
-        ),
         (
             "prompted_dense",
             {"taught_by": "prompted_dense"},
@@ -206,10 +200,20 @@ def test_no_run_needs_itself(with_pupil, arm, change, circle):
         check_config(with_pupil)
 
 
+@pytest.mark.parametrize("change", [{"base": "prompted_ends"}, {"warp_of": "pupil"}])
+def test_no_warp_is_chosen_for_an_arm_that_is_taught(with_pupil, change):
+    with_pupil["arms"]["pupil"] = PUPIL | change
+    with pytest.raises(DataError, match="pupil, which is taught, has none beforehand"):
+        check_config(with_pupil)
+    # where the protocol states the warp, none is chosen
+    with_pupil["protocols"]["source"]["training"] = {"prompt": {"max_amplitude": 1.0}}
+    check_config(with_pupil)
+
+
 def test_a_curve_over_samples_has_no_pupil(with_pupil):
     with_pupil["experiments"]["prompted_samples"] |= {"arms": ["pupil"], "datasets": ["ham10k"]}
     with_pupil["select"]["items"] = ["prompted_samples"]
-    with pytest.raises(DataError, match="pupil learns the masks of a network"):
+    with pytest.raises(DataError, match="pupil needs prompted_ends_sized, which is trained on all"):
         check_config(with_pupil)
 
 

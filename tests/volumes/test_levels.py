@@ -322,7 +322,7 @@ def test_scores_above_0_do_not_depend_on_what_lies_far_from_the_mark(monkeypatch
     frame = slice_frame(np.diag(sizes))
     ellipsoid, settings = ellipsoid_of_mark(points, index, frame), LevelsSettings()
     around = prepare(read_around(image_of(mask), shape, frame, ellipsoid, settings), settings)
-    near = levels._columns_near(around.region, ellipsoid, settings)
+    near = levels._columns_near(around.region, ellipsoid, settings, False)
     width = around.region.values.shape[0]
     assert near[0].start > 0
     assert near[0].stop < width
@@ -333,3 +333,14 @@ def test_scores_above_0_do_not_depend_on_what_lies_far_from_the_mark(monkeypatch
     assert grown == same
     assert np.array_equal(some > 0, whole > 0)
     assert np.array_equal(around.region.whole(some), around.region.whole(whole))
+
+
+def test_whether_a_slice_is_pale_depends_on_all_of_the_surroundings(monkeypatch):
+    image, part, _ = thick_slices(0.1, 4)
+    frame, ellipsoid = given(part >= 0.1, (0.8, 0.8, 5.0))
+    settings = LevelsSettings()
+    around = prepare(read_around(image, image.shape, frame, ellipsoid, settings), settings)
+    some, _ = levels.levels_scores(around, ellipsoid, settings)
+    monkeypatch.setattr(levels, "_columns_near", lambda *_: (slice(None), slice(None)))
+    whole, _ = levels.levels_scores(around, ellipsoid, settings)
+    assert np.array_equal(some > 0, whole > 0)

@@ -15,6 +15,7 @@ from weaklesion.study.arms import (
     is_prompted,
     is_trained,
     training_settings,
+    warp_arm,
 )
 from weaklesion.study.items import (
     ORIGINS,
@@ -30,7 +31,6 @@ from weaklesion.study.protocols import (
     Config,
     check_known,
     folds_of,
-    merge,
     protocol_settings,
     whole,
 )
@@ -170,11 +170,12 @@ def _check_arms(config: Config, item: str) -> None:
     definition = item_definition(config, item)
     if definition.get("over") == "samples":
         for arm in definition["arms"]:
-            if arm_definition(config, arm).get("taught_by") is not None:
+            others = needed_arms(config, arm)
+            if others:
                 raise DataError(
-                    f"config: experiments.{item}.arms: {arm} learns the masks of a network that was"
-                    " trained on all samples, which a curve over samples would not show. Name an"
-                    " arm that is not taught."
+                    f"config: experiments.{item}.arms: {arm} needs {others[0]}, which is trained on"
+                    " all samples, and a curve over samples would not show that. Name an arm that"
+                    " needs no other."
                 )
     arms = definition["arms"]
     if item == main_item_of(config):
@@ -248,6 +249,13 @@ def _check_runs(config: Config, item: str) -> None:
                 f"config: experiments.{item}: arm {arm} on {dataset} under {protocol}: {error}."
                 " Change the setting in `training`, in the arm or in the protocol."
             ) from error
+        chosen_for = warp_arm(config, dataset, protocol, arm)
+        if chosen_for is not None and not chooses_warp(config, chosen_for):
+            raise DataError(
+                f"config: arms.{arm}.warp_of: a warp is chosen by trainings on an arm's own"
+                f" targets, and {chosen_for}, which is taught, has none beforehand. Name an arm that"
+                " is not taught."
+            )
         if settings["weights"] == "imagenet":
             files = config["imagenet_weights"]["files"]
             check_known("encoder (with weights: imagenet)", settings["encoder"], files)
@@ -302,13 +310,6 @@ def _check_teacher(config: Config, arm: str, definition: Mapping[str, Any]) -> N
         raise DataError(
             f"config: {key}: the network of {teacher} does not see the mark. Name an arm whose"
             " network does."
-        )
-    prompt = merge(config["training"], definition.get("training", {}))["prompt"]
-    chosen = definition.get("warp_of")
-    if prompt["max_amplitude"] is None and (chosen is None or not chooses_warp(config, chosen)):
-        raise DataError(
-            f"config: {key}: a warp is chosen by trainings on an arm's own targets, and a taught"
-            " arm has none beforehand. Name an arm that is not taught in warp_of."
         )
 
 

@@ -124,7 +124,8 @@ def levels_scores(
     """
     region = levels.region
     place = region.place_of(ellipsoid.index)
-    near = _columns_near(region, ellipsoid, settings)
+    thick = ellipsoid.mean_mm <= settings.thick * region.sizes_mm()[2]
+    near = _columns_near(region, ellipsoid, settings, thick)
     ratio = levels_ratios(levels, ellipsoid, settings, near)
     if ratio is None:
         return None
@@ -144,7 +145,7 @@ def levels_scores(
     ratio = ndimage.gaussian_filter(ratio, widths, truncate=TRUNCATE)
     radii = radii_in_slices(ellipsoid, region.frame, *axes)
     scores = settings.ratio_weight * ratio + settings.prior_weight * (1 - radii)
-    if marked.mean_mm <= settings.thick * region.sizes_mm()[2]:
+    if thick:
         sections = radii_in_slices(marked, region.frame, *axes)
         pale = _pale_sections(own_ratio, ~levels.unknown[near], sections, place, settings)
         scores = np.maximum(scores, pale)
@@ -183,12 +184,13 @@ def _pale_sections(
 
 
 def _columns_near(
-    region: Region, ellipsoid: Ellipsoid, settings: LevelsSettings
+    region: Region, ellipsoid: Ellipsoid, settings: LevelsSettings, thick: bool
 ) -> tuple[slice, slice]:
     """Return the part of a region's slices that decides all scores above 0.
 
     Beyond the last radius whose prior a ratio can outweigh, only the blur of the ratios reads
-    anything. With a tilted gantry, that part differs from slice to slice: all is returned.
+    anything. Whether a thick slice is pale depends on all of the surroundings. With a tilted
+    gantry, the part differs from slice to slice: all is returned.
     """
     x, y, z = region.axes()
     if region.frame[:2, 2].any():
@@ -196,6 +198,8 @@ def _columns_near(
     place = region.place_of(ellipsoid.index)
     radius = radii_in_slices(ellipsoid, region.frame, x, y, z[place : place + 1])[:, :, 0]
     last = 1 + settings.ratio_weight * settings.clip / settings.prior_weight
+    if thick:
+        last = max(last, settings.around[1])
     parts = []
     for axis, size in enumerate(region.sizes_mm()[:2]):
         inside = np.flatnonzero((radius <= max(last, radius.min())).any(axis=1 - axis))
