@@ -253,8 +253,8 @@ def _check_runs(config: Config, item: str) -> None:
         if chosen_for is not None and not chooses_warp(config, chosen_for):
             raise DataError(
                 f"config: arms.{arm}.warp_of: a warp is chosen by trainings on an arm's own"
-                f" targets, and {chosen_for}, which is taught, has none beforehand. Name an arm that"
-                " is not taught."
+                f" targets, and {chosen_for}, which is taught, has none beforehand. Name an arm"
+                " that is not taught."
             )
         if settings["weights"] == "imagenet":
             files = config["imagenet_weights"]["files"]
