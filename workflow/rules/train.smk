@@ -94,7 +94,7 @@ use rule train_arm as train_arm_keeping_last with:
 
 
 rule predict_arm:
-    """Predict the test split with a trained network; `teach_arm`: what another is trained on."""
+    """Predict masks with a trained network."""
     input:
         model_safetensors=jobs.weights_file,
         run_json=jobs.network_file("run.json"),

@@ -247,7 +247,7 @@ def keeps_last(config: Config, arm: str) -> bool:
 
 def is_teacher(config: Config, arm: str) -> bool:
     """Return whether another arm is trained on an arm's masks."""
-    return any(arm_definition(config, name).get("taught_by") == arm for name in config["arms"])
+    return any(own.get("taught_by") == arm for own in config["arms"].values())
 
 
 def chooses_warp(config: Config, arm: str) -> bool:
