@@ -1,0 +1,125 @@
+"""Checks of the arms of a configuration.
+
+Uses only the standard library, because Snakemake's own interpreter reads it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from weaklesion.errors import DataError
+from weaklesion.study.arms import arm_definition, is_nnunet, is_prompted, is_trained
+from weaklesion.study.items import ORIGINS, needed_arms
+from weaklesion.study.protocols import Config, check_known
+
+NNUNET_KEYS = ("base", "model", "target", "label", "published")  # all others are of our networks
+
+
+def check_arms(config: Config) -> None:
+    """Check the arms, whichever of them an item shows.
+
+    Raises:
+        DataError: naming the key, its value, and the allowed values or the remedy.
+    """
+    for arm in config["arms"]:
+        _check_mark_keys(config, arm)
+        _check_origins(config, arm)
+    for arm in config["arms"]:
+        _check_circles(config, arm)
+        _check_nnunet_keys(config, arm)
+
+
+def _check_mark_keys(config: Config, arm: str) -> None:
+    """Check the keys of an arm that only a network that sees the mark can have."""
+    definition = arm_definition(config, arm)
+    sees_mark = is_prompted(config, arm)
+    if definition.get("marks") is not None:
+        check_known(f"arms.{arm}.marks", definition["marks"], config["mark_noise"])
+        is_mark = definition["model"] is None and definition["target"] in ("ellipse", "ends")
+        if not is_mark and not (sees_mark and definition.get("network_of")):
+            raise DataError(
+                f"config: arms.{arm}.marks: only the shape of the mark itself and a trained network"
+                " that sees the mark (`network_of`) can use other marks. Remove the key."
+            )
+    if definition.get("warp_of") is not None:
+        check_known(f"arms.{arm}.warp_of", definition["warp_of"], config["arms"])
+    for key in ("gate", "consistent", "levels", "sized", "warp_of", "taught_by"):
+        if definition.get(key) is not None and not sees_mark:
+            raise DataError(
+                f"config: arms.{arm}.{key}: the arm's network does not see the mark. Remove the"
+                " key."
+            )
+    if definition.get("taught_by") is not None:
+        _check_teacher(config, arm, definition)
+    if sees_mark and definition.get("crf"):
+        raise DataError(
+            f"config: arms.{arm}.crf: a network that sees the mark has no CRF. Remove the key."
+        )
+
+
+def _check_teacher(config: Config, arm: str, definition: Mapping[str, Any]) -> None:
+    """Check the arm whose masks an arm is trained on."""
+    key, teacher = f"arms.{arm}.taught_by", definition["taught_by"]
+    check_known(key, teacher, config["arms"])
+    if not is_prompted(config, teacher):
+        raise DataError(
+            f"config: {key}: the network of {teacher} does not see the mark. Name an arm whose"
+            " network does."
+        )
+
+
+def _check_origins(config: Config, arm: str) -> None:
+    """Check the arms whose network, encoder or number of epochs an arm uses."""
+    definition = arm_definition(config, arm)
+    if definition.get("weights_of") == "last" and definition.get("network_of") is None:
+        raise DataError(
+            f"config: arms.{arm}.weights_of: last: this key needs another arm's network. Name that"
+            " arm in network_of."
+        )
+    for key in ORIGINS:
+        if definition.get(key) is None:
+            continue
+        check_known(f"arms.{arm}.{key}", definition[key], config["arms"])
+        if not is_trained(config, definition[key]):
+            raise DataError(
+                f"config: arms.{arm}.{key}: {definition[key]} is not trained itself. Name an arm"
+                " that is."
+            )
+        refuse_nnunet(config, f"arms.{arm}.{key}", definition[key])
+
+
+def _check_circles(config: Config, arm: str) -> None:
+    """Check that no run needs itself, by way of the runs that it starts from or is taught by."""
+    todo = [[arm]]
+    while todo:
+        chain = todo.pop()
+        for other in needed_arms(config, chain[-1]):
+            if other == arm:
+                raise DataError(
+                    f"config: arms.{arm} needs itself: {' needs '.join([*chain, other])}. Name arms"
+                    " that are trained before this one."
+                )
+            if other not in chain:
+                todo.append([*chain, other])
+
+
+def _check_nnunet_keys(config: Config, arm: str) -> None:
+    """Check that an arm with nnU-Net sets nothing that nnU-Net would not read."""
+    odd = sorted(arm_definition(config, arm).keys() - set(NNUNET_KEYS))
+    if is_nnunet(config, arm) and odd:
+        raise DataError(
+            f"config: arms.{arm}.{odd[0]}: nnU-Net plans and trains itself and does not read this"
+            " key. Remove it; the budget of all nnU-Nets is `nnunet`."
+        )
+
+
+def refuse_nnunet(config: Config, key: str, arm: str) -> None:
+    """Check that an arm that another one takes something from is not nnU-Net.
+
+    Raises:
+        DataError: naming the key.
+    """
+    if is_nnunet(config, arm):
+        raise DataError(
+            f"config: {key}: {arm} is an nnU-Net, whose network, number of epochs and features no"
+            " other arm can use. Name another arm."
+        )

@@ -1,0 +1,204 @@
+"""Checks of the items of a configuration: tables, charts and what they are made from.
+
+Uses only the standard library, because Snakemake's own interpreter reads it.
+"""
+
+from weaklesion.errors import DataError
+from weaklesion.study.arms import (
+    chooses_warp,
+    has_network,
+    is_nnunet,
+    is_prompted,
+    training_settings,
+    warp_arm,
+)
+from weaklesion.study.items import (
+    drawn_arms,
+    item_definition,
+    main_item_of,
+    needed_arms,
+    runs_of,
+    trainings_of,
+)
+from weaklesion.study.protocols import Config, check_known, folds_of, whole
+from weaklesion.study.settings import TrainingSettings
+
+UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
+# validation curves; switches flipped one by one; test volumes of one split
+UNFOLDED_KINDS = ("sweep", "attribution", "volumes")
+VOLUME_LOADERS = ("lits",)  # read whole volumes with masks of lesions
+DRAWN_KINDS = ("scores", "mark_agreement")
+# Kinds of items that no arm with nnU-Net can be in, and why.
+WITHOUT_NNUNET = {
+    "accuracy": "it has no second task",
+    "sweep": "its settings are not those that a sweep varies",
+    "attribution": "it has none of the settings of the released code",
+}
+
+
+def check_item(config: Config, item: str) -> None:
+    """Check an item of the study, and all runs that it needs.
+
+    Raises:
+        DataError: naming the key, its value, and the allowed values or the remedy.
+    """
+    if config["experiments"][item]["kind"] == "volumes":
+        _check_volumes(config, item)
+    else:
+        _check_arms(config, item)
+    _check_nnunet_item(config, item)
+    _check_references(config, item)
+    _check_folds(config, item)
+    _check_drawn_arms(config, item)
+    _check_runs(config, item)
+
+
+def _check_arms(config: Config, item: str) -> None:
+    """Check the arms that an item names or compares."""
+    definition = item_definition(config, item)
+    if definition.get("over") == "samples":
+        for arm in definition["arms"]:
+            others = needed_arms(config, arm)
+            if others:
+                raise DataError(
+                    f"config: experiments.{item}.arms: {arm} needs {others[0]}, which is trained on"
+                    " all samples, and a curve over samples would not show that. Name an arm that"
+                    " needs no other."
+                )
+    arms = definition["arms"]
+    if item == main_item_of(config):
+        check_known("figures.ranked_by", config["figures"]["ranked_by"], arms)
+    if definition["kind"] in ("scores", "policies", "attribution"):
+        check_known(f"experiments.{item}.baseline", definition["baseline"], arms)
+    if definition["kind"] == "gap":
+        own = config["experiments"][item]
+        if set(own["arms"]) == set(own["against"]) and len(own["arms"]) == 1:
+            raise DataError(
+                f"config: experiments.{item}: {own['arms'][0]} against itself has no gap. Name"
+                " another arm in `against`."
+            )
+    sees_mark = {is_prompted(config, arm) for arm in arms if has_network(config, arm)}
+    if len(sees_mark) == 2:
+        raise DataError(
+            f"config: experiments.{item}.arms: some networks see the mark and others do not, and"
+            " these are two tasks. Give each task an item of its own."
+        )
+    only_scored = definition["kind"] == "scores" and not definition.get("contours", False)
+    if not sees_mark and not (only_scored and item != main_item_of(config)):
+        raise DataError(
+            f"config: experiments.{item}.arms: no arm has a network, which every item needs but a"
+            " table of scores without contours. Add one that has."
+        )
+
+
+def _check_volumes(config: Config, item: str) -> None:
+    """Check that an item of volumes is about datasets that have them."""
+    for name in item_definition(config, item)["datasets"]:
+        loader = config["datasets"][name]["loader"]
+        if loader not in VOLUME_LOADERS:
+            raise DataError(
+                f"config: experiments.{item}.datasets: {name} has the loader {loader}, which reads"
+                " no volumes with masks of lesions. Name a dataset with the loader"
+                f" {' or '.join(VOLUME_LOADERS)}."
+            )
+
+
+def _check_nnunet_item(config: Config, item: str) -> None:
+    """Check that an item with nnU-Net shows nothing that only our networks have."""
+    definition = item_definition(config, item)
+    found = [arm for arm in definition["arms"] if is_nnunet(config, arm)]
+    why = WITHOUT_NNUNET.get(definition["kind"])
+    if item == main_item_of(config):
+        why = "the figures of the main item show losses that it does not have"
+    if found and why:
+        raise DataError(
+            f"config: experiments.{item}.arms: {found[0]} is an nnU-Net, and {why}. Name it in"
+            " another item of kind scores, cost or parameters."
+        )
+
+
+def _check_references(config: Config, item: str) -> None:
+    """Check that an item scores against dense masks, and `mark_agreement` against marks."""
+    definition = item_definition(config, item)
+    kind = definition["kind"]
+    for name in definition["datasets"]:
+        dataset = config["datasets"][name]
+        dense = dataset["reference"] == "dense"
+        if dataset["loader"] == "custom" and not dense and kind not in UNSCORED_KINDS:
+            raise DataError(
+                f"config: experiments.{item}: {name} has no dense masks (reference: grabcut), and"
+                f" an item of kind {kind} would rank its arms by a mask that is made from the"
+                " mark. Set kind: mark_agreement; or, where the table of marks has a column mask,"
+                f" datasets.{name}.reference: dense."
+            )
+        if dense and kind == "mark_agreement":
+            raise DataError(
+                f"config: experiments.{item}: {name} has dense masks (reference: dense). Set kind:"
+                " scores, which compares with them."
+            )
+
+
+def _check_folds(config: Config, item: str) -> None:
+    """Check that the kind and the datasets of a cross-validated item allow folds."""
+    definition = item_definition(config, item)
+    for protocol in definition["protocols"]:
+        if not folds_of(config, whole(protocol)):
+            continue
+        if definition["kind"] in UNFOLDED_KINDS:
+            raise DataError(
+                f"config: experiments.{item}: {protocol} is cross-validated, and an item of kind"
+                f" {definition['kind']} needs one split. Name a protocol without folds."
+            )
+        for dataset in definition["datasets"]:
+            if config["datasets"][dataset]["limit"]:
+                raise DataError(
+                    f"config: datasets.{dataset}.limit: {protocol} is cross-validated, and a fold"
+                    " has no number of samples per split. Remove the limit, or the folds of the"
+                    " protocol."
+                )
+
+
+def _check_drawn_arms(config: Config, item: str) -> None:
+    """Check the arms of an item whose contours are drawn over test images."""
+    definition = item_definition(config, item)
+    if not definition.get("contours", False):
+        return
+    if definition["kind"] not in DRAWN_KINDS:
+        raise DataError(
+            f"config: experiments.{item}.contours: only items of kind {' or '.join(DRAWN_KINDS)}"
+            f" draw contours, not {definition['kind']}. Remove the key."
+        )
+    drawn = drawn_arms(config, item)
+    for arm in drawn:
+        check_known(f"experiments.{item}.contours", arm, definition["arms"])
+    if not any(has_network(config, arm) for arm in drawn):
+        raise DataError(
+            f"config: experiments.{item}.contours: no arm has a network, and a network chooses"
+            " the test images. Add an arm that has one."
+        )
+
+
+def _check_runs(config: Config, item: str) -> None:
+    """Check the training settings of an item's runs and of the trainings that these depend on."""
+    runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
+    for dataset, protocol, arm in dict.fromkeys(run[:3] for run in runs):  # whatever the seed
+        if not has_network(config, arm) or is_nnunet(config, arm):
+            continue
+        settings = training_settings(config, dataset, protocol, arm)
+        try:
+            TrainingSettings(**settings)
+        except ValueError as error:
+            raise DataError(
+                f"config: experiments.{item}: arm {arm} on {dataset} under {protocol}: {error}."
+                " Change the setting in `training`, in the arm or in the protocol."
+            ) from error
+        chosen_for = warp_arm(config, dataset, protocol, arm)
+        if chosen_for is not None and not chooses_warp(config, chosen_for):
+            raise DataError(
+                f"config: arms.{arm}.warp_of: a warp is chosen by trainings on an arm's own"
+                f" targets, and {chosen_for}, which is taught, has none beforehand. Name an arm"
+                " that is not taught."
+            )
+        if settings["weights"] == "imagenet":
+            files = config["imagenet_weights"]["files"]
+            check_known("encoder (with weights: imagenet)", settings["encoder"], files)
