@@ -13,6 +13,7 @@ from weaklesion.selection.recovery import RecoverySettings
 from weaklesion.selection.warp_amplitude import ShortTraining
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.grabcut import GrabCutSettings
+from weaklesion.supervision.simulated_readers import Reader
 from weaklesion.support.limits import Setting, settings_of
 from weaklesion.training.prompt_settings import PromptSettings
 
@@ -30,6 +31,7 @@ CLASSES: dict[str, tuple[type, Sequence[str]]] = {
     "grabcut": (GrabCutSettings, ()),
     "refined": (RefinedSettings, ("prior_weight",)),
     "recovery": (RecoverySettings, ()),
+    "reader": (Reader, ()),
     "short_training": (ShortTraining, ()),
     "crf": (CRFSettings, ()),
     "nnunet": (NNUNetSettings, ()),
@@ -39,7 +41,7 @@ CLASSES: dict[str, tuple[type, Sequence[str]]] = {
     "patches_custom": (custom.Settings, (*SHARED, *FILLED_IN)),
     "patches_lits_liver": (lits_liver.Settings, SHARED),
 }
-COMPLETE = ("recovery", "short_training", "crf", "nnunet")  # all of their keys are required
+COMPLETE = ("recovery", "reader", "short_training", "crf", "nnunet")  # all of their keys are required
 NESTED = {"prompt": "prompt", "volumes": "volumes"}  # definitions of fields that are mappings
 
 

@@ -39,6 +39,7 @@ CHOSEN_NAMES = {
     "imagenet_weights.files": ("<encoder>", None),
     "protocols": ("<protocol>", "corrected"),
     "arms": ("<arm>", None),
+    "readers": ("<name>", "reader"),
     "mark_noise": ("<name>", None),
     "experiments": ("<item>", None),
     "attribution.switches": ("<ID>", None),
@@ -133,7 +134,7 @@ def rows(schema: dict[str, Any], root: dict[str, Any], path: str, default: Any) 
         yield Row(path, values, _shown(default), meaning)
     elif path in CHOSEN_NAMES:
         name, example = CHOSEN_NAMES[path]
-        below, value = objects[0]["additionalProperties"], _value(default, example)
+        below, value = resolve(objects[0]["additionalProperties"], root), _value(default, example)
         if "properties" in below:
             yield from _rows_below([below], root, f"{path}.{name}", value)
         else:

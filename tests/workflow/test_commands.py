@@ -40,6 +40,7 @@ PLACEHOLDERS = {
 NOT_DRY = {
     "--report": "needs a finished study: test_workflow_items.py makes a report",
     "--reporter": "needs a finished study, and a plugin that is in no lock file",
+    "--allowed-rules": "needs kept runs: test_keep_runs.py runs it",
     "--conda-cleanup-envs": "plans nothing; conda removes environments",
     "--conda-create-envs-only": "plans nothing; conda makes environments: test_workflow_items.py",
 }

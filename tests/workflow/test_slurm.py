@@ -205,6 +205,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
         "teach_arm",
         "shuffle_clusters",
         "perturb_marks",
+        "simulate_readers",
         "draw_ends",
         "train_nnunet",
         "predict_nnunet",

@@ -264,6 +264,36 @@ rule perturb_marks:
         "../scripts/perturb_marks.py"
 
 
+rule simulate_readers:
+    """Mark each lesion anew, as a reader who keeps to its outline but not exactly to RECIST."""
+    input:
+        reference_npy=PATCHES / "reference.npy",
+        reference_ids_csv=PATCHES / "samples.csv",
+        ellipses_csv=TARGETS / "ellipses.csv",
+        code=module_files("supervision.simulated_readers"),
+    output:
+        perturbed_csv=TARGETS / "ellipses_{marks}.csv",
+        ellipse_npy=TARGETS / "ellipse_{marks}.npy",
+        ends_npy=TARGETS / "ends_{marks}.npy",
+    log:
+        LOGS / "simulate_readers/{dataset}-{protocol}-{marks}.log",
+    benchmark:
+        BENCHMARKS / "simulate_readers/{dataset}-{protocol}-{marks}.tsv"
+    wildcard_constraints:
+        marks="|".join(map(re.escape, config["readers"])) or "none",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        reader=lambda wildcards: config["readers"][wildcards.marks],
+        center=jobs.switched("supervision", "center"),
+        ends_exponent=jobs.switched("supervision", "ends_exponent"),
+    script:
+        "../scripts/simulate_readers.py"
+
+
 rule measure_agreement:
     """Compare the targets of a dataset with its dense reference."""
     input:

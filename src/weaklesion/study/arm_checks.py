@@ -33,7 +33,8 @@ def _check_mark_keys(config: Config, arm: str) -> None:
     definition = arm_definition(config, arm)
     sees_mark = is_prompted(config, arm)
     if definition.get("marks") is not None:
-        check_known(f"arms.{arm}.marks", definition["marks"], config["mark_noise"])
+        known = [*config["mark_noise"], *config["readers"]]
+        check_known(f"arms.{arm}.marks", definition["marks"], known)
         is_mark = definition["model"] is None and definition["target"] in ("ellipse", "ends")
         if not is_mark and not (sees_mark and definition.get("network_of")):
             raise DataError(

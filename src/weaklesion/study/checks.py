@@ -18,6 +18,10 @@ def check_config(config: Config) -> None:
     """
     _check_datasets(config)
     _check_protocols(config)
+    for name in config["readers"].keys() & config["mark_noise"].keys():
+        raise DataError(
+            f"config: readers.{name}: is a name in `mark_noise` too. Give one of them another."
+        )
     check_arms(config)
     if not items_of(config):
         raise DataError(

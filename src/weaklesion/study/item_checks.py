@@ -5,6 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 from weaklesion.errors import DataError
 from weaklesion.study.arms import (
+    arm_definition,
     chooses_warp,
     has_network,
     is_nnunet,
@@ -131,6 +132,13 @@ def _check_references(config: Config, item: str) -> None:
                 " mark. Set kind: mark_agreement; or, where the table of marks has a column mask,"
                 f" datasets.{name}.reference: dense."
             )
+        for arm in definition["arms"]:
+            marks = arm_definition(config, arm).get("marks")
+            if marks in config["readers"] and not dense:
+                raise DataError(
+                    f"config: experiments.{item}.arms: {arm} gets the marks of a simulated reader,"
+                    f" who marks dense masks, and {name} has none. Name a `mark_noise` in `marks`."
+                )
         if dense and kind == "mark_agreement":
             raise DataError(
                 f"config: experiments.{item}: {name} has dense masks (reference: dense). Set kind:"

@@ -3,6 +3,7 @@
 import logging
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from weaklesion.data.ellipse_table import read_ellipses, read_ends, write_marks
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import draw_ellipse
+from weaklesion.four_ends import FourEnds
 from weaklesion.recist import Center, ellipse_from_recist
 from weaklesion.support.files import read_array, write_array
 
@@ -85,10 +87,38 @@ def perturb_marks(
     perturbed = [
         mark.perturbed(noise_of(name, mark.NUM_DRAWS), mark_noise) for name, mark in marks.items()
     ]
-    ellipses = [ellipse_from_recist(mark.points, center=center) for mark in perturbed]
     shape_hw = read_array(images_npy).shape[1:3]
-    for path, shapes in ((ellipse_npy, ellipses), (ends_npy, perturbed)):
-        write_array(path, np.stack([shape.drawn(shape_hw) for shape in shapes]).astype(np.uint8))
-    points = [mark.points for mark in perturbed]
-    write_marks(perturbed_csv, zip(marks, ellipses, points, strict=True))
+    write_shapes(
+        dict(zip(marks, perturbed, strict=True)),
+        shape_hw,
+        center,
+        perturbed_csv,
+        ellipse_npy,
+        ends_npy,
+    )
     logger.info("perturbed %d marks by %g", len(perturbed), mark_noise)
+
+
+def write_shapes(
+    marks: Mapping[str, FourEnds],
+    shape_hw: tuple[int, int],
+    center: Center,
+    marks_csv: str | Path,
+    ellipse_npy: str | Path,
+    ends_npy: str | Path,
+) -> None:
+    """Write marks, and draw their ellipses and the shapes through their ends.
+
+    Args:
+        marks: M marks by sample id, px of the patch.
+        shape_hw: height and width of the patches, px.
+        center: of the ellipses, see `weaklesion.recist.ellipse_from_recist`.
+        marks_csv: written, see `weaklesion.data.ellipse_table.write_marks`.
+        ellipse_npy: written: (M, H, W) uint8 of 0 and 1, the ellipses drawn.
+        ends_npy: written: the same of the shapes through the four ends.
+    """
+    ellipses = [ellipse_from_recist(mark.points, center=center) for mark in marks.values()]
+    for path, shapes in ((ellipse_npy, ellipses), (ends_npy, marks.values())):
+        write_array(path, np.stack([shape.drawn(shape_hw) for shape in shapes]).astype(np.uint8))
+    points = [mark.points for mark in marks.values()]
+    write_marks(marks_csv, zip(marks, ellipses, points, strict=True))

@@ -1,0 +1,112 @@
+"""Runs of a study are kept in small files, and its tables are made from them on another machine."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import keep_runs
+import pandas as pd
+import pytest
+from conftest import ROOT
+from running import TINY, clone, snakemake
+
+
+@pytest.fixture
+def kept(finished, tmp_path):
+    keep_runs.keep(finished / "results/tiny", tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def documented():
+    """The commands of the how-to, a list of words each."""
+    section = (ROOT / "docs/how-to/run.md").read_text().split("## Spread a study")[1].split("##")[0]
+    lines = re.findall(r"^ {4}(\w.*)$", section.replace("\\\n", " "), re.M)
+    return [shlex.split(line.replace("STUDY", "tiny").replace("ITEM", "table1")) for line in lines]
+
+
+def test_tables_are_made_from_kept_runs(finished, tmp_path):
+    """What the how-to says, as it stands there, but for the study."""
+    folder = clone(tmp_path / "clone")
+    results = folder / "results"
+    shutil.copytree(finished / "results", results)
+    keep, restore, tabulate = documented()
+    for words in (keep, restore):
+        assert words[0] == "python"
+        subprocess.run([sys.executable, *words[1:]], cwd=folder, check=True)
+        if words is keep:
+            shutil.rmtree(results)
+    position = tabulate.index("--configfile")
+    assert tabulate[position + 1] == "workflow/studies/tiny.yaml"
+    assert tabulate[position + 2 :] == ["--config", "seeds=[1, 2, 3, 4, 5]"]
+    snakemake(folder, *tabulate[1:position], *TINY)
+    path = "results/tiny/tables/table1.csv"
+    own, whole = pd.read_csv(folder / path), pd.read_csv(finished / path)
+    assert len(whole)
+    pd.testing.assert_frame_equal(own, whole, rtol=0.02, atol=0.02)  # of four digits a score
+    assert own["mean"].to_numpy() == pytest.approx(whole["mean"], rel=2e-4, nan_ok=True)
+
+
+def test_scores_come_back(finished, kept, tmp_path):
+    keep_runs.restore(kept, tmp_path / "study")
+    paths = keep_runs.runs_in(finished / "results/tiny")
+    assert len(paths) > 10
+    for path in paths:
+        was, now = (
+            pd.read_csv(folder / path / "scores.csv").sort_values(["id", "metric"])
+            for folder in (finished / "results/tiny", tmp_path / "study")
+        )
+        assert len(was)
+        pd.testing.assert_frame_equal(
+            now[was.columns].reset_index(drop=True), was.reset_index(drop=True), rtol=5e-4
+        )
+
+
+def test_undefined_values_and_missing_metrics_stay_apart():
+    rows = [
+        ("a", "g", "dice", 0.5, "ok", 0.0),
+        ("a", "g", "hausdorff_mm", 2.0, "ok", 90.0),
+        ("b", "g", "dice", None, "both_empty", 0.0),
+    ]
+    columns = ["id", "group", "metric", "value", "status", "worst"]
+    scores = pd.DataFrame(rows, columns=columns)
+    back = keep_runs.spread(keep_runs.compact(scores))
+    ordered = back.sort_values(["id", "metric"]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(ordered, scores)
+
+
+def trained(kept):
+    return sorted(kept.rglob("run.json"))
+
+
+def test_seeds_of_other_settings_are_refused(kept, tmp_path):
+    by_arm = {}
+    for path in trained(kept):
+        by_arm.setdefault(path.parent.parent, []).append(path)
+    path = next(paths for paths in by_arm.values() if len(paths) > 1)[-1]
+    run = json.loads(path.read_text())
+    run["settings"]["learning_rate"] *= 2
+    path.write_text(json.dumps(run))
+    with pytest.raises(SystemExit, match=r"seed-.*settings differ from .*seed-.*remove the runs"):
+        keep_runs.restore(kept, tmp_path / "study")
+
+
+def test_another_run_in_the_same_place_is_refused(finished, kept, tmp_path):
+    study = tmp_path / "study"
+    keep_runs.restore(kept, study)
+    keep_runs.restore(kept, study)  # the same runs: nothing to do
+    other = study / trained(kept)[0].relative_to(kept)
+    other.write_text(other.read_text().replace('"wall_s"', '"wall_s" '))
+    with pytest.raises(SystemExit, match="another run"):
+        keep_runs.restore(kept, study)
+    with pytest.raises(SystemExit, match="another run"):
+        keep_runs.keep(study, kept)
+
+
+def test_a_later_seed_is_added(finished, kept):
+    gone = trained(kept)[0].parent
+    shutil.rmtree(gone)
+    keep_runs.keep(finished / "results/tiny", kept)
+    assert (gone / "scores.csv.xz").is_file()
