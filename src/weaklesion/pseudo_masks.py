@@ -235,8 +235,17 @@ def main_part(mask: np.ndarray, mark: MarkShape) -> np.ndarray | None:
     >>> main_part(mask, Ellipse(3.0, 0.0, 2.5, 1.0, 0.0)).astype(int).tolist()
     [[0, 0, 1, 1, 1]]
     """
+    return part_over(mask, mark.drawn(mask.shape))
+
+
+def part_over(mask: np.ndarray, drawn: np.ndarray) -> np.ndarray | None:
+    """Return the connected part of a mask that overlaps a drawn mark most, see `main_part`.
+
+    Args:
+        mask: (H, W) bool.
+        drawn: (H, W) bool, the mark's shape.
+    """
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    drawn = mark.drawn(mask.shape)
     overlaps = np.bincount(labels[drawn], minlength=count)
     overlaps[0] = 0
     if not overlaps.any():

@@ -46,7 +46,7 @@ def test_tables_are_made_from_kept_runs(finished, tmp_path):
     own, whole = pd.read_csv(folder / path), pd.read_csv(finished / path)
     assert len(whole)
     pd.testing.assert_frame_equal(own, whole, rtol=0.02, atol=0.02)  # of four digits a score
-    assert own["mean"].to_numpy() == pytest.approx(whole["mean"], rel=2e-4, nan_ok=True)
+    assert own["mean"].to_numpy() == pytest.approx(whole["mean"], rel=5e-4, nan_ok=True)
 
 
 def test_scores_come_back(finished, kept, tmp_path):

@@ -8,7 +8,7 @@ The mark knows: the lesion's own diameters are the marked ones. No dense mask is
 import numpy as np
 
 from weaklesion.mark_shapes import MarkShape
-from weaklesion.pseudo_masks import main_part
+from weaklesion.pseudo_masks import part_over
 
 BOUND = 1.0  # levels from -1 to 1 are tried: probabilities from 0.27 to 0.73 of a network's logits
 STEPS = 7  # of the bisection: to 1/64
@@ -34,11 +34,11 @@ def sized_scores(scores: np.ndarray, mark: MarkShape) -> np.ndarray:
     >>> int((scores >= 0).sum()), int((sized >= 0).sum())
     (893, 633)
     """
-    wanted = _size(mark)
+    wanted, drawn = _size(mark), mark.drawn(scores.shape)
     low, high = -BOUND, BOUND
     for _ in range(STEPS):
         level = (low + high) / 2
-        part = main_part(scores >= level, mark)
+        part = part_over(scores >= level, drawn)
         if part is None or _size_of(part, mark) < wanted:
             high = level
         else:
