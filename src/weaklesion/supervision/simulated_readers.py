@@ -104,7 +104,7 @@ def _read(
         return None
     share = float(np.clip(share + reader.shift * place_short, LEAST_SHARE, MOST_SHARE))
     perpendicular = np.array([-turned[1], turned[0]])
-    perpendicular *= np.sign(perpendicular @ across)
+    perpendicular *= math.copysign(1.0, perpendicular @ across)
     tilted = _turned(perpendicular, reader.tilt_deg * tilt)
     short = _chord(mask, long[0] + share * (long[1] - long[0]), tilted)
     if short is None:
