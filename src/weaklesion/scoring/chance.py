@@ -227,6 +227,8 @@ def chance_of_mean(table: pd.DataFrame, groups: pd.Series, *, trained: bool) -> 
 
 def group_sums(table: pd.DataFrame, groups: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Return sums and numbers of the defined values of a table, (groups, seeds) each."""
-    by_group = groups.to_numpy()
-    sums = table.groupby(by_group).sum()
-    return sums.to_numpy(), table.notna().groupby(by_group).sum().to_numpy()
+    codes = pd.factorize(groups, sort=True)[0]
+    sums = table.groupby(codes).sum().to_numpy()
+    counts = np.zeros_like(sums, int)
+    np.add.at(counts, codes, table.notna().to_numpy())
+    return sums, counts

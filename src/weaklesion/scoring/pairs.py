@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from weaklesion.errors import DataError
@@ -37,14 +38,20 @@ def by_seed(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     Raises:
         DataError: if the seeds differ in their samples, or a sample occurs twice.
     """
-    if values.duplicated(["seed", "id"]).any():
+    rows, ids = pd.factorize(values["id"], sort=True)
+    columns, seeds = pd.factorize(values["seed"], sort=True)
+    count = np.zeros((len(ids), len(seeds)), int)
+    np.add.at(count, (rows, columns), 1)
+    if (count > 1).any():
         raise DataError("a sample of a seed occurs twice. Score again.")
-    ids_of_seed = values.groupby("seed")["id"].agg(frozenset)
-    if len(set(ids_of_seed)) != 1:
-        sizes = ids_of_seed.map(len).to_dict()
+    if (count == 0).any():
+        sizes = dict(zip(seeds.tolist(), count.sum(axis=0).tolist(), strict=True))
         raise DataError(f"the seeds have different samples: {sizes}. Score again.")
-    table = values.set_index(["id", "seed"])["value"].unstack()  # noqa: PD010 - keeps nan
-    groups = values.drop_duplicates("id").set_index("id")["group"].reindex(table.index)
+    filled = np.empty(count.shape)
+    filled[rows, columns] = values["value"]
+    table = pd.DataFrame(filled, index=ids.rename("id"), columns=seeds.rename("seed"), copy=False)
+    first = np.unique(rows, return_index=True)[1]
+    groups = pd.Series(values["group"].to_numpy()[first], index=table.index, name="group")
     return table, groups
 
 

@@ -238,7 +238,13 @@ def is_nnunet(config: Config, arm: str) -> bool:
 
 def keeps_last(config: Config, arm: str) -> bool:
     """Return whether another arm predicts with the last weights of an arm's training."""
-    definitions = (arm_definition(config, name) for name in config["arms"])
+    definitions = (
+        arm_definition(config, name)
+        for name in config["arms"]
+        if any(
+            config["arms"][base].get("network_of") == arm for base in bases_of(config, "arms", name)
+        )
+    )
     return is_trained(config, arm) and any(
         other.get("network_of") == arm and other.get("weights_of") == "last"
         for other in definitions

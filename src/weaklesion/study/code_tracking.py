@@ -82,9 +82,9 @@ def path_from_here(path: str | Path, root: str | Path) -> str:
 
 def _file_of(name: str) -> Path | None:
     """Return the file of a module or package of weaklesion; None if it does not exist."""
-    stem = PACKAGE.joinpath(*name.split("."))
-    candidates = (stem / "__init__.py", stem.with_suffix(".py"))  # in Python's own order
-    return next((path for path in candidates if path.is_file()), None)
+    stem = os.path.join(PACKAGE, *name.split("."))
+    candidates = (os.path.join(stem, "__init__.py"), f"{stem}.py")  # in Python's own order
+    return next((Path(path) for path in candidates if os.path.isfile(path)), None)
 
 
 @cache

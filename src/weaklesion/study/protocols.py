@@ -15,10 +15,17 @@ DRAWN_MARKS = ("deeplesion", "custom")  # loaders of marks that people drew
 FOLD = "@"  # `corrected@2` is the second fold of `corrected`
 
 
-def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
+def protocol_settings(
+    config: Config, protocol: str, keys: Iterable[str] | None = None
+) -> dict[str, Any]:
     """Return a protocol's switches, completed by those of its bases.
 
     They do not include a flipped switch, which `stage_settings` adds.
+
+    Args:
+        config: the configuration.
+        protocol: a protocol or a fold, with or without a flipped switch.
+        keys: the only ones to return, of those that are there; all if None.
 
     Raises:
         DataError: if the protocol or a base is not defined, or bases run in a circle.
@@ -26,7 +33,8 @@ def protocol_settings(config: Config, protocol: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in reversed(bases_of(config, "protocols", whole(protocol).split(FLIP)[0])):
         layer = config["protocols"][name]
-        merged = merge(merged, {key: value for key, value in layer.items() if key != "base"})
+        chosen = layer if keys is None else [key for key in keys if key in layer]
+        merged = merge(merged, {key: layer[key] for key in chosen if key != "base"})
     return merged
 
 
@@ -56,7 +64,7 @@ def folds_of(config: Config, protocol: str) -> list[str]:
     """
     if FOLD in protocol:
         return []
-    number = protocol_settings(config, protocol).get("folds") or 0
+    number = protocol_settings(config, protocol, ["folds"]).get("folds") or 0
     return [f"{protocol}{FOLD}{fold}" for fold in range(1, number + 1)]
 
 
@@ -95,7 +103,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """
     merged = dict(below)
     for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):  # unlike Mapping: fast
             merged[key] = merge(merged[key], value)
         else:
             merged[key] = value
@@ -172,7 +180,7 @@ def stage_settings(
     `corrected~S1` the switch has the value of the other protocol of `attribution`; for a switch of
     training, `weaklesion.study.arms.training_settings` does this.
     """
-    switches = protocol_settings(config, protocol)
+    switches = protocol_settings(config, protocol, [stage, "exceptions"])
     settings: dict[str, Any] = dict(switches.get(stage, {}))
     published = config["datasets"][dataset].get("like", dataset)
     for exception in switches.get("exceptions", []):
