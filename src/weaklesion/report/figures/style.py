@@ -106,4 +106,5 @@ def save(figure: Figure, paths: Sequence[str | Path]) -> None:
         with written_whole(path) as tmp:
             figure.savefig(tmp, bbox_inches="tight", metadata={**title, **no_date})
         logger.info("drew %s", path)
+        figure.set_layout_engine("none")  # the next file has the same layout
     plt.close(figure)
