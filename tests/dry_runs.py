@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 
 from snakemake import rules
-from snakemake.cli import main
+from snakemake.cli import get_argument_parser, main
 from snakemake.jobs import Job
 
 # what a plan says of each job is a seventh of its time
@@ -54,5 +54,6 @@ if __name__ == "__main__":
     for path in PACKAGE.rglob("*.py"):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         module_files(name.removesuffix(".__init__"))
+    get_argument_parser()  # looks for Snakemake's plugins
     gc.freeze()  # or each fork would copy all memory to look for garbage
     json.dump([dry_run(words) for words in lines], sys.stdout)

@@ -32,16 +32,18 @@ from functools import cache
 from pathlib import Path
 
 PRELOADED = (
-    "cv2", "jinja2", "joblib", "jsonschema", "matplotlib.backends.backend_agg", "matplotlib.figure",
-    "nibabel", "numpy", "pandas", "PIL.Image", "pydantic", "safetensors.torch", "scipy.ndimage",
-    "scipy.optimize", "scipy.spatial", "scipy.stats", "segmentation_models_pytorch",
-    "skimage.measure", "skimage.segmentation", "sklearn.cluster", "timm", "torch", "torchvision",
-    "tqdm", "typer", "yaml", "snakemake.api", "snakemake.cli", "snakemake.iocontainers",
-    "snakemake.logging",
+    "contourpy", "cv2", "jinja2", "joblib", "jsonschema", "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg", "matplotlib.figure", "matplotlib.pyplot", "nbformat",
+    "nibabel", "numpy", "pandas", "PIL.Image", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
+    "pydantic", "safetensors.torch", "scipy.ndimage", "scipy.optimize", "scipy.spatial",
+    "scipy.stats", "segmentation_models_pytorch", "skimage.draw", "skimage.measure",
+    "skimage.segmentation", "sklearn.cluster", "timm", "torch", "torchvision", "tqdm", "typer",
+    "yaml", "yte", "snakemake.api", "snakemake.cli", "snakemake.iocontainers", "snakemake.logging",
+    "snakemake.report.html_reporter", "snakemake.storage",
 )  # fmt: skip
 IDLE_SECONDS = 60
 CLIENT = """#!{interpreter} -IS
-import json, os, socket, subprocess, sys, time
+import json, os, socket, sys
 
 words = sys.argv[1:]
 while words and words[0] in ("-B", "-u"):
@@ -60,6 +62,8 @@ for attempt in range(300):
         break
     except OSError:
         server.close()
+        import subprocess, time  # half of this program's time, and seldom needed
+
         if attempt % 20 == 0:  # none is there, or it has just ended
             plain = {{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}}
             subprocess.Popen(
@@ -121,6 +125,8 @@ def serve(address: str, executable: str) -> None:
         for name in PRELOADED:
             with contextlib.suppress(ImportError):  # an environment has what its rules need
                 importlib.import_module(name)
+        with contextlib.suppress(ImportError):
+            importlib.import_module("snakemake.cli").get_argument_parser()  # looks for its plugins
         gc.freeze()  # what all forks share stays shared
         for finalizer in list(weakref.finalize._registry):
             finalizer.atexit = False  # or each fork would take PyTorch's libraries apart at its end
