@@ -33,13 +33,13 @@ from pathlib import Path
 
 PRELOADED = (
     "contourpy", "cv2", "jinja2", "joblib", "jsonschema", "matplotlib.backends.backend_agg",
-    "matplotlib.backends.backend_svg", "matplotlib.figure", "matplotlib.pyplot", "nbformat",
-    "nibabel", "numpy", "pandas", "PIL.Image", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
-    "pydantic", "safetensors.torch", "scipy.ndimage", "scipy.optimize", "scipy.spatial",
-    "scipy.stats", "segmentation_models_pytorch", "skimage.draw", "skimage.measure",
-    "skimage.segmentation", "sklearn.cluster", "timm", "torch", "torchvision", "tqdm", "typer",
-    "yaml", "yte", "snakemake.api", "snakemake.cli", "snakemake.iocontainers", "snakemake.logging",
-    "snakemake.report.html_reporter", "snakemake.storage",
+    "matplotlib.backends.backend_svg", "matplotlib.figure", "matplotlib.pyplot", "monai.losses",
+    "monai.networks.nets", "nbformat", "nibabel", "numpy", "pandas", "PIL.Image",
+    "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "pydantic", "safetensors.torch", "scipy.ndimage",
+    "scipy.optimize", "scipy.spatial", "scipy.stats", "segmentation_models_pytorch", "skimage.draw",
+    "skimage.measure", "skimage.segmentation", "sklearn.cluster", "timm", "torch", "torchvision",
+    "tqdm", "typer", "yaml", "yte", "snakemake.api", "snakemake.cli", "snakemake.iocontainers",
+    "snakemake.logging", "snakemake.report.html_reporter", "snakemake.storage",
 )  # fmt: skip
 IDLE_SECONDS = 60
 CLIENT = """#!{interpreter} -IS
