@@ -127,8 +127,12 @@ def verdicts(table: pd.DataFrame) -> str:
         for _, row in tested.iterrows()
     ]
     heads = ["Claim", "Protocol", "Arms", "Metric", "Improvement, %", "Claimed, %", "p", "Verdict"]
+    text = markdown(heads, rows)
+    if "other_settings" in tested:  # since verdicts name them in a column of their own
+        for other in tested["other_settings"].dropna().unique():
+            text += f"Not the paper's settings: {other}.\n\n"
     left_out = len(table) - len(tested)
-    return markdown(heads, rows) + f"{left_out} claims are not testable in this study.\n\n"
+    return text + f"{left_out} claims are not testable in this study.\n\n"
 
 
 def gaps(table: pd.DataFrame) -> str:
