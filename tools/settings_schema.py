@@ -41,13 +41,7 @@ CLASSES: dict[str, tuple[type, Sequence[str]]] = {
     "patches_custom": (custom.Settings, (*SHARED, *FILLED_IN)),
     "patches_lits_liver": (lits_liver.Settings, SHARED),
 }
-COMPLETE = (
-    "recovery",
-    "reader",
-    "short_training",
-    "crf",
-    "nnunet",
-)  # all of their keys are required
+COMPLETE = ("recovery", "reader", "short_training", "crf", "nnunet")  # need all their keys
 NESTED = {"prompt": "prompt", "volumes": "volumes"}  # definitions of fields that are mappings
 
 
