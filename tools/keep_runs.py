@@ -9,16 +9,21 @@ scores: a column per metric, four digits, xz. Weights, predictions and images ar
 
     snakemake results/STUDY/tables/ITEM.csv --allowed-rules tabulate_scores tabulate_accuracy ...
 
-Seeds of one arm may differ in nothing but their seed: both commands stop if settings, or the
-digests of what a training read, are not the same. A run that is there already must be the same run.
+Both commands stop where runs cannot stand in one table: seeds of an arm whose settings, or the
+digests of what their trainings read, are not the same, arms under one protocol with other images or
+samples, and a run in whose place another one is already.
 """
 
 import argparse
 import json
+import lzma
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+
+from weaklesion.support.files import written_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("run.json", "history.csv", "accuracy.json")
@@ -60,73 +65,89 @@ def describe_run(path: Path) -> tuple[str, ...]:
     return dataset, protocol, arm, seed.removeprefix("seed-")
 
 
+def inputs_of(run: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the digests of what a run's training read, of each fold if it is cross-validated."""
+    return [one["inputs_sha256"] for one in run.get("folds", [run])]
+
+
 def check_alike(folder: Path) -> None:
-    """Stop if two seeds of an arm were trained with other settings or on other files."""
-    seen: dict[Path, tuple[str, dict[str, object]]] = {}
+    """Stop if runs cannot stand in one table.
+
+    Seeds of an arm need the same settings and inputs, arms under one protocol the same images and
+    samples.
+    """
+    seen: dict[tuple[Path, str], tuple[Path, object]] = {}
     for path in sorted(folder.rglob("run.json")):
         run = json.loads(path.read_text())
-        made_with = {key: run[key] for key in ("settings", "inputs_sha256")}
-        first, expected = seen.setdefault(path.parent.parent, (str(path), made_with))
-        if made_with != expected:
-            differ = [key for key in made_with if made_with[key] != expected[key]]
-            raise SystemExit(
-                f"{path}: {' and '.join(differ)} differ from {first}. Seeds of one arm may only"
-                " differ in their seed: remove the runs of one of the two."
-            )
+        inputs, arm = inputs_of(run), path.parent.parent
+        shared = [(one["images"], one["samples"]) for one in inputs]
+        found = {"settings": (arm, run["settings"]), "inputs": (arm, inputs)}
+        found["images or samples"] = (arm.parent, shared)
+        for what, (place, value) in found.items():
+            first, expected = seen.setdefault((place, what), (path, value))
+            if value != expected:
+                raise SystemExit(
+                    f"{path}: its {what} differ from those of {first}. Remove the runs of one of"
+                    " the two."
+                )
 
 
-def same(one: Path, other: Path) -> bool:
-    """Return whether two folders hold the same run; times of a run tell runs apart."""
+def kept_text(scores_csv: Path) -> str:
+    """Return the kept form of a run's scores, as text."""
+    if scores_csv.suffix == ".xz":
+        with lzma.open(scores_csv, "rt") as file:
+            return file.read()
+    scores = pd.read_csv(scores_csv, dtype={"id": str, "group": str})
+    return compact(scores.drop(columns=RUN)).to_csv(index=False, float_format="%.4g")
+
+
+def check_same(own: Path, kept: Path) -> None:
+    """Stop unless a run's folder and that of a kept run hold the same run."""
+    same = kept_text(own / "scores.csv") == kept_text(kept / "scores.csv.xz")
     for name in SMALL:
-        first, second = one / name, other / name
-        if first.exists() != second.exists():
-            return False
-        if first.exists() and first.read_bytes() != second.read_bytes():
-            return False
-    return True
+        files = [folder / name for folder in (own, kept)]
+        contents = [file.read_bytes() if file.exists() else None for file in files]
+        same &= contents[0] == contents[1]
+    if not same:
+        raise SystemExit(f"{own}: is another run than {kept}. Remove one of the two.")
 
 
 def keep(study: Path, kept: Path) -> None:
     """Keep the scored runs of a study."""
     for path in runs_in(study):
-        if (kept / path).is_dir():
-            _check_same(study / path, kept / path)
+        scores_xz = kept / path / "scores.csv.xz"
+        if scores_xz.exists():
+            check_same(study / path, kept / path)
             continue
-        target = kept / path
-        target.mkdir(parents=True)
-        _copy_small(study / path, target)
-        scores = pd.read_csv(study / path / "scores.csv", dtype={"id": str, "group": str})
-        wide = compact(scores.drop(columns=RUN))
-        wide.to_csv(target / "scores.csv.xz", index=False, float_format="%.4g")
+        copy_small(study / path, kept / path)
+        with written_whole(scores_xz) as tmp:  # last: a run with scores is whole
+            tmp.write_bytes(lzma.compress(kept_text(study / path / "scores.csv").encode()))
     check_alike(kept)
 
 
 def restore(kept: Path, study: Path) -> None:
     """Write kept runs into a study's folder."""
     for path in runs_in(kept):
-        target = study / path
-        if (target / "scores.csv").exists():
-            _check_same(target, kept / path)
+        scores_csv = study / path / "scores.csv"
+        if scores_csv.exists():
+            check_same(study / path, kept / path)
             continue
-        target.mkdir(parents=True, exist_ok=True)
-        _copy_small(kept / path, target)
+        copy_small(kept / path, study / path)
         wide = pd.read_csv(kept / path / "scores.csv.xz", dtype={"id": str, "group": str})
         scores = spread(wide)
         for position, (column, value) in enumerate(zip(RUN, describe_run(path), strict=True)):
             scores.insert(position, column, value)
-        scores.to_csv(target / "scores.csv", index=False)
+        with written_whole(scores_csv) as tmp:
+            scores.to_csv(tmp, index=False)
     check_alike(study)
 
 
-def _copy_small(source: Path, target: Path) -> None:
+def copy_small(source: Path, target: Path) -> None:
+    """Copy the small files of a run that it has."""
+    target.mkdir(parents=True, exist_ok=True)
     for name in SMALL:
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
-
-
-def _check_same(one: Path, other: Path) -> None:
-    if not same(one, other):
-        raise SystemExit(f"{one}: is another run than {other}. Remove one of the two.")
 
 
 def main() -> None:

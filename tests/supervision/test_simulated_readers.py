@@ -1,10 +1,14 @@
 """Simulated readers keep to the lesion's outline; their marks are wrong as they are told to be."""
 
+import io
 import math
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import real
+from PIL import Image
 
 from weaklesion.data.ellipse_table import read_ellipses, read_ends, write_marks
 from weaklesion.diameters import recist_from_mask
@@ -17,6 +21,7 @@ from weaklesion.supervision.simulated_readers import (
     simulate_readers,
 )
 from weaklesion.support.files import read_array
+from weaklesion.support.yaml_files import read_yaml
 
 SHAPE = (160, 200)
 LESION = draw_ellipse(Ellipse(100.0, 80.0, 120.0, 70.0, 25.0), SHAPE).astype(bool)
@@ -124,8 +129,6 @@ def test_marks_of_a_lesion_with_a_notch_and_at_the_border_end_within_it():
 
 def test_readers_with_the_default_settings_differ_as_radiologists_do(root):
     """About 6 % of one reading; Yoon et al. 2016: 8.6 % between readers, 6.1 % within one."""
-    from weaklesion.support.yaml_files import read_yaml
-
     how = Reader(**read_yaml(root / "config.yaml")["readers"]["reader"])
     rng = np.random.default_rng(3)
     lengths = []
@@ -191,3 +194,24 @@ def test_marks_masks_and_targets_are_joined_by_id(tmp_path):
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="inset"):
         reader(inset=-0.1)
+
+
+def test_readers_of_real_lesions_differ_as_the_documentation_says(root):
+    """On every twentieth of HAM10000's masks, at 200x150 px."""
+    archive = real("ham10000") / "HAM10000_segmentations_lesion_tschandl.zip"
+    how = Reader(**read_yaml(root / "config.yaml")["readers"]["reader"])
+    rng = np.random.default_rng(1)
+    lengths = []
+    with zipfile.ZipFile(archive) as masks:
+        names = [n for n in masks.namelist() if n.endswith(".png") and "__MACOSX" not in n]
+        for name in sorted(names)[::20]:
+            grey = Image.open(io.BytesIO(masks.read(name))).convert("L")
+            mask = np.asarray(grey.resize((200, 150), Image.Resampling.BILINEAR)) > 127
+            mark = recist_from_mask(mask)
+            pair = [read_lesion(mask, mark, how, rng.normal(size=NUM_DRAWS)) for _ in range(2)]
+            lengths.append([length(points[:2]) / length(mark[:2]) for points in pair])
+    assert len(lengths) == 501
+    first, second = np.array(lengths).T
+    spread = np.std(2 * (first - second) / (first + second)) / math.sqrt(2)
+    assert f"{100 * spread:.1f} % on 501" in (root / "docs/explanation/prompted.md").read_text()
+    assert 1 - np.mean(lengths) == pytest.approx(0.1, abs=0.02)

@@ -13,6 +13,8 @@ import pytest
 from conftest import ROOT
 from running import TINY, clone, snakemake
 
+ELLIPSE = ("phantom_ham10k", "ellipse")  # dataset and arm of a run's folder
+
 
 @pytest.fixture
 def kept(finished, tmp_path):
@@ -89,7 +91,9 @@ def test_seeds_of_other_settings_are_refused(kept, tmp_path):
     run = json.loads(path.read_text())
     run["settings"]["learning_rate"] *= 2
     path.write_text(json.dumps(run))
-    with pytest.raises(SystemExit, match=r"seed-.*settings differ from .*seed-.*remove the runs"):
+    with pytest.raises(
+        SystemExit, match=r"seed-.* its settings differ from .*seed-.* Remove the runs"
+    ):
         keep_runs.restore(kept, tmp_path / "study")
 
 
@@ -103,6 +107,53 @@ def test_another_run_in_the_same_place_is_refused(finished, kept, tmp_path):
         keep_runs.restore(kept, study)
     with pytest.raises(SystemExit, match="another run"):
         keep_runs.keep(study, kept)
+
+
+def test_other_images_under_one_protocol_are_refused(kept, tmp_path):
+    arms = {path.parent.parent for path in trained(kept)}
+    arm = sorted(arm for arm in arms if len([a for a in arms if a.parent == arm.parent]) > 1)[-1]
+    for path in arm.rglob("run.json"):  # all seeds alike
+        run = json.loads(path.read_text())
+        run["inputs_sha256"]["samples"] = "0" * 64
+        path.write_text(json.dumps(run))
+    with pytest.raises(SystemExit, match="its images or samples differ"):
+        keep_runs.restore(kept, tmp_path / "study")
+
+
+def test_folds_of_a_cross_validated_run_are_compared(tmp_path):
+    for seed, digest in (("1", "a"), ("2", "a")):
+        write_folds(tmp_path, seed, digest)
+    keep_runs.check_alike(tmp_path)
+    write_folds(tmp_path, "3", "b")
+    with pytest.raises(SystemExit, match=r"seed-3.*its inputs differ"):
+        keep_runs.check_alike(tmp_path)
+
+
+def write_folds(folder, seed, digest):
+    """As `weaklesion.prediction.pooling.pool_runs` describes a run."""
+    path = folder / f"lits/crossed/runs/a1/seed-{seed}/run.json"
+    path.parent.mkdir(parents=True)
+    inputs = [{"images": "i", "samples": "s", "target": target} for target in ("t", digest)]
+    folds = [{"inputs_sha256": one} for one in inputs]
+    path.write_text(json.dumps({"settings": {"epochs": 1}, "folds": folds}))
+
+
+def test_other_scores_of_a_run_without_a_network_are_noticed(finished, kept, tmp_path):
+    study = tmp_path / "study"
+    keep_runs.restore(kept, study)
+    (path,) = (path for path in keep_runs.runs_in(study) if path.parts[0::3] == ELLIPSE)
+    scores = pd.read_csv(study / path / "scores.csv")
+    scores.loc[scores["metric"] == "dice", "value"] /= 2
+    scores.to_csv(study / path / "scores.csv", index=False)
+    with pytest.raises(SystemExit, match="another run"):
+        keep_runs.keep(study, kept)
+
+
+def test_what_was_kept_in_part_is_kept_again(finished, kept):
+    scores = next(iter(sorted(kept.rglob("scores.csv.xz"))))
+    scores.unlink()
+    keep_runs.keep(finished / "results/tiny", kept)
+    assert scores.is_file()
 
 
 def test_a_later_seed_is_added(finished, kept):
