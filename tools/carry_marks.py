@@ -43,15 +43,11 @@ def main() -> None:
     parser.add_argument("--only-marked", action="store_true")
     options = parser.parse_args()
     cases = pd.read_csv(options.cases, dtype={"id": str})
-    images = cases.loc[cases["role"] == "chosen", "image"].unique()
-    validating = set(images[VALIDATES - 1 :: VALIDATES])
+    split = split_of(cases)
     rows: list[dict[str, Any]] = []
     left_out, undecided = 0, 0
     for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
-        split = "test"
-        if case["role"] == "chosen":
-            split = "val" if case["image"] in validating else "train"
-        carried = split != "test" and not options.only_marked
+        carried = case["role"] == "chosen" and not options.only_marked
         found, small = marks_of(case, options.cases.parent, carried=carried)
         left_out += small or 0
         undecided += small is None
@@ -59,7 +55,7 @@ def main() -> None:
         rows += [
             {"id": f"{case['id']}_{place}", "image": image, "slice": place}
             | dict(zip(RECIST_COLUMNS, points.ravel().tolist(), strict=True))
-            | {"group": Path(image).name, "split": split}
+            | {"group": Path(image).name, "split": split[case["id"]]}
             for place, points in found.items()
         ]
     pd.DataFrame(rows).to_csv(options.marks, index=False, float_format="%.6g")
@@ -68,6 +64,18 @@ def main() -> None:
         f" on {undecided} lesions"
     )
     print(pd.DataFrame(rows).groupby("split")["group"].agg(["size", "nunique"]).to_string())
+
+
+def split_of(cases: pd.DataFrame) -> dict[str, str]:
+    """Return the split of each case by its id: every fifth image that trains validates instead."""
+    images = cases.loc[cases["role"] == "chosen", "image"].unique()
+    split = dict.fromkeys(images, "train") | dict.fromkeys(
+        images[VALIDATES - 1 :: VALIDATES], "val"
+    )
+    return {
+        case["id"]: split[case["image"]] if case["role"] == "chosen" else "test"
+        for case in cases.to_dict("records")
+    }
 
 
 def marks_of(

@@ -56,12 +56,12 @@ def prepared(tmp_path_factory):
     """A clone, with the files that the documents' commands name."""
     folder = clone(tmp_path_factory.mktemp("commands") / "clone")
     mine = folder / "mine"
-    mine.mkdir()
-    (mine / "image.png").touch()
     marks = pd.read_csv(ROOT / "docs/marks-phantom.csv").assign(image="image.png")
-    for path in (mine / "marks.csv", folder / "marks.csv"):
-        marks.to_csv(path, index=False)
-    shutil.copy(mine / "image.png", folder)
+    organs = [top / organ for top in (mine, folder) for organ in ("liver", "sarcoma", "both")]
+    for place in (mine, folder, *organs):
+        place.mkdir(exist_ok=True)
+        (place / "image.png").touch()
+        marks.to_csv(place / "marks.csv", index=False)
     for dataset, manifest in MANIFESTS.items():
         shutil.copy(ROOT / f"workflow/resources/{manifest}.csv", mine / f"{dataset}.csv")
     (folder / "part.yaml").write_text(yaml.safe_dump(PART))
