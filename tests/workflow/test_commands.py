@@ -156,6 +156,7 @@ def test_every_profile_plans_every_study(prepared):
     ]
     planned = [jobs_of(said) for said in assert_all_plan(prepared, lines).values()]
     wanted = read_yaml(ROOT / "tests/job_lists.yaml")
+    assert {f"{name}.yaml" for name in wanted} == set(STUDIES)
     for number, study in enumerate(STUDIES):
         of_profiles = planned[number * len(profiles) : (number + 1) * len(profiles)]
         name = study.removesuffix(".yaml")
