@@ -34,7 +34,7 @@ def markdown(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 def interval(row: pd.Series, low: str = "ci_low", high: str = "ci_high", sign: str = "") -> str:
     """Return an interval in brackets, or why there is none."""
-    if row.get("n_groups", 2) < 2:
+    if row.get("n_groups") == 1:  # hours of training have none
         return "(one group)"
     if pd.isna(row[low]):
         return "(no interval)"

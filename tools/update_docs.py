@@ -55,7 +55,8 @@ def found_choices(study: Path) -> pd.DataFrame:
 
 def found_runs(study: Path, tables: list[str]) -> dict[Hashable, Any]:
     """Return what the tables of a study were measured with: all its trainings, from run.json."""
-    runs = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
+    every = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
+    runs = [run for run in every if "folds" not in run]  # the folds' runs are there as well
     seconds = [run["wall_s"] for run in runs]
     commits = {run["code"]["commit"][:10] + ("+" if run["code"]["dirty"] else "") for run in runs}
     return {

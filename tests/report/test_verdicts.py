@@ -414,6 +414,17 @@ def test_equal_training_time(ours, verdict):
     assert math.isnan(measured.p_value)  # it is no test of a family
 
 
+@pytest.mark.parametrize("name", ["Equal training time", "Training time (acoseg)"])
+def test_one_seed_decides_nothing_about_times(name):
+    claim = claim_named(name, released=False)
+    hours = {arm: {1: 4.0} for arm in (claim.arm, *claim.baselines)}
+    measured = measure_hours(hours, claim, 0.0)
+    judged = judge_alone(claim, measured, 0.0)
+    assert (judged["verdict"], judged["why"]) == ("undecided", "one seed")
+    assert math.isnan(measured.p_value)
+    assert math.isnan(judged["ci_low_percent"])
+
+
 def test_best_of_a_sweep_is_compared_with_the_best_rival(make_run, published, tmp_path):
     rng = np.random.default_rng(2)
     base = rng.uniform(0.5, 0.7, 60)

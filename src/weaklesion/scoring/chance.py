@@ -139,9 +139,13 @@ def _satterthwaite(variance: float, terms: Iterable[tuple[float, float]]) -> flo
 
 
 def parts_of_seeds(values: Sequence[float]) -> Parts:
-    """Return the variance of a mean that depends on seeds only, such as hours of training."""
+    """Return the variance of a mean that depends on seeds only, such as hours of training.
+
+    It is unknown with one seed.
+    """
     if len(values) < 2:
-        return replace(parts_of_variance(math.nan, len(values)), unknown="one seed")
+        unknown = parts_of_variance(math.nan, len(values))
+        return replace(unknown, between_groups=math.nan, unknown="one seed")
     return parts_of_variance(float(np.var(values, ddof=1)), len(values))
 
 
