@@ -55,8 +55,11 @@ def found_choices(study: Path) -> pd.DataFrame:
 
 def found_runs(study: Path, tables: list[str]) -> dict[Hashable, Any]:
     """Return what the tables of a study were measured with: all its trainings, from run.json."""
-    every = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
-    runs = [run for run in every if "folds" not in run]  # the folds' runs are there as well
+    runs: list[dict[str, Any]] = []
+    for path in sorted(study.rglob("run.json")):
+        run = json.loads(path.read_text())
+        # a run of all folds has theirs, which may be in the study as well
+        runs += [each for each in run.get("folds", [run]) if each not in runs]
     seconds = [run["wall_s"] for run in runs]
     commits = {run["code"]["commit"][:10] + ("+" if run["code"]["dirty"] else "") for run in runs}
     return {

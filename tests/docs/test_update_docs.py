@@ -69,6 +69,18 @@ def test_a_study_is_brought_in_by_parts(tmp_path):
     assert update_docs.describe(kept) == text
 
 
+def test_folds_of_a_run_are_counted_once(tmp_path):
+    study = finished(tmp_path / "a", {"one": 90.0}, [10, 20], "a" * 40)
+    folds = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]
+    whole = study / "d/all/runs/a1/seed-0/run.json"
+    whole.parent.mkdir(parents=True)
+    whole.write_text(json.dumps(folds[0] | {"wall_s": 30, "folds": folds}))
+    both = update_docs.found_runs(study, ["one"])
+    assert (both["trainings"], both["seconds_min"], both["seconds_max"]) == (2, 10, 20)
+    shutil.rmtree(study / "d/p")
+    assert update_docs.found_runs(study, ["one"]) == both
+
+
 def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none(tmp_path):
     kept, first = tmp_path / "kept", finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
     second = finished(tmp_path / "b", {"one": 91.0}, [], "b" * 40)
