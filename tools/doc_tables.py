@@ -36,7 +36,7 @@ def interval(row: pd.Series, low: str = "ci_low", high: str = "ci_high", sign: s
     """Return an interval in brackets, or why there is none."""
     if row.get("n_groups") == 1:  # hours of training have none
         return "(one group)"
-    if pd.isna(row[low]):
+    if pd.isna(row[low]) or row[low] == row[high]:
         return "(no interval)"
     return f"[{row[low]:{sign}.2f}, {row[high]:{sign}.2f}]"
 
@@ -60,11 +60,12 @@ def gain(row: pd.Series) -> str:
     if pd.isna(row["p_holm"]):
         if row.get("network") == "no network" and "p_groups" in row:  # of an earlier rule
             return f"{text}; not trained, p over groups {row['p_groups']:.4f}"
-        return f"{text}; one seed, undecided"
+        return f"{text}; {row.get('gain_unknown', 'one seed')}, undecided"
     decided = direction(row["gain"], row["metric"], row["p_holm"])
     text += f"; p {p_value(row['p_holm'])}, {decided}"
     if row["metric"] == "dice" and "share_better" in row:
-        text += f"; {row['share_better']:.1f} % of images better"
+        unit = "groups" if row.get("unit") == "group" else "images"
+        text += f"; {row['share_better']:.1f} % of {unit} better"
     return text if pd.isna(row["detectable"]) else f"{text}; detectable {row['detectable']:.2f}"
 
 
@@ -85,6 +86,8 @@ def scores(table: pd.DataFrame) -> str:
         if pd.notna(first["n_groups"]):
             groups = f" in {first['n_groups']:.0f} group{'s' if first['n_groups'] > 1 else ''}"
         samples = f"{first['n_samples']} test samples{groups}"
+        if first.get("unit") == "group":
+            samples = f"{first['n_groups']:.0f} groups of test samples, each counted once"
         text += f"{dataset}, protocol `{protocol}`, {samples}:\n\n"
         text += markdown(
             ["", *heads],

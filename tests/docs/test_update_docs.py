@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import doc_tables
 import pandas as pd
 import update_benchmarks
 import update_docs
@@ -121,3 +122,11 @@ def test_each_benchmark_has_its_place_and_leaves_the_rest_alone(root):
     changed = replace_between(page, "segment", "measured \\1\n")
     assert "<!-- begin segment -->\nmeasured \\1\n<!-- end segment -->" in changed
     assert changed.split("<!-- begin segment")[0] == page.split("<!-- begin segment")[0]
+
+
+def test_what_is_not_known_is_no_interval():
+    row = pd.Series({"ci_low": 62.34, "ci_high": 62.34, "n_groups": 0})
+    assert doc_tables.interval(row) == "(no interval)"
+    row = pd.Series({"gain": 1.0, "gain_ci_low": None, "gain_ci_high": None, "n_groups": 1,
+                     "p_holm": None, "gain_unknown": "one group"})  # fmt: skip
+    assert doc_tables.gain(row) == "+1.00 (one group); one group, undecided"

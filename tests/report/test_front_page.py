@@ -11,13 +11,11 @@ import pytest
 from PIL import Image
 
 from weaklesion.report.images import embedded
-from weaklesion.report.tables.epochs import Epochs
 from weaklesion.report.tables.front_page import (
     differences,
     forest,
     score_blocks,
     verdict_counts,
-    without_incomparable,
     write_front_page,
 )
 from weaklesion.report.tables.verdicts import untestable
@@ -36,7 +34,7 @@ def row(arm, metric, mean, *, published=NAN, gain=NAN, low=NAN, high=NAN, seeds=
         "std": 0.5, "ci_low": mean - 1, "ci_high": mean + 1, "unknown": None, "n_seeds": seeds,
         "n_samples": 100, "n_groups": 80, "published_mean": published, "published_std": NAN,
         "baseline": "a1", "gain": gain, "gain_ci_low": low, "gain_ci_high": high, "p_holm": 0.01,
-        "gain_unknown": None, "network": "DeepLabV3+", "reference": "dense",
+        "gain_unknown": None, "unit": "sample", "network": "DeepLabV3+", "reference": "dense",
     }  # fmt: skip
 
 
@@ -178,11 +176,6 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     assert "All images of this study are <strong>phantoms" in (tmp_path / "index.html").read_text()
 
 
-def test_arms_that_were_not_to_be_trained_equally_long_have_no_difference(table, verdicts):
-    eight, two = (Epochs(planned=n, fewest=n, most=n, may_stop=False) for n in (8, 2))
-    block = "ham10k", "corrected"
-    same = without_incomparable(table, {block: {"a1": eight, "a1l": eight}})
-    arms = [line["arm"] for line in differences(same, verdicts, LABELS)]
-    assert arms == ["RECIST ellipse", "A1+L"]
-    other = without_incomparable(table, {block: {"a1": eight, "a1l": two}})
-    assert [line["arm"] for line in differences(other, verdicts, LABELS)] == ["RECIST ellipse"]
+def test_a_claim_without_a_size_is_not_drawn_at_zero(table, verdicts):
+    *_, line = differences(table, verdicts.assign(claimed_percent=0.0), LABELS)
+    assert (line["arm"], line["claimed"]) == ("A1+L", [])

@@ -133,6 +133,8 @@ def test_each_group_counts_once_where_groups_are_the_unit(scored, tmp_path):
     a1 = table.loc[("a1", "dice")]
     assert a1["mean"] == pytest.approx(100 * (0.8 + 2.8 / 3 + 0.6 + 1.6 / 3) / 4, rel=1e-4)
     assert (a1["n_samples"], a1["n_groups"], a1["n_empty"]) == (2, 2, 1)
+    assert set(table["unit"]) == {"group"}
+    assert "Groups better, %" in (tmp_path / "table1.html").read_text()
     assert table.loc[("ellipse", "dice"), "mean"] == pytest.approx(90)
     assert table.loc[("ellipse", "dice"), "gain"] == pytest.approx(90 - a1["mean"], rel=1e-4)
     assert "each counts once" in " ".join((tmp_path / "table1.html").read_text().split())
@@ -159,6 +161,11 @@ def test_arms_of_unequal_epochs_are_named_and_not_compared(scored, tmp_path):
     words = "Epochs of training: a1 6; ellipse 2. Not comparable with a1, so without a difference"
     assert words in page
     assert "+17.50" not in page
+    # nor does any other reader of the table see a difference, or a test that Holm would count
+    kept = pd.read_csv(tmp_path / "table1.csv").set_index(["arm", "metric"]).loc["ellipse"]
+    assert kept[["gain", "gain_ci_low", "p_value", "p_holm", "share_better"]].isna().all(axis=None)
+    assert kept.loc["dice", "gain_unknown"] == "not trained equally long"
+    assert "0 comparisons" in page
     # trainings that stop on their own may differ
     runs = [trained(6, 3) | {"arm": "a1"}, trained(2, 3) | {"arm": "ellipse"}]
     tabulate(scored, tmp_path, trained=runs)

@@ -96,6 +96,26 @@ def test_cost_with_known_answers(make_run, published, tmp_path):
     assert "acoseg (15 epochs)" in (tmp_path / "f.svg").read_text()
 
 
+def test_time_is_saved_against_the_same_device_only(make_run, published, tmp_path):
+    runs = [
+        make_run("a1l", 1, [0.8, 1.0], hours=1.0),
+        make_run("acoseg", 1, [0.5, 0.5], hours=20.0),
+    ]
+    info = json.loads(runs[1]["run"].read_text()) | {"device": "cpu"}
+    runs[1]["run"].write_text(json.dumps(info))
+    tabulate_cost(
+        runs=runs,
+        published_yaml=published,
+        published_datasets={"ham10k": "HAM10K"},
+        title="Table 2",
+        table_csv=tmp_path / "t.csv",
+        table_html=tmp_path / "t.html",
+    )
+    saved = pd.read_csv(tmp_path / "t.csv").set_index("arm")["saved_percent"]
+    assert math.isnan(saved["a1l"])
+    assert saved["acoseg"] == 0
+
+
 def test_accuracy_with_known_answers(published, tmp_path):
     runs = []
     for seed, accuracy in ((1, 0.4), (2, 0.6)):

@@ -52,14 +52,16 @@ def claim_named(name, *, released=True):
     return next(claim for claim in expand_claims(CLAIMS, released) if claim.name == name)
 
 
-def verdicts(runs, published, folder, datasets=None, protocol=PROTOCOL):
+def verdicts(runs, published, folder, datasets=None, protocol=PROTOCOL, **more):
     tabulate_verdicts(
         runs=runs,
+        networks=more.pop("networks", [run for run in runs if run.get("run")]),
         published_yaml=published,
         published_datasets={"ham10k": "HAM10K"} if datasets is None else datasets,
         protocols={"p": protocol},
         table_csv=folder / "v.csv",
         table_html=folder / "v.html",
+        **more,
     )
     assert not re.search(r"\bnan\b", (folder / "v.html").read_text())
     return pd.read_csv(folder / "v.csv").set_index("claim")
@@ -334,6 +336,61 @@ def test_arms_that_were_not_to_be_trained_equally_long_test_no_claim(
     else:
         assert row["verdict"] == "not testable here"
         assert row["why"] == "the two arms were not to be trained equally long"
+
+
+def test_an_arm_is_as_long_trained_as_the_network_that_it_predicts_with(
+    make_run, published, tmp_path
+):
+    """A1+L stands for an arm with the network of another one: it has no training of its own."""
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0.5, 0.7, 60)
+    runs = [
+        make_run(arm, seed, base + gain + rng.normal(0, 0.004, 60), epochs=epochs)
+        for seed in (1, 2, 3)
+        for arm, gain, epochs in (("a1", 0.0, 6), ("a1l", 0.03, 12))
+    ]
+    own = [run if run["arm"] == "a1" else {**run, "run": None} for run in runs]
+    for networks, verdict in ((runs, "not testable here"), (own[::2], "reproduced")):
+        row = verdicts(own, published, tmp_path, networks=networks).loc["Dice against A1"]
+        assert row["verdict"] == verdict
+
+
+def test_times_of_different_machines_are_not_compared(make_run, published, tmp_path):
+    runs = [
+        make_run(arm, seed, np.full(60, 0.5), hours=hours + 0.01 * seed)
+        for seed in (1, 2, 3)
+        for arm, hours in (("acoseg", 10.0), ("a1l", 1.0), ("a1", 1.0))
+    ]
+    name = "Training time (acoseg)"
+    assert verdicts(runs, published, tmp_path).loc[name, "verdict"] == "reproduced"
+    for run in runs:
+        if run["arm"] == "a1l":
+            info = json.loads(run["run"].read_text()) | {"threads": 8}
+            run["run"].write_text(json.dumps(info))
+    row = verdicts(runs, published, tmp_path).loc[[name, "Equal training time"]]
+    assert set(row["verdict"]) == {"not testable here"}
+    assert set(row["why"]) == {
+        "the two arms were trained on different devices or with other numbers of threads"
+    }
+
+
+def test_claims_are_judged_in_the_unit_of_the_main_table(make_run, published, tmp_path):
+    """Better in one patient of ten, who has half of all images, and worse in the others."""
+    rng = np.random.default_rng(4)
+    patients = np.repeat(np.arange(10), [81, *[9] * 9])
+    runs = []
+    for arm, gains in (("a1", (0.0, 0.0)), ("a1l", (0.1, -0.02))):
+        for seed in (1, 2, 3):
+            gain = np.where(patients == 0, *gains)
+            run = make_run(arm, seed, 0.6 + gain + rng.normal(0, 0.001, len(patients)))
+            scores = pd.read_csv(run["scores"])
+            scores["group"] = scores["id"].map({f"s{i}": f"p{p}" for i, p in enumerate(patients)})
+            scores.to_csv(run["scores"], index=False)
+            runs.append(run)
+    per_image = verdicts(runs, published, tmp_path).loc["Dice against A1"]
+    per_patient = verdicts(runs, published, tmp_path, unit="group").loc["Dice against A1"]
+    assert per_image["difference"] == pytest.approx(0.5 * 10 - 0.5 * 2, abs=0.1)
+    assert per_patient["difference"] == pytest.approx((10 - 9 * 2) / 10, abs=0.1)
 
 
 def test_a_phantom_tests_no_claim_of_the_papers(make_run, published, tmp_path):

@@ -181,3 +181,22 @@ def test_the_detectable_difference_is_found_four_times_in_five(ratio):
         chance.p_value(mean + size) < 0.05 for chance, mean in zip(chances, means, strict=True)
     ]
     assert 0.72 <= np.mean(found) <= 0.88
+
+
+def test_groups_without_a_defined_value_are_no_groups():
+    rng = np.random.default_rng(6)
+    sums, counts = rng.normal(size=(20, 3)), np.ones((20, 3))
+    counts[1:] = sums[1:] = 0
+    assert parts_of_sums(sums, counts, trained=True).unknown == "one group"
+    for defined in (2, 5):
+        rejected = []
+        for _ in range(2000):
+            sums, counts = draw_study(rng, groups=20, seeds=3, ratio=0.0, skewed=False)
+            sums, counts = (
+                np.where(np.arange(20)[:, None] < defined, x, 0) for x in (sums, counts)
+            )
+            parts = parts_of_sums(sums, counts, trained=True)
+            assert parts.num_groups == defined
+            mean = float((sums.sum(axis=0) / counts.sum(axis=0)).mean())
+            rejected.append(parts.chance().p_value(mean) < 0.05)
+        assert np.mean(rejected) < 0.075

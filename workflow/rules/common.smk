@@ -105,6 +105,16 @@ def described_runs(trained=False, **files):
     return runs
 
 
+def networks_of_item(wildcards):
+    """Runs of the rule's item with a network, each with the record of its training."""
+    return study.networks(study.runs(wildcards.item))
+
+
+def trainings_of_item(wildcards):
+    """Input function: the records of the trainings of these networks."""
+    return list(dict.fromkeys(each["run"] for each in networks_of_item(wildcards)))
+
+
 def undefined_policies(wildcards):
     """What an empty prediction counts as, by protocol of the rule's item."""
     return study.undefined_policies(study.runs(wildcards.item))

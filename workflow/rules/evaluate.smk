@@ -29,7 +29,7 @@ rule tabulate_scores:
     """Make a table of arms, beside the published numbers."""
     input:
         scores_csvs=files_of_item("scores.csv"),
-        files=files_of_item("run.json", trained=True),
+        files=trainings_of_item,
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "scores"),
         code=module_files("report.tables.scores"),
@@ -49,7 +49,7 @@ rule tabulate_scores:
         runtime=growing(60),
     params:
         labels=item_labels,
-        trained=described_runs(run="run.json", trained=True),
+        trained=networks_of_item,
         expected=lambda wildcards: study.described(study.runs(wildcards.item)),
         published_datasets=study.published_names("datasets"),
         published_arms=study.published_names("arms"),
@@ -281,7 +281,7 @@ rule tabulate_gap:
         files=files_of_item("scores.csv"),
         more_files=lambda wildcards: [
             *(traits["traits"] for traits in study.traits(wildcards.item)),
-            *files_of_item("run.json", trained=True)(wildcards),
+            *trainings_of_item(wildcards),
         ],
         templates=templates("base", "gap"),
         code=module_files("report.tables.gap"),
@@ -303,7 +303,7 @@ rule tabulate_gap:
     params:
         labels=item_labels,
         runs=described_runs(scores="scores.csv"),
-        trained=described_runs(run="run.json", trained=True),
+        trained=networks_of_item,
         traits=lambda wildcards: study.traits(wildcards.item),
         arms=of_item("arms"),
         against=of_item("against"),
@@ -452,7 +452,7 @@ rule tabulate_verdicts:
     input:
         files=[
             *layout.run_files("scores.csv", study.judged_runs),
-            *layout.run_files("run.json", judged_trainings),
+            *dict.fromkeys(each["run"] for each in study.networks(study.judged_runs)),
         ],
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "verdicts"),
@@ -482,6 +482,8 @@ rule tabulate_verdicts:
             ),
             *(study.judged_training(run) for run in judged_trainings),
         ],
+        networks=study.networks(study.judged_runs),
+        unit=study.item(study.main_item).get("unit", "sample"),
         published_datasets=study.published_names("datasets"),
         protocols=study.judging_choices(study.judged_runs),
     script:

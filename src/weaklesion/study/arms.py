@@ -226,6 +226,11 @@ def has_network(config: Config, arm: str) -> bool:
     return arm_definition(config, arm)["model"] is not None
 
 
+def network_arm(config: Config, arm: str) -> str:
+    """Return the arm whose network an arm predicts with: itself, or that of `network_of`."""
+    return str(arm_definition(config, arm).get("network_of") or arm)
+
+
 def is_prompted(config: Config, arm: str) -> bool:
     """Return whether an arm's network sees the mark."""
     return arm_definition(config, arm)["model"] in PROMPTED_MODELS

@@ -13,6 +13,7 @@ from weaklesion.study.arms import (
     flipped_protocols,
     has_network,
     is_trained,
+    network_arm,
     protocol_with_runs,
     swept_arm,
     warp_arm,
@@ -229,7 +230,7 @@ def recoveries_of_item(config: Config, item: str) -> list[dict[str, Any]]:
             for fold in trained_protocols(config, protocol)
         ]
         for protocol, arm in cells:
-            name = arm_definition(config, arm).get("network_of") or arm
+            name = network_arm(config, arm)
             target = _first_target(config, name)
             if target in PSEUDO_MASKS:
                 place = dataset, protocol, PSEUDO_MASKS[target], "prior_weight"

@@ -14,6 +14,7 @@ from weaklesion.study.arms import (
     arm_definition,
     is_prompted,
     is_soft,
+    network_arm,
     num_clusters,
     training_settings,
     warp_arm,
@@ -223,7 +224,7 @@ class Jobs:
     def network_file(self, name: str) -> Callable[[Job], str]:
         """Return an input function for a file of the run whose network an arm predicts with."""
         return lambda wildcards: self._of_run(
-            wildcards, self.arm(wildcards).get("network_of") or wildcards.arm, name
+            wildcards, network_arm(self.config, wildcards.arm), name
         )
 
     def weights_file(self, job: Job) -> str:

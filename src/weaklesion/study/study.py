@@ -12,8 +12,10 @@ from weaklesion.study import items, protocols, sweeps
 from weaklesion.study.arms import (
     arm_definition,
     describe_network,
+    has_network,
     is_nnunet,
     is_prompted,
+    network_arm,
     training_settings,
 )
 from weaklesion.study.claims import claimed_arms
@@ -107,6 +109,22 @@ class Study(Shown):
         return found
 
     # Runs and blocks as the plain values that scripts take.
+
+    def networks(self, runs: Iterable[Run]) -> list[dict[str, Any]]:
+        """The given runs that have a network, each with the `run.json` of its training.
+
+        An arm may predict with the network of another (`network_of`), which it then names.
+        """
+        return [
+            run._asdict()
+            | {
+                "run": self.layout.run_file(
+                    run._replace(arm=network_arm(self.config, run.arm)), "run.json"
+                )
+            }
+            for run in runs
+            if has_network(self.config, run.arm)
+        ]
 
     def described(self, runs: Sequence[Run], **files: str) -> list[dict[str, Any]]:
         """The given runs, each with its network in words and the named files."""

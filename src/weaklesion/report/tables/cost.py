@@ -43,15 +43,17 @@ def tabulate_cost(
         title: the page's title.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per dataset, protocol and arm. `saved_percent` compares an arm's
-            hours with those of the slowest co-segmentation of the same dataset and protocol.
+            hours with those of the slowest co-segmentation of the same dataset and protocol on the
+            same device, with as many threads.
         table_html: written: the same for reading.
     """
     table = _means_over_seeds(runs)
     cosegmentation = table[table["arm"].str.startswith("acoseg")]
-    longest = cosegmentation.groupby(["dataset", "protocol"])["hours"].max()
+    place = ["dataset", "protocol", "device", "threads"]
+    longest = cosegmentation.groupby(place)["hours"].max()
     table["saved_percent"] = [
-        100 * (1 - row.hours / longest.get((row.dataset, row.protocol), np.nan))
-        for row in table.itertuples()
+        100 * (1 - row["hours"] / longest.get(tuple(row[key] for key in place), np.nan))
+        for row in table.to_dict("records")
     ]
     paper_hours = read_published(published_yaml)["table2_training_gpu_hours"]
     for column, key in (("published_hours", None), ("published_saved_percent", "pct")):

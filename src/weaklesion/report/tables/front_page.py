@@ -12,7 +12,6 @@ import pandas as pd
 
 from weaklesion.report.images import embedded
 from weaklesion.report.pages import devices_in_words, write_page
-from weaklesion.report.tables.epochs import Block, Epochs, comparable, epochs_by_block
 from weaklesion.report.tables.judgement import RULES
 from weaklesion.report.tables.overview import short_commit
 from weaklesion.report.tables.verdicts import UNTESTABLE, untestable
@@ -56,7 +55,6 @@ def write_front_page(
     table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
     verdicts = pd.read_csv(verdicts_csv, keep_default_na=False, na_values=[""])
     run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
-    table = without_incomparable(table, epochs_by_block(runs))
     lines = list(differences(table, verdicts, labels))
     write_page(
         page_html,
@@ -85,20 +83,6 @@ def write_front_page(
     logger.info("front page of %d trainings", len(run_infos))
 
 
-def without_incomparable(
-    table: pd.DataFrame, epochs: Mapping[Block, Mapping[str, Epochs]]
-) -> pd.DataFrame:
-    """Return the main table without differences of arms that were not to be trained equally."""
-    keep = [
-        comparable(
-            epochs.get((row["dataset"], row["protocol"]), {}).get(row["arm"]),
-            epochs.get((row["dataset"], row["protocol"]), {}).get(row["baseline"]),
-        )
-        for row in table.to_dict("records")
-    ]
-    return table.assign(gain=table["gain"].where(pd.Series(keep, index=table.index)))
-
-
 def score_blocks(
     table: pd.DataFrame,
     columns: Mapping[str, Mapping[str, str]],
@@ -119,7 +103,7 @@ def score_blocks(
             "measures": {_spelt(name): measure_of(metric) for name, metric in metrics.items()},
             "ours": ours,
             "paper": [row for row in paper if any(cell["is_known"] for cell in row["cells"])],
-            **{key: block.iloc[0][key] for key in ("n_samples", "n_groups", "reference")},
+            **{key: block.iloc[0][key] for key in ("n_samples", "n_groups", "unit", "reference")},
         }
 
 
@@ -191,7 +175,8 @@ def differences(
                 & (verdicts["baseline"] == row["baseline"])
                 & (verdicts["metric"] == METRIC)
             )
-            claimed = verdicts.loc[about, "claimed_percent"].dropna() / 100 * means[row["baseline"]]
+            percent = verdicts.loc[about, "claimed_percent"].dropna()
+            claimed = percent[percent != 0] / 100 * means[row["baseline"]]  # 0 is no size
             yield {
                 "dataset": labels["datasets"][str(dataset)],
                 "protocol": protocol,

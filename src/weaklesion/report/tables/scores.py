@@ -58,6 +58,7 @@ TABLE1_COLUMNS = [
     "n_empty",
     "n_undefined",
     "undefined_policy",
+    "unit",
     "baseline",
     "gain",
     "gain_ci_low",
@@ -72,6 +73,16 @@ TABLE1_COLUMNS = [
     "reference",
     "source",
 ]
+DIFFERENCE = [
+    "gain",
+    "gain_ci_low",
+    "gain_ci_high",
+    "p_value",
+    "p_holm",
+    "detectable",
+    "share_better",
+]
+UNEQUAL = "not trained equally long"
 # Metrics that the page shows beside the paper's six; the file has all others.
 EXTRA_METRICS = ("hausdorff_95", "surface_dice", "long_diameter_error")
 
@@ -147,13 +158,15 @@ def tabulate_scores(
         sources: dataset to the label of the source of its files.
         title: the page's title.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
-        trained: dataset, protocol, arm, and the path `run` of the trainings among these runs; the
-            page shows no difference between arms that were not to be trained equally long.
+        trained: dataset, protocol, arm, and the path `run` of its network's training, of the runs
+            with a network. Arms whose networks were not to be trained equally long have no
+            difference.
         unit: what counts once in means and differences: each `sample`, or each `group` (patient,
             volume, lesion) with the mean over its samples.
         table_csv: written: one row per dataset, protocol, arm and metric; overlaps in percent,
             distances in px or mm. `gain` is the difference from the baseline, `share_better` the
-            percentage of better samples; `p_holm` is corrected over a protocol's comparisons.
+            percentage of better samples or groups; `p_holm` is corrected over the comparisons of a
+            protocol.
         table_html: written: the same for reading.
     """
     scores = read_scores(scores_csvs, expected)
@@ -170,19 +183,37 @@ def tabulate_scores(
         row |= {"published_mean": mean, "published_std": std, "difference": difference}
         row |= {"reference": references[dataset], "source": sources[dataset]}
         rows.append(row | {"network": networks[(dataset, row["protocol"], arm)]})
-    table = pd.DataFrame(rows).reindex(columns=TABLE1_COLUMNS)
+    epochs = epochs_by_block(trained)
+    table = pd.DataFrame(rows).assign(unit=unit).reindex(columns=TABLE1_COLUMNS)
+    table = without_incomparable(table, epochs)
     for _, of_protocol in table.groupby("protocol"):
         table.loc[of_protocol.index, "p_holm"] = holm(of_protocol["p_holm"].to_list())
     write_table(table_csv, table)
     worst = scores["worst"].groupby(scores["metric"]).max()
     limits = {str(metric): float(value) for metric, value in worst.items()}
-    epochs = epochs_by_block(trained)
-    page = _page_values(table, protocols, columns, limits, epochs)
+    page = _page_values(table, protocols, columns, limits)
     for block in page["blocks"]:
         of_block = epochs.get((block["dataset"], block["protocol"]), {})
         block["epochs"] = epochs_in_words(of_block, baseline, labels)
     write_page(table_html, "scores.html", labels, title=title, level=LEVEL, unit=unit, **page)
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
+
+
+def without_incomparable(
+    table: pd.DataFrame, epochs: Mapping[Block, Mapping[str, Epochs]]
+) -> pd.DataFrame:
+    """Return a table without the differences between arms that were not to be trained equally."""
+    unequal = [
+        not comparable(
+            epochs.get((row["dataset"], row["protocol"]), {}).get(row["arm"]),
+            epochs.get((row["dataset"], row["protocol"]), {}).get(row["baseline"]),
+        )
+        for row in table.to_dict("records")
+    ]
+    cleared = table.copy()
+    cleared.loc[unequal, DIFFERENCE] = math.nan
+    cleared.loc[unequal, "gain_unknown"] = UNEQUAL
+    return cleared
 
 
 def _read_published(path: str | Path, published_datasets: Mapping[str, str]) -> dict[str, Any]:
@@ -266,10 +297,9 @@ def _page_values(
     protocols: Mapping[str, Mapping[str, Any]],
     columns: Sequence[str],
     limits: Mapping[str, float],
-    epochs: Mapping[Block, Mapping[str, Epochs]],
 ) -> dict[str, Any]:
     """Return the blocks of the page, and all metrics that these show."""
-    blocks = _page_blocks(table, protocols, columns, limits, epochs)
+    blocks = _page_blocks(table, protocols, columns, limits)
     measures = {name: measure for block in blocks for name, measure in block["measures"].items()}
     return {"blocks": blocks, "measures": measures}
 
@@ -279,12 +309,10 @@ def _page_blocks(
     protocols: Mapping[str, Mapping[str, Any]],
     columns: Sequence[str],
     limits: Mapping[str, float],
-    epochs: Mapping[Block, Mapping[str, Epochs]],
 ) -> list[dict[Any, Any]]:
     """Return one block per dataset and protocol, with one entry per arm.
 
-    A detectable difference that exceeds what the metric can reach becomes nan, and so does the
-    difference between arms that were not to be trained equally long.
+    A detectable difference that exceeds what the metric can reach becomes nan.
     """
     blocks = []
     for (dataset, protocol), block in table.groupby(["dataset", "protocol"], sort=False):
@@ -295,10 +323,7 @@ def _page_blocks(
         arms = []
         for arm, rows in block.groupby("arm", sort=False):
             cells = rows.set_index("metric").to_dict("index")
-            of_block = epochs.get((str(dataset), str(protocol)), {})
             for metric, cell in cells.items():
-                if not comparable(of_block.get(str(arm)), of_block.get(str(cell["baseline"]))):
-                    cell |= {"gain": math.nan, "p_holm": math.nan}
                 most = _largest_difference(str(metric), limits)
                 if cell["detectable"] > most:
                     cell["detectable"] = math.nan

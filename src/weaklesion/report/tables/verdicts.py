@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
-from weaklesion.report.tables.epochs import comparable, epochs_of
+from weaklesion.report.tables.epochs import Epochs, comparable, epochs_by_block
 from weaklesion.report.tables.judgement import (
     RULES,
     Measurement,
@@ -18,8 +18,8 @@ from weaklesion.report.tables.judgement import (
     measure_hours,
     measure_metric,
 )
-from weaklesion.report.tables.scores import RUN_KEYS, read_scores
-from weaklesion.scoring.statistics import holm, resolve_undefined
+from weaklesion.report.tables.scores import RUN_KEYS, Unit, read_scores
+from weaklesion.scoring.statistics import group_means, holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
 from weaklesion.study.labels import Labels
 from weaklesion.study.paper_claims import CLAIMS
@@ -68,6 +68,8 @@ def tabulate_verdicts(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     protocols: Mapping[str, Mapping[str, Any]],
+    networks: Sequence[Mapping[str, Any]] = (),
+    unit: Unit = "sample",
     labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
@@ -81,6 +83,11 @@ def tabulate_verdicts(
         published_datasets: our dataset's name to the papers'.
         protocols: protocol to `undefined`, `published_as` and `is_released` (whether the protocol
             follows the released code).
+        networks: dataset, protocol, arm, and the path `run` of its network's training, of the runs
+            with a network: claims about arms that were not to be trained equally long are not
+            tested.
+        unit: what counts once in means and differences, as in the main table: each `sample`, or
+            each `group` with the mean over its samples.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per claim, dataset and protocol; sizes in percent of the
             baseline. The primary claims of a protocol are one family, all others another; `p_holm`
@@ -95,15 +102,20 @@ def tabulate_verdicts(
         for run in runs
         if run.get("run")
     }
+    epochs = epochs_by_block(networks)
     rows, tests = [], []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
         choice = protocols[str(protocol)]
         block_key = str(dataset), str(protocol)
         resolved = resolve_undefined(block, choice["undefined"])
+        if unit == "group":
+            resolved = group_means(resolved)
         name = published_datasets.get(block_key[0], "")
         block_infos = {key[2:]: info for key, info in run_infos.items() if key[:2] == block_key}
         for claim in _claims_of_block(name, set(block["arm"]), choice["is_released"]):
-            cells, measurement = _measure(claim, name, resolved, block_infos, published, choice)
+            cells, measurement = _measure(
+                claim, name, resolved, block_infos, epochs.get(block_key, {}), published, choice
+            )
             rows.append(
                 {
                     "dataset": dataset,
@@ -157,6 +169,7 @@ def _measure(
     name: str,
     scores: pd.DataFrame,
     run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]],
+    epochs: Mapping[str, Epochs],
     published: Mapping[str, Any],
     choice: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Measurement | None]:
@@ -177,7 +190,7 @@ def _measure(
         measurement = measure_hours(hours, claim, claimed)
     if measurement is None:
         return {"claimed_percent": claimed, **ARM_MISSING}, None
-    if claim.kind == "metric" and (why := _unequally_long(run_infos, claim.arm, measurement)):
+    if why := _no_match(claim, measurement, run_infos, epochs):
         return {"claimed_percent": claimed, "verdict": UNTESTABLE, "why": why}, None
     cells = {
         "claimed_percent": claimed,
@@ -192,17 +205,24 @@ def _measure(
     return cells, measurement
 
 
-def _unequally_long(
-    run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]], arm: str, measurement: Measurement
+def _no_match(
+    claim: Claim,
+    measurement: Measurement,
+    run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]],
+    epochs: Mapping[str, Epochs],
 ) -> str:
-    """Return why two arms are no match because of their epochs; "" if they are one."""
-    ours, theirs = (
-        [info for (of_arm, _), info in run_infos.items() if of_arm == name]
-        for name in (arm, measurement.baseline)
-    )
-    if not ours or not theirs or comparable(epochs_of(ours), epochs_of(theirs)):
-        return ""
-    return "the two arms were not to be trained equally long"
+    """Return why two arms cannot be compared, because of their trainings; "" if they can."""
+    arms = claim.arm, measurement.baseline
+    if not comparable(*(epochs.get(arm) for arm in arms)):
+        return "the two arms were not to be trained equally long"
+    if claim.kind != "metric":
+        machines = [
+            {(info["device"], info["threads"]) for (arm, _), info in run_infos.items() if arm == of}
+            for of in arms
+        ]
+        if machines[0] != machines[1]:
+            return "the two arms were trained on different devices or with other numbers of threads"
+    return ""
 
 
 def _with_verdicts(
