@@ -390,6 +390,7 @@ def test_claims_are_judged_in_the_unit_of_the_main_table(make_run, published, tm
     per_image = verdicts(runs, published, tmp_path).loc["Dice against A1"]
     per_patient = verdicts(runs, published, tmp_path, unit="group").loc["Dice against A1"]
     assert per_image["difference"] == pytest.approx(0.5 * 10 - 0.5 * 2, abs=0.1)
+    assert "counts once in means" in (tmp_path / "v.html").read_text()
     assert per_patient["difference"] == pytest.approx((10 - 9 * 2) / 10, abs=0.1)
 
 

@@ -198,6 +198,26 @@ def test_judged_runs_are_those_of_claims(ham):
     assert released.judging_choices(released.judged_runs)["released"]["is_released"] is True
 
 
+def test_verdicts_count_as_the_main_item_or_the_first_table_does(ham):
+    assert ham.judged_unit == "sample"
+    assert overlaid("lits-cpu").judged_unit == "group"  # that of its main item
+    assert not overlaid("lits-ends").has_main_item
+    assert overlaid("lits-ends").judged_unit == "group"
+    assert overlaid("cmunet").judged_unit == "sample"
+
+
+def test_a_run_names_the_training_of_the_network_that_it_predicts_with():
+    arms = ["ellipse", "prompted_refined", "prompted_refined_gated"]
+    study = study_of(
+        select=HAM | {"items": ["prompted"]},
+        experiments={"prompted": {"arms": arms, "protocols": ["corrected"]}},
+        seeds=[3],
+    )
+    networks = {each["arm"]: each["run"] for each in study.networks(study.runs("prompted"))}
+    place = "results/paper/ham10k/corrected/runs/prompted_refined/seed-3/run.json"
+    assert networks == {"prompted_refined": place, "prompted_refined_gated": place}
+
+
 def test_a_study_without_claims_shows_its_main_items_runs():
     study = study_of(
         select=HAM,

@@ -483,7 +483,7 @@ rule tabulate_verdicts:
             *(study.judged_training(run) for run in judged_trainings),
         ],
         networks=study.networks(study.judged_runs),
-        unit=study.item(study.main_item).get("unit", "sample"),
+        unit=study.judged_unit,
         published_datasets=study.published_names("datasets"),
         protocols=study.judging_choices(study.judged_runs),
     script:

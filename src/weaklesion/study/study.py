@@ -53,6 +53,12 @@ class Study(Shown):
         """The same runs, or those of the main item where no claim is about any run."""
         return self.claimed_runs or self.main_runs
 
+    @property
+    def judged_unit(self) -> str:
+        """What counts once in verdicts: as in the main item, or else in the first scores."""
+        shown = [self.main_item] if self.has_main_item else self.items("scores")[:1]
+        return str(self.item(shown[0]).get("unit", "sample")) if shown else "sample"
+
     def judged_training(self, run: Run) -> dict[str, Any]:
         """A training as verdicts need it, with its settings that differ from the paper's."""
         (described,) = self.described([run], scores="scores.csv", run="run.json")

@@ -135,6 +135,7 @@ def tabulate_verdicts(
         tested=table[table["verdict"] != UNTESTABLE].to_dict("records"),
         untestable=untestable(table),
         rules=RULES,
+        unit=unit,
         counts=counts(table),
     )
     logger.info("verdicts: %s", table["verdict"].value_counts().to_dict())
