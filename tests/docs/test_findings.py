@@ -26,6 +26,11 @@ GAINS = [
     ("prompted.md", "2.30 [2.15, 2.45]", "prompted-ham10k/prompted.csv", "prompted"),
     ("prompted.md", "3.69 [3.49, 3.89]", "prompted-ham10k/bounds.csv", "prompted_dense"),
     ("prompted.md", "5.17 [4.94, 5.40]", "prompted-ends/prompted.csv", "prompted_ends"),
+    ("prompted.md", "4.71 [4.54, 4.88]", "prompted-ends/prompted_by_image.csv", "prompted_ends"),
+    ("prompted.md", "5.35 [5.14, 5.55]", "prompted-ends/prompted_by_image.csv",
+     "prompted_ends_levels_sized"),
+    ("prompted.md", "3.32 [3.15, 3.50]", "prompted-ends/prompted_hull_by_image.csv",
+     "prompted_refined"),
     ("prompted.md", "5.50 [5.26, 5.74]", "prompted-ends/prompted.csv",
      "prompted_ends_levels_sized"),
 ]  # fmt: skip
