@@ -41,6 +41,7 @@ def main() -> None:
     split = split_of(cases)
     rows: list[dict[str, Any]] = []
     left_out = 0
+    (options.out / "masks").mkdir(parents=True, exist_ok=True)
     for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
         image = (options.cases.parent / case["image"]).resolve()
         lesion = reference_of(case, options.cases.parent)
@@ -57,11 +58,12 @@ def main() -> None:
                 | {"group": image.name, "split": split[case["id"]]}
                 | {"mask": f"masks/{case['id']}_{number}.nii.gz"}
             )
-        (options.out / "masks").mkdir(parents=True, exist_ok=True)
         grid: Any = nibabel.load(image)
         for number, mask in kept.items():
             path = options.out / "masks" / f"{case['id']}_{number}.nii.gz"
             nibabel.save(nibabel.Nifti1Image(mask, grid.affine, grid.header), path)
+    if not rows:
+        parser.error(f"{options.cases}: no part has a short diameter of {LEAST_PX:g} px")
     table = pd.DataFrame(rows)
     table.to_csv(options.out / "marks.csv", index=False, float_format="%.6g")
     print(f"{left_out} parts left out: a short diameter below {LEAST_PX:g} px")

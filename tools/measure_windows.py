@@ -6,7 +6,8 @@ r"""Measure what the window of Hounsfield units does to pseudo-masks.
 writes one). In every window, the weight of the prior is the one that recovers perturbed marks best
 (`weaklesion.selection.recovery`), without a mask. The pseudo-masks of the exact marks with that
 weight are then scored against the masks. OUT.csv has a row per window. Marks that cannot be used in
-one of the windows, or whose four ends are no shape, are left out of all, and counted.
+one of the windows, or whose four ends are no shape, are left out of all, and counted, as are rows
+that are no marks.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--window", type=float, nargs=2, action="append", required=True)
     parser.add_argument("--count", type=int, default=150, help="marks, drawn at random")
     options = parser.parse_args()
-    marks, _ = read_marks(options.marks)
+    marks, refused = read_marks(options.marks)
     order = np.random.default_rng(0).permutation(len(marks))[: options.count]
     work = partial(measured, windows=[(low, high) for low, high in options.window])
     rows = [
@@ -54,7 +55,8 @@ def main() -> None:
     table = best_of(pd.DataFrame(rows))
     table.to_csv(options.out, index=False, float_format="%.6g")
     print(table.to_string())
-    print(f"{len(order) - table['marks'].max()} marks left out")
+    print(f"{len(order) - table['marks'].max()} of {len(order)} drawn marks left out")
+    print(f"{len(refused)} rows of the table refused")
 
 
 def measured(mark: Mark, *, windows: list[Window]) -> list[dict[str, Any]]:

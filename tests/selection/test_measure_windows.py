@@ -38,6 +38,7 @@ def marks(tmp_path):
             | dict(zip(RECIST_COLUMNS, recist_from_mask(lesion).ravel(), strict=True))
             | {"mask": f"{number}-mask.nii"}
         )
+    rows.append(rows[0] | {"id": "outside", "long_a_x": "?"})
     pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
     return tmp_path / "marks.csv"
 
@@ -52,7 +53,7 @@ def measured(marks, *windows):
 
 def test_each_window_is_scored_with_the_weight_that_recovers_best(marks, root, capsys):
     table = measured(marks, (-160, 240), (0, 100))
-    assert "1 marks left out" in capsys.readouterr().out
+    assert "1 of 6 drawn marks left out\n1 rows of the table refused" in capsys.readouterr().out
     assert table[["low_hu", "high_hu"]].to_numpy().tolist() == [[-160, 240], [0, 100]]
     assert table["marks"].tolist() == [5, 5]
     config = read_yaml(root / "config.yaml")["protocols"]["corrected"]
