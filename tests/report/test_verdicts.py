@@ -557,6 +557,20 @@ def test_a_verdict_of_another_training_than_the_papers_names_each_setting(
     assert "training: epochs 4 instead of 50" in (tmp_path / "v.html").read_text()
 
 
+@pytest.mark.parametrize("own", [[], ["encoder resnet18 instead of resnet101"]])
+def test_settings_that_all_claims_share_stand_once_on_the_page(make_run, published, tmp_path, own):
+    """`own` are settings of A1 alone; claims about A1+L alone do not share them."""
+    shared = "epochs 4 instead of 50"
+    runs = [
+        run | {"other_settings": [shared, *own] if run["arm"] == "a1" else [shared]}
+        for run in better_runs(make_run, 0.03, 5)
+    ]
+    rows = verdicts(runs, published, tmp_path)
+    number = (rows["verdict"] != "not testable here").sum()
+    assert number > 1
+    assert (tmp_path / "v.html").read_text().count(shared) == (number if own else 1)
+
+
 @pytest.fixture
 def paper(root):
     return read_yaml(root / "config.yaml")

@@ -128,11 +128,13 @@ def tabulate_verdicts(
             tests.append((claim, measurement))
     table = _with_verdicts(pd.DataFrame(rows).reindex(columns=COLUMNS), tests)
     write_table(table_csv, table)
+    tested = table[table["verdict"] != UNTESTABLE]
     write_page(
         table_html,
         "verdicts.html",
         labels,
-        tested=table[table["verdict"] != UNTESTABLE].to_dict("records"),
+        tested=tested.to_dict("records"),
+        common_settings=common_settings(tested),
         untestable=untestable(table),
         rules=RULES,
         unit=unit,
@@ -259,6 +261,15 @@ def _other_settings(
         for setting in run.get("other_settings", ())
     }
     return ", ".join(differing)
+
+
+def common_settings(tested: pd.DataFrame) -> dict[str, str]:
+    """Return the `other_settings` that all claims of a protocol have, by protocol."""
+    return {
+        str(protocol): settings.iloc[0]
+        for protocol, settings in tested.groupby("protocol", sort=False)["other_settings"]
+        if settings.iloc[0] and (settings == settings.iloc[0]).all()
+    }
 
 
 def counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
