@@ -18,7 +18,8 @@ KIND_OF_COLUMN = {
     "switch": "attribution",
     "share_of_gap": "gap",
     "policy": "policies",
-    "limit_low": "volumes",
+    "n_undecided": "volumes",
+    "n_no_reference": "sizes",
     "answer": "answers",
     "undefined_policy": "scores",
 }

@@ -179,7 +179,7 @@ def test_environments_name_the_one_channel_that_every_conda_takes(root):
 
 def test_every_rule_names_its_environment_log_script_and_benchmark(root):
     found = list(rules(root))
-    assert len(found) == 70
+    assert len(found) == 71
     for name, env, script, block in found:
         assert env, name
         assert script == name

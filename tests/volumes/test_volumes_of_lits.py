@@ -11,7 +11,8 @@ from lumps import SHAPE, SIZES, image_of, lump
 
 from weaklesion.errors import DataError
 from weaklesion.report.plan import make_plan
-from weaklesion.report.tables.volumes import limits_of_agreement, tabulate_volumes
+from weaklesion.report.tables.volumes import tabulate_volumes
+from weaklesion.scoring.statistics import limits_of_agreement
 from weaklesion.study.checks import check_config
 from weaklesion.study.items import places_of, runs_of
 from weaklesion.study.protocols import merge

@@ -313,6 +313,40 @@ rule tabulate_gap:
         "../scripts/tabulate_gap.py"
 
 
+rule tabulate_sizes:
+    """Compare diameters and areas of masks with those of the dense references."""
+    input:
+        files=files_of_item("predictions.npy", "predictions.csv"),
+        more_files=lambda wildcards: [
+            block[file]
+            for block in study.sized_blocks(wildcards.item)
+            for file in ("samples", "reference")
+        ],
+        templates=templates("base", "sizes"),
+        code=module_files("report.tables.sizes"),
+    output:
+        table_csv=table("{item}.csv", "sizes"),
+        table_html=table("{item}.html", "sizes"),
+    log:
+        LOGS / "tabulate_sizes/{item}.log",
+    benchmark:
+        BENCHMARKS / "tabulate_sizes/{item}.tsv"
+    wildcard_constraints:
+        item=study.items_matching("sizes"),
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        labels=item_labels,
+        runs=described_runs(predictions="predictions.npy", ids="predictions.csv"),
+        blocks=lambda wildcards: study.sized_blocks(wildcards.item),
+        title=title_of_item,
+    script:
+        "../scripts/tabulate_sizes.py"
+
+
 rule tabulate_mark_agreement:
     """Compare the masks of test images with the marks of their lesions."""
     input:

@@ -19,6 +19,7 @@ from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import Chance, Parts, chance_of_mean, chance_of_sum, parts_of_mean
 from weaklesion.scoring.pairs import Paired, by_seed, is_trained, pair
 
+LIMITS_SD = 1.96  # half-width of the limits that hold 95 % of normally distributed differences
 UndefinedPolicy = Literal[
     "released", "stated", "exclude", "worst_possible", "correct_empty", "with_reference"
 ]
@@ -277,3 +278,29 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     factors = np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
     return corrected
+
+
+def limits_of_agreement(values: pd.DataFrame) -> tuple[float, float]:
+    """Return the 95 % limits between which a difference lies, every group counting once.
+
+    The limits are 1.96 standard deviations about the mean of the groups' means (Bland and Altman
+    1986). A row weighs as much as its part of its group, and the sum of squares is divided by the
+    number of groups minus 1; with one row per group they are the usual limits.
+
+    Args:
+        values: columns `group` (patient, volume or lesion) and `value`, none of them nan.
+
+    Returns:
+        Both limits; nan for one group.
+
+    >>> values = pd.DataFrame({"group": ["a", "b"], "value": [-10.0, 10.0]})
+    >>> [round(limit, 2) for limit in limits_of_agreement(values)]
+    [-27.72, 27.72]
+    """
+    groups = values.groupby("group")["value"]
+    mean = float(groups.mean().mean())
+    if groups.ngroups < 2:
+        return math.nan, math.nan
+    squares = ((values["value"] - mean) ** 2).groupby(values["group"]).mean().sum()
+    reach = LIMITS_SD * float(np.sqrt(squares / (groups.ngroups - 1)))
+    return mean - reach, mean + reach

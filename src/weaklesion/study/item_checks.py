@@ -132,6 +132,11 @@ def _check_references(config: Config, item: str) -> None:
                 " mark. Set kind: mark_agreement; or, where the table of marks has a column mask,"
                 f" datasets.{name}.reference: dense."
             )
+        if kind == "sizes" and not dense:
+            raise DataError(
+                f"config: experiments.{item}: {name} has no dense masks (reference: grabcut) whose"
+                " sizes could be compared. Name another dataset, or set kind: scores."
+            )
         for arm in definition["arms"]:
             marks = arm_definition(config, arm).get("marks")
             if marks in config["readers"] and not dense:

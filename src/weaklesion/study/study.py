@@ -222,6 +222,16 @@ class Study(Shown):
             for run, noise in zip(described, noises, strict=True)
         ]
 
+    def sized_blocks(self, item: str) -> list[dict[str, str]]:
+        """Samples and references of each block of an item."""
+        return [
+            {"dataset": dataset, "protocol": protocol}
+            | {"samples": str(self.layout.patches(dataset, protocol) / "samples.csv")}
+            | {"reference": str(self.layout.patches(dataset, protocol) / "reference.npy")}
+            | {"reference_ids": str(self.layout.patches(dataset, protocol) / "samples.csv")}
+            for dataset, protocol in self.blocks(self.runs(item))
+        ]
+
     def sweep_points(self, item: str) -> list[dict[str, Any]]:
         """Points of a sweep: dataset, protocol, arm and value."""
         return sweeps.sweep_points(self.config, item)

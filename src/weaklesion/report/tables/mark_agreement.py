@@ -21,13 +21,13 @@ from weaklesion.prediction.gate import mask_agreement
 from weaklesion.recist import RECIST_COLUMNS, compare_diameters
 from weaklesion.report.pages import write_table
 from weaklesion.scoring.score import spacings_mm
+from weaklesion.scoring.statistics import LIMITS_SD
 from weaklesion.selection.recovery import mean_recovery
 
 logger = logging.getLogger(__name__)
 
 ARM = ["dataset", "protocol", "arm", "network", "mark_noise"]
 EXPONENT = 2.0  # of the shapes that are compared, whatever an arm is shown
-LIMITS_SD = 1.96  # half-width of the limits that hold 95 % of normally distributed differences
 MEASURES = {
     "agreement": "%",
     "long_difference_px": "px",

@@ -14,13 +14,18 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.scoring.pairs import UNTRAINED_SEED
-from weaklesion.scoring.statistics import Comparison, compare, estimate, group_means
+from weaklesion.scoring.statistics import (
+    Comparison,
+    compare,
+    estimate,
+    group_means,
+    limits_of_agreement,
+)
 from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
 BASELINE = "ellipsoid"
-LIMITS_SD = 1.96  # half-width of the limits that hold 95 % of normally distributed differences
 # Columns of `weaklesion.volumes.measure` that are means, with their unit; and what is made of them.
 MEASURES = {
     "dice": "%",
@@ -125,7 +130,8 @@ def summarize(lesions: pd.DataFrame) -> pd.DataFrame:
         ci_high, unknown, limit_low, limit_high, gain, gain_ci_low, gain_ci_high, p_value,
         gain_unknown`. `mean` is that of the volumes' means. `n_lesions` have the measure;
         `n_undecided` of the method's lesions have the ellipsoid's mask in place of their own.
-        `limit_low` and `limit_high` are the 95 % limits of agreement, see `limits_of_agreement`.
+        `limit_low` and `limit_high` are the 95 % limits of agreement, see
+        `weaklesion.scoring.statistics.limits_of_agreement`.
         `gain` is the method minus the ellipsoid, volume by volume. A measure that no lesion of a
         method has is left out.
     """
@@ -197,29 +203,3 @@ def _gain_cells(comparison: Comparison) -> dict[str, Any]:
         "p_value": comparison.p_value,
         "gain_unknown": comparison.unknown,
     }
-
-
-def limits_of_agreement(values: pd.DataFrame) -> tuple[float, float]:
-    """Return the 95 % limits between which a lesion's difference lies, every volume counting once.
-
-    The limits are 1.96 standard deviations about the mean of the volumes' means (Bland and Altman
-    1986). A lesion weighs as much as its part of its volume, and the sum of squares is divided by
-    the number of volumes minus 1; with one lesion per volume they are the usual limits.
-
-    Args:
-        values: columns `group` and `value`, one row per lesion.
-
-    Returns:
-        Both limits; nan for one volume.
-
-    >>> values = pd.DataFrame({"group": ["a", "b"], "value": [-10.0, 10.0]})
-    >>> [round(limit, 2) for limit in limits_of_agreement(values)]
-    [-27.72, 27.72]
-    """
-    groups = values.groupby("group")["value"]
-    mean = float(groups.mean().mean())
-    if groups.ngroups < 2:
-        return math.nan, math.nan
-    squares = ((values["value"] - mean) ** 2).groupby(values["group"]).mean().sum()
-    reach = LIMITS_SD * float(np.sqrt(squares / (groups.ngroups - 1)))
-    return mean - reach, mean + reach
