@@ -37,6 +37,7 @@ from weaklesion.dicom.structured_reports import marks_of_report
 from weaklesion.dicom.writing import write_dicom
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.recist import RECIST_COLUMNS, compare_diameters, recist_from_ellipse
+from weaklesion.support.own_files import OwnFiles
 
 MAKER = Maker("1.2.3", "0123456789abcdef" * 4)
 AREA_MM2 = SPACING_RC[0] * SPACING_RC[1]
@@ -204,7 +205,8 @@ def test_what_is_there_is_kept_and_what_is_stale_is_removed(results):
     folder, lesions, export, _ = results
     out = folder / "out/dicom"
     times = {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")}
-    (out / "seg-0123456789ab.dcm").write_bytes(b"")
+    with OwnFiles(out).writing("seg-0123456789ab.dcm") as temporary:
+        temporary.write_bytes(b"")
     write_dicom(lesions, export, out, MAKER, structure_sets=True)
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")} == times
 
@@ -339,6 +341,58 @@ def test_one_command_from_an_export_to_dicom(grey_model, tmp_path):
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/masks").iterdir()}
     assert call(grey_model, tmp_path, "--gate", "0").exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_files_that_are_a_users_own_survive(grey_model, tmp_path):
+    """A corrected copy, another program's object, and the table that the guide says to correct."""
+    make_export(tmp_path / "in")
+    assert call(grey_model, tmp_path, "--gate", "0").exit_code == 0
+    out = tmp_path / "out"
+    (seg, *_) = sorted(out.glob("dicom/seg-*.dcm"))
+    own = {
+        seg.with_name("seg-corrected.dcm"): b"mine",
+        out / "dicom/other.dcm": b"another program's",
+    }
+    for path, content in own.items():
+        path.write_bytes(content)
+    assert call(grey_model, tmp_path, "--gate", "1").exit_code == 0  # other masks: other objects
+    assert not seg.exists()
+    assert {path: path.read_bytes() for path in own} == own
+    marks = out / "import/marks.csv"
+    corrected = marks.read_text() + "\n"
+    marks.write_text(corrected)
+    result = call(grey_model, tmp_path, "--gate", "0")
+    assert result.exit_code == 1
+    assert "has marks.csv, which this command did not write" in " ".join(result.output.split())
+    assert marks.read_text() == corrected
+
+
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("place", ["out/dicom", "out/dicom/visit", "out/import"])
+def test_an_export_is_never_in_a_folder_of_results(grey_model, tmp_path, place):
+    make_export(tmp_path / place)
+    files = files_in(tmp_path / "out")
+    words = ["segment", "--model", grey_model, "--dicom", tmp_path / place, "--out",
+             tmp_path / "out"]  # fmt: skip
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 1
+    assert "where results are written" in " ".join(result.output.split())
+    assert files_in(tmp_path / "out") == files
+
+
+def test_an_export_that_holds_the_results_loses_nothing(grey_model, tmp_path):
+    """Images in `pat/dicom`, results in `pat`: objects are written beside the images."""
+    make_export(tmp_path / "pat/dicom")
+    files = files_in(tmp_path / "pat")
+    words = ["segment", "--model", grey_model, "--dicom", tmp_path / "pat", "--out",
+             tmp_path / "pat", "--gate", "0"]  # fmt: skip
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    assert len(files) > 4
+    assert files.items() <= files_in(tmp_path / "pat").items()
 
 
 def test_ids_that_are_numbers_stay_as_they_are(grey_model, tmp_path):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from weaklesion.dicom.areas import Area, change
 from weaklesion.dicom.timeline import Course, Measured
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 
 BASELINE = 0  # index of the visit
 EMPTY = "a mask is empty"  # the network saw nothing; the lesion need not be gone
@@ -33,7 +33,7 @@ def write_areas(courses: Sequence[Course], out_dir: str | Path) -> None:
         for label, measured in course.lesions.items()
         for row in _rows(course, label, measured)
     ]
-    with written_whole(Path(out_dir) / "areas.csv") as temporary:
+    with OwnFiles(out_dir).writing("areas.csv") as temporary:
         pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).to_csv(temporary, index=False)
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from weaklesion.dicom.response import Assessment, assess
 from weaklesion.dicom.timeline import Course, visits_of
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 
 TR = ("DOMAIN", "USUBJID", "TRSEQ", "TRGRPID", "TRLNKID", "TRTESTCD", "TRTEST", "TRORRES",
       "TRORRESU", "TRSTRESC", "TRSTRESN", "TRSTRESU", "TRSTAT", "TRREASND", "TRNAM", "VISITNUM",
@@ -41,8 +41,7 @@ def write_courses(courses: Sequence[Course], out_dir: str | Path) -> None:
         courses: courses of patients.
         out_dir: folder for the files.
     """
-    out = Path(out_dir)
-    out.mkdir(parents=True, exist_ok=True)
+    out = OwnFiles(out_dir)
     tables: dict[str, list[dict[str, Any]]] = {"TR": [], "TU": [], "RS": []}
     for course in courses:
         results = assess(visits_of(course))
@@ -55,10 +54,10 @@ def write_courses(courses: Sequence[Course], out_dir: str | Path) -> None:
             for number, row in enumerate(table, start=1):
                 start = {"DOMAIN": domain, "USUBJID": course.subject, f"{domain}SEQ": number}
                 tables[domain].append(start | row)
-        with written_whole(out / f"{course.subject}.png") as temporary:
+        with out.writing(f"{course.subject}.png") as temporary:
             _plot(course, results).savefig(temporary, dpi=120)
     for domain, columns in (("TR", TR), ("TU", TU), ("RS", RS)):
-        with written_whole(out / f"{domain.lower()}.csv") as temporary:
+        with out.writing(f"{domain.lower()}.csv") as temporary:
             pd.DataFrame(tables[domain], columns=list(columns)).to_csv(temporary, index=False)
 
 

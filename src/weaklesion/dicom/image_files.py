@@ -7,7 +7,6 @@ is not written again if it is there already.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import nibabel
@@ -17,7 +16,7 @@ from weaklesion.dicom.export import Export
 from weaklesion.dicom.pixels import FramePixels, read_frames, read_pixels, stored_window
 from weaklesion.dicom.stacks import ABOVE, BELOW, Place, Stack, ends_after, stack_around
 from weaklesion.marks.table import BadMarkError
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Written:
     """A file of a marked frame.
 
     Attributes:
-        name: of the file.
+        name: of the file, in the folder with `images/`.
         stack: the slices in it, which may be the marked one alone; None if none around it were
             asked for.
     """
@@ -37,7 +36,7 @@ class Written:
 def write_place(
     export: Export,
     place: Place,
-    folder: Path,
+    out: OwnFiles,
     reach_mm: float | None = None,
     levels: tuple[float, float] | None = None,
     window_hu: tuple[float, float] | None = None,
@@ -50,7 +49,7 @@ def write_place(
     Args:
         export: the export.
         place: the frame.
-        folder: folder to write to.
+        out: folder with the folder `images/` to write to.
         reach_mm: how far the slices around it are written too, where they form a stack with it
             (`weaklesion.dicom.stacks`); None for the frame alone.
         levels: see `weaklesion.dicom.pixels.read_pixels`.
@@ -59,6 +58,7 @@ def write_place(
     Raises:
         BadMarkError: if the pixels of the frame cannot be read. Where those of another slice
             cannot, the stack ends before it.
+        DataError: if the file exists and is not the program's own.
     """
     stack = None if reach_mm is None else stack_around(export, place, reach_mm)
     if stack is not None and len(stack.places) > 1:
@@ -66,15 +66,15 @@ def write_place(
         planes, stack = _read_stack(export, stack, levels or stored_window(marked.window))
         content = _nifti([each.array for each in planes], stack.affine(marked),
                          None if planes[0].hounsfield else window_hu)  # fmt: skip
-        return Written(_keep(folder, _stem(place) + ".nii", content), stack)
+        return Written(_keep(out, _stem(place) + ".nii", content), stack)
     image = export.images[place[0]]
     pixels = read_pixels(image, place[1], levels)
     if pixels.hounsfield:
         content = _nifti([pixels.array], image.frames[place[1]].affine())
-        return Written(_keep(folder, _stem(place) + ".nii", content), stack)
+        return Written(_keep(out, _stem(place) + ".nii", content), stack)
     array = pixels.array if pixels.array.ndim == 2 else pixels.array[..., ::-1]
     content = cv2.imencode(".png", array)[1].tobytes()
-    return Written(_keep(folder, _stem(place) + ".png", content), stack)
+    return Written(_keep(out, _stem(place) + ".png", content), stack)
 
 
 def _read_stack(
@@ -131,10 +131,11 @@ def _nifti(
     return bytes(volume.to_bytes())
 
 
-def _keep(folder: Path, name: str, content: bytes) -> str:
-    """Write a file, unless the same one is there already; return its name."""
-    path = folder / name
+def _keep(out: OwnFiles, name: str, content: bytes) -> str:
+    """Write a file of `images/`, unless the same one is there already; return its name in `out`."""
+    name = f"images/{name}"
+    path = out.folder / name
     if not path.is_file() or path.read_bytes() != content:
-        with written_whole(path) as temporary:
+        with out.writing(name) as temporary:
             temporary.write_bytes(content)
     return name

@@ -30,11 +30,12 @@ from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import short_for
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 from weaklesion.support.spreadsheets import plain_rows
 
 logger = logging.getLogger(__name__)
 
+TABLES = ("marks.csv", "found.csv", "skipped.csv", "series.csv")
 SAME_PX = 0.01  # distance of ends up to which two marks are one
 MARKS = ("id", "image", "slice", *RECIST_COLUMNS, "spacing_x", "spacing_y")
 FOUND = ("id", "source", "source_uid", "item", "image_uid", "frame", "tracking_uid", "taken",
@@ -114,12 +115,14 @@ def import_export(
     Args:
         folder: the export, of any nesting.
         out_dir: folder to write to. Images that are already there are kept if they are the same, so
-            that `weaklesion segment` continues where it stopped.
+            that `weaklesion segment` continues where it stopped. Files that an earlier call wrote
+            are written over.
         settings: see `ImportSettings`; None for its defaults.
 
     Raises:
-        DataError: if the folder does not exist, or no mark in it can be used. One bad file or mark
-            is only reported.
+        DataError: if the folder does not exist, no mark in it can be used, or a file that is to be
+            written exists, and no earlier call wrote it or it was changed since. One bad file or
+            mark is only reported.
     """
     settings = settings or ImportSettings()
     export = read_export(folder)
@@ -132,9 +135,9 @@ def import_export(
             columns=settings.columns,
             first_slice=settings.first_slice,
         )
-    out = Path(out_dir)
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    imported = Imported(out / "marks.csv", export)
+    out = OwnFiles(out_dir)
+    out.check_free(TABLES)
+    imported = Imported(out.folder / "marks.csv", export)
     rows: list[dict[str, Any]] = []
     report: list[dict[str, Any]] = []
     pictures: dict[Place, str] = {}
@@ -150,7 +153,7 @@ def import_export(
                 written = write_place(
                     export,
                     place,
-                    out / "images",
+                    out,
                     reaches.get(place),
                     settings.levels,
                     settings.window_hu,
@@ -162,19 +165,19 @@ def import_export(
             report.append(entry | {"taken": False, "cause": str(error)})
             continue
         imported.marks[name] = whole
-        rows.append(_row(name, whole, f"images/{pictures[place]}", imported))
+        rows.append(_row(name, whole, pictures[place], imported))
         notes = "; ".join(whole.notes)
         report.append(entry | {"id": name, "taken": True, "notes": notes})
     for item in refused:
         report.append(_entry(item) | {"taken": False, "cause": item.cause})
-    _write(out / "marks.csv", rows, MARKS)
-    _write(out / "found.csv", report, FOUND)
+    _write(out, "marks.csv", rows, MARKS)
+    _write(out, "found.csv", report, FOUND)
     _write_objects(out, export, {export.images[uid].series_uid for uid, _ in pictures})
     _log(report, export)
     if not rows:
         raise DataError(
-            f"{folder}: no mark in it can be used. {out / 'found.csv'} has the cause of each,"
-            f" {out / 'skipped.csv'} the files without marks."
+            f"{folder}: no mark in it can be used. {out.folder / 'found.csv'} has the cause of"
+            f" each, {out.folder / 'skipped.csv'} the files without marks."
         )
     return imported
 
@@ -259,18 +262,21 @@ def _row(name: str, mark: FoundMark, image: str, imported: Imported) -> dict[str
     return row
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def _write(
+    out: OwnFiles, name: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]
+) -> None:
     text = io.StringIO()
     table = pd.DataFrame(plain_rows(rows), columns=list(columns))
     table.to_csv(text, index=False, float_format="%.8g")
-    with written_whole(path) as temporary:
+    with out.writing(name) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _write_objects(out: Path, export: Export, marked: set[str]) -> None:
+def _write_objects(out: OwnFiles, export: Export, marked: set[str]) -> None:
     """Write what was skipped, and what is to be told of each series."""
     _write(
-        out / "skipped.csv",
+        out,
+        "skipped.csv",
         [vars(each) for each in sorted(export.skipped, key=lambda each: each.file)],
         ("file", "uid", "kind", "cause"),
     )
@@ -288,9 +294,8 @@ def _write_objects(out: Path, export: Export, marked: set[str]) -> None:
         }
         for uid, images in sorted(series.items())
     ]
-    _write(
-        out / "series.csv", rows, ("series_uid", "modality", "images", "frames", "marked", "notes")
-    )
+    columns = ("series_uid", "modality", "images", "frames", "marked", "notes")
+    _write(out, "series.csv", rows, columns)
 
 
 def _log(report: Sequence[dict[str, Any]], export: Export) -> None:

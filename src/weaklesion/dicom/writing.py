@@ -22,7 +22,7 @@ from weaklesion.dicom.reports import report
 from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.segmentations import segmentation
 from weaklesion.dicom.structure_sets import structure_set
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ def write_dicom(
 ) -> pd.DataFrame:
     """Write a segmentation and a report per series, and a secondary capture per lesion.
 
-    A result that is there already is kept, with its dates; files of other results in the folder are
-    removed.
+    A result that is there already is kept, with its dates; those of an earlier call that are not
+    among the results are removed. No other file is.
 
     Args:
         lesions: marks with their masks; empty masks are left out. The segment of a lesion with a
@@ -54,9 +54,13 @@ def write_dicom(
     Returns:
         The content of `written.csv`: kind, file and marks of each object, or the cause why it was
         not written.
+
+    Raises:
+        DataError: if a file that is to be written exists, and an earlier call did not write it or
+            it was changed since.
     """
-    out = Path(out_dir)
-    out.mkdir(parents=True, exist_ok=True)
+    out = OwnFiles(out_dir)
+    out.check_free(["written.csv"])
     rows: list[dict[str, str]] = []
     groups: dict[Any, list[Lesion]] = {}
     for lesion in sorted(lesions, key=lambda lesion: lesion.id):
@@ -69,18 +73,15 @@ def write_dicom(
     with quiet():
         for group in groups.values():
             rows += _write_group(group, export, out, maker, structure_sets=structure_sets)
-    kept = {row["file"] for row in rows}
-    for path in out.glob("*.dcm"):
-        if path.name not in kept:
-            path.unlink()
     written = pd.DataFrame(rows, columns=list(WRITTEN))
-    with written_whole(out / "written.csv") as temporary:
+    with out.writing("written.csv") as temporary:
         written.to_csv(temporary, index=False)
+    out.remove_others({"written.csv", *written["file"]})
     return written
 
 
 def _write_group(
-    group: list[Lesion], export: Export, out: Path, maker: Maker, *, structure_sets: bool
+    group: list[Lesion], export: Export, out: OwnFiles, maker: Maker, *, structure_sets: bool
 ) -> list[dict[str, str]]:
     """Write the objects of the lesions of one series; return their rows."""
     digest = _digest(group, maker)
@@ -95,9 +96,10 @@ def _write_group(
     def write(kind: str, made: Any, ids: Sequence[str], part: str = "") -> None:
         row = {"kind": kind, "file": "", "ids": " ".join(ids), "cause": ""}
         name = f"{kind.lower()}-{hashlib.sha256((digest + part).encode()).hexdigest()[:12]}.dcm"
+        out.check_free([name])
         try:
-            if not (out / name).is_file():
-                with written_whole(out / name) as temporary:
+            if not (out.folder / name).is_file():
+                with out.writing(name) as temporary:
                     made().save_as(temporary, enforce_file_format=True)
             row["file"] = name
         except UNREADABLE as error:  # the error's text may quote the patient's data
@@ -109,7 +111,7 @@ def _write_group(
     if placed:
         write("SEG", lambda: segmentation(group, ordered, datasets, maker, digest), ids)
         if rows[-1]["file"]:
-            seg = pydicom.dcmread(out / rows[-1]["file"])
+            seg = pydicom.dcmread(out.folder / rows[-1]["file"])
             write("SR", lambda: report(group, export, datasets, seg, maker, digest), ids)
         if structure_sets:
             write("RTSTRUCT", lambda: structure_set(group, ordered, datasets, maker, digest), ids)

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from weaklesion.errors import DataError
 from weaklesion.marks.table import Mark
 from weaklesion.support.files import file_digest
+from weaklesion.support.own_files import is_plain
 from weaklesion.support.pictures import opened
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Journal:
         """
         self.out = out_dir
         self.path = out_dir / "journal.jsonl"
-        if os.path.lexists(self.path) and not _is_plain(self.path):
+        if os.path.lexists(self.path) and not is_plain(self.path):
             raise DataError(f"{self.path}: is a link or no file. Give another --out folder.")
         images = {path: _image(path) for path in {mark.image for mark in marks}}
         self.images = {mark.id: images[mark.image] for mark in marks}
@@ -145,7 +145,7 @@ class Journal:
         path = self.out / file
         if not os.path.lexists(path):
             return True
-        if file not in self.owned or not _is_plain(path):
+        if file not in self.owned or not is_plain(path):
             return False
         digest = self.owned[file]
         return digest is None or file_digest(path) == digest or _is_damaged(path)
@@ -190,7 +190,7 @@ class Journal:
         for name in names:
             for file, digest in self.earlier.get(name, {"files": {}})["files"].items():
                 path = self.out / file
-                if _is_plain(path) and file_digest(path) == digest:
+                if is_plain(path) and file_digest(path) == digest:
                     path.unlink()
 
 
@@ -220,14 +220,6 @@ def _is_result(entry: dict[str, Any]) -> bool:
         and set(entry["files"]) == {row["mask"], row["overlay"]} | in_3d
         and all(OF_A_MARK.fullmatch(file) for file in entry["files"])
     )
-
-
-def _is_plain(path: Path) -> bool:
-    """Return whether a path is a file, and no link."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _is_damaged(path: Path) -> bool:

@@ -19,15 +19,19 @@ from weaklesion.dicom.results import Lesion, Maker, SolidMask
 from weaklesion.dicom.stacks import Stack
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.dicom.writing import write_dicom
+from weaklesion.errors import DataError
 from weaklesion.prediction.run_folder import network_files
+from weaklesion.segment.lock import locked_folder
 from weaklesion.segment.outputs import read_mask
-from weaklesion.segment.run import SegmentSettings, segment_marks
+from weaklesion.segment.run import SegmentSettings, segment_in_locked_folder
 from weaklesion.segment.training_range import window_for
 from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest
 from weaklesion.volumes.levels import LevelsSettings
 
 logger = logging.getLogger(__name__)
+
+FOLDERS = ("import", "dicom", "response", "masks", "overlays", "volumes")
 
 
 def segment_export(
@@ -55,8 +59,9 @@ def segment_export(
         Numbers of marks, as `segment_marks` returns them.
 
     Raises:
-        DataError: if the model or the export cannot be used, or the run does not say what its
-            network was trained on. A single bad mark or file is only
+        DataError: if the model or the export cannot be used, the run does not say what its network
+            was trained on, the export is in a folder of the results, or the folder has files that
+            this function would write over and did not write. A single bad mark or file is only
             reported.
     """
     out = Path(out_dir)
@@ -69,28 +74,36 @@ def segment_export(
         around=LevelsSettings().across_reach if settings.volume else None,
         window_hu=window_for(settings.window_hu, data) if settings.volume else None,
     )
-    imported = import_export(export_dir, out / "import", import_settings)
-    counts = segment_marks(
-        model_dir=model_dir,
-        marks_csv=imported.marks_csv,
-        out_dir=out,
-        settings=settings,
-        cut_out=_notes_of_stacks(imported),
-    )
-    maker = Maker(weaklesion.__version__, file_digest(network))
-    lesions = _lesions(out, imported)
-    written = write_dicom(
-        lesions, imported.export, out / "dicom", maker, structure_sets=structure_sets
-    )
-    marks = {lesion.id: lesion.mark for lesion in lesions}
-    courses = courses_of(marks, _areas(lesions, imported), imported.export)
-    write_courses(courses, out / "response")
-    write_areas(courses, out / "response")
+    _check_apart(Path(export_dir), out)
+    with locked_folder(out):
+        imported = import_export(export_dir, out / "import", import_settings)
+        notes = _notes_of_stacks(imported)
+        counts = segment_in_locked_folder(model_dir, imported.marks_csv, out, settings, notes)
+        maker = Maker(weaklesion.__version__, file_digest(network))
+        lesions = _lesions(out, imported)
+        written = write_dicom(
+            lesions, imported.export, out / "dicom", maker, structure_sets=structure_sets
+        )
+        marks = {lesion.id: lesion.mark for lesion in lesions}
+        courses = courses_of(marks, _areas(lesions, imported), imported.export)
+        write_courses(courses, out / "response")
+        write_areas(courses, out / "response")
     logger.info("%d patients have lesions that are marked at several visits", len(courses))
     logger.info("%d DICOM objects written", (written["file"] != "").sum())
     for cause, number in written.loc[written["file"] == "", "cause"].value_counts().items():
         logger.warning("%d DICOM objects not written: %s", number, cause)
     return counts
+
+
+def _check_apart(export: Path, out: Path) -> None:
+    """Check that the export is not in a folder of the results."""
+    for name in FOLDERS:
+        folder = (out / name).resolve()
+        if folder in (export.resolve(), *export.resolve().parents):
+            raise DataError(
+                f"{export}: is in {out / name}, where results are written. Give another --out"
+                " folder."
+            )
 
 
 def _notes_of_stacks(imported: Imported) -> dict[str, str]:

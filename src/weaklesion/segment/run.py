@@ -129,6 +129,18 @@ def segment_marks(
             or the marks fit their images clearly better by another reading of the table. A single
             bad mark is only refused, with its cause in `refused.csv`.
     """
+    with locked_folder(Path(out_dir)):
+        return segment_in_locked_folder(model_dir, marks_csv, out_dir, settings, cut_out)
+
+
+def segment_in_locked_folder(
+    model_dir: str | Path,
+    marks_csv: str | Path,
+    out_dir: str | Path,
+    settings: SegmentSettings | None,
+    cut_out: Mapping[str, str] | None,
+) -> dict[str, int]:
+    """Do what `segment_marks` says in a folder that no other call writes to."""
     settings = settings or SegmentSettings()
     marks, refused = read_marks(
         marks_csv, columns=settings.columns, first_slice=settings.first_slice
@@ -137,16 +149,9 @@ def segment_marks(
         require("scipy", "--volume and --consistent")
     network = load_predictor(model_dir, settings.threads)
     settings = replace(settings, window_hu=window_for(settings.window_hu, network.data))
-    with locked_folder(Path(out_dir)):
-        return _segment_table(
-            Path(marks_csv),
-            Path(out_dir),
-            marks,
-            refused,
-            network,
-            settings,
-            cut_out,
-        )
+    return _segment_table(
+        Path(marks_csv), Path(out_dir), marks, refused, network, settings, cut_out
+    )
 
 
 def _segment_table(
@@ -158,7 +163,7 @@ def _segment_table(
     settings: SegmentSettings,
     cut_out: Mapping[str, str] | None,
 ) -> dict[str, int]:
-    """Segment the marks of a table in a folder that no other call writes to."""
+    """Segment marks with a loaded network, see `segment_marks`."""
     assert settings.window_hu is not None
     shared = [file_digest(path) for path in network.files]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
