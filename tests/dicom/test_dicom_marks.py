@@ -259,6 +259,88 @@ def test_coordinates_in_the_patient_are_found_on_their_oblique_image(series, ima
     np.testing.assert_allclose(mark.ends, ENDS, atol=1e-3)
 
 
+@pytest.fixture
+def two_phases(tmp_path):
+    """Two CT series whose slices have the same places in one frame of reference."""
+    phases = []
+    for phase, name in enumerate(("arterial", "portal")):
+        images = [image for image, _ in make_series(np.random.default_rng(phase), 0, 3)]
+        for number, image in enumerate(images):
+            for key in ("SOPInstanceUID", "SeriesInstanceUID"):
+                setattr(image, key, f"{image[key].value}.{phase}"[-64:])
+            image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+            save(image, tmp_path / name / str(number))
+        phases.append(images)
+    return (*phases, read_export(tmp_path))
+
+
+def test_of_two_series_in_one_place_the_one_that_the_report_names_counts(two_phases):
+    arterial, portal, export = two_phases
+    for images in (arterial, portal):
+        report = scoord3d_report(images, 1, image_named=False)
+        (study,) = report.CurrentRequestedProcedureEvidenceSequence
+        (series,) = study.ReferencedSeriesSequence
+        assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == images[1].SOPInstanceUID
+        assert only_mark(marks_of_report(report, export)).image_uid == images[1].SOPInstanceUID
+        del report.CurrentRequestedProcedureEvidenceSequence
+        report.PertinentOtherEvidenceSequence = Sequence([study])
+        assert only_mark(marks_of_report(report, export)).image_uid == images[1].SOPInstanceUID
+        del report.PertinentOtherEvidenceSequence
+        assert set(causes(marks_of_report(report, export))) == {
+            "several images have the place of these coordinates"
+        }
+
+
+def test_coordinates_beside_the_image_that_a_group_names_are_on_the_nearest(series):
+    images, export = series
+    report = scoord3d_report(images, 3, image_named=True)
+    for item in group_of(report).ContentSequence:
+        if item.ValueType == "IMAGE":
+            item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = images[0].SOPInstanceUID
+    assert only_mark(marks_of_report(report, export)).image_uid == images[3].SOPInstanceUID
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """A phantom slice as an image of five frames."""
+    image = make_series(np.random.default_rng(0), 0, 1)[0][0]
+    image.NumberOfFrames = 5
+    image.PixelData = image.PixelData * 5
+    save(image, tmp_path / "in/image")
+    return image, read_export(tmp_path / "in")
+
+
+@pytest.mark.parametrize("number", [None, 4, [2, 4]])
+def test_a_mark_on_several_frames_names_one(frames, tmp_path, number):
+    """A reference without a number means all frames."""
+    image, export = frames
+    report, state = report_on(image), plain(presentation_state(mark_on(image), image))
+    references = [
+        *(item.ContentSequence[0].ContentSequence[0].ReferencedSOPSequence[0]
+          for item in measured(report)),
+        state.GraphicAnnotationSequence[0].ReferencedImageSequence[0],
+    ]  # fmt: skip
+    annotation = write_aim(tmp_path, mark_on(image), "aim4").read_text()
+    for reference in references:
+        if number is None and "ReferencedFrameNumber" in reference:
+            del reference.ReferencedFrameNumber
+        elif number is not None:
+            reference.ReferencedFrameNumber = number
+    tag = f'<referencedFrameNumber value="{number}"/>' if isinstance(number, int) else ""
+    (tmp_path / "a.xml").write_text(
+        annotation.replace("<imageReferenceUid", f"{tag}<imageReferenceUid")
+    )
+    for found in (
+        marks_of_report(report, export),
+        marks_of_state(state, export),
+        marks_of_aim(tmp_path / "a.xml", export),
+    ):
+        if number == 4:
+            assert only_mark(found).frame == 3
+        else:
+            assert {cause.split(" on ")[1] for cause in causes(found)} == {"several frames"}
+
+
 def test_coordinates_off_all_images_are_refused(series):
     images, export = series
     report = scoord3d_report(images, 4, image_named=False, off_mm=30.0)

@@ -345,6 +345,55 @@ def test_a_colour_image_becomes_a_png_with_its_spacing(series, tmp_path):
         assert png.getpixel((3, 3)) == (200, 100, 50)
 
 
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
+def test_ct_whose_values_may_be_no_hounsfield_units_is_refused(series, tmp_path, name):
+    """A secondary capture of a CT has levels of a screen; its modality is still CT."""
+    delattr(series[0], name)
+    with pytest.raises(BadMarkError, match="CT without rescale slope and intercept"):
+        read_one(series[0], tmp_path)
+    series[0].Modality = "MR"
+    assert read_one(series[0], tmp_path, levels=(0, 510))[0].array.max() > 0
+
+
+def test_a_table_of_values_is_refused_by_name(series, tmp_path):
+    image = series[0]
+    image.Modality = "MR"
+    table = Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [256, 0, 8], "US"
+    table.LUTData = np.arange(255, -1, -1, dtype=np.uint16).tobytes()
+    image.ModalityLUTSequence = Sequence([table])
+    with pytest.raises(BadMarkError, match="Modality LUT"):
+        read_one(image, tmp_path, levels=(0, 510))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "note"),
+    [
+        ("VOILUTFunction", "SIGMOID", "its window is sigmoid, but is taken as linear"),
+        ("PresentationLUTShape", "INVERSE", "its levels are to be shown inverted, but are not"),
+        ("PresentationLUTShape", "IDENTITY", ""),
+    ],
+)
+def test_what_a_viewer_would_do_with_levels_is_told(series, tmp_path, name, value, note):
+    image = series[0]
+    image.Modality = "MR"
+    setattr(image, name, value)
+    folder = with_report([image], tmp_path / "in")
+    import_export(folder, tmp_path / "out", ImportSettings(levels=(0, 2000)))
+    (told,) = pd.read_csv(tmp_path / "out/found.csv", keep_default_na=False)["notes"]
+    assert told == note
+
+
+def test_pixels_of_one_mm_at_the_origin_keep_their_mm(series, tmp_path):
+    image = series[0]
+    image.PixelSpacing, image.SliceThickness = [1, 1], 1
+    image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    import_export(with_report([image], tmp_path / "in"), tmp_path / "out")
+    (mark,), refused = read_marks(tmp_path / "out/marks.csv")
+    assert mark.spacing == (1.0, 1.0)
+    assert not refused
+
+
 def enhanced(images):
     """The images of a series as one enhanced multi-frame object."""
     image = images[0]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from conftest import REAL_DATA
 
@@ -242,3 +243,27 @@ def test_marks_without_a_tracked_lesion_or_a_date_make_no_course(imported):
     _, taken = imported
     marks = {name: replace(mark, lesion="") for name, mark in taken.marks.items()}
     assert courses_of(marks, {}, taken.export) == []
+
+
+def test_two_patients_without_an_id_are_not_one(tmp_path, caplog):
+    make_export(tmp_path / "in")
+    for path in (tmp_path / "in").rglob("I0*"):
+        image = pydicom.dcmread(path)
+        image.PatientID = ""
+        image.save_as(path)
+    taken = import_export(tmp_path / "in", tmp_path / "out")
+    assert len(taken.marks) == 6
+    assert courses_of(taken.marks, {}, taken.export) == []
+    assert "2 studies without a patient's ID are not followed over time" in caplog.text
+
+
+def test_one_id_with_two_dates_of_birth_is_nobodys_course(tmp_path, caplog):
+    make_export(tmp_path / "in")
+    for path in (tmp_path / "in/visit1").rglob("I0*"):
+        image = pydicom.dcmread(path)
+        image.PatientBirthDate = "19600101"
+        image.save_as(path)
+    taken = import_export(tmp_path / "in", tmp_path / "out")
+    assert courses_of(taken.marks, {}, taken.export) == []
+    assert "6 marks are not followed over time" in caplog.text
+    assert "1960" not in caplog.text

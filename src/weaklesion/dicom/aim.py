@@ -145,10 +145,15 @@ def _marks_of_annotation(
         if not image and len(set(images)) != 1:
             causes.append("a line without an image")
             continue
-        frame = single(
+        number = single(
             _value(shape, "referencedFrameNumber") or _value(points[0], "referencedFrameNumber")
         )
-        place = image or images[0], max(0, int(frame or 1) - 1)
+        uid_of_image = image or images[0]
+        frame = export.frame_number(uid_of_image, [] if number is None else [int(number)])
+        if frame is None:
+            causes.append("a line on several frames")
+            continue
+        place = uid_of_image, frame
         parts = [ends] if len(ends) == 2 else [ends[:2], ends[2:]]
         lengths = [stored, *[None] * (len(parts) - 1)]
         whole = [

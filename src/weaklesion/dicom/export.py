@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +96,22 @@ class Export:
         """Return the geometry of a frame; None if the export has no such frame."""
         image = self.images.get(uid)
         return image.frames[frame] if image and 0 <= frame < len(image.frames) else None
+
+    def frame_number(self, uid: str, numbers: Sequence[int]) -> int | None:
+        """Return the index of the frame that a reference names.
+
+        Args:
+            uid: SOP instance.
+            numbers: the frames that the reference names, from 1. One that names none means all.
+
+        Returns:
+            The index, from 0; None where it is not one frame. An image that the export lacks
+            counts as one frame.
+        """
+        if numbers:
+            return max(0, numbers[0] - 1) if len(numbers) == 1 else None
+        image = self.images.get(uid)
+        return 0 if image is None or len(image.frames) == 1 else None
 
     def spacing_xy(self, uid: str, frame: int, points: np.ndarray) -> tuple[float, float] | None:
         """Return mm per px of x and y of a frame where a mark is, or None if unknown.

@@ -17,8 +17,7 @@ class Frame:
         orientation: direction of rows, then of columns, in the patient, 6 numbers, or None.
         spacing_rc: mm from one row to the next, and from one column to the next, or None.
         thickness: mm, or None.
-        slope: factor of stored values.
-        intercept: added to them.
+        rescale: factor of stored values, and what is added to them; None if not both are stored.
         window: center and width of the first stored window, or None.
     """
 
@@ -26,8 +25,7 @@ class Frame:
     orientation: tuple[float, ...] | None = None
     spacing_rc: tuple[float, float] | None = None
     thickness: float | None = None
-    slope: float = 1.0
-    intercept: float = 0.0
+    rescale: tuple[float, float] | None = None
     window: tuple[float, float] | None = None
 
     @property

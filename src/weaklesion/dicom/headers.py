@@ -139,3 +139,16 @@ def single(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return result if abs(result) < float("inf") else None
+
+
+def integers(holder: Any, name: str) -> list[int]:
+    """Return a tag's value as a list of integers; an empty one where it has no value.
+
+    Raises:
+        ValueError: if a value is no number.
+    """
+    value = holder.get(name)
+    if value is None or value == "":
+        return []
+    several = isinstance(value, pydicom.multival.MultiValue | list | tuple)
+    return [int(each) for each in (value if several else [value])]

@@ -11,6 +11,7 @@ from weaklesion.dicom.ultrasound import Region, read_regions
 
 MODALITY = re.compile("[A-Z0-9]{2,12}")  # other words might be free text
 MOST_FRAMES = 100_000
+NO_ID = "|"  # before the UID of a study whose patient has no ID; an ID comes before it
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class ImageObject:
         series_uid: series.
         study_uid: study.
         place_uid: frame of reference, or "".
-        patient: what tells patients apart; never written.
+        patient: what tells patients apart; never written. Without a patient's ID it is the study.
+        born: date of birth, or ""; never written.
         day: date of the study as YYYYMMDD, or ""; never written.
         modality: such as CT.
         shape_hw: rows and columns.
@@ -35,6 +37,8 @@ class ImageObject:
         detector_spacing: whether only the detector's spacing is known, which is no patient mm.
         regions: regions of an ultrasound image without a spacing of its own.
         localiser: whether it is one, which only plans the images of other series.
+        modality_table: whether a table, not slope and intercept, makes stored values comparable.
+        display: what a viewer would do with the levels and `weaklesion.dicom.pixels` does not.
     """
 
     path: Path
@@ -54,6 +58,9 @@ class ImageObject:
     detector_spacing: bool = False
     regions: tuple[Region, ...] = ()
     localiser: bool = False
+    modality_table: bool = False
+    display: tuple[str, ...] = ()
+    born: str = ""
 
 
 def read_image_object(path: Path, header: Any) -> ImageObject:
@@ -78,7 +85,8 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         series_uid=clean_uid(header.get("SeriesInstanceUID")),
         study_uid=clean_uid(header.get("StudyInstanceUID")),
         place_uid=clean_uid(header.get("FrameOfReferenceUID")),
-        patient=f"{header.get('PatientID')}|{header.get('IssuerOfPatientID')}",
+        patient=_patient(header),
+        born=str(header.get("PatientBirthDate") or ""),
         day=str(header.get("StudyDate") or "").replace(".", "")[:8],
         modality=modality if MODALITY.fullmatch(modality) else "",
         shape_hw=(int(header.Rows), int(header.Columns)),
@@ -89,7 +97,26 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         detector_spacing=frames[0].spacing_rc is None and "ImagerPixelSpacing" in header,
         regions=read_regions(header) if frames[0].spacing_rc is None else (),
         localiser="LOCALIZER" in str(header.get("ImageType") or "").upper(),
+        modality_table=bool(header.get("ModalityLUTSequence")),
+        display=_display(header, modality),
     )
+
+
+def _display(header: Any, modality: str) -> tuple[str, ...]:
+    notes = []
+    if header.get("VOILUTFunction") == "SIGMOID":
+        notes.append("its window is sigmoid, but is taken as linear")
+    grey = header.get("PhotometricInterpretation")
+    if header.get("PresentationLUTShape") == "INVERSE" and grey == "MONOCHROME2":
+        notes.append("its levels are to be shown inverted, but are not")
+    return tuple(notes) if modality != "CT" else ()
+
+
+def _patient(header: Any) -> str:
+    """Return what tells patients apart: two who have no ID are not one."""
+    name = str(header.get("PatientID") or "").strip()
+    study = clean_uid(header.get("StudyInstanceUID"))
+    return f"{name}|{header.get('IssuerOfPatientID')}" if name else NO_ID + study
 
 
 def _frames_of(header: Any, count: int) -> tuple[Frame, ...]:
@@ -117,14 +144,14 @@ def _frame(groups: list[Any]) -> Frame:
     center = single(tag("FrameVOILUTSequence", "WindowCenter"))
     width = single(tag("FrameVOILUTSequence", "WindowWidth"))
     slope = single(tag("PixelValueTransformationSequence", "RescaleSlope"))
+    intercept = single(tag("PixelValueTransformationSequence", "RescaleIntercept"))
     thickness = single(tag("PixelMeasuresSequence", "SliceThickness"))
     return Frame(
         position=numbers(tag("PlanePositionSequence", "ImagePositionPatient"), 3),
         orientation=_orientation(tag("PlaneOrientationSequence", "ImageOrientationPatient")),
         spacing_rc=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         thickness=thickness if thickness and thickness > 0 else None,
-        slope=1.0 if slope is None else slope,
-        intercept=single(tag("PixelValueTransformationSequence", "RescaleIntercept")) or 0.0,
+        rescale=None if slope is None or intercept is None else (slope, intercept),
         window=(center, width) if center is not None and width else None,
     )
 

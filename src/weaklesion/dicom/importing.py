@@ -211,8 +211,8 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
             f"its image is {made_by}, but the network was trained on {settings.modality}: give the"
             f" run of a network for {made_by}"
         )
-    if note := export.spacing_note(mark.image_uid, mark.ends):
-        mark = replace(mark, notes=(*mark.notes, note))
+    notes = (export.spacing_note(mark.image_uid, mark.ends), *image.display)
+    mark = replace(mark, notes=(*mark.notes, *filter(None, notes)))
     if len(mark.ends) == 4:
         return mark
     if settings.short_of_long is None:
@@ -257,7 +257,7 @@ def _row(name: str, mark: FoundMark, image: str, imported: Imported) -> dict[str
     if stack is not None and len(stack.places) > 1:
         row["slice"] = stack.index
     spacing = imported.export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
-    if spacing is not None and image.endswith(".png"):
+    if spacing is not None:  # for a NIfTI as well: one of 1 mm at the origin says no spacing
         row |= {"spacing_x": spacing[0], "spacing_y": spacing[1]}
     return row
 

@@ -44,7 +44,8 @@ def read_pixels(
 
     Raises:
         BadMarkError: if the pixels are too many, missing, truncated or compressed in an unknown
-            way, or a frame other than CT has no window.
+            way, a table would change them, a frame of CT has no slope and intercept, or one of
+            another modality no window.
     """
     _check_size(image)
     try:
@@ -107,7 +108,17 @@ def _shown(
     if image.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadMarkError("the image is neither grey nor RGB")
     geometry = image.frames[frame]
-    values = stored * np.float64(geometry.slope) + geometry.intercept
+    if image.modality_table:
+        raise BadMarkError(
+            "a table of the image (Modality LUT) changes its values: tables are not read"
+        )
+    if image.modality == "CT" and geometry.rescale is None:
+        raise BadMarkError(
+            "the image is CT without rescale slope and intercept: its values are not known to be"
+            " Hounsfield units"
+        )
+    slope, intercept = geometry.rescale or (1.0, 0.0)
+    values = stored * np.float64(slope) + intercept
     if image.modality == "CT":
         whole = np.array_equal(values, np.rint(values))
         fits = INT16.min <= values.min() and values.max() <= INT16.max

@@ -10,7 +10,7 @@ import numpy as np
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, Refused, marks_of_lines
 from weaklesion.dicom.geometry import CORNER
-from weaklesion.dicom.headers import UNREADABLE, clean_uid
+from weaklesion.dicom.headers import UNREADABLE, clean_uid, integers
 from weaklesion.dicom.lines import Line
 
 LINES = ("POLYLINE", "INTERPOLATED")
@@ -49,11 +49,11 @@ def marks_of_state(dataset: Any, export: Export) -> Found:
             if annotation.get("CompoundGraphicSequence") and not objects:
                 refuse("a compound graphic, not a line of two points")
             for each in objects:
-                cause = _unusable(each, images)
+                cause = _unusable(each, images, export)
                 if cause:
                     refuse(cause)
                 else:
-                    lines.append(_line(each, images[0]))
+                    lines.append(_line(each, images[0], export))
         except UNREADABLE as error:
             refuse(f"the annotation is damaged ({type(error).__name__})")
     if not annotations:
@@ -63,7 +63,7 @@ def marks_of_state(dataset: Any, export: Export) -> Found:
     return marks, [*refused, *left]
 
 
-def _unusable(each: Any, images: Any) -> str:
+def _unusable(each: Any, images: Any, export: Export) -> str:
     """Return why a graphic is not a line on one image; "" if it is one."""
     if each.get("GraphicType") not in LINES or len(each.get("GraphicData") or []) != 4:
         return "a graphic that is not a line of two points"
@@ -71,15 +71,20 @@ def _unusable(each: Any, images: Any) -> str:
         return "coordinates that are not in pixels of the image"
     if len(images) != 1:
         return "a line on several images" if images else "a line without an image"
-    frames = np.atleast_1d(images[0].get("ReferencedFrameNumber") or 1)
-    return "a line on several frames" if len(frames) > 1 else ""
+    return "a line on several frames" if _place_of(images[0], export)[1] is None else ""
 
 
-def _line(each: Any, image: Any) -> Line:
-    frame = int(np.atleast_1d(image.get("ReferencedFrameNumber") or 1)[0])
+def _place_of(image: Any, export: Export) -> tuple[str, int | None]:
+    uid = clean_uid(image.get("ReferencedSOPInstanceUID"))
+    return uid, export.frame_number(uid, integers(image, "ReferencedFrameNumber"))
+
+
+def _line(each: Any, image: Any, export: Export) -> Line:
+    uid, frame = _place_of(image, export)
+    assert frame is not None
     return Line(
         ends=np.asarray(each.GraphicData, dtype=float).reshape(2, 2) - CORNER,
-        image_uid=clean_uid(image.get("ReferencedSOPInstanceUID")),
-        frame=max(0, frame - 1),
+        image_uid=uid,
+        frame=frame,
         tracking_uid=clean_uid(each.get("TrackingUID")),
     )

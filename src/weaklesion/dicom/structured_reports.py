@@ -5,7 +5,7 @@ one. Coordinates of SCOORD count from the corner of the first pixel (DICOM PS3.3
 SCOORD3D are mm in the patient (C.18.9).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused, mark_of_axes, marks_of_lines
 from weaklesion.dicom.geometry import CORNER
-from weaklesion.dicom.headers import UNREADABLE, clean_uid, single
+from weaklesion.dicom.headers import UNREADABLE, clean_uid, integers, single
 from weaklesion.dicom.lines import Line
 
 GROUPS = {("DCM", "125007"), ("99NCIAIM", "zzz002")}  # measurement group; annotation of AIM
@@ -40,6 +40,7 @@ TRACKING = ("DCM", "112040")
 PIXEL_UNITS = {"1", "{pixel}", "{pixels}"}
 MM = {"mm": 1.0, "cm": 10.0}
 PLANE_MM = 0.5  # distance from its frame's plane below which a point is on it
+SAME_PLANE_MM = 0.01  # difference of two such distances below which neither frame is nearer
 DEEPEST = 40  # levels of nested items; deeper ones are no report
 
 
@@ -237,20 +238,15 @@ def _image_of(shape: Any, report: _Report) -> tuple[str, int]:
     for child in shape.get("ContentSequence") or []:
         item = _referenced(child, report)
         if item.get("ValueType") == "IMAGE" and item.get("ReferencedSOPSequence"):
-            return _reference(item.ReferencedSOPSequence[0])
+            reference = item.ReferencedSOPSequence[0]
+            uid = clean_uid(reference.get("ReferencedSOPInstanceUID"))
+            if not uid:
+                raise _BadItemError("an image reference without a SOP instance")
+            frame = report.export.frame_number(uid, integers(reference, "ReferencedFrameNumber"))
+            if frame is None:
+                raise _BadItemError("coordinates on several frames")
+            return uid, frame
     raise _BadItemError("coordinates without an image")
-
-
-def _reference(reference: Any) -> tuple[str, int]:
-    """Return SOP instance and frame from 0 of a reference, whose frames count from 1."""
-    uid = clean_uid(reference.get("ReferencedSOPInstanceUID"))
-    if not uid:
-        raise _BadItemError("an image reference without a SOP instance")
-    frames = reference.get("ReferencedFrameNumber")
-    numbers = [] if frames is None or frames == "" else np.atleast_1d(frames).tolist()
-    if len(numbers) > 1:
-        raise _BadItemError("coordinates on several frames")
-    return uid, max(0, int(numbers[0]) - 1) if numbers else 0
 
 
 def _on_image(
@@ -258,31 +254,59 @@ def _on_image(
 ) -> tuple[str, int, np.ndarray]:
     """Return SOP instance, frame and px of a line in the patient.
 
-    The image is the one that the group names if the line lies on it, else the one of the same frame
-    of reference with the nearest plane.
+    The image is one that the group names, if the line lies on it; else one that the report names as
+    evidence; else any of the same frame of reference.
     """
-    named = [
-        _reference(item.ReferencedSOPSequence[0])[0]
+    images = report.export.images
+    in_place = {uid for uid, image in images.items() if place and image.place_uid == place}
+    pools = [_named_in(group), _evidence(report.root) & in_place, in_place]
+    out_of_plane = False
+    for pool in pools:
+        found = sorted(_placed_on(ends_mm, pool & images.keys(), report), key=lambda each: each[0])
+        if not found:
+            continue
+        off, uid, frame, px = found[0]
+        reach = max(PLANE_MM, (images[uid].frames[frame].thickness or 0.0) / 2)
+        if off > reach:
+            out_of_plane = True
+            continue
+        if len(found) > 1 and found[1][0] < off + SAME_PLANE_MM:
+            raise _BadItemError("several images have the place of these coordinates")
+        return uid, frame, px
+    if out_of_plane:
+        raise _BadItemError("the line is not in the plane of an image")
+    raise _BadItemError("no image of the export has the place of these coordinates")
+
+
+def _placed_on(
+    ends_mm: np.ndarray, uids: Iterable[str], report: _Report
+) -> Iterator[tuple[float, str, int, np.ndarray]]:
+    """Yield the frames that a line projects into: distance in mm, SOP instance, frame and px."""
+    for uid in uids:
+        image = report.export.images[uid]
+        height, width = image.shape_hw
+        for number, frame in enumerate(image.frames):
+            if frame.placed:
+                px, off = frame.to_px(ends_mm)
+                if (px >= -0.5).all() and (px <= (width - 0.5, height - 0.5)).all():
+                    yield float(off.max()), uid, number, px
+
+
+def _named_in(group: Any) -> set[str]:
+    """Return the SOP instances of the images that a group names."""
+    return {
+        clean_uid(item.ReferencedSOPSequence[0].get("ReferencedSOPInstanceUID"))
         for item in _walk(group)
         if item.get("ValueType") == "IMAGE" and item.get("ReferencedSOPSequence")
-    ]
-    best: tuple[float, str, int, np.ndarray] | None = None
-    candidates = [uid for uid in named if uid in report.export.images]
-    for uid in candidates or report.export.images:
-        image = report.export.images[uid]
-        if not candidates and (not place or image.place_uid != place):
-            continue
-        for number, frame in enumerate(image.frames):
-            if not frame.placed:
-                continue
-            px, off = frame.to_px(ends_mm)
-            height, width = image.shape_hw
-            inside = (px >= -0.5).all() and (px <= (width - 0.5, height - 0.5)).all()
-            if inside and (best is None or off.max() < best[0]):
-                best = float(off.max()), uid, number, px
-    if best is None:
-        raise _BadItemError("no image of the export has the place of these coordinates")
-    reach = max(PLANE_MM, (report.export.images[best[1]].frames[best[2]].thickness or 0.0) / 2)
-    if best[0] > reach:
-        raise _BadItemError("the line is not in the plane of an image")
-    return best[1], best[2], best[3]
+    }
+
+
+def _evidence(root: Any) -> set[str]:
+    """Return the SOP instances that a report names as its evidence."""
+    return {
+        clean_uid(reference.get("ReferencedSOPInstanceUID"))
+        for kind in ("CurrentRequestedProcedureEvidence", "PertinentOtherEvidence")
+        for study in root.get(f"{kind}Sequence") or []
+        for series in study.get("ReferencedSeriesSequence") or []
+        for reference in series.get("ReferencedSOPSequence") or []
+    }

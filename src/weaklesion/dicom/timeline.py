@@ -4,14 +4,18 @@ Patients are numbered, and days count from the first study: neither names nor da
 """
 
 import datetime
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weaklesion.dicom.areas import Area, sum_of
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import FoundMark
+from weaklesion.dicom.image_objects import NO_ID
 from weaklesion.dicom.lines import length_mm
 from weaklesion.dicom.response import Target, Visit
+
+logger = logging.getLogger(__name__)
 
 UNCLEAR = "several documents measure it"
 NO_SCALE = "its image has no spacing in mm"
@@ -60,6 +64,8 @@ def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Expo
     A visit is a day. Marks with the same tracking UID (AIM: or the same name) are one lesion; one
     that is first marked after the baseline is new. Several marks of a lesion on one day are its
     parts if one document holds them; if several do, the lesion is not evaluated on that day.
+    Studies without a patient's ID are nobody's course, and neither are those of one ID with
+    different dates of birth.
 
     Args:
         marks: marks with both diameters, by id.
@@ -67,10 +73,20 @@ def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Expo
         export: the export.
     """
     patients: dict[str, list[str]] = {}
+    births: dict[str, set[str]] = {}
     for name, mark in marks.items():
         image = export.images[mark.image_uid]
         if mark.lesion and _date(image.day) is not None:
             patients.setdefault(image.patient, []).append(name)
+            births.setdefault(image.patient, set()).update({image.born} - {""})
+    for patient in [patient for patient, born in births.items() if len(born) > 1]:
+        logger.warning(
+            "%d marks are not followed over time: images with one patient's ID have different"
+            " dates of birth",
+            len(patients.pop(patient)),
+        )
+    if unnamed := [patient for patient in patients if patient.startswith(NO_ID)]:
+        logger.warning("%d studies without a patient's ID are not followed over time", len(unnamed))
     first_study = {
         patient: min(export.images[marks[name].image_uid].study_uid for name in names)
         for patient, names in patients.items()
