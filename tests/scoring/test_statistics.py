@@ -128,6 +128,19 @@ def test_what_is_no_training_has_an_interval_over_groups():
     assert got.unknown == ""
 
 
+def test_an_interval_ends_where_its_metric_does():
+    """Of two groups and two seeds, each 4 points apart."""
+    rows = [
+        {"arm": "a1", "metric": "dice", "seed": seed, "id": name, "group": name, "value": value}
+        for seed, values in ((1, (0.90, 0.94)), (2, (0.94, 0.98)))
+        for name, value in zip("ab", values, strict=True)
+    ]
+    free, bound = (estimate(pd.DataFrame(rows), *within) for within in ((), ((0.0, 1.0),)))
+    assert free.ci_high > 1.05
+    assert bound.ci_high == 1.0
+    assert (bound.mean, bound.ci_low) == (free.mean, free.ci_low)
+
+
 def test_nothing_defined_gives_no_interval():
     got = estimate(table([[NAN, NAN], [NAN, NAN]]))
     assert math.isnan(got.mean)

@@ -3,6 +3,7 @@
 Nothing is computed here, so a change of wording does not score any run again.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +26,11 @@ class Measure:
     def larger_is_better(self) -> bool:
         """Whether the metric is an overlap, from 0 to 1, rather than a distance."""
         return self.unit == "%"
+
+    @property
+    def within(self) -> tuple[float, float]:
+        """Smallest and largest possible value, as in files."""
+        return (0.0, 1.0) if self.unit == "%" else (0.0, math.inf)
 
     @property
     def scale(self) -> float:

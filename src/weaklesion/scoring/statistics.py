@@ -139,11 +139,12 @@ def group_means(scores: pd.DataFrame) -> pd.DataFrame:
     return means.assign(id=means["group"])
 
 
-def estimate(values: pd.DataFrame) -> Estimate:
+def estimate(values: pd.DataFrame, within: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Estimate the mean of one metric of one arm.
 
     Args:
         values: columns `id`, `group`, `seed`, `value`; every seed has the same ids.
+        within: smallest and largest possible value, at which an interval ends.
 
     Raises:
         DataError: if the seeds differ in their samples, or a sample occurs twice.
@@ -152,7 +153,7 @@ def estimate(values: pd.DataFrame) -> Estimate:
     seed_means = table.mean(axis=0).to_numpy()
     mean = float(np.mean(seed_means))
     chance = chance_of_mean(table, groups, trained=is_trained(values))
-    low, high = chance.interval(mean)
+    low, high = np.clip(chance.interval(mean), *within).tolist()
     several = len(seed_means) > 1
     return Estimate(
         mean=mean,

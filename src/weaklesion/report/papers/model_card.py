@@ -137,7 +137,7 @@ def _models(
         }
         for metric in SHOWN_METRICS:
             values = resolved[(resolved["arm"] == arm) & (resolved["metric"] == metric)]
-            found = estimate(values)
+            found = estimate(values, measure_of(metric).within)
             cells = {"mean": found.mean, "ci_low": found.ci_low, "ci_high": found.ci_high}
             row[metric] = scaled(cells, measure_of(metric).scale) | {"unknown": found.unknown}
         rows.append(row)

@@ -118,9 +118,9 @@ def score_subgroups(
 
 
 def _estimated(values: pd.DataFrame) -> dict[str, Any]:
-    found = asdict(estimate(values))
-    scale = measure_of(METRIC).scale
-    cells = {key: scale * found[key] for key in ("mean", "ci_low", "ci_high")}
+    measure = measure_of(METRIC)
+    found = asdict(estimate(values, measure.within))
+    cells = {key: measure.scale * found[key] for key in ("mean", "ci_low", "ci_high")}
     return cells | {key: found[key] for key in ("unknown", "n_seeds", "n_samples", "n_groups")}
 
 

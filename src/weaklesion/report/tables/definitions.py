@@ -147,7 +147,7 @@ def _cells(block: pd.DataFrame) -> Iterator[dict[str, Any]]:
                     "metric": metric,
                     "undefined_policy": definition.undefined,
                     "unit": measure.unit,
-                    **scaled(asdict(estimate(values)), measure.scale),
+                    **scaled(asdict(estimate(values, measure.within)), measure.scale),
                 }
 
 

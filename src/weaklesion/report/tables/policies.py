@@ -73,7 +73,7 @@ def _cells(resolved: pd.DataFrame, baseline: str) -> Iterator[dict[str, Any]]:
         row = {
             "arm": arm,
             "metric": name,
-            **scaled(asdict(estimate(values)), measure_of(name).scale),
+            **scaled(asdict(estimate(values, measure_of(name).within)), measure_of(name).scale),
             "n_counted": int(values["value"].notna().sum() / values["seed"].nunique()),
         }
         if arm != baseline and of_baseline.any():

@@ -270,10 +270,11 @@ def block_cells(
     }
     raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
     for (arm, metric), cell in cells.items():
+        measure = measure_of(metric)
         row = {
             "arm": arm,
             "metric": metric,
-            **scaled(asdict(estimate(cell)), measure_of(metric).scale),
+            **scaled(asdict(estimate(cell, measure.within)), measure.scale),
             "n_empty": int((raw[(arm, metric)]["status"] != "ok").sum()),
             "n_undefined": int(raw[(arm, metric)]["value"].isna().sum()),
             "undefined_policy": undefined,
@@ -281,8 +282,7 @@ def block_cells(
         if metric in compared and arm != baseline and (baseline, metric) in cells:
             of_baseline = cells[(baseline, metric)]
             comparison = compare(cell, of_baseline)
-            larger_is_better = measure_of(metric).larger_is_better
-            share = share_better(cell, of_baseline, larger_is_better=larger_is_better)
+            share = share_better(cell, of_baseline, larger_is_better=measure.larger_is_better)
             row |= {
                 "baseline": baseline,
                 **difference_cells(comparison, metric, name="gain", prefix="gain_"),

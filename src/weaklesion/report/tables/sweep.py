@@ -95,7 +95,7 @@ def _cells(
     test, val = (table[(table[list(key)] == pd.Series(key)).all(axis=1)]
                  for table in (scores, validation))  # fmt: skip
     return {
-        **asdict(estimate(resolve_undefined(test, policy))),  # type: ignore[arg-type]
+        **asdict(estimate(resolve_undefined(test, policy), (0.0, 1.0))),  # type: ignore[arg-type]
         "val_loss": val["val_loss"].mean(),
         "val_loss_std": val["val_loss"].std(),
         "val_dice": 100 * val["val_dice"].mean(),

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
@@ -163,16 +162,13 @@ def _rows(lesions: pd.DataFrame) -> Iterator[dict[str, Any]]:
             continue
         of_method = lesions[lesions["method"] == method]
         means = group_means(own)
-        found = estimate(means)
+        found = estimate(means, (0, 100) if measure == SHARE else (-math.inf, math.inf))
         low, high = limits_of_agreement(own) if measure == SIGNED else (math.nan, math.nan)
         row = {key: of_method[key].iloc[0] for key in METHOD}
         row |= {"measure": measure, "unit": MEASURES[measure]}
         row |= {"n_volumes": found.n_groups, "n_lesions": len(own)}
         row |= {"n_undecided": int((of_method["undecided"] == True).sum())}  # noqa: E712 - or nan
-        ends = np.array([found.ci_low, found.ci_high])
-        if measure == SHARE:
-            ends = ends.clip(0, 100)
-        row |= {"mean": found.mean, "ci_low": ends[0], "ci_high": ends[1]}
+        row |= {"mean": found.mean, "ci_low": found.ci_low, "ci_high": found.ci_high}
         row |= {"unknown": found.unknown, "limit_low": low, "limit_high": high}
         baseline = values[BASELINE, measure]
         if method != BASELINE and measure != SIGNED and not baseline.empty:
