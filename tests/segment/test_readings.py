@@ -25,6 +25,7 @@ from weaklesion.segment.readings import (
     Reading,
     best_guess,
     check_readings,
+    lesions_of,
     signed_rank_p,
     usual_mix_ups,
 )
@@ -109,7 +110,7 @@ def test_a_mix_up_stops_the_call_before_anything_is_written(model, tmp_path, tab
     result, measured = run(model, tmp_path, rows)
     condition, cure = MIX_UPS[kind]
     assert result.exit_code == 1
-    assert f"of 10 marks fit their images better if {condition}" in result.output
+    assert f"of 10 lesions fit their images better if {condition}" in result.output
     assert cure in result.output
     assert "give --as-given" in result.output
     assert measured is None
@@ -144,7 +145,7 @@ def test_a_table_is_used_as_given_if_told_so(grey_model, tmp_path, table, caplog
     rows = [mixed_up(row, "exchanged") for row in in_folder(tmp_path, table)]
     result, measured = run(grey_model, tmp_path, rows, "--as-given")
     assert result.exit_code == 0, result.output
-    assert "10 of 10 marks fit their images better if x and y are exchanged" in caplog.text
+    assert "10 of 10 lesions fit their images better if x and y are exchanged" in caplog.text
     assert len(measured) == 10
     unseen = (~measured["visible"]).sum()
     assert unseen >= 7
@@ -156,7 +157,7 @@ def test_few_marks_are_warned_of_and_fewer_are_not_compared(grey_model, tmp_path
     rows = [mixed_up(row, "exchanged") for row in in_folder(tmp_path, table)]
     result, measured = run(grey_model, tmp_path, rows[:6])
     assert result.exit_code == 0, result.output
-    assert "6 of 6 marks fit their images better if x and y are exchanged" in caplog.text
+    assert "6 of 6 lesions fit their images better if x and y are exchanged" in caplog.text
     assert len(measured) == 6
     caplog.clear()
     result, _ = run(grey_model, tmp_path, [row | {"id": f"n{i}"} for i, row in enumerate(rows[:4])])
@@ -202,7 +203,7 @@ def test_slices_that_count_from_1_are_named(grey_model, tmp_path, volumes, caplo
     (tmp_path / "late").mkdir()
     result, _ = run(grey_model, tmp_path / "late", late)
     assert result.exit_code == 1
-    assert "10 of 10 marks fit their images better if slices count from 1" in result.output
+    assert "10 of 10 lesions fit their images better if slices count from 1" in result.output
     assert "give --first-slice 1" in result.output
     result, measured = run(grey_model, tmp_path / "late", late, "--first-slice", "1")
     assert result.exit_code == 0, result.output
@@ -210,11 +211,46 @@ def test_slices_that_count_from_1_are_named(grey_model, tmp_path, volumes, caplo
     assert measured["area_px"].tolist() == right["area_px"].tolist()
 
 
+def test_readers_who_marked_one_lesion_are_one_witness(grey_model, tmp_path, volumes, caplog):
+    """Eight right marks, in a slice where the lesion is paler than in the one before."""
+    row = volumes[0] | {"slice": volumes[0]["slice"] + 1}
+    rng = np.random.default_rng(2)
+    readers = [
+        row
+        | {"id": f"r{number}"}
+        | {name: row[name] + rng.uniform(-1, 1) for name in RECIST_COLUMNS}
+        for number in range(8)
+    ]
+    result, measured = run(grey_model, tmp_path, readers)
+    assert result.exit_code == 0, result.output
+    assert "fit their images better" not in caplog.text
+    assert len(measured) == 8
+
+
+def test_marks_that_overlap_in_one_slice_are_one_lesion(tmp_path):
+    """Boxes from x 0 to 20, 16 to 36 and 32 to 52 are a chain; one is apart, one elsewhere."""
+    rows = [
+        {"image": "a.nii", "slice": number}
+        | row_of([[left, 10], [left + 20, 10], [left + 10, 0], [left + 10, 20]])
+        for left, number in ((0, 3), (32, 3), (60, 3), (0, 4), (16, 3))
+    ]
+    first, second, apart, elsewhere, between = lesions_of(readable(tmp_path, rows))
+    assert first == second == between
+    assert len({first, apart, elsewhere}) == 3
+
+
+def test_the_gain_of_a_lesion_is_the_median_of_its_marks():
+    lesions = np.repeat(np.arange(6), 3)
+    gains = np.array([-1.0, 1.0, 2.0] * 5 + [-1.0, np.nan, 0.2])
+    guess = best_guess(READING, np.array([np.zeros(18), gains]).T, lesions)
+    assert (guess.better, guess.compared) == (5, 6)
+
+
 def test_a_last_slice_that_counts_from_1_is_outside_its_volume_and_counts_as_evidence(volumes):
     readings = usual_mix_ups("px", {}, 0)
     gains = np.full((8, 1 + len(readings)), np.nan)
     gains[:, 0], gains[:, -1] = OUTSIDE, 1.0
-    guess = best_guess(readings, gains)
+    guess = best_guess(readings, gains, np.arange(8))
     assert guess.reading.condition == "slices count from 1"
 
 
@@ -257,7 +293,7 @@ READING = [Reading("it is so", "do so", lambda points, picture: points)]
     ids=str,
 )
 def test_a_reading_that_is_better_for_most_marks_is_a_guess(given, other, better):
-    guess = best_guess(READING, np.array([given, other]).T)
+    guess = best_guess(READING, np.array([given, other]).T, np.arange(len(given)))
     assert (guess and guess.better) == better
 
 

@@ -2,14 +2,16 @@
 
 Coordinates may be mm instead of px, x and y may be exchanged, slices may count from 1, and y may
 count from the bottom. Each reading is judged by the contrast of the marks (`weaklesion.contrast`):
-a right mark has something of its shape under it. Nothing is changed; a reading that is clearly
-better stops the run with the option that applies it.
+a right mark has something of its shape under it. Marks of one lesion, as of several readers, count
+once, because they are right or wrong together. Nothing is changed; a reading that is clearly better
+stops the run with the option that applies it.
 """
 
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -26,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 MOST_READ = 24  # marks of a table
 LEAST_COMPARED = 5
-MAJORITY = 2 / 3  # of the marks, for which another reading is better
-WARNS, STOPS = 0.05, 0.004  # largest p-values; eight marks that all agree give 1 in 256
+MAJORITY = 2 / 3  # of the lesions, for which another reading is better
+WARNS, STOPS = 0.05, 0.004  # largest p-values; eight lesions that all agree give 1 in 256
 OUTSIDE, MOST = -2.0, 4.0  # contrast of a mark that cannot be used; contrast above which all fit
 
 
@@ -55,8 +57,8 @@ class Guess:
 
     Attributes:
         reading: the other reading.
-        better: number of marks with more contrast by it.
-        compared: number of marks that were compared.
+        better: number of lesions with more contrast by it.
+        compared: number of lesions that were compared.
         p: one-sided p-value of Wilcoxon's signed-rank test.
     """
 
@@ -94,11 +96,13 @@ def check_readings(
     readings = usual_mix_ups(units, columns or {}, first_slice)
     compared = grouped_by_image(marks[::step])
     contrasts = [_contrasts(mark, readings, window_hu, units) for mark in compared]
-    guess = best_guess(readings, np.array(contrasts).reshape(-1, 1 + len(readings)))
+    guess = best_guess(
+        readings, np.array(contrasts).reshape(-1, 1 + len(readings)), lesions_of(compared)
+    )
     if guess is None:
         return
     text = (
-        f"{guess.better} of {guess.compared} marks fit their images better if"
+        f"The marks of {guess.better} of {guess.compared} lesions fit their images better if"
         f" {guess.reading.condition} (p {guess.p:.2g})"
     )
     if guess.p <= STOPS and not as_given:
@@ -109,22 +113,46 @@ def check_readings(
     logger.warning("%s. To read them so, %s", text, guess.reading.cure)
 
 
-def best_guess(readings: Sequence[Reading], contrasts: np.ndarray) -> Guess | None:
+def lesions_of(marks: Sequence[Mark]) -> np.ndarray:
+    """Return a number for the lesion of each mark, (N,).
+
+    Marks of one image and slice are one lesion if their boxes overlap, directly or through other
+    marks.
+    """
+    lesions = np.arange(len(marks))
+    places = [(mark.image, mark.slice) for mark in marks]
+    first = [mark.points.min(axis=0) for mark in marks]
+    last = [mark.points.max(axis=0) for mark in marks]
+    for one, other in combinations(range(len(marks)), 2):
+        apart = (first[one] > last[other]) | (first[other] > last[one])
+        if places[one] == places[other] and not apart.any():
+            lesions[lesions == lesions[other]] = lesions[one]
+    return lesions
+
+
+def best_guess(
+    readings: Sequence[Reading], contrasts: np.ndarray, lesions: np.ndarray
+) -> Guess | None:
     """Return the reading that explains marks better than the table's, if there is one.
 
     Args:
         readings: the other readings.
         contrasts: (marks, 1 + readings) contrast by the table's reading, then by the others; nan
             where it is unknown or a reading does not apply, `OUTSIDE` where a mark cannot be used.
+        lesions: (marks,) the lesion of each, whose gain is the median over its marks.
 
     Returns:
-        The most significant guess with p of at most `WARNS` and a majority of the marks; None
-        without one, or with fewer than five marks to compare.
+        The most significant guess with p of at most `WARNS` and a majority of the lesions; None
+        without one, or with fewer than five lesions to compare.
     """
     guesses = []
     for reading, column in zip(readings, contrasts[:, 1:].T, strict=True):
-        gain = np.clip(column, OUTSIDE, MOST) - np.clip(contrasts[:, 0], OUTSIDE, MOST)
-        gain = gain[np.isfinite(gain) & (gain != 0)]
+        each = np.clip(column, OUTSIDE, MOST) - np.clip(contrasts[:, 0], OUTSIDE, MOST)
+        known = np.isfinite(each)
+        gain = np.array(
+            [np.median(each[known & (lesions == one)]) for one in np.unique(lesions[known])]
+        )
+        gain = gain[gain != 0]
         if len(gain) < LEAST_COMPARED:
             continue
         p = signed_rank_p(gain)
