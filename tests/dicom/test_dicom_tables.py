@@ -1,5 +1,7 @@
 """A user's table of marks on the images of an export."""
 
+import copy
+
 import nibabel
 import numpy as np
 import pandas as pd
@@ -86,6 +88,24 @@ def test_rows_that_name_no_single_image_are_refused(series, tmp_path):
     ]
     row = {"image": series[0].SOPInstanceUID, "spacing_x": 0.8, "spacing_y": 0.7}
     assert "does the mark belong to another image" in causes(tmp_path, export, row)[0]
+
+
+@pytest.mark.parametrize("number", [0, 4])
+def test_rounded_directions_and_a_localiser_leave_a_series_its_order(series, tmp_path, number):
+    along = series[::-1] if reversed_along_normal(series) else series
+    scout = copy.deepcopy(series[2])
+    scout.SOPInstanceUID = scout.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    scout.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    scout.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    save(scout, tmp_path / "in/scout")
+    for place, image in enumerate(series):
+        image.ImageOrientationPatient = [
+            float(x) + 1e-6 * place for x in image.ImageOrientationPatient
+        ]
+    export = write(series, tmp_path / "in")
+    row = {"image": series[0].SeriesInstanceUID, "slice": number}
+    ((mark,), _) = marks_of_table(table(tmp_path, row), export)
+    assert mark.image_uid == along[number].SOPInstanceUID
 
 
 @pytest.mark.parametrize("wrong", ["place", "twice", "turned"])

@@ -443,6 +443,17 @@ def test_a_good_series_has_nothing_to_be_told(series, tmp_path):
     assert notes_of(series, tmp_path) == []
 
 
+def test_rounded_directions_and_a_localiser_are_no_news(series, tmp_path):
+    for number, image in enumerate(series):
+        image.ImageOrientationPatient = [
+            float(x) + 1e-6 * number for x in image.ImageOrientationPatient
+        ]
+    series[0].ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    series[0].ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    series[0].PixelSpacing = [1, 1]
+    assert notes_of(series, tmp_path) == []
+
+
 def test_gaps_tilt_and_a_detectors_spacing_are_told(series, tmp_path):
     series[0].GantryDetectorTilt = 12.5
     del series[2].PixelSpacing

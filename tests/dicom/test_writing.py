@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from weaklesion.cli import app
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import read_export
+from weaklesion.dicom.found import FoundMark
 from weaklesion.dicom.importing import import_export
 from weaklesion.dicom.phantom import (
     PERSON,
@@ -277,6 +278,25 @@ def test_segments_of_an_enhanced_object_are_on_their_frames(tmp_path):
     (path,) = (tmp_path / "dicom").glob("sr-*.dcm")
     marks, _ = marks_of_report(pydicom.dcmread(path), imported.export)
     assert sorted(mark.frame + 1 for mark in marks) == [2, 4]
+
+
+def test_directions_that_differ_in_the_last_digit_are_one_object(tmp_path):
+    slices = make_series(np.random.default_rng(5), 0, 5)
+    for number, (image, _) in enumerate(slices):
+        image.ImageOrientationPatient = [
+            float(x) + 1e-6 * number for x in image.ImageOrientationPatient
+        ]
+        save(image, tmp_path / f"in/{number}")
+    export = read_export(tmp_path / "in")
+    lesions = []
+    for number in (2, 3):
+        image, mask = slices[number]
+        ends = recist_from_ellipse(fit_ellipse(mask))
+        mark = FoundMark("table", "", number, image.SOPInstanceUID, 0, ends)
+        lesions.append(lesion_of(f"m{number}", mark, mask, tmp_path))
+    written = write_dicom(lesions, export, tmp_path / "dicom", MAKER, structure_sets=True)
+    assert (written["cause"] == "").all()
+    assert written["kind"].value_counts().to_dict() == {"SEG": 1, "SR": 1, "RTSTRUCT": 1, "SC": 2}
 
 
 @pytest.mark.parametrize("directions", [["L", "F"], None])

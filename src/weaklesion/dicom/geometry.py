@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SAME_DIRECTION = 1e-4  # difference of the cosines up to which frames are parallel
 CORNER = 0.5  # SR and presentation states count from the first pixel's corner, we from its centre
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
@@ -32,6 +33,18 @@ class Frame:
     def placed(self) -> bool:
         """Whether the place of every pixel in the patient is known."""
         return None not in (self.position, self.orientation, self.spacing_rc)
+
+    def is_parallel_to(self, other: "Frame") -> bool:
+        """Return whether two frames have the same directions, which files round.
+
+        >>> axial, rounded = Frame(orientation=(1, 0, 0, 0, 1, 0)), (1, 1e-6, 0, -1e-6, 1, 0)
+        >>> axial.is_parallel_to(Frame(orientation=rounded)), axial.is_parallel_to(Frame())
+        (True, False)
+        """
+        if self.orientation is None or other.orientation is None:
+            return self.orientation == other.orientation
+        apart = np.abs(np.subtract(self.orientation, other.orientation))
+        return bool(apart.max() <= SAME_DIRECTION)
 
     def matrix(self) -> np.ndarray:
         """Return (4, 4) from column, row and slice index to mm in the patient (LPS).

@@ -119,6 +119,11 @@ def _patient(header: Any) -> str:
     return f"{name}|{header.get('IssuerOfPatientID')}" if name else NO_ID + study
 
 
+def without_localisers(series: list[ImageObject]) -> list[ImageObject]:
+    """Return the images of a series that are no localisers; all where it has nothing else."""
+    return [image for image in series if not image.localiser] or series
+
+
 def _frames_of(header: Any, count: int) -> tuple[Frame, ...]:
     """Return the frames of a header, by the functional groups of an enhanced object."""
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])

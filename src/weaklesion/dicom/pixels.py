@@ -7,7 +7,7 @@ import numpy as np
 from pydicom.pixels import iter_pixels, pixel_array
 
 from weaklesion.dicom.headers import UNREADABLE, Clipped, quiet
-from weaklesion.dicom.image_objects import ImageObject
+from weaklesion.dicom.image_objects import ImageObject, without_localisers
 from weaklesion.marks.table import BadMarkError
 from weaklesion.support.reading import PIXELS, limit_of
 
@@ -153,6 +153,8 @@ def stored_window(stored: tuple[float, float] | None) -> tuple[float, float] | N
 def series_notes(images: list[ImageObject]) -> list[str]:
     """Return what is to be told of a series: tilt, gaps, positions that occur twice, spacing.
 
+    Its localisers have places and sizes of their own, and do not count for these.
+
     Args:
         images: all image objects of one series.
     """
@@ -161,11 +163,12 @@ def series_notes(images: list[ImageObject]) -> list[str]:
         notes.append("the gantry was tilted")
     if any(image.detector_spacing for image in images):
         notes.append("only the detector's spacing is known, which is not mm in the patient")
+    images = without_localisers(images)
     sizes = {(image.shape_hw, frame.spacing_rc) for image in images for frame in image.frames}
     if len(sizes) > 1:
         notes.append("slices differ in size or spacing")
     frames = [frame for image in images for frame in image.frames if frame.placed]
-    if len({frame.orientation for frame in frames}) > 1:
+    if not all(frame.is_parallel_to(frames[0]) for frame in frames):
         return [*notes, "slices differ in orientation"]
     if len(frames) < 2 or frames[0].orientation is None:
         return notes

@@ -18,7 +18,6 @@ from weaklesion.dicom.image_objects import ImageObject
 EVEN = 0.05  # of the step: difference up to which two steps between slices are equal
 ROUNDED_MM = 0.02  # the same in mm, because positions are rounded
 SAME_PLACE_MM = 0.01  # distance along the normal up to which two slices have one position
-SAME_DIRECTION = 1e-4  # difference of the cosines up to which slices are parallel
 SAME_SPACING = 1e-4  # relative
 BELOW, ABOVE = "below", "above"
 
@@ -171,12 +170,8 @@ def _kind(image: ImageObject) -> tuple[object, ...]:
 
 def _alike(frame: Frame, marked: Frame) -> bool:
     """Return whether two placed frames are parallel, with equal directions and spacing."""
-    first, second = (np.array(each.orientation, dtype=float) for each in (frame, marked))
-    sizes = np.array([frame.spacing_rc, marked.spacing_rc], dtype=float)
-    return bool(
-        np.abs(first - second).max() <= SAME_DIRECTION
-        and np.allclose(sizes[0], sizes[1], rtol=SAME_SPACING, atol=0)
-    )
+    first, second = (np.array(each.spacing_rc, dtype=float) for each in (frame, marked))
+    return frame.is_parallel_to(marked) and np.allclose(first, second, rtol=SAME_SPACING, atol=0)
 
 
 def _normal(frame: Frame) -> np.ndarray:

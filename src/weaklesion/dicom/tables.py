@@ -8,7 +8,7 @@ import numpy as np
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
-from weaklesion.dicom.image_objects import ImageObject
+from weaklesion.dicom.image_objects import ImageObject, without_localisers
 from weaklesion.dicom.table_lesions import follow_lesions, with_document
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
 from weaklesion.support.spreadsheets import formula_problem
@@ -27,9 +27,9 @@ def marks_of_table(
     """Return the marks of a table whose column `image` names DICOM.
 
     `image` is the path of a file of the export, relative to the table's folder; or the UID of an
-    image object; or that of a series, whose slices are counted along their normal. `slice` counts
-    the slices of a series, or the frames of an object with several. `lesion` names the lesion over
-    studies (`weaklesion.dicom.table_lesions`).
+    image object; or that of a series, whose slices are counted along their normal, without
+    localisers. `slice` counts the slices of a series, or the frames of an object with several.
+    `lesion` names the lesion over studies (`weaklesion.dicom.table_lesions`).
 
     Args:
         marks_csv: the table, in px from the centre of the first pixel.
@@ -66,7 +66,9 @@ def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, 
     uid = paths.get(mark.image.resolve()) or (name if name in export.images else "")
     if uid:
         return uid, _frame(mark.slice, len(export.images[uid].frames), "frames")
-    series = [image for image in export.images.values() if image.series_uid == name]
+    series = without_localisers(
+        [image for image in export.images.values() if image.series_uid == name]
+    )
     if not series:
         raise BadMarkError("its image is not in the export")
     if mark.slice is None and len(series) > 1:
@@ -95,7 +97,7 @@ def sorted_slices(series: list[ImageObject]) -> list[ImageObject]:
         return series
     if not all(frame.placed for frame in frames):
         raise BadMarkError("an image of the series has no place in the patient: name one image")
-    if len({frame.orientation for frame in frames}) > 1:
+    if not all(frame.is_parallel_to(frames[0]) for frame in frames):
         raise BadMarkError("the slices of the series are not parallel: name one image")
     rows, columns = np.array(frames[0].orientation, dtype=float).reshape(2, 3)
     places = np.array([frame.position for frame in frames], dtype=float)

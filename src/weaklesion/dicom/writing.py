@@ -67,9 +67,10 @@ def write_dicom(
         if lesion.places:
             image = export.images[lesion.mark.image_uid]
             enhanced = image.uid if len(image.frames) > 1 else ""
-            orientation = image.frames[lesion.mark.frame].orientation
-            key = (image.series_uid, image.place_uid, image.shape_hw, orientation, enhanced)
-            groups.setdefault(key, []).append(lesion)
+            frame = image.frames[lesion.mark.frame]
+            key = (image.series_uid, image.place_uid, image.shape_hw, enhanced)
+            alike = (each for each in groups if each[:-1] == key and each[-1].is_parallel_to(frame))
+            groups.setdefault(next(alike, (*key, frame)), []).append(lesion)
     with quiet():
         for group in groups.values():
             rows += _write_group(group, export, out, maker, structure_sets=structure_sets)
