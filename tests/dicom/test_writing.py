@@ -256,7 +256,10 @@ def test_segments_of_an_enhanced_object_are_on_their_frames(tmp_path):
         for name, mark in imported.marks.items()
     ]
     assert len(lesions) == 2
-    write_dicom(lesions, imported.export, tmp_path / "dicom", MAKER, structure_sets=True)
+    written = write_dicom(lesions, imported.export, tmp_path / "dicom", MAKER, structure_sets=True)
+    assert written.loc[written["kind"] == "SC", "cause"].tolist() == ["", ""]
+    for path in (tmp_path / "dicom").glob("sc-*.dcm"):
+        assert pydicom.dcmread(path).PatientOrientation == ["L", "F"]
     (path,) = (tmp_path / "dicom").glob("rtstruct-*.dcm")
     outlined = pydicom.dcmread(path)
     for item, roi in zip(

@@ -8,18 +8,22 @@ import highdicom as hd
 import numpy as np
 import pandas as pd
 
-from weaklesion.dicom.headers import MAKER, numbers
+from weaklesion.dicom.geometry import Frame
+from weaklesion.dicom.headers import MAKER
 from weaklesion.dicom.results import ANSWERS, Lesion, uid_of
 
 LINE_PX, MARGIN_PX = 18, 6  # of the text below a secondary capture
 
 
-def capture_of(lesion: Lesion, source: Any, number: int, digest: str) -> Callable[[], Any]:
+def capture_of(
+    lesion: Lesion, source: Any, frame: Frame, number: int, digest: str
+) -> Callable[[], Any]:
     """Return a function that makes a secondary capture: overlay and numbers of a lesion.
 
     Args:
         lesion: the lesion.
         source: header of its image.
+        frame: geometry of its frame.
         number: of the capture in its series.
         digest: what the UIDs depend on.
     """
@@ -35,7 +39,7 @@ def capture_of(lesion: Lesion, source: Any, number: int, digest: str) -> Callabl
             cv2.putText(text, line, where, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255,) * 3, 1,
                         cv2.LINE_AA)  # fmt: skip
         whole = np.concatenate([drawn, text])[..., ::-1]
-        directions = directions_of(source)
+        directions = directions_of(source, frame)
         capture = hd.sc.SCImage.from_ref_dataset(
             ref_dataset=source,
             pixel_array=np.ascontiguousarray(whole),
@@ -55,13 +59,13 @@ def capture_of(lesion: Lesion, source: Any, number: int, digest: str) -> Callabl
     return make
 
 
-def directions_of(header: Any) -> tuple[str, str]:
+def directions_of(header: Any, frame: Frame) -> tuple[str, str]:
     """Return the directions of rows and of columns in the patient, such as `L` and `P`.
 
     Raises:
-        ValueError: if the image does not state them.
+        ValueError: if neither the frame nor its image states them.
     """
-    vectors = numbers(header.get("ImageOrientationPatient"), 6)
+    vectors = frame.orientation
     if vectors is None:
         stated = [str(each)[:1] for each in header.get("PatientOrientation") or []]
         if len(stated) != 2 or not all(stated):

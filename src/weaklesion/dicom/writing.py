@@ -126,7 +126,8 @@ def _write_group(
         if not lesion.mask.any():
             continue
         source = by_uid[lesion.mark.image_uid]
-        write("SC", capture_of(lesion, source, number, digest), [lesion.id], lesion.id)
+        frame = images[lesion.mark.image_uid].frames[lesion.mark.frame]
+        write("SC", capture_of(lesion, source, frame, number, digest), [lesion.id], lesion.id)
     return rows
 
 
