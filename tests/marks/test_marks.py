@@ -241,7 +241,8 @@ def test_decimal_commas_are_refused_and_the_line_is_named(model, tmp_path, image
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("image\n", "lacks the column long_a_x"),
+        ("image\n", "only one column"),
+        ("image,slice\n", "lacks the column long_a_x"),
         (",".join(["image", *RECIST_COLUMNS]) + "\n", "has no row"),
         ("", "is empty"),
         ('image\n"x', "cannot be read as a table"),

@@ -66,10 +66,15 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
         columns: the table's own names of columns.
 
     Raises:
-        DataError: if a required column, or one with an own name, is missing. The message names the
-            separator and columns with a similar name.
+        DataError: if a required column, or one with an own name, is missing, or there is only one.
+            The message names the separator and columns with a similar name.
     """
     header = table.header
+    if len(header) == 1:
+        raise DataError(
+            f"{path}: its header has only one column, `{header[0]}`. Separate the columns by"
+            f" commas, semicolons or tabs. It needs {', '.join(REQUIRED)}."
+        )
     absent = [theirs for theirs in columns.values() if theirs not in header]
     if absent:
         raise DataError(
