@@ -90,6 +90,33 @@ def test_rows_that_name_no_single_image_are_refused(series, tmp_path):
     assert "does the mark belong to another image" in causes(tmp_path, export, row)[0]
 
 
+@pytest.mark.parametrize("name", ["aa/copy", "zz/copy"])
+@pytest.mark.parametrize("cut", [0, 2000], ids=["whole", "truncated"])
+def test_a_copy_of_a_file_names_its_image(series, tmp_path, name, cut):
+    write(series, tmp_path / "in")
+    content = (tmp_path / "in/image-0").read_bytes()
+    path = tmp_path / "in" / name
+    path.parent.mkdir()
+    path.write_bytes(content[: len(content) - cut])
+    export = read_export(tmp_path / "in")
+    ((mark,), refused) = marks_of_table(table(tmp_path, {"image": f"in/{name}"}), export)
+    assert not refused
+    assert mark.image_uid == series[0].SOPInstanceUID
+
+
+def test_a_path_that_is_spelt_otherwise_is_told_so_without_a_name(series, tmp_path):
+    export = write(series, tmp_path / "in")
+    assert causes(tmp_path, export, {"image": "in\\image-0"}) == [
+        "its image is not in the export: write its path with / instead of \\"
+    ]
+    assert causes(tmp_path, export, {"image": "in/Image-0"}) == [
+        "its image is not in the export: its folder has a file of this name with other capital"
+        " letters"
+    ]
+    (tmp_path / "outside").write_bytes(b"")
+    assert causes(tmp_path, export, {"image": "outside"}) == ["its image is not in the export"]
+
+
 @pytest.mark.parametrize("number", [0, 4])
 def test_rounded_directions_and_a_localiser_leave_a_series_its_order(series, tmp_path, number):
     along = series[::-1] if reversed_along_normal(series) else series

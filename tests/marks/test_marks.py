@@ -310,7 +310,9 @@ def test_names_that_look_like_another_files_are_named(tmp_path):
         Image.new("RGB", (40, 30)).save(tmp_path / name)
     assert refusal(tmp_path / "sub\\x.png").endswith("write its path with / instead of \\")
     assert "in another form of Unicode" in refusal(tmp_path / "mélanome.png")
-    assert refusal(tmp_path / "sub/X.PNG").endswith("has x.png, with other capital letters")
+    assert refusal(tmp_path / "sub/X.PNG").endswith("this name with other capital letters")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "absent.png")
+    assert refusal(tmp_path / "gone.png").endswith("gone.png does not exist")
 
 
 def test_pictures_that_raise_anything_else_are_refused_by_row(model, tmp_path, images, monkeypatch):

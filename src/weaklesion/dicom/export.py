@@ -84,6 +84,7 @@ class Export:
         documents: files that may hold marks.
         skipped: files that hold neither.
         ambiguous: SOP instances that two different files claim to be.
+        paths: SOP instance of each DICOM file, also of copies.
     """
 
     folder: Path
@@ -91,6 +92,7 @@ class Export:
     documents: list[Document] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     ambiguous: set[str] = field(default_factory=set)
+    paths: dict[Path, str] = field(default_factory=dict)
 
     def frame_of(self, uid: str, frame: int) -> Frame | None:
         """Return the geometry of a frame; None if the export has no such frame."""
@@ -207,6 +209,7 @@ def _read_file(
         cause = "SOP class or instance is missing" if whole else "neither DICOM, XML nor JSON"
         export.skipped.append(Skipped(number, uid, kind, cause))
         return
+    export.paths[path] = uid
     if uid in owners:
         cause = _twin(path, owners[uid][1])
         if cause != TRUNCATED_BEFORE:

@@ -10,6 +10,7 @@ from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
 from weaklesion.dicom.image_objects import ImageObject, without_localisers
 from weaklesion.dicom.table_lesions import follow_lesions, with_document
+from weaklesion.marks.images import other_spelling
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
 from weaklesion.support.spreadsheets import formula_problem
 
@@ -26,10 +27,10 @@ def marks_of_table(
 ) -> Found:
     """Return the marks of a table whose column `image` names DICOM.
 
-    `image` is the path of a file of the export, relative to the table's folder; or the UID of an
-    image object; or that of a series, whose slices are counted along their normal, without
-    localisers. `slice` counts the slices of a series, or the frames of an object with several.
-    `lesion` names the lesion over studies (`weaklesion.dicom.table_lesions`).
+    `image` is the path of a file of the export, also of a copy, relative to the table's folder; or
+    the UID of an image object; or that of a series, whose slices are counted along their normal,
+    without localisers. `slice` counts the slices of a series, or the frames of an object with
+    several. `lesion` names the lesion over studies (`weaklesion.dicom.table_lesions`).
 
     Args:
         marks_csv: the table, in px from the centre of the first pixel.
@@ -42,7 +43,7 @@ def marks_of_table(
     """
     marks, unusable = read_marks(marks_csv, columns=columns, first_slice=first_slice)
     refused = [Refused(SOURCE, "", line, "", cause) for line, _, cause in unusable]
-    paths = {image.path.resolve(): uid for uid, image in export.images.items()}
+    paths = {path.resolve(): uid for path, uid in export.paths.items() if uid in export.images}
     documents, _ = find_marks(export)
     found = []
     for mark in marks:
@@ -70,7 +71,7 @@ def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, 
         [image for image in export.images.values() if image.series_uid == name]
     )
     if not series:
-        raise BadMarkError("its image is not in the export")
+        raise BadMarkError(f"its image is not in the export{other_spelling(mark.image)}")
     if mark.slice is None and len(series) > 1:
         raise BadMarkError(f"the series has {len(series)} images, but the row has no slice")
     if any(len(image.frames) > 1 for image in series):

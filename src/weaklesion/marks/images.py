@@ -142,29 +142,32 @@ def _existing_file(file: Path, kind: str) -> tuple[Path, Stamp]:
             )
         stat = file.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadMarkError(f"the {kind} {file} does not exist{_other_spelling(file)}") from error
+        raise BadMarkError(f"the {kind} {file} does not exist{other_spelling(file)}") from error
     except (OSError, RuntimeError) as error:  # no permission, an impossible name, a loop of links
         cause = getattr(error, "strerror", None) or error
         raise BadMarkError(f"{file} cannot be opened ({cause})") from error
     return file, (stat.st_mtime_ns, stat.st_size, stat.st_ctime_ns, stat.st_ino)
 
 
-def _other_spelling(file: Path) -> str:
-    """Return the hint that a file exists under a name that looks alike; "" if none does."""
+def other_spelling(file: Path) -> str:
+    """Return the hint that a file exists under a name that looks alike; "" if none does.
+
+    Names of files are not in it, because those of an export may name a patient.
+    """
     if "\\" in str(file) and os.path.exists(str(file).replace("\\", "/")):
         return ": write its path with / instead of \\"
     try:
         names = os.listdir(file.parent)
     except OSError:
         return ""
-    for name in names:
+    for name in set(names) - {file.name}:
         if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", file.name):
             return (
                 ": its folder has a file of this name in another form of Unicode (é as one"
                 " character, or as e with an accent); rename the file, or copy its name"
             )
         if name.casefold() == file.name.casefold():
-            return f": its folder has {name}, with other capital letters"
+            return ": its folder has a file of this name with other capital letters"
     return ""
 
 
