@@ -35,8 +35,8 @@ def table(folder, *rows):
     return path
 
 
-def causes(folder, export, row):
-    marks, refused = marks_of_table(table(folder, row), export)
+def causes(folder, export, row, **options):
+    marks, refused = marks_of_table(table(folder, row), export, **options)
     assert not marks
     return [each.cause for each in refused]
 
@@ -73,6 +73,9 @@ def test_frames_of_one_object_are_slices(series, tmp_path):
     assert mark.frame == 4
     assert causes(tmp_path, export, row | {"slice": 5}) == [
         "slice 5 is not one of the 5 frames, 0 to 4"
+    ]
+    assert causes(tmp_path, export, row | {"slice": 6}, first_slice=1) == [
+        "slice 6 is not one of the 5 frames, 1 to 5"
     ]
     assert causes(tmp_path, export, {"image": image.SOPInstanceUID}) == [
         "the image has 5 frames, but the row has no slice"

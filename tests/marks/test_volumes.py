@@ -5,6 +5,7 @@ import os
 import random
 import struct
 import zlib
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -50,6 +51,14 @@ def refusal(path, number=0):
     with pytest.raises(BadMarkError) as error:
         read_picture(mark_on(path, number), WINDOW)
     return str(error.value)
+
+
+def test_a_slice_that_is_not_there_is_counted_as_the_table_counts(tmp_path):
+    mark = replace(mark_on(saved(tmp_path / "v.nii.gz"), 4), first_slice=1)
+    with pytest.raises(
+        BadMarkError, match=r"slice 5 is not in v\.nii\.gz, which has slices 1 to 4"
+    ):
+        read_picture(mark, WINDOW)
 
 
 def test_a_flipped_bit_never_gives_other_voxels(tmp_path):

@@ -66,7 +66,7 @@ def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, 
     name = mark.image.name
     uid = paths.get(mark.image.resolve()) or (name if name in export.images else "")
     if uid:
-        return uid, _frame(mark.slice, len(export.images[uid].frames), "frames")
+        return uid, _frame(mark, len(export.images[uid].frames), "frames")
     series = without_localisers(
         [image for image in export.images.values() if image.series_uid == name]
     )
@@ -76,15 +76,19 @@ def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, 
         raise BadMarkError(f"the series has {len(series)} images, but the row has no slice")
     if any(len(image.frames) > 1 for image in series):
         raise BadMarkError("the series has images of several frames: name one image")
-    return sorted_slices(series)[_frame(mark.slice, len(series), "slices")].uid, 0
+    return sorted_slices(series)[_frame(mark, len(series), "slices")].uid, 0
 
 
-def _frame(number: int | None, count: int, kind: str) -> int:
-    if number is None and count > 1:
+def _frame(mark: Mark, count: int, kind: str) -> int:
+    number, first = mark.slice or 0, mark.first_slice
+    if mark.slice is None and count > 1:
         raise BadMarkError(f"the image has {count} {kind}, but the row has no slice")
-    if number is not None and number >= count:
-        raise BadMarkError(f"slice {number} is not one of the {count} {kind}, 0 to {count - 1}")
-    return number or 0
+    if number >= count:
+        raise BadMarkError(
+            f"slice {number + first} is not one of the {count} {kind}, {first} to"
+            f" {count - 1 + first}"
+        )
+    return number
 
 
 def sorted_slices(series: list[ImageObject]) -> list[ImageObject]:

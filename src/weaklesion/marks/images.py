@@ -250,8 +250,10 @@ def _read_slice(mark: Mark, path: Path, stamp: Stamp, window_hu: tuple[float, fl
             raise BadMarkError(f"{path.name} has {depth} slices, but the row has no slice")
         number = 0
     if number >= depth:
+        first = mark.first_slice
         raise BadMarkError(
-            f"slice {number} is not in {path.name}, which has slices 0 to {depth - 1}"
+            f"slice {number + first} is not in {path.name}, which has slices {first} to"
+            f" {depth - 1 + first}"
         )
     levels, unknown = _read_voxels(volume, number, path, window_hu)
     spacing, sizes = mark.spacing, spacing_of(volume.image)

@@ -62,6 +62,7 @@ class Mark:
         split: name of the split, or "".
         mask: path of the lesion's dense mask, or None.
         lesion: name of the lesion over studies, or "".
+        first_slice: number that the table gives to the first slice, in which messages count.
     """
 
     row: int
@@ -74,6 +75,7 @@ class Mark:
     split: str = ""
     mask: Path | None = None
     lesion: str = ""
+    first_slice: int = 0
 
 
 def read_marks(
@@ -138,6 +140,7 @@ def read_marks(
                     if row.get("mask", "").strip()
                     else None,
                     lesion="" if lesion in NO_NAME else lesion,
+                    first_slice=first_slice,
                 )
             )
             line_of_id[name.casefold()] = line
