@@ -308,21 +308,32 @@ def doubts_about_size(points: np.ndarray, picture: Picture) -> list[str]:
     return [*picture.doubts, size]
 
 
-def check_contrast(around: np.ndarray, window_hu: tuple[float, float]) -> None:
+def check_contrast(around: np.ndarray, path: Path, window_hu: tuple[float, float]) -> None:
     """Refuse an image that has a single level near the mark, and therefore shows nothing.
 
     Args:
         around: (h, w, 3) uint8, the picture near the mark.
+        path: its file, which was read.
         window_hu: Hounsfield units that became 0 and 255.
 
     Raises:
         BadMarkError: if all pixels are equal.
     """
     if (around == around[0, 0]).all():
-        raise BadMarkError(
-            "the image has a single level near the mark (are its Hounsfield units outside the"
-            f" window {window_hu[0]:g} to {window_hu[1]:g}?)"
+        question = (
+            f"are its Hounsfield units outside the window {window_hu[0]:g} to {window_hu[1]:g}?"
+            if _holds_hounsfield(path)
+            else "does the mark belong to another image?"
         )
+        raise BadMarkError(f"the image has a single level near the mark: {question}")
+
+
+def _holds_hounsfield(path: Path) -> bool:
+    """Return whether a file that was read holds Hounsfield units, and not levels."""
+    if is_volume(path):
+        return True
+    with open_picture(path, partial(_no_image, path)) as image:
+        return image.mode.startswith("I")
 
 
 def _windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:

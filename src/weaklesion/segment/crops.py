@@ -106,7 +106,7 @@ def open_mark(
     if picture.unknown is not None and picture.unknown[crop.rows, crop.columns].any():
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
     around = picture.levels[surroundings(ellipse, 1.0)].copy()
-    check_contrast(around, window_hu)
+    check_contrast(around, mark.image, window_hu)
     check_kind(around, mark.image.name, data)
     if data.channels == "bgr":
         crop = replace(crop, image=np.ascontiguousarray(crop.image[..., ::-1]))

@@ -289,7 +289,7 @@ def _check_surroundings(mark: Mark, picture: Picture, ellipse: Ellipse, settings
     if picture.unknown is not None and picture.unknown[rows_columns].any():
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
     around = picture.levels[rows_columns]
-    check_contrast(around, settings.window_hu)
+    check_contrast(around, mark.image, settings.window_hu)
     grey = bool((around == around[..., :1]).all())
     if grey and settings.channel_order == "rgb":
         raise BadMarkError(
