@@ -219,3 +219,15 @@ def test_the_command_says_what_it_wrote(tmp_path):
     result = CliRunner().invoke(app, ["npz", str(tmp_path / "case.npz"), "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "1 marks; 1 refused" in result.output.replace("\n", "")
+
+
+def test_a_corrected_table_is_not_written_over(tmp_path):
+    volume(tmp_path / "case.npz")
+    for _ in range(2):  # an unchanged one is
+        write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out", short_of_long=0.6)
+    table = tmp_path / "out/marks.csv"
+    corrected = table.read_text().replace("case_7", "left lung")
+    table.write_text(corrected)
+    with pytest.raises(DataError, match=r"has marks\.csv, which this command did not write"):
+        write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out", short_of_long=0.6)
+    assert table.read_text() == corrected

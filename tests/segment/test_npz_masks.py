@@ -71,6 +71,20 @@ def test_masks_come_back_on_the_grid_of_their_volume(segmented):
 
 
 @pytest.mark.workflow
+def test_reference_masks_are_not_written_over(segmented):
+    """Its own masks are; a file of reference masks that has the same name is not."""
+    folder, truth = segmented
+    words = ("npz-masks", folder / "case_a.npz", "--masks", folder / "masks", "--out")
+    for _ in range(2):
+        assert call(*words, folder / "segs").exit_code == 0
+    (folder / "gts").mkdir()
+    np.savez_compressed(folder / "gts/case_a.npz", gts=truth)
+    result = call(*words, folder / "gts")
+    assert result.exit_code == 1
+    assert "has gts, so this command did not write it" in " ".join(result.output.split())
+    assert list(np.load(folder / "gts/case_a.npz")) == ["gts"]
+
+
 def test_the_containers_script_gives_the_same_masks(segmented, grey_model):
     folder, _ = segmented
     inputs, outputs = folder / "inputs", folder / "outputs"

@@ -89,6 +89,16 @@ def test_the_containers_script_writes_the_stack(stacked, grey_model, tmp_path):
     assert SimpleITK.GetArrayFromImage(image).any()
 
 
+def test_a_table_is_never_written_over_by_what_is_made_of_it(stacked, tmp_path):
+    folder, given, _ = stacked
+    marks = given.rename(tmp_path / "marks.csv")
+    before = marks.read_text()
+    result = call("uls23", folder, "--marks", marks, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "which this command did not write" in " ".join(result.output.split())
+    assert marks.read_text() == before
+
+
 def test_rows_of_no_volume_are_refused_by_line(stacked, tmp_path):
     folder, marks, _ = stacked
     table = pd.read_csv(marks)

@@ -19,7 +19,7 @@ from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import ends_of_drawn, short_for
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 from weaklesion.support.reading import VOLUME_BYTES, limit_of, refusing
 from weaklesion.support.tables import write_rows
 
@@ -29,6 +29,7 @@ NEEDED = ("imgs", "recist", "spacing")
 ZERO_HU = 32768  # level of 0 HU in a 16-bit PNG
 MOST_HU = 32767
 SAME_SPACING = 0.001  # relative
+TABLES = ("marks.csv", "refused.csv")
 MARKS = ("id", "image", "slice", "group", *RECIST_COLUMNS, "spacing_x", "spacing_y")
 
 
@@ -54,7 +55,8 @@ def write_marks_of_npz(
         Numbers of marks that were written and of lesions or files that were refused.
 
     Raises:
-        DataError: if the ratio is impossible, two files have one name, or no mark can be used.
+        DataError: if the ratio is impossible, two files have one name, no mark can be used, or the
+            folder has files that this function would write over and did not write.
     """
     if short_of_long is not None and not 0 < short_of_long <= 1:
         raise DataError(
@@ -66,8 +68,8 @@ def write_marks_of_npz(
     stems = [path.stem.casefold() for path in paths]
     if twice := [path for path in paths if stems.count(path.stem.casefold()) > 1]:
         raise DataError(f"{twice[0]}, {twice[1]}: two files of one name. Rename one.")
-    out = Path(out_dir)
-    (out / "images").mkdir(parents=True, exist_ok=True)
+    out = OwnFiles(out_dir)
+    out.check_free(TABLES)
     rows: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     for path in paths:
@@ -81,17 +83,18 @@ def write_marks_of_npz(
         ("marks.csv", rows, MARKS),
         ("refused.csv", refused, ("file", "lesion", "cause")),
     ):
-        write_rows(out / name, columns, table, float_format="%s")
+        with out.writing(name) as temporary:
+            write_rows(temporary, columns, table, float_format="%s")
     for each in refused[:20]:
         logger.warning("%s, lesion %s: %s", each["file"], each["lesion"], each["cause"])
     if not rows:
-        raise DataError(f"no mark can be used. {out / 'refused.csv'} has the cause of each.")
+        raise DataError(f"no mark can be used. {out.folder / 'refused.csv'} has the cause of each.")
     return len(rows), len(refused)
 
 
 def _marks_of_file(
     path: Path,
-    out: Path,
+    out: OwnFiles,
     short_of_long: float | None,
     volume: bool,
     window_hu: tuple[float, float] | None,
@@ -125,12 +128,12 @@ def _marks_of_file(
         if not volume:
             place = {"image": f"images/{path.stem}_{slices[0]:04d}.png"}
             place |= {"spacing_x": side_mm, "spacing_y": side_mm}
-            with written_whole(out / place["image"]) as temporary:
+            with out.writing(place["image"]) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", levels[slices[0]])[1].tobytes())
         ends_px = dict(zip(RECIST_COLUMNS, ends.ravel().round(3).tolist(), strict=True))
         rows.append({"id": f"{path.stem}_{lesion}", "group": path.stem} | place | ends_px)
     if volume and rows:
-        with written_whole(out / rows[0]["image"]) as temporary:
+        with out.writing(rows[0]["image"]) as temporary:
             temporary.write_bytes(whole)
     return rows, refused
 

@@ -18,7 +18,7 @@ from weaklesion.marks.files import read_lines
 from weaklesion.marks.npz import nifti_of
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.extras import not_installed
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 from weaklesion.support.reading import refusing
 from weaklesion.support.tables import write_rows
 
@@ -33,6 +33,7 @@ STACKS = "images/stacked-3d-ct-lesion-volumes"
 SPACINGS = "stacked-3d-volumetric-spacings.json"
 VOLUME = (128, 256, 256)  # slices, height and width
 GIVEN = ("voi", "slice", *RECIST_COLUMNS)
+TABLES = ("marks.csv", "refused.csv")
 MARKS = ("id", "image", "slice", "group", *RECIST_COLUMNS)
 
 
@@ -52,15 +53,17 @@ def write_marks_of_stack(
         Numbers of marks that were written and of rows that were refused.
 
     Raises:
-        DataError: if the stack, its spacings or the table cannot be read, or no mark can be used.
+        DataError: if the stack, its spacings or the table cannot be read, no mark can be used, or
+            the folder has files that this function would write over and did not write, such as the
+            table itself.
     """
     _, stack = read_stack(folder)
     spacings = _read_spacings(Path(folder) / SPACINGS, len(stack))
     header, lines = read_lines(Path(marks_csv))
     if missing := [name for name in GIVEN if name not in header]:
         raise DataError(f"{marks_csv}: has no column {', '.join(missing)}. Add it.")
-    out = Path(out_dir)
-    (out / "images").mkdir(parents=True, exist_ok=True)
+    out = OwnFiles(out_dir)
+    out.check_free(TABLES)
     rows: dict[int, dict[str, Any]] = {}
     refused: list[dict[str, Any]] = []
     for number, fields in lines:
@@ -74,16 +77,18 @@ def write_marks_of_stack(
             refused.append({"line": number, "cause": str(error)})
             continue
         image = f"images/voi_{voi}.nii"
-        with written_whole(out / image) as temporary:
+        with out.writing(image) as temporary:
             temporary.write_bytes(nifti_of(stack[voi], spacings[voi], None))
         ends = {name: cells[name] for name in RECIST_COLUMNS}
         rows[voi] = {"id": f"voi_{voi}", "image": image, "slice": index, "group": voi} | ends
-    write_rows(out / "marks.csv", MARKS, rows.values())
-    write_rows(out / "refused.csv", ("line", "cause"), refused)
+    with out.writing("marks.csv") as temporary:
+        write_rows(temporary, MARKS, rows.values())
+    with out.writing("refused.csv") as temporary:
+        write_rows(temporary, ("line", "cause"), refused)
     for each in refused[:20]:
         logger.warning("%s, line %s: %s", marks_csv, each["line"], each["cause"])
     if not rows:
-        raise DataError(f"no mark can be used. {out / 'refused.csv'} has the cause of each.")
+        raise DataError(f"no mark can be used. {out.folder / 'refused.csv'} has the cause of each.")
     return len(rows), len(refused)
 
 

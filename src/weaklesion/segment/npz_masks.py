@@ -65,11 +65,29 @@ def write_npz_masks(
                 )
             segs[mask & (segs == 0)] = number
         lesions += len(numbered)
+        _check_masks_only(out / path.name)
         if not numbered:
             logger.warning("%s has no lesion in %s", path.name, table)
         with written_whole(out / path.name) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, segs=segs)
     return len(paths), lesions
+
+
+def _check_masks_only(path: Path) -> None:
+    """Check that a file, if it exists, has masks as this module writes them, and nothing else.
+
+    Raises:
+        DataError: if it has other arrays, as a file of reference masks.
+    """
+    if not path.exists():
+        return
+    with refusing(lambda cause: DataError(f"{path}: is in the way, and cannot be read: {cause}")):
+        names = np.load(path, allow_pickle=False).files
+    if names != ["segs"]:
+        raise DataError(
+            f"{path}: has {', '.join(names)}, so this command did not write it. Give another --out"
+            " folder, or move this file away."
+        )
 
 
 def _shape_of(path: Path) -> tuple[int, ...]:
