@@ -177,7 +177,12 @@ def causes(tmp_path, **changes):
         ({"imgs": np.zeros((6, 100, 100), np.uint8)}, "are not one (D, H, W)"),
         ({"recist": np.ones((6, 100, 110))}, "recist is float64"),
         ({"imgs": np.zeros((6, 100, 110), np.float32)}, "give levels as uint8"),
-        ({"imgs": np.zeros((6, 100, 110), np.int16)}, "give levels as uint8"),
+        ({"imgs": np.full((6, 100, 110), 40000, np.int32)}, "or Hounsfield units as int16"),
+        (
+            {"imgs": np.full((6, 100, 110), 24, np.int16)},
+            "imgs is int16 from 24 to 24: without a value below 0, Hounsfield units cannot be told"
+            " from levels. Give",
+        ),
         ({"spacing": np.array([0.7, 0.8, 5.0])}, "are not square"),
         ({"spacing": np.array([0.7, 0.7])}, "spacing is not three numbers"),
         ({"spacing": np.array([0.0, 0.0, 5.0])}, "is not three numbers above 0"),

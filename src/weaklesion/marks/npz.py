@@ -166,11 +166,13 @@ def _levels(images: np.ndarray) -> np.ndarray:
     """Return levels as a PNG has them."""
     if images.dtype == np.uint8:
         return images
-    whole = images.dtype.kind == "i"
-    if not whole or images.min() >= 0 or images.min() < -ZERO_HU or images.max() > MOST_HU:
+    found = f"imgs is {images.dtype} from {images.min():g} to {images.max():g}"
+    if images.dtype.kind != "i" or images.min() < -ZERO_HU or images.max() > MOST_HU:
+        raise DataError(f"{found}: give levels as uint8, or Hounsfield units as int16")
+    if images.min() >= 0:
         raise DataError(
-            f"imgs is {images.dtype} from {images.min():g} to {images.max():g}: give levels as"
-            " uint8, or Hounsfield units as int16"
+            f"{found}: without a value below 0, Hounsfield units cannot be told from levels. Give"
+            " levels as uint8, or the whole slices, with the air around the patient"
         )
     return (images.astype(np.int32) + ZERO_HU).astype(np.uint16)
 
