@@ -140,6 +140,23 @@ def test_files_that_segment_did_not_make_are_not_written_over(model, tmp_path, i
     assert not (tmp_path / "out/journal.jsonl").exists()
 
 
+@pytest.mark.parametrize("name", ["masks", "overlays", "volumes"])
+@pytest.mark.parametrize("link", [False, True], ids=["file", "broken link"])
+def test_what_is_no_folder_is_named(model, tmp_path, images, name, link):
+    _, rows = images
+    path = tmp_path / "out" / name
+    path.parent.mkdir()
+    if link:
+        path.symlink_to(tmp_path / "absent")
+    else:
+        path.write_bytes(b"mine")
+    result, _ = run(model, tmp_path, rows, "--volume")
+    assert result.exit_code == 1
+    assert f"{path}: is no folder. Move it away, or give another --out" in result.output
+    assert "Check permissions" not in result.output
+    assert not (tmp_path / "out/journal.jsonl").exists()
+
+
 def test_a_mask_that_its_user_changed_is_kept(model, tmp_path, images):
     _, rows = images
     run(model, tmp_path, rows[:1])

@@ -183,7 +183,12 @@ def _segment_table(
     planned = [name for mark in todo for name in _planned_files(mark, settings.volume)]
     journal.check_free([*AT_THE_END, *planned], [marks_csv, *(mark.image for mark in marks)])
     for name in ("masks", "overlays", *(["volumes"] if settings.volume else [])):
-        (out / name).mkdir(exist_ok=True)
+        try:
+            (out / name).mkdir(exist_ok=True)
+        except FileExistsError as error:  # a file, or a broken link
+            raise DataError(
+                f"{out / name}: is no folder. Move it away, or give another --out folder."
+            ) from error
     journal.claim(AT_THE_END)
     for name in AT_THE_END:  # of an earlier call; rewritten at the end
         (out / name).unlink(missing_ok=True)
