@@ -6,12 +6,15 @@ from pathlib import Path
 from snakemake.utils import min_version, update_config
 
 min_version("9.27")
+IS_MODULE = workflow.modifier.parent_modifier is not None
+# Another workflow that has rules before it loads this one as a module keeps its own target.
+NO_TARGET_YET = workflow.default_target is None
 # The folder of this file, also where another workflow loads it as a module.
 CLONE = Path(str(workflow.current_basedir)).resolve()
 sys.path.insert(0, str(CLONE / "src"))
 
 from weaklesion.study.next_step import next_step
-from weaklesion.study.overrides import parse_overrides
+from weaklesion.study.overrides import overrides_of, parse_overrides
 from weaklesion.study.protocols import merge
 from weaklesion.study.reasons import say_what_changed
 from weaklesion.study.schema import check_keys, check_schema
@@ -27,9 +30,12 @@ configfile: CLONE / "config.yaml"
 
 
 check_keys(workflow.configfiles)
+OVERRIDES = parse_overrides(workflow.config_settings.config_args)
+if IS_MODULE:
+    OVERRIDES = overrides_of(config, OVERRIDES, workflow.config_settings.config)
 # A module has the settings of the workflow that loads it, and nothing of the file above.
 config = merge(read_yaml(CLONE / "config.yaml"), config)
-update_config(config, parse_overrides(workflow.config_settings.config_args))
+update_config(config, OVERRIDES)
 check_schema(config, CLONE / "workflow/schemas/config.schema.yaml")
 
 
@@ -52,7 +58,7 @@ include: "workflow/rules/papers.smk"
 
 
 rule all:
-    default_target: True
+    default_target: NO_TARGET_YET
     input:
         [study.files_of(item) for item in study.items()],
         [

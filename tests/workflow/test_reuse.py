@@ -97,6 +97,54 @@ def test_a_module_has_the_defaults_that_its_configuration_leaves_out(code, tmp_p
     assert "\n        all, " in output  # the default target
 
 
+OUTER = """
+configfile: "config/config.yaml"
+
+
+rule all:
+    input:
+        "mine.txt",
+
+
+rule mine:
+    output:
+        "mine.txt",
+    shell:
+        "echo {config[samples]} {config[seeds]} > {output}"
+
+
+"""
+
+
+def nested(folder, code):
+    """A workflow with rules and settings of its own, and WeakLesion's below one of its keys."""
+    deploy(folder, code, " as wl_*")
+    module = (folder / "workflow/Snakefile").read_text().partition("module")[2]
+    module = module.replace("        config\n", '        config["weaklesion"]\n')
+    (folder / "workflow/Snakefile").write_text(OUTER + "module" + module)
+    settings = {"samples": "samples.tsv", "seeds": ["a"], "weaklesion": study()}
+    (folder / "config/config.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def test_a_workflow_with_rules_of_its_own_runs_these_by_default(code, tmp_path):
+    folder = nested(tmp_path / "mine", code)
+    jobs = dict(line.rsplit(maxsplit=1) for line in table_of(snakemake(folder, "-n")))
+    assert set(jobs) == {"all", "mine"}
+
+
+def test_overrides_go_to_the_workflow_or_to_the_module_that_they_name(code, tmp_path):
+    folder = nested(tmp_path / "mine", code)
+    words = ["-n", "all", "wl_table1", "--config", "samples=other.tsv", "seeds=[3]"]
+    output = snakemake(folder, *words, "--printshellcmds")
+    assert "echo other.tsv 3 > mine.txt" in output
+    assert dict(line.rsplit(maxsplit=1) for line in table_of(output))["wl_train_arm"] == "2"
+    words.append("weaklesion={seeds: [1, 2], study: other}")
+    output = snakemake(folder, *words)
+    assert dict(line.rsplit(maxsplit=1) for line in table_of(output))["wl_train_arm"] == "4"
+    assert "results/other/tables/table1.csv" in output
+
+
 @pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
 def test_both_snakefiles_plan_the_same(code, tmp_path, snakefile):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study()))

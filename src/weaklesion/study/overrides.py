@@ -66,6 +66,42 @@ def parse_overrides(entries: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
+def overrides_of(
+    config: Mapping[str, Any], given: Mapping[str, Any], as_parsed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the overrides that are about a module.
+
+    Its configuration is that of the workflow that loads it, or the part under one of its keys, in
+    which Snakemake has set what `--config` gives for it. Other overrides are the workflow's own.
+
+    Args:
+        config: the module's configuration.
+        given: the overrides as `parse_overrides` returns them.
+        as_parsed: the overrides as Snakemake parses them.
+
+    >>> given = {"seeds": [3], "weaklesion": {"study": "mine", "seeds": [1]}}
+    >>> as_parsed = {"seeds": ["3"], "weaklesion": {"study": "mine", "seeds": ["1"]}}
+    >>> overrides_of({"study": "mine", "seeds": ["1"]}, given, as_parsed)
+    {'study': 'mine', 'seeds': [1]}
+    """
+    own: dict[str, Any] = {}
+    for key, value in given.items():
+        if _holds(config, {key: as_parsed[key]}):
+            own = merge(own, {key: value})
+        elif isinstance(value, Mapping) and _holds(config, as_parsed[key]):
+            own = merge(own, value)
+    return own
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    """Return whether settings have all that others say."""
+    if not isinstance(part, Mapping):
+        return bool(whole == part)
+    return isinstance(whole, Mapping) and all(
+        key in whole and _holds(whole[key], value) for key, value in part.items()
+    )
+
+
 def _parse(key: str, text: str) -> Any:
     try:
         value = yaml.load(text, Loader=_CoreLoader)
