@@ -60,15 +60,7 @@ include: "workflow/rules/papers.smk"
 rule all:
     default_target: NO_TARGET_YET
     input:
-        [study.files_of(item) for item in study.items()],
-        [
-            rules.definitions.input,
-            rules.overview.input,
-            rules.figures.input,
-        ]
-        if study.has_main_item
-        else [rules.tabulate_samples.output if study.shown_blocks else []],
-        rules.verdicts.input if study.claimed_runs else [],
+        TABLES_AND_FIGURES,
         study.paper_files,
 
 

@@ -43,7 +43,33 @@ def test_the_paper_and_every_study_pass():
             {"training": {"epochs": 0}},
             "config: training.epochs: 0 is less than the minimum of 1. ",
         ),
-        ({"seeds": ["3"]}, "config: seeds.0: '3' is not of type 'integer'."),
+        (
+            {"seeds": ["3"]},
+            "config: seeds.0: '3' is not of type 'integer'. YAML took it for a text: write 3.",
+        ),
+        (
+            {"training": {"learning_rate": "1e-5"}},
+            "config: training.learning_rate: '1e-5' is not of type 'number'. YAML took it for a"
+            " text: write 1.0e-05.",
+        ),
+        ({"seeds": [1.0]}, "config: seeds.0: 1.0 is not of type 'integer'."),
+        (
+            {"protocols": {"x": {"base": "corrected", "folds": 3.0}}},
+            "config: protocols.x.folds: 3.0 is",
+        ),
+        (
+            {"training": {"learning_rate": float("inf")}},
+            "config: training.learning_rate: inf is not of type 'number'.",
+        ),
+        (
+            {"protocols": {"demo.v2": {"base": "corrected"}}},
+            "config: protocols: 'demo.v2' does not match '^[A-Za-z0-9][A-Za-z0-9_+-]*$'. A name of"
+            " letters, digits, _, + and -.",
+        ),
+        (
+            {"attribution": {"between": ["released"]}},
+            "config: attribution.between: ['released'] is",
+        ),
         (
             {"experiments": {"mine": {"kind": "scores"}}},
             "config: experiments.mine: lacks title. Add it.",

@@ -67,6 +67,7 @@ def test_limits_are_compared_with_the_partitions_that_are_used(slurm):
     (text,) = too_large(Limits(cores=4, mem_mb=16000, runtime=1440), ["gpu", "cpu"])
     assert text.startswith("partition gpu allows a job runtime=150; the profile has 1440.")
     assert text.endswith("set `runtime: 150`.")
+    assert too_large(Limits(cores=4, mem_mb=16000, runtime=1440), ["gpu,cpu"]) == [text]
     said = too_large(Limits(), ["all"])
     assert [line.split("; ")[0] for line in said] == [
         "partition all allows a job cores=8",
@@ -79,6 +80,9 @@ def test_jobs_whose_reason_never_ends_are_named(slurm, tmp_path):
                "AssocMaxWallDurationPerJobLimit", "AssocGrpCpuLimit")  # fmt: skip
     lines = [f"{n}|{why}|rule_x|p|4|3000M|36:00:00|N/A|{tmp_path}" for n, why in enumerate(reasons)]
     lines.append("9|BadConstraints|rule_x|p|4|3000M|1:00:00|N/A|/elsewhere")
+    lines.append(
+        f"8|BadConstraints|of two|p|4|3000M|1:00:00|N/A|{tmp_path}".replace("two|", "two\n|")
+    )
     slurm("squeue", "\n".join(lines))
     found = never_starting(tmp_path)
     assert set(found) == {"1", "3", "4"}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from documented_columns import assert_documented
 from rocrate.rocrate import ROCrate
-from running import TINY, snakemake
+from running import TINY, planned, snakemake
 
 PAGES = ("model_card", "data_sheet", "checklist")
 
@@ -75,3 +75,9 @@ def test_a_release_is_whole_and_valid(copied):
         assert not path or (folder / "papers" / path).resolve().is_relative_to(folder), path
         assert not path or (folder / "papers" / path).is_file(), path
     assert "Nothing to be done" in snakemake(copied, "release", *TINY, "-n")
+
+
+def test_a_release_waits_for_all_that_the_study_makes(tmp_path):
+    every, released = (set(planned(tmp_path, target, *TINY)) for target in ("all", "release"))
+    assert len(every) > 20
+    assert released == every - {"all"} | {"gather_release", "release"}

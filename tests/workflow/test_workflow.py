@@ -133,8 +133,9 @@ THREE_DATASETS = {
             {"figures": {"contour_images": 3}},
             {"plot_contours": 3, "write_front_page": 1, "write_checklist": 1, "all": 1},
         ),
+        ({"tensorboard": True}, {}),
     ],
-    ids=["weight decay", "new seed", "K", "K of the sweep", "baseline", "figure"],
+    ids=["weight decay", "new seed", "K", "K of the sweep", "baseline", "figure", "curves"],
 )
 def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jobs):
     assert planned(finished, *overlay(tmp_path, change)) == jobs

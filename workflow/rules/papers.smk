@@ -3,6 +3,16 @@
 PAPERS = layout.papers
 CARDED_SCORES = layout.run_files("scores.csv", study.carded_runs)
 CARDED_RUNS = layout.run_files("run.json", study.carded_runs)
+# All that a study makes, but for the papers.
+TABLES_AND_FIGURES = [
+    [study.files_of(item) for item in study.items()],
+    (
+        [rules.definitions.input, rules.overview.input, rules.figures.input]
+        if study.has_main_item
+        else [rules.tabulate_samples.output if study.shown_blocks else []]
+    ),
+    rules.verdicts.input if study.claimed_runs else [],
+]
 
 
 rule write_model_card:
@@ -125,12 +135,11 @@ rule gather_release:
         files=[
             study.paper_files,
             layout.run_files("run.json", study.all_trainings),
+            layout.run_files("history.csv", study.all_trainings),
             layout.run_files("model.safetensors", study.carded_runs),
         ],
         more_files=[
-            [study.files_of(item) for item in study.items()],
-            rules.overview.input if study.has_main_item else [],
-            rules.verdicts.input if study.claimed_runs else [],
+            TABLES_AND_FIGURES,
             shipped_file("LICENSE"),
         ],
         datasets_yaml=DATASET_FACTS,

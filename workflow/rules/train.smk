@@ -72,7 +72,6 @@ rule train_arm:
         runtime=growing(720),
     params:
         settings=jobs.training_settings,
-        tensorboard=config["tensorboard"],
     script:
         "../scripts/train_arm.py"
 

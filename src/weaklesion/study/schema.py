@@ -3,6 +3,7 @@
 Uses only packages that Snakemake itself needs, because Snakemake's own interpreter reads it.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,11 +12,27 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from weaklesion.errors import DataError
 from weaklesion.support.yaml_files import LOADER, key_given_twice, read_yaml
 
 MAX_LISTED = 10
+
+
+def _is_finite(value: Any, kinds: tuple[type, ...]) -> bool:
+    number = isinstance(value, kinds) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+# JSON Schema takes 3.0 for an integer, and infinity for a number; file names and loops do not.
+TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: _is_finite(value, (int,)),
+        "number": lambda _, value: _is_finite(value, (int, float)),
+    }
+)
+Validator = extend(Draft202012Validator, type_checker=TYPES)
 
 
 def check_schema(config: Mapping[str, Any], schema_yaml: str | Path) -> None:
@@ -29,7 +46,7 @@ def check_schema(config: Mapping[str, Any], schema_yaml: str | Path) -> None:
         DataError: with one line per mistake: the key, the cause and the cure.
     """
     schema = read_yaml(schema_yaml)
-    validator = Draft202012Validator(schema)
+    validator = Validator(schema)
     lines = list(dict.fromkeys(_lines(validator.iter_errors(config))))
     if not lines:
         return
@@ -104,7 +121,7 @@ def _of_error(error: ValidationError) -> Iterator[str]:
         yield f"config: {where or 'the configuration'}: lacks {', '.join(missing)}. Add it."
     else:
         place = f"{where}: " if where else ""
-        yield f"config: {place}{_brief(error.message)}.{_meaning(error)}"
+        yield f"config: {place}{_brief(error.message)}.{_spelling(error)}{_meaning(error)}"
 
 
 def _instead(name: str, known: list[str]) -> str:
@@ -118,6 +135,19 @@ def _close(name: str, names: list[str]) -> str:
 
 def _brief(message: str, longest: int = 200) -> str:
     return message if len(message) <= longest else f"{message[:longest]}..."
+
+
+def _spelling(error: ValidationError) -> str:
+    """Return how a number is to be written that YAML reads as a text."""
+    value = error.instance
+    if error.validator != "type" or not isinstance(value, str):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    written = f"{number:g}" if "e" not in f"{number:g}" else f"{number:.1e}"
+    return f" YAML took it for a text: write {written}." if math.isfinite(number) else ""
 
 
 def _meaning(error: ValidationError) -> str:

@@ -75,7 +75,7 @@ def too_large(limits: Limits, partitions: Iterable[str]) -> list[str]:
         limits: the profile's limits.
         partitions: names of partitions; if there are none, Slurm's default one counts.
     """
-    names = set(map(str, partitions))
+    names = {name for named in partitions for name in str(named).split(",")}
     found = []
     for name, cores, mem_mb, minutes in _partitions():
         if name.removesuffix("*") not in names and not (not names and name.endswith("*")):
@@ -101,8 +101,12 @@ def never_starting(folder: Path) -> dict[str, str]:
         folder: the working directory from which jobs were submitted.
     """
     found = {}
-    for line in _said("squeue", "--noheader", "--states=PD", f"--format={FIELDS}").splitlines():
-        job, reason, comment, partition, cores, memory, time, gres, where = line.split("|", 8)
+    waiting = _said("squeue", "--me", "--noheader", "--states=PD", f"--format={FIELDS}")
+    for line in waiting.splitlines():
+        fields = line.split("|", FIELDS.count("|"))
+        if len(fields) <= FIELDS.count("|"):  # part of a comment of several lines
+            continue
+        job, reason, comment, partition, cores, memory, time, gres, where = fields
         if NEVER_ENDING.match(reason) and Path(where).resolve() == folder.resolve():
             found[job] = (
                 f"job {job} ({comment}) will never start: {reason}. It needs {cores} CPUs,"
