@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 
 from weaklesion.study.arms import chooses_warp, has_crf, is_prompted, is_teacher, is_trained
+from weaklesion.study.items import trainings_of
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import merge
@@ -180,3 +181,14 @@ def test_patterns_match_arms_and_their_variants_only(jobs):
     assert re.fullmatch(jobs.arms_matching(has_crf), "coseg_d1_crf")
     assert re.fullmatch(jobs.arms_matching(is_prompted), "prompted_refined")
     assert jobs.arms_matching(lambda config, arm: False).startswith("(none)")
+
+
+def test_the_network_that_embeds_is_the_same_whatever_the_seeds():
+    one = job("deeplesion", "agarwal", "coseg_mg_d2_embedding", seed=4)
+    weights = jobs_of(seeds=[4, 5]).embedding_file("model.safetensors")(one)
+    assert inside(weights, one) == "runs/a1/seed-1/model.safetensors"
+    pairs = {"datasets": ["deeplesion"], "protocols": ["agarwal"], "arms": [one.arm, "fcn32"]}
+    item = {"kind": "cost", "title": "Pairs"} | pairs
+    config = merge(PAPER, {"seeds": [4, 5], "experiments": {"pairs": item}})
+    trained = {(run.arm, run.seed) for run in trainings_of(config, ["pairs"])}
+    assert trained == {(one.arm, 4), (one.arm, 5), ("fcn32", 4), ("fcn32", 5), ("a1", 1)}

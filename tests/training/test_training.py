@@ -630,9 +630,8 @@ def test_the_warp_is_chosen_by_the_marks_of_validation_samples(patches, supervis
         choose_warp(
             files=TrainingFiles(**training_files(patches, supervised, settings) | files),
             settings=settings,
-            short=ShortTraining(amplitudes=[0.3, 2.0], steps=4),
+            short=ShortTraining(amplitudes=[0.3, 2.0], steps=4, seed=1),
             recovery=RecoverySettings(mark_noise=0.06, images=9, seed=0),
-            seed=1,
             recovery_csv=tmp_path / f"{name}.csv",
             choice_json=tmp_path / f"{name}.json",
         )

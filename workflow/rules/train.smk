@@ -30,7 +30,6 @@ rule choose_warp:
         settings=jobs.training_settings,
         short=config["short_training"],
         recovery=config["recovery"],
-        seed=config["seeds"][0],
     script:
         "../scripts/choose_warp.py"
 

@@ -48,6 +48,7 @@ class ShortTraining:
         "Strongest warps to choose from; if several are equally good, the smallest is chosen.",
     ]
     steps: Annotated[int, at_least(1), "Steps of each training."]
+    seed: Annotated[int, at_least(0), "Seed of each, whatever seeds the study has."]
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -59,7 +60,6 @@ def choose_warp(
     settings: TrainingSettings,
     short: ShortTraining,
     recovery: RecoverySettings,
-    seed: int,
     recovery_csv: str | Path,
     choice_json: str | Path,
     threads: int = 1,
@@ -71,7 +71,6 @@ def choose_warp(
         settings: settings of the arm's training; its own amplitude is ignored.
         short: amplitudes to choose from, and the length of the trainings.
         recovery: see `weaklesion.selection.recovery.RecoverySettings`.
-        seed: seed of the trainings.
         recovery_csv: written: `id, max_amplitude, given_iou, recovered_iou`.
         choice_json: written: `max_amplitude`, and the mean of `recovered_iou` per amplitude.
         threads: CPU threads.
@@ -91,7 +90,7 @@ def choose_warp(
             epochs=1,
             iterations=short.steps,
         )
-        logits = _train_and_predict(files, short_settings, seed, threads, images, marks)
+        logits = _train_and_predict(files, short_settings, short.seed, threads, images, marks)
         for name, exact, mark, scores in zip(names, true, marks, logits, strict=True):
             recovered = shape_or(main_part(scores >= 0, mark), mark)
             rows.append(

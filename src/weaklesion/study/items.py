@@ -121,7 +121,8 @@ def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
         todo += [run._replace(arm=arm) for arm in needed_arms(config, run.arm)]
         if definition.get("clusters") == "embedding":
             settings = stage_settings(config, run.dataset, run.protocol, "clusters")
-            todo.append(run._replace(arm=settings["embedding_of"], seed=config["seeds"][0]))
+            arm, seed = settings["embedding_of"], settings["embedding_seed"]
+            todo.append(run._replace(arm=arm, seed=seed))
     return list(found)
 
 

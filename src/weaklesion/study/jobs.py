@@ -237,7 +237,7 @@ class Jobs:
 
         def file(wildcards: Job) -> str:
             arm = self.switch(wildcards, "clusters", "embedding_of")
-            seed = self.config["seeds"][0]
+            seed = self.switch(wildcards, "clusters", "embedding_seed")
             run = self.layout.run(wildcards.dataset, wildcards.protocol, arm, seed)
             return str(run / name)
 
