@@ -11,11 +11,13 @@ from weaklesion.study.items import Run
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import (
     has_true_ends,
+    limits_of,
     measures_recist,
     merge,
     patch_settings,
     stage_settings,
 )
+from weaklesion.study.schema import check_schema
 from weaklesion.study.study import Study
 from weaklesion.support.yaml_files import read_yaml
 
@@ -414,3 +416,14 @@ def test_facts_of_a_dataset_are_those_of_its_files():
 
 def test_items_by_kind(ham):
     assert ham.items_by_kind == {"scores": ["table1"]}
+
+
+def test_a_studys_limit_is_lifted_by_null():
+    small = merge(PAPER, read_yaml(ROOT / "workflow/studies/ham10k-small.yaml"))
+    limits = limits_of(small, "ham10k")
+    assert limits["train"] > 0
+    lifted = merge(small, {"datasets": {"ham10k": {"limit": {"train": None}}}})
+    check_schema(lifted, ROOT / "workflow/schemas/config.schema.yaml")
+    left = {split: count for split, count in limits.items() if split != "train"}
+    assert limits_of(lifted, "ham10k") == left
+    assert patch_settings(lifted, "ham10k", "corrected")["limit"] == left

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from weaklesion.marks.files import read_lines
-from weaklesion.study.protocols import Config
+from weaklesion.study.protocols import Config, limits_of
 
 LIVER_SLICES = {"train": 1664, "val": 298, "test": 787}  # Moseley et al., section 3
 SHARES = {"train": 0.7, "val": 0.2, "test": 0.1}  # if no source states other shares
@@ -32,7 +32,7 @@ def split_samples(
         folder: the folder that the path of a table of marks is relative to.
     """
     definition = config["datasets"][dataset]
-    limit = definition.get("limit") or {}
+    limit = limits_of(config, dataset)
     counts = _counts(definition, published, folder)
     return {split: min(count, limit.get(split, count)) for split, count in counts.items()}
 

@@ -21,7 +21,7 @@ from weaklesion.study.items import (
     runs_of,
     trainings_of,
 )
-from weaklesion.study.protocols import Config, check_known, folds_of, whole
+from weaklesion.study.protocols import Config, check_known, folds_of, limits_of, whole
 from weaklesion.study.settings import TrainingSettings
 
 UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
@@ -163,7 +163,7 @@ def _check_folds(config: Config, item: str) -> None:
                 f" {definition['kind']} needs one split. Name a protocol without folds."
             )
         for dataset in definition["datasets"]:
-            if config["datasets"][dataset]["limit"]:
+            if limits_of(config, dataset):
                 raise DataError(
                     f"config: datasets.{dataset}.limit: {protocol} is cross-validated, and a fold"
                     " has no number of samples per split. Remove the limit, or the folds of the"

@@ -5,7 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 from weaklesion.study.arms import training_settings
 from weaklesion.study.items import Run
-from weaklesion.study.protocols import FLIP, Config, bases_of
+from weaklesion.study.protocols import FLIP, Config, bases_of, limits_of
 
 NOT_IN_PAPER = ("precision", "deterministic")  # neither paper nor code states them
 
@@ -35,8 +35,7 @@ def other_settings(config: Config, paper: Config, run: Run) -> list[str]:
         for key, value in theirs.items()
         if key not in NOT_IN_PAPER and ours[key] != value
     ]
-    limit = config["datasets"][run.dataset]["limit"]
-    if limit:
+    if limit := limits_of(config, run.dataset):
         found.append("at most " + ", ".join(f"{limit[key]} {key}" for key in limit) + " samples")
     return found
 

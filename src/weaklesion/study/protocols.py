@@ -110,13 +110,19 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def limits_of(config: Config, dataset: str) -> dict[str, int]:
+    """Return the largest number of samples of each split that has one."""
+    limits = config["datasets"][dataset].get("limit") or {}
+    return {split: count for split, count in limits.items() if count is not None}
+
+
 def patch_settings(config: Config, dataset: str, protocol: str) -> dict[str, Any]:
     """Return the settings of a dataset's loader, as its class `Settings` takes them."""
     definition = config["datasets"][dataset]
     loader = definition["loader"]
     switches = stage_settings(config, dataset, protocol, "patches")
     settings = {key: switches[key] for key in ("side_px", "on_bad_sample")} | switches[loader]
-    settings["limit"] = definition["limit"]
+    settings["limit"] = limits_of(config, dataset)
     if loader == "ham10k":
         settings["released_ids_sha256"] = definition.get("released_ids_sha256")
     elif loader == "lits":
