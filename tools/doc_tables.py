@@ -340,6 +340,30 @@ def limits(table: pd.DataFrame) -> str:
     return markdown(["Mask", *sizes.values()], lines)
 
 
+def sizes(table: pd.DataFrame) -> str:
+    """Return differences of masks' sizes from those of dense references, as Markdown."""
+    percent = table[table["unit"] == "%"]
+    heads = {"long_diameter": "Long diameter, %", "short_diameter": "Short diameter, %",
+             "area": "Area, %"}  # fmt: skip
+    text = ""
+    for (dataset, protocol), block in percent.groupby(["dataset", "protocol"], sort=False):
+        rows = []
+        for arm, of_arm in block.groupby("arm", sort=False):
+            by_size = of_arm.set_index("size")
+            seeds = by_size["n_seeds"].iloc[0]
+            cells = (
+                f"{by_size['mean'][size]:+.1f} [{by_size['limit_low'][size]:+.1f},"
+                f" {by_size['limit_high'][size]:+.1f}]; {by_size['mean_absolute'][size]:.1f}"
+                for size in heads
+            )
+            rows.append([f"{arm} ({seeds} {'seed' if seeds == 1 else 'seeds'})", *cells])
+        first = block.iloc[0]
+        text += f"{dataset}, protocol `{protocol}`, {first['n_samples']} test samples in"
+        text += f" {first['n_groups']} groups: mean difference, its limits of agreement; mean"
+        text += " without sign.\n\n" + markdown(["Arm", *heads.values()], rows)
+    return text
+
+
 def volumes(table: pd.DataFrame) -> str:
     """Return how well volumes are found from marks, as Markdown."""
     heads = ["Lesions", "Constants", "Method", "Dice, %", "Gain", "Worst", "NSD at 2 mm, %"]
@@ -367,6 +391,7 @@ KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "answer": ("what each auxiliary task adds", answers),
     "samples": ("Dice against the number of training images", sweep),
     "dice_of_others": ("masks from one reader's mark, against other readers", readers),
+    "n_no_reference": ("sizes against those of dense references", sizes),
     "limit_low": ("sizes against those of other readers: mean and limits of agreement", limits),
     "in_interval_percent": ("volumes found from marks, by method", volumes),
     "kept_epoch": ("test means of single trainings", single_runs),

@@ -11,6 +11,7 @@ from weaklesion.support.yaml_files import read_yaml
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/results").glob("*.md"))]
 # Gains with their intervals as pages print them, and the table and arm that they are from.
+MARK_READER = "prompted-ends/mark_reader.csv"
 GAINS = [
     ("README.md", "1.87 points [1.73, 2.01]", "ham10k-cpu/refined.csv", "a1_refined"),
     ("README.md", "3.18 points [3.02, 3.34]", "prompted-ham10k/prompted.csv", "prompted_refined"),
@@ -26,6 +27,9 @@ GAINS = [
     ("prompted.md", "2.30 [2.15, 2.45]", "prompted-ham10k/prompted.csv", "prompted"),
     ("prompted.md", "3.69 [3.49, 3.89]", "prompted-ham10k/bounds.csv", "prompted_dense"),
     ("prompted.md", "5.17 [4.94, 5.40]", "prompted-ends/prompted.csv", "prompted_ends"),
+    ("prompted.md", "-0.69 [-0.88, -0.49]", MARK_READER, "ends_reader"),
+    ("prompted.md", "+6.39 [5.99, 6.80]", MARK_READER, "prompted_ends_robust10_reader"),
+    ("reproduction.md", "-0.18 points [-3.27, +2.91]", "ham10k-recipe/last.csv", "a1l"),
     ("prompted.md", "4.71 [4.54, 4.88]", "prompted-ends/prompted_by_image.csv", "prompted_ends"),
     ("prompted.md", "5.35 [5.14, 5.55]", "prompted-ends/prompted_by_image.csv",
      "prompted_ends_levels_sized"),
