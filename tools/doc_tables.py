@@ -392,7 +392,7 @@ KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "samples": ("Dice against the number of training images", sweep),
     "dice_of_others": ("masks from one reader's mark, against other readers", readers),
     "n_no_reference": ("sizes against those of dense references", sizes),
-    "limit_low": ("sizes against those of other readers: mean and limits of agreement", limits),
+    "pairs": ("sizes against those of other readers: mean and limits of agreement", limits),
     "in_interval_percent": ("volumes found from marks, by method", volumes),
     "kept_epoch": ("test means of single trainings", single_runs),
 }

@@ -82,6 +82,15 @@ def test_frames_of_one_object_are_slices(series, tmp_path):
     ]
 
 
+def test_an_image_of_one_slice_has_no_other(series, tmp_path):
+    export = write(series[:1], tmp_path / "in")
+    row = {"image": series[0].SOPInstanceUID, "slice": 5}
+    assert causes(tmp_path, export, row, first_slice=1) == [
+        "slice 5 of an image that is one slice: leave its slice empty, or name the series instead"
+        " of the image"
+    ]
+
+
 def test_rows_that_name_no_single_image_are_refused(series, tmp_path):
     export = write(series, tmp_path / "in")
     uid = series[0].SeriesInstanceUID

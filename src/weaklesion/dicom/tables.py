@@ -83,6 +83,11 @@ def _frame(mark: Mark, count: int, kind: str) -> int:
     number, first = mark.slice or 0, mark.first_slice
     if mark.slice is None and count > 1:
         raise BadMarkError(f"the image has {count} {kind}, but the row has no slice")
+    if count == 1 and number > 0:
+        raise BadMarkError(
+            f"slice {number + first} of an image that is one slice: leave its slice empty, or name"
+            " the series instead of the image"
+        )
     if number >= count:
         raise BadMarkError(
             f"slice {number + first} is not one of the {count} {kind}, {first} to"
