@@ -245,25 +245,24 @@ def test_marks_without_a_tracked_lesion_or_a_date_make_no_course(imported):
     assert courses_of(marks, {}, taken.export) == []
 
 
-def test_two_patients_without_an_id_are_not_one(tmp_path, caplog):
+@pytest.mark.parametrize(
+    ("tag", "value", "visit", "told"),
+    [
+        ("PatientID", "", "visit*", "2 studies without a patient's ID are not followed over time"),
+        ("PatientBirthDate", "19600101", "visit1", "6 marks are not followed over time"),
+    ],
+    ids=["two patients without an ID", "one ID with two dates of birth"],
+)
+def test_patients_that_cannot_be_told_apart_have_no_course(
+    tmp_path, caplog, tag, value, visit, told
+):
     make_export(tmp_path / "in")
-    for path in (tmp_path / "in").rglob("I0*"):
+    for path in (tmp_path / "in").glob(f"{visit}/disk*/I0*"):
         image = pydicom.dcmread(path)
-        image.PatientID = ""
+        setattr(image, tag, value)
         image.save_as(path)
     taken = import_export(tmp_path / "in", tmp_path / "out")
     assert len(taken.marks) == 6
     assert courses_of(taken.marks, {}, taken.export) == []
-    assert "2 studies without a patient's ID are not followed over time" in caplog.text
-
-
-def test_one_id_with_two_dates_of_birth_is_nobodys_course(tmp_path, caplog):
-    make_export(tmp_path / "in")
-    for path in (tmp_path / "in/visit1").rglob("I0*"):
-        image = pydicom.dcmread(path)
-        image.PatientBirthDate = "19600101"
-        image.save_as(path)
-    taken = import_export(tmp_path / "in", tmp_path / "out")
-    assert courses_of(taken.marks, {}, taken.export) == []
-    assert "6 marks are not followed over time" in caplog.text
+    assert told in caplog.text
     assert "1960" not in caplog.text
