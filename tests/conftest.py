@@ -291,6 +291,7 @@ def make_run(tmp_path):
         hours=1.0,
         others=0.5,
         ids="s",
+        groups=None,
         encoder="resnet101",
         classes=None,
         parameters=1,
@@ -303,7 +304,7 @@ def make_run(tmp_path):
             {
                 **run,
                 "id": f"{ids}{number}",
-                "group": f"g{ids}{number}",
+                "group": groups[number] if groups else f"g{ids}{number}",
                 "metric": metric,
                 "value": value if metric == "dice" else others,
                 "status": "ok",

@@ -81,7 +81,10 @@ def collect(study: Path, kept: Path) -> None:
     names = []
     for path in sorted((study / "tables").glob("*.csv")):
         left_out = path.stem in LEFT_OUT or path.stem.endswith(".samples")
-        if left_out or kind(pd.read_csv(path)) is None:
+        if left_out:
+            continue
+        rows = pd.read_csv(path)
+        if rows.empty or kind(rows) is None:
             continue
         names.append(path.stem)
         shutil.copyfile(path, kept / path.name)
@@ -92,14 +95,14 @@ def collect(study: Path, kept: Path) -> None:
     if len(chosen):
         last = chosen.drop_duplicates(PLACE, keep="last").sort_values(PLACE)
         last.to_csv(kept / CHOICES, index=False)
-    rows: list[dict[Hashable, Any]] = _kept_table(kept / RUNS).to_dict("records")
-    for row in rows:
+    measured: list[dict[Hashable, Any]] = _kept_table(kept / RUNS).to_dict("records")
+    for row in measured:
         row["tables"] = " ".join(name for name in row["tables"].split() if name not in names)
     if list(study.rglob("run.json")):
-        rows.append(found_runs(study, names))
-    rows = [row for row in rows if row["tables"]]
-    if rows:
-        pd.DataFrame(rows).to_csv(kept / RUNS, index=False)
+        measured.append(found_runs(study, names))
+    measured = [row for row in measured if row["tables"]]
+    if measured:
+        pd.DataFrame(measured).to_csv(kept / RUNS, index=False)
     else:
         (kept / RUNS).unlink(missing_ok=True)
 

@@ -70,6 +70,13 @@ def test_a_study_is_brought_in_by_parts(tmp_path):
     assert update_docs.describe(kept) == text
 
 
+def test_a_table_without_rows_is_not_kept(tmp_path):
+    study = finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
+    pd.DataFrame(columns=["claim", "verdict"]).to_csv(study / "tables/verdicts.csv", index=False)
+    update_docs.collect(study, tmp_path / "kept")
+    assert not (tmp_path / "kept/verdicts.csv").exists()
+
+
 def test_folds_of_a_run_are_counted_once(tmp_path):
     study = finished(tmp_path / "a", {"one": 90.0}, [10, 20], "a" * 40)
     folds = [json.loads(path.read_text()) for path in sorted(study.rglob("run.json"))]

@@ -266,6 +266,9 @@ def test_own_marks_with_dense_masks_are_scored(config):
     paper = read_yaml(ROOT / "config.yaml")
     with pytest.raises(DataError, match="only items of kind scores or mark_agreement draw"):
         check_config(merge(paper, cost))
+    cost["experiments"]["table2"] = {"unit": "group"}
+    with pytest.raises(DataError, match=r"table2.unit: only items of kind scores or answers"):
+        check_config(merge(paper, cost))
 
 
 @pytest.mark.workflow

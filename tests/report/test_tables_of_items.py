@@ -413,6 +413,35 @@ def test_answers_with_known_gains(make_run, published, tmp_path):
     assert "undecided" in page
 
 
+def test_answers_per_sample_and_per_group(make_run, published, tmp_path):
+    groups = ["large"] * 3 + ["small"]  # 0.1 better on three samples, 0.3 worse on the fourth
+    runs = [
+        make_run(arm, seed, dice, groups=groups)
+        for seed in (1, 2)
+        for arm, dice in (("a1", [0.5] * 4), ("a1l", [0.6, 0.6, 0.6, 0.2]))
+    ]
+    pair = {"paper": "P", "task": "t", "protocol": "p", "dataset": "ham10k"}
+    gains = {}
+    for unit in ("sample", "group"):
+        tabulate_answers(
+            runs=runs,
+            pairs=[pair | {"arm": "a1l", "baseline": "a1"}],
+            undefined={"p": POLICY},
+            published_yaml=published,
+            published_datasets={"ham10k": "HAM10K"},
+            title="Answers",
+            unit=unit,
+            table_csv=tmp_path / f"{unit}.csv",
+            table_html=tmp_path / f"{unit}.html",
+        )
+        row = pd.read_csv(tmp_path / f"{unit}.csv").set_index("metric").loc["dice"]
+        assert (row["unit"], row["n_groups"]) == (unit, 2)
+        gains[unit] = row["gain"]
+        said = "Each group counts once" in (tmp_path / f"{unit}.html").read_text()
+        assert said == (unit == "group")
+    assert gains == {"sample": pytest.approx(0), "group": pytest.approx(-10)}
+
+
 def test_policies_with_known_answers(make_run, tmp_path):
     """Three images: found, wrongly left empty, rightly left empty."""
     runs = [make_run("cmu_unet", 1, [0.8, 0.0, np.nan]), make_run("cmu_net", 1, [0.9, 0.0, np.nan])]

@@ -474,6 +474,7 @@ rule tabulate_answers:
         undefined=undefined_policies,
         published_datasets=study.published_names("datasets"),
         title=title_of_item,
+        unit=lambda wildcards: study.item(wildcards.item).get("unit", "sample"),
     script:
         "../scripts/tabulate_answers.py"
 

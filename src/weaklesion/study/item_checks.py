@@ -29,6 +29,7 @@ UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
 UNFOLDED_KINDS = ("sweep", "attribution", "volumes")
 VOLUME_LOADERS = ("lits",)  # read whole volumes with masks of lesions
 DRAWN_KINDS = ("scores", "mark_agreement")
+COUNTED_KINDS = ("scores", "answers")  # count samples or groups, by `unit`
 # Kinds of items that no arm with nnU-Net can be in, and why.
 WITHOUT_NNUNET = {
     "accuracy": "it has no second task",
@@ -47,6 +48,7 @@ def check_item(config: Config, item: str) -> None:
         _check_volumes(config, item)
     else:
         _check_arms(config, item)
+    _check_unit(config, item)
     _check_nnunet_item(config, item)
     _check_references(config, item)
     _check_folds(config, item)
@@ -102,6 +104,16 @@ def _check_volumes(config: Config, item: str) -> None:
                 " no volumes with masks of lesions. Name a dataset with the loader"
                 f" {' or '.join(VOLUME_LOADERS)}."
             )
+
+
+def _check_unit(config: Config, item: str) -> None:
+    """Check that an item with a `unit` is of a kind that counts by it."""
+    definition = config["experiments"][item]
+    if "unit" in definition and definition["kind"] not in COUNTED_KINDS:
+        raise DataError(
+            f"config: experiments.{item}.unit: only items of kind {' or '.join(COUNTED_KINDS)}"
+            f" count groups, not {definition['kind']}. Remove the key."
+        )
 
 
 def _check_nnunet_item(config: Config, item: str) -> None:

@@ -9,9 +9,15 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, direction
-from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.tables.scores import Unit, read_scores
 from weaklesion.scoring.catalogue import measure_of
-from weaklesion.scoring.statistics import compare, holm, resolve_undefined, with_shared_seeds
+from weaklesion.scoring.statistics import (
+    compare,
+    group_means,
+    holm,
+    resolve_undefined,
+    with_shared_seeds,
+)
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_gain, read_published
 
@@ -26,6 +32,7 @@ def tabulate_answers(
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     title: str,
+    unit: Unit = "sample",
     labels: Labels | None = None,
     table_csv: str | Path,
     table_html: str | Path,
@@ -40,6 +47,8 @@ def tabulate_answers(
         published_yaml: published numbers.
         published_datasets: our dataset's name to the papers'.
         title: the page's title.
+        unit: what counts once in means and differences: each `sample`, or each `group` (patient,
+            volume or lesion) with the mean over its samples.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per comparison and metric; `gain` is the arm's mean minus the
             baseline's, overlaps in percent, distances in px. `p_value` is uncorrected, `p_holm`
@@ -54,11 +63,11 @@ def tabulate_answers(
         key = pair["dataset"], pair["protocol"]
         paper_dataset = published_datasets.get(pair["dataset"], "")
         used = {f"{role}_network": networks[(*key, pair[role])] for role in ("arm", "baseline")}
-        for cells in _comparisons(scores, pair, undefined[pair["protocol"]]):
+        for cells in _comparisons(scores, pair, undefined[pair["protocol"]], unit):
             arms = pair["arm"], pair["baseline"]
             paper_gain = printed_gain(published, paper_dataset, *arms, cells["metric"])
             rows.append({**pair, **used, **cells, "published_gain": paper_gain})
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).assign(unit=unit)
     for _, of_metric in table.groupby("metric"):
         table.loc[of_metric.index, "p_holm"] = holm(of_metric["p_value"].to_list())
     table["answer"] = [
@@ -69,16 +78,18 @@ def tabulate_answers(
         {"metric": measure_of(str(metric)), "rows": block.to_dict("records")}
         for metric, block in table.groupby("metric", sort=False)
     ]
-    write_page(table_html, "answers.html", labels, title=title, blocks=blocks)
+    write_page(table_html, "answers.html", labels, title=title, unit=unit, blocks=blocks)
     logger.info("%d comparisons: %s", len(table), table["answer"].value_counts().to_dict())
 
 
 def _comparisons(
-    scores: pd.DataFrame, pair: Mapping[str, Any], policy: str
+    scores: pd.DataFrame, pair: Mapping[str, Any], policy: str, unit: Unit
 ) -> Iterator[dict[str, Any]]:
     """Compare the two arms of a pair under each metric, over the seeds that both have."""
     in_block = (scores["dataset"] == pair["dataset"]) & (scores["protocol"] == pair["protocol"])
     resolved = resolve_undefined(scores[in_block], policy)  # type: ignore[arg-type]
+    if unit == "group":
+        resolved = group_means(resolved)
     for metric in MAIN_METRICS:
         of_metric = resolved[resolved["metric"] == metric]
         ours, theirs = with_shared_seeds(
