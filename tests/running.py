@@ -64,9 +64,9 @@ def snakemake(folder, *arguments, expect=0, timeout=3000, **variables):
     return output
 
 
-def planned(folder, *arguments):
+def planned(folder, *arguments, **variables):
     """Number of jobs by rule that a run would have."""
-    output = snakemake(folder, "-n", *arguments)
+    output = snakemake(folder, "-n", *arguments, **variables)
     if "Nothing to be done" in output:
         return {}
     table = output[output.index("Job stats:") :].split("total")[0]

@@ -18,7 +18,7 @@ from weaklesion.nnunet import program
 from weaklesion.nnunet.cases import case_of, id_of, read_masks, write_masks
 from weaklesion.nnunet.predict import predict_nnunet
 from weaklesion.nnunet.prepare import prepare_nnunet
-from weaklesion.nnunet.settings import NNUNetSettings
+from weaklesion.nnunet.settings import Budget
 from weaklesion.nnunet.train import MODEL, train_nnunet
 from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest, write_array
@@ -26,7 +26,7 @@ from weaklesion.support.files import file_digest, write_array
 STAND_IN = ROOT / "tests/nnunet/stand_in.py"
 TRAINER = ROOT / "src/weaklesion/nnunet/trainer/weaklesion_trainer.py"
 COMMANDS = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")
-BUDGET = NNUNetSettings(epochs=3, iterations=5, val_iterations=2, batch_size=4, mirroring=False)
+BUDGET = Budget(epochs=3, iterations=5, val_iterations=2, batch_size=4)
 SPLITS = ("train", "val", "test", "train", "val", "test", "train", "test")
 
 

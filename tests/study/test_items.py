@@ -17,6 +17,7 @@ from weaklesion.study.arms import (
 )
 from weaklesion.study.checks import check_config
 from weaklesion.study.claims import claimed_arms
+from weaklesion.study.item_checks import check_item_names
 from weaklesion.study.items import (
     Run,
     cells_of,
@@ -41,6 +42,15 @@ def config(root):
 
 def study(config, root, name):
     return merge(config, read_yaml(root / f"workflow/studies/{name}.yaml"))
+
+
+@pytest.mark.parametrize("name", ["all", "predict_nnunet", "verdicts"])
+def test_an_item_with_the_name_of_a_rule_is_refused(config, root, name):
+    rule_files = [root / "Snakefile", *root.glob("workflow/rules/*.smk")]
+    check_item_names(config, rule_files)
+    changed = merge(config, {"experiments": {name: config["experiments"]["table1"]}})
+    with pytest.raises(DataError, match=f"experiments.{name}: the workflow has a rule"):
+        check_item_names(changed, rule_files)
 
 
 def test_full_reproduction_of_table1(config):

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from documented_columns import assert_documented
 from PIL import Image
-from running import TINY, snakemake
+from running import TINY, planned, snakemake
 
 from weaklesion.nnunet.program import VARIABLE
 from weaklesion.nnunet.train import FINAL, MODEL
@@ -50,7 +50,8 @@ def study(tmp_path_factory):
 def test_nnunet_is_trained_with_the_named_budget_and_scored_as_all_arms(study):
     run = study / "phantom_ham10k/demo/runs/nnunet/seed-1"
     described = json.loads((run / "run.json").read_text())
-    assert BUDGET.items() <= described["settings"].items()
+    trained = {key: value for key, value in BUDGET.items() if key != "mirroring"}
+    assert trained.items() <= described["settings"].items()
     assert (described["epochs_run"], described["planned"]["batch_size"]) == (2, 4)
     assert described["versions"]["nnunetv2"] == "2.8.1"
     beside = json.loads((run.parents[1] / "a1/seed-1/run.json").read_text())
@@ -65,6 +66,14 @@ def test_nnunet_is_trained_with_the_named_budget_and_scored_as_all_arms(study):
     scores = pd.read_csv(run / "scores.csv", dtype={"id": str})
     assert set(scores["id"]) == set(tests)
     assert not (study / "phantom_ham10k/demo/nnunet").exists()  # prepared, and not needed any more
+
+
+def test_another_way_to_predict_trains_nothing_again(study):
+    folder = study.parents[1]
+    (folder / "other.yaml").write_text(json.dumps(STUDY | {"nnunet": BUDGET | {"mirroring": True}}))
+    jobs = planned(folder, *TINY, folder / "other.yaml", **{VARIABLE: str(PYTHON)})
+    assert jobs["predict_nnunet"] == 1
+    assert "train_nnunet" not in jobs
 
 
 def test_tables_of_scores_cost_and_parameters_have_nnunet(study):

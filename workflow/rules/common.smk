@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from weaklesion.data.sources import Sources
 from weaklesion.study import arms
 from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
+from weaklesion.study.item_checks import check_item_names
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
 from weaklesion.study.study import FIGURES, Study
@@ -15,6 +16,7 @@ gc.set_threshold(200_000)
 
 clone = Path(str(workflow.current_basedir)).resolve().parents[1]
 study = Study(config, read_yaml(clone / "config.yaml"))
+check_item_names(config, [clone / "Snakefile", *clone.glob("workflow/rules/*.smk")])
 layout = study.layout
 jobs = Jobs(config, layout)
 sources = Sources(config, clone)

@@ -56,7 +56,9 @@ rule train_nnunet:
         mem_mb=growing(8000),
         runtime=growing(720),
     params:
-        settings=config["nnunet"],
+        settings={
+            key: value for key, value in config["nnunet"].items() if key != "mirroring"
+        },
     script:
         "../scripts/train_nnunet.py"
 

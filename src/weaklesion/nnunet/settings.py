@@ -7,8 +7,8 @@ from weaklesion.support.limits import at_least, check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class NNUNetSettings:
-    """The budget of an nnU-Net, and how it predicts; all else is its own plan.
+class Budget:
+    """The budget of an nnU-Net's training; all else is its own plan.
 
     Raises:
         ValueError: naming the setting, the allowed values and its value.
@@ -25,9 +25,19 @@ class NNUNetSettings:
     batch_size: Annotated[
         int | None, at_least(2), "Images per batch; null is the number that nnU-Net plans."
     ]
-    mirroring: Annotated[
-        bool, "Whether a prediction is the mean over mirrored images, as is nnU-Net's default."
-    ]
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NNUNetSettings(Budget):
+    """The budget, and how an nnU-Net predicts, which no training reads.
+
+    Raises:
+        ValueError: naming the setting, the allowed values and its value.
+    """
+
+    mirroring: Annotated[
+        bool, "Whether a prediction is the mean over mirrored images, as is nnU-Net's default."
+    ]

@@ -15,7 +15,7 @@ import pandas as pd
 from weaklesion.nnunet.cases import DATASET
 from weaklesion.nnunet.prepare import CONFIGURATION, INPUTS
 from weaklesion.nnunet.program import run_program
-from weaklesion.nnunet.settings import NNUNetSettings
+from weaklesion.nnunet.settings import Budget
 from weaklesion.support.files import write_json, written_whole
 from weaklesion.support.provenance import describe_run, settings_digest
 from weaklesion.training.device import compute_device
@@ -39,7 +39,7 @@ def train_nnunet(
     model_dir: str | Path,
     history_csv: str | Path,
     run_json: str | Path,
-    settings: NNUNetSettings,
+    settings: Budget,
     seed: int,
     data: Mapping[str, Any] | None = None,
     threads: int = 1,
@@ -56,7 +56,7 @@ def train_nnunet(
         model_dir: written: the folder that nnU-Net predicts with, as its `nnUNet_results`.
         history_csv: written: one row per epoch.
         run_json: written: what the training was, with the keys of other runs.
-        settings: see `NNUNetSettings`.
+        settings: see `weaklesion.nnunet.settings.Budget`.
         seed: seed of weights, order and augmentation.
         data: what the images and marks are (`weaklesion.study.data_facts`); None leaves it out of
             `run.json`.
@@ -127,7 +127,7 @@ def write_history(rows: Sequence[dict[str, Any]], history_csv: str | Path) -> No
 
 
 def describe_training(
-    rows: Sequence[dict[str, Any]], trained: dict[str, Any], settings: NNUNetSettings
+    rows: Sequence[dict[str, Any]], trained: dict[str, Any], settings: Budget
 ) -> dict[str, Any]:
     """Return what `run.json` says of a finished training.
 

@@ -3,6 +3,10 @@
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
 from weaklesion.errors import DataError
 from weaklesion.study.arms import (
     arm_definition,
@@ -36,6 +40,26 @@ WITHOUT_NNUNET = {
     "sweep": "its settings are not those that a sweep varies",
     "attribution": "it has none of the settings of the released code",
 }
+
+
+def check_item_names(config: Config, rule_files: Iterable[Path]) -> None:
+    """Check that no item has the name of a rule, because items are targets of Snakemake too.
+
+    Args:
+        config: the configuration.
+        rule_files: files with the workflow's rules.
+
+    Raises:
+        DataError: naming the item.
+    """
+    texts = [path.read_text(encoding="utf-8") for path in rule_files]
+    taken = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+    for item in config["experiments"]:
+        if item in taken:
+            raise DataError(
+                f"config: experiments.{item}: the workflow has a rule of this name. Give the item"
+                " another."
+            )
 
 
 def check_item(config: Config, item: str) -> None:
