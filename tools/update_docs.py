@@ -19,8 +19,10 @@ from typing import Any
 
 import pandas as pd
 from api_reference import describe_api
-from doc_tables import PLACE, choices, kind, runs
+from doc_tables import KINDS, PLACE, choices, kind, runs
 from markers import has_markers, replace_between
+
+from weaklesion.report.forest import METRIC, forest_svg
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs/results"  # pages, and beside them a folder per study
@@ -111,6 +113,17 @@ def _kept_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"threads": str}) if path.is_file() else pd.DataFrame()
 
 
+def draw_differences(kept: Path) -> None:
+    """Draw the differences of a study's tables of scores, where any has an interval."""
+    for path in sorted(kept.glob("*.csv")):
+        table = pd.read_csv(path)
+        if kind(table) == KINDS["published_mean"] and "gain_ci_low" in table:
+            of_metric = table[table["metric"] == METRIC]
+            if (of_metric["gain_ci_low"] < of_metric["gain_ci_high"]).any():
+                drawing = forest_svg(table, f"{path.stem}: differences in Dice from the baseline")
+                path.with_suffix(".svg").write_text(drawing, encoding="utf-8")
+
+
 def describe(kept: Path) -> str:
     """Return the tables and charts of docs/results/STUDY as Markdown."""
     text, only_linked = "", []
@@ -122,9 +135,9 @@ def describe(kept: Path) -> str:
             only_linked.append(path)
             continue
         what, write = found
-        text += folded(path.stem, what, write(table))
         if path.with_suffix(".svg").is_file():
             text += f"![{path.stem}]({kept.name}/{path.stem}.svg)\n\n"
+        text += folded(path.stem, what, write(table))
     if (kept / CHOICES).is_file():
         text += folded(
             "choices", "constants chosen without a dense mask", choices(pd.read_csv(kept / CHOICES))
@@ -180,6 +193,7 @@ def main() -> None:
         page_with(PAGES / arguments.study, PAGES)  # is there a place for it?
         collect(study, PAGES / arguments.study)
     for kept in kept_studies():
+        draw_differences(kept)
         page, text = page_with(kept, PAGES)
         page.write_text(text)
     page, text = api_page(ROOT / "docs")

@@ -18,6 +18,20 @@ def test_every_page_says_what_its_tables_say(root):
         assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
 
 
+def test_every_drawing_of_differences_is_that_of_its_table(root, tmp_path):
+    drawn = 0
+    for kept in update_docs.kept_studies():
+        again = tmp_path / kept.name
+        again.mkdir()
+        for path in kept.glob("*.csv"):
+            shutil.copy(path, again)
+        update_docs.draw_differences(again)
+        for path in again.glob("*.svg"):
+            assert path.read_text() == (kept / path.name).read_text(), f"{kept / path.name}"
+            drawn += 1
+    assert drawn > 15
+
+
 def test_a_number_that_was_changed_by_hand_is_noticed(root, tmp_path):
     kept = root / "docs/results/ham10k-small"
     page, text = update_docs.page_with(kept, root / "docs/results")

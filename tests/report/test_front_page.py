@@ -4,16 +4,17 @@ import io
 import json
 import re
 from base64 import b64decode
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from weaklesion.report.forest import forest, forest_svg, score_lines
 from weaklesion.report.images import embedded
 from weaklesion.report.tables.front_page import (
     differences,
-    forest,
     score_blocks,
     verdict_counts,
     write_front_page,
@@ -81,9 +82,9 @@ def test_ours_stand_above_the_papers_and_the_best_of_each_is_marked(table):
 
 def test_claims_are_in_points_of_the_baseline(table, verdicts):
     lines = list(differences(table, verdicts, LABELS))
-    assert [(line["arm"], line["middle"]) for line in lines] == [
-        ("RECIST ellipse", 3.0),
-        ("A1+L", 1.0),
+    assert [(line["name"], line["middle"]) for line in lines] == [
+        ("RECIST ellipse − A1, HAM10000", 3.0),
+        ("A1+L − A1, HAM10000", 1.0),
     ]
     assert lines[0]["claimed"] == []
     assert lines[1]["claimed"] == pytest.approx([1.8])  # 2 % of 90
@@ -100,6 +101,41 @@ def test_places_of_the_drawing_keep_order_and_scale(table, verdicts):
     assert all(drawn["left"] <= tick["x"] <= drawn["width"] for tick in drawn["ticks"])
     assert 0 in [round(tick["value"], 9) for tick in drawn["ticks"]]
     assert len(drawn["ticks"]) <= 8
+
+
+def test_a_line_far_out_is_an_arrow_where_numbers_stand_beside_it(table):
+    far = pd.concat(
+        [table, pd.DataFrame([row("fixed", "dice", 60.0, gain=-30, low=-31, high=-29)])]
+    )
+    lines = list(score_lines(far.assign(difference=0.0), LABELS["arms"]))
+    assert [line["name"] for line in lines] == ["RECIST ellipse", "A1+L", "fixed"]
+    assert lines[1]["claimed"] == pytest.approx([1.84])  # 91.85 - 90.01
+    assert lines[2]["claimed"] == []
+    drawn = forest(lines, numbers=True)
+    assert [place["outside"] for place in drawn["rows"]] == [0, 0, -1]
+    assert drawn["rows"][2]["middle"] == drawn["rows"][2]["low"] == drawn["left"]
+    assert drawn["rows"][2]["figures"] == "-30.00 [-31.00, -29.00]"
+    assert drawn["rows"][0]["figures"] == "+3.00 no interval"
+    assert [place["outside"] for place in forest(lines)["rows"]] == [0, 0, 0]
+    per_point = (drawn["rows"][0]["middle"] - drawn["zero"]) / 3
+    assert drawn["rows"][1]["middle"] - drawn["zero"] == pytest.approx(per_point, abs=0.2)
+
+
+def test_the_papers_difference_is_shown_only_where_it_is_comparable(table):
+    lines = list(score_lines(table.assign(difference=NAN)))
+    assert [(line["name"], line["claimed"]) for line in lines] == [("ellipse", []), ("a1l", [])]
+
+
+def test_a_drawing_as_a_file(table):
+    two = pd.concat([table, table.assign(protocol="released")]).assign(difference=0.0)
+    text = forest_svg(two, "Differences <here>")
+    root = ElementTree.fromstring(text)
+    assert root.get("aria-label") == "Differences <here>"
+    words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert words.count("ham10k, corrected: against a1") == 1
+    assert words.count("ham10k, released: against a1") == 1
+    assert words.count("+1.00 [+0.40, +1.60]") == 2
+    assert words[-1] == "Points of Dice, 95 % intervals; right of 0 is better. Orange: the paper"
 
 
 @pytest.mark.parametrize("middle", [0.0, -0.003, 84407.0])
@@ -164,7 +200,7 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     assert "1 undecided" in page
     assert "1 claim cannot be tested by this study, because an arm was not run." in words
     assert "A1+L − A1, HAM10000" in page
-    assert "claimed +1.80" in page
+    assert "; the paper +1.80" in page
     assert "Orange bars" in page
     verdicts.assign(claimed_percent=NAN).to_csv(tmp_path / "verdicts.csv", index=False)
     write_front_page(labels=LABELS, **arguments)
@@ -178,4 +214,4 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
 
 def test_a_claim_without_a_size_is_not_drawn_at_zero(table, verdicts):
     *_, line = differences(table, verdicts.assign(claimed_percent=0.0), LABELS)
-    assert (line["arm"], line["claimed"]) == ("A1+L", [])
+    assert (line["name"], line["claimed"]) == ("A1+L − A1, HAM10000", [])

@@ -31,7 +31,7 @@ rule tabulate_scores:
         scores_csvs=files_of_item("scores.csv"),
         files=trainings_of_item,
         published_yaml=PUBLISHED_NUMBERS,
-        templates=templates("base", "scores"),
+        templates=templates("base", "forest", "scores"),
         code=module_files("report.tables.scores"),
     output:
         table_csv=table("{item}.csv", "scores"),
@@ -567,7 +567,7 @@ rule write_front_page:
         more_files=[row["figure"] for row in study.example_strips],
         table_csv=RESULTS / f"tables/{study.main_item}.csv",
         verdicts_csv=RESULTS / "tables/verdicts.csv",
-        templates=templates("base", "front_page"),
+        templates=templates("base", "forest", "front_page"),
         code=module_files("report.tables.front_page"),
     output:
         page_html=report(

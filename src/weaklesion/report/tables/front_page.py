@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from weaklesion.report.forest import METRIC, forest
 from weaklesion.report.images import embedded
 from weaklesion.report.pages import devices_in_words, write_page
 from weaklesion.report.tables.judgement import RULES
@@ -20,8 +20,6 @@ from weaklesion.study.labels import Labels
 
 logger = logging.getLogger(__name__)
 
-METRIC = "dice"  # of the differences that are drawn
-WIDTH, LEFT, RIGHT, ROW, HEAD = 580.0, 292.0, 20.0, 22.0, 28.0  # of their drawing, px
 STRIP_PX = 1200
 
 
@@ -69,7 +67,7 @@ def write_front_page(
         commits=sorted({short_commit(info["code"]) for info in run_infos}),
         blocks=list(score_blocks(table, columns, labels)),
         lines=lines,
-        forest=forest(lines),
+        drawing=forest(lines),
         verdicts=verdict_counts(verdicts),
         untestable=untestable(verdicts),
         strips=[
@@ -177,11 +175,11 @@ def differences(
             )
             percent = verdicts.loc[about, "claimed_percent"].dropna()
             claimed = percent[percent != 0] / 100 * means[row["baseline"]]  # 0 is no size
+            arm, baseline = (labels["arms"][row[key]] for key in ("arm", "baseline"))
+            where = labels["datasets"][str(dataset)]
             yield {
-                "dataset": labels["datasets"][str(dataset)],
-                "protocol": protocol,
-                "arm": labels["arms"][row["arm"]],
-                "baseline": labels["arms"][row["baseline"]],
+                "name": f"{arm} − {baseline}, {where}",
+                "about": f"{arm} against {baseline}, {where}, protocol {protocol}",
                 "low": row["gain_ci_low"],
                 "middle": row["gain"],
                 "high": row["gain_ci_high"],
@@ -189,50 +187,6 @@ def differences(
                 "p_holm": row["p_holm"],
                 "claimed": sorted(set(claimed.round(6))),
             }
-
-
-def forest(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the drawing of differences: size, ticks, and each line's places in px.
-
-    Zero is always inside. An interval that is not known is not drawn.
-    """
-    ends = [0.0]
-    for line in lines:
-        ends += [line["middle"], *line["claimed"]]
-        ends += [value for value in (line["low"], line["high"]) if math.isfinite(value)]
-    low, high = min(ends), max(ends)
-    step = _tick_step((high - low) or 1.0)
-    low, high = math.floor(low / step) * step, math.ceil(high / step) * step
-    high = high if high > low else low + step
-
-    def x(value: float) -> float:
-        return round(LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT), 1)
-
-    count = round((high - low) / step)
-    return {
-        "width": WIDTH,
-        "height": HEAD + ROW * len(lines) + 6,
-        "left": LEFT,
-        "zero": x(0.0),
-        "top": HEAD - 6,
-        "ticks": [{"x": x(low + i * step), "value": low + i * step} for i in range(count + 1)],
-        "rows": [
-            {
-                "y": HEAD + ROW * (index + 0.5),
-                "low": x(line["low"]) if math.isfinite(line["low"]) else None,
-                "middle": x(line["middle"]),
-                "high": x(line["high"]) if math.isfinite(line["high"]) else None,
-                "claimed": [x(value) for value in line["claimed"]],
-            }
-            for index, line in enumerate(lines)
-        ],
-    }
-
-
-def _tick_step(span: float) -> float:
-    """Return the smallest of 1, 2 and 5 times a power of ten with at most six steps in a span."""
-    power = 10.0 ** math.floor(math.log10(span / 6))
-    return next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= 6)
 
 
 def verdict_counts(verdicts: pd.DataFrame) -> list[dict[str, Any]]:

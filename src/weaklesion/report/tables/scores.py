@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from weaklesion.errors import DataError
+from weaklesion.report.forest import forest, score_lines
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import difference_cells, direction, scaled
 from weaklesion.report.tables.epochs import (
@@ -195,6 +196,10 @@ def tabulate_scores(
     for block in page["blocks"]:
         of_block = epochs.get((block["dataset"], block["protocol"]), {})
         block["epochs"] = epochs_in_words(of_block, baseline, labels)
+        in_dataset = table[table["dataset"] == block["dataset"]]
+        rows_of_block = in_dataset[in_dataset["protocol"] == block["protocol"]]
+        block["lines"] = list(score_lines(rows_of_block, (labels or {}).get("arms")))
+        block["drawing"] = forest(block["lines"], numbers=True)
     write_page(table_html, "scores.html", labels, title=title, level=LEVEL, unit=unit, **page)
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
 
