@@ -21,6 +21,7 @@ import pandas as pd
 from api_reference import describe_api
 from doc_tables import KINDS, PLACE, choices, kind, runs
 from markers import has_markers, replace_between
+from table1 import table1
 
 from weaklesion.report.forest import METRIC, forest_svg
 
@@ -180,6 +181,13 @@ def api_page(docs: Path) -> tuple[Path, str]:
     return page, replace_between(page.read_text(), "api", describe_api())
 
 
+def table1_page() -> tuple[Path, str]:
+    """Return the page of the paper's Table 1, and what it should say."""
+    page = PAGES / "table1.md"
+    text = table1(PAGES, ROOT / "workflow/resources/published_numbers.yaml")
+    return page, replace_between(page.read_text(), "table1", text)
+
+
 def main() -> None:
     """Update."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -196,8 +204,8 @@ def main() -> None:
         draw_differences(kept)
         page, text = page_with(kept, PAGES)
         page.write_text(text)
-    page, text = api_page(ROOT / "docs")
-    page.write_text(text)
+    for page, text in (api_page(ROOT / "docs"), table1_page()):
+        page.write_text(text)
 
 
 if __name__ == "__main__":

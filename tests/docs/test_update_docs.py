@@ -18,6 +18,17 @@ def test_every_page_says_what_its_tables_say(root):
         assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
 
 
+def test_table1_says_what_its_tables_say(root):
+    page, text = update_docs.table1_page()
+    assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    (paper,) = (row for row in rows if row.startswith("| HAM10K | *the paper*"))
+    assert "| 90.01 ± 0.09 | 90.54 ± 0.22 | 90.42 ± 0.51 |" in paper
+    of_gpu = pd.read_csv(root / "docs/results/ham10k-paper/test_means.csv").set_index("arm")["dice"]
+    means = [f"{100 * of_gpu[arm]:.2f}" for arm in ("ellipse", "a1", "a1l")]
+    assert any("ResNet-101" in row and f"| {' | '.join(means)} |" in row for row in rows)
+
+
 def test_every_drawing_of_differences_is_that_of_its_table(root, tmp_path):
     drawn = 0
     for kept in update_docs.kept_studies():
