@@ -6,11 +6,13 @@
 Values are drawn from the model of `weaklesion.scoring.chance`, whose truth is 0: groups of one to
 four samples, seeds, and a remainder per pair of group and seed. The variance that the seeds bring
 to the mean is 0, 1 or 4 times that of the groups. `skewed` draws the groups' effects from an
-exponential distribution, as differences of Dice are skewed.
+exponential distribution, as differences of Dice are skewed. `uneven` has a group with a fifth of
+all samples among groups of lognormal sizes, as patients differ in their number of slices.
 """
 
 import argparse
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +21,14 @@ from weaklesion.scoring.chance import parts_of_sums
 RATIOS = (0.0, 1.0, 4.0)
 SEEDS = (3, 5, 10)
 GROUPS = 100
+Kind = Literal["even", "skewed", "uneven"]
+STUDIES: tuple[tuple[int, Kind], ...] = (
+    (20, "even"),
+    (25, "uneven"),
+    (100, "even"),
+    (100, "skewed"),
+    (1000, "even"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,11 +40,16 @@ class Rates:
 
 
 def draw_study(
-    rng: np.random.Generator, *, groups: int, seeds: int, ratio: float, skewed: bool
+    rng: np.random.Generator, *, groups: int, seeds: int, ratio: float, kind: Kind
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one study without a true difference; return sums and counts, (groups, seeds) each."""
     sizes = rng.integers(1, 5, size=(groups, 1))
-    of_groups = rng.exponential(size=(groups, 1)) - 1 if skewed else rng.normal(size=(groups, 1))
+    if kind == "uneven":
+        sizes = np.ceil(rng.lognormal(3, 1, size=(groups, 1)))
+        sizes[0] = np.ceil(sizes[1:].sum() / 4)
+    of_groups = rng.normal(size=(groups, 1))
+    if kind == "skewed":
+        of_groups = rng.exponential(size=(groups, 1)) - 1
     # the variance of the mean over groups, with sizes as weights, is `weight` times that of one
     weight = float((sizes**2).sum() / sizes.sum() ** 2)
     of_seeds = rng.normal(size=(1, seeds)) * np.sqrt(ratio * weight * seeds)
@@ -45,13 +60,13 @@ def draw_study(
 
 
 def simulate(
-    *, seeds: int, ratio: float, trials: int, groups: int = GROUPS, skewed: bool = False, seed: int
+    *, seeds: int, ratio: float, trials: int, groups: int = GROUPS, kind: Kind = "even", seed: int
 ) -> Rates:
     """Simulate many studies; return how often 95 % intervals cover 0 and tests reject at 5 %."""
     rng = np.random.default_rng(seed)
     covered = rejected = 0
     for _ in range(trials):
-        sums, counts = draw_study(rng, groups=groups, seeds=seeds, ratio=ratio, skewed=skewed)
+        sums, counts = draw_study(rng, groups=groups, seeds=seeds, ratio=ratio, kind=kind)
         mean = float((sums.sum(axis=0) / counts.sum(axis=0)).mean())
         chance = parts_of_sums(sums, counts, trained=True).chance()
         low, high = chance.interval(mean)
@@ -68,15 +83,15 @@ def main() -> None:
     heads = [f"seeds' variance {ratio:g} times the groups'" for ratio in RATIOS]
     print("| Groups | Seeds | " + " | ".join(heads) + " |")
     print("|" + "---|" * (2 + len(heads)))
-    for groups, skewed in ((20, False), (100, False), (100, True), (1000, False)):
+    for groups, kind in STUDIES:
         for seeds in SEEDS:
             cells = []
             for ratio in RATIOS:
                 rates = simulate(
-                    seeds=seeds, ratio=ratio, trials=trials, groups=groups, skewed=skewed, seed=1
+                    seeds=seeds, ratio=ratio, trials=trials, groups=groups, kind=kind, seed=1
                 )
                 cells.append(f"{100 * rates.covered:.1f}, {100 * rates.rejected:.1f}")
-            name = f"{groups}, skewed" if skewed else f"{groups}"
+            name = f"{groups}" if kind == "even" else f"{groups}, {kind}"
             print(f"| {name} | {seeds} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -71,8 +71,23 @@ def test_the_trainings_of_all_folds_as_one_run(tmp_path):
     assert [fold["epochs_run"] for fold in run["folds"]] == [5, 6, 7]
 
 
+def test_folds_differ_in_what_each_takes_from_its_own_samples(tmp_path):
+    paths = [
+        described(
+            tmp_path,
+            fold,
+            settings={"epochs": 9 + fold, "prompt": {"max_amplitude": fold / 10, "exponent": 2}},
+            settings_sha256=f"{fold}",
+        )
+        for fold in (1, 2)
+    ]
+    pool_runs(fold_run_jsons=paths, run_json=tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert [fold["settings"]["epochs"] for fold in run["folds"]] == [10, 11]
+
+
 def test_folds_of_other_settings_are_no_run(tmp_path):
-    paths = [described(tmp_path, 1), described(tmp_path, 2, settings_sha256="t")]
+    paths = [described(tmp_path, 1), described(tmp_path, 2, settings={"epochs": 9, "ema": 0.9})]
     with pytest.raises(DataError, match="settings differ"):
         pool_runs(fold_run_jsons=paths, run_json=tmp_path / "run.json")
 

@@ -105,6 +105,20 @@ def test_cells_with_known_answers(scored, tmp_path):
     assert (hausdorff["published_mean"], hausdorff["published_std"]) == (10.23, 0.17)
 
 
+def test_the_page_says_which_metric_fewer_samples_have(scored, tmp_path):
+    tabulate(scored, tmp_path)
+    assert "Fewer have" not in (tmp_path / "table1.html").read_text()
+    for path, _ in scored:
+        table = pd.read_csv(path)
+        spaced = table[(table["metric"].isin(MM)) & (table["id"] != "s3")]
+        in_mm = spaced.assign(metric=spaced["metric"] + "_mm")
+        pd.concat([table, in_mm]).to_csv(path, index=False)
+    tabulate(scored, tmp_path)
+    page = (tmp_path / "table1.html").read_text()
+    assert "4 test samples in 4 groups" in page
+    assert "Fewer have: HD95 in mm (3), Long diameter error in mm (3)." in page
+
+
 def test_differences_from_the_baseline(scored, tmp_path):
     table = tabulate(scored, tmp_path)
     dice = table.loc[("ellipse", "dice")]

@@ -59,10 +59,11 @@ def test_published_tables_are_found_by_dataset_arm_and_column(published):
     assert printed_cells(numbers, "controls", arms) == {}
 
 
-def costs(runs, published, folder):
+def costs(runs, published, folder, **choices):
     """The table of costs, by arm."""
     tabulate_cost(
         runs=runs,
+        **{"undefined": {"p": POLICY}} | choices,
         published_yaml=published,
         published_datasets={"ham10k": "HAM10K"},
         title="Table 2",
@@ -99,6 +100,23 @@ def test_cost_with_known_answers(make_run, published, tmp_path):
         figures=[tmp_path / "f.svg", tmp_path / "f.png"],
     )
     assert "acoseg (15 epochs)" in (tmp_path / "f.svg").read_text()
+
+
+def test_the_dice_of_costs_is_that_of_the_scores(make_run, published, tmp_path):
+    run = make_run("a1", 1, [0.9, 0.9, 0.9, 0.0], groups=["a", "a", "a", "b"])
+    table = pd.read_csv(run["scores"])
+    table.loc[table["id"] == "s3", "status"] = "empty_prediction"
+    table.to_csv(run["scores"], index=False)
+    found = {
+        (policy, unit): costs([run], published, tmp_path, undefined={"p": policy}, unit=unit)[
+            "dice"
+        ]
+        for policy in ("worst_possible", "stated")
+        for unit in ("sample", "group")
+    }
+    assert found["worst_possible", "sample"]["a1"] == pytest.approx(67.5)
+    assert found["worst_possible", "group"]["a1"] == pytest.approx((90 + 0) / 2)
+    assert found["stated", "sample"]["a1"] == pytest.approx(90)  # the worst of the others
 
 
 def test_time_is_saved_against_the_same_device_only(make_run, published, tmp_path):
@@ -387,6 +405,7 @@ def test_answers_with_known_gains(make_run, published, tmp_path):
     pair = {"paper": "P", "task": "t", "protocol": "p"}
     tabulate_answers(
         runs=runs,
+        trained=[],
         pairs=[
             pair | {"arm": "a1l", "baseline": "a1", "dataset": "ham10k"},
             pair | {"arm": "cmu_net", "baseline": "cmu_unet", "dataset": "liver"},
@@ -425,6 +444,7 @@ def test_answers_per_sample_and_per_group(make_run, published, tmp_path):
     for unit in ("sample", "group"):
         tabulate_answers(
             runs=runs,
+            trained=[],
             pairs=[pair | {"arm": "a1l", "baseline": "a1"}],
             undefined={"p": POLICY},
             published_yaml=published,
@@ -442,6 +462,39 @@ def test_answers_per_sample_and_per_group(make_run, published, tmp_path):
     assert gains == {"sample": pytest.approx(0), "group": pytest.approx(-10)}
 
 
+def test_arms_that_were_not_trained_equally_long_have_no_gain(make_run, published, tmp_path):
+    dice = np.linspace(0.5, 0.6, 40)
+    runs = [
+        make_run(arm, seed, dice + better + 0.001 * seed, epochs=epochs)
+        for seed in (1, 2, 3)
+        for arm, better, epochs in (("a1", 0.0, 2), ("a1l", 0.1, 24), ("acoseg", 0.2, 2))
+    ]
+    pair = {"paper": "P", "task": "t", "protocol": "p", "dataset": "ham10k", "baseline": "a1"}
+    files = {"table_csv": tmp_path / "t.csv", "table_html": tmp_path / "t.html"}
+    tabulate_answers(
+        runs=runs,
+        trained=runs,
+        pairs=[pair | {"arm": "a1l"}, pair | {"arm": "acoseg"}],
+        undefined={"p": POLICY},
+        published_yaml=published,
+        published_datasets={},
+        title="Answers",
+        **files,
+    )
+    table = pd.read_csv(files["table_csv"]).set_index(["arm", "metric"])
+    longer, equal = table.loc[("a1l", "dice")], table.loc[("acoseg", "dice")]
+    assert (longer["answer"], equal["answer"]) == ("undecided", "better")
+    assert longer[["gain", "ci_low", "p_value", "p_holm"]].isna().all()
+    assert longer["unknown"] == "not trained equally long"
+    assert equal["gain"] == pytest.approx(20)
+    assert "not trained equally long" in files["table_html"].read_text()
+    tabulate_policies(runs=runs, trained=runs, baseline="a1", title="Policies", **files)
+    table = pd.read_csv(files["table_csv"]).set_index(["policy", "arm", "metric"])["gain"]
+    gains = table.xs("dice", level="metric")
+    assert gains.xs("a1l", level="arm").isna().all()
+    assert gains.xs("acoseg", level="arm").to_list() == pytest.approx([20] * 4)
+
+
 def test_policies_with_known_answers(make_run, tmp_path):
     """Three images: found, wrongly left empty, rightly left empty."""
     runs = [make_run("cmu_unet", 1, [0.8, 0.0, np.nan]), make_run("cmu_net", 1, [0.9, 0.0, np.nan])]
@@ -456,6 +509,7 @@ def test_policies_with_known_answers(make_run, tmp_path):
         table.to_csv(run["scores"], index=False)
     tabulate_policies(
         runs=runs,
+        trained=[],
         baseline="cmu_unet",
         title="Policies",
         table_csv=tmp_path / "policies.csv",

@@ -233,6 +233,27 @@ def test_improvement_by_hand():
     assert (got.n_seeds, got.n_groups, got.rivals) == (2, 2, 1)
 
 
+def test_means_of_a_claim_are_over_the_samples_that_both_arms_have():
+    """On 50 images with the organ the arm is 2 points worse; elsewhere only the baseline draws."""
+    rng = np.random.default_rng(2)
+    claim = claim_named("Dice against A1")
+    rows = []
+    for seed in (1, 2, 3):
+        with_organ = 0.9 + 0.01 * rng.normal(size=50) + 0.001 * seed
+        ours = np.append(with_organ - 0.02 + 0.002 * rng.normal(size=50), np.full(40, math.nan))
+        theirs = np.append(with_organ, np.zeros(40))
+        for arm, values in (("a1l", ours), ("a1", theirs)):
+            rows += [
+                {"arm": arm, "metric": "dice", "id": f"s{i}", "group": f"g{i}", "seed": seed}
+                | {"value": value}
+                for i, value in enumerate(values)
+            ]
+    got = measure_metric(pd.DataFrame(rows), claim, "dice", 1.0)
+    assert got.difference == pytest.approx(-2, abs=0.1)
+    assert got.improvement == pytest.approx(-100 * 2 / 90, abs=0.1)
+    assert got.n_groups == 50
+
+
 def test_p_is_that_of_the_same_comparison_in_table_1():
     rng = np.random.default_rng(4)
     claim = claim_named("Dice against A1")
@@ -603,7 +624,14 @@ def test_arms_that_claims_read_are_defined(paper):
 
 
 def test_power_by_simulation():
-    parts = Parts(between_groups=4.0, between_seeds=2.0, remainder=0.0, num_groups=40, num_seeds=5)
+    parts = Parts(
+        between_groups=4.0,
+        between_seeds=2.0,
+        remainder=0.0,
+        num_groups=40,
+        effective_groups=40,
+        num_seeds=5,
+    )
     chance = parts.chance()
     rng = np.random.default_rng(0)
     # a t with these degrees of freedom: the variance is estimated by a scaled chi-square
@@ -621,7 +649,14 @@ def test_seeds_that_are_needed():
     assert power(parts.with_seeds(needed - 1).chance(), 1.0) < 0.8
     assert needed == 10  # as tables of the paired t-test have it
     assert seeds_needed(parts, 1.0, level=0.05 / 7) > needed
-    few = Parts(between_groups=1.0, between_seeds=1.0, remainder=0.0, num_groups=5, num_seeds=5)
+    few = Parts(
+        between_groups=1.0,
+        between_seeds=1.0,
+        remainder=0.0,
+        num_groups=5,
+        effective_groups=5,
+        num_seeds=5,
+    )
     assert seeds_needed(few, 1.0) is None  # groups alone are too much chance
     assert seeds_needed(parts, 0.0) is None
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 from simulate_chance import RATIOS, draw_study, simulate
 
+from weaklesion.report.power import power
 from weaklesion.scoring.chance import (
     Chance,
     Parts,
@@ -42,8 +43,9 @@ def test_parts_by_hand():
     reach = stats.t.ppf(0.975, chance.freedom) * math.sqrt(7)
     assert (low, high) == pytest.approx((4 - reach, 4 + reach))
     assert chance.p_value(4.0) == pytest.approx(2 * stats.t.sf(4 / math.sqrt(7), chance.freedom))
-    quantiles = stats.t.ppf(0.975, chance.freedom) + stats.t.ppf(0.8, chance.freedom)
-    assert chance.detectable() == pytest.approx(quantiles * math.sqrt(7))
+    shift = chance.detectable() / math.sqrt(7)
+    limit = stats.t.ppf(0.975, chance.freedom)
+    assert stats.nct.sf(limit, chance.freedom, shift) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_without_a_training_groups_are_the_only_chance():
@@ -91,6 +93,31 @@ def test_groups_of_different_sizes_count_once():
     assert alone.between_groups != together.between_groups
 
 
+def test_a_large_group_counts_for_more_and_leaves_fewer_degrees_of_freedom():
+    # weights 1/2, 1/4, 1/4; the mean is 3, from which the groups are 2, -1 and -3 away
+    table = pd.DataFrame([[5.0], [5.0], [2.0], [0.0]])
+    parts = parts_of_mean(table, groups_of(table, ["a", "a", "b", "c"]), trained=False)
+    of_weights = 1 / 4 + 1 / 16 + 1 / 16
+    assert parts.effective_groups == pytest.approx(1 / of_weights)
+    assert parts.chance().freedom == pytest.approx(1 / of_weights - 1)
+    large, small = (1 - 2 * weight + of_weights for weight in (1 / 2, 1 / 4))
+    by_hand = (1 / 2 * 2) ** 2 / large + ((1 / 4) ** 2 + (3 / 4) ** 2) / small
+    assert parts.between_groups == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_intervals_cover_where_groups_differ_much_in_size(ratio):
+    rates = simulate(seeds=5, ratio=ratio, trials=2000, groups=25, kind="uneven", seed=4)
+    assert 0.92 <= rates.covered <= 0.97
+
+
+@pytest.mark.parametrize("freedom", [0.4, 1.0, 2.0, 5.5, 40.0, math.inf])
+def test_what_is_detectable_is_detected_four_times_in_five(freedom):
+    chance = Chance(variance=4.0, freedom=freedom, num_groups=9, num_seeds=3)
+    for level in (0.05, 0.01):
+        assert power(chance, chance.detectable(level), level) == pytest.approx(0.8, abs=1e-3)
+
+
 def test_equal_values_have_no_chance():
     table = pd.DataFrame([[2.0, 2.0]] * 3)
     chance = chance_of_mean(table, groups_of(table), trained=True)
@@ -99,7 +126,14 @@ def test_equal_values_have_no_chance():
 
 
 def test_more_seeds_take_away_the_seeds_part_only():
-    parts = Parts(between_groups=5.0, between_seeds=4.0, remainder=1.0, num_groups=50, num_seeds=5)
+    parts = Parts(
+        between_groups=5.0,
+        between_seeds=4.0,
+        remainder=1.0,
+        num_groups=50,
+        effective_groups=50,
+        num_seeds=5,
+    )
     more = parts.with_seeds(20)
     # groups alone 4; seeds alone 3, a quarter of which is left; remainder 1, a quarter left
     assert more.between_groups == pytest.approx(4 + 0.25)
@@ -139,7 +173,7 @@ def test_intervals_cover_and_tests_reject_as_often_as_they_say(seeds, ratio, cov
 
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_skewed_differences_are_covered_too(ratio):
-    rates = simulate(seeds=5, ratio=ratio, trials=1000, skewed=True, seed=3)
+    rates = simulate(seeds=5, ratio=ratio, trials=1000, kind="skewed", seed=3)
     assert 0.92 <= rates.covered <= 0.97
 
 
@@ -163,7 +197,7 @@ def test_an_interval_over_groups_alone_would_not_cover():
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(500):
-        sums, counts = draw_study(rng, groups=100, seeds=5, ratio=4.0, skewed=False)
+        sums, counts = draw_study(rng, groups=100, seeds=5, ratio=4.0, kind="even")
         mean = (sums.sum(axis=0) / counts.sum(axis=0)).mean()
         error = math.sqrt(parts_of_sums(sums, counts, trained=True).between_groups)
         covered += abs(mean) <= 1.96 * error
@@ -173,7 +207,7 @@ def test_an_interval_over_groups_alone_would_not_cover():
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_the_detectable_difference_is_found_four_times_in_five(ratio):
     rng = np.random.default_rng(5)
-    studies = [draw_study(rng, groups=100, seeds=5, ratio=ratio, skewed=False) for _ in range(1000)]
+    studies = [draw_study(rng, groups=100, seeds=5, ratio=ratio, kind="even") for _ in range(1000)]
     chances = [parts_of_sums(*study, trained=True).chance() for study in studies]
     size = float(np.median([chance.detectable() for chance in chances]))
     means = [float((sums.sum(axis=0) / counts.sum(axis=0)).mean()) for sums, counts in studies]
@@ -191,7 +225,7 @@ def test_groups_without_a_defined_value_are_no_groups():
     for defined in (2, 5):
         rejected = []
         for _ in range(2000):
-            sums, counts = draw_study(rng, groups=20, seeds=3, ratio=0.0, skewed=False)
+            sums, counts = draw_study(rng, groups=20, seeds=3, ratio=0.0, kind="even")
             sums, counts = (
                 np.where(np.arange(20)[:, None] < defined, x, 0) for x in (sums, counts)
             )

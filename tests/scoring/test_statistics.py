@@ -62,6 +62,22 @@ def test_policies_for_an_empty_prediction(policy, dice, hausdorff, perimeter):
     pd.testing.assert_series_equal(after["value"][others], before["value"][others])
 
 
+@pytest.mark.parametrize(
+    "policy", ["released", "stated", "worst_possible", "correct_empty", "with_reference"]
+)
+def test_diameters_without_a_mark_are_undefined_whatever_the_policy(policy):
+    scores = scores_with_an_empty_prediction()
+    scores.loc[scores["id"] == "s2", "status"] = "both_empty"
+    diameters = scores[scores["metric"] == "hausdorff"].assign(
+        metric="long_diameter_error", value=NAN, worst=NAN
+    )
+    after = resolve_undefined(pd.concat([scores, diameters], ignore_index=True), policy)
+    assert after.loc[after["metric"] == "long_diameter_error", "value"].isna().all()
+    found = estimate(after[after["metric"] == "long_diameter_error"].assign(group=after["id"]))
+    assert math.isnan(found.mean)
+    assert found.unknown == "no defined value"
+
+
 def test_worst_value_is_that_of_the_same_run():
     one = scores_with_an_empty_prediction()
     other = one.assign(seed=2, value=one["value"] * 10)

@@ -5,11 +5,14 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from segmenting import lobed
+from test_training import SETTINGS
 
 from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.segment.visibility import trained_contrast
+from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.mark_contrast import describe_contrast
 from weaklesion.training.prompts import mark_rows
 from weaklesion.training.state import TrainingState
@@ -41,7 +44,25 @@ def test_networks_that_see_no_mark_record_none():
     state.seconds["steps"] = 1.0
     for given, recorded in ((None, False), (marks, True)):
         split = SimpleNamespace(ids=["a"], images=images, marks=given)
-        run = describe_training(
-            state, SimpleNamespace(train=split, val=split), torch.nn.Linear(1, 1)
-        )
+        splits = SimpleNamespace(train=split, val=split)
+        run = describe_training(state, splits, torch.nn.Linear(1, 1), TrainingSettings(**SETTINGS))
         assert ("mark_contrast" in run) == recorded
+
+
+@pytest.mark.parametrize(
+    ("changes", "images"),
+    [
+        ({}, 16),
+        ({"iterations": 20, "batch_size": 8}, 160),
+        ({"train_samples": 5}, 5),
+        ({"train_samples": 50}, 16),
+    ],
+)
+def test_the_speed_counts_the_images_that_were_trained_on(changes, images):
+    state = TrainingState()
+    state.history, state.seconds["steps"] = [{}, {}, {}], 6.0
+    split = SimpleNamespace(ids=["a"] * 16, marks=None)
+    settings = TrainingSettings(**SETTINGS | changes)
+    splits = SimpleNamespace(train=split, val=split)
+    run = describe_training(state, splits, torch.nn.Linear(1, 1), settings)
+    assert run["images_per_second"] == 3 * images / 6

@@ -11,7 +11,7 @@ from lumps import SHAPE, SIZES, image_of, lump
 
 from weaklesion.errors import DataError
 from weaklesion.report.plan import make_plan
-from weaklesion.report.tables.volumes import tabulate_volumes
+from weaklesion.report.tables.volumes import summarize, tabulate_volumes
 from weaklesion.scoring.statistics import limits_of_agreement
 from weaklesion.study.checks import check_config
 from weaklesion.study.items import places_of, runs_of
@@ -179,6 +179,21 @@ def test_a_table_worked_by_hand_counts_every_patient_once(tmp_path):
     assert "<td>5</td><td>1</td>" in page
     assert ">-58 to +58<" in page
     assert "nan" not in page.split("</style>")[1].replace("isnan", "")
+
+
+def test_a_gain_is_over_the_lesions_that_both_methods_measured():
+    """The ellipsoid has no surface distance in the hardest lesion; elsewhere levels gain 0.5 mm."""
+    rows = []
+    for number, distance in enumerate((1.0, 2.0, 9.0)):
+        of_ellipsoid = math.nan if distance == 9 else distance + 0.5
+        about = f"v{number}", f"l{number}"
+        rows.append(row(*about, "ellipsoid", 60.0, 0.0) | {"asd_mm": of_ellipsoid})
+        rows.append(row(*about, "levels", 60.0, 0.0) | {"asd_mm": distance})
+        rows.append(row(*about, "network", 60.0, 0.0) | {"asd_mm": math.nan if distance < 9 else 1})
+    table = summarize(pd.DataFrame(rows).assign(dataset="d", protocol="p"))
+    found = table.set_index(["method", "measure"]).xs("asd_mm", level="measure")
+    assert found.loc["levels", ["mean", "n_volumes", "gain"]].tolist() == [4, 3, -0.5]
+    assert math.isnan(found.loc["network", "gain"])  # no lesion has both
 
 
 def test_one_lesion_per_volume_has_the_usual_limits():

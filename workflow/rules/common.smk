@@ -117,6 +117,11 @@ def trainings_of_item(wildcards):
     return list(dict.fromkeys(each["run"] for each in networks_of_item(wildcards)))
 
 
+def scores_and_trainings(wildcards):
+    """Input function: the scores of the rule's item, and the records of its trainings."""
+    return files_of_item("scores.csv")(wildcards) + trainings_of_item(wildcards)
+
+
 def undefined_policies(wildcards):
     """What an empty prediction counts as, by protocol of the rule's item."""
     return study.undefined_policies(study.runs(wildcards.item))

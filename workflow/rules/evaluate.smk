@@ -123,6 +123,8 @@ rule tabulate_cost:
     params:
         labels=item_labels,
         runs=described_runs(scores="scores.csv", run="run.json", trained=True),
+        undefined=undefined_policies,
+        unit=study.judged_unit,
         published_datasets=study.published_names("datasets"),
         title=title_of_item,
     script:
@@ -420,7 +422,7 @@ rule write_mark_agreement:
 rule tabulate_policies:
     """Say how far a table depends on what empty masks count as."""
     input:
-        files=files_of_item("scores.csv"),
+        files=scores_and_trainings,
         templates=templates("base", "policies"),
         code=module_files("report.tables.policies"),
     output:
@@ -440,6 +442,7 @@ rule tabulate_policies:
     params:
         labels=item_labels,
         runs=described_runs(scores="scores.csv"),
+        trained=networks_of_item,
         baseline=of_item("baseline"),
         title=title_of_item,
     script:
@@ -449,7 +452,7 @@ rule tabulate_policies:
 rule tabulate_answers:
     """Put several papers' answers side by side."""
     input:
-        files=files_of_item("scores.csv"),
+        files=scores_and_trainings,
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "answers"),
         code=module_files("report.tables.answers"),
@@ -470,6 +473,7 @@ rule tabulate_answers:
     params:
         labels=item_labels,
         runs=described_runs(scores="scores.csv"),
+        trained=networks_of_item,
         pairs=lambda wildcards: study.answered_pairs(wildcards.item),
         undefined=undefined_policies,
         published_datasets=study.published_names("datasets"),

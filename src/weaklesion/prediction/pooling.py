@@ -60,13 +60,15 @@ def pool_runs(*, fold_run_jsons: Sequence[str | Path], run_json: str | Path) -> 
     """Describe the trainings of all folds as one run.
 
     Times are sums, the peak of memory and the number of epochs are the largest ones, and the speed
-    is the mean. The entry `folds` has the descriptions of the folds.
+    is the mean. The settings are those of the first fold. The entry `folds` has the descriptions of
+    the folds, which may differ in what each takes from its own samples: the number of epochs of
+    another training, and the amplitude of warps.
 
     Raises:
-        DataError: if the folds differ in settings.
+        DataError: if the folds differ in another setting.
     """
     infos = [json.loads(Path(path).read_text()) for path in fold_run_jsons]
-    if len({info["settings_sha256"] for info in infos}) > 1:
+    if any(_common(info["settings"]) != _common(infos[0]["settings"]) for info in infos):
         raise DataError(
             f"{fold_run_jsons[0]} and the other folds: their settings differ. Delete their folders"
             " and run again."
@@ -83,6 +85,16 @@ def pool_runs(*, fold_run_jsons: Sequence[str | Path], run_json: str | Path) -> 
     }
     write_json(run_json, content)
     logger.info("%d folds, %.2f hours in all", len(infos), content["wall_s"] / 3600)
+
+
+def _common(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that the folds of a run have in common."""
+    common = {key: value for key, value in settings.items() if key != "epochs"}
+    if common.get("prompt") is not None:
+        common["prompt"] = {
+            key: value for key, value in common["prompt"].items() if key != "max_amplitude"
+        }
+    return common
 
 
 def pool_accuracies(

@@ -23,7 +23,6 @@ from weaklesion.networks.names import NNUNET, PAIR_MODELS
 from weaklesion.report.plan_storage import disk_bytes, download_bytes, files_of
 from weaklesion.report.sample_counts import split_samples
 from weaklesion.report.training_rates import (
-    images_of_epoch,
     read_rates,
     seconds_per_step,
     training_hours,
@@ -33,6 +32,7 @@ from weaklesion.study.items import Run, items_of, places_of, runs_of, trainings_
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import Config
 from weaklesion.study.published import PAPER_ENCODER, read_published
+from weaklesion.study.settings import images_of_epoch
 
 GPU_RULES = (  # the rules with `gpu=1`, which the Slurm profile names as well
     "train_arm",

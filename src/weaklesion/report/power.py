@@ -32,11 +32,12 @@ def power(chance: Chance, size: float, level: float = LEVEL) -> float:
         return 1.0
     shift = abs(size) / chance.std_error
     limit = float(special.stdtrit(chance.freedom, 1 - level / 2))
-    if math.isinf(chance.freedom) or shift > 30:  # the noncentral t is inaccurate here
-        return float(special.ndtr(shift - limit))
-    from scipy import stats  # slow to import, and reports do not need it
-
-    return float(stats.nct.sf(limit, chance.freedom, shift))
+    # the noncentral t is implemented for 1 to 1e6 degrees of freedom, as for `Chance.detectable`
+    if 1 <= chance.freedom <= 1e6:
+        found = 1 - float(special.nctdtr(chance.freedom, shift, limit))
+        if not math.isnan(found):  # as it is for some large shifts
+            return found
+    return float(special.stdtr(chance.freedom, shift - limit))
 
 
 def seeds_needed(parts: Parts, size: float, level: float = LEVEL) -> int | None:

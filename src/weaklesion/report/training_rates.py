@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from weaklesion.study.settings import images_of_epoch
+
 MEASURED_BATCH = 10
 VALIDATION = 1 / 3  # time of validation over the time of training
 
@@ -45,18 +47,6 @@ def seconds_per_step(
     nearest = min(max(pixels, sizes[0]), sizes[-1])
     seconds = float(np.interp(nearest, sizes, [seconds_by_pixels[size] for size in sizes]))
     return seconds * pixels / nearest * settings["batch_size"] / MEASURED_BATCH
-
-
-def images_of_epoch(settings: Mapping[str, Any], train_samples: int) -> int:
-    """Return the number of images of an epoch; an image counts once, in however many steps.
-
-    Args:
-        settings: `iterations`, `train_samples` and `batch_size` of a training.
-        train_samples: samples of the training split.
-    """
-    if settings["iterations"] is not None:
-        return int(settings["iterations"] * settings["batch_size"])
-    return min(train_samples, settings["train_samples"] or train_samples)
 
 
 def training_hours(seconds: float, settings: Mapping[str, Any], train_samples: int) -> float:

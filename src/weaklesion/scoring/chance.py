@@ -10,7 +10,9 @@ The variance of the mean is that of the groups' means plus that of the seeds' me
 remainder, which both contain; the part of the seeds is at least 0. The mean divided by the root of
 that variance follows Student's t with Satterthwaite's degrees of freedom. Samples of a group are
 alike, so a group counts once, however many samples it has; means of groups of different sizes are
-linearised as ratios.
+linearised as ratios. Where sizes differ, a large group moves the mean more than a small one, and
+fewer groups than there are decide it: the groups have one degree of freedom less than Kish's
+effective number, `1 / sum(weight**2)`, with each group's part of all samples as its weight.
 
 `docs/explanation/statistics.md` has the simulated coverage of the intervals and size of the tests.
 """
@@ -62,8 +64,7 @@ class Chance:
 
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
         """Return the smallest true mean that a test at `level` detects with a given power."""
-        quantiles = special.stdtrit(self.freedom, [1 - level / 2, power])
-        return float(quantiles.sum()) * self.std_error
+        return _shift(self.freedom, level, power) * self.std_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Parts:
         between_seeds: variance of the mean of the seeds' means; nan without training.
         remainder: the part of both that is due to single pairs of group and seed.
         num_groups: number of groups.
+        effective_groups: number of groups of one size that would be as much; at most `num_groups`.
         num_seeds: number of seeds.
         unknown: reason why the variances are unknown, or "".
     """
@@ -83,6 +85,7 @@ class Parts:
     between_seeds: float
     remainder: float
     num_groups: int
+    effective_groups: float
     num_seeds: int
     unknown: str = ""
 
@@ -96,11 +99,12 @@ class Parts:
     def chance(self) -> Chance:
         """Return the variance of the mean, with its degrees of freedom."""
         of_seeds = self.of_seeds
-        terms = [(self.between_groups, self.num_groups - 1)]
+        of_groups = self.effective_groups - 1
+        terms = [(self.between_groups, of_groups)]
         if of_seeds > 0:
             terms += [
                 (self.between_seeds, self.num_seeds - 1),
-                (self.remainder, (self.num_groups - 1) * (self.num_seeds - 1)),
+                (self.remainder, of_groups * (self.num_seeds - 1)),
             ]
         return Chance(
             variance=self.between_groups + of_seeds,
@@ -138,6 +142,25 @@ def _satterthwaite(variance: float, terms: Iterable[tuple[float, float]]) -> flo
     return variance**2 / spread if spread > 0 else math.inf
 
 
+def _shift(freedom: float, level: float, power: float) -> float:
+    """Return the true mean, in standard errors, that a test detects with a given power.
+
+    By bisection of the noncentral t, whose implementation is not exact far from 1 to 1e6 degrees of
+    freedom; there by the sum of two quantiles, which falls short of it with few degrees.
+    """
+    limit, of_power = special.stdtrit(freedom, [1 - level / 2, power]).tolist()
+    if not 1 <= freedom <= 1e6:
+        return float(limit + of_power)
+    low, high = 0.0, 2 * (limit + of_power)
+    for _ in range(50):
+        middle = (low + high) / 2
+        if special.nctdtr(freedom, middle, limit) <= 1 - power:
+            high = middle
+        else:
+            low = middle
+    return float(high)
+
+
 def parts_of_seeds(values: Sequence[float]) -> Parts:
     """Return the variance of a mean that depends on seeds only, such as hours of training.
 
@@ -156,6 +179,7 @@ def parts_of_variance(variance: float, num_seeds: int) -> Parts:
         between_seeds=variance / num_seeds,
         remainder=0.0,
         num_groups=2,  # arbitrary, because the term of the groups is 0
+        effective_groups=2,
         num_seeds=num_seeds,
     )
 
@@ -204,7 +228,7 @@ def parts_of_sums(sums: np.ndarray, counts: np.ndarray, *, trained: bool) -> Par
         unknown = "one group"
     elif trained and num_seeds < 2:
         unknown = "one seed"
-    between_groups = between_seeds = remainder = math.nan
+    between_groups = between_seeds = remainder = effective = math.nan
     if not unknown:
         totals = counts.sum(axis=0)
         means = sums.sum(axis=0) / totals
@@ -212,18 +236,23 @@ def parts_of_sums(sums: np.ndarray, counts: np.ndarray, *, trained: bool) -> Par
             sums - means * counts
         ) / totals  # contribution of each group to the mean of each seed
         shared = apart.mean(axis=1)
-        correction = num_groups / (num_groups - 1)
-        between_groups = correction * float(shared @ shared)
+        weights = (counts / totals).mean(axis=1)
+        of_weights = float(weights @ weights)
+        effective = 1 / of_weights
+        # the mean follows large groups, so they are less apart from it than they are from the truth
+        corrections = 1 / (1 - 2 * weights + of_weights)
+        between_groups = float(corrections @ shared**2)
         remainder = 0.0
     if not unknown and trained:
         between_seeds = float(np.var(means, ddof=1)) / num_seeds
         left = apart - shared[:, None]
-        remainder = correction * float((left**2).sum()) / (num_seeds * (num_seeds - 1))
+        remainder = float(corrections @ (left**2).sum(axis=1)) / (num_seeds * (num_seeds - 1))
     return Parts(
         between_groups=between_groups,
         between_seeds=between_seeds,
         remainder=remainder,
         num_groups=num_groups,
+        effective_groups=effective,
         num_seeds=num_seeds,
         unknown=unknown,
     )

@@ -58,6 +58,8 @@ def by_seed(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
 def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
     """Join two arms by sample and seed; a single untrained run is paired with every seed.
 
+    A value that one of them lacks is undefined in both, so that means are over the same samples.
+
     Args:
         values: columns `id`, `group`, `seed`, `value`.
         baseline: the same columns for the other arm.
@@ -80,9 +82,11 @@ def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
             f"the two arms have different seeds: {list(ours.columns)} and {list(theirs.columns)}."
             " Train the missing ones."
         )
+    theirs = theirs.loc[ours.index, ours.columns]
+    defined = ours.notna() & theirs.notna()
     return Paired(
-        ours=ours,
-        theirs=theirs.loc[ours.index, ours.columns],
+        ours=ours.where(defined),
+        theirs=theirs.where(defined),
         groups=groups,
         trained=is_trained(values) or is_trained(baseline),
     )

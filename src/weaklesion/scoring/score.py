@@ -9,7 +9,7 @@ import pandas as pd
 
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.errors import DataError
-from weaklesion.metrics.measures import OVERLAPS, measure_pairs
+from weaklesion.metrics.measures import DIAMETERS, OVERLAPS, measure_pairs
 from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ def score_predictions(
             worst`. Metrics are those of `weaklesion.metrics.measures`, in mm only for samples with
             a spacing. The status is `ok`, `empty_prediction`, `empty_reference` or `both_empty`; a
             value is missing exactly if the metric is undefined. `worst` is the worst possible
-            value: 0 for overlaps, the patch's diagonal for distances.
+            value: 0 for overlaps, the patch's diagonal for distances; missing for the diameters of
+            a sample without a mark, which have nothing to be compared with.
         dataset: the run's dataset.
         protocol: the run's protocol.
         arm: the run's arm.
@@ -97,10 +98,11 @@ def _score(
         workers: number of processes.
     """
     spacings = spacings_mm(test)
+    marked = marked_diameters(test, 1.0, 1.0)
     measured = measure_pairs(
         references,
         predictions,
-        marked_diameters(test, 1.0, 1.0),
+        marked,
         marked_diameters(test, test["mm_per_px_x"], test["mm_per_px_y"]),
         spacings,
         workers=workers,
@@ -111,12 +113,23 @@ def _score(
         for rows, columns in (spacing or (math.nan, math.nan) for spacing in spacings)
     ]
     rows = []
-    pairs = zip(test["group"].items(), references, predictions, diagonals_mm, measured, strict=True)
-    for (sample_id, group), ref, pred, diagonal_mm, values in pairs:
+    has_mark = ~np.isnan(marked).any(axis=1)
+    pairs = zip(
+        test["group"].items(),
+        references,
+        predictions,
+        diagonals_mm,
+        has_mark,
+        measured,
+        strict=True,
+    )
+    for (sample_id, group), ref, pred, diagonal_mm, is_marked, values in pairs:
         state = status(ref, pred)
         for metric, value in values.items():
             diagonal = diagonal_mm if metric.endswith("_mm") else math.hypot(height, width)
             worst = 0.0 if metric in OVERLAPS else diagonal
+            if metric.removesuffix("_mm") in DIAMETERS and not is_marked:
+                worst = math.nan
             rows.append((sample_id, group, metric, value, state, worst))
     return pd.DataFrame(rows, columns=["id", "group", "metric", "value", "status", "worst"])
 

@@ -93,6 +93,8 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
     - `with_reference`: samples with an empty reference do not count in means; otherwise as
       `worst_possible`.
 
+    Diameters of samples without a mark, whose `worst` is missing, stay undefined under all of them.
+
     Args:
         scores: rows of one dataset and protocol, see `weaklesion.scoring.score`.
         policy: one of the above.
@@ -101,8 +103,9 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
         The same rows with some values replaced.
     """
     scores = scores.copy()
-    empty = scores["status"] != "ok"
-    undefined = scores["value"].isna()
+    measurable = scores["worst"].notna()
+    empty = (scores["status"] != "ok") & measurable
+    undefined = scores["value"].isna() & measurable
     larger = {name for name in scores["metric"].unique() if measure_of(name).larger_is_better}
     if policy in ("released", "stated"):
         run = [scores[key] for key in ("arm", "seed", "metric")]
@@ -115,7 +118,7 @@ def resolve_undefined(scores: pd.DataFrame, policy: UndefinedPolicy) -> pd.DataF
     elif policy in ("worst_possible", "correct_empty", "with_reference"):
         scores.loc[undefined, "value"] = scores.loc[undefined, "worst"]
         if policy == "correct_empty":
-            agreed = scores["status"] == "both_empty"
+            agreed = (scores["status"] == "both_empty") & measurable
             scores.loc[agreed, "value"] = scores.loc[agreed, "metric"].isin(larger).astype(float)
         elif policy == "with_reference":
             without = scores["status"].isin(("empty_reference", "both_empty"))

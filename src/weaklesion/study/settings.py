@@ -275,6 +275,18 @@ class TrainingSettings:
         return self.num_classes is not None and self.augmentation == "flips"
 
 
+def images_of_epoch(settings: Mapping[str, Any], train_samples: int) -> int:
+    """Return the number of images of an epoch; an image counts once, in however many steps.
+
+    Args:
+        settings: `iterations`, `train_samples` and `batch_size` of a training.
+        train_samples: samples of the training split.
+    """
+    if settings["iterations"] is not None:
+        return int(settings["iterations"] * settings["batch_size"])
+    return min(train_samples, settings["train_samples"] or train_samples)
+
+
 def with_choice(settings: TrainingSettings, choice_json: str | Path | None) -> TrainingSettings:
     """Return settings with the warp that `selection.warp_amplitude` chose, if it chose one.
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, load_trained_encoder, num_parameters
-from weaklesion.study.settings import TrainingSettings, with_choice
+from weaklesion.study.settings import TrainingSettings, images_of_epoch, with_choice
 from weaklesion.support.files import read_array, write_json, written_whole
 from weaklesion.support.provenance import describe_run, peak_memory_bytes, settings_digest
 from weaklesion.training.checkpoints import FORMAT
@@ -109,7 +109,7 @@ def train_arm(
             saving=_saving(folder, run, device, options),
             on_epoch=tensorboard_writer(run_dir) if options.tensorboard else lambda row: None,
         )
-        run |= describe_training(state, splits, learner.model)
+        run |= describe_training(state, splits, learner.model, settings)
         run |= describe_device(device, options)
         if data is not None:
             shape_hw = read_array(files.images_npy).shape[1:3]
@@ -180,9 +180,12 @@ def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: Ru
     return Saving(last_pt=folder / "last.pt", digest=digest, every_s=options.save_every_s)
 
 
-def describe_training(state: TrainingState, splits: Splits, model: nn.Module) -> dict[str, Any]:
+def describe_training(
+    state: TrainingState, splits: Splits, model: nn.Module, settings: TrainingSettings
+) -> dict[str, Any]:
     """Return what `run.json` says of a finished training."""
     epochs, num_train = len(state.history), len(splits.train.ids)
+    images = epochs * images_of_epoch(asdict(settings), num_train)
     marks = splits.train.marks
     of_marks = (
         {} if marks is None else {"mark_contrast": describe_contrast(splits.train.images, marks)}
@@ -194,7 +197,7 @@ def describe_training(state: TrainingState, splits: Splits, model: nn.Module) ->
         "best_epoch": state.best_epoch,
         "kept_epoch": state.kept_epoch,
         "stopped_by_patience": state.stopped,
-        "images_per_second": epochs * num_train / state.seconds["steps"],
+        "images_per_second": images / state.seconds["steps"],
         "seconds": state.seconds,
         "wall_s": state.wall_s(),
     }

@@ -1,6 +1,7 @@
 """The answers of several papers, side by side, to the question whether an auxiliary task helps."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, direction
-from weaklesion.report.tables.scores import Unit, read_scores
+from weaklesion.report.tables.epochs import comparable, epochs_by_block
+from weaklesion.report.tables.scores import UNEQUAL, Unit, read_scores
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import (
     compare,
@@ -23,10 +25,13 @@ from weaklesion.study.published import printed_gain, read_published
 
 logger = logging.getLogger(__name__)
 
+GAIN = ("gain", "ci_low", "ci_high", "p_value", "detectable")
+
 
 def tabulate_answers(
     *,
     runs: Sequence[Mapping[str, Any]],
+    trained: Sequence[Mapping[str, Any]],
     pairs: Sequence[Mapping[str, Any]],
     undefined: Mapping[str, str],
     published_yaml: str | Path,
@@ -41,6 +46,8 @@ def tabulate_answers(
 
     Args:
         runs: dataset, protocol, arm, seed, network, and the path `scores`.
+        trained: dataset, protocol, arm, and the path `run` of each training; two networks that were
+            not to be trained equally long have no gain.
         pairs: `paper`, `task` (in words), `arm`, `baseline`, `dataset` and `protocol` of each
             comparison.
         undefined: protocol to the value that an empty prediction counts as.
@@ -58,12 +65,16 @@ def tabulate_answers(
     scores = read_scores([run["scores"] for run in runs], runs, MAIN_METRICS)
     published = read_published(published_yaml)
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in runs}
+    epochs = epochs_by_block(trained)
     rows = []
     for pair in pairs:
         key = pair["dataset"], pair["protocol"]
         paper_dataset = published_datasets.get(pair["dataset"], "")
         used = {f"{role}_network": networks[(*key, pair[role])] for role in ("arm", "baseline")}
+        equal = comparable(*(epochs.get(key, {}).get(pair[role]) for role in ("arm", "baseline")))
         for cells in _comparisons(scores, pair, undefined[pair["protocol"]], unit):
+            if not equal:
+                cells |= dict.fromkeys(GAIN, math.nan) | {"unknown": UNEQUAL}
             arms = pair["arm"], pair["baseline"]
             paper_gain = printed_gain(published, paper_dataset, *arms, cells["metric"])
             rows.append({**pair, **used, **cells, "published_gain": paper_gain})

@@ -11,7 +11,8 @@ import pandas as pd
 
 from weaklesion.report.durations import time_unit
 from weaklesion.report.pages import write_page, write_table
-from weaklesion.report.tables.scores import RUN_KEYS, read_scores
+from weaklesion.report.tables.scores import RUN_KEYS, Unit, read_scores
+from weaklesion.scoring.statistics import UndefinedPolicy, group_means, resolve_undefined
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import read_published
 
@@ -23,6 +24,8 @@ PRINTED_ARMS = {"a1l": "A1_L", "acoseg": "ACoseg", "acoseg_released": "ACoseg"}
 def tabulate_cost(
     *,
     runs: Sequence[Mapping[str, Any]],
+    undefined: Mapping[str, UndefinedPolicy],
+    unit: Unit = "sample",
     published_yaml: str | Path,
     published_datasets: Mapping[str, str],
     title: str,
@@ -38,6 +41,9 @@ def tabulate_cost(
 
     Args:
         runs: dataset, protocol, arm, seed, network, and the paths `run` and `scores`.
+        undefined: protocol to what an empty prediction counts as.
+        unit: what counts once in the mean Dice, as in the main table: each `sample`, or each
+            `group` (patient, volume or lesion) with the mean over its samples.
         published_yaml: published numbers.
         published_datasets: our dataset's name to the paper's.
         title: the page's title.
@@ -47,7 +53,7 @@ def tabulate_cost(
             same device, with as many threads.
         table_html: written: the same for reading.
     """
-    table = _means_over_seeds(runs)
+    table = _means_over_seeds(runs, undefined, unit)
     cosegmentation = table[table["arm"].str.startswith("acoseg")]
     place = ["dataset", "protocol", "device", "threads"]
     longest = cosegmentation.groupby(place)["hours"].max()
@@ -62,16 +68,26 @@ def tabulate_cost(
             for dataset, arm in table[["dataset", "arm"]].to_numpy()
         ]
     write_table(table_csv, table)
-    unit, factor = time_unit(table["hours"].max())
+    of_time, factor = time_unit(table["hours"].max())
     rows = table.to_dict("records")
-    write_page(table_html, "costs.html", labels, title=title, rows=rows, unit=unit, factor=factor)
+    write_page(
+        table_html, "costs.html", labels, title=title, rows=rows, unit=of_time, factor=factor
+    )
     logger.info("cost of %d trainings", len(runs))
 
 
-def _means_over_seeds(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _means_over_seeds(
+    runs: Sequence[Mapping[str, Any]], undefined: Mapping[str, UndefinedPolicy], unit: Unit
+) -> pd.DataFrame:
     """Return one row per dataset, protocol, arm, network, device and number of threads."""
     scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
-    mean_dice = scores.groupby(RUN_KEYS)["value"].mean()
+    mean_dice: dict[tuple[Any, ...], float] = {}
+    for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
+        resolved = resolve_undefined(block, undefined[str(protocol)])
+        if unit == "group":
+            resolved = group_means(resolved)
+        for (arm, seed), of_run in resolved.groupby(["arm", "seed"]):
+            mean_dice[(dataset, protocol, arm, seed)] = of_run["value"].mean()
     rows = []
     for run in runs:
         run_info = json.loads(Path(run["run"]).read_text())

@@ -1,7 +1,8 @@
 """How much a table depends on the value that an empty mask counts as."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, scaled
-from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.tables.epochs import comparable, epochs_by_block
+from weaklesion.report.tables.scores import UNEQUAL, read_scores
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
 from weaklesion.study.labels import Labels
@@ -28,6 +30,7 @@ POLICIES: tuple[UndefinedPolicy, ...] = (
 def tabulate_policies(
     *,
     runs: Sequence[Mapping[str, Any]],
+    trained: Sequence[Mapping[str, Any]],
     baseline: str,
     title: str,
     labels: Labels | None = None,
@@ -38,6 +41,8 @@ def tabulate_policies(
 
     Args:
         runs: dataset, protocol, arm, seed, and the path `scores`.
+        trained: dataset, protocol, arm, and the path `run` of each training; networks that were not
+            to be trained as long as the baseline have no gain.
         baseline: arm that the others are compared with.
         title: the page's title.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
@@ -46,12 +51,19 @@ def tabulate_policies(
         table_html: written: the same for reading.
     """
     scores = read_scores([run["scores"] for run in runs], runs, MAIN_METRICS)
+    epochs = epochs_by_block(trained)
     rows: list[dict[str, Any]] = []
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
+        of_block = epochs.get((str(dataset), str(protocol)), {})
+        unequal = {
+            arm
+            for arm in block["arm"].unique()
+            if not comparable(of_block.get(arm), of_block.get(baseline))
+        }
         for policy in POLICIES:
             block_key = {"dataset": dataset, "protocol": protocol, "policy": policy}
             resolved = resolve_undefined(block, policy)
-            rows += [block_key | cells for cells in _cells(resolved, baseline)]
+            rows += [block_key | cells for cells in _cells(resolved, baseline, unequal)]
     table = pd.DataFrame(rows)
     write_table(table_csv, table)
     blocks = [
@@ -65,7 +77,9 @@ def tabulate_policies(
     logger.info("%d arms under %d policies", table["arm"].nunique(), len(POLICIES))
 
 
-def _cells(resolved: pd.DataFrame, baseline: str) -> Iterator[dict[str, Any]]:
+def _cells(
+    resolved: pd.DataFrame, baseline: str, unequal: Collection[str]
+) -> Iterator[dict[str, Any]]:
     """Yield one row per arm and metric, with the difference from the baseline's."""
     for (arm, metric), values in resolved.groupby(["arm", "metric"], sort=False):
         name = str(metric)
@@ -81,4 +95,7 @@ def _cells(resolved: pd.DataFrame, baseline: str) -> Iterator[dict[str, Any]]:
             row |= difference_cells(
                 comparison, name, name="gain", prefix="gain_", omit=("detectable",)
             )
+            if arm in unequal:
+                row |= dict.fromkeys(("gain", "gain_ci_low", "gain_ci_high", "p_value"), math.nan)
+                row["gain_unknown"] = UNEQUAL
         yield row

@@ -335,6 +335,8 @@ def _page_blocks(
                 cell["direction"] = direction(cell["gain"], str(metric), cell["p_holm"])
             arms.append({"name": arm, "cells": cells, **cells["dice"]})
         first = block.iloc[0]
+        n_samples, n_groups = int(block["n_samples"].max()), int(block["n_groups"].max())
+        fewer = block[block["metric"].isin(shown) & (block["n_samples"] < n_samples)]
         blocks.append(
             {
                 "dataset": dataset,
@@ -342,8 +344,10 @@ def _page_blocks(
                 "measures": {name: measure_of(name) for name in shown},
                 "arms": arms,
                 "comparisons": int(table.loc[table["protocol"] == protocol, "p_holm"].count()),
-                **first[["undefined_policy", "reference", "source", "n_samples"]].to_dict(),
-                "n_groups": first["n_groups"],
+                **first[["undefined_policy", "reference", "source"]].to_dict(),
+                "n_samples": n_samples,
+                "n_groups": n_groups,
+                "fewer": fewer.drop_duplicates("metric").to_dict("records"),
             }
         )
     return blocks

@@ -14,7 +14,6 @@ import pandas as pd
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.scoring.pairs import UNTRAINED_SEED
 from weaklesion.scoring.statistics import (
-    Comparison,
     compare,
     estimate,
     group_means,
@@ -131,8 +130,8 @@ def summarize(lesions: pd.DataFrame) -> pd.DataFrame:
         `n_undecided` of the method's lesions have the ellipsoid's mask in place of their own.
         `limit_low` and `limit_high` are the 95 % limits of agreement, see
         `weaklesion.scoring.statistics.limits_of_agreement`.
-        `gain` is the method minus the ellipsoid, volume by volume. A measure that no lesion of a
-        method has is left out.
+        `gain` is the method minus the ellipsoid, volume by volume, over the lesions in which both
+        have the measure. A measure that no lesion of a method has is left out.
     """
     columns = [*METHOD, "measure", "unit", "n_volumes", "n_lesions", "n_undecided", "mean",
                "ci_low", "ci_high", "unknown", "limit_low", "limit_high", "gain", "gain_ci_low",
@@ -172,7 +171,7 @@ def _rows(lesions: pd.DataFrame) -> Iterator[dict[str, Any]]:
         row |= {"unknown": found.unknown, "limit_low": low, "limit_high": high}
         baseline = values[BASELINE, measure]
         if method != BASELINE and measure != SIGNED and not baseline.empty:
-            row |= _gain_cells(compare(means, group_means(baseline)))
+            row |= _gain_cells(own, baseline)
         yield row
 
 
@@ -191,7 +190,15 @@ def _values(lesions: pd.DataFrame, measure: str) -> pd.DataFrame:
     )
 
 
-def _gain_cells(comparison: Comparison) -> dict[str, Any]:
+def _gain_cells(own: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, Any]:
+    """Compare a method with the baseline, volume by volume, on the lesions that both measured."""
+    measured, of_baseline = (
+        pd.MultiIndex.from_frame(table[["group", "id"]]) for table in (own, baseline)
+    )
+    own, baseline = own[measured.isin(of_baseline)], baseline[of_baseline.isin(measured)]
+    if own.empty:
+        return {}
+    comparison = compare(group_means(own), group_means(baseline))
     return {
         "gain": comparison.difference,
         "gain_ci_low": comparison.ci_low,
