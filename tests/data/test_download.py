@@ -18,7 +18,7 @@ import pytest
 from weaklesion import download
 from weaklesion.data import archives
 from weaklesion.data.archives import list_members
-from weaklesion.data.manifest import read_manifest, write_manifest
+from weaklesion.data.manifest import is_archive, read_manifest, write_manifest
 from weaklesion.download import extract, fetch, fetch_members, row_of
 from weaklesion.errors import DataError
 
@@ -261,6 +261,48 @@ def test_extract_chosen_members(tmp_path):
     assert extract(archive, tmp_path / "out", ["b"]) == [tmp_path / "out" / "b"]
     with pytest.raises(DataError, match="has no entry c"):
         extract(archive, tmp_path / "out", ["c"])
+
+
+def all_files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("archive", "destination", "said"),
+    [
+        ("data/scans.zip", "data", "data: holds .*data/scans.zip, and the folder is replaced"),
+        ("scans.zip", "data", "data: has notes.txt, not from .*scans.zip, or changed since"),
+        ("scans.zip", "out", "out: has x/a, not from"),
+        ("scans.zip", "scans.zip", "scans.zip: is a file, not a folder"),
+        ("scans.zip", "scans.zip/out", "scans.zip: is a file, not a folder"),
+    ],
+)
+def test_unpacking_removes_nothing_but_what_unpacking_made(tmp_path, archive, destination, said):
+    (tmp_path / "data").mkdir()
+    make_zip(tmp_path / archive, {"x/a": "A"})
+    (tmp_path / "data/notes.txt").write_text("mine")
+    extract(tmp_path / archive, tmp_path / "out")
+    assert extract(tmp_path / archive, tmp_path / "out") == [tmp_path / "out/x/a"]  # unchanged
+    (tmp_path / "out/x/a").write_text("B")  # of the same size
+    before = all_files(tmp_path)
+    with pytest.raises(DataError, match=said):
+        extract(tmp_path / archive, tmp_path / destination)
+    assert all_files(tmp_path) == before
+    assert not list(tmp_path.rglob(".part.*"))
+
+
+def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "a.zip", {"a": "A"})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match="Give a folder of its own"):
+        extract(archive, ".")
+
+
+def test_a_name_in_capitals_is_that_of_a_zip(tmp_path):
+    archive = make_zip(tmp_path / "A.ZIP", {"a": "A"})
+    assert extract(archive, tmp_path / "out") == [tmp_path / "out/a"]
+    assert is_archive("A.ZIP")
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "C:/evil"])

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 OF_NAMES = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # names that no file can have
 COMPRESSED = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
 BLOCK = 1 << 20  # bytes
+MAX_NAMED = 5  # files that a message names
 
 
 class _CheckedEntry(tarfile.TarInfo):
@@ -70,7 +71,8 @@ def extract(
 
     Args:
         archive: a zip file, or a tar file, compressed or not.
-        destination: the folder to create; an existing one is replaced.
+        destination: the folder to create. An existing one is replaced if it holds nothing but
+            entries of the archive, unchanged.
         members: names of the entries to unpack; all files by default.
 
     Returns:
@@ -79,33 +81,42 @@ def extract(
     Raises:
         DataError: if the archive is missing, truncated or encrypted, does not fit the disk, lacks
             a member, has one twice, or has an entry that would be written outside `destination`
-            (absolute, `..`, a link) or is larger than the archive says.
+            (absolute, `..`, a link) or is larger than the archive says; or if `destination` is a
+            file, or holds the archive or anything that is not of the archive.
     """
     archive, destination = Path(archive), Path(destination)
-    with _opened(archive) as bundle, written_whole(destination) as temporary:
-        entries = _chosen(list(_entries(bundle)), archive, members)
+    with _opened(archive) as bundle:
+        everything = list(_entries(bundle))
+        entries = _chosen(everything, archive, members)
         for entry in entries:
             _check_entry(entry, archive)
-        _check_space(entries, archive, destination)
-        temporary.mkdir()
-        for entry in progress(entries, total=len(entries), what=f"unpacking {archive.name}"):
-            target = temporary / entry.name
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with _open_entry(bundle, entry) as source, target.open("xb") as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
-            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-                raise DataError(
-                    f"{archive}: entry {entry.name!r} occurs twice, or is a file and a folder. "
-                    "Do not use this archive."
-                ) from error
-            if target.stat().st_size != entry.size:
-                raise DataError(
-                    f"{archive}: entry {entry.name!r} has {target.stat().st_size} bytes, but the "
-                    f"archive says {entry.size}. Do not use this archive."
-                )
+        _check_destination(destination, archive, bundle, everything)
+        with written_whole(destination.resolve()) as temporary:
+            _check_space(entries, archive, destination.resolve())
+            temporary.mkdir()
+            for entry in progress(entries, total=len(entries), what=f"unpacking {archive.name}"):
+                _unpack(bundle, entry, archive, temporary / entry.name)
     logger.info("unpacked %d files of %s to %s", len(entries), archive, destination)
     return [destination / entry.name for entry in entries]
+
+
+def _unpack(
+    bundle: zipfile.ZipFile | tarfile.TarFile, entry: _Entry, archive: Path, target: Path
+) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _open_entry(bundle, entry) as source, target.open("xb") as sink:
+            shutil.copyfileobj(source, sink, BLOCK)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise DataError(
+            f"{archive}: entry {entry.name!r} occurs twice, or is a file and a folder. Do not use"
+            " this archive."
+        ) from error
+    if target.stat().st_size != entry.size:
+        raise DataError(
+            f"{archive}: entry {entry.name!r} has {target.stat().st_size} bytes, but the archive"
+            f" says {entry.size}. Do not use this archive."
+        )
 
 
 @contextmanager
@@ -114,7 +125,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     if not archive.is_file():
         raise DataError(f"{archive}: no such archive. Fetch it first.")
     try:
-        if archive.name.endswith(".zip"):
+        if archive.name.casefold().endswith(".zip"):
             with zipfile.ZipFile(archive) as zip_file:
                 yield zip_file
         else:
@@ -202,6 +213,57 @@ def _check_entry(entry: _Entry, archive: Path) -> None:
         raise DataError(
             f"{archive}: entry {entry.name!r} is encrypted. Get the archive without a password."
         )
+
+
+def _check_destination(
+    destination: Path,
+    archive: Path,
+    bundle: zipfile.ZipFile | tarfile.TarFile,
+    entries: list[_Entry],
+) -> None:
+    """Check that nothing is lost when a folder is replaced by the content of an archive.
+
+    Raises:
+        DataError: if it is a file, or holds the archive, the working directory, or anything that
+            unpacking the archive did not make.
+    """
+    place = destination.resolve()
+    there = next(path for path in (place, *place.parents) if path.exists())
+    if not there.is_dir():
+        raise DataError(f"{there}: is a file, not a folder to unpack {archive} to. Give a folder.")
+    for held in (archive, Path.cwd()):
+        if held.resolve().is_relative_to(place):
+            raise DataError(
+                f"{destination}: holds {held}, and the folder is replaced when {archive} is"
+                " unpacked to it. Give a folder of its own."
+            )
+    made = {place / entry.name: entry for entry in entries}
+    kept = [
+        path
+        for path in sorted(place.rglob("*"))
+        if (path.is_symlink() or not path.is_dir())
+        and not (path in made and _is_unchanged(path, made[path], bundle))
+    ]
+    if kept:
+        more = f" and {len(kept) - MAX_NAMED} more" if len(kept) > MAX_NAMED else ""
+        names = ", ".join(str(path.relative_to(place)) for path in kept[:MAX_NAMED])
+        raise DataError(
+            f"{destination}: has {names}{more}, not from {archive}, or changed since, and the"
+            " folder is replaced. Give another folder, or move these files away."
+        )
+
+
+def _is_unchanged(path: Path, entry: _Entry, bundle: zipfile.ZipFile | tarfile.TarFile) -> bool:
+    """Return whether a file is as the archive has it."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != entry.size:
+        return False
+    if entry.is_link or entry.is_encrypted:
+        return False
+    with _open_entry(bundle, entry) as source, path.open("rb") as stream:
+        while block := source.read(BLOCK):
+            if block != stream.read(BLOCK):
+                return False
+    return True
 
 
 def _check_space(entries: list[_Entry], archive: Path, destination: Path) -> None:

@@ -81,7 +81,7 @@ def _absolute(url: str, folder: Path) -> str:
 
 def is_archive(name: str) -> bool:
     """Return whether a file of this name is unpacked before use."""
-    return name.endswith(ARCHIVE_SUFFIXES)
+    return name.casefold().endswith(ARCHIVE_SUFFIXES)
 
 
 def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
