@@ -209,6 +209,26 @@ def test_lesions_that_cannot_be_used_are_named_and_the_others_written(tmp_path):
     assert causes(tmp_path, recist=recist) == ["is drawn in 2 slices: draw it in one"]
 
 
+def test_the_lesion_of_an_array_of_bool_is_number_1(tmp_path):
+    volume(tmp_path / "case.npz", recist=np.stack([drawn(LONG, SHORT)] + [drawn()] * 5))
+    assert write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out") == (1, 0)
+    (mark,), _ = read_marks(tmp_path / "out/marks.csv")
+    assert mark.id == "case_1"
+
+
+def test_numbers_that_masks_cannot_have_are_refused_by_lesion(tmp_path):
+    recist = np.zeros((6, 100, 110), np.int64)
+    for place, number in enumerate((-1, 70000, 65535)):
+        recist[place][drawn(LONG, SHORT)] = number
+    volume(tmp_path / "case.npz", recist=recist)
+    assert write_marks_of_npz([tmp_path / "case.npz"], tmp_path / "out") == (1, 2)
+    refused = pd.read_csv(tmp_path / "out/refused.csv")
+    assert refused["lesion"].tolist() == [-1, 70000]
+    assert refused["cause"][1].startswith(
+        "recist has the value 70000: number lesions from 1 to 65535"
+    )
+
+
 def test_large_files_and_equal_names_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WEAKLESION_MAX_VOLUME_BYTES", "1000")
     (cause,) = causes(tmp_path)

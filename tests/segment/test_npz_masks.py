@@ -9,7 +9,9 @@ from segmenting import calls_of_script
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
+from weaklesion.errors import DataError
 from weaklesion.recist import measure_recist
+from weaklesion.segment.npz_masks import write_npz_masks
 
 SHAPE = (20, 100, 120)  # D, H, W
 SPACING = (0.8, 0.8, 3.0)
@@ -83,6 +85,76 @@ def test_reference_masks_are_not_written_over(segmented):
     assert result.exit_code == 1
     assert "has gts, so this command did not write it" in " ".join(result.output.split())
     assert list(np.load(folder / "gts/case_a.npz")) == ["gts"]
+
+
+def flat(tmp_path, name, changes, monkeypatch):
+    """A file with its lesions, and the tables of `npz` and `segment` without a network."""
+    recist = np.zeros((2, 8, 8), np.int16)
+    recist[0, 2, 2:4], recist[1, 2, 2:4] = 1, 2
+    arrays = {"imgs": np.zeros(recist.shape, np.uint8), "recist": recist, "spacing": np.ones(3)}
+    np.savez(tmp_path / name, **arrays | changes)
+    (tmp_path / "drawn").mkdir(exist_ok=True)
+    (tmp_path / "masks").mkdir(exist_ok=True)
+    monkeypatch.setattr(
+        "weaklesion.segment.npz_masks.mask_of", lambda _, row: np.ones((2, 8, 8), bool)
+    )
+    return tmp_path / name
+
+
+def tables(tmp_path, measured=(), refused=(), refused_by_npz=()):
+    image = str(tmp_path / "drawn/images/x.nii")
+    for name, rows, columns in (
+        ("masks/measurements.csv", [(one, image) for one in measured], ["id", "image"]),
+        ("masks/refused.csv", [(one, "cause") for one in refused], ["id", "cause"]),
+        ("drawn/refused.csv", refused_by_npz, ["file", "lesion"]),
+    ):
+        pd.DataFrame(rows, columns=columns).to_csv(tmp_path / name, index=False)
+
+
+@pytest.mark.parametrize("name", ["-dash.npz", "=eq.npz"])
+def test_lesions_are_found_by_the_ids_that_the_table_shows(tmp_path, name, monkeypatch):
+    path = flat(tmp_path, name, {}, monkeypatch)
+    tables(tmp_path, [f"'{path.stem}_2"], [f"'{path.stem}_1"])
+    assert write_npz_masks([path], tmp_path / "masks", tmp_path / "segs") == (1, 1)
+    assert (np.load(tmp_path / "segs" / name)["segs"] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("measured", "refused", "refused_by_npz", "lesions"),
+    [
+        (["case_1"], [], [], 1),
+        (["other_1"], ["case_1", "case_2"], [], 0),
+        (["other_1"], [], [("case.npz", 1), ("case.npz", 2)], 0),
+        (["other_1"], [], [("case.npz", None)], 0),
+        (["other_1"], ["other_2"], [("other.npz", 1)], None),
+        ([], [], [], None),
+    ],
+)
+def test_masks_of_other_files_are_not_taken_for_empty_ones(
+    tmp_path, measured, refused, refused_by_npz, lesions, monkeypatch
+):
+    path = flat(tmp_path, "case.npz", {}, monkeypatch)
+    tables(tmp_path, measured, refused, refused_by_npz)
+    if lesions is not None:
+        assert write_npz_masks([path], tmp_path / "masks", tmp_path / "segs") == (1, lesions)
+        return
+    with pytest.raises(DataError, match=r"case.npz: its lesions case_1, case_2 are neither in"):
+        write_npz_masks([path], tmp_path / "masks", tmp_path / "segs")
+    assert not (tmp_path / "segs/case.npz").exists()
+
+
+def test_a_file_in_which_nothing_is_drawn_has_no_masks(tmp_path, monkeypatch):
+    path = flat(tmp_path, "case.npz", {"recist": np.zeros((2, 8, 8), bool)}, monkeypatch)
+    tables(tmp_path, ["other_1"])
+    assert write_npz_masks([path], tmp_path / "masks", tmp_path / "segs") == (1, 0)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    paths = [flat(tmp_path, name, {}, monkeypatch) for name in ("case.npz", "b/case.npz")]
+    tables(tmp_path, ["case_1"])
+    with pytest.raises(DataError, match=r"case.npz, .*b/case.npz: two files of one name"):
+        write_npz_masks(paths, tmp_path / "masks", tmp_path / "segs")
 
 
 def test_the_containers_script_gives_the_same_masks(segmented, grey_model):

@@ -1,8 +1,9 @@
 """Volumes with drawn marks, `.npz` as in FLARE and MedSAM2, as a table of marks with its images.
 
 `imgs` is (D, H, W): uint8 of levels, or signed whole numbers of Hounsfield units. `recist` has the
-same shape; its value k draws the one or two lines of lesion k in one slice. `spacing` has three
-numbers, mm. All else in a file, such as `gts`, is not read.
+same shape; its value k, from 1 to 65535, draws the one or two lines of lesion k in one slice; where
+it is bool, there is one lesion, 1. `spacing` has three numbers, mm. All else in a file, such as
+`gts`, is not read.
 """
 
 import logging
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 NEEDED = ("imgs", "recist", "spacing")
 ZERO_HU = 32768  # level of 0 HU in a 16-bit PNG
 MOST_HU = 32767
+MOST_LESIONS = 65535  # as `segs` can number them, uint16
 SAME_SPACING = 0.001  # relative
 TABLES = ("marks.csv", "refused.csv")
 MARKS = ("id", "image", "slice", "group", *RECIST_COLUMNS, "spacing_x", "spacing_y")
@@ -65,9 +67,7 @@ def write_marks_of_npz(
     if window_hu is not None and not window_hu[0] < window_hu[1]:
         raise DataError(f"window: needs two numbers, the lower first, not {window_hu}.")
     paths = [Path(file) for file in files]
-    stems = [path.stem.casefold() for path in paths]
-    if twice := [path for path in paths if stems.count(path.stem.casefold()) > 1]:
-        raise DataError(f"{twice[0]}, {twice[1]}: two files of one name. Rename one.")
+    check_names(paths)
     out = OwnFiles(out_dir)
     out.check_free(TABLES)
     rows: list[dict[str, Any]] = []
@@ -92,6 +92,27 @@ def write_marks_of_npz(
     return len(rows), len(refused)
 
 
+def check_names(paths: Sequence[Path]) -> None:
+    """Check that the marks and masks of different files have different names.
+
+    Raises:
+        DataError: naming two files of one name, in which capitals do not count.
+    """
+    stems = [path.stem.casefold() for path in paths]
+    if twice := [path for path in paths if stems.count(path.stem.casefold()) > 1]:
+        raise DataError(f"{twice[0]}, {twice[1]}: two files of one name. Rename one.")
+
+
+def lesions_in(drawn: np.ndarray) -> list[int]:
+    """Return the numbers of the lesions that an array `recist` draws, in their order.
+
+    >>> lesions_in(np.array([0, 7, 3, 7])), lesions_in(np.array([False, True]))
+    ([3, 7], [1])
+    """
+    numbers = drawn.astype(np.uint8) if drawn.dtype == bool else drawn
+    return [number for number in np.unique(numbers).tolist() if number != 0]
+
+
 def _marks_of_file(
     path: Path,
     out: OwnFiles,
@@ -106,8 +127,13 @@ def _marks_of_file(
     rows, refused = [], []
     if volume:
         whole = nifti_of(images, spacing, window_hu)
-    for lesion in np.unique(drawn[drawn != 0]).tolist():
+    for lesion in lesions_in(drawn):
         try:
+            if not 0 < lesion <= MOST_LESIONS:
+                raise BadMarkError(
+                    f"recist has the value {lesion}: number lesions from 1 to {MOST_LESIONS}, with"
+                    " 0 for the background"
+                )
             here = drawn == lesion
             slices = np.flatnonzero(here.any(axis=(1, 2)))
             if len(slices) > 1:

@@ -5,7 +5,7 @@ Each `<case>.npz` has `segs`, of the shape of the volume's `imgs`, with the numb
 
 import csv
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,16 @@ import nibabel
 import numpy as np
 
 from weaklesion.errors import DataError
+from weaklesion.marks.npz import MOST_LESIONS, check_names, lesions_in
 from weaklesion.segment.outputs import read_mask
 from weaklesion.support.files import written_whole
 from weaklesion.support.reading import refusing
+from weaklesion.support.spreadsheets import plain_rows
 
 logger = logging.getLogger(__name__)
+
+NUMBERS = range(1, MOST_LESIONS + 1)
+MAX_NAMED = 5  # lesions that a message names
 
 
 def write_npz_masks(
@@ -26,7 +31,7 @@ def write_npz_masks(
     """Write the masks of the lesions of each file, in its own grid.
 
     Where two lesions share voxels, the one with the lower number has them. A lesion without a
-    volume has its slice's mask; one that was refused, or is not in the table, has none.
+    volume has its slice's mask; one that was refused has none.
 
     Args:
         files: the files that `weaklesion npz` read.
@@ -37,25 +42,23 @@ def write_npz_masks(
         Numbers of files and of lesions.
 
     Raises:
-        DataError: if the folder has no results, a file cannot be read, or a mask is not on its
-            grid.
+        DataError: if the folder has no results, two files have one name, a file cannot be read,
+            none of its lesions was segmented or refused, or a mask is not on its grid.
     """
     table, rows = read_measurements(masks_dir)
+    refused = _refused_by_segment(table) | _refused_by_npz(rows)
     paths = [Path(file) for file in files]
+    check_names(paths)
     out = Path(out_dir)
     if any(path.resolve().parent == out.resolve() for path in paths):
         raise DataError(f"{out}: holds the files that are read. Give another --out folder.")
     out.mkdir(parents=True, exist_ok=True)
     lesions = 0
     for path in paths:
-        numbered = sorted(
-            (int(number), row)
-            for row in rows
-            for stem, _, number in [str(row["id"]).rpartition("_")]
-            if stem == path.stem and number.isascii() and number.isdigit()
-        )
+        shape, drawn = _drawn_in(path, refused)
+        numbered = _rows_of_lesions(path, drawn, table, rows, refused)
         kind = np.uint8 if all(number < 256 for number, _ in numbered) else np.uint16
-        segs = np.zeros(_shape_of(path), dtype=kind)
+        segs = np.zeros(shape, dtype=kind)
         for number, row in numbered:
             mask = mask_of(masks_dir, row)
             if mask.shape != segs.shape:
@@ -66,11 +69,40 @@ def write_npz_masks(
             segs[mask & (segs == 0)] = number
         lesions += len(numbered)
         _check_masks_only(out / path.name)
-        if not numbered:
-            logger.warning("%s has no lesion in %s", path.name, table)
         with written_whole(out / path.name) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, segs=segs)
     return len(paths), lesions
+
+
+def _rows_of_lesions(
+    path: Path,
+    drawn: Sequence[int],
+    table: Path,
+    rows: Sequence[dict[str, str]],
+    refused: Collection[str],
+) -> list[tuple[int, dict[str, str]]]:
+    """Return number and row of each lesion of a file that has a mask.
+
+    Raises:
+        DataError: if the file has lesions, and all are neither in the table nor refused.
+    """
+    row_of = {row["id"]: row for row in rows}
+    ids = {number: _id_in_tables(path.stem, number) for number in drawn}
+    numbered = [(n, row_of[ids[n]]) for n in drawn if ids[n] in row_of and n in NUMBERS]
+    used = {number for number, _ in numbered}
+    unknown = [n for n in drawn if n not in used and ids[n] not in refused]
+    if not drawn:
+        logger.warning("%s: none of its lesions was used: its segs are 0", path)
+    if unknown:
+        told = ", ".join(ids[number] for number in unknown[:MAX_NAMED])
+        told += f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+        if len(unknown) == len(drawn):
+            raise DataError(
+                f"{path}: its lesions {told} are neither in {table} nor in refused.csv. Give"
+                " --masks of the marks that weaklesion npz wrote for this file, or leave it out."
+            )
+        logger.warning("%s: %s: neither in %s nor refused, so without mask", path, told, table)
+    return numbered
 
 
 def _check_masks_only(path: Path) -> None:
@@ -90,13 +122,46 @@ def _check_masks_only(path: Path) -> None:
         )
 
 
-def _shape_of(path: Path) -> tuple[int, ...]:
-    """Return the shape of a file's images, (D, H, W)."""
+def _drawn_in(path: Path, refused: Collection[str]) -> tuple[tuple[int, ...], list[int]]:
+    """Return the shape of a file's images, (D, H, W), and its lesions; none if it was refused."""
     with (
         refusing(lambda cause: DataError(f"{path}: cannot be read: {cause}")),
         np.load(path, allow_pickle=False) as arrays,
     ):
-        return tuple(arrays["imgs"].shape)
+        shape = tuple(arrays["imgs"].shape)
+        return shape, [] if _id_in_tables(path.stem) in refused else lesions_in(arrays["recist"])
+
+
+def _id_in_tables(stem: str, number: int | str = "") -> str:
+    """Return the id of a lesion, or of a whole file, as tables that nothing reads back show it."""
+    return str(plain_rows([{"id": f"{stem}_{number}"}])[0]["id"])
+
+
+def _refused_by_segment(table: Path) -> set[str]:
+    """Return the ids that `weaklesion segment` refused when it wrote a table."""
+    return {row["id"] for row in _rows_of(table.with_name("refused.csv"))}
+
+
+def _refused_by_npz(rows: Sequence[Mapping[str, str]]) -> set[str]:
+    """Return the ids of lesions and whole files that `weaklesion npz` refused.
+
+    Its `refused.csv` is beside the folder of the marks' images. If it was moved, none is known.
+    """
+    folders = {Path(row["image"]).parent.parent for row in rows}
+    every = [row for folder in folders for row in _rows_of(folder / "refused.csv")]
+    return {
+        _id_in_tables(Path(row["file"]).stem, row["lesion"])
+        for row in every
+        if {"file", "lesion"} <= row.keys()
+    }
+
+
+def _rows_of(table: Path) -> list[dict[str, str]]:
+    """Return the rows of a table that this package wrote, if it is there."""
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def read_measurements(masks_dir: str | Path) -> tuple[Path, list[dict[str, str]]]:
@@ -108,8 +173,7 @@ def read_measurements(masks_dir: str | Path) -> tuple[Path, list[dict[str, str]]
     table = Path(masks_dir) / "measurements.csv"
     if not table.is_file():
         raise DataError(f"{table}: does not exist. Give the --out folder of weaklesion segment.")
-    with table.open(encoding="utf-8", newline="") as stream:
-        return table, list(csv.DictReader(stream))
+    return table, _rows_of(table)
 
 
 def mask_of(masks_dir: str | Path, row: Mapping[str, str]) -> np.ndarray:
