@@ -115,6 +115,62 @@ def test_rows_of_no_volume_are_refused_by_line(stacked, tmp_path):
     assert all(cause in told for cause, told in zip(causes, refused["cause"], strict=True))
 
 
+ENDS = [110, 128, 146, 128, 128, 114, 128, 142]
+HEADER = ",".join(["voi", "slice", *RECIST_COLUMNS])
+
+
+def row(*changes, voi=0):
+    """A row of the table, with other fields at some places."""
+    fields = [voi, 64, *ENDS]
+    for place, field in changes:
+        fields[place] = field
+    return ",".join(map(str, fields))
+
+
+def test_bad_rows_are_refused_by_line(stacked, tmp_path):
+    folder, marks, _ = stacked
+    bad = {
+        row(voi=2)[:12]: "long_b_x, long_b_y, short_a_x, short_a_y, short_b_x, short_b_y: empty",
+        row((2, "nan"), voi=2): "long_a_x is 'nan', which is not finite",
+        row((2, ""), voi=2): "long_a_x: empty",
+        row((9, "142,5,5"), voi=2): "12 fields, but the header has 10",
+        row((1, "64.5"), voi=2): "slice is '64.5'",
+        "2": "slice is ''",
+    }
+    marks.write_text("\n".join([HEADER, *bad, row((1, "64.0"))]))
+    result = call("uls23", folder, "--marks", marks, "--out", tmp_path / "drawn")
+    assert result.exit_code == 0, result.output
+    refused = pd.read_csv(tmp_path / "drawn/refused.csv")
+    assert refused["line"].tolist() == list(range(2, 2 + len(bad)))
+    for found, cause in zip(refused["cause"], bad.values(), strict=True):
+        assert cause in found
+    assert pd.read_csv(tmp_path / "drawn/marks.csv")["id"].tolist() == ["voi_0"]
+
+
+def test_a_table_is_read_as_spreadsheets_export_it(stacked, tmp_path):
+    """With a title, semicolons and decimal commas."""
+    folder, marks, _ = stacked
+    text = f"{HEADER}\n{row((2, 110.5))}\n".replace(",", ";").replace(".", ",")
+    marks.write_text(f"My marks\n{text}")
+    result = call("uls23", folder, "--marks", marks, "--out", tmp_path / "drawn")
+    assert result.exit_code == 0, result.output
+    (made,) = pd.read_csv(tmp_path / "drawn/marks.csv").to_dict("records")
+    assert [made[name] for name in RECIST_COLUMNS] == [110.5, *ENDS[1:]]
+
+
+def test_a_table_that_cannot_be_used_is_named(stacked, tmp_path):
+    folder, marks, _ = stacked
+    for text, said in (
+        (f"{HEADER},voi\n{row()},1\n", "given.csv: has the column voi more than once"),
+        (f"{HEADER}\n", "given.csv: has no row"),
+        (HEADER.replace("voi", "VOI") + "\n", "has no column voi; it has VOI, slice"),
+    ):
+        marks.write_text(text)
+        result = call("uls23", folder, "--marks", marks, "--out", tmp_path / "drawn")
+        assert result.exit_code == 1
+        assert said in " ".join(result.output.split())
+
+
 def shorter(folder):
     image = SimpleITK.ReadImage(folder / NAME)
     SimpleITK.WriteImage(image[:, :, :130], folder / NAME)

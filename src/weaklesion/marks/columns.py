@@ -98,12 +98,7 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
             f" {SEPARATORS[table.separator]}.{cure} It needs {', '.join(REQUIRED)}, separated by"
             f" commas, semicolons or tabs, and may have {', '.join(OPTIONAL)}."
         )
-    twice = [theirs for theirs in dict.fromkeys(named.values()) if header.count(theirs) > 1]
-    if twice:
-        raise DataError(
-            f"{path}: has the column {', '.join(twice)} more than once. Remove or rename one of"
-            " them."
-        )
+    check_once(path, header, list(named.values()))
     unused = [theirs for theirs in header if theirs and theirs not in named.values()]
     if unused:
         logger.info("%s: not used: %s", path, _shown(unused))
@@ -117,6 +112,20 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
                 columns_option({**columns, name: theirs}),
             )
     return {name: header.index(theirs) for name, theirs in named.items() if theirs in header}
+
+
+def check_once(path: Path, header: Sequence[str], names: Sequence[str]) -> None:
+    """Check that a table has no column twice.
+
+    Raises:
+        DataError: naming those of `names` that occur more than once.
+    """
+    twice = [name for name in dict.fromkeys(names) if header.count(name) > 1]
+    if twice:
+        raise DataError(
+            f"{path}: has the column {', '.join(twice)} more than once. Remove or rename one of"
+            " them."
+        )
 
 
 def _similar(name: str, header: Sequence[str]) -> str:

@@ -112,11 +112,7 @@ def read_marks(
         row = {name: fields[place] if place < len(fields) else "" for name, place in places.items()}
         name = row.get("id", "").strip() or f"mark-{line - 1:05d}"
         try:
-            if any(field.strip() for field in fields[len(table.header) :]):
-                raise BadMarkError(
-                    f"{len(fields)} fields, but the header has {len(table.header)}: decimal commas?"
-                    " Separate the columns by semicolons then"
-                )
+            check_fields(fields, table.header)
             if name.casefold() in line_of_id:  # some file systems treat A and a as equal
                 raise BadMarkError(
                     f"the id {name} is also that of line {line_of_id[name.casefold()]}"
@@ -132,7 +128,7 @@ def read_marks(
                     id=name,
                     image=path.parent / _file_name(row["image"], "image"),
                     slice=_slice(row.get("slice", ""), first_slice),
-                    points=_points(row),
+                    points=points_of(row),
                     spacing=_spacing(row.get("spacing_x", ""), row.get("spacing_y", "")),
                     group="" if group in NO_NAME else group,
                     split=row.get("split", "").strip().casefold(),
@@ -207,7 +203,28 @@ def _spacing(x: str, y: str) -> tuple[float, float] | None:
     return values
 
 
-def _points(row: dict[str, str]) -> np.ndarray:
+def check_fields(fields: Sequence[str], header: Sequence[str]) -> None:
+    """Check that a row has no more fields than the header.
+
+    Raises:
+        BadMarkError: if it has.
+    """
+    if any(field.strip() for field in fields[len(header) :]):
+        raise BadMarkError(
+            f"{len(fields)} fields, but the header has {len(header)}: decimal commas? Separate the"
+            " columns by semicolons then"
+        )
+
+
+def points_of(row: Mapping[str, str]) -> np.ndarray:
+    """Return the ends of a row's diameters, (4, 2) x and y, px.
+
+    Args:
+        row: texts by name of the column; all of `RECIST_COLUMNS` are there.
+
+    Raises:
+        BadMarkError: if one is empty, or not a finite number.
+    """
     empty = [name for name in RECIST_COLUMNS if not row[name].strip()]
     if len(empty) == len(RECIST_COLUMNS):
         raise BadMarkError("both diameters are empty")

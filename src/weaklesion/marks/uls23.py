@@ -8,18 +8,22 @@ volume. Source: the challenge's baseline algorithm.
 
 import json
 import logging
+import math
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weaklesion.errors import DataError
-from weaklesion.marks.files import read_lines
+from weaklesion.marks.columns import check_once, point_decimals
+from weaklesion.marks.files import SEPARATORS, read_table
 from weaklesion.marks.npz import nifti_of
+from weaklesion.marks.table import check_fields, points_of
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.extras import not_installed
 from weaklesion.support.own_files import OwnFiles
-from weaklesion.support.reading import refusing
+from weaklesion.support.reading import number_in, refusing
 from weaklesion.support.tables import write_rows
 
 try:
@@ -46,7 +50,8 @@ def write_marks_of_stack(
         folder: the challenge's input.
         marks_csv: `voi`, the number of the volume in the stack, from 0; `slice`, from 0; and the
             four ends of the mark, px of the slice, from the centre of its first pixel. One row per
-            volume; its mark is `voi_<number>`.
+            volume; its mark is `voi_<number>`. Separators and decimal commas are as in
+            `weaklesion.marks.table`.
         out_dir: folder to write to.
 
     Returns:
@@ -59,30 +64,29 @@ def write_marks_of_stack(
     """
     _, stack = read_stack(folder)
     spacings = _read_spacings(Path(folder) / SPACINGS, len(stack))
-    header, lines = read_lines(Path(marks_csv))
-    if missing := [name for name in GIVEN if name not in header]:
-        raise DataError(f"{marks_csv}: has no column {', '.join(missing)}. Add it.")
+    header, lines = _read_given(Path(marks_csv))
     out = OwnFiles(out_dir)
     out.check_free(TABLES)
     rows: dict[int, dict[str, Any]] = {}
     refused: list[dict[str, Any]] = []
     for number, fields in lines:
-        cells = dict(zip(header, fields, strict=False))
+        cells = dict(zip_longest(header, fields[: len(header)], fillvalue=""))
         try:
+            check_fields(fields, header)
             voi = _whole(cells, "voi", len(stack))
             index = _whole(cells, "slice", VOLUME[0])
             if voi in rows:
                 raise DataError(f"voi {voi} has a mark already: give one per volume")
+            ends = dict(zip(RECIST_COLUMNS, points_of(cells).ravel().tolist(), strict=True))
         except DataError as error:
             refused.append({"line": number, "cause": str(error)})
             continue
         image = f"images/voi_{voi}.nii"
         with out.writing(image) as temporary:
             temporary.write_bytes(nifti_of(stack[voi], spacings[voi], None))
-        ends = {name: cells[name] for name in RECIST_COLUMNS}
         rows[voi] = {"id": f"voi_{voi}", "image": image, "slice": index, "group": voi} | ends
     with out.writing("marks.csv") as temporary:
-        write_rows(temporary, MARKS, rows.values())
+        write_rows(temporary, MARKS, rows.values(), float_format="%s")
     with out.writing("refused.csv") as temporary:
         write_rows(temporary, ("line", "cause"), refused)
     for each in refused[:20]:
@@ -90,6 +94,25 @@ def write_marks_of_stack(
     if not rows:
         raise DataError(f"no mark can be used. {out.folder / 'refused.csv'} has the cause of each.")
     return len(rows), len(refused)
+
+
+def _read_given(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of the user's table, and line and fields of each row, with decimal points.
+
+    Raises:
+        DataError: if the table cannot be read, lacks a column or has it twice, or has no row.
+    """
+    table = read_table(path, GIVEN)
+    if missing := [name for name in GIVEN if name not in table.header]:
+        raise DataError(
+            f"{path}: has no column {', '.join(missing)}; it has {', '.join(table.header)},"
+            f" separated by {SEPARATORS[table.separator]}. Add it."
+        )
+    check_once(path, table.header, GIVEN)
+    if not table.rows:
+        raise DataError(f"{path}: has no row. Give at least one mark.")
+    places = [table.header.index(name) for name in GIVEN]
+    return table.header, point_decimals(table, places)
 
 
 def read_stack(folder: str | Path) -> tuple[Path, np.ndarray]:
@@ -133,7 +156,11 @@ def _read_spacings(path: Path, count: int) -> np.ndarray:
 
 def _whole(cells: dict[str, str], name: str, end: int) -> int:
     """Return a whole number of a row, at least 0 and below `end`."""
-    text = cells.get(name, "")
-    if not (text.isascii() and text.isdigit() and int(text) < end):
+    text = cells[name]
+    try:
+        value = number_in(text)
+    except ValueError:
+        value = math.nan
+    if not (0 <= value < end and value == int(value)):
         raise DataError(f"{name} is {text!r}: needs a whole number from 0 to {end - 1}")
-    return int(text)
+    return int(value)
