@@ -72,19 +72,19 @@ def test_masks_come_back_on_the_grid_of_their_volume(segmented):
         assert row["volume_mm3"] == pytest.approx(found.sum() * np.prod(SPACING))
 
 
-@pytest.mark.workflow
-def test_reference_masks_are_not_written_over(segmented):
-    """Its own masks are; a file of reference masks that has the same name is not."""
-    folder, truth = segmented
-    words = ("npz-masks", folder / "case_a.npz", "--masks", folder / "masks", "--out")
+@pytest.mark.parametrize("array", ["gts", "segs"])
+def test_masks_of_others_are_not_written_over(tmp_path, array, monkeypatch):
+    """Its own masks are; a file of reference masks, or of another method's, is not."""
+    paths = [flat(tmp_path, name, {}, monkeypatch) for name in ("a.npz", "b.npz")]
+    tables(tmp_path, ["a_1", "b_1"])
     for _ in range(2):
-        assert call(*words, folder / "segs").exit_code == 0
-    (folder / "gts").mkdir()
-    np.savez_compressed(folder / "gts/case_a.npz", gts=truth)
-    result = call(*words, folder / "gts")
-    assert result.exit_code == 1
-    assert "has gts, so this command did not write it" in " ".join(result.output.split())
-    assert list(np.load(folder / "gts/case_a.npz")) == ["gts"]
+        write_npz_masks(paths, tmp_path / "masks", tmp_path / "segs")
+    (tmp_path / "other").mkdir()
+    np.savez(tmp_path / "other/b.npz", **{array: np.full((2, 8, 8), 9)})
+    with pytest.raises(DataError, match=r"other: has b\.npz, which this command did not write"):
+        write_npz_masks(paths, tmp_path / "masks", tmp_path / "other")
+    assert (np.load(tmp_path / "other/b.npz")[array] == 9).all()
+    assert not (tmp_path / "other/a.npz").exists()
 
 
 def flat(tmp_path, name, changes, monkeypatch):

@@ -89,6 +89,22 @@ def test_the_containers_script_writes_the_stack(stacked, grey_model, tmp_path):
     assert SimpleITK.GetArrayFromImage(image).any()
 
 
+def test_a_stack_of_another_method_is_not_written_over(stacked, tmp_path):
+    folder, _, _ = stacked
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/measurements.csv").write_text("id,mask,volume\n")
+    words = ("uls23-masks", folder, "--masks", tmp_path / "masks", "--out")
+    for _ in range(2):
+        assert call(*words, tmp_path / "out").exit_code == 0
+    other = tmp_path / "other/images/ct-binary-uls/stacked.mha"
+    other.parent.mkdir(parents=True)
+    other.write_text("another method's")
+    result = call(*words, tmp_path / "other")
+    assert result.exit_code == 1
+    assert "stacked.mha, which this command did not write" in " ".join(result.output.split())
+    assert other.read_text() == "another method's"
+
+
 def test_a_table_is_never_written_over_by_what_is_made_of_it(stacked, tmp_path):
     folder, given, _ = stacked
     marks = given.rename(tmp_path / "marks.csv")

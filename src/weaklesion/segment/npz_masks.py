@@ -15,7 +15,7 @@ import numpy as np
 from weaklesion.errors import DataError
 from weaklesion.marks.npz import MOST_LESIONS, check_names, lesions_in
 from weaklesion.segment.outputs import read_mask
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 from weaklesion.support.reading import refusing
 from weaklesion.support.spreadsheets import plain_rows
 
@@ -43,7 +43,8 @@ def write_npz_masks(
 
     Raises:
         DataError: if the folder has no results, two files have one name, a file cannot be read,
-            none of its lesions was segmented or refused, or a mask is not on its grid.
+            none of its lesions was segmented or refused, a mask is not on its grid, or `out_dir`
+            has a file of the same name that this function did not write.
     """
     table, rows = read_measurements(masks_dir)
     refused = _refused_by_segment(table) | _refused_by_npz(rows)
@@ -52,7 +53,8 @@ def write_npz_masks(
     out = Path(out_dir)
     if any(path.resolve().parent == out.resolve() for path in paths):
         raise DataError(f"{out}: holds the files that are read. Give another --out folder.")
-    out.mkdir(parents=True, exist_ok=True)
+    own = OwnFiles(out)
+    own.check_free(path.name for path in paths)
     lesions = 0
     for path in paths:
         shape, drawn = _drawn_in(path, refused)
@@ -68,8 +70,7 @@ def write_npz_masks(
                 )
             segs[mask & (segs == 0)] = number
         lesions += len(numbered)
-        _check_masks_only(out / path.name)
-        with written_whole(out / path.name) as temporary, temporary.open("wb") as stream:
+        with own.writing(path.name) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, segs=segs)
     return len(paths), lesions
 
@@ -103,23 +104,6 @@ def _rows_of_lesions(
             )
         logger.warning("%s: %s: neither in %s nor refused, so without mask", path, told, table)
     return numbered
-
-
-def _check_masks_only(path: Path) -> None:
-    """Check that a file, if it exists, has masks as this module writes them, and nothing else.
-
-    Raises:
-        DataError: if it has other arrays, as a file of reference masks.
-    """
-    if not path.exists():
-        return
-    with refusing(lambda cause: DataError(f"{path}: is in the way, and cannot be read: {cause}")):
-        names = np.load(path, allow_pickle=False).files
-    if names != ["segs"]:
-        raise DataError(
-            f"{path}: has {', '.join(names)}, so this command did not write it. Give another --out"
-            " folder, or move this file away."
-        )
 
 
 def _drawn_in(path: Path, refused: Collection[str]) -> tuple[tuple[int, ...], list[int]]:

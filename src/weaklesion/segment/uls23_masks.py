@@ -9,7 +9,7 @@ import SimpleITK
 from weaklesion.errors import DataError
 from weaklesion.marks.uls23 import VOLUME, read_stack
 from weaklesion.segment.npz_masks import mask_of, read_measurements
-from weaklesion.support.files import written_whole
+from weaklesion.support.own_files import OwnFiles
 
 MASKS = "images/ct-binary-uls"
 
@@ -31,9 +31,12 @@ def write_stack_of_masks(
         The file, and the number of lesions with a mask.
 
     Raises:
-        DataError: if there are no masks, or one is of no volume of the stack or not on its grid.
+        DataError: if there are no masks, one is of no volume of the stack or not on its grid, or
+            `out_dir` has a file of the same name that this function did not write.
     """
     stack, volumes = read_stack(folder)
+    own, name = OwnFiles(out_dir), f"{MASKS}/{stack.name}"
+    own.check_free([name])
     masks = np.zeros(volumes.shape, dtype=np.uint8)
     table, rows = read_measurements(masks_dir)
     of_volume = {f"voi_{number}": masks[number] for number in range(len(masks))}
@@ -47,10 +50,8 @@ def write_stack_of_masks(
         of_volume[row["id"]][mask] = 1
     image = SimpleITK.GetImageFromArray(masks.reshape(-1, *VOLUME[1:]))
     image.CopyInformation(SimpleITK.ReadImage(stack))
-    path = Path(out_dir) / MASKS / stack.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as temporary:
+    with own.writing(name) as temporary:
         named = temporary.with_name(f"{temporary.name}.mha")  # the suffix says which format
         SimpleITK.WriteImage(image, named, useCompression=True)
         os.replace(named, temporary)
-    return path, len(rows)
+    return own.folder / name, len(rows)
