@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
@@ -157,7 +157,7 @@ def _fetch_from(url: str, row: Mapping[str, str], part: Path) -> None:
     if scheme in ("http", "https"):
         _fetch_http(url, row, part)
     elif scheme in ("", "file"):
-        source = Path(url2pathname(unquote(urlsplit(url).path)) if scheme else url)
+        source = Path(url2pathname(urlsplit(url).path) if scheme else url)  # it unquotes
         if not source.is_file():
             raise _UnreachableError("does not exist")
         shutil.copyfile(source, part)

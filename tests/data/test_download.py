@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import random
+import re
 import socket
 import stat
 import tarfile
@@ -182,6 +183,70 @@ def test_manifest_of_a_folder_is_read_back(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="contains no files"):
         write_manifest(tmp_path / "empty", tmp_path / "m.csv")
+
+
+NAMES = ["my file.zip", "a:b.zip", "http:x.zip", "x#y.zip", "p%41 q.zip", "q?r.zip", "ü.zip"]
+
+
+@pytest.mark.parametrize("folder", ["plain", "with a blank"])
+@pytest.mark.parametrize("place", ["{}/manifest.csv", "elsewhere.csv", "{}/list.csv"])
+def test_every_file_of_a_manifest_can_be_fetched(tmp_path, folder, place):
+    (tmp_path / folder).mkdir()
+    for name in NAMES:
+        (tmp_path / folder / name).write_text(name)
+    manifest = tmp_path / place.format(folder)
+    for _ in range(2):  # its own manifest is no file of the folder, and is replaced
+        assert write_manifest(tmp_path / folder, manifest) == sorted(NAMES)
+    rows = read_manifest(manifest)
+    assert sorted(rows) == sorted(NAMES)
+    for name, each in rows.items():
+        assert fetch(each, tmp_path / "fetched" / name).read_text() == name
+
+
+@pytest.mark.parametrize("name", [" a.zip", "a.zip ", "a\nb.zip", "a\udcff.zip"])
+def test_a_name_that_a_manifest_would_not_keep_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(CONTENT)
+    with pytest.raises(DataError, match=r"a manifest would not keep it\. Rename"):
+        write_manifest(tmp_path, tmp_path / "manifest.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "name,url,bytes,md5,sha256\ndata.bin,https://a.b/data.bin https://c.d/e,,00000000,\n",
+            "manifest.csv, line 2: data.bin has the address https://a.b/data.bin https://c.d/e",
+        ),
+        ("name,url,bytes,md5,sha256\nx.bin,../x.bin,,00000000,\n", "x.bin has the address ../x"),
+        (
+            "name,url,bytes,md5,sha256,note\ndata.bin,data.bin,,00000000,,mine\n",
+            "has the column note, which would be lost",
+        ),
+        ("id,image\na,b\n", "column name, url, bytes, md5, sha256 is missing. Rename this file"),
+    ],
+)
+def test_a_manifest_that_says_more_is_not_written_over(tmp_path, text, said):
+    (tmp_path / "data.bin").write_bytes(CONTENT)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(text)
+    with pytest.raises(DataError, match=re.escape(said)):
+        write_manifest(tmp_path, manifest)
+    assert manifest.read_text() == text
+
+
+def test_a_manifest_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    (tmp_path / "data.bin").write_bytes(CONTENT)
+    (tmp_path / "manifest.csv").write_bytes(b"")  # as earlier versions left it when killed
+    write_manifest(tmp_path, tmp_path / "manifest.csv")
+    before = (tmp_path / "manifest.csv").read_bytes()
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("weaklesion.data.manifest._digest", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(tmp_path, tmp_path / "manifest.csv")
+    assert (tmp_path / "manifest.csv").read_bytes() == before
 
 
 def test_a_name_that_a_spreadsheet_computes_is_refused(tmp_path):

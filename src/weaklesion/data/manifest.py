@@ -76,7 +76,25 @@ def row_problem(row: dict[str, str]) -> str | None:
 
 
 def _absolute(url: str, folder: Path) -> str:
-    return url if urlsplit(url).scheme else str((folder / url).resolve())
+    if urlsplit(url).scheme:
+        return url
+    path = (folder / url).resolve()
+    return path.as_uri() if _has_blanks(str(path)) else str(path)
+
+
+def _has_blanks(address: str) -> bool:
+    """Return whether an address would be read as several, or as another one."""
+    return address.split() != [address]
+
+
+def _address(path: Path, manifest: Path) -> str:
+    """Return the address of a file in a manifest: relative to it, where that can be read back."""
+    if not path.is_relative_to(manifest.parent):
+        return path.as_uri()
+    url = path.relative_to(manifest.parent).as_posix()
+    if _has_blanks(url):
+        return path.as_uri()
+    return f"./{url}" if is_computed(url) or urlsplit(url).scheme else url
 
 
 def is_archive(name: str) -> bool:
@@ -89,35 +107,71 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
 
     Args:
         folder: folder of the files; hidden files and `manifest.csv` are left out.
-        manifest: CSV file to write; addresses are relative to its folder where possible.
+        manifest: CSV file to write; addresses are relative to its folder where possible. An
+            existing one is replaced if it has no other addresses than this function writes.
 
     Returns:
         Names of the files.
 
     Raises:
-        DataError: if the folder contains no file, or one whose name a spreadsheet would compute.
+        DataError: if the folder contains no file, or one whose name a spreadsheet would compute or
+            a manifest cannot keep; or if `manifest` exists and has addresses of other places.
     """
+    from weaklesion.support.files import written_whole  # imports NumPy
+
     folder, manifest = Path(folder).resolve(), Path(manifest).resolve()
     files = [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".") and path.name != "manifest.csv"
+        if path.is_file()
+        and not path.name.startswith(".")
+        and path.name != "manifest.csv"
+        and path != manifest
     ]
     if not files:
         raise DataError(f"{folder}: contains no files. Put the downloaded archives there.")
     for path in files:
         if problem := formula_problem({"name": path.name}):
             raise DataError(f"{path}: {problem}.")
-    with manifest.open("w", newline="", encoding="utf-8") as stream:
+        if path.name != path.name.strip() or not path.name.isprintable():
+            raise DataError(
+                f"{folder}: the name {path.name!r} begins or ends with a blank, or has characters"
+                " that are not shown, and a manifest would not keep it. Rename the file."
+            )
+    _check_replaceable(manifest, folder)
+    with (
+        written_whole(manifest) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(MANIFEST_COLUMNS)
         for path in files:
-            inside = path.is_relative_to(manifest.parent)
-            url = path.relative_to(manifest.parent).as_posix() if inside else path.as_uri()
-            url = f"./{url}" if is_computed(url) else url
-            size = path.stat().st_size
+            url, size = _address(path, manifest), path.stat().st_size
             writer.writerow([path.name, url, size, _digest(path, "md5"), _digest(path, "sha256")])
     return [path.name for path in files]
+
+
+def _check_replaceable(manifest: Path, folder: Path) -> None:
+    """Check that a manifest, if it exists, says nothing that a new one of a folder would lose.
+
+    Raises:
+        DataError: if it has other addresses or columns, or is no manifest.
+    """
+    if not manifest.exists() or manifest.stat().st_size == 0:
+        return
+    cure = "Rename this file and run again; then copy to the new manifest what it lacks."
+    for line, row in read_records(manifest, MANIFEST_COLUMNS, cure):
+        name, url = row["name"].strip(), row["url"].strip()
+        if url != _address(folder / name, manifest):
+            raise DataError(
+                f"{manifest}, line {line}: {name} has the address {url}, which would be lost,"
+                f" because this command writes paths in {folder} only. {cure}"
+            )
+        if others := row.keys() - set(MANIFEST_COLUMNS):
+            raise DataError(
+                f"{manifest}: has the column {', '.join(sorted(others))}, which would be lost."
+                f" {cure}"
+            )
 
 
 def _digest(path: Path, algorithm: str) -> str:
