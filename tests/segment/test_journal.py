@@ -1,8 +1,11 @@
 """`weaklesion segment` goes on where it was, and writes over nothing."""
 
+import errno
 import json
 import os
+import resource
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -11,6 +14,7 @@ from segmenting import run
 from weaklesion.errors import DataError
 from weaklesion.segment.journal import _digest
 from weaklesion.segment.lock import locked_folder
+from weaklesion.segment.outputs import read_mask, write_mask
 from weaklesion.segment.run import segment_marks
 from weaklesion.support.files import file_digest
 
@@ -120,11 +124,33 @@ def test_a_picture_that_was_replaced_is_read_again(model, tmp_path, images):
 
 def test_a_full_disk_stops_the_call(model, tmp_path, images, monkeypatch):
     _, rows = images
-    monkeypatch.setattr("weaklesion.segment.outputs.cv2.imwrite", lambda *_: False)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("weaklesion.support.png.Path.write_bytes", full)
     result, measured = run(model, tmp_path, rows)
     assert result.exit_code == 1
-    assert "cannot be written. Check permissions and space; run it again." in result.output
+    assert "No space left on device" in result.output
+    assert f"{tmp_path / 'out/masks/m0.png'}" in result.output
+    assert "Check permissions and space; run it again." in result.output
     assert measured is None
+
+
+def test_a_mask_that_the_disk_cuts_short_is_not_written(tmp_path):
+    """The limit of a file's size fails as a full disk does: in the last write, at the end."""
+    path = tmp_path / "mask.png"
+    mask = np.random.default_rng(0).integers(0, 2, (60, 80), dtype=np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"mask\.png"):
+            write_mask(path, mask, None, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+    write_mask(path, mask, None, None)
+    assert np.array_equal(read_mask(path, None), mask)
 
 
 @pytest.mark.parametrize("own", ["masks/m0.png", "overlays/m1.png", "measurements.csv"])

@@ -14,8 +14,9 @@ from weaklesion.marks.table import BadMarkError
 from weaklesion.marks.volumes import slice_index
 from weaklesion.pseudo_masks import main_part
 from weaklesion.segment.crops import Opened, cut_out
-from weaklesion.segment.outputs import volume_files, write_picture, write_volume_mask
+from weaklesion.segment.outputs import volume_files, write_volume_mask
 from weaklesion.segment.predictor import Predictor
+from weaklesion.support.png import write_png
 from weaklesion.volumes.answer import METHODS, Follow, VolumeAnswer, answer_mark
 from weaklesion.volumes.ellipsoid import ellipsoid_of_mark
 from weaklesion.volumes.frame import frame_of
@@ -58,7 +59,7 @@ def segment_volume(
         return {"volume_reason": "the mark's ellipsoid contains no voxel"}
     files = volume_files(each.mark.id)
     write_volume_mask(out / files["volume"], answer.mask, each.volume)
-    write_picture(out / files["sheet"], _sheet(voxels, answer.mask, each, frame, window_hu))
+    write_png(out / files["sheet"], _sheet(voxels, answer.mask, each, frame, window_hu))
     return _columns(answer, frame) | files
 
 

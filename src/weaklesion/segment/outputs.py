@@ -16,6 +16,7 @@ from weaklesion.marks.volumes import slice_index
 from weaklesion.prediction.gate import GatedMask
 from weaklesion.recist import compare_diameters
 from weaklesion.support.files import written_whole
+from weaklesion.support.png import write_png
 
 OVERLAY_PX = 384
 # Colours of the mark's ellipse, the mask, the mark's diameters, and a mask that was replaced.
@@ -54,10 +55,10 @@ def write_mask(path: Path, mask: np.ndarray, number: int | None, volume: Any | N
         volume: the NIfTI image whose shape, qform and sform, with their codes, the mask gets; None
             for PNG.
     """
+    if volume is None:
+        write_png(path, mask * 255)
+        return
     with written_whole(path) as temporary:
-        if volume is None:
-            _write_png(temporary, mask * 255)
-            return
         whole = np.zeros(volume.shape, dtype=np.uint8, order="F")  # NIfTI's own, much faster
         whole[slice_index(whole.shape, number)] = mask.T
         _save_like(temporary, whole, volume)
@@ -141,18 +142,7 @@ def write_overlay(
         cv2.drawContours(drawn, outlines, -1, color, 2, cv2.LINE_AA)
     for start, end in (to_overlay(mark.points[:2]), to_overlay(mark.points[2:])):
         cv2.line(drawn, start.tolist(), end.tolist(), MARK_RGB, 1, cv2.LINE_AA)
-    write_picture(path, drawn)
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write an (h, w, 3) uint8 picture, red first, as PNG."""
-    with written_whole(path) as temporary:
-        _write_png(temporary, picture[..., ::-1])
-
-
-def _write_png(path: Path, image: np.ndarray) -> None:
-    if not cv2.imwrite(str(path), image):  # cv2 returns False instead of raising
-        raise OSError(f"{path} cannot be written")
+    write_png(path, drawn)
 
 
 def measure(

@@ -9,7 +9,7 @@ import torch
 
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.study.settings import TrainingSettings, with_choice
-from weaklesion.support.files import written_whole
+from weaklesion.support.png import write_png
 from weaklesion.training.data import load_marks
 from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD
 from weaklesion.training.prompt_settings import PromptSettings, prompt_settings
@@ -73,8 +73,7 @@ def draw_warps(
     columns += [[_grey(values) for values in batch.inputs[:, channel]] for channel in (4, 5)]
     rows = [np.concatenate(row, axis=1) for row in zip(*columns, strict=True)]
     heads = np.concatenate([_head(text) for text in HEADS], axis=1)
-    with written_whole(figure_png) as tmp:
-        cv2.imwrite(str(tmp), np.concatenate([heads, *rows])[..., ::-1])
+    write_png(figure_png, np.concatenate([heads, *rows]))
     logger.info("%d samples drawn, warped with an amplitude of %g", num_samples, amplitude)
 
 
