@@ -110,6 +110,60 @@ def test_what_was_refused_and_forgotten_keeps_no_id(model, tmp_path, images):
     assert list(measured.index) == ["m0", "m1"]
 
 
+def results(folder):
+    """Return the bytes of all masks and overlays, and when they were written."""
+    files = [*(folder / "out/masks").iterdir(), *(folder / "out/overlays").iterdir()]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "gone, and the row has a mistake"])
+def test_results_on_an_image_that_is_not_there_are_kept(model, tmp_path, images, damage):
+    """Its disk may not be mounted, or may fail: what was made of it cannot be made again now."""
+    _, rows = images
+    run(model, tmp_path, rows)
+    before = results(tmp_path)
+    path = tmp_path / "0.png"
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "cut short":
+        path.write_bytes(content[:1000])
+    mistake = {"short_b_y": ""} if "mistake" in damage else {}
+    result, measured = run(model, tmp_path, [rows[0] | mistake, *rows[1:]])
+    assert result.exit_code == 0, result.output
+    assert list(measured.index) == ["m1", "m2", "m3"]
+    assert results(tmp_path) == before
+    refused = pd.read_csv(tmp_path / "out/refused.csv").set_index("id")
+    assert refused.loc["m0", "cause"].endswith("; its earlier mask is kept, as it was")
+    path.write_bytes(content)
+    _, measured = run(model, tmp_path, rows)
+    assert list(measured.index) == ["m0", "m1", "m2", "m3"]
+    assert results(tmp_path) == before
+
+
+def test_without_any_image_a_folder_with_results_stays_as_it_is(model, tmp_path, images):
+    _, rows = images
+    images = [tmp_path / row["image"] for row in rows]
+    run(model, tmp_path, rows)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    (tmp_path / "elsewhere").mkdir()
+    for path in images:
+        path.rename(tmp_path / "elsewhere" / path.name)
+    result, _ = run(model, tmp_path, rows)
+    assert result.exit_code == 1
+    assert "none of the 4 images of this table can be found or opened, as in line 2" in (
+        result.output
+    )
+    assert "Check that the disk of the images is mounted" in result.output
+    after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert after == before
+    # a new folder has nothing to lose: all marks are refused there, each with its cause
+    pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
+    counts = segment_marks(
+        model_dir=model, marks_csv=tmp_path / "marks.csv", out_dir=tmp_path / "new"
+    )
+    assert counts["refused"] == 4
+
+
 def test_a_picture_that_was_replaced_is_read_again(model, tmp_path, images):
     """In one process, too: what was read of it is kept for the next mark on it."""
     _, rows = images
@@ -250,8 +304,7 @@ def test_a_journal_names_no_files_but_a_marks_own(model, tmp_path, images, place
     del entry["sha256"]
     with path.open("a") as journal:
         journal.write("\n" + json.dumps(entry | {"sha256": _digest(entry)}) + "\n")
-    (tmp_path / rows[0]["image"]).unlink()
-    result, measured = run(model, tmp_path, rows[:2])
+    result, measured = run(model, tmp_path, [rows[0] | {"short_b_y": ""}, rows[1]])
     assert result.exit_code == 0, result.output
     assert list(measured.index) == ["m1"]
     assert [victim.read_bytes() for victim in victims] == [b"precious"] * 2

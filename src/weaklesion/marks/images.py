@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags
 
 from weaklesion.hounsfield import PNG_OFFSET, to_grey
-from weaklesion.marks.table import BadMarkError, Mark
+from weaklesion.marks.table import BadMarkError, Mark, UnreadableError
 from weaklesion.marks.volumes import (
     SAME_SPACING,
     Stamp,
@@ -53,7 +53,8 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
     """Read the image of a mark, or the slice of its volume.
 
     Raises:
-        BadMarkError: if it does not exist, or cannot be read.
+        UnreadableError: if it does not exist, or cannot be read.
+        BadMarkError: if the mark is on none of its slices, or the image is of no usable kind.
     """
     path, stamp = _existing_file(mark.image, "image")
     if is_volume(path):
@@ -99,7 +100,7 @@ def read_mask(mark: Mark, picture: Picture) -> np.ndarray:
             raise BadMarkError(
                 f"{path.name} is not on the voxel grid of its image (shape or affine differs)"
             )
-        with refusing(lambda cause: BadMarkError(f"{path.name} is truncated or damaged ({cause})")):
+        with refusing(lambda cause: _damaged(path, cause)):
             part = np.asarray(volume.voxels[slice_index(image.shape, mark.slice)])
         mask = _two_levels(part.T, path)
     if mask.shape != picture.levels.shape[:2]:
@@ -134,7 +135,7 @@ def _existing_file(file: Path, kind: str) -> tuple[Path, Stamp]:
     try:
         if not file.is_file():
             stat = file.stat()  # names what is wrong with a link or a folder
-            raise BadMarkError(
+            raise UnreadableError(
                 f"the {kind} {file} is a folder: name one file; DICOM is not read, convert the"
                 " series to .nii.gz with dcm2niix"
                 if file.is_dir()
@@ -142,10 +143,10 @@ def _existing_file(file: Path, kind: str) -> tuple[Path, Stamp]:
             )
         stat = file.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BadMarkError(f"the {kind} {file} does not exist{other_spelling(file)}") from error
+        raise UnreadableError(f"the {kind} {file} does not exist{other_spelling(file)}") from error
     except (OSError, RuntimeError) as error:  # no permission, an impossible name, a loop of links
         cause = getattr(error, "strerror", None) or error
-        raise BadMarkError(f"{file} cannot be opened ({cause})") from error
+        raise UnreadableError(f"{file} cannot be opened ({cause})") from error
     return file, (stat.st_mtime_ns, stat.st_size, stat.st_ctime_ns, stat.st_ino)
 
 
@@ -179,7 +180,7 @@ def _refuse_other_scans(path: Path) -> None:
             " not read: convert them to one .nii.gz, for example with nibabel or dcm2niix"
         )
     with (
-        refusing(lambda cause: BadMarkError(f"{path.name} cannot be opened ({cause})")),
+        refusing(lambda cause: UnreadableError(f"{path.name} cannot be opened ({cause})")),
         path.open("rb") as stream,
     ):
         start = stream.read(132)
@@ -217,7 +218,11 @@ def _read_levels(path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> np
 
 
 def _no_image(path: Path, cause: str) -> BadMarkError:
-    return BadMarkError(f"{path.name} cannot be read as an image ({cause})")
+    return UnreadableError(f"{path.name} cannot be read as an image ({cause})")
+
+
+def _damaged(path: Path, cause: str) -> BadMarkError:
+    return UnreadableError(f"{path.name} is truncated or damaged ({cause})")
 
 
 def _check_offset(hounsfield: np.ndarray, path: Path, window_hu: tuple[float, float]) -> None:
@@ -283,7 +288,7 @@ def _read_voxels(
     rows = max(1, BLOCK_PX // width)
     for start in range(0, height, rows):
         block = slice(start, min(height, start + rows))
-        with refusing(lambda cause: BadMarkError(f"{path.name} is truncated or damaged ({cause})")):
+        with refusing(lambda cause: _damaged(path, cause)):
             part = volume.voxels[(index[0], block, *index[2:])]
         # NIfTI's first axis is x: transposed, rows are y
         hounsfield = np.asarray(part, dtype=np.float32).T

@@ -47,6 +47,10 @@ class BadMarkError(DataError):
     """A mark that cannot be used; the message is its cause."""
 
 
+class UnreadableError(BadMarkError):
+    """A mark whose image, or other file, cannot be found or opened; it may be found again."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """One row of the table.

@@ -15,7 +15,7 @@ from nibabel.affines import voxel_sizes
 from nibabel.fileholders import FileHolder
 
 from weaklesion.errors import DataError
-from weaklesion.marks.table import LARGEST_MM, SMALLEST_MM, BadMarkError
+from weaklesion.marks.table import LARGEST_MM, SMALLEST_MM, BadMarkError, UnreadableError
 from weaklesion.support.reading import PIXELS, VOLUME_BYTES, limit_of, refusing
 
 NIFTI = (".nii", ".nii.gz")
@@ -57,12 +57,12 @@ def open_volume(path: Path, stamp: Stamp) -> Volume:
         stamp: its time of change and size, so that a file that changes is opened again.
 
     Raises:
-        BadMarkError: if the file is damaged, truncated or no NIfTI file, its header is absurd, or
-            it is larger than the limits of `weaklesion.support.reading`.
+        UnreadableError: if the file is damaged, truncated or no NIfTI file, its header is absurd,
+            or it is larger than the limits of `weaklesion.support.reading`.
     """
     opened = _opened(path, stamp, limit_of(PIXELS), limit_of(VOLUME_BYTES))
     if isinstance(opened, str):
-        raise BadMarkError(opened)
+        raise UnreadableError(opened)
     return opened
 
 

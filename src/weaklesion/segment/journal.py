@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ class Journal:
 
         Raises:
             DataError: if the folder has a result of a mark on another image under the same id, or
-                its `journal.jsonl` is a link or no file.
+                has results and none of the table's images can be opened, or its `journal.jsonl` is
+                a link or no file.
         """
         self.out = out_dir
         self.path = out_dir / "journal.jsonl"
@@ -55,6 +56,7 @@ class Journal:
         images = {path: _image(path) for path in {mark.image for mark in marks}}
         self.images = {mark.id: images[mark.image] for mark in marks}
         self.keys = {mark.id: _key(mark, self.images[mark.id], shared) for mark in marks}
+        self.absent = {mark.id for mark in marks if len(self.images[mark.id]) == 1}
         self.owned: dict[str, str | None] = {}
         self.earlier = self._read()
         for name in self.earlier.keys() & self.keys.keys():
@@ -65,6 +67,14 @@ class Journal:
                     f" but in this table {name} is a mark on {self.images[name][0]}. Use a separate"
                     " --out folder for each table, or remove this one."
                 )
+        if self.earlier and marks and len(self.absent) == len(marks):
+            first = marks[0]
+            raise DataError(
+                f"{out_dir}: has results of an earlier call, but none of the {len(images)} images"
+                f" of this table can be found or opened, as in line {first.row}: {first.image}."
+                " Nothing was written, and the results are kept. Check that the disk of the images"
+                " is mounted; paths are relative to the table's folder."
+            )
 
     def _read(self) -> dict[str, dict[str, Any]]:
         latest: dict[str, dict[str, Any]] = {}
@@ -94,7 +104,7 @@ class Journal:
             if name not in self.keys:
                 continue
             if entry["key"] != self.keys[name]:
-                stale += 1
+                stale += name not in self.absent
             elif all(
                 (self.out / file).is_file() and file_digest(self.out / file) == digest
                 for file, digest in entry["files"].items()
@@ -185,13 +195,30 @@ class Journal:
                 journal.write("\n")  # ends a truncated line; empty lines are skipped
             journal.write(text)
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Remove the files of earlier results of marks that are refused now."""
+    def forget(self, names: Iterable[str], unread: Collection[str] = ()) -> set[str]:
+        """Remove the files of earlier results of marks that are refused now.
+
+        The results of a mark whose image is not there are kept: its disk may not be mounted.
+
+        Args:
+            names: ids of the refused marks.
+            unread: ids of marks whose images cannot be found or opened.
+
+        Returns:
+            The ids of the marks whose earlier results are kept.
+        """
+        kept = set()
         for name in names:
-            for file, digest in self.earlier.get(name, {"files": {}})["files"].items():
+            if name not in self.earlier:
+                continue
+            if name in unread or not os.path.isfile(self.earlier[name]["image"][0]):
+                kept.add(name)
+                continue
+            for file, digest in self.earlier[name]["files"].items():
                 path = self.out / file
                 if is_plain(path) and file_digest(path) == digest:
                     path.unlink()
+        return kept
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
@@ -238,12 +265,13 @@ def _is_damaged(path: Path) -> bool:
 
 
 def _image(image: Path) -> list[Any]:
-    """Return what identifies an image file: its path and the digest of its bytes."""
+    """Return what identifies an image file: its path, and the digest of its bytes if it has any."""
+    path = image
     try:
         path = image.resolve()
         return [str(path), file_digest(path)] if path.is_file() else [str(path)]
     except (OSError, RuntimeError):  # its mark will be refused
-        return [str(image)]
+        return [str(path)]
 
 
 def _key(mark: Mark, image: list[Any], shared: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weaklesion.errors import DataError
-from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, read_marks
+from weaklesion.marks.table import BadMarkError, Mark, UnreadableError, grouped_by_image, read_marks
 from weaklesion.marks.volumes import is_volume
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.segment.crops import Opened, drawn_ends, open_mark
@@ -48,6 +48,8 @@ UNITS = ("px", "mm")
 MAX_WARNED = 20  # marks of a kind that the log names
 
 REFUSED = ("line", "id", "cause")
+
+KEPT = "; its earlier mask is kept, as it was"
 
 Refusal = tuple[int, str, str]  # line, id, cause
 
@@ -199,9 +201,11 @@ def _segment_table(
         logger.info("%d of %d marks are done already", len(done), len(marks))
     todo = grouped_by_image(todo)
     batches = [todo[i : i + MARKS_PER_BATCH] for i in range(0, len(todo), MARKS_PER_BATCH)]
+    unread: set[str] = set()
     for batch in progress(batches, total=len(batches), what="batches of marks"):
-        opened, unusable = _open_batch(batch, network, settings)
+        opened, unusable, not_there = _open_batch(batch, network, settings)
         refused += unusable
+        unread |= not_there
         files = [name for each in opened for name in _planned_files(each.mark, settings.volume)]
         journal.check_free(files, [])
         journal.claim(files)
@@ -212,7 +216,8 @@ def _segment_table(
             row["outside_training"] = outside_training(row, each.spacing, network.data)
         journal.note(rows)
         done |= {row["id"]: row for row in rows}
-    journal.forget({name for _, name, _ in refused} - done.keys())
+    kept = journal.forget({name for _, name, _ in refused} - done.keys(), unread)
+    refused = [(line, name, cause + KEPT * (name in kept)) for line, name, cause in refused]
     rows = [_noted(done[mark.id], cut_out or {}) for mark in marks if mark.id in done]
     if touching := note_touching(rows, out):
         logger.warning(
@@ -240,11 +245,16 @@ def _planned_files(mark: Mark, volume: bool) -> list[str]:
 
 def _open_batch(
     batch: Sequence[Mark], network: Predictor, settings: SegmentSettings
-) -> tuple[list[Opened], list[Refusal]]:
-    """Return the marks of a batch with their images, and the marks that cannot be used."""
+) -> tuple[list[Opened], list[Refusal], set[str]]:
+    """Return the marks of a batch with their images, and the marks that cannot be used.
+
+    Returns:
+        The marks; the others with their causes; and the ids of those whose images are not there.
+    """
     assert settings.window_hu is not None
     opened: list[Opened] = []
     refused: list[Refusal] = []
+    unread = set()
     for mark in batch:
         try:
             opened.append(
@@ -254,7 +264,9 @@ def _open_batch(
             )
         except BadMarkError as error:
             refused.append((mark.row, mark.id, str(error)))
-    return opened, refused
+            if isinstance(error, UnreadableError):
+                unread.add(mark.id)
+    return opened, refused, unread
 
 
 def _noted(row: dict[str, Any], cut_out: Mapping[str, str]) -> dict[str, Any]:
