@@ -291,6 +291,9 @@ def test_what_cannot_be_seen_is_refused(tmp_path):
         voxels[80, 60] = change.get("at", voxels[80, 60])
         nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / f"{name}.nii")
         rows.append({"id": name, "image": f"{name}.nii"} | mark_of(mask))
+    grey = (np.where(mask, 170, 90) * 257).astype(np.uint16)  # as programs export MR
+    Image.fromarray(grey).save(tmp_path / "mr.png")
+    rows.append({"id": "mr", "image": "mr.png"} | mark_of(mask))
     rows += [{"id": f"g{number}", "image": "good.nii"} | mark_of(mask) for number in range(3)]
     rows = [row | {"split": "train"} for row in rows]
     for number, split in enumerate(("val", "test")):
@@ -298,7 +301,8 @@ def test_what_cannot_be_seen_is_refused(tmp_path):
         rows.append({"id": split, "image": f"more{number}.nii", "split": split} | mark_of(mask))
     changes = {"frame": "source", "side_px": 320, "channel_order": "center", "dense": False}
     causes = {entry["id"]: entry["cause"] for entry in dropped(tmp_path, rows, **changes)}
-    assert set(causes) == {"hole", "flat"}
+    assert set(causes) == {"hole", "flat", "mr"}
+    assert causes["mr"].startswith("mr.png has 16 bits, read as HU + 32768, but 100 % of")
     assert causes["hole"] == "hole.nii has values that are not finite near the mark"
     assert causes["flat"].startswith("the image has a single level near the mark")
     samples, _, _ = made(tmp_path, rows, **changes, on_bad_sample="drop", limit={"train": 2})

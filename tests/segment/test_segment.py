@@ -180,6 +180,34 @@ def test_a_16_bit_png_holds_hounsfield_units(grey_model, tmp_path):
     assert not list((tmp_path / "out" / "masks").iterdir())
 
 
+@pytest.mark.parametrize("scale", [257, 200], ids=["full range", "most of the range"])
+def test_grey_that_fills_16_bits_is_refused_by_name(grey_model, tmp_path, scale):
+    """As programs export MR: neither wholly below the window nor of one level."""
+    rng = np.random.default_rng(8)
+    mask = lobed(rng)
+    levels = (np.where(mask, 170, 90) + rng.normal(0, 8, SHAPE)).clip(0, 255)
+    cv2.imwrite(str(tmp_path / "mr.png"), (levels * scale).astype(np.uint16))
+    result, _ = run(grey_model, tmp_path, [{"id": "l", "image": "mr.png"} | mark_of(mask)])
+    assert result.exit_code == 1
+    cause = pd.read_csv(tmp_path / "out" / "refused.csv")["cause"][0]
+    assert cause.startswith("mr.png has 16 bits, read as HU + 32768, but ")
+    assert "does its grey fill the whole range from 0 to 65535" in cause
+    assert cause.endswith("Save it with 8 bits (level / 257), or its scan as .nii.gz")
+
+
+@pytest.mark.parametrize("padding", [-1024, -2000, -3024])
+def test_padding_and_metal_in_16_bits_are_no_other_scale(grey_model, tmp_path, padding):
+    rng = np.random.default_rng(8)
+    mask = lobed(rng)
+    hounsfield = np.where(mask, INSIDE_HU, AROUND_HU) + rng.normal(0, 15, SHAPE)
+    hounsfield[:, 110:] = padding  # beside the lesion, outside the field of view
+    hounsfield[50:60, 70:80] = 30000
+    cv2.imwrite(str(tmp_path / "ct.png"), (hounsfield + 32768).round().astype(np.uint16))
+    result, measured = run(grey_model, tmp_path, [{"id": "l", "image": "ct.png"} | mark_of(mask)])
+    assert result.exit_code == 0, result.output
+    assert list(measured.index) == ["l"]
+
+
 def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
     masks, rows = images
     ids = ["m0", "m2"]  # PNG

@@ -27,6 +27,8 @@ from weaklesion.support.reading import refusing
 
 BLOCK_PX = 1 << 24  # px of a slice that are converted at a time
 SAME_LABEL = 1e-3  # difference up to which the level of a mask is a whole number
+LOWEST_HU, HIGHEST_HU = -4000.0, 10000.0  # padding is above; metal is below, or covers little
+MOST_BEYOND = 0.25  # of the pixels near a mark
 SMALLEST_LESION_MM, LARGEST_LESION_MM = 0.1, 1000.0
 
 
@@ -40,6 +42,7 @@ class Picture:
         volume: the NIfTI image of which it is a slice, or None.
         unknown: (H, W) bool, px without a finite value; None if all values are finite.
         doubts: what makes the spacing doubtful, in words.
+        beyond: (H, W) bool, px of a 16-bit PNG that are no HU + 32768; None if all may be.
     """
 
     levels: np.ndarray
@@ -47,6 +50,7 @@ class Picture:
     volume: Any | None
     unknown: np.ndarray | None = None
     doubts: tuple[str, ...] = ()
+    beyond: np.ndarray | None = None
 
 
 def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
@@ -62,7 +66,8 @@ def read_picture(mark: Mark, window_hu: tuple[float, float]) -> Picture:
     _refuse_other_scans(path)
     if mark.slice is not None:
         raise BadMarkError(f"the row has a slice, but {path.name} is not a volume")
-    return Picture(_read_levels(path, stamp, window_hu), mark.spacing, None)
+    levels, beyond = _read_levels(path, stamp, window_hu)
+    return Picture(levels, mark.spacing, None, beyond=beyond)
 
 
 def open_volume_of(mark: Mark) -> Volume:
@@ -191,7 +196,10 @@ def _refuse_other_scans(path: Path) -> None:
 
 
 @lru_cache(maxsize=2)
-def _read_levels(path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> np.ndarray:
+def _read_levels(
+    path: Path, stamp: Stamp, window_hu: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the levels of a picture, (H, W, 3) uint8, and `Picture.beyond`."""
     with open_picture(path, partial(_no_image, path)) as image:
         deep = any(";16" in str(tile.args) for tile in image.tile)  # empty after reading
         if deep and not image.mode.startswith("I"):  # Pillow keeps 8 of the 16 bits
@@ -213,8 +221,11 @@ def _read_levels(path: Path, stamp: Stamp, window_hu: tuple[float, float]) -> np
         if image.mode.startswith("I"):  # 16 bits per pixel
             hounsfield = np.asarray(image, dtype=np.float32) - PNG_OFFSET
             _check_offset(hounsfield, path, window_hu)
-            return _windowed(hounsfield, window_hu)
-        return np.array(image.convert("RGB"))
+            # what has no common scale, as MR, may have high values, and then has a high window
+            highest = max(HIGHEST_HU, 4 * window_hu[1])
+            beyond = (hounsfield < LOWEST_HU) | (hounsfield > highest)
+            return _windowed(hounsfield, window_hu), beyond if beyond.any() else None
+        return np.array(image.convert("RGB")), None
 
 
 def _no_image(path: Path, cause: str) -> BadMarkError:
@@ -232,8 +243,8 @@ def _check_offset(hounsfield: np.ndarray, path: Path, window_hu: tuple[float, fl
         raise BadMarkError(
             f"{path.name} has levels from {low + PNG_OFFSET:.0f} to {high + PNG_OFFSET:.0f}, which"
             f" are {low:,.0f} to {high:,.0f} HU, below the window {window_hu[0]:g} to"
-            f" {window_hu[1]:g}: 16-bit images hold HU + {PNG_OFFSET}. Does this one hold HU, or"
-            " HU + 1024?"
+            f" {window_hu[1]:g}: 16-bit images hold HU + {PNG_OFFSET}. Does this one hold HU,"
+            " HU + 1024, or no HU at all?"
         )
 
 
@@ -311,6 +322,28 @@ def doubts_about_size(points: np.ndarray, picture: Picture) -> list[str]:
         return list(picture.doubts)
     size = f"its long diameter is {long_mm:.3g} mm, which no lesion has: is the spacing right?"
     return [*picture.doubts, size]
+
+
+def check_scale(picture: Picture, near: tuple[slice, slice], path: Path) -> None:
+    """Refuse a 16-bit image whose grey is no HU + 32768 near a mark, such as MR from 0 to 65535.
+
+    Args:
+        picture: the mark's picture.
+        near: its rows and columns near the mark.
+        path: its file.
+
+    Raises:
+        BadMarkError: if many pixels there have values that no scan has.
+    """
+    share = 0.0 if picture.beyond is None else float(picture.beyond[near].mean())
+    if share > MOST_BEYOND:
+        raise BadMarkError(
+            f"{path.name} has 16 bits, read as HU + {PNG_OFFSET}, but {100 * share:.0f} % of its"
+            f" pixels near the mark are then below {LOWEST_HU:,.0f} HU or far above"
+            f" {HIGHEST_HU:,.0f}: does its grey fill the whole range from 0 to 65535, as"
+            " programs export MR and photographs? Save it with 8 bits (level / 257), or its scan"
+            " as .nii.gz"
+        )
 
 
 def check_contrast(around: np.ndarray, path: Path, window_hu: tuple[float, float]) -> None:

@@ -13,7 +13,13 @@ from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
 from weaklesion.four_ends import FourEnds
 from weaklesion.mark_shapes import MarkShape
-from weaklesion.marks.images import Picture, check_contrast, doubts_about_size, read_picture
+from weaklesion.marks.images import (
+    Picture,
+    check_contrast,
+    check_scale,
+    doubts_about_size,
+    read_picture,
+)
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.segment.training_range import check_kind
 from weaklesion.study.settings import TrainingSettings
@@ -105,7 +111,9 @@ def open_mark(
     crop = cut_out(picture.levels, shape, trained.input_px, prompt.margin)
     if picture.unknown is not None and picture.unknown[crop.rows, crop.columns].any():
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
-    around = picture.levels[surroundings(ellipse, 1.0)].copy()
+    near = surroundings(ellipse, 1.0)
+    check_scale(picture, near, mark.image)
+    around = picture.levels[near].copy()
     check_contrast(around, mark.image, window_hu)
     check_kind(around, mark.image.name, data)
     if data.channels == "bgr":

@@ -46,6 +46,7 @@ from weaklesion.errors import DataError
 from weaklesion.marks.images import (
     Picture,
     check_contrast,
+    check_scale,
     doubts_about_size,
     read_mask,
     read_picture,
@@ -288,6 +289,7 @@ def _check_surroundings(mark: Mark, picture: Picture, ellipse: Ellipse, settings
     rows_columns = surroundings(ellipse, 1.0)
     if picture.unknown is not None and picture.unknown[rows_columns].any():
         raise BadMarkError(f"{mark.image.name} has values that are not finite near the mark")
+    check_scale(picture, rows_columns, mark.image)
     around = picture.levels[rows_columns]
     check_contrast(around, mark.image, settings.window_hu)
     grey = bool((around == around[..., :1]).all())
