@@ -69,3 +69,24 @@ def test_where_levels_are_unknown_the_ellipsoid_answers():
     assert answer.reason == "levels do not tell the lesion from its surroundings"
     assert answer.interval_mm3 is None
     assert dice(mask, answer.mask) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("slices", "unknown", "sides"),
+    [
+        (np.s_[20:], False, "below"),
+        (np.s_[:23], False, "above"),
+        (np.s_[18:23], True, "below and above"),
+    ],
+    ids=["first slice", "last slice", "both, by the ellipsoid"],
+)
+def test_a_lesion_that_the_volume_cuts_is_told_without_a_network_as_well(slices, unknown, sides):
+    mask = lump()[:, :, slices]
+    points, index = mark_of_volume(mask)
+    image = np.full(mask.shape, np.nan, np.float32) if unknown else image_of(mask)
+    answer = answer_mark(image, mask.shape, FRAME, points, index)
+    assert answer.reason.endswith(f"the volume ends {sides}: the lesion may go on there")
+
+
+def test_a_lesion_within_its_volume_is_not_cut():
+    assert answered(lump()).reason == ""

@@ -41,7 +41,8 @@ class VolumeAnswer:
     Attributes:
         mask: (x, y, z) bool, the answer.
         method: one of `METHODS`, whose mask it is.
-        reason: why it is not that of another method, and where the network's slices ended.
+        reason: why it is not that of another method, where the network's slices ended, and on which
+            sides the volume ends at the answer.
         masks: the mask of each method that has one.
         interval_mm3: 95 % interval of the answer's volume, or None.
     """
@@ -104,6 +105,9 @@ def answer_mark(
         reasons.append(f"the network's slices overlap the {method} by {overlap:.2f} ({ends})")
         if method == "ellipsoid" and overlap >= LEAST_OF_BOTH:
             method = "network"
+    sides = {"below": masks[method][:, :, 0], "above": masks[method][:, :, -1]}
+    if cut := [side for side, plane in sides.items() if plane.any()]:
+        reasons.append(f"the volume ends {' and '.join(cut)}: the lesion may go on there")
     volume = volume_mm3(masks[method], frame)
     return VolumeAnswer(
         mask=masks[method],
