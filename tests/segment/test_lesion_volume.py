@@ -135,6 +135,52 @@ def test_a_second_call_keeps_what_is_done_and_the_option_makes_it_again(grey_mod
     assert volume.is_file()
 
 
+@pytest.mark.workflow
+def test_slices_are_numbered_as_in_the_table(grey_model, tmp_path, monkeypatch):
+    """In all that is shown; two marks on the same slice still touch, also in a second call."""
+    shown = []
+
+    def noting(image, text, *_):
+        shown.append(text)
+        return image
+
+    monkeypatch.setattr("weaklesion.volumes.sheet.cv2.putText", noting)
+    mask, image = lesion()
+    save(tmp_path / "v.nii.gz", image)
+    marks = [row_of(mask), row_of(mask) | {"id": "again"}]
+    options = ("--volume", "--as-given")
+    _, from_0 = run(grey_model, tmp_path, marks, *options)
+    of_sheets_from_0 = [int(text) for text in shown if text.isdigit()]
+    shown.clear()
+    marks = [row | {"slice": INDEX + 1} for row in marks]
+    result, from_1 = run(grey_model, tmp_path, marks, *options, "--first-slice", "1")
+    assert result.exit_code == 0, result.output
+    for column in ("slice", "first_slice", "last_slice"):
+        assert (from_1[column] == from_0[column] + 1).all()
+    assert (from_1["slice"] == INDEX + 1).all()
+    assert [int(text) - 1 for text in shown if text.isdigit()] == of_sheets_from_0
+    page = (tmp_path / "out/index.html").read_text("utf-8")
+    assert f"v.nii.gz, slice {INDEX + 1}" in page
+    assert from_1["touches"].to_dict() == {"l": "again", "again": "l"}
+    written = nibabel.load(tmp_path / "out" / from_1.loc["l", "mask"])
+    assert np.flatnonzero(np.asarray(written.dataobj).any(axis=(0, 1))).tolist() == [INDEX]
+    shown.clear()
+    _, again = run(grey_model, tmp_path, None, *options, "--first-slice", "1")
+    pd.testing.assert_frame_equal(again, from_1)
+    assert not shown
+
+
+def test_a_result_is_numbered_as_the_table_of_the_call_that_reports_it(grey_model, tmp_path):
+    mask, image = lesion()
+    save(tmp_path / "v.nii.gz", image)
+    run(grey_model, tmp_path, [row_of(mask)])
+    before = (tmp_path / "out/masks/l.nii.gz").stat().st_mtime_ns
+    late = row_of(mask) | {"slice": INDEX + 1}
+    _, measured = run(grey_model, tmp_path, [late], "--first-slice", "1")
+    assert measured.loc["l", "slice"] == INDEX + 1
+    assert (tmp_path / "out/masks/l.nii.gz").stat().st_mtime_ns == before
+
+
 def test_a_volume_of_one_slice_has_none(grey_model, tmp_path):
     mask, image = lesion()
     save(tmp_path / "v.nii.gz", image[:, :, INDEX : INDEX + 1])

@@ -44,8 +44,8 @@ def segment_volume(
         out: folder of `volumes/`.
 
     Returns:
-        Columns of `weaklesion.segment.outputs.MEASURED_IN_3D`; only `volume_reason` where the mark
-        has no volume.
+        Columns of `weaklesion.segment.outputs.MEASURED_IN_3D`, with indices of slices; only
+        `volume_reason` where the mark has no volume.
     """
     if each.volume is None:
         return {"volume_reason": "the image is not a volume"}
@@ -171,4 +171,5 @@ def _sheet(
         grey[:, :, place] = to_grey(known, window_hu).round()
     moved = points - (box[0].start, box[1].start)
     sizes = np.abs(np.diag(frame)).tolist()
-    return draw_sheet(grey, mask[box], moved, index - box[2].start, box[2].start, sizes)
+    first = box[2].start + each.mark.first_slice
+    return draw_sheet(grey, mask[box], moved, index - box[2].start, first, sizes)

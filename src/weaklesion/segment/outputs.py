@@ -162,7 +162,8 @@ def measure(
         spacing: mm per px of x and y, or None.
 
     Returns:
-        Columns of `MEASURED`; diameters by `weaklesion.recist.compare_diameters`.
+        Columns of `MEASURED`, with the index of the slice; diameters by
+        `weaklesion.recist.compare_diameters`.
     """
     row: dict[str, Any] = {
         "id": mark.id,

@@ -49,6 +49,8 @@ MAX_WARNED = 20  # marks of a kind that the log names
 
 REFUSED = ("line", "id", "cause")
 
+SLICES = ("slice", "first_slice", "last_slice")  # columns of `measurements.csv`
+
 KEPT = "; its earlier mask is kept, as it was"
 
 Refusal = tuple[int, str, str]  # line, id, cause
@@ -170,6 +172,7 @@ def _segment_table(
     shared = [file_digest(path) for path in network.files]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
     shared += ["volume"] if settings.volume else []
+    shared += ["slices from 1"] if settings.volume and settings.first_slice else []  # on sheets
     journal = Journal(out, marks, shared)
     done = journal.done()
     todo = [mark for mark in marks if mark.id not in done]
@@ -224,6 +227,7 @@ def _segment_table(
             "%d marks have masks that touch that of another mark: see touches in measurements.csv",
             touching,
         )
+    rows = [_as_counted(row, settings.first_slice) for row in rows]
     write_sheet(out, rows, refused, gate=settings.gate)
     counts = _write_tables(out, rows, refused, settings.volume)
     journal.note_the_end()
@@ -273,6 +277,19 @@ def _noted(row: dict[str, Any], cut_out: Mapping[str, str]) -> dict[str, Any]:
     """Return a row that also says why its volume is no larger."""
     reasons = [cut_out.get(row["id"]), row.get("volume_reason")]
     return row | {"volume_reason": "; ".join(filter(None, reasons))}
+
+
+def _as_counted(row: dict[str, Any], first: int) -> dict[str, Any]:
+    """Return a row whose slices are numbered as in the user's table; until then they are indices.
+
+    Args:
+        row: of the journal.
+        first: number that the table gives to the first slice.
+
+    >>> _as_counted({"slice": 4, "last_slice": None}, 1)
+    {'slice': 5, 'last_slice': None}
+    """
+    return row | {name: row[name] + first for name in SLICES if row.get(name) is not None}
 
 
 def _write_tables(

@@ -39,8 +39,8 @@ def note_touching(rows: Sequence[dict[str, Any]], out: Path) -> int:
     Masks are read only where their boxes touch.
 
     Args:
-        rows: rows of `measurements.csv`, with the `box` of each mask; where it is absent, the mask
-            is read.
+        rows: rows of `measurements.csv`, with the index of the slice, and with the `box` of each
+            mask; where it is absent, the mask is read.
         out: folder of the masks.
 
     Returns:

@@ -44,14 +44,14 @@ def draw_sheet(
     """Draw the slices of a lesion with its mask, and a coronal and a sagittal cut.
 
     The marked slice is framed and shows the diameters. The cuts lead through the middle of the
-    mark, at their size in mm. Each slice has its index.
+    mark, at their size in mm. Each slice has its number.
 
     Args:
         grey: (X, Y, Z) uint8, the part of the volume that is shown.
         mask: (X, Y, Z) bool.
         points: (4, 2) ends of the diameters, px of the part.
         place: of the marked slice in the part.
-        first: index of the part's first slice.
+        first: number of the part's first slice, as the user counts.
         sizes_mm: sizes of a voxel.
 
     Returns:
