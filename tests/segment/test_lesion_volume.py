@@ -181,6 +181,37 @@ def test_a_result_is_numbered_as_the_table_of_the_call_that_reports_it(grey_mode
     assert (tmp_path / "out/masks/l.nii.gz").stat().st_mtime_ns == before
 
 
+@pytest.mark.workflow
+def test_a_call_without_the_option_keeps_volumes_that_still_hold_and_no_others(
+    grey_model, tmp_path, caplog
+):
+    mask, image = lesion()
+    save(tmp_path / "v.nii.gz", image)
+    row = row_of(mask)
+    run(grey_model, tmp_path, [row], "--volume")
+    files = [tmp_path / "out" / name for name in ("volumes/l.nii.gz", "volumes/l.png")]
+    before = [path.read_bytes() for path in files]
+    written = (tmp_path / "out/masks/l.nii.gz").stat().st_mtime_ns
+    for _ in range(2):
+        caplog.clear()
+        result, measured = run(grey_model, tmp_path, [row])
+        assert result.exit_code == 0, result.output
+        assert "has volumes of 1 of these marks from an earlier call with --volume" in caplog.text
+        assert list(measured.reset_index()) == list(MEASURED)
+        assert [path.read_bytes() for path in files] == before
+        assert (tmp_path / "out/masks/l.nii.gz").stat().st_mtime_ns == written
+    moved = row | {"long_a_x": row["long_a_x"] + 2}
+    caplog.clear()
+    result, measured = run(grey_model, tmp_path, [moved])
+    assert result.exit_code == 0, result.output
+    assert "had volumes of 1 marks that were segmented again and have none now" in caplog.text
+    assert "Give --volume to make them again" in caplog.text
+    assert not any(path.exists() for path in files)
+    assert (tmp_path / "out/masks/l.nii.gz").stat().st_mtime_ns > written
+    _, measured = run(grey_model, tmp_path, [moved], "--volume")
+    assert (tmp_path / "out" / measured.loc["l", "volume"]).is_file()
+
+
 def test_a_volume_of_one_slice_has_none(grey_model, tmp_path):
     mask, image = lesion()
     save(tmp_path / "v.nii.gz", image[:, :, INDEX : INDEX + 1])

@@ -25,7 +25,7 @@ from weaklesion.support.pictures import opened
 
 logger = logging.getLogger(__name__)
 
-VERSION = 6  # increases when the same network gives another result, or a row has other columns
+VERSION = 7  # increases when the same network gives another result, or a row has other columns
 FILES = ("mask", "overlay")
 IN_3D = ("volume", "sheet")  # files of marks that were segmented in three dimensions
 AT_THE_END = ("measurements.csv", "refused.csv", "index.html")
@@ -36,13 +36,21 @@ MAX_LISTED = 5  # files that a message names
 class Journal:
     """The finished marks of one table in one folder, and the files there that `segment` made."""
 
-    def __init__(self, out_dir: Path, marks: Sequence[Mark], shared: Sequence[str]) -> None:
+    def __init__(
+        self,
+        out_dir: Path,
+        marks: Sequence[Mark],
+        shared: Sequence[str],
+        kinds: Sequence[Sequence[str]] = ((),),
+    ) -> None:
         """Read an existing journal, if any.
 
         Args:
             out_dir: folder of `journal.jsonl`.
             marks: the marks of the table.
             shared: everything else on which all results depend.
+            kinds: what else the results of this call depend on; then the same of other kinds of
+                results, which have all that this call makes.
 
         Raises:
             DataError: if the folder has a result of a mark on another image under the same id, or
@@ -55,7 +63,12 @@ class Journal:
             raise DataError(f"{self.path}: is a link or no file. Give another --out folder.")
         images = {path: _image(path) for path in {mark.image for mark in marks}}
         self.images = {mark.id: images[mark.image] for mark in marks}
-        self.keys = {mark.id: _key(mark, self.images[mark.id], shared) for mark in marks}
+        keys = {
+            mark.id: [_key(mark, self.images[mark.id], [*shared, *kind]) for kind in kinds]
+            for mark in marks
+        }
+        self.keys = {name: of_kinds[0] for name, of_kinds in keys.items()}
+        self.accepted = {name: set(of_kinds) for name, of_kinds in keys.items()}
         self.absent = {mark.id for mark in marks if len(self.images[mark.id]) == 1}
         self.owned: dict[str, str | None] = {}
         self.earlier = self._read()
@@ -67,7 +80,10 @@ class Journal:
                     f" but in this table {name} is a mark on {self.images[name][0]}. Use a separate"
                     " --out folder for each table, or remove this one."
                 )
-        if self.earlier and marks and len(self.absent) == len(marks):
+        has_results = any(
+            OF_A_MARK.fullmatch(file) and (out_dir / file).is_file() for file in self.owned
+        )
+        if has_results and marks and len(self.absent) == len(marks):
             first = marks[0]
             raise DataError(
                 f"{out_dir}: has results of an earlier call, but none of the {len(images)} images"
@@ -103,7 +119,7 @@ class Journal:
         for name, entry in self.earlier.items():
             if name not in self.keys:
                 continue
-            if entry["key"] != self.keys[name]:
+            if entry["key"] not in self.accepted[name]:
                 stale += name not in self.absent
             elif all(
                 (self.out / file).is_file() and file_digest(self.out / file) == digest
@@ -164,21 +180,26 @@ class Journal:
         """Note files before they are written, so that a killed call knows them as its own."""
         self._append([{"files": dict.fromkeys(files)}])
 
-    def note(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Append finished marks, whose files have been written."""
-        self._append(
-            {
-                "key": self.keys[row["id"]],
-                "image": self.images[row["id"]],
-                "files": {
-                    row[key]: file_digest(self.out / row[key])
-                    for key in (*FILES, *IN_3D)
-                    if key in FILES or row.get(key)
-                },
-                "row": row,
-            }
-            for row in rows
-        )
+    def note(self, rows: Iterable[dict[str, Any]]) -> int:
+        """Append finished marks, whose files have been written.
+
+        Returns:
+            How many of them had files that they have no more, such as volumes, which are removed.
+        """
+        outdated, entries = 0, []
+        for row in rows:
+            names = [row[key] for key in (*FILES, *IN_3D) if key in FILES or row.get(key)]
+            outdated += self._remove(row["id"], names) > 0
+            entries.append(
+                {
+                    "key": self.keys[row["id"]],
+                    "image": self.images[row["id"]],
+                    "files": {file: file_digest(self.out / file) for file in names},
+                    "row": row,
+                }
+            )
+        self._append(entries)
+        return outdated
 
     def note_the_end(self) -> None:
         """Append the files that a call writes at its end."""
@@ -214,11 +235,18 @@ class Journal:
             if name in unread or not os.path.isfile(self.earlier[name]["image"][0]):
                 kept.add(name)
                 continue
-            for file, digest in self.earlier[name]["files"].items():
-                path = self.out / file
-                if is_plain(path) and file_digest(path) == digest:
-                    path.unlink()
+            self._remove(name)
         return kept
+
+    def _remove(self, name: str, kept: Collection[str] = ()) -> int:
+        """Remove the files of a mark's earlier result that nobody changed; return their number."""
+        removed = 0
+        for file, digest in self.earlier.get(name, {"files": {}})["files"].items():
+            path = self.out / file
+            if file not in kept and is_plain(path) and file_digest(path) == digest:
+                path.unlink()
+                removed += 1
+        return removed
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

@@ -171,9 +171,9 @@ def _segment_table(
     assert settings.window_hu is not None
     shared = [file_digest(path) for path in network.files]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
-    shared += ["volume"] if settings.volume else []
-    shared += ["slices from 1"] if settings.volume and settings.first_slice else []  # on sheets
-    journal = Journal(out, marks, shared)
+    in_3d = [["volume"], ["volume", "slices from 1"]]  # as sheets number them
+    kinds = [in_3d[settings.first_slice]] if settings.volume else [[], *in_3d]
+    journal = Journal(out, marks, shared, kinds)
     done = journal.done()
     todo = [mark for mark in marks if mark.id not in done]
     check_readings(
@@ -202,9 +202,17 @@ def _segment_table(
             done[mark.id] |= {"line": mark.row, "image": str(mark.image)}
     if done:
         logger.info("%d of %d marks are done already", len(done), len(marks))
+    if unreported := sum(not settings.volume and bool(row.get("volume")) for row in done.values()):
+        logger.warning(
+            "%s has volumes of %d of these marks from an earlier call with --volume: they are kept,"
+            " but are not in measurements.csv, which needs --volume again",
+            out,
+            unreported,
+        )
     todo = grouped_by_image(todo)
     batches = [todo[i : i + MARKS_PER_BATCH] for i in range(0, len(todo), MARKS_PER_BATCH)]
     unread: set[str] = set()
+    outdated = 0
     for batch in progress(batches, total=len(batches), what="batches of marks"):
         opened, unusable, not_there = _open_batch(batch, network, settings)
         refused += unusable
@@ -217,8 +225,16 @@ def _segment_table(
             row["contrast"] = each.contrast
             row["visible"] = is_visible(each.contrast, each.around, least)
             row["outside_training"] = outside_training(row, each.spacing, network.data)
-        journal.note(rows)
+        outdated += journal.note(rows)
         done |= {row["id"]: row for row in rows}
+    if outdated:
+        logger.warning(
+            "%s had volumes of %d marks that were segmented again and have none now: they were"
+            " removed%s",
+            out,
+            outdated,
+            "" if settings.volume else ". Give --volume to make them again",
+        )
     kept = journal.forget({name for _, name, _ in refused} - done.keys(), unread)
     refused = [(line, name, cause + KEPT * (name in kept)) for line, name, cause in refused]
     rows = [_noted(done[mark.id], cut_out or {}) for mark in marks if mark.id in done]
