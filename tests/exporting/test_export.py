@@ -19,11 +19,14 @@ from typer.testing import CliRunner
 
 from weaklesion.cli import app
 from weaklesion.diameters import recist_from_mask
+from weaklesion.exporting import bundle_inference
 from weaklesion.exporting.bundle_inference import arms_of_ellipse, arms_of_ends, read_levels
 from weaklesion.exporting.onnx_form import ONNX_INPUTS
 from weaklesion.exporting.terms import terms_of_use
 from weaklesion.exporting.whole_network import solved_by_cofactors
 from weaklesion.four_ends import FourEnds
+from weaklesion.marks.images import read_picture
+from weaklesion.marks.table import LONGEST_ID, UNSAFE, Mark, read_marks
 from weaklesion.models import build_model
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import predict_prompted
@@ -245,8 +248,11 @@ def test_the_bundle_takes_no_slice_by_itself(tmp_path):
     path = tmp_path / "volume.nii"
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
     with pytest.raises(ValueError, match=r"volume\.nii: has 4 slices, and the row names none"):
-        read_levels(path, float("nan"), (0.0, 255.0))
+        read_levels(path, None, (0.0, 255.0))
     assert np.array_equal(read_levels(path, 2, (0.0, 255.0))[..., 0], volume[..., 2].T)
+    for absent in (-1.0, 2.5, 4.0):
+        with pytest.raises(ValueError, match=r"has slices 0 to 3, and the row names"):
+            read_levels(path, absent, (0.0, 255.0))
 
 
 @pytest.mark.parametrize(
@@ -254,6 +260,7 @@ def test_the_bundle_takes_no_slice_by_itself(tmp_path):
     [
         [[10, 10], [50, 14], [30, 2], [27, 30]],
         [[10, 10], [50, 14], [30, 12], [27, 30]],  # the short diameter begins at the long one
+        [[10, 30], [50, 30], [30, 33], [30, 55]],  # it begins 3 px beyond the long one
         [[40, 60], [41, 5], [20, 30], [70, 31]],
         [[30, 2], [27, 30], [10, 10], [50, 14]],  # the "short" one is longer
     ],
@@ -267,3 +274,119 @@ def test_the_bundle_makes_the_same_shapes_of_marks(points):
     for pair in (slice(1, 3), slice(3, 5)):  # an axis has no direction
         turned = ellipse[pair] if np.allclose(found[pair], ellipse[pair]) else ellipse[pair][::-1]
         np.testing.assert_allclose(found[pair], turned, atol=1e-9)
+
+
+def test_the_bundle_makes_the_same_shapes_of_marks_that_do_not_meet():
+    rng = np.random.default_rng(0)
+    compared = 0
+    while compared < 200:
+        long, short = rng.uniform(10, 50, 2)
+        angle, turn = rng.uniform(0, 2 * np.pi), rng.uniform(-0.5, 0.5) + np.pi / 2
+        along = np.array([np.cos(angle), np.sin(angle)])
+        across = np.array([np.cos(angle + turn), np.sin(angle + turn)])
+        # one end of each diameter may lie up to half a length before or behind the crossing
+        first = rng.uniform(-0.45, 1.45, 2)
+        points = rng.uniform(20, 80, 2) + np.concatenate(
+            [
+                np.array([-first[0], 1 - first[0]])[:, None] * long * along,
+                np.array([-first[1], 1 - first[1]])[:, None] * short * across,
+            ]
+        )
+        if (first >= 0).all() and (first <= 1).all():
+            continue  # they meet
+        expected = np.vstack(FourEnds(points).arms())
+        np.testing.assert_allclose(arms_of_ends(points), expected, atol=1e-9)
+        compared += 1
+
+
+@pytest.mark.parametrize("window_hu", [(-160.0, 240.0), (-1000.0, 400.0)])
+def test_the_bundle_shows_16_bit_images_as_segment_does(tmp_path, window_hu):
+    hounsfield = np.random.default_rng(1).integers(-1200, 600, (40, 50))
+    path = tmp_path / "slice.png"
+    Image.fromarray((hounsfield + 32768).astype(np.uint16)).save(path)
+    mark = Mark(row=2, id="m", image=path, slice=None, points=np.zeros((4, 2)), spacing=None)
+    found = read_levels(path, None, window_hu)
+    assert np.array_equal(found, read_picture(mark, window_hu).levels)
+    assert len(np.unique(found)) > 100
+    Image.fromarray((hounsfield + 2000).astype(np.uint16)).save(path)
+    with pytest.raises(ValueError, match=r"slice\.png: .* below the window .* units \+ 32768"):
+        read_levels(path, None, window_hu)
+
+
+class _Everything(torch.nn.Module):
+    """In the place of an exported network: all is lesion."""
+
+    def forward(self, image, mark, result_mark, rows, columns):
+        return torch.ones(1, len(rows), len(columns))
+
+    def module(self):
+        return self
+
+
+@pytest.fixture
+def run_bundle(tmp_path, monkeypatch):
+    """Return a function that runs the bundle's script on the text of a table, (40, 60) px."""
+    monkeypatch.setattr(torch.export, "load", lambda path: _Everything())
+    image = np.arange(40 * 60 * 3, dtype=np.uint32).reshape(40, 60, 3).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+
+    def run(text):
+        (tmp_path / "marks.csv").write_text(text)
+        bundle_inference.segment(
+            "model.pt2", str(tmp_path / "marks.csv"), str(tmp_path / "out" / "masks"),
+            shape="ends", channels="rgb", window_hu=(-160.0, 240.0),
+        )  # fmt: skip
+        return sorted(path.name for path in (tmp_path / "out").rglob("*.png"))
+
+    return run
+
+
+ENDS_HEADER = ",".join(RECIST_COLUMNS)
+ENDS_ROW = "10,20,50,20,30,10,30,30"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"image,{ENDS_HEADER}\nimage.png,{ENDS_ROW}\nimage.png,{ENDS_ROW}\n",
+        f"id,image,{ENDS_HEADER}\n,image.png,{ENDS_ROW}\n\n,,,,,,,,,\nb,image.png,{ENDS_ROW}\n"
+        f" ,image.png,{ENDS_ROW}\n",
+    ],
+)
+def test_the_bundle_names_masks_as_segment_does(run_bundle, tmp_path, text):
+    names = run_bundle(text)
+    marks, refused = read_marks(tmp_path / "marks.csv")
+    assert not refused
+    assert names == sorted(f"{mark.id}.png" for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (["x", "X"], r"marks\.csv, line 3: the id X is also that of line 2\. Give"),
+        (["../../escaped"], r"line 2: the id '\.\./\.\./escaped' cannot name a file\. Rename"),
+        (["x" * (LONGEST_ID + 1)], "cannot name a file"),
+    ],
+)
+def test_the_bundle_refuses_ids_before_it_writes(run_bundle, tmp_path, ids, says):
+    rows = [f"{name},image.png,{ENDS_ROW}" for name in ids]
+    with pytest.raises(ValueError, match=says):
+        run_bundle("\n".join([f"id,image,{ENDS_HEADER}", *rows]))
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "escaped.png").exists()
+    assert bundle_inference.UNSAFE == UNSAFE
+    assert bundle_inference.LONGEST_ID == LONGEST_ID
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"image;{ENDS_HEADER}\n".replace(",", ";"), "marks.csv: lacks the column image.*commas"),
+        (f"image,{ENDS_HEADER}\nimage.png,{ENDS_ROW},5\n", "line 2: has more fields"),
+        (f"image,{ENDS_HEADER}\nimage.png,a{ENDS_ROW}\n", "long_a_x is 'a10', not a number"),
+        (f"image,{ENDS_HEADER}\nimage.png,{ENDS_ROW[:-2]}\n", "short_b_y is '', not a number"),
+    ],
+)
+def test_the_bundle_says_what_is_wrong_with_a_table(run_bundle, text, says):
+    with pytest.raises(ValueError, match=says):
+        run_bundle(text)

@@ -96,7 +96,6 @@ def metadata(settings: TrainingSettings, data: TrainedOn, papers: dict[str, str]
         "numpy_version": version("numpy"),
         "required_packages_version": {
             "nibabel": version("nibabel"),
-            "pandas": version("pandas"),
             "pillow": version("pillow"),
         },
         "name": f"Lesions from RECIST marks, {data.named()}",
@@ -168,14 +167,17 @@ The network is given an image and the two diameters of one lesion, and returns t
     python -m monai.bundle run --config_file configs/inference.json \\
         --marks marks.csv --output_dir masks
 
-Call it in the bundle's folder. `marks.csv` has one row per mark: `id`, `image`, for volumes `slice`
-(from 0), and `long_a_x`, `long_a_y`, `long_b_x`, `long_b_y`, `short_a_x`, `short_a_y`, `short_b_x`,
-`short_b_y` in px, with (0, 0) in the centre of the first pixel. Paths are relative to the table.
-`masks/` gets a PNG of 0 and 255 per mark, in the geometry of its image or slice.
+Call it in the bundle's folder. `marks.csv` has one row per mark, with columns separated by commas:
+`image`, for volumes `slice` (from 0), and `long_a_x`, `long_a_y`, `long_b_x`, `long_b_y`,
+`short_a_x`, `short_a_y`, `short_b_x`, `short_b_y` in px, with (0, 0) in the centre of the first
+pixel. Paths are relative to the table. `masks/` gets a PNG of 0 and 255 per mark, in the geometry
+of its image or slice. The PNG has the name of the mark's `id`, or without one that of its row:
+`mark-00001` is the first.
 
 - `models/model.pt2` is the whole function (`torch.export`): image and mark to logits. The network
   alone is `network_def`, with `models/model.pt`.
-- The mark becomes the shape `{shape}`. Grey values of NIfTI are shown through `window_hu`.
+- The mark becomes the shape `{shape}`. NIfTI, and 16-bit images of Hounsfield units + 32768, are
+  shown through `window_hu`.
 - A mask is not compared with its mark, and images much finer than the network's input are not
   averaged first. `weaklesion segment` does both, and checks the images.
 

@@ -1,16 +1,19 @@
 """Segment the marks of a table with an exported network. Needs nothing of WeakLesion."""
 
+import csv
 import math
 from pathlib import Path
 
 import nibabel
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 
 ENDS = [f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"]
 LEAST_ARM = 0.02  # of a diameter, where one ends at the other
+PNG_OFFSET = 32768  # 16-bit images hold Hounsfield units plus this offset
+UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
+LONGEST_ID = 200  # bytes: file systems allow 255, with the ending
 
 
 def segment(
@@ -26,50 +29,134 @@ def segment(
 
     Args:
         model: file of `torch.export`.
-        marks: CSV with `id`, `image`, for volumes `slice`, and the ends of both diameters in px.
+        marks: CSV, see `read_marks`.
         output_dir: folder of the masks.
         shape: what the network is shown of a mark, `ellipse` or `ends`.
         channels: order of the colours that the network takes, `rgb` or `bgr`; or `grey`.
-        window_hu: values of NIfTI that become levels 0 and 255.
+        window_hu: Hounsfield units, of NIfTI and 16-bit images, that become levels 0 and 255.
 
     Returns:
         The files that were written.
 
     Raises:
-        ValueError: if an image is of another kind than the network takes.
+        ValueError: if the table cannot be used, or an image is of another kind than the network
+            takes.
     """
+    rows = read_marks(Path(marks))
     network = torch.export.load(model).module()
-    table = pd.read_csv(marks, dtype={"id": str})
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for row in table.to_dict("records"):
-        levels = read_levels(Path(marks).parent / row["image"], row.get("slice"), window_hu)
+    for name, row in rows.items():
+        number = number_of(row, "slice", name) if row.get("slice") else None
+        levels = read_levels(Path(marks).parent / row["image"], number, window_hu)
         if bool((levels == levels[..., :1]).all()) != (channels == "grey"):
             raise ValueError(f"{row['image']}: the network takes {channels}, not such images")
-        points = np.array([row[name] for name in ENDS], dtype=float).reshape(4, 2)
+        points = np.array([number_of(row, end, name) for end in ENDS]).reshape(4, 2)
         logits = logits_of(
             network, levels[..., ::-1] if channels == "bgr" else levels, points, shape
         )
-        path = folder / f"{row['id']}.png"
+        path = folder / f"{name}.png"
         Image.fromarray(((logits >= 0) * 255).astype(np.uint8)).save(path)
         written.append(str(path))
     return written
 
 
+def read_marks(path: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of a table of marks by id; a row without an id is named after its line.
+
+    Args:
+        path: CSV with `image`, the ends of both diameters in px, for volumes `slice`, and `id`,
+            which may be left out.
+
+    Raises:
+        ValueError: if a column is missing, a row has more fields than the header, or an id occurs
+            twice or cannot name a file.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    line_of: dict[str, int] = {}
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        table = csv.DictReader(stream, skipinitialspace=True, restkey="more", restval="")
+        table.fieldnames = [name.strip() for name in table.fieldnames or []]
+        missing = [name for name in ("image", *ENDS) if name not in table.fieldnames]
+        if missing:
+            raise ValueError(
+                f"{path}: lacks the column {', '.join(missing)}. Separate columns by commas, and"
+                " name them as docs/README.md of the bundle does"
+            )
+        for fields in table:
+            line = table.line_num
+            row = {key: fields[key].strip() for key in table.fieldnames}
+            if any(fields.get("more", [])):
+                raise ValueError(
+                    f"{path}, line {line}: has more fields than the header. Write decimal points"
+                )
+            if not any(row.values()):
+                continue
+            name = row.get("id") or f"mark-{line - 1:05d}"
+            if UNSAFE & set(name) or name.startswith(".") or len(name.encode()) > LONGEST_ID:
+                raise ValueError(
+                    f"{path}, line {line}: the id {name!r} cannot name a file. Rename it, or leave"
+                    " it empty"
+                )
+            if name.casefold() in line_of:  # some file systems treat A and a as equal
+                raise ValueError(
+                    f"{path}, line {line}: the id {name} is also that of line"
+                    f" {line_of[name.casefold()]}. Give each mark its own id"
+                )
+            line_of[name.casefold()] = line
+            rows[name] = row
+    return rows
+
+
+def number_of(row: dict[str, str], column: str, name: str) -> float:
+    """Return the number in a column of the row of the mark `name`."""
+    try:
+        return float(row[column])
+    except ValueError as error:
+        raise ValueError(f"mark {name}: {column} is {row[column]!r}, not a number") from error
+
+
 def read_levels(path: Path, number: float | None, window_hu: tuple[float, float]) -> np.ndarray:
-    """Return an image, or a slice of a volume, as levels, (H, W, 3) uint8."""
+    """Return an image, or a slice of a volume, as levels, (H, W, 3) uint8.
+
+    Raises:
+        ValueError: if the levels of a picture have an unknown scale, or a slice does not exist.
+    """
     if not path.name.endswith((".nii", ".nii.gz")):
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            deep = any(";16" in str(tile.args) for tile in image.tile)  # Pillow may keep 8 bits
+            if image.mode == "F" or (deep and not image.mode.startswith("I")):
+                raise ValueError(
+                    f"{path.name}: has levels of 32-bit float, or 16 bits per colour. Save it with"
+                    f" 8 bits, or as 16-bit grey with Hounsfield units + {PNG_OFFSET}"
+                )
+            if not image.mode.startswith("I"):
+                return np.asarray(image.convert("RGB"))
+            values = np.asarray(image, dtype=np.float32) - PNG_OFFSET
+        if values.max() <= window_hu[0]:
+            raise ValueError(
+                f"{path.name}: has at most {values.max():,.0f} HU, below the window"
+                f" {window_hu[0]:g} to {window_hu[1]:g}. Save it with Hounsfield units +"
+                f" {PNG_OFFSET}"
+            )
+        return windowed(values, window_hu)
     volume = np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
     while volume.ndim > 3 and volume.shape[-1] == 1:
         volume = volume[..., 0]
-    single = number is None or math.isnan(number)
-    if single and volume.ndim == 3 and volume.shape[2] > 1:
-        raise ValueError(f"{path.name}: has {volume.shape[2]} slices, and the row names none")
-    values = (volume[..., 0 if single else int(number or 0)] if volume.ndim == 3 else volume).T
+    depth = volume.shape[2] if volume.ndim == 3 else 1
+    if number is None and depth > 1:
+        raise ValueError(f"{path.name}: has {depth} slices, and the row names none")
+    if (number or 0) not in range(depth):
+        raise ValueError(f"{path.name}: has slices 0 to {depth - 1}, and the row names {number:g}")
+    return windowed((volume[..., int(number or 0)] if volume.ndim == 3 else volume).T, window_hu)
+
+
+def windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:
+    """Return Hounsfield units, (H, W), as levels, (H, W, 3) uint8: 0 where one is not finite."""
     low, high = window_hu
+    values = np.asarray(hounsfield, dtype=np.float32)
+    values = np.where(np.isfinite(values), values, low)
     grey = (np.clip((values - low) / (high - low), 0, 1) * 255).round().astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
@@ -96,13 +183,21 @@ def logits_of(
 
 
 def arms_of_ends(points: np.ndarray) -> np.ndarray:
-    """Return where the diameters cross, and the vectors to their ends, (5, 2) px."""
+    """Return where the diameters cross, and the vectors to their ends, (5, 2) px.
+
+    The arm of a diameter that ends before the crossing leads from there the other way, by a
+    fiftieth of the diameter.
+    """
     long, short = points[1] - points[0], points[3] - points[2]
     cross = long[0] * short[1] - long[1] * short[0]
     between = points[2] - points[0]
-    along = (between[0] * short[1] - between[1] * short[0]) / cross
-    crossing = points[0] + along * long
-    arms = points - crossing
+    # where they cross, in parts of each diameter from its first end
+    at_long, at_short = ((between[0] * v[1] - between[1] * v[0]) / cross for v in (short, long))
+    crossing = points[0] + at_long * long
+    arms = np.array([
+        -max(at_long, 0) * long, max(1 - at_long, 0) * long,
+        -max(at_short, 0) * short, max(1 - at_short, 0) * short,
+    ])  # fmt: skip
     for pair in (arms[:2], arms[2:]):
         diameter = math.dist(*pair)
         for number in (0, 1):
