@@ -263,15 +263,18 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
 def ellipse_iou(first: Ellipse, second: Ellipse) -> float:
     """Return the intersection over union of the areas of two ellipses, 0 to 1.
 
-    Both are drawn on a lattice of about 100 pixels across the larger one. The result is 0 if both
-    are so thin that they cover no pixel of the lattice.
+    Both are drawn on a lattice of about 100 pixels across the larger one. The result is 0 if they
+    lie apart, or if both are so thin that they cover no pixel of the lattice.
 
     >>> ellipse_iou(Ellipse(0.0, 0.0, 4.0, 2.0, 0.0), Ellipse(9.0, 0.0, 4.0, 2.0, 0.0))
     0.0
     """
     reach = max(first.width, first.height, second.width, second.height)
+    apart = math.dist((first.cx, first.cy), (second.cx, second.cy))
+    if apart > 1.01 * reach:  # a lattice around both could need more memory than there is
+        return 0.0
     scale = 100 / reach
-    side = 100 + math.ceil(scale * math.dist((first.cx, first.cy), (second.cx, second.cy)))
+    side = 100 + math.ceil(scale * apart)
     middle = (first.cx + second.cx) / 2, (first.cy + second.cy) / 2
     masks = [
         draw_ellipse(

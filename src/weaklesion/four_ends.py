@@ -18,6 +18,7 @@ from weaklesion.diameters import recist_from_mask
 from weaklesion.quadrants import quadrant_arms, quadrant_outline, quadrant_shape
 
 LATTICE = 100  # pixels across the larger shape when two are compared
+APART = 10  # longer diameters between ends beyond which shapes cannot meet, however oblique
 LEAST_ARM = 0.02  # of its diameter: where a diameter ends at the crossing, coordinates stay finite
 HALVINGS = 30  # of a perturbation after which a mark is left as it is
 
@@ -105,9 +106,12 @@ class FourEnds:
         >>> FourEnds(mark).iou(FourEnds(mark + 50.0))
         0.0
         """
+        longest = max(self.long_px, other.long_px)
+        if math.dist(self.points[0], other.points[0]) > APART * longest:
+            return 0.0  # a lattice around both could need more memory than there is
         ends = np.concatenate([self.points, other.points])
         low, high = ends.min(axis=0), ends.max(axis=0)
-        scale = LATTICE / max(self.long_px, other.long_px)
+        scale = LATTICE / longest
         # superellipses may bulge beyond their ends where diameters are oblique
         low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
         if shape_hw is not None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from weaklesion.ellipse import (
     Ellipse,
     draw_ellipse,
+    ellipse_iou,
     ellipse_mask_iou,
     fit_ellipse,
 )
@@ -203,3 +204,9 @@ def test_the_overlap_of_an_ellipse_with_a_mask_is_that_of_its_pixels():
     outside = Ellipse(50.0, 50.0, 2.0, 2.0, 0.0)
     assert ellipse_mask_iou(outside, row) == 0
     assert np.isnan(ellipse_mask_iou(outside, np.zeros_like(row)))
+
+
+@pytest.mark.parametrize("far", [30.0, 1e9, 1e300])
+def test_ellipses_that_lie_apart_have_no_overlap(far):
+    small, large = Ellipse(5.0, 5.0, 10.0, 6.0, 30.0), Ellipse(5.0, 5.0 - far, 20.0, 6.0, 80.0)
+    assert ellipse_iou(small, large) == ellipse_iou(large, small) == 0.0

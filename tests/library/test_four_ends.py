@@ -45,7 +45,9 @@ def test_the_overlap_of_shapes():
     shape = FourEnds(MARK)
     assert shape.iou(shape) == 1.0
     assert shape.iou(FourEnds(MARK[[1, 0, 3, 2]])) == 1.0  # ends have no order
-    assert shape.iou(FourEnds(MARK + 500)) == 0.0
+    for far in (500, 5_000, 1e9):
+        assert shape.iou(FourEnds(MARK + far)) == 0.0
+        assert shape.iou(FourEnds(MARK + np.array([0.0, far])), SHAPE) == 0.0
     grown = FourEnds((MARK - MARK.mean(axis=0)) * 1.2 + MARK.mean(axis=0))
     assert grown.iou(shape) == pytest.approx(shape.iou(grown), abs=1e-3)
     inside, both = shape.drawn(SHAPE), shape.drawn(SHAPE) & grown.drawn(SHAPE)
