@@ -6,6 +6,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from weaklesion.image_levels import check_levels
+
 logger = logging.getLogger(__name__)
 
 Init = Literal["rect", "trimap"]
@@ -47,7 +49,8 @@ def grabcut_mask(
         could be background.
 
     Raises:
-        ValueError: if the ellipse is empty, the shapes differ, or `init` is unknown.
+        ValueError: if the image is not (H, W, 3) uint8, the ellipse is empty, the shapes differ, or
+            `init` is unknown.
 
     >>> mask = np.zeros((32, 32), dtype=bool)
     >>> mask[10:22, 8:24] = True
@@ -57,6 +60,7 @@ def grabcut_mask(
     >>> bool((grabcut_mask(image, box) == mask).all())
     True
     """
+    check_levels(image)
     ellipse_mask = np.asarray(ellipse_mask).astype(bool)
     if image.shape[:2] != ellipse_mask.shape or not ellipse_mask.any():
         raise ValueError(f"ellipse_mask: needs the image's size, {image.shape[:2]}, and a pixel")

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import cv2
 import numpy as np
 
+from weaklesion.image_levels import check_levels
 from weaklesion.mark_shapes import MarkShape
 from weaklesion.support.limits import Rising, above, at_least, check_settings
 
@@ -82,6 +83,10 @@ def pseudo_mask(
     Returns:
         (H, W) bool; the drawn shape where levels cannot decide (`refine_scores` returns None).
 
+    Raises:
+        ValueError: if the image is not (H, W, 3) uint8. Constants are for levels of 0 to 255, so
+            Hounsfield units and floats of 0 to 1 are refused.
+
     >>> from weaklesion.ellipse import Ellipse, draw_ellipse
     >>> inside = draw_ellipse(Ellipse(30.0, 30.0, 30.0, 20.0, 0.0), (60, 60))
     >>> noise = np.random.default_rng(0).normal(0, 5, (60, 60, 1))
@@ -90,6 +95,7 @@ def pseudo_mask(
     >>> mask.shape, bool(0.8 < mask.sum() / inside.sum() < 1.2)
     ((60, 60), True)
     """
+    check_levels(image)
     scores = refine_scores(image, mark, settings or RefinedSettings(), ct=ct)
     return mark.drawn(image.shape[:2]) if scores is None else scores > 0
 

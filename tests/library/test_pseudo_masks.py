@@ -221,6 +221,23 @@ def test_a_single_pseudo_mask_is_the_positive_part_of_the_scores_or_the_ellipse(
     np.testing.assert_array_equal(pseudo_mask(image, small), draw_ellipse(small, SHAPE))
 
 
+@pytest.mark.parametrize("ct", [True, False])
+@pytest.mark.parametrize("kind", ["float01", "float64", "int16", "uint16", "bool", "grey", "chw"])
+def test_a_single_pseudo_mask_needs_levels(ct, kind):
+    mask, image = lobed(0)
+    given = {
+        "float01": image / 255,
+        "float64": image.astype(float),
+        "int16": image.astype(np.int16) - 100,
+        "uint16": image.astype(np.uint16) * 256,
+        "bool": image > 120,
+        "grey": image[..., 0],
+        "chw": image.transpose(2, 0, 1),
+    }[kind]
+    with pytest.raises(ValueError, match=r"^image: needs .* not \(.* Map its values to 0\.\.255"):
+        pseudo_mask(given, fit_ellipse(mask), ct=ct)
+
+
 @pytest.mark.workflow
 def test_four_ends_lead_to_better_pseudo_masks_than_their_ellipse(settings):
     """Where diameters do not halve each other, as in marks by RECIST's own definition."""
