@@ -1,5 +1,6 @@
 """Settings state type, limits and meaning once: the classes, which the schema must agree with."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
@@ -179,6 +180,25 @@ def test_the_gate_of_an_arm_has_the_limits_of_the_gate_of_segment(gate):
         assert not in_schema
     else:
         assert in_schema
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"gate": "0.5"}, r"gate: needs a number from 0 to 1, not '0\.5'"),
+        ({"window_hu": (0, 1, 2)}, r"window: needs two finite numbers, .* not \(0, 1, 2\)"),
+        ({"window_hu": (1,)}, "window: needs two finite numbers"),
+        ({"window_hu": (-math.inf, 240)}, "window: needs two finite numbers"),
+        ({"window_hu": (240, -160)}, "the lower first"),
+        ({"threads": 0}, "threads: needs a whole number of at least 1, not 0"),
+        ({"threads": 1.5}, "threads: needs a whole number"),
+        ({"columns": {"spacingx": "id"}}, "columns: 'spacingx' is none of image, .* spacing_x"),
+        ({"columns": {"image": ""}}, "columns: image needs the table's own name, not ''"),
+    ],
+)
+def test_settings_of_segment_that_cannot_be(given, says):
+    with pytest.raises(DataError, match=says):
+        SegmentSettings(**given)
 
 
 def test_the_paper_and_every_study_keep_the_schema():

@@ -6,15 +6,18 @@ mark, `refused.csv`, and `index.html`, which shows all overlays; and `volumes/` 
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weaklesion.errors import DataError
+from weaklesion.marks.columns import KNOWN
 from weaklesion.marks.table import BadMarkError, Mark, UnreadableError, grouped_by_image, read_marks
 from weaklesion.marks.volumes import is_volume
 from weaklesion.prediction.gate import gated_mask
@@ -76,8 +79,10 @@ class SegmentSettings:
         volume: whether the lesion of each mark on a volume is segmented in three dimensions too.
 
     Raises:
-        DataError: if the gate is not within 0 and 1, the window is empty, or the units or the
-            number of the first slice are none of those above.
+        DataError: if the gate is not within 0 and 1, the window is not two finite numbers of which
+            the first is lower, a column has an unknown name or no own one, the threads are no whole
+            number of at least 1, or the units or the number of the first slice are none of those
+            above.
     """
 
     gate: float = 0.8
@@ -91,10 +96,22 @@ class SegmentSettings:
     volume: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gate <= 1:
-            raise DataError(f"gate: needs a number from 0 to 1, not {self.gate}.")
-        if self.window_hu is not None and not self.window_hu[0] < self.window_hu[1]:
-            raise DataError(f"window: needs two numbers, the lower first, not {self.window_hu}.")
+        if not isinstance(self.gate, Real) or not 0 <= self.gate <= 1:
+            raise DataError(f"gate: needs a number from 0 to 1, not {self.gate!r}.")
+        window = self.window_hu
+        if window is not None and not (
+            np.shape(window) == (2,)
+            and all(isinstance(value, Real) and math.isfinite(value) for value in window)
+            and window[0] < window[1]
+        ):
+            raise DataError(f"window: needs two finite numbers, the lower first, not {window!r}.")
+        if not isinstance(self.threads, Integral) or self.threads < 1:
+            raise DataError(f"threads: needs a whole number of at least 1, not {self.threads!r}.")
+        for name, own in self.columns.items():
+            if name not in KNOWN:
+                raise DataError(f"columns: {name!r} is none of {', '.join(KNOWN)}.")
+            if not own:
+                raise DataError(f"columns: {name} needs the table's own name, not {own!r}.")
         if self.units not in UNITS:
             raise DataError(f"units: needs px or mm, not {self.units!r}.")
         if self.first_slice not in (0, 1):
