@@ -181,7 +181,8 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
         spacing: mm per pixel of rows and columns.
 
     Raises:
-        ValueError: if the mask is empty or not two-dimensional, or a spacing is not positive.
+        ValueError: if the mask is empty or not two-dimensional, or the spacing is not two positive
+            numbers.
 
     >>> mask = np.ones((3, 5), dtype=bool)  # 4 px from first to last column, 2 px between rows
     >>> round(measure_recist(mask, (2.0, 1.0)).long_mm, 3)
@@ -190,7 +191,7 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
     foreground = np.asarray(mask) > 0
     if foreground.ndim != 2 or not foreground.any():
         raise ValueError("mask: needs a two-dimensional mask that is not empty")
-    if not all(math.isfinite(step) and step > 0 for step in spacing):
+    if np.shape(spacing) != (2,) or not all(math.isfinite(step) and step > 0 for step in spacing):
         raise ValueError(f"spacing: needs two positive numbers, not {spacing!r}")
     ends_mm = longest_diameters(foreground, spacing)
     points = ends_mm / (spacing[1], spacing[0])

@@ -300,7 +300,7 @@ def test_what_is_no_mask_is_refused_by_name(metric, ref, pred, message):
         metric(ref, pred)
 
 
-@pytest.mark.parametrize("spacing", [(0, 1), (1, -1), (1,), (1, float("nan"))])
+@pytest.mark.parametrize("spacing", [(0, 1), (1, -1), (1,), (1, float("nan")), 0.5])
 def test_impossible_spacing(spacing):
     for metric in (hausdorff, average_hausdorff, average_surface_distance, center_error):
         with pytest.raises(ValueError, match="spacing"):

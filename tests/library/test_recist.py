@@ -198,5 +198,6 @@ def test_measuring_degenerate_masks():
     mask[4, 2:8] = True
     line = measure_recist(mask)
     assert (line.long_px, line.short_px) == (5, 0)
-    with pytest.raises(ValueError, match="spacing"):
-        measure_recist(mask, (0, 1))
+    for spacing in ((0, 1), (1, 1, 1), (1,), 0.5, None):
+        with pytest.raises(ValueError, match=r"^spacing: needs two positive numbers, not "):
+            measure_recist(mask, spacing)

@@ -40,7 +40,7 @@ class MaskPair:
             raise ValueError(
                 f"pred: has shape {self.pred_whole.shape}, and ref {self.ref_whole.shape}"
             )
-        if len(spacing) != 2 or not all(math.isfinite(step) and step > 0 for step in spacing):
+        if np.shape(spacing) != (2,) or not all(math.isfinite(mm) and mm > 0 for mm in spacing):
             raise ValueError(f"spacing: two positive numbers are needed, not {spacing!r}")
         self.spacing = float(spacing[0]), float(spacing[1])
         # all metrics are computed inside the box around both masks
