@@ -66,8 +66,8 @@ def fetch(manifest_row: Mapping[str, str], destination: str | Path) -> Path:
         `destination`.
 
     Raises:
-        DataError: if the row has no name, address or checksum, no address can be read, or size or
-            checksum of the content differs.
+        DataError: if the row has no name, address or checksum, or a value that is no text; no
+            address can be read; or size or checksum of the content differs.
     """
     row = {key: manifest_row.get(key, "") for key in ("name", "url", "bytes", "md5", "sha256")}
     problem = row_problem(row)

@@ -174,6 +174,12 @@ def test_row_without_checksum_is_refused(tmp_path):
         fetch(row(tmp_path / "x", md5="", sha256=""), tmp_path / "data.bin")
 
 
+@pytest.mark.parametrize("value", [5, None])
+def test_row_with_a_value_that_is_no_text_is_refused(tmp_path, value):
+    with pytest.raises(DataError, match=rf"manifest: bytes is {value}, not a text\. Give a text"):
+        fetch(row(tmp_path / "x") | {"bytes": value}, tmp_path / "data.bin")
+
+
 def test_manifest_of_a_folder_is_read_back(tmp_path):
     (tmp_path / "data.bin").write_bytes(CONTENT)
     (tmp_path / ".hidden").write_bytes(b"")

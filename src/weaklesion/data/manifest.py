@@ -51,6 +51,9 @@ def read_manifest(path: str | Path) -> dict[str, dict[str, str]]:
 
 def row_problem(row: dict[str, str]) -> str | None:
     """Return the first problem of a row and its cure, in words; None if the row is valid."""
+    for key, value in row.items():
+        if not isinstance(value, str):
+            return f"{key} is {value!r}, not a text. Give a text; it may be empty."
     name = row["name"]
     if any("\0" in value for value in row.values()):
         return "contains a zero byte."
