@@ -52,7 +52,7 @@ def build_model(
             caller has verified; None to start from scratch.
 
     Raises:
-        ValueError: if the name is unknown, or `num_classes` does not fit it.
+        ValueError: if the name or the encoder is unknown, or `num_classes` does not fit the name.
         DataError: if the weights are not those of the encoder.
 
     >>> network = build_model("a1l", num_classes=4, encoder="resnet18").eval()
@@ -73,7 +73,15 @@ def build_model(
     head = None if num_classes is None else {"classes": num_classes, "dropout": HEAD_DROPOUT}
     module = import_module(f"weaklesion.networks.{NETWORK_MODULES[name]}")
     given = {key: value for key, value in (options or {}).items() if value is not None}
-    network: nn.Module = module.build(name, encoder, head, **given)
+    try:
+        network: nn.Module = module.build(name, encoder, head, **given)
+    except (KeyError, RuntimeError) as error:  # of its own encoders, and of those of timm
+        if f"`{encoder}`" not in str(error) and "Unknown model" not in str(error):
+            raise
+        raise ValueError(
+            f"encoder: {encoder!r} is none of those of segmentation_models_pytorch, such as"
+            " resnet18, resnet101 and efficientnet-b0; its encoders.get_encoder_names() lists them"
+        ) from error
     if weights is not None:
         load_encoder_weights(network.get_submodule("encoder"), weights)
     return network

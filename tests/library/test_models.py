@@ -127,6 +127,13 @@ def test_what_cannot_be_built(name, classes, message):
         build_model(name, num_classes=classes, encoder="resnet18")
 
 
+@pytest.mark.parametrize("encoder", ["resnet17", "timm-nothing", "tu-nothing"])
+@pytest.mark.parametrize("name", ["a1", "unet", "acoseg", "drn_fcn32"])
+def test_an_unknown_encoder(name, encoder):
+    with pytest.raises(ValueError, match=f"^encoder: '{encoder}' is none of those .* resnet18"):
+        build_model(name, encoder=encoder)
+
+
 def test_weights_of_torchvision_are_loaded_into_the_encoder(tmp_path):
     from torchvision.models import resnet18
 
