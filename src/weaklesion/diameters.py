@@ -10,7 +10,7 @@ import numpy as np
 from weaklesion.chords import chords_within, outline_corners, reach_across
 
 PROBES = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 3 / 8, 5 / 8, 7 / 8, 1 / 16, 15 / 16)
-COARSE = 200  # corners of the outline whose chords give the first bound
+COARSE, FINE = 200, 2000  # corners of the outline whose chords give the first bounds
 CHUNK = 1 << 19  # pairs of corners at a time
 SAME_PX = 1e-9  # difference up to which two chords are equally long
 
@@ -74,19 +74,30 @@ def longest_chord(inner: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, n
     chord = _first_within(inner, corners, *pairs)
     if chord is not None:
         return chord
-    # No farthest pair will do, so all chords longer than one that does must be looked at.
-    coarse = corners[:: -(-len(corners) // COARSE)]
-    chord = _best_chord(inner, coarse, 0)
-    bound = 0 if chord is None else int(_squared(*chord))
-    longer = _best_chord(inner, corners, bound)
-    chosen = chord if longer is None else longer
-    assert chosen is not None  # neighbouring corners are connected
-    return chosen
+    # No farthest pair will do, so all chords at least as long as one that does must be looked at.
+    bound = 0
+    steps = {-(-len(corners) // number) for number in (COARSE, FINE, len(corners))}
+    for step in sorted(steps, reverse=True):
+        some = corners[::step]
+        some = some[_farthest(some, corners[hull]) >= bound]
+        longer = _best_chord(inner, some, bound) if len(some) else None
+        if longer is not None:
+            chord, bound = longer, int(_squared(*longer))
+    assert chord is not None  # neighbouring corners are connected
+    return chord
 
 
 def _squared(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     difference = end - start
     return np.asarray((difference * difference).sum(axis=-1))
+
+
+def _farthest(corners: np.ndarray, hull: np.ndarray) -> np.ndarray:
+    """Return each corner's squared distance to the corner that is farthest, one of the hull's."""
+    farthest = np.zeros(len(corners), dtype=corners.dtype)
+    for corner in hull:
+        np.maximum(farthest, _squared(corners, corner), out=farthest)
+    return farthest
 
 
 def _longest_pairs(corners: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:

@@ -279,3 +279,20 @@ def test_the_diameters_of_a_drawn_quadrant_shape_are_found_again(mark, exponent)
     outline = quadrant_outline(mark, exponent=exponent)
     for end in points:
         assert np.hypot(*(outline - end).T).min() < 1.0
+
+
+def test_chords_of_few_corners_exclude_most_others_where_a_mask_has_holes(monkeypatch):
+    looked_at = []
+    best_chord = diameters._best_chord
+
+    def counted(inner, corners, bound):
+        looked_at.append(len(corners))
+        return best_chord(inner, corners, bound)
+
+    monkeypatch.setattr(diameters, "_best_chord", counted)
+    y, x = np.mgrid[:300, :300]
+    rng = np.random.default_rng(0)
+    mask = (np.hypot(y - 150, x - 150) < 135) & (rng.random((300, 300)) > 0.02)
+    found = recist_from_mask(mask)
+    assert found[:2].tolist() == [[17.5, 178.0], [282.5, 122.0]]  # as when all pairs are compared
+    assert looked_at[-1] < len(outline_corners(np.pad(mask, 1))) / 2
