@@ -82,7 +82,7 @@ def read_marks(path: Path) -> dict[str, dict[str, str]]:
         if missing:
             raise ValueError(
                 f"{path}: lacks the column {', '.join(missing)}. Separate columns by commas, and"
-                " name them as docs/README.md of the bundle does"
+                " name them as the README of the bundle does"
             )
         for fields in table:
             line = table.line_num
