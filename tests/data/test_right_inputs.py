@@ -25,7 +25,10 @@ def after(changed):
 
 
 MUTATIONS = {
-    ("marks.images", "_read_levels"): ("lossless", after(lambda levels: levels[..., ::-1])),
+    ("marks.images", "_read_levels"): (
+        "lossless",
+        after(lambda found: (found[0][..., ::-1], found[1])),
+    ),
     ("marks.images", "to_grey"): ("lossy_or_deep", after(lambda levels: levels + 1)),
     ("marks.images", "spacing_of"): ("volume", after(lambda sizes: sizes and sizes[::-1])),
     ("marks.images", "slice_index"): ("volume", lambda index: lambda shape, _: index(shape, 0)),
