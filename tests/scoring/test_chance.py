@@ -111,6 +111,19 @@ def test_intervals_cover_where_groups_differ_much_in_size(ratio):
     assert 0.92 <= rates.covered <= 0.97
 
 
+def test_counting_groups_of_different_sizes_alike_would_not_cover():
+    """What the effective number of groups mends, without a part of the seeds."""
+    rng = np.random.default_rng(8)
+    covered = 0
+    for _ in range(2000):
+        sums, counts = draw_study(rng, groups=25, seeds=10, ratio=0.0, kind="uneven")
+        means = sums.sum(axis=0) / counts.sum(axis=0)
+        shared = ((sums - means * counts) / counts.sum(axis=0)).mean(axis=1)
+        reach = stats.t.ppf(0.975, 24) * math.sqrt(25 / 24 * (shared @ shared))
+        covered += abs(means.mean()) <= reach
+    assert 0.87 <= covered / 2000 <= 0.925
+
+
 @pytest.mark.parametrize("freedom", [0.4, 1.0, 2.0, 5.5, 40.0, math.inf])
 def test_what_is_detectable_is_detected_four_times_in_five(freedom):
     chance = Chance(variance=4.0, freedom=freedom, num_groups=9, num_seeds=3)

@@ -10,12 +10,13 @@ from weaklesion.metrics import dice
 from weaklesion.metrics.measures import COMPUTED, DIAMETERS, IN_MM, OVERLAPS, TOLERANCE_PX
 from weaklesion.scoring.catalogue import MEASURES, MM, measure_of
 from weaklesion.scoring.score import marked_diameters, score_predictions, spacings_mm, status
+from weaklesion.scoring.statistics import resolve_undefined
 from weaklesion.support.files import read_array
 
 RUN = {"dataset": "d", "protocol": "p", "arm": "a", "seed": 7}
 
 
-def score(patches, folder, ids, masks):
+def score(patches, folder, ids, masks, samples=None):
     np.save(folder / "p.npy", masks)
     pd.DataFrame({"id": ids}).to_csv(folder / "p.csv", index=False)
     score_predictions(
@@ -23,7 +24,7 @@ def score(patches, folder, ids, masks):
         predictions_csv=folder / "p.csv",
         reference_npy=patches / "reference.npy",
         reference_ids_csv=patches / "samples.csv",
-        samples_csv=patches / "samples.csv",
+        samples_csv=samples or patches / "samples.csv",
         scores_csv=folder / "scores.csv",
         **RUN,
     )
@@ -70,6 +71,21 @@ def test_every_sample_and_metric_has_a_row_and_a_status(patches, tmp_path, predi
     worst = scores.groupby("metric")["worst"].agg(set)
     assert worst["dice"] == {0.0}
     assert list(worst["hausdorff"]) == pytest.approx([64 * math.sqrt(2)], rel=1e-6)
+
+
+def test_diameters_of_a_sample_without_a_mark_cannot_be_measured(patches, tmp_path, predicted):
+    ids, masks = predicted
+    table = pd.read_csv(patches / "samples.csv", dtype={"id": str})
+    ends = [f"{axis}_{end}_{along}" for axis in ("long", "short") for end in "ab" for along in "xy"]
+    table.loc[table["id"].isin(ids[:2]), ends] = math.nan
+    table.to_csv(tmp_path / "samples.csv", index=False)
+    scores = score(patches, tmp_path, ids, masks, tmp_path / "samples.csv")
+    of_diameter = scores["metric"].isin(DIAMETERS)
+    unmarked = scores["id"].isin(ids[:2])  # the first prediction is empty
+    assert scores.loc[of_diameter & unmarked, ["value", "worst"]].isna().all(axis=None)
+    assert scores.loc[~(of_diameter & unmarked), "worst"].notna().all()
+    counted = resolve_undefined(scores, "worst_possible")["value"].notna()
+    assert (counted == ~(of_diameter & unmarked)).all()
 
 
 def test_predictions_are_found_by_id(patches, tmp_path, predicted):

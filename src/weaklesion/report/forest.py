@@ -25,6 +25,7 @@ def score_lines(
         arms: what arms are called; by default their names.
 
     Yields:
+        dataset, protocol, baseline: the comparison's place, and what its baseline is called.
         name: the arm.
         about: the comparison in words.
         low, middle, high: the difference and its interval in points, nan where it is unknown.

@@ -32,7 +32,7 @@ def power(chance: Chance, size: float, level: float = LEVEL) -> float:
         return 1.0
     shift = abs(size) / chance.std_error
     limit = float(special.stdtrit(chance.freedom, 1 - level / 2))
-    # the noncentral t is implemented for 1 to 1e6 degrees of freedom, as for `Chance.detectable`
+    # the noncentral t where `Chance.detectable` uses it, and else what that uses
     if 1 <= chance.freedom <= 1e6:
         found = 1 - float(special.nctdtr(chance.freedom, shift, limit))
         if not math.isnan(found):  # as it is for some large shifts

@@ -145,8 +145,8 @@ def _satterthwaite(variance: float, terms: Iterable[tuple[float, float]]) -> flo
 def _shift(freedom: float, level: float, power: float) -> float:
     """Return the true mean, in standard errors, that a test detects with a given power.
 
-    By bisection of the noncentral t, whose implementation is not exact far from 1 to 1e6 degrees of
-    freedom; there by the sum of two quantiles, which falls short of it with few degrees.
+    By bisection of the noncentral t from 1 to 1e6 degrees of freedom, and elsewhere by the sum of
+    two quantiles, which falls short of it with few degrees.
     """
     limit, of_power = special.stdtrit(freedom, [1 - level / 2, power]).tolist()
     if not 1 <= freedom <= 1e6:
