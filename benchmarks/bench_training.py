@@ -47,11 +47,13 @@ LEAST_SHARE = 0.35
 AT_ONCE = (12,)  # processes on one GPU
 
 
-def settings(pad_to: tuple[int, int], batch_size: int, precision: str) -> TrainingSettings:
-    """Return the paper's recipe of A1, from scratch, for one frame and batch size."""
+def settings(
+    pad_to: tuple[int, int], batch_size: int, precision: str, encoder: str = ENCODER
+) -> TrainingSettings:
+    """Return the paper's recipe of A1, from scratch, for one frame, batch size and encoder."""
     config = read_yaml(ROOT / "config.yaml")
     changes = {
-        "encoder": ENCODER,
+        "encoder": encoder,
         "weights": "none",
         "input_px": SIDE_PX,
         "pad_to": pad_to,
@@ -108,9 +110,22 @@ def plain_loop(images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings
 
 
 def our_loop(
-    images: np.ndarray, targets: np.ndarray, chosen: TrainingSettings, *, recorded: bool = True
+    images: np.ndarray,
+    targets: np.ndarray,
+    chosen: TrainingSettings,
+    *,
+    recorded: bool = True,
+    rewritten: bool = True,
 ) -> Iterator[int]:
-    """Train with this project's step, on a GPU recorded as a CUDA graph or launched anew."""
+    """Train with this project's step.
+
+    Args:
+        images: (N, SIDE_PX, SIDE_PX, 3) uint8.
+        targets: (N, SIDE_PX, SIDE_PX) uint8.
+        chosen: settings of the training.
+        recorded: whether a GPU replays the step as a CUDA graph.
+        rewritten: whether a CPU computes convolutions our way, not torch's.
+    """
     task = make_task(chosen, SIDE_PX)
     geometry = input_geometry(chosen, SIDE_PX)
     data = SplitData(
@@ -119,8 +134,11 @@ def our_loop(
         geometry.load_targets(targets, DEVICE),
         None,
     )
-    model: nn.Module = build_model("a1", encoder=ENCODER).to(DEVICE).train()
-    model = model.to(memory_format=torch.channels_last) if ON_GPU else speed_up_on_cpu(model)
+    model: nn.Module = build_model("a1", encoder=chosen.encoder).to(DEVICE).train()
+    if ON_GPU:
+        model = model.to(memory_format=torch.channels_last)
+    elif rewritten:
+        model = speed_up_on_cpu(model)
     optimizer = make_optimizer(model, chosen, recorded=ON_GPU)
     step = make_step(model, optimizer, data, task)
     while True:
@@ -248,6 +266,12 @@ def main() -> int:
         "ours, padded": (our_loop, padded),
         "plain loop, padded": (plain_loop, padded),
     }
+    if not ON_GPU:
+        for encoder in (ENCODER, "timm-tf_efficientnet_lite0"):
+            larger = settings((128, 128), 10, "bfloat16", encoder)
+            loops[f"{encoder}, 128x128"] = (our_loop, larger)
+            by_torch = partial(our_loop, rewritten=False)
+            loops[f"{encoder}, 128x128, convolutions of torch"] = (by_torch, larger)
     batches = (4, 10, 20, 40)
     loops |= {f"batch {size}": (our_loop, settings(NATIVE, size, "bfloat16")) for size in batches}
     measured = rates(loops)

@@ -9,7 +9,7 @@ from weaklesion.errors import DataError
 from weaklesion.models import build_model, num_parameters
 from weaklesion.networks import names
 from weaklesion.support.yaml_files import read_yaml
-from weaklesion.training.cpu_convolutions import CenteredConv2d, UnfoldedConv2d, speed_up_on_cpu
+from weaklesion.training.cpu_convolutions import DepthwiseConv2d, UnfoldedConv2d, speed_up_on_cpu
 
 
 def published_counts(root):
@@ -84,15 +84,19 @@ def test_unet_outputs():
     assert (logits.shape, classes.shape) == ((2, 1, 32, 64), (2, 7))
 
 
-@pytest.mark.parametrize("size", [(32, 32), (64, 80), (96, 128)])
+@pytest.mark.parametrize("size", [(64, 80), (64, 96)])
+@pytest.mark.parametrize(
+    ("encoder", "unfolded", "depthwise"),
+    [("resnet18", 4, 5), ("timm-tf_efficientnet_lite0", 0, 21)],
+)
 @pytest.mark.workflow
-def test_fast_convolutions_are_the_same_function(size):
+def test_fast_convolutions_are_the_same_function(encoder, unfolded, depthwise, size):
     torch.manual_seed(0)
-    model = build_model("a1", encoder="resnet18").double().eval()
+    model = build_model("a1", encoder=encoder).double().eval()
     fast = speed_up_on_cpu(copy.deepcopy(model))
     kinds = [type(module) for module in fast.modules()]
-    assert kinds.count(UnfoldedConv2d) == 4
-    assert kinds.count(CenteredConv2d) == 3
+    assert kinds.count(UnfoldedConv2d) == unfolded
+    assert kinds.count(DepthwiseConv2d) == depthwise
     assert fast.state_dict().keys() == model.state_dict().keys()
     batch = torch.rand(2, 3, *size, dtype=torch.float64)
     with torch.no_grad():
@@ -103,6 +107,17 @@ def test_fast_convolutions_are_the_same_function(size):
         output.square().sum().backward()
     gradients = [[p.grad for p in net.parameters()] for net in (model, fast)]
     torch.testing.assert_close(*gradients)
+
+
+@torch.no_grad()
+def test_depthwise_convolutions_are_exact_in_bfloat16_networks():
+    """Each product and sum is of float32; only the result is rounded."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(8, 8, 5, padding=4, dilation=2, groups=8, bias=False)
+    maps = torch.rand(2, 8, 8, 12).bfloat16()
+    expected = layer(maps.float()).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(speed_up_on_cpu(nn.Sequential(layer))(maps), expected)
 
 
 def test_outputs():

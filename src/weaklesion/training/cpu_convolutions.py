@@ -1,8 +1,9 @@
-"""Dilated convolutions as a CPU computes them fast; the functions and the weights stay the same.
+"""Convolutions as a CPU computes them fast; the functions and the weights stay the same.
 
-Measured on two cores, ResNet-18 on 64x64: the dilated 3x3 convolutions of stage 5 take 40 % of a
-training step, and the depthwise ones of ASPP, whose outer taps see nothing but padding on so small
-a map, another 7 %.
+Measured on one core, batches of 10, bfloat16: a step of an EfficientNet-Lite0 on 128x128 takes
+0.6 s where torch's own convolutions take 1.1 s, because oneDNN has no fast gradient of a depthwise
+convolution in bfloat16, in another layout than channels-last, or with a dilation. A step of a
+ResNet-18 on 64x64 spends 40 % of its time in dilated convolutions without these.
 """
 
 import torch
@@ -24,26 +25,72 @@ class UnfoldedConv2d(nn.Conv2d):
         return output.unflatten(0, (len(input), *input.shape[2:])).permute(0, 3, 1, 2)
 
 
-class CenteredConv2d(nn.Conv2d):
-    """A depthwise 3x3 convolution that skips the outer taps where they see only padding."""
+class DepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution, at least in float32, that never has a dilation."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Return (N, C, H, W) of (N, C, H, W)."""
-        if self.dilation[0] < max(input.shape[2:]):
+        """Return (N, C, H', W') of (N, C, H, W), in the type of `input`."""
+        dilation, (height, width) = self.dilation[0], input.shape[2:]
+        if self.kernel_size == (3, 3) and dilation >= max(height, width) and dilation > 1:
+            # the outer taps see only padding
+            return input * self.weight[None, :, 0, 1, 1, None, None]
+        if dilation > 1 and (height % dilation or width % dilation):
             return super().forward(input)
-        return input * self.weight[None, :, 0, 1, 1, None, None]
+        wide = input if input.dtype == torch.float64 else input.float()
+        padding = tuple(int(side) // dilation for side in self.padding)
+        with torch.autocast(input.device.type, enabled=False):
+            output = F.conv2d(
+                _phases(wide, dilation),
+                self.weight,
+                self.bias,
+                self.stride,
+                padding,
+                groups=self.groups,
+            )
+        return _joined(output, dilation).to(input.dtype)
 
 
 def speed_up_on_cpu(model: nn.Module) -> nn.Module:
-    """Make a network compute its dilated convolutions in these ways; return the network."""
+    """Make a network compute its convolutions in these ways, channels-last; return the network."""
+    model = model.to(memory_format=torch.channels_last)
     for module in model.modules():
-        if type(module) is not nn.Conv2d or module.kernel_size != (3, 3):
+        if type(module) is not nn.Conv2d or module.padding_mode != "zeros":
             continue
-        keeps_size = module.stride == (1, 1) and module.padding == module.dilation
-        if module.dilation == (1, 1) or not keeps_size or module.padding_mode != "zeros":
+        keeps_size = module.stride == (1, 1) and module.padding == tuple(
+            dilation * (size // 2)
+            for dilation, size in zip(module.dilation, module.kernel_size, strict=True)
+        )
+        dilated = module.dilation != (1, 1)
+        if dilated and not (keeps_size and module.dilation[0] == module.dilation[1]):
             continue
-        if module.groups == 1:
+        if 1 < module.groups == module.in_channels == module.out_channels:
+            if not isinstance(module.padding, str) and module.bias is None:
+                module.__class__ = DepthwiseConv2d
+        elif dilated and module.groups == 1 and module.kernel_size == (3, 3):
             module.__class__ = UnfoldedConv2d
-        elif module.groups == module.in_channels == module.out_channels and module.bias is None:
-            module.__class__ = CenteredConv2d
+            module.weight.data = module.weight.data.contiguous()  # flattened without a copy
     return model
+
+
+def _phases(maps: torch.Tensor, dilation: int) -> torch.Tensor:
+    """Return (N d², C, H/d, W/d) of (N, C, H, W): each phase of the grid as an image of its own.
+
+    A dilated convolution of the maps is one without a dilation of these.
+    """
+    if dilation == 1:
+        return maps
+    number, channels, height, width = maps.shape
+    rows, columns = height // dilation, width // dilation
+    grid = maps.permute(0, 2, 3, 1).reshape(number, rows, dilation, columns, dilation, channels)
+    phases = grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, rows, columns, channels)
+    return phases.permute(0, 3, 1, 2)
+
+
+def _joined(phases: torch.Tensor, dilation: int) -> torch.Tensor:
+    """Return (N, C, H, W) of the (N d², C, H/d, W/d) of `_phases`."""
+    if dilation == 1:
+        return phases
+    _, channels, rows, columns = phases.shape
+    grid = phases.permute(0, 2, 3, 1).reshape(-1, dilation, dilation, rows, columns, channels)
+    maps = grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, rows * dilation, columns * dilation, channels)
+    return maps.permute(0, 3, 1, 2)

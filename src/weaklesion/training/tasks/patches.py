@@ -66,9 +66,7 @@ def network_input(
 ) -> torch.Tensor:
     """Normalise and pad (N, 3, input, input) uint8 images: (N, 3, *pad_to) float32."""
     batch = geometry.pad(normalise(images, settings.normalisation))
-    if batch.device.type == "cuda":
-        batch = batch.contiguous(memory_format=torch.channels_last)
-    return batch
+    return batch.contiguous(memory_format=torch.channels_last)
 
 
 def patch_outcome(
