@@ -21,7 +21,8 @@ from weaklesion.ellipse import fit_ellipse
 from weaklesion.models import build_model
 from weaklesion.prediction.tasks.prompted import crop_logits
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
-from weaklesion.segment.run import SegmentSettings, segment_marks
+from weaklesion.segment.run import segment_marks
+from weaklesion.segment.settings import SegmentSettings
 from weaklesion.study.arms import training_settings
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.yaml_files import read_yaml

@@ -22,7 +22,8 @@ from scipy import ndimage
 from weaklesion.data.phantoms.lits import draw_volume
 from weaklesion.recist import RECIST_COLUMNS, measure_recist
 from weaklesion.report.figures.style import PALETTE, save, style
-from weaklesion.segment.run import SegmentSettings, segment_marks
+from weaklesion.segment.run import segment_marks
+from weaklesion.segment.settings import SegmentSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACING = (0.8, 0.8, 5.0)

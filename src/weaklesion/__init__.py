@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from weaklesion.recist import measure_recist as measure_recist
     from weaklesion.recist import parse_recist as parse_recist
     from weaklesion.recist import recist_from_ellipse as recist_from_ellipse
-    from weaklesion.segment.run import SegmentSettings as SegmentSettings
     from weaklesion.segment.run import segment_marks as segment_marks
+    from weaklesion.segment.settings import SegmentSettings as SegmentSettings
     from weaklesion.splits import grouped_split as grouped_split
     from weaklesion.splits import ham10k_released_split as ham10k_released_split
 
@@ -61,7 +61,7 @@ HOME = {
     "MaskPair": "metrics.pair",
     "Measurement": "recist",
     "RefinedSettings": "pseudo_masks",
-    "SegmentSettings": "segment.run",
+    "SegmentSettings": "segment.settings",
     "build_model": "models",
     "draw_ellipse": "ellipse",
     "ellipse_features": "clusters",

@@ -15,7 +15,7 @@ from weaklesion.errors import DataError
 from weaklesion.support.systems import refuse_windows
 
 if TYPE_CHECKING:
-    from weaklesion.segment.run import SegmentSettings
+    from weaklesion.segment.settings import SegmentSettings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -140,7 +140,8 @@ def segment(
     refused.csv with the reason; all others are segmented.
     """
     from weaklesion.marks.columns import parse_columns
-    from weaklesion.segment.run import SegmentSettings, segment_marks  # slow to import
+    from weaklesion.segment.run import segment_marks  # slow to import
+    from weaklesion.segment.settings import SegmentSettings
     from weaklesion.segment.training_range import count_outside
     from weaklesion.segment.visibility import count_not_visible
 

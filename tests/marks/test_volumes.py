@@ -16,7 +16,8 @@ from segmenting import lobed, mark_of, run
 
 from weaklesion.errors import DataError
 from weaklesion.marks import volumes
-from weaklesion.marks.images import read_mask, read_picture
+from weaklesion.marks.images import read_picture
+from weaklesion.marks.masks import read_mask
 from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image
 from weaklesion.segment.outputs import write_mask
 

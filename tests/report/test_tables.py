@@ -8,12 +8,9 @@ import yaml
 from weaklesion.errors import DataError
 from weaklesion.report.tables.cells import direction
 from weaklesion.report.tables.definitions import DEFINITIONS, tabulate_definitions
-from weaklesion.report.tables.scores import (
-    EXTRA_METRICS,
-    TABLE1_COLUMNS,
-    read_scores,
-    tabulate_scores,
-)
+from weaklesion.report.tables.run_scores import read_scores
+from weaklesion.report.tables.score_blocks import EXTRA_METRICS
+from weaklesion.report.tables.scores import TABLE1_COLUMNS, tabulate_scores
 from weaklesion.scoring.catalogue import MEASURES, MM, measure_of
 from weaklesion.support.yaml_files import read_yaml
 

@@ -82,7 +82,7 @@ def test_a_call_that_is_killed_leaves_no_table_of_the_call_before(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("weaklesion.segment.run.write_mask", killed)
+        patched.setattr("weaklesion.segment.batches.write_mask", killed)
         run(model, tmp_path, rows, "--gate", "0.5")
     assert not (tmp_path / "out/measurements.csv").exists()
     assert not (tmp_path / "out/refused.csv").exists()

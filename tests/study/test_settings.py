@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from weaklesion.errors import DataError
 from weaklesion.networks.names import MODELS, NNUNET
 from weaklesion.scoring.statistics import UndefinedPolicy
-from weaklesion.segment.run import SegmentSettings
+from weaklesion.segment.settings import SegmentSettings
 from weaklesion.study.protocols import merge
 from weaklesion.study.settings import NETWORK_PARTS, TrainingSettings
 from weaklesion.support.limits import (

@@ -14,7 +14,8 @@ from lumps import SIZES, image_of, lump
 from scipy import ndimage
 
 from weaklesion.diameters import recist_from_mask
-from weaklesion.marks.images import read_mask, read_picture
+from weaklesion.marks.images import read_picture
+from weaklesion.marks.masks import read_mask
 from weaklesion.marks.table import read_marks
 from weaklesion.recist import RECIST_COLUMNS
 

@@ -10,7 +10,7 @@ from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
 from weaklesion.dicom.image_objects import ImageObject, without_localisers
 from weaklesion.dicom.table_lesions import follow_lesions, with_document
-from weaklesion.marks.images import other_spelling
+from weaklesion.marks.image_files import other_spelling
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
 from weaklesion.support.spreadsheets import formula_problem
 

@@ -13,13 +13,8 @@ from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
 from weaklesion.four_ends import FourEnds
 from weaklesion.mark_shapes import MarkShape
-from weaklesion.marks.images import (
-    Picture,
-    check_contrast,
-    check_scale,
-    doubts_about_size,
-    read_picture,
-)
+from weaklesion.marks.image_checks import check_contrast, check_scale, doubts_about_size
+from weaklesion.marks.images import Picture, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.segment.training_range import check_kind
 from weaklesion.study.settings import TrainingSettings

@@ -23,7 +23,8 @@ from weaklesion.errors import DataError
 from weaklesion.prediction.run_folder import network_files
 from weaklesion.segment.lock import locked_folder
 from weaklesion.segment.outputs import read_mask
-from weaklesion.segment.run import SegmentSettings, segment_in_locked_folder
+from weaklesion.segment.run import segment_in_locked_folder
+from weaklesion.segment.settings import SegmentSettings
 from weaklesion.segment.training_range import window_for
 from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest

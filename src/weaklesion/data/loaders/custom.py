@@ -43,14 +43,9 @@ from weaklesion.data.patches import (
 )
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.marks.images import (
-    Picture,
-    check_contrast,
-    check_scale,
-    doubts_about_size,
-    read_mask,
-    read_picture,
-)
+from weaklesion.marks.image_checks import check_contrast, check_scale, doubts_about_size
+from weaklesion.marks.images import Picture, read_picture
+from weaklesion.marks.masks import read_mask
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.support.files import file_digest

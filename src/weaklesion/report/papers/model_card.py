@@ -22,7 +22,7 @@ from weaklesion.report.papers.subgroups import (
 )
 from weaklesion.report.tables.cells import scaled
 from weaklesion.report.tables.overview import short_commit
-from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import estimate, resolve_undefined
 from weaklesion.splits import SPLITS

@@ -11,7 +11,7 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells
-from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import compare, compare_unpaired, holm, resolve_undefined

@@ -11,7 +11,7 @@ import pandas as pd
 
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import scaled
-from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import UndefinedPolicy, estimate, resolve_undefined
 from weaklesion.study.labels import Labels

@@ -17,7 +17,7 @@ from weaklesion.data.samples import read_rows, read_samples, split_ids
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import difference_cells
 from weaklesion.report.tables.epochs import comparable, epochs_by_block, epochs_in_words
-from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.report.traits import WORDS
 from weaklesion.scoring.statistics import compare, resolve_undefined, with_shared_seeds
 from weaklesion.study.labels import Labels

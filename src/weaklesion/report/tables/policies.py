@@ -12,7 +12,8 @@ import pandas as pd
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, scaled
 from weaklesion.report.tables.epochs import comparable, epochs_by_block
-from weaklesion.report.tables.scores import UNEQUAL, read_scores
+from weaklesion.report.tables.run_scores import read_scores
+from weaklesion.report.tables.score_cells import UNEQUAL
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.statistics import UndefinedPolicy, compare, estimate, resolve_undefined
 from weaklesion.study.labels import Labels

@@ -17,7 +17,7 @@ import pandas as pd
 
 from weaklesion.errors import DataError
 from weaklesion.report.pages import write_table
-from weaklesion.report.tables.scores import read_scores
+from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.scoring.statistics import estimate, resolve_undefined
 from weaklesion.study.published import printed_choice, read_published
 

@@ -18,7 +18,7 @@ from weaklesion.report.tables.judgement import (
     measure_hours,
     measure_metric,
 )
-from weaklesion.report.tables.scores import RUN_KEYS, Unit, read_scores
+from weaklesion.report.tables.run_scores import RUN_KEYS, Unit, read_scores
 from weaklesion.scoring.statistics import group_means, holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
 from weaklesion.study.labels import Labels
