@@ -29,6 +29,7 @@ GAINS = [
     ("prompted.md", "5.17 [4.94, 5.40]", "prompted-ends/prompted.csv", "prompted_ends"),
     ("prompted.md", "-0.69 [-0.88, -0.49]", MARK_READER, "ends_reader"),
     ("prompted.md", "+6.39 [5.99, 6.80]", MARK_READER, "prompted_ends_robust10_reader"),
+    ("README.md", "+0.06 points [-0.70, +0.82]", "ham10k-recipe/last.csv", "a1l"),
     ("reproduction.md", "+0.06 points [-0.70, +0.82]", "ham10k-recipe/last.csv", "a1l"),
     ("prompted.md", "4.71 [4.54, 4.88]", "prompted-ends/prompted_by_image.csv", "prompted_ends"),
     ("prompted.md", "5.35 [5.14, 5.55]", "prompted-ends/prompted_by_image.csv",
