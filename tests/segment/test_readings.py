@@ -227,16 +227,21 @@ def test_readers_who_marked_one_lesion_are_one_witness(grey_model, tmp_path, vol
     assert len(measured) == 8
 
 
-def test_marks_that_overlap_in_one_slice_are_one_lesion(tmp_path):
-    """Boxes from x 0 to 20, 16 to 36 and 32 to 52 are a chain; one is apart, one elsewhere."""
+def test_marks_that_overlap_in_near_slices_are_one_lesion(tmp_path):
+    """Boxes from x 0 to 20, 16 to 36 and 32 to 52 are a chain; one is apart, one far up.
+
+    Another reader chose a slice ten further up, half the long diameter; the one far up is one more.
+    """
     rows = [
         {"image": "a.nii", "slice": number}
         | row_of([[left, 10], [left + 20, 10], [left + 10, 0], [left + 10, 20]])
-        for left, number in ((0, 3), (32, 3), (60, 3), (0, 4), (16, 3))
+        for left, number in ((0, 3), (32, 3), (60, 3), (60, 14), (16, 3), (0, 13))
     ]
-    first, second, apart, elsewhere, between = lesions_of(readable(tmp_path, rows))
-    assert first == second == between
-    assert len({first, apart, elsewhere}) == 3
+    first, second, apart, far, between, reader = lesions_of(readable(tmp_path, rows))
+    assert first == second == between == reader
+    assert len({first, apart, far}) == 3
+    rows = [row | {"image": f"{number}.nii"} for number, row in enumerate(rows)]
+    assert len(set(lesions_of(readable(tmp_path, rows)))) == 6
 
 
 def test_the_gain_of_a_lesion_is_the_median_of_its_marks():

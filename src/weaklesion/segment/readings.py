@@ -116,16 +116,19 @@ def check_readings(
 def lesions_of(marks: Sequence[Mark]) -> np.ndarray:
     """Return a number for the lesion of each mark, (N,).
 
-    Marks of one image and slice are one lesion if their boxes overlap, directly or through other
-    marks.
+    Marks of one image are one lesion if their boxes overlap, directly or through other marks. In a
+    volume, readers may choose different slices of a lesion: these are then no farther apart than
+    half its long diameter, in px, if slices are not thinner than px.
     """
     lesions = np.arange(len(marks))
-    places = [(mark.image, mark.slice) for mark in marks]
+    reach = [float(np.hypot(*(mark.points[1] - mark.points[0]))) / 2 for mark in marks]
     first = [mark.points.min(axis=0) for mark in marks]
     last = [mark.points.max(axis=0) for mark in marks]
     for one, other in combinations(range(len(marks)), 2):
         apart = (first[one] > last[other]) | (first[other] > last[one])
-        if places[one] == places[other] and not apart.any():
+        slices = abs((marks[one].slice or 0) - (marks[other].slice or 0))
+        near = slices <= max(reach[one], reach[other])
+        if marks[one].image == marks[other].image and near and not apart.any():
             lesions[lesions == lesions[other]] = lesions[one]
     return lesions
 
