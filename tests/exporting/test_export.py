@@ -1,8 +1,10 @@
 """Exported networks answer as the run does, and carry their papers."""
 
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 
 import nibabel
 import numpy as np
@@ -26,7 +28,14 @@ from weaklesion.exporting.terms import terms_of_use
 from weaklesion.exporting.whole_network import solved_by_cofactors
 from weaklesion.four_ends import FourEnds
 from weaklesion.marks.images import read_picture
-from weaklesion.marks.table import LONGEST_ID, UNSAFE, Mark, read_marks
+from weaklesion.marks.table import (
+    LONGEST_ID,
+    UNSAFE,
+    BadMarkError,
+    Mark,
+    mark_ellipse,
+    read_marks,
+)
 from weaklesion.models import build_model
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.tasks.prompted import predict_prompted
@@ -385,8 +394,37 @@ def test_the_bundle_refuses_ids_before_it_writes(run_bundle, tmp_path, ids, says
         (f"image,{ENDS_HEADER}\nimage.png,{ENDS_ROW},5\n", "line 2: has more fields"),
         (f"image,{ENDS_HEADER}\nimage.png,a{ENDS_ROW}\n", "long_a_x is 'a10', not a number"),
         (f"image,{ENDS_HEADER}\nimage.png,{ENDS_ROW[:-2]}\n", "short_b_y is '', not a number"),
+        (f"image,{ENDS_HEADER}\nimage.png,nan{ENDS_ROW[2:]}\n", "long_a_x is 'nan', not a number"),
+        (
+            f"image,{ENDS_HEADER}\nimage.png,{ENDS_ROW[:-2]}40\n",
+            "mark mark-00001: an end is outside the image of 60x40 px",
+        ),
     ],
 )
 def test_the_bundle_says_what_is_wrong_with_a_table(run_bundle, text, says):
     with pytest.raises(ValueError, match=says):
         run_bundle(text)
+
+
+def test_the_bundle_refuses_the_marks_that_segment_refuses():
+    rng = np.random.default_rng(0)
+    kinds = Counter()
+    for _ in range(2000):
+        size, at = rng.uniform(0.2, 30, 2), rng.choice([rng.uniform(0, 1), rng.uniform(-1, 2)])
+        angle, apart = rng.uniform(0, np.pi), np.radians(rng.uniform(20, 160))
+        long, short = (
+            length * np.array([np.cos(turn), np.sin(turn)])
+            for length, turn in zip(size, (angle, angle + apart), strict=True)
+        )
+        ends = [-0.5 * long, 0.5 * long, -at * short, (1 - at) * short]
+        points = rng.uniform(10, 50, 2) + np.array(ends)
+        cause, expected = bundle_inference.fault_of(points, (60, 60)), ""
+        try:
+            mark_ellipse(points, (60, 60))
+        except BadMarkError as error:
+            expected = str(error)
+        if "covers no pixel" not in expected:  # a small one between four pixels is drawn there
+            assert bool(cause) == bool(expected), (points, cause, expected)
+        kinds[re.sub(r"[\d.]+", "", cause)] += 1
+    assert len(kinds) == 5
+    assert min(kinds.values()) > 20

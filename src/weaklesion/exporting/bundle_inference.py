@@ -10,6 +10,10 @@ import torch
 from PIL import Image
 
 ENDS = [f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"]
+LEAST_PX = 0.5  # shortest diameter
+LEAST_ANGLE_DEG = 45.0  # between the diameters
+REACH = 0.5  # part of their length by which diameters may miss each other
+ROUNDING_PX = 0.001  # by which an end may be outside its image
 LEAST_ARM = 0.02  # of a diameter, where one ends at the other
 PNG_OFFSET = 32768  # 16-bit images hold Hounsfield units plus this offset
 UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32))}
@@ -39,8 +43,8 @@ def segment(
         The files that were written.
 
     Raises:
-        ValueError: if the table cannot be used, or an image is of another kind than the network
-            takes.
+        ValueError: if the table or a mark cannot be used, or an image is of another kind than the
+            network takes.
     """
     rows = read_marks(Path(marks))
     network = torch.export.load(model).module()
@@ -53,6 +57,8 @@ def segment(
         if bool((levels == levels[..., :1]).all()) != (channels == "grey"):
             raise ValueError(f"{row['image']}: the network takes {channels}, not such images")
         points = np.array([number_of(row, end, name) for end in ENDS]).reshape(4, 2)
+        if cause := fault_of(points, levels.shape[:2]):
+            raise ValueError(f"mark {name}: {cause}")
         logits = logits_of(
             network, levels[..., ::-1] if channels == "bgr" else levels, points, shape
         )
@@ -112,9 +118,37 @@ def read_marks(path: Path) -> dict[str, dict[str, str]]:
 def number_of(row: dict[str, str], column: str, name: str) -> float:
     """Return the number in a column of the row of the mark `name`."""
     try:
-        return float(row[column])
-    except ValueError as error:
-        raise ValueError(f"mark {name}: {column} is {row[column]!r}, not a number") from error
+        number = float(row[column])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"mark {name}: {column} is {row[column]!r}, not a number")
+    return number
+
+
+def fault_of(points: np.ndarray, shape_hw: tuple[int, ...]) -> str:
+    """Return why no lesion has these diameters, "" if one may have.
+
+    Args:
+        points: (4, 2) ends of the long and of the short diameter, px.
+        shape_hw: height and width of the image, px.
+    """
+    height, width = shape_hw
+    last = np.array([width, height]) - 0.5 + ROUNDING_PX
+    if ((points < -0.5 - ROUNDING_PX) | (points > last)).any():
+        return f"an end is outside the image of {width}x{height} px"
+    long, short = points[1] - points[0], points[3] - points[2]
+    lengths = math.hypot(*long), math.hypot(*short)
+    if min(lengths) < LEAST_PX:
+        return f"a diameter is only {min(lengths):g} px long"
+    cross = long[0] * short[1] - long[1] * short[0]
+    if abs(cross) / math.prod(lengths) < math.sin(math.radians(LEAST_ANGLE_DEG)):
+        return "the diameters are not about 90 degrees apart: are their ends mixed up?"
+    between = points[2] - points[0]
+    where = [(between[0] * v[1] - between[1] * v[0]) / cross for v in (short, long)]
+    if min(where) < -REACH or max(where) > 1 + REACH:
+        return "the two diameters do not cross: are their ends mixed up?"
+    return ""
 
 
 def read_levels(path: Path, number: float | None, window_hu: tuple[float, float]) -> np.ndarray:
