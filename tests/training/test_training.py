@@ -214,13 +214,13 @@ def test_same_seed_same_bytes_other_seed_other_bytes(train, trained, arm):
 
 # Losses of the first epochs as this code computed them; a change that moves them says so.
 GOLDEN = {
-    "a1": [0.5461, 0.3408],
-    "a1l": [28.897, 17.751],
-    "unet": [0.5214, 0.3000],
-    "unetl": [28.414, 18.933],
-    "acoseg": [1.2265, 1.1070],
-    "acoseg_released": [1.1635, 1.0065],
-    "coseg": [0.5101, 0.3237],
+    "a1": [0.5524, 0.3451],
+    "a1l": [29.422, 18.513],
+    "unet": [0.5215, 0.3001],
+    "unetl": [28.418, 19.022],
+    "acoseg": [1.2155, 1.1029],
+    "acoseg_released": [1.1736, 0.9965],
+    "coseg": [0.5058, 0.3082],
     "cmu_net": [0.4637, 0.4049],
     "prompted": [0.8695, 0.6919],
 }
