@@ -311,9 +311,11 @@ def runs(table: pd.DataFrame) -> str:
 
 
 def readers(table: pd.DataFrame) -> str:
-    """Return the Dice of masks from one reader's mark against other readers, as Markdown."""
-    heads = ["Mask", "Dice of other readers' outlines, %", "Difference from the ellipse",
-             "Dice of the drawing reader's outline, %"]  # fmt: skip
+    """Return the Dice of masks from one reader's mark against masks by others, as Markdown."""
+    heads = ["Mask", "Dice of masks by others, %", "Difference from the ellipse"]
+    has_own = table["dice_of_own"].notna().any()
+    if has_own:
+        heads.append("Dice of the drawing reader's outline, %")
     lines = []
     for _, row in table.iterrows():
         seeds = f" ({row['seeds']:.0f} seeds)" if row["seeds"] > 1 else ""
@@ -321,13 +323,13 @@ def readers(table: pd.DataFrame) -> str:
         own = "" if pd.isna(row["dice_of_own"]) else f"{row['dice_of_own']:.2f}"
         lines.append(
             [f"{row['mask']}{seeds}", f"{row['dice_of_others']:.2f} {interval(row)}",
-             "" if row["mask"] == "ellipse" else gained, own]
+             "" if row["mask"] == "ellipse" else gained, *([own] if has_own else [])]
         )  # fmt: skip
     return markdown(heads, lines)
 
 
 def limits(table: pd.DataFrame) -> str:
-    """Return differences of sizes from those of other readers, as Markdown."""
+    """Return differences of sizes from those of masks by others, as Markdown."""
     sizes = {"long": "Long diameter, %", "short": "Short diameter, %", "area": "Area, %"}
     lines = []
     for mask, rows in table.groupby("mask", sort=False):
@@ -390,9 +392,9 @@ KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "policy": ("the same predictions under each policy for empty masks", policies),
     "answer": ("what each auxiliary task adds", answers),
     "samples": ("Dice against the number of training images", sweep),
-    "dice_of_others": ("masks from one reader's mark, against other readers", readers),
+    "dice_of_others": ("masks from one reader's mark, against masks by others", readers),
     "n_no_reference": ("sizes against those of dense references", sizes),
-    "pairs": ("sizes against those of other readers: mean and limits of agreement", limits),
+    "pairs": ("sizes against those of masks by others: mean and limits of agreement", limits),
     "in_interval_percent": ("volumes found from marks, by method", volumes),
     "kept_epoch": ("test means of single trainings", single_runs),
 }
