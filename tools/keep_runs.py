@@ -27,6 +27,7 @@ from weaklesion.support.files import written_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("run.json", "history.csv", "accuracy.json")
+PLACE = "*/*/runs/*/seed-*"  # of a run in its study; `release/` has copies, which are no runs
 SAMPLE = ["id", "group", "status"]
 RUN = ["dataset", "protocol", "arm", "seed"]
 WORST = "worst "  # before a metric's name: column of its worst possible values
@@ -34,7 +35,7 @@ WORST = "worst "  # before a metric's name: column of its worst possible values
 
 def runs_in(folder: Path) -> list[Path]:
     """Return the folders of scored runs, relative to a study's folder or to that of kept runs."""
-    found = [*folder.rglob("scores.csv"), *folder.rglob("scores.csv.xz")]
+    found = [*folder.glob(f"{PLACE}/scores.csv"), *folder.glob(f"{PLACE}/scores.csv.xz")]
     return sorted(path.parent.relative_to(folder) for path in found)
 
 
@@ -77,7 +78,7 @@ def check_alike(folder: Path) -> None:
     samples.
     """
     seen: dict[tuple[Path, str], tuple[Path, object]] = {}
-    for path in sorted(folder.rglob("run.json")):
+    for path in sorted(folder.glob(f"{PLACE}/run.json")):
         run = json.loads(path.read_text())
         inputs, arm = inputs_of(run), path.parent.parent
         shared = [(one["images"], one["samples"]) for one in inputs]
@@ -103,13 +104,25 @@ def kept_text(scores_csv: Path) -> str:
 
 def check_same(own: Path, kept: Path) -> None:
     """Stop unless a run's folder and that of a kept run hold the same run."""
-    same = kept_text(own / "scores.csv") == kept_text(kept / "scores.csv.xz")
-    for name in SMALL:
-        files = [folder / name for folder in (own, kept)]
-        contents = [file.read_bytes() if file.exists() else None for file in files]
-        same &= contents[0] == contents[1]
-    if not same:
-        raise SystemExit(f"{own}: is another run than {kept}. Remove one of the two.")
+    same = small_files(own) == small_files(kept)
+    if not same or kept_text(own / "scores.csv") != kept_text(kept / "scores.csv.xz"):
+        refuse(own, kept)
+
+
+def check_unscored(own: Path, kept: Path) -> None:
+    """Stop if a run's folder without scores has files of another run than the kept one."""
+    if not small_files(own).items() <= small_files(kept).items():
+        refuse(own, kept)
+
+
+def small_files(folder: Path) -> dict[str, bytes]:
+    """Return the content of the small files that a run has."""
+    return {name: (folder / name).read_bytes() for name in SMALL if (folder / name).exists()}
+
+
+def refuse(own: Path, kept: Path) -> None:
+    """Stop, because a kept run and one of the study are in the same place."""
+    raise SystemExit(f"{own}: is another run than {kept}. Remove one of the two.")
 
 
 def keep(study: Path, kept: Path) -> None:
@@ -132,6 +145,7 @@ def restore(kept: Path, study: Path) -> None:
         if scores_csv.exists():
             check_same(study / path, kept / path)
             continue
+        check_unscored(study / path, kept / path)
         copy_small(kept / path, study / path)
         wide = pd.read_csv(kept / path / "scores.csv.xz", dtype={"id": str, "group": str})
         scores = spread(wide)

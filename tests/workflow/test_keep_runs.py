@@ -109,6 +109,41 @@ def test_another_run_in_the_same_place_is_refused(finished, kept, tmp_path):
         keep_runs.keep(study, kept)
 
 
+PLACE = "d/p/runs/a1/seed-1"
+
+
+def write_run(study, wall_s=1.0):
+    """Write a run of one sample where a study has it; return its folder."""
+    folder = study / PLACE
+    folder.mkdir(parents=True)
+    inputs = {"images": "0", "samples": "0"}
+    run = {"settings": {}, "inputs_sha256": inputs, "wall_s": wall_s}
+    (folder / "run.json").write_text(json.dumps(run))
+    columns = [*keep_runs.RUN, "id", "group", "metric", "value", "status", "worst"]
+    row = ["d", "p", "a1", 1, "a", "g", "dice", 0.5, "ok", 0.0]
+    pd.DataFrame([row], columns=columns).to_csv(folder / "scores.csv", index=False)
+    return folder
+
+
+def test_a_run_that_is_not_scored_yet_is_not_overwritten(tmp_path):
+    write_run(tmp_path / "study")
+    keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    own = write_run(tmp_path / "other", wall_s=2.0)
+    (own / "scores.csv").unlink()
+    text = (own / "run.json").read_text()
+    with pytest.raises(SystemExit, match="another run"):
+        keep_runs.restore(tmp_path / "kept", tmp_path / "other")
+    assert (own / "run.json").read_text() == text
+
+
+def test_copies_in_a_release_are_not_runs_of_the_study(tmp_path):
+    write_run(tmp_path / "study")
+    write_run(tmp_path / "study/release")
+    keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    keep_runs.restore(tmp_path / "kept", tmp_path / "back")
+    assert [str(path) for path in keep_runs.runs_in(tmp_path / "back")] == [PLACE]
+
+
 def test_other_images_under_one_protocol_are_refused(kept, tmp_path):
     arms = {path.parent.parent for path in trained(kept)}
     arm = sorted(arm for arm in arms if len([a for a in arms if a.parent == arm.parent]) > 1)[-1]
