@@ -435,6 +435,36 @@ def test_the_two_tasks_share_no_item(config, kind, item):
         check_config(bad)
 
 
+@pytest.mark.parametrize(
+    ("item", "changes", "message"),
+    [
+        (
+            "figure2",
+            {"arms": ["a1l", "unetl"]},
+            "arms: a sweep is a curve of one arm, not of a1l, un",
+        ),
+        ("figure2", {"arms": ["a1"]}, "arms: a1 has no clusters whose number"),
+        ("figure2", {"arms": ["coseg_d1_crf"]}, "arms: coseg_d1_crf is not trained itself"),
+        ("figure2", {"values": [10, 2.5]}, "values: a sweep over k needs whole numbers, not 2.5"),
+        ("figure2", {"over": "alpha"}, "values: a sweep over alpha needs its values"),
+        ("figure5", {"values": [1, 5, 1]}, "values: 1 is given twice"),
+        ("figure5", {"values": [0.00001]}, "values: 1e-05 does not fit into a name"),
+        ("figure5", {"values": [0.1234567]}, "values: 0.1234567 does not fit into a name"),
+    ],
+)
+def test_a_sweep_that_would_show_something_else_is_refused(config, item, changes, message):
+    with pytest.raises(DataError, match=rf"experiments\.{item}\.{message}"):
+        check_config(merge(config, {"experiments": {item: changes}}))
+
+
+def test_the_pairs_of_an_arm_are_swept_over_their_clusters(config):
+    changed = merge(config, {"experiments": {"figure2": {"arms": ["acoseg"]}}})
+    check_config(changed)
+    points = sweep_points(changed, "figure2")
+    own = {point["dataset"]: point["value"] for point in points if point["arm"] == "acoseg"}
+    assert own == {name: config["datasets"][name]["num_clusters"] for name in own} != {}
+
+
 def test_unknown_names_and_circles_are_named(config):
     with pytest.raises(
         DataError,

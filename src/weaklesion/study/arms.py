@@ -177,11 +177,14 @@ def own_value(config: Config, dataset: str, protocol: str, arm: str, over: str) 
 
     `over` is `k`, the number of clusters; `alpha`, the weight of the segmentation loss; or
     `samples`, the number of training samples, which is infinite where an arm trains on all of them.
+    An arm without clusters has no number of them: nan.
     """
+    if over == "k":
+        return float(num_clusters(config, dataset, arm) or math.nan)
     settings = training_settings(config, dataset, protocol, arm)
     if over == "samples":
         return float(settings["train_samples"] or math.inf)
-    return float(settings["num_classes"] if over == "k" else settings["segmentation_weight"])
+    return float(settings["segmentation_weight"])
 
 
 def swept_arm(

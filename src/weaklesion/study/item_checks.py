@@ -27,6 +27,7 @@ from weaklesion.study.items import (
 )
 from weaklesion.study.protocols import Config, check_known, folds_of, limits_of, whole
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.study.sweeps import check_sweep
 
 UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
 # validation curves; switches flipped one by one; test volumes of one split
@@ -74,6 +75,8 @@ def check_item(config: Config, item: str) -> None:
         _check_arms(config, item)
     _check_unit(config, item)
     _check_nnunet_item(config, item)
+    if config["experiments"][item]["kind"] == "sweep":
+        check_sweep(config, item)
     _check_references(config, item)
     _check_folds(config, item)
     _check_drawn_arms(config, item)
