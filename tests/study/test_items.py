@@ -380,6 +380,15 @@ def test_exceptions_hold_for_the_datasets_that_are_like_it(config, root):
     )
 
 
+def test_an_exception_may_name_the_dataset_that_is_like_another(config, root):
+    exception = {"datasets": ["phantom_lits"], "clusters": {"seed": 7}}
+    demo = study(config, root, "demo")
+    demo = merge(demo, {"protocols": {"demo": {"exceptions": [exception]}}})
+    check_config(demo)
+    assert stage_settings(demo, "phantom_lits", "demo", "clusters")["seed"] == 7
+    assert stage_settings(demo, "phantom_ham10k", "demo", "clusters")["seed"] != 7
+
+
 def test_settings_of_every_run_of_every_study_are_valid(config, root):
     for path in [None, *(root / "workflow/studies").glob("*.yaml")]:
         merged = config if path is None else study(config, root, path.stem)

@@ -188,13 +188,13 @@ def stage_settings(
     """
     switches = protocol_settings(config, protocol, [stage, "exceptions"])
     settings: dict[str, Any] = dict(switches.get(stage, {}))
-    published = config["datasets"][dataset].get("like", dataset)
+    names = {dataset, config["datasets"][dataset].get("like", dataset)}
     for exception in switches.get("exceptions", []):
         arms = exception.get("arms")
         holds_for_arm = arms is None or (
             arm is not None and set(arms) & set(bases_of(config, "arms", arm.split(FLIP)[0]))
         )
-        if published in exception["datasets"] and holds_for_arm:
+        if names & set(exception["datasets"]) and holds_for_arm:
             settings = merge(settings, exception.get(stage, {}))
     for path in flipped_paths(config, protocol):
         if path[0] == stage and stage != "training":
