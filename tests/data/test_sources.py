@@ -72,6 +72,18 @@ def test_rows_of_manifests(sources):
     assert "resnet101-5d3b4d8f.pth" in weights
 
 
+@pytest.mark.parametrize(
+    ("dataset", "file", "key"),
+    [
+        ("deeplesion", "Images_png_1.zip", "datasets.deeplesion.parts"),
+        ("imagenet_weights", "resnet50.pth", "imagenet_weights.files"),
+    ],
+)
+def test_a_file_that_no_manifest_has_is_named(sources, dataset, file, key):
+    with pytest.raises(DataError, match=f"{key} is '{file}', which is none of"):
+        sources.manifest_row(job(dataset, file=file))
+
+
 def test_a_manifest_of_ones_own_is_from_where_one_works(tmp_path, monkeypatch):
     (tmp_path / "own.csv").write_text("name,url,bytes,md5,sha256\na.csv,a.csv,,,12345678\n")
     monkeypatch.chdir(tmp_path)

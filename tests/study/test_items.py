@@ -533,6 +533,14 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
             },
             r"exceptions\.arms is 'a1\+l'",
         ),
+        (
+            {"protocols": {"corrected": {"clusters": {"embedding_of": "ellipse"}}}},
+            r"clusters\.embedding_of: ellipse is not trained itself",
+        ),
+        (
+            {"protocols": {"agarwal": {"clusters": {"embedding_of": "coseg_mg_d2_embedding"}}}},
+            "embedding_of: coseg_mg_d2_embedding is itself trained with clusters of features",
+        ),
     ],
 )
 def test_names_that_stand_for_nothing(config, change, message):

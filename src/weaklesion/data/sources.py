@@ -83,10 +83,19 @@ class Sources:
         return self._rows[dataset]
 
     def manifest_row(self, job: Job) -> dict[str, str]:
-        """Row of a file, whose change alone repeats its download; {} of a phantom."""
+        """Row of a file, whose change alone repeats its download; {} of a phantom.
+
+        Raises:
+            DataError: if the manifest does not have the file.
+        """
         if self.is_phantom(job.dataset):
             return {}
-        return self.manifest_rows(job.dataset)[job.file]
+        rows = self.manifest_rows(job.dataset)
+        if job.file not in rows:
+            is_dataset = job.dataset in self.config["datasets"]
+            key = f"datasets.{job.dataset}.parts" if is_dataset else "imagenet_weights.files"
+            protocols.check_known(key, job.file, rows)
+        return rows[job.file]
 
     def phantom_manifest(self, job: Job) -> Path | list[Path]:
         """Manifest of a phantom, which the workflow makes; [] for other datasets."""

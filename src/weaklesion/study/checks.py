@@ -5,6 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 from weaklesion.errors import DataError
 from weaklesion.study.arm_checks import check_arms, refuse_nnunet
+from weaklesion.study.arms import arm_definition, is_trained
 from weaklesion.study.item_checks import check_item
 from weaklesion.study.items import items_of
 from weaklesion.study.protocols import Config, check_known, protocol_settings
@@ -57,7 +58,19 @@ def _check_protocols(config: Config) -> None:
             key = f"protocols.{name}.clusters.embedding_of"
             check_known(key, embedding_of, config["arms"])
             refuse_nnunet(config, key, embedding_of)
+            _check_embedding(config, key, embedding_of)
         for exception in settings.get("exceptions", []):
             for kind in ("datasets", "arms"):
                 for value in exception.get(kind, []):
                     check_known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
+
+
+def _check_embedding(config: Config, key: str, arm: str) -> None:
+    """Check that the features of an arm's network can be clustered before others are trained."""
+    if not is_trained(config, arm):
+        problem = "is not trained itself, so that it has no features of its own"
+    elif arm_definition(config, arm).get("clusters") == "embedding":
+        problem = "is itself trained with clusters of features"
+    else:
+        return
+    raise DataError(f"config: {key}: {arm} {problem}. Name an arm that is trained without them.")
