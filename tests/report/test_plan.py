@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 from preloaded_python import preloaded_python
 from typer.testing import CliRunner
 
@@ -23,6 +24,7 @@ from weaklesion.report.plan_storage import PARAMETERS, pixels_of
 from weaklesion.report.plan_study import dry_run, find_workflow
 from weaklesion.report.sample_counts import num_samples, split_samples
 from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
+from weaklesion.study.items import Run
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import merge
 from weaklesion.support.yaml_files import read_yaml
@@ -77,6 +79,18 @@ def test_what_was_measured_counts_and_what_is_done_is_not_planned(config, root, 
     # another network is not as fast
     assert left[("a1l", 1)].hours == 3.9
     assert len(measured_speeds(tmp_path)) == 1
+
+
+def test_trainings_that_run_again_are_planned(config, root, tmp_path):
+    """A record alone, whose weights are gone or whose settings changed, is no finished training."""
+    add_run(tmp_path, "a1", 1)
+    study = tmp_path / "study.yaml"
+    study.write_text(yaml.safe_dump({key: config[key] for key in ("seeds", "select")}))
+    jobs, trainings = dry_run(root, [study], [], tmp_path)
+    assert Run("ham10k", "corrected", "a1", 1) in trainings
+    assert jobs["train_arm"] == len(trainings)
+    planned = make_plan(config, jobs, tmp_path, root, trainings).trainings
+    assert ("a1", 1) in {(one.run.arm, one.run.seed) for one in planned}
 
 
 def test_a_dataset_that_the_paper_has_not_is_unknown(config, root, tmp_path):

@@ -89,7 +89,11 @@ class Plan:
 
 
 def make_plan(
-    config: Config, jobs: Mapping[str, int], folder: str | Path, root: str | Path
+    config: Config,
+    jobs: Mapping[str, int],
+    folder: str | Path,
+    root: str | Path,
+    again: Collection[Run] = (),
 ) -> Plan:
     """Plan the rest of a study.
 
@@ -98,6 +102,7 @@ def make_plan(
         jobs: rule to number of jobs that a dry run shows.
         folder: the folder that contains `results/` and `resources/`.
         root: the workflow's folder.
+        again: trainings that a dry run shows, also those that have run before.
     """
     folder, root = Path(folder), Path(root)
     published = read_published(root / "workflow/resources/published_numbers.yaml")
@@ -107,7 +112,7 @@ def make_plan(
     pending = [
         run
         for run in trainings_of(config, items_of(config))
-        if not (folder / layout.run_file(run, "run.json")).is_file()
+        if run in again or not (folder / layout.run_file(run, "run.json")).is_file()
     ]
     places = places_of(config, items_of(config))
     datasets = list(dict.fromkeys(dataset for dataset, _ in places))

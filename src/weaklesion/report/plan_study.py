@@ -13,6 +13,7 @@ import yaml
 from weaklesion.errors import DataError
 from weaklesion.report.plan import job_costs, make_plan, time_spent
 from weaklesion.report.plan_text import describe_plan, describe_seeds
+from weaklesion.study.items import Run
 from weaklesion.study.overrides import parse_overrides
 from weaklesion.study.protocols import merge
 from weaklesion.study.published import read_published
@@ -21,6 +22,11 @@ from weaklesion.support.yaml_files import read_yaml
 
 CHECKOUT = Path(__file__).resolve().parents[3]  # of an editable installation
 INSTALLED = Path(sys.prefix) / "share/weaklesion"  # of an installed wheel
+# A training in the list of jobs of a dry run.
+TRAINING = re.compile(
+    r"^rule train_\w+:\n(?: .*\n)*? +wildcards: dataset=(.+), protocol=(.+), arm=(.+), seed=(\d+)$",
+    re.MULTILINE,
+)
 WORKFLOW_FILES = ("Snakefile", "config.yaml", "workflow/resources/job_costs.csv")
 
 
@@ -39,8 +45,8 @@ def plan_study(studies: Sequence[Path], overrides: Sequence[str], folder: Path) 
     root = find_workflow()
     studies = [path.resolve() for path in studies]
     config = merged_config(root, studies, overrides)
-    jobs = dry_run(root, studies, overrides, folder)
-    plan = make_plan(config, jobs, folder, root)
+    jobs, trainings = dry_run(root, studies, overrides, folder)
+    plan = make_plan(config, jobs, folder, root, trainings)
     published = read_published(root / "workflow/resources/published_numbers.yaml")
     parts = [
         f"Study {config['study']}: {sum(jobs.values())} jobs are left",
@@ -100,8 +106,8 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
 
 def dry_run(
     root: Path, studies: Sequence[Path], overrides: Sequence[str], folder: Path
-) -> dict[str, int]:
-    """Return the number of jobs that are still to run, by rule.
+) -> tuple[dict[str, int], set[Run]]:
+    """Return the number of jobs that are still to run, by rule, and those that are trainings.
 
     Raises:
         DataError: if Snakemake is not installed, or with its own message if it refuses the study.
@@ -111,7 +117,8 @@ def dry_run(
             f"plan: {sys.executable} has no Snakemake, which lists the jobs. Install it with"
             " `pip install --editable '.[workflow]'` in a clone of the repository."
         )
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--nolock"]
+    command = [sys.executable, "-m", "snakemake", "-n", "--nolock"]
+    command += ["--quiet", "host", "reason"]
     command += ["--snakefile", str(root / "Snakefile"), "--directory", str(folder), "--cores", "1"]
     if studies:
         command += ["--configfile", *map(str, studies)]
@@ -124,4 +131,6 @@ def dry_run(
         )
     table = result.stdout.split("Job stats:")[-1].split("\ntotal")[0]
     counts = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
-    return {name: int(count) for name, count in counts}
+    jobs = {name: int(count) for name, count in counts}
+    found = TRAINING.findall(result.stdout)
+    return jobs, {Run(dataset, protocol, arm, int(seed)) for dataset, protocol, arm, seed in found}
