@@ -13,6 +13,7 @@ from weaklesion.data.attributes import read_attributes
 from weaklesion.errors import DataError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.report.papers.checklist import write_checklist
+from weaklesion.report.papers.crate import write_crate
 from weaklesion.report.papers.data_sheet import count_people, write_data_sheet
 from weaklesion.report.papers.evidence import RULES, anchor_of, check_item
 from weaklesion.report.papers.facts import facts_of
@@ -520,6 +521,27 @@ def test_a_release_is_a_crate_of_its_files_and_trainings(study, files, root, wei
     made = [entity.id.rpartition("/")[2] for entity in action["result"]]
     assert made == ["model.safetensors", "run.json", "scores.csv"]
     assert "3 epochs, 12 s, on cpu" in action["description"]
+
+
+def test_names_with_hyphens_keep_trainings_apart(tmp_path):
+    runs = []
+    for dataset, protocol in (("a", "b-c"), ("a-b", "c")):
+        block = tmp_path / dataset / protocol
+        run_json = block / "runs/a1/seed-1/run.json"
+        run_json.parent.mkdir(parents=True)
+        told = {"code": {"commit": "0"}, "epochs_run": 1, "wall_s": 1.0, "device": "cpu"}
+        run_json.write_text(json.dumps(told))
+        (block / "patches").mkdir()
+        (block / "patches/samples.csv").touch()
+        paths = {"run": run_json, "samples": block / "patches/samples.csv"}
+        inside = {key: path.relative_to(tmp_path).as_posix() for key, path in paths.items()}
+        runs.append({"name": f"{dataset} {protocol} a1 1"} | inside)
+    (tmp_path / "LICENSES.md").touch()
+    digests = {run[key]: "0" for run in runs for key in ("run", "samples")} | {"LICENSES.md": "0"}
+    about = {"title": "t", "description": "d", "creators": ["c"], "version": "1"}
+    write_crate(tmp_path, digests, runs, about | {"licence": "LICENSES.md", "date": "2026-01-01"})
+    actions = ROCrate(tmp_path).get_by_type("CreateAction")
+    assert {action["object"].id for action in actions} == {run["samples"] for run in runs}
 
 
 def test_a_release_says_which_licences_hold(study, files, root, weights, timed):

@@ -76,7 +76,7 @@ def write_crate(
         made = [files[path] for path in _results_of(run["run"]) if path in files]
         action = crate.add_action(
             software[commit],
-            f"#train-{run['name'].replace(' ', '-')}",
+            f"#train-{run['name'].replace(' ', '/')}",  # names have hyphens, but no slash
             object=files[run["samples"]],
             result=made,
             properties={
