@@ -90,6 +90,17 @@ def test_claims_are_in_points_of_the_baseline(table, verdicts):
     assert lines[1]["claimed"] == pytest.approx([1.8])  # 2 % of 90
 
 
+def test_lines_of_several_protocols_name_theirs_and_no_name_is_cut_off(table, verdicts):
+    both = pd.concat([table, table.assign(protocol="released")])
+    lines = list(differences(both, verdicts, LABELS))
+    names = [line["name"] for line in lines]
+    assert names[1] == f"A1+L − A1, HAM10000, {table['protocol'].iloc[0]}"
+    assert names[3] == "A1+L − A1, HAM10000, released"
+    lines[0]["name"] = "Given the four ends, on pseudo-masks, gated − RECIST ellipse, HAM10000"
+    per_letter = 6.0  # px, about the mean of a system font at 12.5 px
+    assert forest(lines)["left"] - 12 > per_letter * len(lines[0]["name"])
+
+
 def test_places_of_the_drawing_keep_order_and_scale(table, verdicts):
     drawn = forest(list(differences(table, verdicts, LABELS)))
     ellipse, a1l = drawn["rows"]
@@ -140,7 +151,7 @@ def test_a_drawing_as_a_file(table):
 
 @pytest.mark.parametrize("middle", [0.0, -0.003, 84407.0])
 def test_a_drawing_of_any_size_has_few_ticks(middle):
-    line = {"low": NAN, "middle": middle, "high": NAN, "claimed": []}
+    line = {"name": "A1+L", "low": NAN, "middle": middle, "high": NAN, "claimed": []}
     drawn = forest([line])
     assert 2 <= len(drawn["ticks"]) <= 8
     assert drawn["left"] <= drawn["rows"][0]["middle"] <= drawn["width"]

@@ -100,9 +100,8 @@ def forest(lines: Sequence[Mapping[str, Any]], *, numbers: bool = False) -> dict
     step = _tick_step((high - low) or 1.0)
     low, high = math.floor(low / step) * step, math.ceil(high / step) * step
     high = high if high > low else low + step
-    left = NAMES
-    if numbers:
-        left = max([120.0, *(PER_LETTER * len(line["name"]) + 24 for line in drawn)])
+    names = [PER_LETTER * len(line["name"]) + 24 for line in drawn]
+    left = max([120.0 if numbers else NAMES, *names])
 
     def x(value: float) -> float:
         return round(left + (min(max(value, low), high) - low) / (high - low) * PLOT, 1)

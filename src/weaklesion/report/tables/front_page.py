@@ -163,6 +163,7 @@ def differences(
     Claims are sizes in percent of the baseline; here they are in points, as the differences.
     """
     dice = table[table["metric"] == METRIC]
+    several = len(set(dice["protocol"])) > 1
     for (dataset, protocol), block in dice.groupby(["dataset", "protocol"], sort=False):
         means = block.set_index("arm")["mean"]
         for row in block[block["gain"].notna()].to_dict("records"):
@@ -178,7 +179,7 @@ def differences(
             arm, baseline = (labels["arms"][row[key]] for key in ("arm", "baseline"))
             where = labels["datasets"][str(dataset)]
             yield {
-                "name": f"{arm} − {baseline}, {where}",
+                "name": f"{arm} − {baseline}, {where}" + (f", {protocol}" if several else ""),
                 "about": f"{arm} against {baseline}, {where}, protocol {protocol}",
                 "low": row["gain_ci_low"],
                 "middle": row["gain"],
