@@ -19,7 +19,7 @@ from weaklesion.report.papers.evidence import RULES, anchor_of, check_item
 from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.model_card import write_model_card
 from weaklesion.report.papers.release import gather_release
-from weaklesion.report.papers.release_texts import zenodo_metadata
+from weaklesion.report.papers.release_texts import licences_text, zenodo_metadata
 from weaklesion.report.papers.study_files import StudyFiles
 from weaklesion.report.papers.subgroups import (
     describe_people,
@@ -542,6 +542,12 @@ def test_names_with_hyphens_keep_trainings_apart(tmp_path):
     write_crate(tmp_path, digests, runs, about | {"licence": "LICENSES.md", "date": "2026-01-01"})
     actions = ROCrate(tmp_path).get_by_type("CreateAction")
     assert {action["object"].id for action in actions} == {run["samples"] for run in runs}
+
+
+def test_a_licence_of_several_lines_stays_in_its_cell():
+    text = licences_text({"own": {"licence": "CC0 | ours\nsince 2026"}}, {"study": "s"})
+    (line,) = [line for line in text.splitlines() if line.startswith("| own")]
+    assert line.split(" | ")[1] == r"CC0 \| ours since 2026"
 
 
 def test_a_release_says_which_licences_hold(study, files, root, weights, timed):

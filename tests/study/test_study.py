@@ -8,6 +8,7 @@ from conftest import ROOT
 from weaklesion.errors import DataError
 from weaklesion.study.arms import runs_differ
 from weaklesion.study.items import Run
+from weaklesion.study.labels import labels_of
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import (
     has_true_ends,
@@ -411,7 +412,18 @@ def test_facts_of_a_dataset_are_those_of_its_files():
     keys = [origins[name]["key"] for name in ("phantom_lits", "ham10k", "liver")]
     assert keys == ["phantom", "ham10k", "lits"]
     config = merge(PAPER, {"datasets": {"lits": {"licence": "CC0"}}})
-    assert Study(config, PAPER).origins["lits"] == {"key": "lits", "licence": "CC0"}
+    origins = Study(config, PAPER).origins
+    assert origins["lits"] == {"key": "lits", "licence": "CC0", "spdx": ""}  # no more CC BY-SA
+    assert origins["liver"] == origins["lits"]  # made from the same files
+    assert "spdx" not in Study(PAPER, PAPER).origins["lits"]
+
+
+def test_parts_of_a_phantom_are_a_phantom():
+    parts = PAPER["datasets"]["liver"] | {"files_of": "phantom_lits", "label": "Parts"}
+    demo = merge(PAPER, read_yaml(ROOT / "workflow/studies/demo.yaml"))
+    study = Study(merge(demo, {"datasets": {"parts": parts}}), PAPER)
+    assert study.origins["parts"] == {"key": "phantom"}
+    assert labels_of(study.config, ["parts", "lits"], [])["phantoms"] == ["parts"]
 
 
 def test_items_by_kind(ham):

@@ -22,6 +22,17 @@ ENCODERS = {
 }
 
 
+def is_phantom(config: Config, dataset: str) -> bool:
+    """Return whether the project draws the files that a dataset reads.
+
+    >>> is_phantom({"datasets": {"p": {"phantom": {}}, "parts": {"files_of": "p"}}}, "parts")
+    True
+    """
+    definitions = config["datasets"]
+    files_of = definitions.get(dataset, {}).get("files_of", dataset)
+    return "phantom" in definitions.get(files_of, {})
+
+
 def dataset_labels(config: Config) -> dict[str, str]:
     """Return each dataset's label, or its name; a phantom is called after its dataset.
 
@@ -34,7 +45,7 @@ def dataset_labels(config: Config) -> dict[str, str]:
     for name, definition in definitions.items():
         original = definitions.get(definition.get("like", name), {})
         label = original.get("label", name)
-        labels[name] = f"{label} phantom" if "phantom" in definition else label
+        labels[name] = f"{label} phantom" if is_phantom(config, name) else label
         labels[name] = definition.get("label", labels[name])
     return labels
 
@@ -73,7 +84,7 @@ def labels_of(config: Config, datasets: Iterable[str], arms: Iterable[str]) -> d
     return {
         "datasets": {name: named_datasets.get(name, name) for name in names},
         "arms": labels,
-        "phantoms": [name for name in names if "phantom" in config["datasets"].get(name, {})],
+        "phantoms": [name for name in names if is_phantom(config, name)],
     }
 
 

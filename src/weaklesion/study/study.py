@@ -20,6 +20,7 @@ from weaklesion.study.arms import (
 )
 from weaklesion.study.claims import claimed_arms
 from weaklesion.study.items import Run
+from weaklesion.study.labels import is_phantom
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.paper_settings import other_settings
 from weaklesion.study.selection import Block
@@ -97,14 +98,22 @@ class Study(Shown):
 
     @cached_property
     def origins(self) -> dict[str, dict[str, str]]:
-        """Key of each dataset in `workflow/resources/datasets.yaml`, and what its entry states."""
-        return {
-            name: {
-                "key": "phantom" if "phantom" in entry else entry.get("files_of", name),
-                **{fact: entry[fact] for fact in ("licence", "modality") if fact in entry},
-            }
-            for name, entry in self.config["datasets"].items()
-        }
+        """Key of each dataset in `workflow/resources/datasets.yaml`, and what its entry states.
+
+        A licence that is not the paper's has no name in SPDX here, as the file has for that one.
+        """
+        return {name: self._origin(name) for name in self.config["datasets"]}
+
+    def _origin(self, dataset: str) -> dict[str, str]:
+        datasets = self.config["datasets"]
+        entry = datasets[dataset]
+        holder = entry.get("files_of", dataset)
+        key = "phantom" if is_phantom(self.config, dataset) else holder
+        facts = {"licence": datasets[holder].get("licence")} | entry
+        stated = {fact: facts[fact] for fact in ("licence", "modality") if facts.get(fact)}
+        of_paper = self.paper["datasets"].get(key, {}).get("licence")
+        other = "licence" in stated and stated["licence"] != of_paper
+        return {"key": key, **stated} | ({"spdx": ""} if other else {})
 
     @cached_property
     def items_by_kind(self) -> dict[str, list[str]]:

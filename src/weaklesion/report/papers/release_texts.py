@@ -17,9 +17,9 @@ def licences_text(facts: Mapping[str, Mapping[str, str]], about: Mapping[str, An
         about: see `readme_text`.
     """
     rows = "".join(
-        f"| {name} | {known.get('licence') or '**not recorded: ask before you use it**'} |"
-        f" {known.get('restrictions') or '**not recorded**'} |"
-        f" {known.get('described_in') or 'not recorded'} |\n"
+        f"| {name} | {_cell(known.get('licence')) or '**not recorded: ask before you use it**'} |"
+        f" {_cell(known.get('restrictions')) or '**not recorded**'} |"
+        f" {_cell(known.get('described_in')) or 'not recorded'} |\n"
         for name, known in facts.items()
     )
     return f"""# Licences of the study {about["study"]}
@@ -35,6 +35,11 @@ keeps to the data's own licences:
 The weights are for research. They are no medical device: not for diagnosis, treatment,
 screening or follow-up (`papers/model_card.html`).
 """
+
+
+def _cell(text: str | None) -> str:
+    """Return a text as a cell of a table in Markdown."""
+    return " ".join((text or "").split()).replace("|", "\\|")
 
 
 def readme_text(facts: Mapping[str, Mapping[str, str]], about: Mapping[str, Any]) -> str:
