@@ -380,6 +380,19 @@ def test_exceptions_hold_for_the_datasets_that_are_like_it(config, root):
     )
 
 
+def test_a_switch_may_be_a_key_of_the_prompt(config):
+    changes = {
+        "attribution": {"switches": {"X1": ["training.prompt.clip"]}},
+        "protocols": {"released": {"training": {"prompt": {"clip": 0.3}}}},
+    }
+    changed = merge(config, changes)
+    own, flipped = (
+        training_settings(changed, "ham10k", protocol, "prompted")["prompt"]
+        for protocol in ("corrected", "corrected~X1")
+    )
+    assert flipped == own | {"clip": 0.3} != own
+
+
 def test_an_exception_may_name_the_dataset_that_is_like_another(config, root):
     exception = {"datasets": ["phantom_lits"], "clusters": {"seed": 7}}
     demo = study(config, root, "demo")

@@ -20,6 +20,7 @@ from weaklesion.study.protocols import (
     bases_of,
     flipped_paths,
     merge,
+    nested,
     other_protocol,
     patch_settings,
     stage_settings,
@@ -98,7 +99,7 @@ def training_settings(config: Config, dataset: str, protocol: str, arm: str) -> 
     for stage, *keys in flipped_paths(config, protocol):
         if stage == "training":
             other = training_settings(config, dataset, other_protocol(config, protocol), arm)
-            settings[keys[0]] = value_at(other, keys)
+            settings = merge(settings, nested(keys, value_at(other, keys)))
     if FLIP in arm:
         variant = _variant_changes(arm, arm.split(FLIP)[1])
         settings = merge(settings, variant.get("training", {}))

@@ -200,7 +200,7 @@ def stage_settings(
         if path[0] == stage and stage != "training":
             other = other_protocol(config, protocol)
             value = value_at(stage_settings(config, dataset, other, stage, arm), path[1:])
-            settings = merge(settings, _nest(path[1:], value))
+            settings = merge(settings, nested(path[1:], value))
     return settings
 
 
@@ -235,7 +235,12 @@ def value_at(settings: Mapping[str, Any], path: list[str]) -> Any:
     return value
 
 
-def _nest(path: list[str], value: Any) -> dict[str, Any]:
+def nested(path: list[str], value: Any) -> dict[str, Any]:
+    """Return mappings in which a value is at nested keys.
+
+    >>> nested(["a", "b"], 1)
+    {'a': {'b': 1}}
+    """
     for key in reversed(path[1:]):
         value = {key: value}
     return {path[0]: value}
