@@ -148,14 +148,14 @@ SMALL = {
 @pytest.mark.parametrize(
     ("changes", "seconds"),
     [
-        ({}, 0.22),
-        ({"pad_to": [128, 128]}, 0.6),
-        ({"pad_to": [32, 32]}, 0.22 / 4),  # a quarter of the pixels
-        ({"pad_to": [256, 256]}, 0.6 * 4),
+        ({}, 0.15),
+        ({"pad_to": [128, 128]}, 0.37),
+        ({"pad_to": [32, 32]}, 0.15 / 4),  # a quarter of the pixels
+        ({"pad_to": [256, 256]}, 0.37 * 4),
         # 96x96 is 9,216 px: 5,120 of the 12,288 px between 64x64 and 128x128
-        ({"pad_to": [96, 96]}, 0.22 + 0.38 * 5120 / 12288),
-        ({"batch_size": 20}, 0.44),
-        ({"encoder": "resnet101", "pad_to": [128, 128]}, 1.8),
+        ({"pad_to": [96, 96]}, 0.15 + 0.22 * 5120 / 12288),
+        ({"batch_size": 20}, 0.3),
+        ({"encoder": "resnet101", "pad_to": [128, 128]}, 1.12),
         ({"encoder": "resnet34"}, None),
     ],
 )
@@ -184,9 +184,9 @@ def test_a_small_network_is_planned_for_a_cpu(root, tmp_path):
     config = read_yaml(root / "config.yaml")
     study = read_yaml(root / "workflow/studies/ham10k-small.yaml")
     plan = make_plan(merge(config, study), {"train_arm": 4}, tmp_path, root)
-    # 1,500 images are 150 steps of 0.22 s in each of six epochs, and a third more
+    # 1,500 images are 150 steps of 0.15 s in each of six epochs, and a third more
     assert [one.hours for one in plan.trainings] == [
-        pytest.approx(150 * 6 * 0.22 * 4 / 3 / 3600)
+        pytest.approx(150 * 6 * 0.15 * 4 / 3 / 3600)
     ] * 4
     assert {one.on for one in plan.trainings} == {"CPU"}
     assert "resnet18 in A1" in plan.trainings[0].basis
