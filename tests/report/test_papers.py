@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -220,6 +222,7 @@ def study(tmp_path, samples_csv, metadata_csv):
     block |= {"samples": str(patches / "samples.csv"), "patches": str(patches / "patches.json")}
     run = {"dataset": "d", "protocol": "p", "arm": "a1", "seed": 1, "network": "resnet18"}
     run |= {"scores": str(folder / "scores.csv"), "run": str(folder / "run.json")}
+    run |= {"weights": [str(folder / "model.safetensors")]}
     return {
         "results": results,
         "blocks": [block | {"table": str(metadata_csv)}],
@@ -458,7 +461,7 @@ def gather(study, files, root, **changes):
         checklist_csv=folder / "papers/checklist.csv",
         checklist_html=folder / "papers/checklist.html",
     )  # fmt: skip
-    more = {"runs": study["runs"], "models": study["runs"]} | changes
+    more = {name: study["runs"] for name in ("runs", "carded", "models")} | changes
     gather_release(**common, **more, release_dir=folder / "release")
     return folder / "release"
 
@@ -494,6 +497,39 @@ def test_a_release_has_what_its_list_of_checksums_has(study, files, root, weight
     wanted |= {"tables/table1.csv", "papers/model_card.html", "repository/notes/page.md"}
     assert wanted | {"ro-crate-metadata.json"} <= there
     assert not [path for path in there if path.endswith(".npy")]  # no image leaves
+
+
+def test_a_release_has_the_networks_of_all_folds(study, files, root, timed):
+    (pooled,) = study["runs"]
+    folds = []
+    for protocol in ("p@1", "p@2"):
+        folder = files.results / f"d/{protocol}/runs/a1/seed-1"
+        folder.mkdir(parents=True)
+        for name in ("run.json", "scores.csv"):
+            shutil.copy(Path(pooled["run"]).with_name(name), folder)
+        (folder / "model.safetensors").write_bytes(protocol.encode())
+        patches = files.results / f"d/{protocol}/patches"
+        patches.mkdir()
+        (patches / "samples.csv").write_text(protocol)
+        folds.append(pooled | {"protocol": protocol, "run": str(folder / "run.json")})
+    release = gather(study, files, root, runs=folds, models=folds)
+    for run in (pooled, *folds):
+        place = release / f"d/{run['protocol']}"
+        assert (place / "patches/samples.csv").is_file()
+        assert (place / "runs/a1/seed-1/scores.csv").is_file()
+        assert (place / "runs/a1/seed-1/model.safetensors").is_file() == (run in folds)
+    actions = ROCrate(release).get_by_type("CreateAction")
+    assert sorted(unquote(action["object"].id) for action in actions) == [
+        f"d/{run['protocol']}/patches/samples.csv" for run in folds
+    ]
+
+
+def test_the_weights_of_every_fold_are_looked_for(files, weights):
+    rule = [{"models": "all"}]
+    assert check_item(rule, files).evidence == ["d/p/runs/a1/seed-1/model.safetensors"]
+    lost = weights.with_name("lost.safetensors")
+    files.runs[0]["weights"].append(str(lost))
+    assert check_item(rule, files).lacking == "no d/p/runs/a1/seed-1/lost.safetensors"
 
 
 def test_links_of_a_released_checklist_stay_inside(study, files, root, weights, timed):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from documented_columns import assert_documented
 from rocrate.rocrate import ROCrate
-from running import TINY, planned, snakemake
+from running import TINY, overlay, planned, snakemake
 
 PAGES = ("model_card", "data_sheet", "checklist")
 
@@ -81,3 +81,10 @@ def test_a_release_waits_for_all_that_the_study_makes(tmp_path):
     every, released = (set(planned(tmp_path, target, *TINY)) for target in ("all", "release"))
     assert len(every) > 20
     assert released == every - {"all"} | {"gather_release", "release"}
+
+
+def test_a_cross_validated_study_is_released_with_the_networks_of_its_folds(tmp_path):
+    folds = overlay(tmp_path, {"protocols": {"demo": {"folds": 3}}})
+    released = planned(tmp_path, "release", *folds)
+    assert released["pool_runs"] * 3 == released["train_arm"]
+    assert released["gather_release"] == 1

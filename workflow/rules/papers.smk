@@ -116,7 +116,7 @@ rule write_checklist:
         main_table=study.main_item if study.has_main_item else "",
         items_by_kind=study.items_by_kind,
         blocks=described_blocks,
-        runs=study.described(study.carded_runs, run="run.json"),
+        runs=study.checked_runs,
         origins=study.origins,
         statements=config["statements"],
     script:
@@ -136,7 +136,11 @@ rule gather_release:
             study.paper_files,
             layout.run_files("run.json", study.all_trainings),
             layout.run_files("history.csv", study.all_trainings),
-            layout.run_files("model.safetensors", study.carded_runs),
+            layout.run_files("model.safetensors", study.published_networks),
+            [
+                layout.patches(dataset, protocol) / "samples.csv"
+                for dataset, protocol in study.blocks(study.published_networks)
+            ],
         ],
         more_files=[
             TABLES_AND_FIGURES,
@@ -163,7 +167,8 @@ rule gather_release:
         labels=study.labels(study.carded_runs),
         results=lambda wildcards: str(RESULTS),
         runs=study.described(study.all_trainings, run="run.json"),
-        models=study.described(study.carded_runs, run="run.json"),
+        carded=study.described(study.carded_runs, run="run.json"),
+        models=study.described(study.published_networks, run="run.json"),
         blocks=described_blocks,
         origins=study.origins,
         statements=config["statements"],

@@ -86,6 +86,27 @@ class Study(Shown):
         return [run for run in trained if not is_nnunet(self.config, run.arm)]
 
     @cached_property
+    def published_networks(self) -> list[Run]:
+        """Trainings whose weights are published: those of the model card, or of their folds."""
+        return self.trained_in_folds(self.carded_runs)
+
+    @cached_property
+    def checked_runs(self) -> list[dict[str, Any]]:
+        """Trainings of the model card, each with the files of its weights: one, or one a fold."""
+        return [
+            described
+            | {
+                "weights": [
+                    self.layout.run_file(one, "model.safetensors")
+                    for one in self.trained_in_folds([run])
+                ]
+            }
+            for run, described in zip(
+                self.carded_runs, self.described(self.carded_runs, run="run.json"), strict=True
+            )
+        ]
+
+    @cached_property
     def carded_blocks(self) -> list[Block]:
         """Pairs of dataset and protocol of these trainings."""
         return self.blocks(self.carded_runs)

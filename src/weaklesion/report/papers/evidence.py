@@ -201,7 +201,7 @@ def _section(files: StudyFiles, path: str, section: str) -> Finding:
 
 def _models(files: StudyFiles, _: str, __: Mapping[str, Any]) -> Finding:
     """The weights of every training are there."""
-    weights = [Path(run["run"]).with_name("model.safetensors") for run in files.runs]
+    weights = [Path(path) for run in files.runs for path in run["weights"]]
     without = [files.inside(path) for path in weights if not path.is_file()]
     if without or not weights:
         return Finding(lacking=f"no {_and_more(without)}" if without else "no network is trained")

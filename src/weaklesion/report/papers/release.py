@@ -36,6 +36,7 @@ def gather_release(
     results: str | Path,
     citation_cff: str | Path,
     runs: Sequence[Mapping[str, Any]],
+    carded: Sequence[Mapping[str, Any]],
     models: Sequence[Mapping[str, Any]],
     blocks: Sequence[Mapping[str, str]],
     origins: Mapping[str, Mapping[str, str]],
@@ -52,7 +53,8 @@ def gather_release(
         results: folder of the study.
         citation_cff: `CITATION.cff` of the repository, whose folder is the repository's.
         runs: dataset, protocol, arm, seed, and the path `run` of every training.
-        models: the same of the trainings whose weights are published.
+        carded: the same of those of the model card, of which a cross-validated one is all folds.
+        models: the same of the trainings, or folds, whose weights are published.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
         origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.
@@ -69,7 +71,8 @@ def gather_release(
     about = _about(study, clone, runs, statements) | {"num_models": len(models)}
     with written_whole(release_dir) as folder:
         _copy(results, folder, [*_of_study(results), *_of_blocks(results, blocks)])
-        _copy(results, folder, _of_runs(results, runs, models))
+        _copy(results, folder, _of_runs(results, [*runs, *carded], models))
+        _copy(results, folder, (_samples_of(run) for run in models))
         _copy(clone, folder, OF_REPOSITORY)
         _copy_evidence(clone, folder, study, read_yaml(checklists_yaml), labels)
         (folder / "LICENSES.md").write_text(licences_text(known, about), encoding="utf-8")
@@ -80,7 +83,7 @@ def gather_release(
             {
                 "name": " ".join(str(run[key]) for key in ("dataset", "protocol", "arm", "seed")),
                 "run": Path(run["run"]).relative_to(results).as_posix(),
-                "samples": f"{run['dataset']}/{run['protocol']}/patches/samples.csv",
+                "samples": _samples_of(run),
             }
             for run in models
         ]
@@ -135,6 +138,10 @@ def _of_blocks(results: Path, blocks: Iterable[Mapping[str, str]]) -> Iterable[s
     for block in blocks:
         for key in ("samples", "patches"):
             yield Path(block[key]).relative_to(results).as_posix()
+
+
+def _samples_of(run: Mapping[str, Any]) -> str:
+    return f"{run['dataset']}/{run['protocol']}/patches/samples.csv"
 
 
 def _of_runs(
