@@ -14,7 +14,11 @@ from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.epochs import epochs_by_block, epochs_in_words
 from weaklesion.report.tables.run_scores import Unit, read_scores
 from weaklesion.report.tables.score_blocks import page_values
-from weaklesion.report.tables.score_cells import score_rows, without_incomparable
+from weaklesion.report.tables.score_cells import (
+    DIFFERENCE,
+    score_rows,
+    without_incomparable,
+)
 from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import holm
 from weaklesion.study.labels import Labels
@@ -43,13 +47,7 @@ TABLE1_COLUMNS = [
     "undefined_policy",
     "unit",
     "baseline",
-    "gain",
-    "gain_ci_low",
-    "gain_ci_high",
-    "p_value",
-    "p_holm",
-    "detectable",
-    "share_better",
+    *DIFFERENCE,
     "unknown",
     "gain_unknown",
     "network",
