@@ -1,5 +1,6 @@
 """Numbers that the pages state in words are numbers of the tables kept beside them."""
 
+import json
 import re
 
 import numpy as np
@@ -114,3 +115,28 @@ def test_numbers_in_words_are_numbers_of_tables(page, known):
     text = re.sub(r"^ {4,}.*$|`[^`\n]*`", "", text, flags=re.M)
     stated = re.findall(r"(?<![\w.])\d+\.\d{2}(?![\d.])", text)
     assert [number for number in stated if number not in known | set(COMPUTED)] == []
+
+
+def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
+    """T1: the Dice of the last weights less that of the kept ones, of the same training."""
+    runs = ROOT / "docs/results/ham10k-recipe/runs/ham10k/recipe/runs"
+    text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
+    kept, stopped, accuracies = set(), set(), []
+    for arm, words in (("a1", "move A1 by {} to {} points"), ("a1l", "A1+L by {} to {}.")):
+        moved = []
+        for seed in range(1, 6):
+            dice = [
+                100 * pd.read_csv(runs / name / f"seed-{seed}/scores.csv.xz")["dice"].mean()
+                for name in (arm, f"{arm}_last")
+            ]
+            moved.append(dice[1] - dice[0])
+            run = json.loads((runs / arm / f"seed-{seed}/run.json").read_text())
+            history = pd.read_csv(runs / arm / f"seed-{seed}/history.csv")
+            kept.add(run["kept_epoch"] + 1)
+            stopped.add(len(history))
+            accuracies.append(history["val_accuracy"][run["kept_epoch"]])
+        assert words.format(f"{min(moved):+.2f}", f"{max(moved):+.2f}") in text
+    assert (min(stopped), max(stopped), min(kept), max(kept)) == (13, 16, 8, 11)
+    assert "after 13 to 16 epochs and kept the eighth to the eleventh" in text
+    low, high = (100 * share for share in (np.nanmin(accuracies), np.nanmax(accuracies)))
+    assert f"{low:.0f} to {high:.0f} % of the validation" in text

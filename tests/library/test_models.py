@@ -84,7 +84,7 @@ def test_unet_outputs():
     assert (logits.shape, classes.shape) == ((2, 1, 32, 64), (2, 7))
 
 
-@pytest.mark.parametrize("size", [(64, 80), (64, 96)])
+@pytest.mark.parametrize("size", [(32, 32), (64, 80), (96, 128)])
 @pytest.mark.parametrize(
     ("encoder", "unfolded", "depthwise"),
     [("resnet18", 4, 5), ("timm-tf_efficientnet_lite0", 0, 21)],
@@ -109,15 +109,28 @@ def test_fast_convolutions_are_the_same_function(encoder, unfolded, depthwise, s
     torch.testing.assert_close(*gradients)
 
 
-@torch.no_grad()
-def test_depthwise_convolutions_are_exact_in_bfloat16_networks():
-    """Each product and sum is of float32; only the result is rounded."""
+@pytest.mark.parametrize("size", [(8, 12), (7, 9), (2, 4), (2, 2)])
+@pytest.mark.parametrize("dilation", [1, 2, 4, 12])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_depthwise_convolutions_are_those_of_float32_with_one_rounding(kernel, dilation, size):
+    """Also in networks in bfloat16, where torch would round every weight as well."""
     torch.manual_seed(0)
-    layer = nn.Conv2d(8, 8, 5, padding=4, dilation=2, groups=8, bias=False)
-    maps = torch.rand(2, 8, 8, 12).bfloat16()
-    expected = layer(maps.float()).bfloat16()
+    padding = dilation * (kernel // 2)
+    layer = nn.Conv2d(8, 8, kernel, padding=padding, dilation=dilation, groups=8, bias=False)
+    fast = speed_up_on_cpu(nn.Sequential(copy.deepcopy(layer)))
+    maps = [torch.rand(2, 8, *size).bfloat16().requires_grad_() for _ in range(2)]
+    with torch.no_grad():
+        maps[1].copy_(maps[0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(speed_up_on_cpu(nn.Sequential(layer))(maps), expected)
+        output = fast(maps[1])
+    assert type(fast[0]) is DepthwiseConv2d
+    assert output.dtype == torch.bfloat16
+    expected = layer(maps[0].float())
+    torch.testing.assert_close(output.float(), expected, rtol=2**-8, atol=1e-6)
+    expected.square().sum().backward()
+    output.float().square().sum().backward()
+    torch.testing.assert_close(fast[0].weight.grad, layer.weight.grad, rtol=0.02, atol=0.05)
+    torch.testing.assert_close(maps[1].grad, maps[0].grad, rtol=0.05, atol=0.05)
 
 
 def test_outputs():

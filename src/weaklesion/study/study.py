@@ -94,16 +94,10 @@ class Study(Shown):
     def checked_runs(self) -> list[dict[str, Any]]:
         """Trainings of the model card, each with the files of its weights: one, or one a fold."""
         return [
-            described
-            | {
-                "weights": [
-                    self.layout.run_file(one, "model.safetensors")
-                    for one in self.trained_in_folds([run])
-                ]
-            }
-            for run, described in zip(
-                self.carded_runs, self.described(self.carded_runs, run="run.json"), strict=True
-            )
+            described | {"weights": self.layout.run_files("model.safetensors", networks)}
+            for run in self.carded_runs
+            for networks in [self.trained_in_folds([run])]
+            for described in self.described([run], run="run.json")
         ]
 
     @cached_property

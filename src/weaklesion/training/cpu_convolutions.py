@@ -1,9 +1,8 @@
 """Convolutions as a CPU computes them fast; the functions and the weights stay the same.
 
-Measured on one core, batches of 10, bfloat16: a step of an EfficientNet-Lite0 on 128x128 takes
-0.6 s where torch's own convolutions take 1.1 s, because oneDNN has no fast gradient of a depthwise
-convolution in bfloat16, in another layout than channels-last, or with a dilation. A step of a
-ResNet-18 on 64x64 spends 40 % of its time in dilated convolutions without these.
+The gradient of a depthwise convolution is slow in bfloat16, in another layout than channels-last,
+and with a dilation; that of a dilated convolution is slow as well. `benchmarks/bench_training.py`
+compares steps with and without these.
 """
 
 import torch
@@ -26,27 +25,21 @@ class UnfoldedConv2d(nn.Conv2d):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution, at least in float32, that never has a dilation."""
+    """A depthwise convolution in float32 (or float64), without a dilation where sides allow it."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return (N, C, H', W') of (N, C, H, W), in the type of `input`."""
         dilation, (height, width) = self.dilation[0], input.shape[2:]
         if self.kernel_size == (3, 3) and dilation >= max(height, width) and dilation > 1:
             # the outer taps see only padding
-            return input * self.weight[None, :, 0, 1, 1, None, None]
-        if dilation > 1 and (height % dilation or width % dilation):
-            return super().forward(input)
+            return (input * self.weight[None, :, 0, 1, 1, None, None]).to(input.dtype)
         wide = input if input.dtype == torch.float64 else input.float()
-        padding = tuple(int(side) // dilation for side in self.padding)
         with torch.autocast(input.device.type, enabled=False):
-            output = F.conv2d(
-                _phases(wide, dilation),
-                self.weight,
-                self.bias,
-                self.stride,
-                padding,
-                groups=self.groups,
-            )
+            if dilation == 1 or height % dilation or width % dilation:
+                return super().forward(wide).to(input.dtype)
+            padding = tuple(int(side) // dilation for side in self.padding)
+            phases = _phases(wide, dilation)
+            output = F.conv2d(phases, self.weight, padding=padding, groups=self.groups)
         return _joined(output, dilation).to(input.dtype)
 
 
@@ -77,8 +70,6 @@ def _phases(maps: torch.Tensor, dilation: int) -> torch.Tensor:
 
     A dilated convolution of the maps is one without a dilation of these.
     """
-    if dilation == 1:
-        return maps
     number, channels, height, width = maps.shape
     rows, columns = height // dilation, width // dilation
     grid = maps.permute(0, 2, 3, 1).reshape(number, rows, dilation, columns, dilation, channels)
@@ -88,8 +79,6 @@ def _phases(maps: torch.Tensor, dilation: int) -> torch.Tensor:
 
 def _joined(phases: torch.Tensor, dilation: int) -> torch.Tensor:
     """Return (N, C, H, W) of the (N d², C, H/d, W/d) of `_phases`."""
-    if dilation == 1:
-        return phases
     _, channels, rows, columns = phases.shape
     grid = phases.permute(0, 2, 3, 1).reshape(-1, dilation, dilation, rows, columns, channels)
     maps = grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, rows * dilation, columns * dilation, channels)

@@ -53,7 +53,7 @@ def gather_release(
         results: folder of the study.
         citation_cff: `CITATION.cff` of the repository, whose folder is the repository's.
         runs: dataset, protocol, arm, seed, and the path `run` of every training.
-        carded: the same of those of the model card, of which a cross-validated one is all folds.
+        carded: the same of those of the model card; a cross-validated one has its pooled results.
         models: the same of the trainings, or folds, whose weights are published.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
         origins: dataset to its key in `datasets_yaml`, see `facts_of`.
