@@ -264,10 +264,10 @@ def test_own_marks_with_dense_masks_are_scored(config):
     check_config(merge(merge(config, dense), scores))
     cost = {"experiments": {"table2": {"contours": True}}, "select": {"items": ["table2"]}}
     paper = read_yaml(ROOT / "config.yaml")
-    with pytest.raises(DataError, match="only items of kind scores or mark_agreement draw"):
+    with pytest.raises(DataError, match="only one of kind scores or mark_agreement does"):
         check_config(merge(paper, cost))
     cost["experiments"]["table2"] = {"unit": "group"}
-    with pytest.raises(DataError, match=r"table2.unit: only items of kind scores or answers"):
+    with pytest.raises(DataError, match=r"table2.unit: .* only one of kind scores or answers does"):
         check_config(merge(paper, cost))
 
 

@@ -30,6 +30,7 @@ from weaklesion.study.items import (
 )
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.protocols import merge, patch_settings, protocol_settings, stage_settings
+from weaklesion.study.published import check_published, read_published
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.sweeps import flips_of_item, sweep_points
 from weaklesion.support.yaml_files import read_yaml
@@ -159,6 +160,60 @@ def test_what_an_arm_says_of_its_mark_is_checked(config, arm, change, cause):
     config["arms"][arm] |= change
     with pytest.raises(DataError, match=cause):
         check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("arm", "change", "cause"),
+    [
+        ("ellipse", {"crf": True}, "crf: the arm has no network"),
+        ("ellipse", {"training": {"epochs": 3}}, "training: the arm has no network"),
+        ("coseg_d1_crf", {"training": {"epochs": 3}}, "training: .* with the network of coseg_d1"),
+        ("coseg_d1_crf", {"epochs_of": "a1l"}, "epochs_of: the arm is not trained itself"),
+        ("a1l", {"partner": "random"}, "partner: a1l takes no pairs of images"),
+        ("a1", {"clusters": "shape"}, "clusters: a1 has no second task and takes no pairs"),
+        ("a1", {"num_clusters": 40}, "num_clusters: the arm has no clusters"),
+    ],
+)
+def test_an_arm_sets_nothing_that_it_would_not_read(config, arm, change, cause):
+    with pytest.raises(DataError, match=rf"arms\.{arm}\.{cause}"):
+        check_config(merge(config, {"arms": {arm: change}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"datasets": {"lits": {"published": "LITS"}}},
+            r"datasets\.lits\.published is 'LITS'.*LiTS",
+        ),
+        ({"arms": {"a1l": {"published": "A1+L"}}}, r"arms\.a1l\.published is 'A1\+L'.*mean A1_L"),
+    ],
+)
+def test_what_stands_in_no_table_of_the_papers_is_named(config, root, change, message):
+    published = read_published(root / "workflow/resources/published_numbers.yaml")
+    check_published(config, published)
+    with pytest.raises(DataError, match=message):
+        check_published(merge(config, change), published)
+
+
+def test_an_arm_may_take_back_what_its_base_has(config):
+    own = {"base": "cmu_net", "model": "a1", "clusters": None, "crf": False}
+    check_config(merge(config, {"arms": {"plain": own}}))
+
+
+@pytest.mark.parametrize(
+    ("item", "change", "kinds"),
+    [
+        ("table1", {"values": [1, 2]}, "of kind scores does not .* only one of kind sweep does"),
+        ("table2", {"contours": True}, "only one of kind scores or mark_agreement does"),
+        ("figure2", {"against": ["a1"]}, "only one of kind gap does"),
+        ("attribution", {"protocols": ["corrected"]}, "of kind attribution does not read this key"),
+        ("volumes", {"seeds": [1]}, "of kind volumes does not read this key"),
+    ],
+)
+def test_an_item_sets_nothing_that_its_kind_would_not_read(config, item, change, kinds):
+    with pytest.raises(DataError, match=rf"experiments\.{item}\.{next(iter(change))}: .*{kinds}"):
+        check_config(merge(config, {"experiments": {item: change}}))
 
 
 PUPIL = {"base": "prompted_ends_robust", "taught_by": "prompted_ends_sized"}

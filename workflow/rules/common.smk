@@ -8,6 +8,7 @@ from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
 from weaklesion.study.item_checks import check_item_names
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
+from weaklesion.study.published import check_published, read_published
 from weaklesion.study.study import FIGURES, Study
 from weaklesion.support.yaml_files import read_yaml
 
@@ -52,7 +53,7 @@ drawn_targets = [
     TARGETS / f"{name}.npy" for name in ("ellipse", "grabcut_rect", "grabcut_trimap")
 ]
 PUBLISHED_NUMBERS = shipped_file("workflow/resources/published_numbers.yaml")
-
+check_published(config, read_published(PUBLISHED_NUMBERS))
 
 DATASET_FACTS = shipped_file("workflow/resources/datasets.yaml")
 CHECKLISTS = shipped_file("workflow/resources/checklists.yaml")

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from weaklesion.errors import DataError
+from weaklesion.networks.names import MULTI_TASK_MODELS, PAIR_MODELS
 from weaklesion.study.arms import arm_definition, is_nnunet, is_prompted, is_trained
 from weaklesion.study.items import ORIGINS, needed_arms
 from weaklesion.study.protocols import Config, check_known
 
 NNUNET_KEYS = ("base", "model", "target", "label", "published")  # all others are of our networks
+TARGET_KEYS = (*NNUNET_KEYS, "marks")  # of an arm whose target is the prediction
+# Keys of a training, which an arm that predicts with another's network has none of.
+TRAINING_KEYS = ("training", "network", "epochs_of", "starts_from", "taught_by", "num_clusters")
 
 
 def check_arms(config: Config) -> None:
@@ -26,6 +30,7 @@ def check_arms(config: Config) -> None:
     for arm in config["arms"]:
         _check_circles(config, arm)
         _check_nnunet_keys(config, arm)
+        _check_unread_keys(config, arm)
 
 
 def _check_mark_keys(config: Config, arm: str) -> None:
@@ -111,6 +116,34 @@ def _check_nnunet_keys(config: Config, arm: str) -> None:
             f"config: arms.{arm}.{odd[0]}: nnU-Net plans and trains itself and does not read this"
             " key. Remove it; the budget of all nnU-Nets is `nnunet`."
         )
+
+
+def _check_unread_keys(config: Config, arm: str) -> None:
+    """Check that an arm sets nothing that its model, or the network that it uses, would not read.
+
+    A key that comes from the arm's `base` is not the arm's own and may stay.
+    """
+    own, definition = config["arms"][arm], arm_definition(config, arm)
+    model = definition["model"]
+    if is_nnunet(config, arm):
+        return
+    problems: dict[str, str] = {}
+    if model is None:
+        problems |= dict.fromkeys(own.keys() - set(TARGET_KEYS), "the arm has no network")
+    if definition.get("network_of") is not None:
+        why = (
+            f"the arm is not trained itself, it predicts with {definition['network_of']}'s network"
+        )
+        problems |= dict.fromkeys(TRAINING_KEYS, why)
+    if model not in PAIR_MODELS:
+        problems["partner"] = f"{model} takes no pairs of images"
+        if model not in MULTI_TASK_MODELS:
+            problems["clusters"] = f"{model} has no second task and takes no pairs of images"
+    if not definition.get("clusters"):
+        problems["num_clusters"] = "the arm has no clusters"
+    for key, value in own.items():
+        if key in problems and value not in (None, False):
+            raise DataError(f"config: arms.{arm}.{key}: {problems[key]}. Remove the key.")
 
 
 def refuse_nnunet(config: Config, key: str, arm: str) -> None:

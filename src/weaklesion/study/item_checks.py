@@ -33,8 +33,24 @@ UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
 # validation curves; switches flipped one by one; test volumes of one split
 UNFOLDED_KINDS = ("sweep", "attribution", "volumes")
 VOLUME_LOADERS = ("lits",)  # read whole volumes with masks of lesions
-DRAWN_KINDS = ("scores", "mark_agreement")
-COUNTED_KINDS = ("scores", "answers")  # count samples or groups, by `unit`
+# Keys that only items of some kinds read. One of scores without dense masks becomes one of
+# `mark_agreement` by its kind alone, so that what it compares may stay.
+READ_BY = {
+    "baseline": ("scores", "mark_agreement", "policies", "attribution"),
+    "columns": ("scores", "mark_agreement"),
+    "contours": ("scores", "mark_agreement"),
+    "unit": ("scores", "answers"),  # count samples or groups
+    "over": ("sweep",),
+    "values": ("sweep",),
+    "against": ("gap",),
+    "pairs": ("answers",),
+}
+# Keys that items of all kinds but one read, by that kind.
+NOT_READ_BY = {
+    "attribution": ("protocols",),  # those of `attribution.between`
+    "answers": ("datasets", "protocols", "arms"),  # those of its pairs
+    "volumes": ("arms", "seeds", "primary"),  # it has no runs
+}
 # Kinds of items that no arm with nnU-Net can be in, and why.
 WITHOUT_NNUNET = {
     "accuracy": "it has no second task",
@@ -73,7 +89,6 @@ def check_item(config: Config, item: str) -> None:
         _check_volumes(config, item)
     else:
         _check_arms(config, item)
-    _check_unit(config, item)
     _check_nnunet_item(config, item)
     if config["experiments"][item]["kind"] == "sweep":
         check_sweep(config, item)
@@ -81,6 +96,22 @@ def check_item(config: Config, item: str) -> None:
     _check_folds(config, item)
     _check_drawn_arms(config, item)
     _check_runs(config, item)
+    _check_keys(config, item)
+
+
+def _check_keys(config: Config, item: str) -> None:
+    """Check that an item sets nothing that its kind would not read."""
+    definition = config["experiments"][item]
+    kind = definition["kind"]
+    for key in definition:
+        readers = READ_BY.get(key, (kind,))
+        if kind in readers and key not in NOT_READ_BY.get(kind, ()):
+            continue
+        others = f", only one of kind {' or '.join(readers)} does" if key in READ_BY else ""
+        raise DataError(
+            f"config: experiments.{item}.{key}: an item of kind {kind} does not read this key"
+            f"{others}. Remove it, or, where a study gives an item another kind, name a new item."
+        )
 
 
 def _check_arms(config: Config, item: str) -> None:
@@ -131,16 +162,6 @@ def _check_volumes(config: Config, item: str) -> None:
                 " no volumes with masks of lesions. Name a dataset with the loader"
                 f" {' or '.join(VOLUME_LOADERS)}."
             )
-
-
-def _check_unit(config: Config, item: str) -> None:
-    """Check that an item with a `unit` is of a kind that counts by it."""
-    definition = config["experiments"][item]
-    if "unit" in definition and definition["kind"] not in COUNTED_KINDS:
-        raise DataError(
-            f"config: experiments.{item}.unit: only items of kind {' or '.join(COUNTED_KINDS)}"
-            f" count groups, not {definition['kind']}. Remove the key."
-        )
 
 
 def _check_nnunet_item(config: Config, item: str) -> None:
@@ -215,11 +236,6 @@ def _check_drawn_arms(config: Config, item: str) -> None:
     definition = item_definition(config, item)
     if not definition.get("contours", False):
         return
-    if definition["kind"] not in DRAWN_KINDS:
-        raise DataError(
-            f"config: experiments.{item}.contours: only items of kind {' or '.join(DRAWN_KINDS)}"
-            f" draw contours, not {definition['kind']}. Remove the key."
-        )
     drawn = drawn_arms(config, item)
     for arm in drawn:
         check_known(f"experiments.{item}.contours", arm, definition["arms"])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from weaklesion.study.protocols import Config, check_known
 from weaklesion.support.yaml_files import read_yaml
 
 PAPER_ENCODER = "resnet101"  # of the printed hours and parameters
@@ -76,10 +77,21 @@ def printed_cells(
     return cells
 
 
-def published_names(published: Mapping[str, Any]) -> set[str]:
-    """Return the papers' names of all datasets with printed numbers."""
-    others = published["other_papers"].values()
-    return {*published["table1"], *(dataset for table in others for dataset in table)}
+def check_published(config: Config, published: Mapping[str, Any]) -> None:
+    """Check that the papers' tables have every dataset and arm that the configuration says.
+
+    Raises:
+        DataError: naming the key, its value and the names in the tables.
+    """
+    tables = (published["table1"], *published["other_papers"].values())
+    names = {
+        "datasets": sorted({dataset for table in tables for dataset in table}),
+        "arms": sorted({*ROWS, *(arm for rows in published["table1"].values() for arm in rows)}),
+    }
+    for kind, known in names.items():
+        for name, definition in config[kind].items():
+            if "published" in definition:
+                check_known(f"{kind}.{name}.published", definition["published"], known)
 
 
 def printed_gain(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.errors import DataError
 from weaklesion.report.forest import forest, score_lines
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.epochs import epochs_by_block, epochs_in_words
@@ -22,7 +21,7 @@ from weaklesion.report.tables.score_cells import (
 from weaklesion.scoring.chance import LEVEL
 from weaklesion.scoring.statistics import holm
 from weaklesion.study.labels import Labels
-from weaklesion.study.published import printed_cells, published_names, read_published
+from weaklesion.study.published import printed_cells, read_published
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ def tabulate_scores(
         table_html: written: the same for reading.
     """
     scores = read_scores(scores_csvs, expected)
-    published = _read_published(published_yaml, published_datasets)
+    published = read_published(published_yaml)
     paper_cells = printed_cells(published, item, published_arms)
     comparable = item not in published["not_comparable"]
     networks = {(run["dataset"], run["protocol"], run["arm"]): run["network"] for run in expected}
@@ -136,16 +135,3 @@ def tabulate_scores(
         block["drawing"] = forest(block["lines"], numbers=True)
     write_page(table_html, "scores.html", labels, title=title, level=LEVEL, unit=unit, **page)
     logger.info("%s: %d cells from %d runs", item, len(table), len(expected))
-
-
-def _read_published(path: str | Path, published_datasets: Mapping[str, str]) -> dict[str, Any]:
-    """Read the published numbers, which must have every dataset that the configuration names."""
-    published = read_published(path)
-    names = published_names(published)
-    unknown = sorted(set(published_datasets.values()) - names)
-    if unknown:
-        raise DataError(
-            f"{path}: has no dataset {', '.join(unknown)}; `published` in the configuration is one"
-            f" of {', '.join(sorted(names))}."
-        )
-    return published
