@@ -167,7 +167,7 @@ def test_what_an_arm_says_of_its_mark_is_checked(config, arm, change, cause):
     [
         ("ellipse", {"crf": True}, "crf: the arm has no network"),
         ("ellipse", {"training": {"epochs": 3}}, "training: the arm has no network"),
-        ("coseg_d1_crf", {"training": {"epochs": 3}}, "training: .* with the network of coseg_d1"),
+        ("coseg_d1_crf", {"training": {"epochs": 3}}, "training: .* with coseg_d1's network"),
         ("coseg_d1_crf", {"epochs_of": "a1l"}, "epochs_of: the arm is not trained itself"),
         ("a1l", {"partner": "random"}, "partner: a1l takes no pairs of images"),
         ("a1", {"clusters": "shape"}, "clusters: a1 has no second task and takes no pairs"),
