@@ -192,6 +192,18 @@ def test_a_small_network_is_planned_for_a_cpu(root, tmp_path):
     assert "resnet18 in A1" in plan.trainings[0].basis
 
 
+def test_a_fold_is_trained_on_all_but_two_folds(root, tmp_path):
+    study = read_yaml(root / "workflow/studies/lits-cpu.yaml")
+    config = merge(read_yaml(root / "config.yaml"), study)
+    hours = {}
+    for folds in (None, 5, 10):
+        change = {"protocols": {"by_patient": {"folds": folds}}}
+        trainings = make_plan(merge(config, change), {}, tmp_path, root).trainings
+        hours[folds] = next(one.hours for one in trainings if one.run.arm == "a1")
+    assert hours[5] / hours[None] == pytest.approx(0.6 / 0.7, rel=0.02)
+    assert hours[10] / hours[None] == pytest.approx(0.8 / 0.7, rel=0.02)
+
+
 @pytest.mark.parametrize("name", ["agarwal2020", "cmunet", "three_papers", "ham10k-gpu"])
 def test_every_study_can_be_planned(root, tmp_path, name):
     config = read_yaml(root / "config.yaml")

@@ -30,7 +30,7 @@ from weaklesion.report.training_rates import (
 from weaklesion.study.arms import keeps_last, training_settings
 from weaklesion.study.items import Run, items_of, places_of, runs_of, trainings_of
 from weaklesion.study.layout import Layout
-from weaklesion.study.protocols import Config
+from weaklesion.study.protocols import Config, folds_of, whole
 from weaklesion.study.published import PAPER_ENCODER, read_published
 from weaklesion.study.settings import images_of_epoch
 
@@ -120,7 +120,7 @@ def make_plan(
     samples = {name: sum(split.values()) for name, split in splits.items()}
     rates = read_rates(root / "workflow/resources/training_rates.csv")
     trainings = [
-        _training(config, run, splits[run.dataset]["train"], speeds, rates, published)
+        _training(config, run, _train_samples(config, run, splits), speeds, rates, published)
         for run in pending
     ]
     blocks = set(places)
@@ -133,6 +133,13 @@ def make_plan(
         ),
         disk_bytes=disk_bytes(config, runs, samples, blocks, root),
     )
+
+
+def _train_samples(config: Config, run: Run, splits: Mapping[str, Mapping[str, int]]) -> int:
+    """Return the number of training samples of a run, of a fold all but those of two folds."""
+    folds = len(folds_of(config, whole(run.protocol)))
+    split = splits[run.dataset]
+    return round(sum(split.values()) * (folds - 2) / folds) if folds else split["train"]
 
 
 def network_key(settings: Mapping[str, Any]) -> tuple[Any, ...]:
