@@ -355,6 +355,22 @@ def test_ct_whose_values_may_be_no_hounsfield_units_is_refused(series, tmp_path,
     assert read_one(series[0], tmp_path, levels=(0, 510))[0].array.max() > 0
 
 
+@pytest.mark.parametrize("of_each_frame", [False, True])
+def test_maps_of_dual_energy_ct_are_no_hounsfield_units(series, tmp_path, of_each_frame):
+    image = enhanced(series) if of_each_frame else series[0]
+    holder = image
+    if of_each_frame:
+        holder = image.PerFrameFunctionalGroupsSequence[0].PixelValueTransformationSequence[0]
+        del image.RescaleType
+    for name in ("HU", "HU_MOD", "US", ""):
+        holder.RescaleType = name
+        assert read_one(image, tmp_path)[0].hounsfield
+    for name in ("MGML", "Z_EFF", "ED"):
+        holder.RescaleType = name
+        with pytest.raises(BadMarkError, match="no Hounsfield units"):
+            read_one(image, tmp_path)
+
+
 def test_a_table_of_values_is_refused_by_name(series, tmp_path):
     image = series[0]
     image.Modality = "MR"

@@ -20,6 +20,7 @@ class Frame:
         thickness: mm, or None.
         rescale: factor of stored values, and what is added to them; None if not both are stored.
         window: center and width of the first stored window, or None.
+        rescale_type: what rescaled values are, such as HU, or "".
     """
 
     position: tuple[float, ...] | None = None
@@ -28,6 +29,7 @@ class Frame:
     thickness: float | None = None
     rescale: tuple[float, float] | None = None
     window: tuple[float, float] | None = None
+    rescale_type: str = ""
 
     @property
     def placed(self) -> bool:

@@ -150,6 +150,7 @@ def _frame(groups: list[Any]) -> Frame:
     width = single(tag("FrameVOILUTSequence", "WindowWidth"))
     slope = single(tag("PixelValueTransformationSequence", "RescaleSlope"))
     intercept = single(tag("PixelValueTransformationSequence", "RescaleIntercept"))
+    rescale_type = tag("PixelValueTransformationSequence", "RescaleType")
     thickness = single(tag("PixelMeasuresSequence", "SliceThickness"))
     return Frame(
         position=numbers(tag("PlanePositionSequence", "ImagePositionPatient"), 3),
@@ -158,6 +159,7 @@ def _frame(groups: list[Any]) -> Frame:
         thickness=thickness if thickness and thickness > 0 else None,
         rescale=None if slope is None or intercept is None else (slope, intercept),
         window=(center, width) if center is not None and width else None,
+        rescale_type=str(rescale_type or "").strip().upper(),
     )
 
 

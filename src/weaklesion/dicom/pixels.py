@@ -12,6 +12,9 @@ from weaklesion.marks.table import BadMarkError
 from weaklesion.support.reading import PIXELS, limit_of
 
 INT16 = np.iinfo(np.int16)
+# Rescale Type of CT in Hounsfield units, which may be modified, unspecified or not stated. Maps of
+# dual-energy CT have others, such as MGML (iodine, mg/ml).
+HOUNSFIELD = ("HU", "HU_MOD", "US", "")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ def read_pixels(
 
     Raises:
         BadMarkError: if the pixels are too many, missing, truncated or compressed in an unknown
-            way, a table would change them, a frame of CT has no slope and intercept, or one of
-            another modality no window.
+            way, a table would change them, a frame of CT has no slope and intercept or other values
+            than Hounsfield units, or one of another modality no window.
     """
     _check_size(image)
     try:
@@ -116,6 +119,11 @@ def _shown(
         raise BadMarkError(
             "the image is CT without rescale slope and intercept: its values are not known to be"
             " Hounsfield units"
+        )
+    if image.modality == "CT" and geometry.rescale_type not in HOUNSFIELD:
+        raise BadMarkError(
+            "the values of the image are no Hounsfield units (Rescale Type), as in maps of iodine"
+            " of dual-energy CT: mark an image of Hounsfield units"
         )
     slope, intercept = geometry.rescale or (1.0, 0.0)
     values = stored * np.float64(slope) + intercept
