@@ -333,6 +333,18 @@ def test_other_modalities_are_shown_through_their_window(series, tmp_path):
     assert read_one(image, tmp_path)[0].array[0, [25, 50, 75]].tolist() == [255, 128, 0]
 
 
+def test_a_window_of_the_function_linear_exact_has_no_half_steps(series, tmp_path):
+    """The function is meant for values that are no whole numbers, such as uptake in PET."""
+    image = series[0]
+    image.Modality = "PT"
+    image.PixelData = np.tile(np.arange(image.Columns, dtype=np.uint16), image.Rows).tobytes()
+    image.RescaleSlope, image.RescaleIntercept = 0.02, 0
+    image.WindowCenter, image.WindowWidth = 1, 1  # 0.5 to 1.5
+    image.VOILUTFunction = "LINEAR_EXACT"
+    pixels, _ = read_one(image, tmp_path)
+    assert pixels.array[0, [25, 50, 75]].tolist() == [0, 128, 255]
+
+
 def test_a_colour_image_becomes_a_png_with_its_spacing(series, tmp_path):
     image = series[0]
     image.Modality, image.PhotometricInterpretation, image.SamplesPerPixel = "OT", "RGB", 3

@@ -19,7 +19,8 @@ class Frame:
         spacing_rc: mm from one row to the next, and from one column to the next, or None.
         thickness: mm, or None.
         rescale: factor of stored values, and what is added to them; None if not both are stored.
-        window: center and width of the first stored window, or None.
+        window: center and width of the first stored window, as the function LINEAR has them, or
+            None.
         rescale_type: what rescaled values are, such as HU, or "".
     """
 

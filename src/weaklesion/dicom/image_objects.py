@@ -148,6 +148,7 @@ def _frame(groups: list[Any]) -> Frame:
     spacing = numbers(tag("PixelMeasuresSequence", "PixelSpacing"), 2)
     center = single(tag("FrameVOILUTSequence", "WindowCenter"))
     width = single(tag("FrameVOILUTSequence", "WindowWidth"))
+    function = tag("FrameVOILUTSequence", "VOILUTFunction")
     slope = single(tag("PixelValueTransformationSequence", "RescaleSlope"))
     intercept = single(tag("PixelValueTransformationSequence", "RescaleIntercept"))
     rescale_type = tag("PixelValueTransformationSequence", "RescaleType")
@@ -158,9 +159,17 @@ def _frame(groups: list[Any]) -> Frame:
         spacing_rc=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         thickness=thickness if thickness and thickness > 0 else None,
         rescale=None if slope is None or intercept is None else (slope, intercept),
-        window=(center, width) if center is not None and width else None,
+        window=_window(center, width, function),
         rescale_type=str(rescale_type or "").strip().upper(),
     )
+
+
+def _window(center: float | None, width: float | None, function: Any) -> tuple[float, float] | None:
+    """Return center and width of a window as those of the standard's default function, LINEAR."""
+    if center is None or width is None or width <= 0:
+        return None
+    # LINEAR_EXACT makes center - width / 2 black, LINEAR center - 0.5 - (width - 1) / 2
+    return (center + 0.5, width + 1) if function == "LINEAR_EXACT" else (center, width)
 
 
 def _orientation(value: Any) -> tuple[float, ...] | None:
