@@ -110,6 +110,9 @@ def test_describing_again_changes_only_what_is_given(model):
         window_hu=(-10, 90),
         spacing_mm=(0.5, 1),
     )
+    for option in ("--long-px", "--long-mm"):
+        reversed_ends = ["describe-run", str(model), option, "60", "20"]
+        assert "ascending order" in CliRunner().invoke(app, reversed_ends).output
     wrong = CliRunner().invoke(app, ["describe-run", str(model), "--window", "90", "-10"])
     assert wrong.exit_code == 1
     assert "window_hu: the lower number comes first" in wrong.output

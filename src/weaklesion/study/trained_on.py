@@ -85,6 +85,9 @@ class TrainedOn:
                 and all(map(_finite, sizes.values()))
             ):
                 raise ValueError(f"{name}: percentiles {', '.join(PERCENTILES)} are needed")
+            lengths = [] if sizes is None else [sizes[key] for key in PERCENTILES if key in sizes]
+            if lengths != sorted(lengths) or min(lengths, default=0) < 0:
+                raise ValueError(f"{name}: needs lengths in ascending order, not {lengths}")
 
     @property
     def is_grey(self) -> bool:
