@@ -162,6 +162,11 @@ def segment(
             counts = _segment_dicom(
                 model, dicom, marks, out, settings, single_diameters, levels, rtstruct=rtstruct
             )
+        elif single_diameters is not None or levels is not None or rtstruct:
+            raise DataError(
+                "segment: --single-diameters, --levels and --rtstruct are for --dicom: leave them"
+                " out, or give the folder of an export."
+            )
         elif marks is not None:
             counts = segment_marks(model_dir=model, marks_csv=marks, out_dir=out, settings=settings)
         else:

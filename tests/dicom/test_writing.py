@@ -445,6 +445,10 @@ def test_options_that_do_not_fit(model, tmp_path):
     words = ["segment", "--model", model, "--out", tmp_path / "out"]
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert (result.exit_code, "give --marks, --dicom, or both" in result.output) == (1, True)
+    words += ["--marks", tmp_path / "marks.csv"]
+    for options in (["--single-diameters", "0.5"], ["--levels", "0", "9"], ["--rtstruct"]):
+        result = CliRunner().invoke(app, [str(word) for word in [*words, *options]])
+        assert (result.exit_code, "are for --dicom" in result.output) == (1, True)
 
 
 def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, monkeypatch):
