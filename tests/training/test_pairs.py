@@ -26,6 +26,16 @@ def test_every_sample_has_a_partner_of_its_cluster(labels, half, seed):
     assert 2 * len(pairs) == len(labels) + sum(size % 2 for size in sizes.tolist())
 
 
+def test_a_last_batch_of_pairs_that_is_not_full_is_left_out_only_if_told():
+    def sizes(count, *, drop_last):
+        labels = torch.zeros(count, dtype=torch.int64)
+        return list(map(len, epoch_pairs(labels, 4, torch.Generator(), drop_last=drop_last)))
+
+    assert sizes(10, drop_last=False) == [4, 4, 2]
+    assert sizes(10, drop_last=True) == [4, 4]
+    assert sizes(8, drop_last=True) == [4, 4]
+
+
 def test_pairs_differ_from_epoch_to_epoch_and_not_from_run_to_run():
     labels = torch.zeros(20, dtype=torch.int64)
     generators = [torch.Generator().manual_seed(1) for _ in range(2)]

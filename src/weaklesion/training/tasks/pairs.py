@@ -60,7 +60,9 @@ class PairTask:
         settings = self.settings
         if settings.pairs == "cluster":
             assert train.labels is not None
-            return epoch_pairs(train.labels.cpu(), settings.batch_size, generator)
+            return epoch_pairs(
+                train.labels.cpu(), settings.batch_size, generator, drop_last=settings.drop_last
+            )
         return epoch_batches(
             len(train.ids), settings.batch_size, generator, drop_last=settings.drop_last
         )
@@ -128,7 +130,7 @@ def segment_with_partners(
 
 
 def epoch_pairs(
-    labels: torch.Tensor, batch_size: int, generator: torch.Generator
+    labels: torch.Tensor, batch_size: int, generator: torch.Generator, *, drop_last: bool = False
 ) -> list[torch.Tensor]:
     """Return batches of pairs, each of two samples of one cluster.
 
@@ -140,6 +142,7 @@ def epoch_pairs(
         labels: (N,) int64 cluster of each sample, on the CPU.
         batch_size: samples per batch, even.
         generator: decides the pairs and their order.
+        drop_last: whether the last batch is left out if it is not full.
 
     Returns:
         Batches of 2 to `batch_size` sample numbers; the first half's partners are the second half.
@@ -155,7 +158,8 @@ def epoch_pairs(
         pairs.append(members.view(-1, 2))
     drawn = torch.cat(pairs)
     drawn = drawn[torch.randperm(len(drawn), generator=generator)]
-    return [batch.t().reshape(-1) for batch in drawn.split(batch_size // 2)]
+    batches = [batch.t().reshape(-1) for batch in drawn.split(batch_size // 2)]
+    return batches[:-1] if drop_last and len(batches[-1]) < batch_size else batches
 
 
 def _others(sample: torch.Tensor, count: int) -> torch.Tensor:
