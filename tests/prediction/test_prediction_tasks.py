@@ -1,5 +1,6 @@
 """Prediction by task, with networks that are simple enough to know their masks."""
 
+import json
 from typing import get_args
 
 import numpy as np
@@ -12,6 +13,7 @@ from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.four_ends import FourEnds
 from weaklesion.metrics import dice
+from weaklesion.prediction.accuracy import measure_accuracy
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.predict import PREDICT, predict_arm
 from weaklesion.prediction.settings import PredictionSettings
@@ -27,6 +29,7 @@ from weaklesion.support.yaml_files import read_yaml
 SIDE = 32
 MARK = Ellipse(15.5, 15.5, 16.0, 10.0, 0.0)
 IDS = {"a": "train", "b": "train", "c": "train", "v": "val", "s": "test", "t": "test"}
+TRAIN = [name for name, split in IDS.items() if split == "train"]
 CPU = torch.device("cpu")
 
 
@@ -130,6 +133,31 @@ def test_a_pair_is_first_the_image_with_itself_and_then_with_its_partner(files, 
     assert (masks == draw_ellipse(MARK, (SIDE, SIDE))).all()
 
 
+@pytest.mark.parametrize("by", ["random", "clusters", "embeddings"])
+def test_partners_are_samples_that_the_network_was_trained_on(files, marks, embeddings, by):
+    model, few = Pair(), trained("acoseg", train_samples=2)  # a and c
+    settings = PredictionSettings(partner="random" if by == "random" else "nearest", seed=1)
+    others = {"random": {}, "clusters": marks, "embeddings": embeddings}[by]
+    pairs.predict(model, few, PredictionFiles(**files, **others), settings, CPU)
+    assert set(model.partners[1]) <= {"a", "c"}
+
+
+def test_accuracy_in_training_is_that_of_the_samples_that_the_network_was_trained_on(
+    files, marks, monkeypatch, tmp_path
+):
+    """The network guesses class 0, which a and c have, and b has not."""
+
+    class Guess(torch.nn.Module):
+        def forward(self, images):
+            return images[:, :1], torch.tensor([[1.0, 0.0]]).expand(len(images), 2)
+
+    few = trained("a1l", train_samples=2, num_classes=2)
+    monkeypatch.setattr("weaklesion.prediction.accuracy.load_network", lambda *_: (Guess(), few))
+    measure_accuracy(files=PredictionFiles(**files, **marks), accuracy_json=tmp_path / "a.json")
+    train = json.loads((tmp_path / "a.json").read_text())["train"]
+    assert train == {"accuracy": 1.0, "majority": 1.0, "num_samples": 2}
+
+
 @pytest.mark.parametrize(("arm", "partner"), [("acoseg", "itself"), ("acoseg_released", "nearest")])
 def test_images_that_are_their_own_partners_are_predicted_once(files, arm, partner):
     model, settings = Pair(), PredictionSettings(partner=partner)
@@ -141,7 +169,13 @@ def test_images_that_are_their_own_partners_are_predicted_once(files, arm, partn
 def test_random_partners_are_training_samples_and_decided_by_the_seed(files):
     ids, masks = ["s", "t"] * 20, np.zeros((40, SIDE, SIDE), bool)
     first, again, other = (
-        choose(ids, masks, PredictionFiles(**files), PredictionSettings(partner="random", seed=s))
+        choose(
+            ids,
+            TRAIN,
+            masks,
+            PredictionFiles(**files),
+            PredictionSettings(partner="random", seed=s),
+        )
         for s in (1, 1, 2)
     )
     assert first["partner"].tolist() == again["partner"].tolist() != other["partner"].tolist()
@@ -150,12 +184,13 @@ def test_random_partners_are_training_samples_and_decided_by_the_seed(files):
 
 def test_nearest_partners_need_ellipses_and_clusters_or_embeddings(files, marks):
     masks = np.stack([draw_ellipse(MARK, (SIDE, SIDE))] * 2)
-    chosen = choose(["s", "t"], masks, PredictionFiles(**files, **marks), PredictionSettings())
+    of_marks = PredictionFiles(**files, **marks)
+    chosen = choose(["s", "t"], TRAIN, masks, of_marks, PredictionSettings())
     assert set(chosen) == {"partner", "partner_cluster"}
     for missing in ("ellipses_csv", "clusters_csv"):
         few = PredictionFiles(**files, **marks | {missing: None})
         with pytest.raises(DataError, match="needs ellipses and clusters"):
-            choose(["s", "t"], masks, few, PredictionSettings())
+            choose(["s", "t"], TRAIN, masks, few, PredictionSettings())
 
 
 @pytest.mark.parametrize(("fills", "from_network"), [(False, True), (True, False)])

@@ -70,14 +70,11 @@ def test_partners_do_not_depend_on_the_marks_of_the_test_samples(tmp_path, encod
     marks = [Ellipse(20, 20, 12, 8, 10), Ellipse(40, 40, 30, 20, 80), Ellipse(1, 1, 3, 2, 0)]
     table = pd.DataFrame([vars(mark) for mark in marks]).assign(id=["a", "b", "t"])
     table.to_csv(tmp_path / "ellipses.csv", index=False)
-    samples = pd.DataFrame({"id": ["a", "b", "t"], "group": ["a", "b", "t"]})
-    samples["split"] = ["train", "train", "test"]
-    samples.to_csv(tmp_path / "samples.csv", index=False)
     clusters = pd.DataFrame({"id": ["a", "b", "t"], "cluster": [1, 0, 1]})
     clusters.to_csv(tmp_path / "k.csv", index=False)
     masks = np.stack([draw_ellipse(marks[1], (64, 64)), np.zeros((64, 64), bool)])
     chosen = choose_partners(
-        masks, tmp_path / "samples.csv", tmp_path / "ellipses.csv", tmp_path / "k.csv", encoding
+        masks, ["a", "b"], tmp_path / "ellipses.csv", tmp_path / "k.csv", encoding
     )
     assert chosen["partner"][0] == "b"
     assert chosen["partner_cluster"][0] == 0

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from weaklesion.data.samples import split_ids
 from weaklesion.errors import DataError
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.network import load_network
@@ -17,6 +16,7 @@ from weaklesion.splits import SPLITS
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.supervision.class_table import read_clusters
 from weaklesion.support.files import write_json
+from weaklesion.training.data import ids_of_split
 from weaklesion.training.device import compute_device
 from weaklesion.training.inputs import EVALUATION_BATCH
 from weaklesion.training.tasks.segmentation import segment_images
@@ -28,6 +28,9 @@ def measure_accuracy(
     *, files: PredictionFiles, accuracy_json: str | Path, threads: int = 1
 ) -> None:
     """Measure a multi-task network's accuracy on its classes, on every split.
+
+    Samples of the training split that the network was not trained on (`train_samples`) are left
+    out.
 
     Args:
         files: files that are read; `clusters_csv` has the classes that the network was trained on.
@@ -45,7 +48,8 @@ def measure_accuracy(
         raise DataError(f"{files.run_json}: {trained.model} has no classes to measure.")
     assert files.clusters_csv is not None
     clusters = read_clusters(files.clusters_csv)
-    majority = clusters[split_ids(files.samples_csv, "train")].mode()[0]
+    trained_ids = ids_of_split("train", files.samples_csv, trained.train_samples)
+    majority = clusters[trained_ids].mode()[0]
     accuracy: dict[str, Any] = {"num_classes": trained.num_classes}
     for split in SPLITS:
         patches = load_split(split, files, trained, device)

@@ -7,24 +7,23 @@ import numpy as np
 
 from weaklesion.clusters import Encoding, ellipse_features
 from weaklesion.data.ellipse_table import read_ellipses
-from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.data.samples import read_rows
 from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.supervision.class_table import read_clusters
 
 
 def choose_partners(
     masks: np.ndarray,
-    samples_csv: str | Path,
+    train_ids: Sequence[str],
     ellipses_csv: str | Path,
     clusters_csv: str | Path,
     encoding: Encoding,
 ) -> dict[str, np.ndarray]:
-    """Choose a training sample for each of (T, side, side) first predictions.
+    """Choose one of the training samples for each of (T, side, side) first predictions.
 
     Returns:
         `partner` and `partner_cluster`, see `nearest_partners`.
     """
-    train_ids = split_ids(samples_csv, "train")
     marked = read_ellipses(ellipses_csv)
     clusters = read_clusters(clusters_csv)
     predicted = [_ellipse_or_none(mask) for mask in masks]
@@ -41,27 +40,30 @@ def choose_partners(
         predicted,
         features[len(train_ids) :],
         features[: len(train_ids)],
-        clusters[train_ids].to_numpy(),
+        clusters[list(train_ids)].to_numpy(),
     )
     return {"partner": np.array(train_ids)[partners], "partner_cluster": partner_clusters}
 
 
 def nearest_by_embedding(
-    embeddings_npy: str | Path, samples_csv: str | Path, ids: Sequence[str]
+    embeddings_npy: str | Path,
+    samples_csv: str | Path,
+    train_ids: Sequence[str],
+    ids: Sequence[str],
 ) -> np.ndarray:
     """Return the training sample with the nearest embedding for each test sample.
 
     Args:
         embeddings_npy: (N, C), one row per sample.
         samples_csv: the N samples.
+        train_ids: the training samples.
         ids: T test samples.
 
     Returns:
         (T,) ids of training samples.
     """
-    train_ids = split_ids(samples_csv, "train")
     trained, tested = (
-        read_rows(embeddings_npy, samples_csv, names) for names in (train_ids, list(ids))
+        read_rows(embeddings_npy, samples_csv, list(names)) for names in (train_ids, ids)
     )
     # among vectors of length 1 the nearest has the largest product
     return np.array(train_ids)[(tested @ trained.T).argmax(axis=1)]

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weaklesion.data.samples import split_ids
 from weaklesion.errors import DataError
 from weaklesion.prediction.run_folder import RUN_FILES
 from weaklesion.study.trained_on import TrainedOn, read_run
 from weaklesion.support.files import read_array, write_json
-from weaklesion.training.data import some_ids
+from weaklesion.training.data import ids_of_split
 from weaklesion.training.seen_samples import describe_samples
 
 NEEDED = ("modality", "channels", "licence", "marks")
@@ -64,8 +63,6 @@ def _measured(patches: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     samples_csv = patches / "samples.csv"
     if not samples_csv.is_file():
         raise DataError(f"{patches}: has no samples.csv. Give the folder of a study's patches.")
-    ids = split_ids(samples_csv, "train")
     count = (told.get("settings") or {}).get("train_samples")
-    if count is not None:
-        ids = some_ids(ids, count, samples_csv)
+    ids = ids_of_split("train", samples_csv, count)
     return describe_samples(samples_csv, ids, read_array(patches / "images.npy").shape[1:3])

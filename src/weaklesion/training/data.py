@@ -87,9 +87,7 @@ def read_split(
     Raises:
         DataError: if the split is too small, or targets have other values than `settings` say.
     """
-    ids = split_ids(files.samples_csv, split)
-    if split == "train" and settings.train_samples is not None:
-        ids = some_ids(ids, settings.train_samples, files.samples_csv)
+    ids = ids_of_split(split, files.samples_csv, settings.train_samples)
     if len(ids) < 2:
         raise DataError(
             f"{files.samples_csv}: the split {split} has {len(ids)} samples; two are needed."
@@ -107,6 +105,23 @@ def read_split(
             "Make the supervision again."
         )
     return ids, images, targets
+
+
+def ids_of_split(split: str, samples_csv: str | Path, train_samples: int | None) -> list[str]:
+    """Return the ids of one split for a network, of `train` those that it is trained on.
+
+    Args:
+        split: the split.
+        samples_csv: table of the samples.
+        train_samples: number of samples that the network is trained on; None for all of `train`.
+
+    Raises:
+        DataError: if there are fewer.
+    """
+    ids = split_ids(samples_csv, split)
+    if split == "train" and train_samples is not None:
+        return some_ids(ids, train_samples, samples_csv)
+    return ids
 
 
 def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:

@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.data.samples import read_rows
 from weaklesion.errors import DataError
 from weaklesion.networks.names import PARTNER_MODELS
 from weaklesion.prediction.files import PredictionFiles
@@ -13,6 +13,7 @@ from weaklesion.prediction.partners import choose_partners, nearest_by_embedding
 from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.prediction.tasks.patches import Patches, decide, load_split, predict_logits
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.data import ids_of_split
 from weaklesion.training.tasks.pairs import segment_with_partners
 
 
@@ -38,19 +39,25 @@ def predict(
     table = pd.DataFrame({"id": patches.ids})
     logits = _logits(model, trained, patches, patches.inputs)
     if trained.model in PARTNER_MODELS and settings.partner != "itself":
-        table = table.assign(**choose(patches.ids, logits >= 0, files, settings))
+        train_ids = ids_of_split("train", files.samples_csv, trained.train_samples)
+        table = table.assign(**choose(patches.ids, train_ids, logits >= 0, files, settings))
         images = read_rows(files.images_npy, files.samples_csv, list(table["partner"]))
         logits = _logits(model, trained, patches, patches.geometry.load_images(images, device))
     return decide(logits, patches.images, settings.crf), table
 
 
 def choose(
-    ids: list[str], masks: np.ndarray, files: PredictionFiles, settings: PredictionSettings
+    ids: list[str],
+    train_ids: list[str],
+    masks: np.ndarray,
+    files: PredictionFiles,
+    settings: PredictionSettings,
 ) -> dict[str, np.ndarray]:
     """Choose a training sample for each test sample, as `settings.partner` says.
 
     Args:
         ids: T test samples.
+        train_ids: the samples that the network was trained on.
         masks: (T, side, side) bool, their first predictions.
         files: samples; and embeddings, or ellipses and clusters, for the nearest.
         settings: see `PredictionSettings`.
@@ -62,17 +69,17 @@ def choose(
         DataError: if ellipses or clusters are needed, and missing.
     """
     if settings.partner == "random":
-        train_ids = split_ids(files.samples_csv, "train")
         return {"partner": np.random.default_rng(settings.seed).choice(train_ids, len(ids))}
     if files.embeddings_npy is not None:
-        return {"partner": nearest_by_embedding(files.embeddings_npy, files.samples_csv, ids)}
+        nearest = nearest_by_embedding(files.embeddings_npy, files.samples_csv, train_ids, ids)
+        return {"partner": nearest}
     if files.ellipses_csv is None or files.clusters_csv is None:
         raise DataError(
             f"{files.model_safetensors}: co-segmentation needs ellipses and clusters to choose"
             " partners."
         )
     return choose_partners(
-        masks, files.samples_csv, files.ellipses_csv, files.clusters_csv, settings.encoding
+        masks, train_ids, files.ellipses_csv, files.clusters_csv, settings.encoding
     )
 
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from weaklesion.data.samples import read_rows, split_ids
+from weaklesion.data.samples import read_rows
 from weaklesion.prediction.crf import CRFSettings, apply_crf
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
+from weaklesion.training.data import ids_of_split
 from weaklesion.training.inputs import EVALUATION_BATCH, InputGeometry, input_geometry
 
 
@@ -33,8 +34,8 @@ class Patches(NamedTuple):
 def load_split(
     split: str, files: PredictionFiles, trained: TrainingSettings, device: torch.device
 ) -> Patches:
-    """Load the patches of one split for a network of `trained`."""
-    ids = split_ids(files.samples_csv, split)
+    """Load the patches of one split for a network of `trained`, of `train` those it was shown."""
+    ids = ids_of_split(split, files.samples_csv, trained.train_samples)
     images = read_rows(files.images_npy, files.samples_csv, ids)
     geometry = input_geometry(trained, images.shape[1])
     return Patches(ids, images, geometry.load_images(images, device), geometry)
