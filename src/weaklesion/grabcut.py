@@ -1,6 +1,7 @@
 """GrabCut pseudo-masks from RECIST ellipses, on OpenCV's implementation."""
 
 import logging
+from numbers import Integral
 from typing import Literal
 
 import cv2
@@ -49,8 +50,8 @@ def grabcut_mask(
         could be background.
 
     Raises:
-        ValueError: if the image is not (H, W, 3) uint8, the ellipse is empty, the shapes differ, or
-            `init` is unknown.
+        ValueError: if the image is not (H, W, 3) uint8, the ellipse is empty, the shapes differ,
+            `init` is unknown, or `iterations` is no whole number of at least 1.
 
     >>> mask = np.zeros((32, 32), dtype=bool)
     >>> mask[10:22, 8:24] = True
@@ -64,6 +65,8 @@ def grabcut_mask(
     ellipse_mask = np.asarray(ellipse_mask).astype(bool)
     if image.shape[:2] != ellipse_mask.shape or not ellipse_mask.any():
         raise ValueError(f"ellipse_mask: needs the image's size, {image.shape[:2]}, and a pixel")
+    if not isinstance(iterations, Integral) or iterations < 1:
+        raise ValueError(f"iterations: a whole number of at least 1 is needed, not {iterations!r}")
     labels = _first_labels(ellipse_mask, init, shrink_px)
     foreground = _foreground(labels)
     if foreground.all() or not foreground.any():
@@ -74,7 +77,7 @@ def grabcut_mask(
         image = image // 255
     cv2.setRNGSeed(0)  # the same result in any order of calls
     image, models = np.ascontiguousarray(image), (np.zeros((1, 65)), np.zeros((1, 65)))
-    cv2.grabCut(image, labels, (0, 0, 1, 1), *models, iterations, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(image, labels, (0, 0, 1, 1), *models, int(iterations), cv2.GC_INIT_WITH_MASK)
     result = _foreground(labels)
     return result if result.sum() >= min_px else ellipse_mask
 

@@ -70,6 +70,9 @@ def test_refuses():
         grabcut_mask(image, np.zeros(SHAPE, bool), init="rect")
     with pytest.raises(ValueError, match="ellipse_mask"):
         grabcut_mask(image, ellipse[:50], init="rect")
+    for iterations in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="iterations: a whole number of at least 1"):
+            grabcut_mask(image, ellipse, iterations=iterations)
     for wrong in (image[..., 0], image / 255, image.astype(np.uint16), np.dstack([image, image])):
         with pytest.raises(ValueError, match=r"^image: needs an array of \(H, W, 3\) uint8, not"):
             grabcut_mask(wrong, ellipse)
