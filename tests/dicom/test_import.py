@@ -10,9 +10,9 @@ import pydicom
 import pytest
 from conftest import REAL_DATA
 from PIL import Image
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from weaklesion.dicom.export import read_export
 from weaklesion.dicom.importing import ImportSettings, import_export
@@ -26,7 +26,7 @@ from weaklesion.dicom.phantom import (
     make_series,
     save,
 )
-from weaklesion.dicom.pixels import read_pixels, series_notes
+from weaklesion.dicom.pixels import read_frames, read_pixels, series_notes
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError, read_marks
 
@@ -316,6 +316,24 @@ def test_compressed_pixels(series, tmp_path, syntax):
     series[0].compress(syntax)
     compressed, _ = read_one(series[0], tmp_path)
     assert np.array_equal(plain.array, compressed.array)
+
+
+@pytest.mark.parametrize("kind", ["deflated", "implicit", "explicit"])
+def test_files_that_are_deflated_or_begin_without_a_header_of_the_file(series, tmp_path, kind):
+    """Old archives store the dataset alone, which states no transfer syntax."""
+    image = series[0]
+    plain, _ = read_one(image, tmp_path)
+    if kind == "deflated":
+        image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        read, found = read_one(image, tmp_path)
+    else:
+        image.file_meta, image.preamble = FileMetaDataset(), None
+        path = tmp_path / "one"
+        pydicom.dcmwrite(path, image, implicit_vr=kind == "implicit", little_endian=True)
+        (found,) = read_export(tmp_path).images.values()
+        read = read_pixels(found, 0)
+    assert np.array_equal(plain.array, read.array)
+    assert np.array_equal(plain.array, read_frames(found, [0])[0].array)
 
 
 def test_other_modalities_are_shown_through_their_window(series, tmp_path):

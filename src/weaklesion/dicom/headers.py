@@ -13,6 +13,12 @@ from typing import Any
 import pydicom
 from pydicom import config
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 # What a damaged or unusual file raises somewhere in the reader, or when a value is used
 UNREADABLE = (
@@ -97,6 +103,14 @@ def read_dataset(path: Path, *, pixels: bool) -> Any:
     """
     with Clipped(path) as stream:
         return pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
+
+
+def syntax_of(dataset: Any) -> UID:
+    """Return the transfer syntax by which a dataset was read, which its file does not state."""
+    implicit, little = dataset.original_encoding
+    if not little:
+        return ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
 
 def read_header(path: Path) -> Any:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
 from weaklesion.dicom.geometry import Frame
 from weaklesion.dicom.headers import clean_uid, numbers, single
 from weaklesion.dicom.ultrasound import Region, read_regions
@@ -38,6 +40,8 @@ class ImageObject:
         regions: regions of an ultrasound image without a spacing of its own.
         localiser: whether it is one, which only plans the images of other series.
         modality_table: whether a table, not slope and intercept, makes stored values comparable.
+        in_parts: whether single frames can be read from the file, because it states its transfer
+            syntax and is not deflated.
         display: what a viewer would do with the levels and `weaklesion.dicom.pixels` does not.
     """
 
@@ -59,6 +63,7 @@ class ImageObject:
     regions: tuple[Region, ...] = ()
     localiser: bool = False
     modality_table: bool = False
+    in_parts: bool = True
     display: tuple[str, ...] = ()
     born: str = ""
 
@@ -98,8 +103,14 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         regions=read_regions(header) if frames[0].spacing_rc is None else (),
         localiser="LOCALIZER" in str(header.get("ImageType") or "").upper(),
         modality_table=bool(header.get("ModalityLUTSequence")),
+        in_parts=_in_parts(header),
         display=_display(header, modality),
     )
+
+
+def _in_parts(header: Any) -> bool:
+    syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
+    return bool(syntax) and syntax != DeflatedExplicitVRLittleEndian
 
 
 def _display(header: Any, modality: str) -> tuple[str, ...]:

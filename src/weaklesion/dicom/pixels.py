@@ -1,12 +1,14 @@
 """The pixels of one frame: Hounsfield units for CT, levels for all else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydicom.pixels import iter_pixels, pixel_array
 
-from weaklesion.dicom.headers import UNREADABLE, Clipped, quiet
+from weaklesion.dicom.headers import UNREADABLE, Clipped, quiet, read_dataset, syntax_of
 from weaklesion.dicom.image_objects import ImageObject, without_localisers
 from weaklesion.marks.table import BadMarkError
 from weaklesion.support.reading import PIXELS, limit_of
@@ -52,8 +54,8 @@ def read_pixels(
     """
     _check_size(image)
     try:
-        with quiet(), Clipped(image.path) as stream:
-            stored = pixel_array(stream, index=frame)
+        with _opened(image) as source:
+            stored = pixel_array(source, index=frame)
     except UNREADABLE as error:
         raise _unreadable(error) from error
     return _shown(stored, image, frame, levels)
@@ -74,13 +76,31 @@ def read_frames(
     """
     _check_size(image)
     try:
-        with quiet(), Clipped(image.path) as stream:
-            read = zip(frames, iter_pixels(stream, indices=frames), strict=True)
+        with _opened(image) as source:
+            read = zip(frames, iter_pixels(source, indices=frames), strict=True)
             return [_shown(stored, image, frame, levels) for frame, stored in read]
     except BadMarkError:
         raise
     except UNREADABLE as error:
         raise _unreadable(error) from error
+
+
+@contextmanager
+def _opened(image: ImageObject) -> Iterator[Any]:
+    """Yield what pydicom decodes: the open file, of which it reads the frames that are asked for.
+
+    It cannot do so in a file that does not state its transfer syntax, or that is deflated as a
+    whole. Then it is the whole dataset.
+    """
+    with quiet():
+        if image.in_parts:
+            with Clipped(image.path) as stream:
+                yield stream
+        else:
+            dataset = read_dataset(image.path, pixels=True)
+            if "TransferSyntaxUID" not in dataset.file_meta:
+                dataset.file_meta.TransferSyntaxUID = syntax_of(dataset)
+            yield dataset
 
 
 def _check_size(image: ImageObject) -> None:
