@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import random
 import sys
 from types import ModuleType, SimpleNamespace
@@ -19,7 +20,7 @@ from weaklesion.nnunet.cases import case_of, id_of, read_masks, write_masks
 from weaklesion.nnunet.predict import predict_nnunet
 from weaklesion.nnunet.prepare import prepare_nnunet
 from weaklesion.nnunet.settings import Budget
-from weaklesion.nnunet.train import MODEL, train_nnunet
+from weaklesion.nnunet.train import MODEL, describe_training, train_nnunet
 from weaklesion.study.trained_on import read_trained_on
 from weaklesion.support.files import file_digest, write_array
 
@@ -194,6 +195,16 @@ def test_a_run_says_what_its_images_and_marks_are(nnunet, files):
     assert (data["image_px"], data["crop_px"]) == ([8, 8], [20, 140])
     assert data["spacing_mm"] == [0.5, 3.5]
     assert read_trained_on(files.folder / "run.json").named() == "CT (grey levels)"
+
+
+def test_an_epoch_without_a_lesion_to_score_is_not_the_best():
+    """Its Dice is nan, as where no batch of the validation split has a liver."""
+    rows = [
+        {"epoch": epoch, "val_dice": dice, "started": epoch, "ended": epoch + 1}
+        for epoch, dice in enumerate([math.nan, 0.5, 0.7, math.nan, 0.6])
+    ]
+    trained = {"planned": {"batch_size": 2}}
+    assert describe_training(rows, trained, BUDGET)["best_epoch"] == 2
 
 
 def test_a_killed_training_goes_on_and_another_one_starts_anew(nnunet, files, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -140,12 +141,18 @@ def describe_training(
     last = max(row["epoch"] for row in rows)
     return trained | {
         "epochs_run": len(rows),
-        "best_epoch": max(rows, key=lambda row: row["val_dice"])["epoch"],
+        "best_epoch": max(rows, key=_known_dice)["epoch"],
         "kept_epoch": last,
         "stopped_by_patience": False,
         "images_per_second": images / sum(map(_seconds, rows)),
         "host_cpus": os.cpu_count(),
     }
+
+
+def _known_dice(row: dict[str, Any]) -> float:
+    """Return an epoch's Dice; less than any if it is nan, as where no batch had a lesion."""
+    dice = float(row["val_dice"])
+    return -math.inf if math.isnan(dice) else dice
 
 
 def _seconds(row: dict[str, Any]) -> float:
