@@ -479,6 +479,17 @@ def test_a_frame_of_an_enhanced_object_has_its_own_place_and_slope(series, tmp_p
     assert found.frames[3].spacing_rc == SPACING_RC
 
 
+def test_a_sigmoid_window_of_the_frames_of_an_enhanced_object_is_told(series, tmp_path):
+    image = enhanced(series)
+    image.Modality = "MR"
+    for group in image.PerFrameFunctionalGroupsSequence:
+        window = Dataset()
+        window.WindowCenter, window.WindowWidth, window.VOILUTFunction = 500, 1000, "SIGMOID"
+        group.FrameVOILUTSequence = Sequence([window])
+    _, found = read_one(image, tmp_path)
+    assert found.display == ("its window is sigmoid, but is taken as linear",)
+
+
 def notes_of(images, tmp_path):
     for number, image in enumerate(images):
         save(image, tmp_path / str(number))

@@ -115,7 +115,13 @@ def _in_parts(header: Any) -> bool:
 
 def _display(header: Any, modality: str) -> tuple[str, ...]:
     notes = []
-    if header.get("VOILUTFunction") == "SIGMOID":
+    groups = [
+        group
+        for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+        for group in header.get(name) or []
+    ]
+    of_frames = [each for group in groups for each in group.get("FrameVOILUTSequence") or []]
+    if any(window.get("VOILUTFunction") == "SIGMOID" for window in [header, *of_frames]):
         notes.append("its window is sigmoid, but is taken as linear")
     grey = header.get("PhotometricInterpretation")
     if header.get("PresentationLUTShape") == "INVERSE" and grey == "MONOCHROME2":
