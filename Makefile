@@ -61,7 +61,7 @@ test: .venv/.dev ## Run all checks, and all tests but the slowest.
 test-fast: MARKED := not workflow
 test-fast: pytest ## Run the tests that neither run Snakemake nor train for long.
 
-test-all: .venv/.dev ## Run all checks and all tests, as CI does.
+test-all: .venv/.dev ## Run all checks and all tests.
 	$(MAKE) --jobs 5 lint pytest
 
 pytest: .venv/.dev # some tests call make, which must not take this one for its own

@@ -23,7 +23,8 @@ from weaklesion.support.systems import refuse_windows
 from weaklesion.support.yaml_files import read_yaml
 
 refuse_windows()
-say_what_changed()
+if not IS_MODULE:  # the reasons of another workflow's jobs are its own
+    say_what_changed()
 
 
 configfile: CLONE / "config.yaml"

@@ -56,7 +56,7 @@ LONG = (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL_DATA = Path(os.environ.get("WEAKLESION_REAL_DATA", ROOT.parent / "shared" / "data"))
+REAL_DATA = Path(os.environ.get("WEAKLESION_REAL_DATA", "/nonexistent"))
 
 HAM10K = {
     "side_px": 64,

@@ -362,7 +362,7 @@ def sizes(table: pd.DataFrame) -> str:
         first = block.iloc[0]
         text += f"{dataset}, protocol `{protocol}`, {first['n_samples']} test samples in"
         text += f" {first['n_groups']} groups: mean difference, its limits of agreement; mean"
-        text += " without sign.\n\n" + markdown(["Arm", *heads.values()], rows)
+        text += " absolute difference.\n\n" + markdown(["Arm", *heads.values()], rows)
     return text
 
 

@@ -63,3 +63,17 @@ def test_documents_that_are_named_in_text_exist():
             named = [name for name in NAMED.findall(text) if "/STUDY/" not in name]
             missing += [f"{file.name}: {name}" for name in named if not (ROOT / name).is_file()]
     assert missing == []
+
+
+def test_messages_in_the_table_of_failures_are_those_of_the_code():
+    of_others = {"FileNotFoundError", "cannot be locked", "No space left on device"}
+    folders = ROOT / "src", ROOT / "workflow/scripts"
+    texts = (file.read_text() for folder in folders for file in folder.rglob("*.py"))
+    code = "\n".join(re.sub(r'"\s*\n\s*f?"', "", text) for text in texts)  # joined literals
+    table = (ROOT / "docs/how-to/run.md").read_text().split("| Message | Cause | Remedy |")[1]
+    quoted = re.findall(r"^\| `([^`]+)`", table.split("\n\n")[0], re.M)
+    assert len(quoted) > 8
+    for message in set(quoted) - of_others:
+        # N and the value after "is" are computed
+        pattern = re.escape(message).replace(r"\ N\ ", r"\ \{[^}]+\}\ ")
+        assert re.search(pattern.replace(r"\ nan", r"\ "), code), message

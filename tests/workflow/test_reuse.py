@@ -190,10 +190,7 @@ def table_of(output):
     return [line for line in lines[2:] if line.strip()]
 
 
-def test_the_catalogues_files_are_there(root):
-    entry = read_yaml(root / ".snakemake-workflow-catalog.yml")
-    assert entry["usage"]["software-stack-deployment"]["conda"] is True
-    assert {"mandatory-flags", "report"} <= set(entry["usage"])
+def test_the_files_of_the_standard_layout_are_there(root):
     for name in ("workflow/Snakefile", "config/config.yaml", "config/README.md", "LICENSE"):
         assert (root / name).is_file(), name
         assert not os.path.islink(root / name)

@@ -12,8 +12,9 @@ from weaklesion.study.published import check_published, read_published
 from weaklesion.study.study import FIGURES, Study
 from weaklesion.support.yaml_files import read_yaml
 
-# a plan makes millions of objects and no garbage, which Python would search for again and again
-gc.set_threshold(200_000)
+if not IS_MODULE:
+    # a plan makes millions of objects and no garbage, which Python would search for again and again
+    gc.set_threshold(200_000)
 
 clone = Path(str(workflow.current_basedir)).resolve().parents[1]
 study = Study(config, read_yaml(clone / "config.yaml"))

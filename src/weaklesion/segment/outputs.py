@@ -19,7 +19,8 @@ from weaklesion.support.files import written_whole
 from weaklesion.support.png import write_png
 
 OVERLAY_PX = 384
-# Colours of the mark's ellipse, the mask, the mark's diameters, and a mask that was replaced.
+# Colours of the shape that the network was shown, of the mask, of the mark's diameters, and of a
+# mask that was replaced.
 SHAPE_RGB, MASK_RGB, MARK_RGB = (255, 200, 0), (0, 220, 90), (255, 255, 255)
 REPLACED_RGB = (230, 60, 60)
 HEADER_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
