@@ -379,10 +379,18 @@ def test_a_colour_image_becomes_a_png_with_its_spacing(series, tmp_path):
 def test_ct_whose_values_may_be_no_hounsfield_units_is_refused(series, tmp_path, name):
     """A secondary capture of a CT has levels of a screen; its modality is still CT."""
     delattr(series[0], name)
-    with pytest.raises(BadMarkError, match="CT without rescale slope and intercept"):
+    with pytest.raises(
+        BadMarkError, match="CT without a rescale slope other than 0 and an intercept"
+    ):
         read_one(series[0], tmp_path)
     series[0].Modality = "MR"
     assert read_one(series[0], tmp_path, levels=(0, 510))[0].array.max() > 0
+
+
+def test_a_slope_of_0_gives_no_hounsfield_units(series, tmp_path):
+    series[0].RescaleSlope = 0
+    with pytest.raises(BadMarkError, match="CT without a rescale slope other than 0"):
+        read_one(series[0], tmp_path)
 
 
 @pytest.mark.parametrize("of_each_frame", [False, True])

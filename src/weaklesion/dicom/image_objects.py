@@ -175,7 +175,7 @@ def _frame(groups: list[Any]) -> Frame:
         orientation=_orientation(tag("PlaneOrientationSequence", "ImageOrientationPatient")),
         spacing_rc=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         thickness=thickness if thickness and thickness > 0 else None,
-        rescale=None if slope is None or intercept is None else (slope, intercept),
+        rescale=(slope, intercept) if slope and intercept is not None else None,  # 0 is no slope
         window=_window(center, width, function),
         rescale_type=str(rescale_type or "").strip().upper(),
     )

@@ -323,4 +323,6 @@ def _write_traps(
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("Usage: python -m weaklesion.dicom.phantom FOLDER")
     make_export(sys.argv[1])

@@ -86,7 +86,8 @@ def write_marks_of_npz(
         with out.writing(name) as temporary:
             write_rows(temporary, columns, table, float_format="%s")
     for each in refused[:20]:
-        logger.warning("%s, lesion %s: %s", each["file"], each["lesion"], each["cause"])
+        lesion = "" if each["lesion"] is None else f", lesion {each['lesion']}"
+        logger.warning("%s%s: %s", each["file"], lesion, each["cause"])
     if not rows:
         raise DataError(f"no mark can be used. {out.folder / 'refused.csv'} has the cause of each.")
     return len(rows), len(refused)
