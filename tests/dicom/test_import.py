@@ -379,9 +379,7 @@ def test_a_colour_image_becomes_a_png_with_its_spacing(series, tmp_path):
 def test_ct_whose_values_may_be_no_hounsfield_units_is_refused(series, tmp_path, name):
     """A secondary capture of a CT has levels of a screen; its modality is still CT."""
     delattr(series[0], name)
-    with pytest.raises(
-        BadMarkError, match="CT without a rescale slope other than 0 and an intercept"
-    ):
+    with pytest.raises(BadMarkError, match="CT without a rescale slope other than 0 and an"):
         read_one(series[0], tmp_path)
     series[0].Modality = "MR"
     assert read_one(series[0], tmp_path, levels=(0, 510))[0].array.max() > 0

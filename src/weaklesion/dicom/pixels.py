@@ -137,8 +137,8 @@ def _shown(
         )
     if image.modality == "CT" and geometry.rescale is None:
         raise BadMarkError(
-            "the image is CT without a rescale slope other than 0 and an intercept: its values are not known to be"
-            " Hounsfield units"
+            "the image is CT without a rescale slope other than 0 and an intercept: its values are"
+            " not known to be Hounsfield units"
         )
     if image.modality == "CT" and geometry.rescale_type not in HOUNSFIELD:
         raise BadMarkError(
