@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from enum import Enum
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,8 +36,22 @@ class Units(Enum):
     mm = "mm"
 
 
+def _print_version(asked: bool) -> None:
+    """Print the version and end, if it was asked for."""
+    if asked:
+        typer.echo(version_of("weaklesion"))
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
     """Segment lesions from RECIST marks. The workflow itself is run with `snakemake`."""
     with refusals():
         refuse_windows()
@@ -241,7 +256,9 @@ def _segment_dicom(
 
 @app.command()
 def manifest(
-    folder: Annotated[Path, typer.Argument(help="Folder of your own files.", exists=True)],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of your own files.", exists=True, file_okay=False)
+    ],
 ) -> None:
     """Write manifest.csv, with the size and digests of every file in a folder."""
     from weaklesion.data.manifest import write_manifest

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import weaklesion as wl
+from weaklesion.cli import app
 
 
 def test_every_public_name_is_there_and_listed():
@@ -49,6 +52,19 @@ def test_a_manifest_is_written_by_both_spellings(tmp_path, words):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("manifest.csv: 1 files\n")
     assert (tmp_path / "manifest.csv").read_text().startswith("name,url,bytes,md5,sha256\na.zip,")
+
+
+def test_a_manifest_of_a_file_is_refused_in_words(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"a")
+    result = CliRunner().invoke(app, ["manifest", str(tmp_path / "a.zip")])
+    assert result.exit_code == 2
+    assert "is a file" in result.stderr
+
+
+def test_the_command_says_its_version():
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.stdout == f"{metadata.version('weaklesion')}\n"
 
 
 def test_a_manifest_of_an_empty_folder_is_refused_in_a_line(tmp_path):
