@@ -4,8 +4,9 @@
     python tools/keep_runs.py restore STUDY    # and back
 
 A run is kept as its `run.json`, `history.csv` and `accuracy.json`, where it has them, and its
-scores: a column per metric, four digits, xz. Weights, predictions and images are not kept. After
-`restore`, tables are made from the kept runs and those of this machine, and nothing is trained:
+scores: a column per metric, with four digits, xz. Weights, predictions and images are not kept.
+After `restore`, tables are made from the kept runs and those of this machine, and nothing is
+trained:
 
     snakemake results/STUDY/tables/ITEM.csv --allowed-rules tabulate_scores tabulate_accuracy ...
 
@@ -27,7 +28,7 @@ from weaklesion.support.files import written_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("run.json", "history.csv", "accuracy.json")
-PLACE = "*/*/runs/*/seed-*"  # of a run in its study; `release/` has copies, which are no runs
+PLACE = "*/*/runs/*/seed-*"  # of a run in its study; `release/` has copies, which are not runs
 SAMPLE = ["id", "group", "status"]
 RUN = ["dataset", "protocol", "arm", "seed"]
 WORST = "worst "  # before a metric's name: column of its worst possible values

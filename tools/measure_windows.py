@@ -7,7 +7,7 @@ writes one). In every window, the weight of the prior is the one that recovers p
 (`weaklesion.selection.recovery`), without a mask. The pseudo-masks of the exact marks with that
 weight are then scored against the masks. OUT.csv has a row per window. Marks that cannot be used in
 one of the windows, or whose four ends are no shape, are left out of all, and counted, as are rows
-that are no marks.
+that are not marks.
 """
 
 import argparse

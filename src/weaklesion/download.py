@@ -153,7 +153,7 @@ def _fetch_from(url: str, row: Mapping[str, str], part: Path) -> None:
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:
-        raise _UnreachableError(f"is no address ({error})") from error
+        raise _UnreachableError(f"is not an address ({error})") from error
     if scheme in ("http", "https"):
         _fetch_http(url, row, part)
     elif scheme in ("", "file"):
@@ -240,7 +240,7 @@ def _answer_in_time(url: str, headers: Mapping[str, str]) -> requests.Response:
     try:
         answer = answers.get(timeout=ANSWER_S)
     except queue.Empty as error:
-        raise TimeoutError(f"no whole answer after {ANSWER_S:g} s") from error
+        raise TimeoutError(f"no complete answer after {ANSWER_S:g} s") from error
     if isinstance(answer, Exception):
         raise answer
     return answer

@@ -51,7 +51,7 @@ def grabcut_mask(
 
     Raises:
         ValueError: if the image is not (H, W, 3) uint8, the ellipse is empty, the shapes differ,
-            `init` is unknown, or `iterations` is no whole number of at least 1.
+            `init` is unknown, or `iterations` is not a whole number of at least 1.
 
     >>> mask = np.zeros((32, 32), dtype=bool)
     >>> mask[10:22, 8:24] = True

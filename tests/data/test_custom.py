@@ -385,7 +385,7 @@ def test_all_bad_rows_are_told_of_at_once_or_left_out_and_counted(tmp_path, tabl
         5: ({"mask": "lost.png"}, "lost.png does not exist"),
         7: ({"mask": "grey.png"}, "grey.png has the levels 0, 1, 2, 3, ...: a mask has 0 and one"),
         9: ({"mask": "small.png"}, "small.png has 160x50 px, but its image 160x120"),
-        11: ({"mask": "elsewhere.png"}, "its mask lies elsewhere than its mark"),
+        11: ({"mask": "elsewhere.png"}, "its mask does not lie at its mark"),
         13: ({"long_a_x": "left"}, "long_a_x is 'left', which is not a number"),
         15: ({"id": "l0"}, "the id l0 is also that of line 2"),
         17: ({"long_a_x": 400}, "is outside the image of 160x120 px"),
@@ -559,7 +559,7 @@ def test_a_patient_is_one_group_however_the_name_is_spelt(tmp_path, caplog, spel
     ]
     groups = custom_groups.groups_of(marks, tmp_path)
     assert list(groups.values()) == [spellings[0], spellings[0], "other", "P12"]
-    assert f"group: names that differ hardly are one name: {spellings[1]!r} is" in caplog.text
+    assert f"group: names that barely differ are treated as one: {spellings[1]!r} is" in caplog.text
 
 
 def test_an_image_under_two_names_is_one_image(tmp_path, caplog):

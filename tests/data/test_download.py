@@ -579,7 +579,7 @@ def test_a_manifest_that_is_none_is_named(tmp_path, text, cause):
         (b"HTTP/1.1 302 F\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n", "Invalid"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2_000_000, "sends more than 1280000 bytes"),
         (b"HTTP/1.1 200 OK\r\n\r\nx", "fewer than 1000 per second"),
-        (b"HTTP/1.1 200 OK\r\nX-", "no whole answer after"),
+        (b"HTTP/1.1 200 OK\r\nX-", "no complete answer after"),
     ],
 )
 def test_odd_and_dripping_answers_of_a_server_are_named(tmp_path, monkeypatch, answer, cause):

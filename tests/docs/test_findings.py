@@ -137,6 +137,6 @@ def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
             accuracies.append(history["val_accuracy"][run["kept_epoch"]])
         assert words.format(f"{min(moved):+.2f}", f"{max(moved):+.2f}") in text
     assert (min(stopped), max(stopped), min(kept), max(kept)) == (13, 16, 8, 11)
-    assert "after 13 to 16 epochs and kept the eighth to the eleventh" in text
+    assert "after 13 to 16 epochs and kept the weights of the eighth to the eleventh" in text
     low, high = (100 * share for share in (np.nanmin(accuracies), np.nanmax(accuracies)))
     assert f"{low:.0f} to {high:.0f} % of the validation" in text

@@ -34,7 +34,7 @@ def test_sentences_state_the_summarys_numbers(summary):
     for sentence in (
         f"the levels gain {tested['gain']:.1f} points of Dice over the ellipsoid",
         f"none is worse (least gain {tested['worst_gain']:+.1f})",
-        f"they gain {deeplesion['gain']:.1f} points, and one is worse by"
+        f"they gain {deeplesion['gain']:.1f} points on average, and one lesion is worse by"
         f" {-deeplesion['worst_gain']:.1f}.",
         f"none is worse by more than {worst:.1f} points",
         f"it has {sarcomas['dice']:.1f} % against {tested['dice']:.1f} of the levels"

@@ -211,7 +211,7 @@ def test_what_cannot_be_exported_is_named(run_dir, tmp_path):
 
     assert "has no model.safetensors" in refused(tmp_path, "--out", tmp_path / "out")
     (tmp_path / "mine.txt").touch()
-    assert "is no empty folder" in refused(run_dir, "--out", tmp_path)
+    assert "is not an empty folder" in refused(run_dir, "--out", tmp_path)
     before = tmp_path / "before"
     before.mkdir()
     (before / "model.safetensors").symlink_to(run_dir / "model.safetensors")

@@ -233,7 +233,7 @@ def test_large_files_and_equal_names_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WEAKLESION_MAX_VOLUME_BYTES", "1000")
     (cause,) = causes(tmp_path)
     assert "WEAKLESION_MAX_VOLUME_BYTES" in cause
-    with pytest.raises(DataError, match="two files of one name"):
+    with pytest.raises(DataError, match="two files have the same name"):
         write_marks_of_npz([tmp_path / "a/x.npz", tmp_path / "b/X.npz"], tmp_path / "out")
     with pytest.raises(DataError, match="single diameters"):
         write_marks_of_npz([], tmp_path / "out", short_of_long=2)

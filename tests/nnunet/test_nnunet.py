@@ -243,7 +243,7 @@ def test_a_mask_that_is_missing_or_of_another_sample_is_refused(tmp_path):
     assert (read_masks(tmp_path, ["b", "a"], (4, 4)) == masks).all()
     with pytest.raises(DataError, match="predicted no mask of c"):
         read_masks(tmp_path, ["a", "b", "c"], (4, 4))
-    with pytest.raises(DataError, match=r"b\.png is of no test sample"):
+    with pytest.raises(DataError, match=r"b\.png belongs to no test sample"):
         read_masks(tmp_path, ["a"], (4, 4))
     with pytest.raises(DataError, match="not a mask"):
         read_masks(tmp_path, ["a", "b"], (8, 8))

@@ -232,7 +232,7 @@ def test_what_is_no_folder_is_named(model, tmp_path, images, name, link):
         path.write_bytes(b"mine")
     result, _ = run(model, tmp_path, rows, "--volume")
     assert result.exit_code == 1
-    assert f"{path}: is no folder. Move it away, or give another --out" in result.output
+    assert f"{path}: is not a folder. Move it away, or give another --out" in result.output
     assert "Check permissions" not in result.output
     assert not (tmp_path / "out/journal.jsonl").exists()
 

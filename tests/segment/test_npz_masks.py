@@ -153,7 +153,7 @@ def test_two_files_of_one_name_are_refused(tmp_path, monkeypatch):
     (tmp_path / "b").mkdir()
     paths = [flat(tmp_path, name, {}, monkeypatch) for name in ("case.npz", "b/case.npz")]
     tables(tmp_path, ["case_1"])
-    with pytest.raises(DataError, match=r"case.npz, .*b/case.npz: two files of one name"):
+    with pytest.raises(DataError, match=r"case.npz, .*b/case.npz: two files have the same name"):
         write_npz_masks(paths, tmp_path / "masks", tmp_path / "segs")
 
 

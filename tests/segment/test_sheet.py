@@ -93,13 +93,13 @@ def test_a_mark_beside_its_lesion_has_nothing_under_it(model, tmp_path, images, 
     result, measured = run(model, tmp_path, [*rows, rows[0] | {"id": "beside"} | points])
     assert measured["visible"].to_dict() == {f"m{i}": True for i in range(4)} | {"beside": False}
     assert measured.loc["beside", "contrast"] < 0.5 < 2 < measured.loc["m0", "contrast"]
-    assert "Nothing of the mark's shape is in the image for 1 of 5 marks" in result.output
+    assert "Nothing of the mark's shape is visible in the image for 1 of 5 marks" in result.output
     assert "line 6, beside: nothing of its shape is in the image" in caplog.text
-    assert "Nothing of the mark's shape is in the image for 1 of 5 marks" in page_of(tmp_path)
+    assert "Nothing of the mark's shape is visible in the image for 1 of 5 marks" in page_of(tmp_path)
     # said again when all is done, and the page is made again
     (tmp_path / "out/index.html").unlink()
     result, _ = run(model, tmp_path, None)
-    assert "Nothing of the mark's shape is in the image for 1 of 5 marks" in result.output
+    assert "Nothing of the mark's shape is visible in the image for 1 of 5 marks" in result.output
     assert "beside" in page_of(tmp_path)
 
 
@@ -111,7 +111,7 @@ def test_what_the_networks_training_marks_have_is_the_least(model, tmp_path, ima
     (model / "run.json").write_text(json.dumps(told | {"mark_contrast": {"p5": middle}}))
     result, measured = run(model, tmp_path, rows)
     assert (measured["visible"] == (measured["contrast"] >= middle)).all()
-    assert "Nothing of the mark's shape is in the image for 2 of 4 marks" in result.output
+    assert "Nothing of the mark's shape is visible in the image for 2 of 4 marks" in result.output
 
 
 @pytest.mark.parametrize(

@@ -42,5 +42,5 @@ def test_an_unknown_reader_is_refused(config):
 
 def test_a_name_for_two_kinds_of_marks_is_refused(config):
     config["readers"]["noise3"] = config["readers"]["reader"]
-    with pytest.raises(DataError, match=r"readers.noise3: is a name in `mark_noise` too"):
+    with pytest.raises(DataError, match=r"readers.noise3: is also a name in `mark_noise`"):
         check_config(config)

@@ -126,5 +126,5 @@ def test_a_lock_that_is_a_link_or_a_fifo_is_refused(three_gpus, tmp_path):
     assert not (tmp_path / "made").exists()
     name.unlink()
     os.mkfifo(name)
-    with pytest.raises(DataError, match="is no file"), claimed_device(folder=three_gpus):
+    with pytest.raises(DataError, match="is not a file"), claimed_device(folder=three_gpus):
         pass

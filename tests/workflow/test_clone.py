@@ -121,7 +121,7 @@ def interrupted(cloned):
 def test_after_ctrl_c_the_same_command_goes_on(interrupted):
     assert (interrupted / "results/moved/tables/table1.csv").is_file()
     log = interrupted / "results/moved/logs/train_arm/phantom_ham10k-demo-a1-1.log"
-    assert "going on after epoch" in log.read_text()
+    assert "resuming after epoch" in log.read_text()
 
 
 def test_in_a_clone_that_was_moved_nothing_runs_again(interrupted):

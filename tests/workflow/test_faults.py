@@ -93,7 +93,7 @@ def test_a_killed_training(study, undisturbed):
     assert not (folder / RUN / "model.safetensors").exists()
     snakemake(folder, *arguments)
     log = next((folder / "results/tiny/logs/train_arm").glob("phantom_ham10k-demo-a1-1.log"))
-    assert "going on after epoch" in log.read_text()
+    assert "resuming after epoch" in log.read_text()
     same_table(folder, undisturbed)
 
 

@@ -47,7 +47,7 @@ def test_tables_are_made_from_kept_runs(finished, tmp_path):
     path = "results/tiny/tables/table1.csv"
     own, whole = pd.read_csv(folder / path), pd.read_csv(finished / path)
     assert len(whole)
-    pd.testing.assert_frame_equal(own, whole, rtol=0.02, atol=0.02)  # of four digits a score
+    pd.testing.assert_frame_equal(own, whole, rtol=0.02, atol=0.02)  # with four digits per score
     assert own["mean"].to_numpy() == pytest.approx(whole["mean"], rel=5e-4, nan_ok=True)
 
 

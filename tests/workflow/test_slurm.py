@@ -185,7 +185,7 @@ def test_the_demo_through_slurm(cluster, finished, tmp_path):
     logs = tmp_path / "results/slurm/logs/train_arm"
     for arm in ("a1", "a1l"):
         log = (logs / f"phantom_ham10k-demo-{arm}-1.log").read_text()
-        assert "going on after epoch" in log, log[-2000:]
+        assert "resuming after epoch" in log, log[-2000:]
         assert not (tmp_path / RUNS / arm / "seed-1/last.pt").exists()
     for state in ("CANCELLED", "TIMEOUT"):
         assert f"SLURM status is: '{state}'" in told

@@ -106,7 +106,7 @@ def pair_lines(lines: Mapping[str, np.ndarray], lengths_mm: Mapping[str, float])
     if alone:
         raise ValueError(
             f"{', '.join(alone)}: no second line across it in the same slice. Draw both diameters"
-            " of a lesion, or hide lines that are no diameters."
+            " of a lesion, or hide lines that are not diameters."
         )
     return sorted(marks, key=lambda mark: names.index(mark.name))
 

@@ -76,7 +76,7 @@ rule label_presence:
 
 
 rule embed_lesions:
-    """Take what a trained network sees of each sample as the sample's embedding."""
+    """Compute each sample's embedding with a trained network."""
     input:
         model_safetensors=jobs.embedding_file("model.safetensors"),
         run_json=jobs.embedding_file("run.json"),

@@ -1,4 +1,4 @@
-# At hand in all rules: the study, and where its files lie. All logic is in the package.
+# For all rules: the study, and where its files lie. All logic is in the package.
 import gc
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from weaklesion.study.study import FIGURES, Study
 from weaklesion.support.yaml_files import read_yaml
 
 if not IS_MODULE:
-    # a plan makes millions of objects and no garbage, which Python would search for again and again
+    # planning creates millions of objects but no garbage, for which Python would search again and again
     gc.set_threshold(200_000)
 
 clone = Path(str(workflow.current_basedir)).resolve().parents[1]
@@ -77,7 +77,7 @@ def code_with_network(module):
 
 
 def files_of_item(*names, trained=False):
-    """Input function: files of each run of the rule's item, or of those that are trained."""
+    """Input function: files of each run of the rule's item, or of each trained one."""
 
     def files(wildcards):
         runs = study.runs(wildcards.item)
@@ -98,7 +98,7 @@ def title_of_item(wildcards):
 
 
 def described_runs(trained=False, **files):
-    """Runs of the rule's item, or those that are trained, each with some of its files."""
+    """Runs of the rule's item, or only the trained ones, each with some of its files."""
 
     def runs(wildcards):
         all_runs = study.runs(wildcards.item)
@@ -162,7 +162,7 @@ def block_labels(blocks):
 
 
 def downloads(wildcards):
-    """All that the study needs over the network: raw files, and weights that trainings start from."""
+    """All that the study downloads: raw files, and weights that trainings start from."""
     places = [place for item in study.items() for place in study.places(item)]
     places += study.blocks(study.all_trainings)
     datasets = dict.fromkeys(sources.files_of(dataset) for dataset, _ in places)
@@ -175,7 +175,7 @@ def downloads(wildcards):
     ]
 
 
-# For what goes with a study's networks when they leave (papers.smk).
+# For the papers that accompany a study's networks (papers.smk).
 
 
 def tables_of_datasets(wildcards):

@@ -1,4 +1,4 @@
-# Raw files: a phantom is made, anything else fetched; then both go the same way.
+# Raw files: phantoms are generated, all other data are downloaded; afterwards both are treated alike.
 
 
 rule make_phantom:
@@ -96,6 +96,6 @@ rule extract_archive:
 
 
 rule downloads:
-    """Everything that comes over the network: raw files, and ImageNet weights."""
+    """All downloads: raw files, and ImageNet weights."""
     input:
         downloads,

@@ -100,7 +100,7 @@ rule tabulate_definitions:
 
 
 rule tabulate_cost:
-    """Say what training takes, beside the published hours."""
+    """Tabulate the cost of training, beside the published hours."""
     input:
         files=files_of_item("scores.csv", "run.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
@@ -132,7 +132,7 @@ rule tabulate_cost:
 
 
 rule tabulate_parameters:
-    """Say how many parameters each network has, beside the published numbers."""
+    """Tabulate each network's number of parameters, beside the published numbers."""
     input:
         files=files_of_item("run.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
@@ -162,7 +162,7 @@ rule tabulate_parameters:
 
 
 rule tabulate_accuracy:
-    """Say how well the second task is learned, beside the published numbers."""
+    """Tabulate how well the second task is learned, beside the published numbers."""
     input:
         files=files_of_item("accuracy.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
@@ -221,7 +221,7 @@ rule tabulate_sweep:
 
 
 rule tabulate_attribution:
-    """Say what each defect does alone."""
+    """Measure the effect of each defect alone."""
     input:
         files=files_of_item("scores.csv"),
         templates=templates("base", "attribution"),
@@ -278,7 +278,7 @@ rule describe_samples:
 
 
 rule tabulate_gap:
-    """Say what arms lack against others, and on which images."""
+    """Measure how far arms fall short of others, and on which images."""
     input:
         files=files_of_item("scores.csv"),
         more_files=lambda wildcards: [
@@ -381,7 +381,7 @@ rule tabulate_mark_agreement:
 
 
 rule write_mark_agreement:
-    """Say what can be known of masks without a dense one, and what cannot."""
+    """Say what can be known about masks without dense ones, and what cannot."""
     input:
         table_csv=RESULTS / "tables/{item}.csv",
         files=lambda wildcards: [
@@ -420,7 +420,7 @@ rule write_mark_agreement:
 
 
 rule tabulate_policies:
-    """Say how far a table depends on what empty masks count as."""
+    """Show how much a table depends on what empty masks count as."""
     input:
         files=scores_and_trainings,
         templates=templates("base", "policies"),
@@ -530,7 +530,7 @@ rule tabulate_verdicts:
 
 
 rule write_overview:
-    """Say what was run, on what, with what, and what follows."""
+    """Summarise what was run, on which data and with which code, and the conclusions."""
     input:
         files=layout.run_files("run.json", study.all_trainings),
         more_files=accounts_of(study.main_blocks),
@@ -602,13 +602,13 @@ rule write_front_page:
 
 
 rule verdicts:
-    """What becomes of the paper's claims."""
+    """Verdicts on the paper's claims."""
     input:
         rules.tabulate_verdicts.output,
 
 
 rule overview:
-    """What was run, on what, with what, and what follows: of every training of the study."""
+    """What was run, on which data and with which code, and the conclusions, for all trainings of the study."""
     input:
         rules.write_overview.output,
         rules.write_front_page.output,

@@ -50,7 +50,7 @@ rule train_nnunet:
         arm=jobs.arms_matching(arms.is_nnunet),
     conda:
         "../../envs/nnunet.yaml"
-    threads: 1  # with more, nnU-Net draws batches in processes, and does not repeat itself
+    threads: 1  # with more, nnU-Net draws batches in processes, and is not reproducible
     resources:
         gpu=1,
         mem_mb=growing(8000),

@@ -1,9 +1,9 @@
-# What goes with a study's networks when they leave: model card, data sheet, checklists.
+# The papers that accompany a study's networks: model card, data sheet, checklists.
 
 PAPERS = layout.papers
 CARDED_SCORES = layout.run_files("scores.csv", study.carded_runs)
 CARDED_RUNS = layout.run_files("run.json", study.carded_runs)
-# All that a study makes, but for the papers.
+# All that a study makes, except the papers.
 TABLES_AND_FIGURES = [
     [study.files_of(item) for item in study.items()],
     (
@@ -16,7 +16,7 @@ TABLES_AND_FIGURES = [
 
 
 rule write_model_card:
-    """Say what the networks were trained and tested on, on whom they do how well, and where not."""
+    """Say what the networks were trained and tested on, how well they do on whom, and where they fail."""
     input:
         files=[*CARDED_SCORES, *CARDED_RUNS, *files_of_blocks("samples.csv")],
         more_files=tables_of_datasets,
@@ -78,7 +78,7 @@ rule write_data_sheet:
 
 
 rule write_checklist:
-    """Check four lists for authors against the study's files; nobody ticks anything."""
+    """Check four checklists for authors against the study's files; nobody ticks anything."""
     input:
         files=[
             *CARDED_RUNS,
@@ -130,7 +130,7 @@ rule papers:
 
 
 rule gather_release:
-    """Gather what is worth publishing of the study in one folder, with licences and provenance."""
+    """Gather whatever is worth publishing in one folder, with licences and provenance."""
     input:
         files=[
             study.paper_files,

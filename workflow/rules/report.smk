@@ -2,7 +2,7 @@
 
 
 rule tabulate_samples:
-    """Say what became of each dataset's samples under each protocol."""
+    """Count the samples that each protocol kept and left out of each dataset."""
     input:
         files=accounts_of(study.shown_blocks),
         templates=templates("base", "samples"),
@@ -179,7 +179,7 @@ rule plot_mark_agreement:
 
 
 rule draw_warps:
-    """Draw what a network that sees the mark is trained on."""
+    """Draw training samples of a network that sees the mark."""
     input:
         images_npy=PATCHES / "images.npy",
         samples_csv=PATCHES / "samples.csv",
@@ -299,7 +299,7 @@ rule plot_k_sweep:
 
 
 rule plot_angles:
-    """Plot the angles of the marks, and what each feature of the clusters weighs."""
+    """Plot the angles of the marks, and the weight of each feature in the clusters."""
     input:
         ellipses_csv=TARGETS / "ellipses.csv",
         code=module_files("report.figures.supervision"),
@@ -374,7 +374,7 @@ rule plot_cost:
 
 
 rule plot_gap:
-    """Plot what arms lack against others."""
+    """Plot how far arms fall short of others."""
     input:
         table_csv=RESULTS / "tables/{item}.csv",
         samples_csv=RESULTS / "tables/{item}.samples.csv",
@@ -454,7 +454,7 @@ rule agreement:
 
 
 rule samples:
-    """What became of each dataset's samples."""
+    """The samples of each dataset, kept and left out."""
     input:
         rules.tabulate_samples.output,
 

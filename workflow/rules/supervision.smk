@@ -121,7 +121,7 @@ rule draw_grabcut:
 
 
 rule choose_prior_weight:
-    """Choose the prior of the pseudo-masks by the training marks that it recovers."""
+    """Choose the prior of the pseudo-masks by how well it recovers training marks."""
     input:
         samples_csv=PATCHES / "samples.csv",
         images_npy=PATCHES / "images.npy",
@@ -236,7 +236,7 @@ rule draw_shrunken:
 
 
 rule perturb_marks:
-    """Perturb the four ends of each sample's mark, as a reader who is less exact."""
+    """Perturb the four ends of each sample's mark, as by a less exact reader."""
     input:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
@@ -265,7 +265,7 @@ rule perturb_marks:
 
 
 rule simulate_readers:
-    """Mark each lesion anew, as a reader who keeps to its outline but not exactly to RECIST."""
+    """Mark each lesion anew, like a reader who follows its outline but not exactly RECIST."""
     input:
         reference_npy=PATCHES / "reference.npy",
         reference_ids_csv=PATCHES / "samples.csv",

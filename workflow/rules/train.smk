@@ -1,8 +1,8 @@
-# Training and prediction: one job a dataset, protocol, arm and seed.
+# Training and prediction: one job per dataset, protocol, arm and seed.
 
 
 rule choose_warp:
-    """Choose how far an arm's images are warped, by the marks that short trainings recover."""
+    """Choose how far an arm's images are warped, by recovering marks after short trainings."""
     input:
         images_npy=PATCHES / "images.npy",
         samples_csv=PATCHES / "samples.csv",
@@ -64,7 +64,7 @@ rule train_arm:
         ),
     conda:
         "../../envs/train.yaml"
-    threads: 1  # two runs with one thread each train more images a second than one with two
+    threads: 1  # two runs with one thread each train more images per second than one with two
     resources:
         gpu=1,
         mem_mb=growing(8000),

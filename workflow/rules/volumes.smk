@@ -2,7 +2,7 @@
 
 
 rule measure_volumes:
-    """Measure the volumes that the marks of a dataset's test lesions give."""
+    """Measure the volumes that follow from the marks of a dataset's test lesions."""
     input:
         folders=sources.unpacked,
         samples_csv=PATCHES / "samples.csv",
@@ -30,7 +30,7 @@ rule measure_volumes:
 
 
 rule tabulate_volumes:
-    """Say how well the volumes of lesions are found from their marks."""
+    """Tabulate how well the volumes of lesions are found from their marks."""
     input:
         files=lambda wildcards: [
             block[file]

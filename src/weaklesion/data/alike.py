@@ -31,8 +31,8 @@ def one_spelling(names: Iterable[str], column: str) -> list[str]:
         shown = ", ".join(f"{name!r} is {one!r}" for name, one in list(others.items())[:MAX_SHOWN])
         more = f", and {len(others) - MAX_SHOWN} more" if len(others) > MAX_SHOWN else ""
         logger.warning(
-            "%s: names that differ hardly are one name: %s%s. If they are two patients or lesions,"
-            " rename one",
+            "%s: names that barely differ are treated as one: %s%s. If they are two patients or"
+            " lesions, rename one",
             column,
             shown,
             more,

@@ -71,7 +71,7 @@ def extract(
 
     Args:
         archive: a zip file, or a tar file, compressed or not.
-        destination: the folder to create. An existing one is replaced if it holds nothing but
+        destination: the folder to create. An existing one is replaced if it holds only
             entries of the archive, unchanged.
         members: names of the entries to unpack; all files by default.
 
@@ -180,7 +180,7 @@ def _open_entry(bundle: zipfile.ZipFile | tarfile.TarFile, entry: _Entry) -> IO[
         return bundle.open(entry.handle)
     assert isinstance(entry.handle, tarfile.TarInfo)
     source = bundle.extractfile(entry.handle)
-    assert source is not None  # _check_entry has refused all but regular files
+    assert source is not None  # _check_entry has refused all except regular files
     return source
 
 

@@ -158,7 +158,7 @@ def _check_replaceable(manifest: Path, folder: Path) -> None:
     """Check that a manifest, if it exists, says nothing that a new one of a folder would lose.
 
     Raises:
-        DataError: if it has other addresses or columns, or is no manifest.
+        DataError: if it has other addresses or columns, or is not a manifest.
     """
     if not manifest.exists() or manifest.stat().st_size == 0:
         return

@@ -29,7 +29,7 @@ WORD_SEPARATOR = "~"  # ePAD writes more after the lesion's name
 
 
 class NotAimError(ValueError):
-    """A text file that is no AIM annotation; the message is the cause."""
+    """A text file that is not an AIM annotation; the message is the cause."""
 
 
 def marks_of_aim(path: Path, export: Export) -> Found:
@@ -43,7 +43,7 @@ def marks_of_aim(path: Path, export: Export) -> Found:
         The marks; and what is not used, with its cause.
 
     Raises:
-        NotAimError: if the file is none.
+        NotAimError: if the file is not one.
     """
     root = _read(path)
     annotations = [each for each in _walk(root) if each.tag == "ImageAnnotation"]

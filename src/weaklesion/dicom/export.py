@@ -147,7 +147,7 @@ def read_export(folder: str | Path) -> Export:
         folder: the export.
 
     Raises:
-        DataError: if it is no folder. A bad file is only skipped, with its cause.
+        DataError: if it is not a folder. A bad file is only skipped, with its cause.
     """
     export = Export(Path(folder))
     if not export.folder.is_dir():

@@ -35,7 +35,7 @@ UNREADABLE = (
     ValueError,
     struct.error,
 )
-MAKER = "WeakLesion"  # manufacturer of what we write; its reports are no marks
+MAKER = "WeakLesion"  # manufacturer of what we write; its reports are not marks
 PREAMBLE = 128  # bytes before the letters DICM
 UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)+")
 LONGEST_UID = 64
@@ -159,7 +159,7 @@ def integers(holder: Any, name: str) -> list[int]:
     """Return a tag's value as a list of integers; an empty one where it has no value.
 
     Raises:
-        ValueError: if a value is no number.
+        ValueError: if a value is not a number.
     """
     value = holder.get(name)
     if value is None or value == "":

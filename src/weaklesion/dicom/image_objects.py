@@ -36,7 +36,7 @@ class ImageObject:
         samples: samples per pixel.
         frames: its frames.
         tilt: whether the gantry was tilted.
-        detector_spacing: whether only the detector's spacing is known, which is no patient mm.
+        detector_spacing: whether only the detector's spacing is known, not that in the patient.
         regions: regions of an ultrasound image without a spacing of its own.
         localiser: whether it is one, which only plans the images of other series.
         modality_table: whether a table, not slope and intercept, makes stored values comparable.
@@ -130,14 +130,14 @@ def _display(header: Any, modality: str) -> tuple[str, ...]:
 
 
 def _patient(header: Any) -> str:
-    """Return what tells patients apart: two who have no ID are not one."""
+    """Return what tells patients apart: two without an ID are not the same."""
     name = str(header.get("PatientID") or "").strip()
     study = clean_uid(header.get("StudyInstanceUID"))
     return f"{name}|{header.get('IssuerOfPatientID')}" if name else NO_ID + study
 
 
 def without_localisers(series: list[ImageObject]) -> list[ImageObject]:
-    """Return the images of a series that are no localisers; all where it has nothing else."""
+    """Return the images of a series that are not localisers; all if it has nothing else."""
     return [image for image in series if not image.localiser] or series
 
 
@@ -175,7 +175,7 @@ def _frame(groups: list[Any]) -> Frame:
         orientation=_orientation(tag("PlaneOrientationSequence", "ImageOrientationPatient")),
         spacing_rc=(spacing[0], spacing[1]) if spacing and min(spacing) > 0 else None,
         thickness=thickness if thickness and thickness > 0 else None,
-        rescale=(slope, intercept) if slope and intercept is not None else None,  # 0 is no slope
+        rescale=(slope, intercept) if slope and intercept is not None else None,  # 0 is not a slope
         window=_window(center, width, function),
         rescale_type=str(rescale_type or "").strip().upper(),
     )

@@ -126,7 +126,7 @@ def _shown(
     """Return stored values as `read_pixels` does."""
     if image.samples == 3:
         if stored.dtype != np.uint8:
-            raise BadMarkError("a colour image with other than 8 bits per colour")
+            raise BadMarkError("a colour image without 8 bits per colour")
         return FramePixels(stored, hounsfield=False)
     if image.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadMarkError("the image is neither grey nor RGB")
@@ -142,7 +142,7 @@ def _shown(
         )
     if image.modality == "CT" and geometry.rescale_type not in HOUNSFIELD:
         raise BadMarkError(
-            "the values of the image are no Hounsfield units (Rescale Type), as in maps of iodine"
+            "the values of the image are not Hounsfield units (Rescale Type), as in iodine maps"
             " of dual-energy CT: mark an image of Hounsfield units"
         )
     slope, intercept = geometry.rescale or (1.0, 0.0)
@@ -154,7 +154,7 @@ def _shown(
     window = levels or stored_window(geometry.window)
     if window is None:
         raise BadMarkError(
-            "the image is no CT and stores no window: give --levels LOW HIGH, the values that"
+            "the image is not CT and stores no window: give --levels LOW HIGH, the values that"
             " become black and white"
         )
     grey = np.clip((values - window[0]) / (window[1] - window[0]), 0, 1) * 255

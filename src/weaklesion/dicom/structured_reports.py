@@ -41,7 +41,7 @@ PIXEL_UNITS = {"1", "{pixel}", "{pixels}"}
 MM = {"mm": 1.0, "cm": 10.0}
 PLANE_MM = 0.5  # distance from its frame's plane below which a point is on it
 SAME_PLANE_MM = 0.01  # difference of two such distances below which neither frame is nearer
-DEEPEST = 40  # levels of nested items; deeper ones are no report
+DEEPEST = 40  # levels of nested items; deeper ones are not a report
 
 
 class _BadItemError(ValueError):

@@ -1,1 +1,1 @@
-"""`weaklesion export`: a trained network in forms that run elsewhere."""
+"""`weaklesion export`: a trained network in forms that run without WeakLesion."""

@@ -46,7 +46,7 @@ def export_run(
     """
     run, out = Path(run_dir), Path(out_dir)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: is no empty folder. Give another --out.")
+        raise DataError(f"{out}: is not an empty folder. Give another --out.")
     if "onnx" in formats and find_spec("onnxscript") is None:
         raise DataError("export: ONNX needs onnxscript: pip install 'weaklesion[export]'.")
     network, settings = load_prompted_run(run, torch.device("cpu"))

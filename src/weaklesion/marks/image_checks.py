@@ -33,7 +33,7 @@ def doubts_about_size(points: np.ndarray, picture: Picture) -> list[str]:
 
 
 def check_scale(picture: Picture, near: tuple[slice, slice], path: Path) -> None:
-    """Refuse a 16-bit image whose grey is no HU + 32768 near a mark, such as MR from 0 to 65535.
+    """Refuse a 16-bit image whose grey is not HU + 32768 near a mark, such as MR from 0 to 65535.
 
     Args:
         picture: the mark's picture.

@@ -70,7 +70,7 @@ def refuse_other_scans(path: Path) -> None:
 
 
 def no_image(path: Path, cause: str) -> UnreadableError:
-    """Return the refusal of a file that is no picture."""
+    """Return the refusal of a file that is not a picture."""
     return UnreadableError(f"{path.name} cannot be read as an image ({cause})")
 
 

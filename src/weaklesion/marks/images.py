@@ -38,7 +38,7 @@ class Picture:
         volume: the NIfTI image of which it is a slice, or None.
         unknown: (H, W) bool, px without a finite value; None if all values are finite.
         doubts: what makes the spacing doubtful, in words.
-        beyond: (H, W) bool, px of a 16-bit PNG that are no HU + 32768; None if all may be.
+        beyond: (H, W) bool, px of a 16-bit PNG that are not HU + 32768; None if all may be.
     """
 
     levels: np.ndarray

@@ -101,7 +101,7 @@ def check_names(paths: Sequence[Path]) -> None:
     """
     stems = [path.stem.casefold() for path in paths]
     if twice := [path for path in paths if stems.count(path.stem.casefold()) > 1]:
-        raise DataError(f"{twice[0]}, {twice[1]}: two files of one name. Rename one.")
+        raise DataError(f"{twice[0]}, {twice[1]}: two files have the same name. Rename one.")
 
 
 def lesions_in(drawn: np.ndarray) -> list[int]:

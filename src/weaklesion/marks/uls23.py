@@ -136,7 +136,7 @@ def read_stack(folder: str | Path) -> tuple[Path, np.ndarray]:
         )
     rounded = np.rint(values)
     if not (np.abs(rounded) <= np.iinfo(np.int16).max).all():
-        raise DataError(f"{found[0]}: has values outside of int16, which are no Hounsfield units.")
+        raise DataError(f"{found[0]}: has values outside of int16, which are not Hounsfield units.")
     return found[0], rounded.astype(np.int16).reshape(-1, *VOLUME)
 
 

@@ -213,8 +213,8 @@ def doubts_about_spacing(image: Any) -> list[str]:
     doubts = []
     try:
         qform, sform = image.get_qform(coded=True)[0], image.get_sform(coded=True)[0]
-    except ValueError:  # a qform that is no rotation, where there is an sform
-        return ["has a qform that is no rotation; its sform is used"]
+    except ValueError:  # a qform that is not a rotation, where there is an sform
+        return ["has a qform that is not a rotation; its sform is used"]
     if qform is not None and sform is not None:
         of_q, of_s = voxel_sizes(qform)[:2], voxel_sizes(sform)[:2]
         if not np.allclose(of_q, of_s, rtol=SAME_SPACING):

@@ -82,7 +82,7 @@ def read_masks(folder: Path, ids: Sequence[str], shape: tuple[int, int]) -> np.n
         if sample_id not in found:
             raise DataError(f"{folder}: nnU-Net predicted no mask of {sample_id}. Run again.")
     for sample_id in found.keys() - set(ids):
-        raise DataError(f"{folder}: {found[sample_id].name} is of no test sample. Run again.")
+        raise DataError(f"{folder}: {found[sample_id].name} belongs to no test sample. Run again.")
     masks = np.zeros((len(ids), *shape), np.uint8)
     for row, sample_id in enumerate(ids):
         mask = np.asarray(Image.open(found[sample_id]))

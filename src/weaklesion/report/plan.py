@@ -136,7 +136,7 @@ def make_plan(
 
 
 def _train_samples(config: Config, run: Run, splits: Mapping[str, Mapping[str, int]]) -> int:
-    """Return the number of training samples of a run, of a fold all but those of two folds."""
+    """Return the number of training samples of a run, in a fold all except those of two folds."""
     folds = len(folds_of(config, whole(run.protocol)))
     split = splits[run.dataset]
     return round(sum(split.values()) * (folds - 2) / folds) if folds else split["train"]

@@ -216,7 +216,7 @@ def parts_of_mean(table: pd.DataFrame, groups: pd.Series, *, trained: bool) -> P
 def parts_of_sums(sums: np.ndarray, counts: np.ndarray, *, trained: bool) -> Parts:
     """Do the same from sums and numbers of the groups' defined values, (groups, seeds) each.
 
-    Groups without any defined value are no groups.
+    Groups without any defined value do not count.
     """
     defined = counts.any(axis=1)
     sums, counts = sums[defined], counts[defined]

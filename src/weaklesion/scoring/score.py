@@ -81,7 +81,7 @@ def _check_ids(predictions_csv: str | Path, test_ids: list[str]) -> None:
     if sorted(predicted) != sorted(test_ids):
         unmatched = sorted(set(predicted) ^ set(test_ids))
         raise DataError(
-            f"{predictions_csv}: {len(unmatched)} test samples lack a prediction, or are no test"
+            f"{predictions_csv}: {len(unmatched)} test samples lack a prediction, or are not test"
             f" samples: {', '.join(unmatched[:10])}. Predict again."
         )
 

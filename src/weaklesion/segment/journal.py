@@ -60,7 +60,7 @@ class Journal:
         self.out = out_dir
         self.path = out_dir / "journal.jsonl"
         if os.path.lexists(self.path) and not is_plain(self.path):
-            raise DataError(f"{self.path}: is a link or no file. Give another --out folder.")
+            raise DataError(f"{self.path}: is a link, or not a file. Give another --out folder.")
         images = {path: _image(path) for path in {mark.image for mark in marks}}
         self.images = {mark.id: images[mark.image] for mark in marks}
         keys = {

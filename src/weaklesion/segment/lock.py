@@ -27,7 +27,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileExistsError, NotADirectoryError) as error:
-        raise DataError(f"{folder}: is no folder. Give another --out folder.") from error
+        raise DataError(f"{folder}: is not a folder. Give another --out folder.") from error
     try:
         _lock(descriptor, folder)
         yield
@@ -49,4 +49,4 @@ def _lock(descriptor: int, folder: Path) -> None:
             " it ends, or give a separate --out folder for each table."
         ) from error
     except OSError as error:  # a file system without locks
-        logger.warning("%s cannot be locked (%s): start no second call on it", folder, error)
+        logger.warning("%s cannot be locked (%s): do not start a second call on it", folder, error)

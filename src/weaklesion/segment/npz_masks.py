@@ -102,7 +102,7 @@ def _rows_of_lesions(
                 f"{path}: its lesions {told} are neither in {table} nor in refused.csv. Give"
                 " --masks of the marks that weaklesion npz wrote for this file, or leave it out."
             )
-        logger.warning("%s: %s: neither in %s nor refused, so without mask", path, told, table)
+        logger.warning("%s: %s: neither in %s nor refused, so it has no mask", path, told, table)
     return numbered
 
 

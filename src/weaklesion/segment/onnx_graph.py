@@ -51,7 +51,7 @@ def unusual_part(network: Path) -> str | None:
     try:
         model.ParseFromString(network.read_bytes())
     except message.DecodeError:
-        return "it is no ONNX file"
+        return "it is not an ONNX file"
     return next(_unusual_parts(model), None)
 
 

@@ -81,7 +81,7 @@ def load_onnx(network: Path, run_json: Path, threads: int | None) -> OnnxPredict
 
     Raises:
         DataError: if ONNX Runtime is not installed, the file is not the one that was exported with
-            the description, or it is no exported network.
+            the description, or it is not an exported network.
     """
     require("onnxruntime", f"{network}")
     trained = read_settings(run_json)
@@ -90,7 +90,7 @@ def load_onnx(network: Path, run_json: Path, threads: int | None) -> OnnxPredict
     if read_run(run_json).get(DIGEST) != file_digest(network):
         raise DataError(
             f"{network}: is not the file that was exported with {run_json}: one of them is damaged,"
-            f" or from elsewhere. {AGAIN}"
+            f" or from another export. {AGAIN}"
         )
     session = _session(network, threads)
     _check_form(network, session.get_inputs(), ONNX_INPUTS)

@@ -21,7 +21,7 @@ Refusal = tuple[int, str, str]  # line, id, cause
 
 
 def noted(row: dict[str, Any], cut_out: Mapping[str, str]) -> dict[str, Any]:
-    """Return a row that also says why its volume is no larger."""
+    """Return a row that also says why its volume is not larger."""
     reasons = [cut_out.get(row["id"]), row.get("volume_reason")]
     return row | {"volume_reason": "; ".join(filter(None, reasons))}
 

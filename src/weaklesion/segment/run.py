@@ -125,7 +125,7 @@ def _segment_table(
             (out / name).mkdir(exist_ok=True)
         except FileExistsError as error:  # a file, or a broken link
             raise DataError(
-                f"{out / name}: is no folder. Move it away, or give another --out folder."
+                f"{out / name}: is not a folder. Move it away, or give another --out folder."
             ) from error
     journal.claim(AT_THE_END)
     for name in AT_THE_END:  # of an earlier call; rewritten at the end

@@ -42,7 +42,7 @@ def window_for(given: tuple[float, float] | None, data: TrainedOn) -> tuple[floa
     if data.modality in ("CT", UNKNOWN):
         raise DataError(
             f"window: {numbers[0]} is not that of the training, {numbers[1]}, and the network knows"
-            " no other. Leave --window out. If its images are no CT, say so with weaklesion"
+            " no other. Leave --window out. If its images are not CT, say so with weaklesion"
             " describe-run --modality."
         )
     logger.warning("window: %s, but the network was trained with %s", *numbers)

@@ -21,7 +21,7 @@ def check_config(config: Config) -> None:
     _check_protocols(config)
     for name in config["readers"].keys() & config["mark_noise"].keys():
         raise DataError(
-            f"config: readers.{name}: is a name in `mark_noise` too. Give one of them another."
+            f"config: readers.{name}: is also a name in `mark_noise`. Rename one of them."
         )
     check_arms(config)
     if not items_of(config):

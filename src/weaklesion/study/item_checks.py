@@ -75,7 +75,7 @@ def check_item_names(config: Config, rule_files: Iterable[Path]) -> None:
         if item in taken:
             raise DataError(
                 f"config: experiments.{item}: the workflow has a rule of this name. Give the item"
-                " another."
+                " another name."
             )
 
 
@@ -147,8 +147,8 @@ def _check_arms(config: Config, item: str) -> None:
     only_scored = definition["kind"] == "scores" and not definition.get("contours", False)
     if not sees_mark and not (only_scored and item != main_item_of(config)):
         raise DataError(
-            f"config: experiments.{item}.arms: no arm has a network, which every item needs but a"
-            " table of scores without contours. Add one that has."
+            f"config: experiments.{item}.arms: no arm has a network, which every item needs, except"
+            " a table of scores without contours. Add one that has."
         )
 
 

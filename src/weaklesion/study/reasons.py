@@ -54,7 +54,7 @@ def described(before: Iterable[str], now: Iterable[str]) -> str:
 
 
 def _value(text: str) -> Any:
-    """Return the value of a `repr`, or the text itself where it is no literal."""
+    """Return the value of a `repr`, or the text itself if it is not a literal."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -92,7 +92,7 @@ class Study(Shown):
 
     @cached_property
     def checked_runs(self) -> list[dict[str, Any]]:
-        """Trainings of the model card, each with the files of its weights: one, or one a fold."""
+        """Trainings of the model card, each with the files of its weights: one, or one per fold."""
         return [
             described | {"weights": self.layout.run_files("model.safetensors", networks)}
             for run in self.carded_runs
@@ -261,7 +261,7 @@ class Study(Shown):
         return sweeps.sweep_points(self.config, item)
 
     def own_values(self, item: str) -> dict[str, dict[str, float]]:
-        """Value that the arm of a sweep has elsewhere, by dataset and protocol."""
+        """Value that the arm of a sweep has in other items, by dataset and protocol."""
         return sweeps.own_values(self.config, item)
 
     def flips(self, item: str) -> list[dict[str, Any]]:

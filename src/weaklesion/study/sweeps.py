@@ -81,7 +81,7 @@ def sweep_points(config: Config, item: str) -> list[dict[str, Any]]:
 
 
 def own_values(config: Config, item: str) -> dict[str, dict[str, float]]:
-    """Return the value that the arm of a sweep has elsewhere, by dataset and protocol."""
+    """Return the value that the arm of a sweep has in other items, by dataset and protocol."""
     definition = item_definition(config, item)
     arm, over = definition["arms"][0], definition["over"]
     return {

@@ -131,7 +131,7 @@ def read_run(run_json: str | Path) -> dict[str, Any]:
     """Return the content of a `run.json`.
 
     Raises:
-        DataError: if it is no JSON object.
+        DataError: if it is not a JSON object.
     """
     try:
         told = json.loads(Path(run_json).read_text(encoding="utf-8"))

@@ -118,7 +118,7 @@ def _try_lock(path: Path) -> IO[bytes] | None:
     stream = os.fdopen(descriptor, "rb", buffering=0)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         stream.close()
-        raise DataError(f"{path}: is no file, so it cannot be a lock. Remove it.")
+        raise DataError(f"{path}: is not a file, so it cannot be a lock. Remove it.")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -135,7 +135,7 @@ def _own_folder() -> Path:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise DataError(
-            f"{folder}: is no folder of this user's own, so that others could change its locks."
+            f"{folder}: is not a folder of this user's own, so others could change its locks."
             " Remove it, or set TMPDIR to another folder."
         )
     return folder

@@ -100,7 +100,7 @@ def check_png(path: str | Path) -> None:
     size = Path(path).stat().st_size
     with open(path, "rb") as stream:
         if stream.read(len(PNG_START)) != PNG_START:
-            raise OSError("it is no PNG")
+            raise OSError("it is not a PNG")
         while len(start := stream.read(8)) == 8:
             length, kind = struct.unpack(">I4s", start)
             if kind == b"IEND":
@@ -131,7 +131,7 @@ def _png_bytes(header: bytes) -> int:
         width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
         per_pixel = bits * CHANNELS[colour]
     except (struct.error, KeyError) as error:
-        raise OSError("its header is none of a PNG") from error
+        raise OSError("its header is not that of a PNG") from error
     total = 0
     for x, y, step_x, step_y in PASSES if interlaced else ((0, 0, 1, 1),):
         columns, rows = -(-(width - x) // step_x), -(-(height - y) // step_y)

@@ -21,7 +21,7 @@ def write_rows(
         path: file to write.
         columns: names of the columns, in their order; other values of a row are left out.
         rows: cells by column. What is None, nan or absent is written as an empty cell.
-        float_format: form of numbers that are no integers.
+        float_format: form of numbers that are not integers.
     """
     with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")

@@ -120,4 +120,4 @@ def resume(learner: Learner, state: TrainingState, saved: dict[str, Any] | None)
     for key, value in saved["seen"].items():
         setattr(state, key, value)
     state.seconds["data"] += read_s
-    logger.info("going on after epoch %d, from last.pt", len(state.history))
+    logger.info("resuming after epoch %d, from last.pt", len(state.history))

@@ -312,7 +312,7 @@ def marked_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray:
     touched = np.unique(parts[drawn & mask])
     if not len(touched):
         raise BadMarkError(
-            "its mask lies elsewhere than its mark: does it belong to another lesion?"
+            "its mask does not lie at its mark: does it belong to another lesion?"
         )
     covered = mask[drawn].mean()
     outside = 0.0 if drawn.all() else mask[~drawn].mean()

@@ -42,7 +42,7 @@ def with_plain_names(marks: Sequence[Mark]) -> tuple[list[Mark], list[Refusal]]:
 def groups_of(marks: Sequence[Mark], folder: Path) -> dict[str, str]:
     """Return the group of each mark by its id: marks that share a named group or an image.
 
-    Names that differ hardly (case, blanks, zeros before a number) are one group. Files of equal
+    Names that barely differ (case, blanks, zeros before a number) are one group. Files of equal
     bytes are one image, unless the table has splits of its own. Both are logged. A group has the
     name of its first mark's own group or, without one, of the image's path relative to `folder`.
     """

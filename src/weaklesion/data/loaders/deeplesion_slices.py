@@ -128,7 +128,7 @@ def _decode(path: str, lesion_id: str) -> np.ndarray:
     if image.dtype != np.uint16 or image.ndim != 2:
         raise BadSampleError(
             lesion_id,
-            "slice that is no 16-bit grey image",
+            "slice that is not a 16-bit grey image",
             f"{path}: has {image.dtype} values and {image.ndim} "
             "dimensions; 16-bit grey is needed. Unpack its archive again.",
         )

@@ -99,21 +99,21 @@ def parse_row(row: Mapping[str, Any], table_csv: str | Path) -> Lesion:
         recist = parse_recist(row["Measurement_coordinates"]) - 1
         ellipse_from_recist(recist)
     except ValueError as error:
-        raise bad("RECIST mark that is no ellipse", error) from error
+        raise bad("RECIST mark that is not an ellipse", error) from error
     box = _numbers(row["Bounding_boxes"], 4)
     if box is None or not (box[0] < box[2] and box[1] < box[3]):
-        raise bad("bounding box that is none", row["Bounding_boxes"])
+        raise bad("invalid bounding box", row["Bounding_boxes"])
     if (recist + 1 < box[:2]).any() or (recist + 1 > box[2:]).any():  # boxes have a margin of 5 px
         raise bad("RECIST mark outside its bounding box", row["Measurement_coordinates"])
     spacing = _numbers(row["Spacing_mm_px_"], 3, allow_nan=True)
     smallest, largest = SPACINGS_MM
     if spacing is None or not all(smallest <= value <= largest for value in spacing[:2]):
-        raise bad("pixel spacing that is none", row["Spacing_mm_px_"])
+        raise bad("invalid pixel spacing", row["Spacing_mm_px_"])
     if 0 < spacing[2] < smallest or spacing[2] > largest:
         raise bad("slice interval that no scanner has", row["Spacing_mm_px_"])
     window = _numbers(row["DICOM_windows"], 2)
     if window is None or not window[0] < window[1]:
-        raise bad("DICOM window that is none", row["DICOM_windows"])
+        raise bad("invalid DICOM window", row["DICOM_windows"])
     code = row["Train_Val_Test"]
     if code not in {str(key) for key in SPLIT_OF_CODE}:
         raise bad("Train_Val_Test other than 1, 2 and 3", code)

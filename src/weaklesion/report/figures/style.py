@@ -67,7 +67,7 @@ def distinct_colors(arms: Sequence[str], all_arms: Sequence[str]) -> dict[str, A
 
 
 def line_through(num_points: int) -> str:
-    """Return the line style of a sweep: none through two points, which are no curve."""
+    """Return the line style of a sweep: none through two points, which are not a curve."""
     return "-" if num_points > 2 else "none"
 
 

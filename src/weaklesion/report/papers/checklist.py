@@ -47,8 +47,8 @@ def write_checklist(
         main_table: name of the study's main table, or "".
         items_by_kind: kind to the study's items of this kind.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
-        runs: dataset, protocol, arm, seed, the path `run`, and the paths `weights`, one a fold, of
-            each training of the model card.
+        runs: dataset, protocol, arm, seed, the path `run`, and the paths `weights`, one per fold,
+            of each training of the model card.
         origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.
         checklists_yaml: items, and the rules that show each.

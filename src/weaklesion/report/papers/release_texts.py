@@ -32,7 +32,7 @@ keeps to the data's own licences:
 | Dataset | Licence | What may not be done, or must be done | Described in |
 |---|---|---|---|
 {rows}
-The weights are for research. They are no medical device: not for diagnosis, treatment,
+The weights are for research. They are not a medical device: not for diagnosis, treatment,
 screening or follow-up (`papers/model_card.html`).
 """
 

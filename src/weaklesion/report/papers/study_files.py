@@ -20,7 +20,7 @@ class StudyFiles:
         main_table: name of the study's main table, or "".
         items: kind to the items of the study of this kind.
         blocks: `dataset`, `protocol`, and the paths `patches` and `samples` of each block.
-        runs: `arm`, `seed`, the path `run`, and the paths `weights` (one a fold) of the trainings
+        runs: `arm`, `seed`, the path `run`, and the paths `weights` (one per fold) of the trainings
             that the model card is about.
         facts: dataset to what is known of its origin, see `workflow/resources/datasets.yaml`.
         statements: what the authors say, by topic (`statements` of the configuration).

@@ -88,7 +88,7 @@ def comparable(arm: Epochs | None, baseline: Epochs | None) -> bool:
 def epochs_in_words(
     epochs: Mapping[str, Epochs], baseline: str, labels: Labels | None = None
 ) -> str:
-    """Return how long the arms of a block were trained, and which the baseline is no match for.
+    """Return how long a block's arms were trained, and which of them the baseline cannot match.
 
     >>> six, two = (Epochs(planned=n, fewest=n, most=n, may_stop=False) for n in (6, 2))
     >>> epochs_in_words({"a1": six, "a1l": six}, "a1")

@@ -175,7 +175,7 @@ def differences(
                 & (verdicts["metric"] == METRIC)
             )
             percent = verdicts.loc[about, "claimed_percent"].dropna()
-            claimed = percent[percent != 0] / 100 * means[row["baseline"]]  # 0 is no size
+            claimed = percent[percent != 0] / 100 * means[row["baseline"]]  # 0 is not a size
             arm, baseline = (labels["arms"][row[key]] for key in ("arm", "baseline"))
             where = labels["datasets"][str(dataset)]
             yield {
