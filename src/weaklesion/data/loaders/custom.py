@@ -311,9 +311,7 @@ def marked_part(mask: np.ndarray, ellipse: Ellipse) -> np.ndarray:
     drawn = draw_ellipse(ellipse, (mask.shape[0], mask.shape[1]))
     touched = np.unique(parts[drawn & mask])
     if not len(touched):
-        raise BadMarkError(
-            "its mask does not lie at its mark: does it belong to another lesion?"
-        )
+        raise BadMarkError("its mask does not lie at its mark: does it belong to another lesion?")
     covered = mask[drawn].mean()
     outside = 0.0 if drawn.all() else mask[~drawn].mean()
     if covered < LEAST_COVERED or (covered < MAYBE_INVERTED and covered < outside):
