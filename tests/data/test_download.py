@@ -249,7 +249,7 @@ def test_a_manifest_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("weaklesion.data.manifest._digest", stopped)
+    monkeypatch.setattr("weaklesion.support.files.file_digest", stopped)
     with pytest.raises(KeyboardInterrupt):
         write_manifest(tmp_path, tmp_path / "manifest.csv")
     assert (tmp_path / "manifest.csv").read_bytes() == before

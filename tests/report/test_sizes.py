@@ -66,10 +66,7 @@ def block(tmp_path):
     samples["mm_per_px_x"] = samples["mm_per_px_y"] = [0.5, 0.5, 0.5, 0.5]
     samples.to_csv(tmp_path / "samples.csv", index=False)
     place = {"dataset": "d", "protocol": "p", "samples": str(tmp_path / "samples.csv")}
-    return place | {
-        "reference": str(tmp_path / "reference.npy"),
-        "reference_ids": str(tmp_path / "samples.csv"),
-    }
+    return place | {"reference": str(tmp_path / "reference.npy")}
 
 
 def run_of(folder, seed, masks, arm="a1"):

@@ -9,7 +9,6 @@ Uses only the standard library, because it is read wherever Snakemake itself run
 """
 
 import csv
-import hashlib
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -120,7 +119,7 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
         DataError: if the folder contains no file, or one whose name a spreadsheet would compute or
             a manifest cannot keep; or if `manifest` exists and has addresses of other places.
     """
-    from weaklesion.support.files import written_whole  # imports NumPy
+    from weaklesion.support.files import file_digest, written_whole  # imports NumPy
 
     folder, manifest = Path(folder).resolve(), Path(manifest).resolve()
     files = [
@@ -150,7 +149,8 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
         writer.writerow(MANIFEST_COLUMNS)
         for path in files:
             url, size = _address(path, manifest), path.stat().st_size
-            writer.writerow([path.name, url, size, _digest(path, "md5"), _digest(path, "sha256")])
+            digests = [file_digest(path, algorithm) for algorithm in ("md5", "sha256")]
+            writer.writerow([path.name, url, size, *digests])
     return [path.name for path in files]
 
 
@@ -175,8 +175,3 @@ def _check_replaceable(manifest: Path, folder: Path) -> None:
                 f"{manifest}: has the column {', '.join(sorted(others))}, which would be lost."
                 f" {cure}"
             )
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()

@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -217,10 +218,14 @@ def usual_mix_ups(units: str, columns: Mapping[str, str], first_slice: int | Non
             lambda points, picture: _from_far_edge(points, picture, np.array([True, True])),
         ),
     ]
-    if units == "px":
-        readings.append(Reading("coordinates are mm", "give --units mm", _from_mm))
-    else:
-        readings.append(Reading("coordinates are px", "leave --units mm out", _from_px))
+    in_px = units == "px"
+    readings.append(
+        Reading(
+            "coordinates are mm" if in_px else "coordinates are px",
+            "give --units mm" if in_px else "leave --units mm out",
+            partial(_in_other_unit, from_mm=in_px),
+        )
+    )
     if first_slice == 0:
         readings.append(
             Reading(
@@ -238,18 +243,11 @@ def _from_far_edge(points: np.ndarray, picture: Picture, far: np.ndarray) -> np.
     return np.where(far, np.array([width - 1, height - 1]) - points, points)
 
 
-def _from_mm(points: np.ndarray, picture: Picture) -> np.ndarray | None:
+def _in_other_unit(points: np.ndarray, picture: Picture, *, from_mm: bool) -> np.ndarray | None:
     spacing = picture.spacing
     if spacing is None or np.allclose(spacing, 1, rtol=SAME_SPACING):
         return None
-    return points / np.array(spacing)
-
-
-def _from_px(points: np.ndarray, picture: Picture) -> np.ndarray | None:
-    spacing = picture.spacing
-    if spacing is None or np.allclose(spacing, 1, rtol=SAME_SPACING):
-        return None
-    return points * np.array(spacing)
+    return points / np.array(spacing) if from_mm else points * np.array(spacing)
 
 
 def _contrasts(

@@ -15,21 +15,17 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from weaklesion.errors import DataError
+from weaklesion.support.limits import is_finite
 from weaklesion.support.yaml_files import LOADER, key_given_twice, read_yaml
 
 MAX_LISTED = 10
 
 
-def _is_finite(value: Any, kinds: tuple[type, ...]) -> bool:
-    number = isinstance(value, kinds) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
 # JSON Schema takes 3.0 for an integer, and infinity for a number; file names and loops do not.
 TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
     {
-        "integer": lambda _, value: _is_finite(value, (int,)),
-        "number": lambda _, value: _is_finite(value, (int, float)),
+        "integer": lambda _, value: is_finite(value, (int,)),
+        "number": lambda _, value: is_finite(value),
     }
 )
 Validator = extend(Draft202012Validator, type_checker=TYPES)

@@ -204,37 +204,38 @@ class Study(Shown):
 
     def traits(self, item: str) -> list[dict[str, str]]:
         """Tables of the test samples' traits, one per block of an item."""
-        return [
-            {"dataset": dataset, "protocol": protocol}
-            | {"traits": str(self.layout.stage(dataset, protocol) / "traits.csv")}
-            for dataset, protocol in self.blocks(self.runs(item))
-        ]
+        return _with_files(self.blocks(self.runs(item)), traits=self.layout.stage() / "traits.csv")
 
     def volume_blocks(self, item: str) -> list[dict[str, str]]:
         """Tables of the lesions' volumes, and of lesions left out, one of each per block."""
-        return [
-            {"dataset": dataset, "protocol": protocol}
-            | {"lesions": str(self.layout.stage(dataset, protocol) / "volumes.csv")}
-            | {"left_out": str(self.layout.stage(dataset, protocol) / "volumes_left_out.csv")}
-            for dataset, protocol in self.places(item)
-        ]
+        stage = self.layout.stage()
+        return _with_files(
+            self.places(item),
+            lesions=stage / "volumes.csv",
+            left_out=stage / "volumes_left_out.csv",
+        )
 
     def figures(self, item: str) -> list[dict[str, str]]:
         """Figures of an item, one per block."""
-        return [
-            {"dataset": dataset, "protocol": protocol}
-            | {"figure": str(self.layout.results / f"figures/{item}.{dataset}.{protocol}.png")}
-            for dataset, protocol in self.blocks(self.runs(item))
-        ]
+        figure = self.layout.results / f"figures/{item}.{{dataset}}.{{protocol}}.png"
+        return _with_files(self.blocks(self.runs(item)), figure=figure)
+
+    def sized_blocks(self, item: str) -> list[dict[str, str]]:
+        """Samples and references of each block of an item."""
+        patches = self.layout.patches()
+        return _with_files(
+            self.blocks(self.runs(item)),
+            samples=patches / "samples.csv",
+            reference=patches / "reference.npy",
+        )
 
     def marked_blocks(self, item: str) -> list[dict[str, str]]:
         """Samples and true marks of each block of an item."""
-        return [
-            {"dataset": dataset, "protocol": protocol}
-            | {"samples": str(self.layout.patches(dataset, protocol) / "samples.csv")}
-            | {"ellipses": str(self.layout.targets(dataset, protocol) / "ellipses.csv")}
-            for dataset, protocol in self.blocks(self.runs(item))
-        ]
+        return _with_files(
+            self.blocks(self.runs(item)),
+            samples=self.layout.patches() / "samples.csv",
+            ellipses=self.layout.targets() / "ellipses.csv",
+        )
 
     def marked_runs(self, item: str) -> list[dict[str, Any]]:
         """Runs of an item with their masks and the noise of the marks that each of them sees."""
@@ -244,16 +245,6 @@ class Study(Shown):
         return [
             run | {"mark_noise": self.config["mark_noise"][noise] if noise else 0.0}
             for run, noise in zip(described, noises, strict=True)
-        ]
-
-    def sized_blocks(self, item: str) -> list[dict[str, str]]:
-        """Samples and references of each block of an item."""
-        return [
-            {"dataset": dataset, "protocol": protocol}
-            | {"samples": str(self.layout.patches(dataset, protocol) / "samples.csv")}
-            | {"reference": str(self.layout.patches(dataset, protocol) / "reference.npy")}
-            | {"reference_ids": str(self.layout.patches(dataset, protocol) / "samples.csv")}
-            for dataset, protocol in self.blocks(self.runs(item))
         ]
 
     def sweep_points(self, item: str) -> list[dict[str, Any]]:
@@ -310,3 +301,12 @@ class Study(Shown):
                 | {"saw_noise": prompt["mark_noise"] > 0}
             )
         return models
+
+
+def _with_files(blocks: Iterable[Block], **patterns: Path) -> list[dict[str, str]]:
+    """Return blocks as scripts take them, each with files whose paths have its names filled in."""
+    places = [{"dataset": dataset, "protocol": protocol} for dataset, protocol in blocks]
+    return [
+        place | {name: str(pattern).format(**place) for name, pattern in patterns.items()}
+        for place in places
+    ]

@@ -4,13 +4,13 @@ Uses only the standard library.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from weaklesion.errors import DataError
+from weaklesion.support.limits import is_finite
 
 UNKNOWN = "unknown"
 OWN_PHANTOM = "Apache-2.0 (phantoms that WeakLesion makes)"
@@ -70,7 +70,11 @@ class TrainedOn:
             pair = getattr(self, name)
             if pair is None:
                 continue
-            if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_finite, pair)):
+            if (
+                not isinstance(pair, list | tuple)
+                or len(pair) != 2
+                or not all(map(is_finite, pair))
+            ):
                 raise ValueError(f"{name}: two numbers are needed, not {pair!r}")
             if name != "image_px" and not (
                 pair[0] < pair[1] if name == "window_hu" else pair[0] <= pair[1]
@@ -82,7 +86,7 @@ class TrainedOn:
             if sizes is not None and not (
                 isinstance(sizes, Mapping)
                 and {"p0", "p100"} <= sizes.keys() <= set(PERCENTILES)
-                and all(map(_finite, sizes.values()))
+                and all(map(is_finite, sizes.values()))
             ):
                 raise ValueError(f"{name}: percentiles {', '.join(PERCENTILES)} are needed")
             lengths = [] if sizes is None else [sizes[key] for key in PERCENTILES if key in sizes]
@@ -140,11 +144,6 @@ def read_run(run_json: str | Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise DataError(f"{run_json}: is not the description of a run. Copy it again.")
     return told
-
-
-def _finite(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ configuration's schema and `docs/reference/config.md` from the same annotations.
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -34,6 +35,16 @@ KINDS: dict[Any, tuple[str, Any]] = {
     dict: ("a mapping", Mapping),
 }
 SEQUENCES = (list, tuple)
+
+
+def is_finite(value: Any, kinds: tuple[type, ...] = (int, float)) -> bool:
+    """Return whether a value is a finite number of one of some types; True and False are none.
+
+    >>> is_finite(2), is_finite(math.inf), is_finite(True), is_finite(2.0, (int,))
+    (True, False, False, False)
+    """
+    is_number = isinstance(value, kinds) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ METRIC = "dice"
 AGES = (40, 60, 80)  # first year of the second group and of those after it
 AGE_GROUPS = ("under 40", "40 to 59", "60 to 79", "80 and more")
 NOT_KNOWN = "not known"
-SUBGROUPS = (*ATTRIBUTES, "size")
 NUM_WORST = 5  # images per arm
 SUBGROUP_COLUMNS = [
     "dataset", "protocol", "arm", "attribute", "value", "n_samples", "n_groups", "n_seeds",

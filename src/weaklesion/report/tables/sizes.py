@@ -44,7 +44,7 @@ def tabulate_sizes(
 
     Args:
         runs: dataset, protocol, arm, seed, and the paths `predictions` and `ids`.
-        blocks: dataset, protocol, and the paths `samples`, `reference` and `reference_ids`.
+        blocks: dataset, protocol, and the paths `samples` and `reference`.
         title: the page's title.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per arm, size and unit, see `summarize`.
@@ -71,7 +71,7 @@ def compare_sizes(run: Mapping[str, Any], block: Mapping[str, str]) -> Iterator[
 
     Args:
         run: paths `predictions` and `ids`.
-        block: paths `samples`, `reference` and `reference_ids`.
+        block: paths `samples` and `reference`.
 
     Yields:
         `id`, `group`, `empty` (whether the mask is), `no_reference` (whether the reference is
@@ -81,7 +81,7 @@ def compare_sizes(run: Mapping[str, Any], block: Mapping[str, str]) -> Iterator[
     samples = samples[samples["split"] == "test"]
     ids = list(samples.index)
     masks = read_rows(run["predictions"], run["ids"], ids) > 0
-    references = read_rows(block["reference"], block["reference_ids"], ids) > 0
+    references = read_rows(block["reference"], block["samples"], ids) > 0
     for name, group, mask, reference, spacing in zip(
         ids, samples["group"], masks, references, spacings_mm(samples), strict=True
     ):
