@@ -40,7 +40,7 @@ update_config(config, OVERRIDES)
 check_schema(config, CLONE / "workflow/schemas/config.schema.yaml")
 
 
-report: "workflow/report/overview.rst"
+report: "workflow/report/study.rst"
 
 
 include: "workflow/rules/common.smk"

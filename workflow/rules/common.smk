@@ -93,7 +93,7 @@ def of_item(key):
 
 
 def title_of_item(wildcards):
-    """Title of the rule's item."""
+    """Title of the rule's item on its page, with a note on marks where there is one."""
     return study.title(wildcards.item)
 
 

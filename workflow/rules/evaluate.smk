@@ -104,7 +104,7 @@ rule tabulate_cost:
     input:
         files=files_of_item("scores.csv", "run.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
-        templates=templates("base", "costs"),
+        templates=templates("base", "cost"),
         code=module_files("report.tables.cost"),
     output:
         table_csv=table("{item}.csv", "cost"),
@@ -541,7 +541,7 @@ rule write_overview:
     output:
         page_html=report(
             RESULTS / "overview.html",
-            caption="../report/study.rst",
+            caption="../report/overview.rst",
             category="Overview",
             labels={"item": "What was run", "format": "page"},
         ),

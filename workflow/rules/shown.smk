@@ -1,8 +1,8 @@
 # Files of tables/ and figures/ as rules write them, with their places in the report.
 
 
-def item_title(wildcards):
-    """Title of the rule's item."""
+def plain_title(wildcards):
+    """Title of the rule's item as the configuration has it, without the note on marks."""
     return study.item(wildcards.item)["title"]
 
 
@@ -25,7 +25,7 @@ def arm_label(arm):
     return labels_of(config, [], [arm])["arms"][arm]
 
 
-def table(file, caption="table", item=item_title, category="Tables"):
+def table(file, caption="table", item=plain_title, category="Tables"):
     """A table, or its page."""
     file_format = "CSV" if file.endswith("csv") else "page"
 
@@ -62,6 +62,6 @@ def item_figure(caption):
         RESULTS / "figures/{item}.svg",
         caption=f"../report/{caption}.rst",
         category="Tables",
-        labels=lambda wildcards: {"item": item_title(wildcards), "format": "figure"},
+        labels=lambda wildcards: {"item": plain_title(wildcards), "format": "figure"},
     )
     return [shown, RESULTS / "figures/{item}.png"]

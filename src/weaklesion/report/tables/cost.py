@@ -70,9 +70,7 @@ def tabulate_cost(
     write_table(table_csv, table)
     of_time, factor = time_unit(table["hours"].max())
     rows = table.to_dict("records")
-    write_page(
-        table_html, "costs.html", labels, title=title, rows=rows, unit=of_time, factor=factor
-    )
+    write_page(table_html, "cost.html", labels, title=title, rows=rows, unit=of_time, factor=factor)
     logger.info("cost of %d trainings", len(runs))
 
 
