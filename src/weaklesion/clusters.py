@@ -18,9 +18,6 @@ logger = logging.getLogger(__name__)
 
 Encoding = Literal["raw", "opencv", "clicked", "periodic"]
 
-SILHOUETTE_SAMPLES = 2000
-STABILITY_SEEDS = 3
-
 
 def ellipse_features(
     ellipses: Sequence[Ellipse],
@@ -131,7 +128,7 @@ def fit_clusters(features: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     >>> bool(labels[0] == labels[1] != labels[2])
     True
     """
-    return _fit(features, k, seed).labels_.astype(np.int64)
+    return fit_kmeans(features, k, seed).labels_.astype(np.int64)
 
 
 def fit_and_predict(features: np.ndarray, fitted: np.ndarray, k: int, *, seed: int) -> np.ndarray:
@@ -142,10 +139,15 @@ def fit_and_predict(features: np.ndarray, fitted: np.ndarray, k: int, *, seed: i
     >>> bool(labels[0] != labels[1] == labels[2])
     True
     """
-    return _fit(features[fitted], k, seed).predict(features).astype(np.int64)
+    return fit_kmeans(features[fitted], k, seed).predict(features).astype(np.int64)
 
 
-def _fit(features: np.ndarray, k: int, seed: int) -> "KMeans":
+def fit_kmeans(features: np.ndarray, k: int, seed: int) -> "KMeans":
+    """Fit K-means to the rows of `features` (N, D), as `fit_clusters` does; return the model.
+
+    Raises:
+        ValueError: if k is below 1 or above the number of rows.
+    """
     from sklearn.cluster import KMeans
 
     if not 1 <= k <= len(features):

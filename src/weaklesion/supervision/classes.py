@@ -9,13 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from weaklesion.clusters import (
-    SILHOUETTE_SAMPLES,
-    STABILITY_SEEDS,
-    Encoding,
-    _fit,
-    flipped_features,
-)
+from weaklesion.clusters import Encoding, fit_kmeans, flipped_features
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_samples
 from weaklesion.flips import FLIPS
@@ -23,6 +17,9 @@ from weaklesion.supervision.class_table import read_classes, write_classes
 from weaklesion.support.files import read_array, write_json
 
 logger = logging.getLogger(__name__)
+
+SILHOUETTE_SAMPLES = 2000
+STABILITY_SEEDS = 3
 
 
 def cluster_lesions(
@@ -66,7 +63,7 @@ def cluster_lesions(
         fitted=fitted,
         clicked_angles_deg=clicked[samples.index].to_list(),
     )
-    model = _fit(features[fitted], k, seed)
+    model = fit_kmeans(features[fitted], k, seed)
     labels = model.predict(features)
     classes = np.column_stack([labels, *map(model.predict, others)])
     write_classes(clusters_csv, list(samples.index), classes)
@@ -132,7 +129,7 @@ def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> fl
     from sklearn.metrics import adjusted_rand_score
 
     steps = range(1, STABILITY_SEEDS)
-    labels = [first, *(_fit(features, k, seed + step).labels_ for step in steps)]
+    labels = [first, *(fit_kmeans(features, k, seed + step).labels_ for step in steps)]
     return float(np.mean([adjusted_rand_score(a, b) for a, b in combinations(labels, 2)]))
 
 
