@@ -6,12 +6,13 @@ import pytest
 import yaml
 
 from weaklesion.errors import DataError
+from weaklesion.metric_names import IN_MM
 from weaklesion.report.tables.cells import direction
 from weaklesion.report.tables.definitions import DEFINITIONS, tabulate_definitions
 from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.report.tables.score_blocks import EXTRA_METRICS
 from weaklesion.report.tables.scores import TABLE1_COLUMNS, tabulate_scores
-from weaklesion.scoring.catalogue import MEASURES, MM, measure_of
+from weaklesion.scoring.catalogue import MEASURES, measure_of
 from weaklesion.support.yaml_files import read_yaml
 
 PUBLISHED = {
@@ -107,7 +108,7 @@ def test_the_page_says_which_metric_fewer_samples_have(scored, tmp_path):
     assert "Fewer have" not in (tmp_path / "table1.html").read_text()
     for path, _ in scored:
         table = pd.read_csv(path)
-        spaced = table[(table["metric"].isin(MM)) & (table["id"] != "s3")]
+        spaced = table[(table["metric"].isin(IN_MM)) & (table["id"] != "s3")]
         in_mm = spaced.assign(metric=spaced["metric"] + "_mm")
         pd.concat([table, in_mm]).to_csv(path, index=False)
     tabulate(scored, tmp_path)
@@ -283,7 +284,7 @@ def test_run_given_twice_or_without_a_metric_is_an_error(scored):
 def test_metrics_in_mm_are_all_there_or_none(scored):
     path, run = scored[0]
     scores = pd.read_csv(path)
-    in_mm = [scores[scores["metric"] == name].assign(metric=f"{name}_mm") for name in MM]
+    in_mm = [scores[scores["metric"] == name].assign(metric=f"{name}_mm") for name in IN_MM]
     pd.concat([scores, *in_mm]).to_csv(path, index=False)
     read_scores([path], [run])
     pd.concat([scores, *in_mm[1:]]).to_csv(path, index=False)

@@ -232,7 +232,7 @@ TRAINED_AGAIN = {name: count * 2 if name.endswith("_arm") else count
     [
         (["workflow/report/scores.rst", "workflow/report/contours.rst"], {}),
         (["src/weaklesion/errors.py"], {}),
-        (["src/weaklesion/metrics/of_pair.py"], SCORED_AGAIN),
+        (["src/weaklesion/metrics/formulas.py"], SCORED_AGAIN),
         (["src/weaklesion/networks/deeplab.py"], TRAINED_AGAIN),  # of a1 and a1l
         (["src/weaklesion/networks/unet.py"], {}),  # which no arm here has
     ],

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from weaklesion.metrics import of_pair
+from weaklesion.metrics import formulas
 from weaklesion.metrics.pair import MaskPair, Spacing, checked
 
 
@@ -23,7 +23,7 @@ def iou(ref: np.ndarray, pred: np.ndarray) -> float:
     >>> iou(np.array([[1, 1, 1, 0]]), np.array([[0, 1, 1, 1]]))
     0.5
     """
-    return of_pair.iou(MaskPair(ref, pred))
+    return formulas.iou(MaskPair(ref, pred))
 
 
 def dice(ref: np.ndarray, pred: np.ndarray) -> float:
@@ -34,7 +34,7 @@ def dice(ref: np.ndarray, pred: np.ndarray) -> float:
     >>> round(dice(np.array([[1, 1, 1, 0]]), np.array([[0, 1, 1, 1]])), 3)
     0.667
     """
-    return of_pair.dice(MaskPair(ref, pred))
+    return formulas.dice(MaskPair(ref, pred))
 
 
 def precision(ref: np.ndarray, pred: np.ndarray) -> float:
@@ -45,7 +45,7 @@ def precision(ref: np.ndarray, pred: np.ndarray) -> float:
     >>> precision(np.array([[1, 1, 0, 0]]), np.array([[0, 1, 1, 1]])) == 1 / 3
     True
     """
-    return of_pair.precision(MaskPair(ref, pred))
+    return formulas.precision(MaskPair(ref, pred))
 
 
 def recall(ref: np.ndarray, pred: np.ndarray) -> float:
@@ -56,7 +56,7 @@ def recall(ref: np.ndarray, pred: np.ndarray) -> float:
     >>> recall(np.array([[1, 1, 0, 0]]), np.array([[0, 1, 1, 1]]))
     0.5
     """
-    return of_pair.recall(MaskPair(ref, pred))
+    return formulas.recall(MaskPair(ref, pred))
 
 
 def volumetric_similarity(ref: np.ndarray, pred: np.ndarray) -> float:
@@ -67,7 +67,7 @@ def volumetric_similarity(ref: np.ndarray, pred: np.ndarray) -> float:
     >>> volumetric_similarity(np.array([[1, 1, 0, 0]]), np.array([[0, 0, 1, 1]]))
     1.0
     """
-    return of_pair.volumetric_similarity(MaskPair(ref, pred))
+    return formulas.volumetric_similarity(MaskPair(ref, pred))
 
 
 def center_error(
@@ -87,7 +87,7 @@ def center_error(
     """
     if method not in ("box", "centroid"):
         raise ValueError(f"method: 'box' or 'centroid' is needed, not {method!r}")
-    return of_pair.center_error(MaskPair(ref, pred, spacing), method)
+    return formulas.center_error(MaskPair(ref, pred, spacing), method)
 
 
 def perimeter_error(
@@ -109,7 +109,7 @@ def perimeter_error(
     """
     if method not in ("boundary", "canny_half", "contour"):
         raise ValueError(f"method: 'boundary', 'canny_half' or 'contour' is needed, not {method!r}")
-    return of_pair.perimeter_error(MaskPair(ref, pred), method)
+    return formulas.perimeter_error(MaskPair(ref, pred), method)
 
 
 def hausdorff(ref: np.ndarray, pred: np.ndarray, spacing: Spacing = (1.0, 1.0)) -> float:
@@ -121,7 +121,7 @@ def hausdorff(ref: np.ndarray, pred: np.ndarray, spacing: Spacing = (1.0, 1.0)) 
     >>> hausdorff(np.array([[1, 0, 0, 0]]), np.array([[1, 0, 0, 1]]), spacing=(1.0, 0.5))
     1.5
     """
-    return of_pair.hausdorff(MaskPair(ref, pred, spacing))
+    return formulas.hausdorff(MaskPair(ref, pred, spacing))
 
 
 def hausdorff_percentile(
@@ -140,7 +140,7 @@ def hausdorff_percentile(
     """
     if not 0 <= q <= 100:
         raise ValueError(f"q: 0 to 100 is needed, not {q}")
-    return of_pair.hausdorff_percentile(MaskPair(ref, pred, spacing), q)
+    return formulas.hausdorff_percentile(MaskPair(ref, pred, spacing), q)
 
 
 def average_hausdorff(
@@ -174,7 +174,7 @@ def average_hausdorff(
         raise ValueError(f"direction: 'max' or 'mean' is needed, not {direction!r}")
     if points not in ("foreground", "border"):
         raise ValueError(f"points: 'foreground' or 'border' is needed, not {points!r}")
-    return of_pair.average_hausdorff(MaskPair(ref, pred, spacing), direction, points)
+    return formulas.average_hausdorff(MaskPair(ref, pred, spacing), direction, points)
 
 
 def average_surface_distance(
@@ -189,7 +189,7 @@ def average_surface_distance(
     >>> average_surface_distance(np.array([[1, 1, 0, 0]]), np.array([[0, 1, 1, 1]]))
     0.8
     """
-    return of_pair.average_surface_distance(MaskPair(ref, pred, spacing))
+    return formulas.average_surface_distance(MaskPair(ref, pred, spacing))
 
 
 def normalised_surface_dice(
@@ -220,7 +220,7 @@ def normalised_surface_dice(
         raise ValueError(f"tolerance: 0 or more is needed, not {tolerance}")
     if surface not in ("pixels", "contour"):
         raise ValueError(f"surface: 'pixels' or 'contour' is needed, not {surface!r}")
-    return of_pair.surface_dice(MaskPair(ref, pred, spacing), tolerance, surface)
+    return formulas.surface_dice(MaskPair(ref, pred, spacing), tolerance, surface)
 
 
 def diameter_error(
@@ -249,4 +249,4 @@ def diameter_error(
     if axis not in ("long", "short"):
         raise ValueError(f"axis: 'long' or 'short' is needed, not {axis!r}")
     pair = MaskPair(pred, checked(pred, "pred"), spacing)
-    return of_pair.diameter_error(pair, marked, 0 if axis == "long" else 1)
+    return formulas.diameter_error(pair, marked, 0 if axis == "long" else 1)

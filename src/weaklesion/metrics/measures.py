@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from joblib import Parallel, delayed
 
-from weaklesion.metrics import of_pair
+from weaklesion.metric_names import DIAMETERS, IN_MM
+from weaklesion.metrics import formulas
 from weaklesion.metrics.pair import MaskPair
 from weaklesion.support.progress import progress
 
@@ -14,26 +15,28 @@ CHUNK = 64  # pairs per task of a worker
 
 # How each metric of `weaklesion.scoring.catalogue` is computed from a pair; the diameters follow.
 COMPUTED: dict[str, Callable[[MaskPair], float]] = {
-    "iou": of_pair.iou,
-    "dice": of_pair.dice,
-    "volumetric_similarity": of_pair.volumetric_similarity,
-    "center_error": lambda pair: of_pair.center_error(pair, "box"),
-    "perimeter_error": lambda pair: of_pair.perimeter_error(pair, "boundary"),
-    "perimeter_error_canny_half": lambda pair: of_pair.perimeter_error(pair, "canny_half"),
-    "hausdorff": of_pair.hausdorff,
-    "average_hausdorff": lambda pair: of_pair.average_hausdorff(pair, "max", "foreground"),
-    "precision": of_pair.precision,
-    "recall": of_pair.recall,
-    "surface_dice": lambda pair: of_pair.surface_dice(
+    "iou": formulas.iou,
+    "dice": formulas.dice,
+    "volumetric_similarity": formulas.volumetric_similarity,
+    "center_error": lambda pair: formulas.center_error(pair, "box"),
+    "perimeter_error": lambda pair: formulas.perimeter_error(pair, "boundary"),
+    "perimeter_error_canny_half": lambda pair: formulas.perimeter_error(pair, "canny_half"),
+    "hausdorff": formulas.hausdorff,
+    "average_hausdorff": lambda pair: formulas.average_hausdorff(pair, "max", "foreground"),
+    "precision": formulas.precision,
+    "recall": formulas.recall,
+    "surface_dice": lambda pair: formulas.surface_dice(
         pair, TOLERANCE_PX * pair.spacing[0], "pixels"
     ),
-    "centroid_error": lambda pair: of_pair.center_error(pair, "centroid"),
-    "perimeter_error_contour": lambda pair: of_pair.perimeter_error(pair, "contour"),
-    "hausdorff_95": lambda pair: of_pair.hausdorff_percentile(pair, 95.0),
-    "average_hausdorff_mean": lambda pair: of_pair.average_hausdorff(pair, "mean", "foreground"),
-    "average_hausdorff_border": lambda pair: of_pair.average_hausdorff(pair, "max", "border"),
-    "average_hausdorff_border_mean": lambda pair: of_pair.average_hausdorff(pair, "mean", "border"),
-    "average_surface_distance": of_pair.average_surface_distance,
+    "centroid_error": lambda pair: formulas.center_error(pair, "centroid"),
+    "perimeter_error_contour": lambda pair: formulas.perimeter_error(pair, "contour"),
+    "hausdorff_95": lambda pair: formulas.hausdorff_percentile(pair, 95.0),
+    "average_hausdorff_mean": lambda pair: formulas.average_hausdorff(pair, "mean", "foreground"),
+    "average_hausdorff_border": lambda pair: formulas.average_hausdorff(pair, "max", "border"),
+    "average_hausdorff_border_mean": lambda pair: formulas.average_hausdorff(
+        pair, "mean", "border"
+    ),
+    "average_surface_distance": formulas.average_surface_distance,
 }
 # Fractions from 0 to 1; all others are distances.
 OVERLAPS = (
@@ -43,15 +46,6 @@ OVERLAPS = (
     "precision",
     "recall",
     "surface_dice",
-)
-DIAMETERS = ("long_diameter_error", "short_diameter_error")  # against the marked ones
-# Metrics that are computed in mm as well; so are the diameters.
-IN_MM = (
-    "center_error",
-    "hausdorff",
-    "hausdorff_95",
-    "average_hausdorff",
-    "average_surface_distance",
 )
 
 
@@ -80,7 +74,7 @@ def measure_pair(
     values |= _diameter_errors(pair, marked_px)
     if spacing_mm is not None:
         scaled = MaskPair(ref, pred, spacing_mm)
-        in_mm = {name: COMPUTED[name](scaled) for name in IN_MM}
+        in_mm = {name: COMPUTED[name](scaled) for name in IN_MM if name in COMPUTED}
         in_mm |= _diameter_errors(scaled, marked_mm)
         values |= {f"{name}_mm": value for name, value in in_mm.items()}
     return values
@@ -88,7 +82,7 @@ def measure_pair(
 
 def _diameter_errors(pair: MaskPair, marked: tuple[float, float]) -> dict[str, float]:
     return {
-        name: of_pair.diameter_error(pair, marked[axis], axis)
+        name: formulas.diameter_error(pair, marked[axis], axis)
         for axis, name in enumerate(DIAMETERS)
     }
 

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from weaklesion.metric_names import IN_MM
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -39,7 +41,7 @@ class Measure:
 
 
 DIAMETER = "of the prediction, against the mark; both perpendicular, between pixel centres"
-# The paper's metrics come first. All are computed in px; those of `MM` also in mm, if mm are known.
+# The paper's metrics come first. All are computed in px; `IN_MM` also in mm, if known.
 MEASURES = {
     "iou": Measure(
         "IoU",
@@ -126,15 +128,6 @@ MEASURES = {
         "Short diameter error", f"short RECIST diameter {DIAMETER}", "px"
     ),
 }
-MM = (
-    "center_error",
-    "hausdorff",
-    "hausdorff_95",
-    "average_hausdorff",
-    "average_surface_distance",
-    "long_diameter_error",
-    "short_diameter_error",
-)
 
 
 def measure_of(name: str) -> Measure:
@@ -146,6 +139,6 @@ def measure_of(name: str) -> Measure:
     >>> measure_of("hausdorff_mm").unit
     'mm'
     """
-    if name.endswith("_mm") and name[:-3] in MM:
+    if name.endswith("_mm") and name[:-3] in IN_MM:
         return replace(MEASURES[name[:-3]], unit="mm")
     return MEASURES[name]

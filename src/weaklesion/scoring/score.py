@@ -9,7 +9,8 @@ import pandas as pd
 
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.errors import DataError
-from weaklesion.metrics.measures import DIAMETERS, OVERLAPS, measure_pairs
+from weaklesion.metric_names import DIAMETERS
+from weaklesion.metrics.measures import OVERLAPS, measure_pairs
 from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)

@@ -7,11 +7,13 @@ from typing import Any, Literal
 import pandas as pd
 
 from weaklesion.errors import DataError
-from weaklesion.scoring.catalogue import MEASURES, MM
+from weaklesion.metric_names import IN_MM
+from weaklesion.scoring.catalogue import MEASURES
 
 RUN_KEYS = ["dataset", "protocol", "arm", "seed"]
 Unit = Literal["sample", "group"]  # what counts once in a mean
-IN_PX, IN_MM = set(MEASURES), {f"{name}_mm" for name in MM}
+WITHOUT_MM = set(MEASURES)
+WITH_MM = WITHOUT_MM | {f"{name}_mm" for name in IN_MM}
 
 
 def read_scores(
@@ -32,7 +34,7 @@ def read_scores(
     tables = []
     for path in paths:
         table = pd.read_csv(path, dtype={"id": str, "group": str})
-        if set(table["metric"]) not in (IN_PX, IN_PX | IN_MM):
+        if set(table["metric"]) not in (WITHOUT_MM, WITH_MM):
             raise DataError(f"{path}: lacks a metric. Score again.")
         tables.append(table if metrics is None else table[table["metric"].isin(metrics)])
     scores = pd.concat(tables, ignore_index=True)
