@@ -104,8 +104,12 @@ def kept_text(scores_csv: Path) -> str:
 
 
 def check_same(own: Path, kept: Path) -> None:
-    """Stop unless a run's folder and that of a kept run hold the same run."""
-    same = small_files(own) == small_files(kept)
+    """Stop unless a run's folder and that of a kept run hold the same run.
+
+    One of them may have a file that the other lacks, such as an accuracy that was measured later.
+    """
+    first, second = small_files(own), small_files(kept)
+    same = all(first[name] == second[name] for name in first.keys() & second.keys())
     if not same or kept_text(own / "scores.csv") != kept_text(kept / "scores.csv.xz"):
         refuse(own, kept)
 
@@ -132,6 +136,7 @@ def keep(study: Path, kept: Path) -> None:
         scores_xz = kept / path / "scores.csv.xz"
         if scores_xz.exists():
             check_same(study / path, kept / path)
+            copy_small(study / path, kept / path)
             continue
         copy_small(study / path, kept / path)
         with written_whole(scores_xz) as tmp:  # last: a run with scores is whole
@@ -145,6 +150,7 @@ def restore(kept: Path, study: Path) -> None:
         scores_csv = study / path / "scores.csv"
         if scores_csv.exists():
             check_same(study / path, kept / path)
+            copy_small(kept / path, study / path)
             continue
         check_unscored(study / path, kept / path)
         copy_small(kept / path, study / path)

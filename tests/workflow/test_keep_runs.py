@@ -136,6 +136,17 @@ def test_a_run_that_is_not_scored_yet_is_not_overwritten(tmp_path):
     assert (own / "run.json").read_text() == text
 
 
+def test_an_accuracy_that_was_measured_later_is_added(tmp_path):
+    own = write_run(tmp_path / "study")
+    keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    (own / "accuracy.json").write_text("{}")
+    keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    assert (tmp_path / "kept" / PLACE / "accuracy.json").read_text() == "{}"
+    (own / "accuracy.json").unlink()
+    keep_runs.restore(tmp_path / "kept", tmp_path / "study")
+    assert (own / "accuracy.json").read_text() == "{}"
+
+
 def test_copies_in_a_release_are_not_runs_of_the_study(tmp_path):
     write_run(tmp_path / "study")
     write_run(tmp_path / "study/release")
