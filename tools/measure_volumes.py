@@ -30,7 +30,7 @@ from weaklesion.segment.predictor import Predictor, load_predictor
 from weaklesion.support.progress import progress
 from weaklesion.volumes.answer import VolumeAnswer, answer_mark
 from weaklesion.volumes.frame import frame_of
-from weaklesion.volumes.scores import longest_mark, rows_of_masks, training_free_rows
+from weaklesion.volumes.lesion_scores import longest_mark, rows_of_masks, training_free_rows
 
 SCORES = ("dice", "nsd_2mm", "asd_mm", "hd95_mm", "volume_error_percent")
 

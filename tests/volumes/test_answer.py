@@ -8,8 +8,8 @@ from test_propagation import one_by_one, truth
 from weaklesion.ellipse import fit_ellipse
 from weaklesion.volumes.answer import METHODS, answer_mark
 from weaklesion.volumes.frame import slice_frame
-from weaklesion.volumes.measures import volume_mm3
 from weaklesion.volumes.propagation import propagate
+from weaklesion.volumes.size import volume_mm3
 
 FRAME = slice_frame(np.diag([0.8, 0.8, 2.0]))
 

@@ -19,8 +19,8 @@ from weaklesion.study.protocols import merge
 from weaklesion.study.schema import check_schema
 from weaklesion.study.study import Study
 from weaklesion.support.yaml_files import read_yaml
-from weaklesion.volumes.measure import lesions_of, measure_volumes
-from weaklesion.volumes.scores import longest_mark
+from weaklesion.volumes.lesion_scores import longest_mark
+from weaklesion.volumes.lits_lesions import lesions_of, measure_volumes
 
 BALL = (24.0, 24.0, 24.0)
 SAMPLES = ["id", "group", "split"]

@@ -6,7 +6,7 @@ rule measure_volumes:
     input:
         folders=sources.unpacked,
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("volumes.measure"),
+        code=module_files("volumes.lits_lesions"),
     output:
         lesions_csv=STAGE / "volumes.csv",
         left_out_csv=STAGE / "volumes_left_out.csv",

@@ -2,6 +2,6 @@
 
 from job import run
 
-from weaklesion.volumes.measure import measure_volumes
+from weaklesion.volumes.lits_lesions import measure_volumes
 
 run(snakemake, measure_volumes)

@@ -20,10 +20,10 @@ from weaklesion.support.png import write_png
 from weaklesion.volumes.answer import METHODS, Follow, VolumeAnswer, answer_mark
 from weaklesion.volumes.ellipsoid import ellipsoid_of_mark
 from weaklesion.volumes.frame import frame_of
-from weaklesion.volumes.measures import axes_mm, volume_mm3
 from weaklesion.volumes.propagation import Predict, Propagated, Support, propagate
 from weaklesion.volumes.region import every_slice
 from weaklesion.volumes.sheet import draw_sheet, shown_box
+from weaklesion.volumes.size import axes_mm, volume_mm3
 
 
 def segment_volume(

@@ -23,9 +23,9 @@ from weaklesion.volumes.levels import (
     prepare,
     read_around,
 )
-from weaklesion.volumes.measures import volume_interval, volume_mm3
 from weaklesion.volumes.metrics import VolumePair, volume_dice
 from weaklesion.volumes.propagation import Propagated, Support
+from weaklesion.volumes.size import volume_interval, volume_mm3
 
 METHODS = ("levels", "network", "ellipsoid")
 LEAST_OF_BOTH = 0.6  # Dice of the network's mask and the ellipsoid

@@ -24,7 +24,7 @@ from weaklesion.study.labels import Labels
 logger = logging.getLogger(__name__)
 
 BASELINE = "ellipsoid"
-# Columns of `weaklesion.volumes.measure` that are means, with their unit; and what is made of them.
+# Means of columns of `weaklesion.volumes.lits_lesions`, and of what is made of them, by unit.
 MEASURES = {
     "dice": "%",
     "nsd_2mm": "%",
@@ -61,7 +61,7 @@ def tabulate_volumes(
 
     Args:
         blocks: dataset, protocol, and the paths `lesions` and `left_out` of
-            `weaklesion.volumes.measure`.
+            `weaklesion.volumes.lits_lesions`.
         title: the page's title.
         labels: what the page calls datasets, see `weaklesion.study.labels.labels_of`.
         table_csv: written: one row per dataset, protocol, method and measure, see `summarize`.
@@ -121,7 +121,7 @@ def summarize(lesions: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         lesions: one row per lesion and method, with `dataset` and `protocol`, see
-            `weaklesion.volumes.measure.measure_volumes`.
+            `weaklesion.volumes.lits_lesions.measure_volumes`.
 
     Returns:
         `dataset, protocol, method, measure, unit, n_volumes, n_lesions, n_undecided, mean, ci_low,

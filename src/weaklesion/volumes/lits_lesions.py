@@ -1,4 +1,4 @@
-"""The volumes that the marks of a dataset's test lesions give, against their masks.
+"""The volumes that the marks of LiTS's test lesions give, against their masks.
 
 Training-free methods answer, so nothing is learned from any volume. A lesion is a connected part of
 tumour in three dimensions. Its mark is simulated, as the marks of patches are, on the slice in
@@ -13,7 +13,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from scipy import ndimage
 
 from weaklesion.data.loaders.lits import TUMOUR
@@ -23,11 +22,11 @@ from weaklesion.data.simulated_marks import MarkDefinition, simulate_mark
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError
 from weaklesion.marks.volumes import Volume, open_volume, spacing_of
-from weaklesion.report.pages import write_table
 from weaklesion.support.progress import progress
+from weaklesion.support.tables import write_rows
 from weaklesion.volumes.answer import answer_mark
 from weaklesion.volumes.frame import frame_of
-from weaklesion.volumes.scores import diameters_mm, longest_mark, training_free_rows
+from weaklesion.volumes.lesion_scores import diameters_mm, longest_mark, training_free_rows
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def measure_volumes(
         simulated_marks: how a mark is simulated.
         lesions_csv: written: one row per lesion and method, `ellipsoid` and `levels`: `volume`, the
             group of its samples; `lesion`; `slice`, `long_mm` and `short_mm` of its mark; and the
-            columns of `weaklesion.volumes.scores.training_free_rows`.
+            columns of `weaklesion.volumes.lesion_scores.training_free_rows`.
         left_out_csv: written: one row per volume and reason: `volume, reason, lesions`, the number
             of its lesions that are left out.
 
@@ -79,8 +78,8 @@ def measure_volumes(
             {"volume": name, "reason": reason, "lesions": lesions}
             for reason, lesions in reasons.items()
         ]
-    write_table(lesions_csv, pd.DataFrame(rows, columns=COLUMNS))
-    write_table(left_out_csv, pd.DataFrame(left_out, columns=["volume", "reason", "lesions"]))
+    write_rows(lesions_csv, COLUMNS, rows, "%.6g")
+    write_rows(left_out_csv, ["volume", "reason", "lesions"], left_out)
     logger.info(
         "%d lesions of %d test volumes; %d lesions left out",
         len({row["lesion"] for row in rows}),

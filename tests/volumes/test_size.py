@@ -14,7 +14,7 @@ from weaklesion.volumes.levels import (
     read_around,
     thinned,
 )
-from weaklesion.volumes.measures import axes_mm, volume_interval, volume_mm3
+from weaklesion.volumes.size import axes_mm, volume_interval, volume_mm3
 
 
 def test_an_ellipsoid_measures_its_axes():
@@ -74,7 +74,7 @@ def test_an_interval_of_known_answers():
     frame, ellipsoid = given(mask)
     settings = LevelsSettings()
     levels = prepare(read_around(image_of(mask), SHAPE, frame, ellipsoid, settings), settings)
-    with mock.patch("weaklesion.volumes.measures.levels_scores", known):
+    with mock.patch("weaklesion.volumes.size.levels_scores", known):
         low, high = volume_interval(1000.0, levels, ellipsoid, settings)
     spread = np.hypot(np.log(2) / 2 * np.sqrt(12 / 11), 0.2)
     assert np.log([1000 / low, high / 1000]) == pytest.approx([1.96 * spread] * 2)
