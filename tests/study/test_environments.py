@@ -120,7 +120,7 @@ def test_the_lock_file_for_cpus_is_the_users_without_cuda(root):
 def test_segment_imports_no_package_of_the_workflow(root):
     """So that `pip install '.[torch,onnx]'` suffices for it."""
     files = set(module_files("segment.run", *(f"networks.{n}" for n in NETWORK_MODULES.values())))
-    files |= {root / "src/weaklesion/cli.py", *run_beside(files)}
+    files |= {*(root / "src/weaklesion/cli").glob("*.py"), *run_beside(files)}
     have = needs(root, "torch", "onnx")
     for path in files:
         for module in imported_by(path):

@@ -30,23 +30,14 @@ LAYERS = (
     "exporting",
     "volumes",
     "segment",
+    "cli",
 )
 IN_LIBRARY = {"metrics", "networks"}
 # Modules of the top level with a layer of their own: the error that every module raises, and the
 # faces that users call. The package itself imports the public names for type checkers only.
 # `data.raw_files` runs downloads for the workflow.
-FACES = {"errors": "support"} | dict.fromkeys(
-    (
-        "__init__",
-        "download",
-        "data.raw_files",
-        "cli",
-        "cli_npz",
-        "cli_runs",
-        "cli_uls23",
-        "manifest",
-    ),
-    "segment",
+FACES = {"errors": "support", "manifest": "cli"} | dict.fromkeys(
+    ("__init__", "download", "data.raw_files"), "segment"
 )
 # What a rule's script imports besides the code that its results depend on; `study.data_facts` only
 # words what `run.json` says of the data.
@@ -119,7 +110,7 @@ def test_a_script_imports_what_its_rule_tracks_or_what_is_named_untracked():
 def test_no_rule_and_no_other_stage_needs_the_extra_for_dicom():
     for path in PACKAGE.rglob("*.py"):
         module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        if layer_of(module) != "dicom" and module not in ("segment.of_export", "cli"):
+        if layer_of(module) not in ("dicom", "cli") and module != "segment.of_export":
             assert not [other for other in imported_by(path) if other.startswith("dicom")], module
     for path in (ROOT / "workflow").rglob("*.py"):
         assert not {layer_of(other) for other in imported_by(path)} & {"dicom"}, path

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from weaklesion.cli_runs import refusals
+from weaklesion.cli.errors import refusals
 
 
 def npz(

@@ -1,15 +1,12 @@
 """The commands about trained runs: `weaklesion describe-run` and `weaklesion export`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from weaklesion.errors import DataError
-from weaklesion.support.extras import EXTRAS, not_installed
+from weaklesion.cli.errors import refusals
 
 
 class Modality(Enum):
@@ -49,25 +46,6 @@ class Format(Enum):
     onnx = "onnx"
     pt2 = "pt2"
     monai = "monai"
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Print an expected error instead of a traceback, and exit with 1."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in EXTRAS:
-            raise
-        typer.echo(not_installed(package, "weaklesion"), err=True)
-        raise typer.Exit(1) from error
-    except (DataError, OSError) as error:
-        cure = (
-            "" if isinstance(error, DataError) else ". Check permissions and space; run it again."
-        )
-        typer.echo(f"weaklesion: {error}{cure}", err=True)
-        raise typer.Exit(1) from error
 
 
 def describe_run(

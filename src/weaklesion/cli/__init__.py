@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from weaklesion.cli_npz import npz, npz_masks
-from weaklesion.cli_runs import describe_run, export, refusals
-from weaklesion.cli_uls23 import uls23, uls23_masks
+from weaklesion.cli import npz, runs, uls23
+from weaklesion.cli.errors import refusals
 from weaklesion.errors import DataError
 from weaklesion.support.systems import refuse_windows
 
@@ -20,13 +19,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-
-app.command()(describe_run)
-app.command()(export)
-app.command()(npz)
-app.command()(npz_masks)
-app.command()(uls23)
-app.command()(uls23_masks)
+app.command()(runs.describe_run)
+app.command()(runs.export)
+app.command()(npz.npz)
+app.command()(npz.npz_masks)
+app.command()(uls23.uls23)
+app.command()(uls23.uls23_masks)
 
 
 class Units(Enum):
