@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weaklesion.data.ellipse_table import read_ellipses, read_ends, read_marks, write_marks
+from weaklesion.data.ellipse_table import read_ellipses, read_ends, read_mark_shapes, write_marks
 from weaklesion.ellipse import Ellipse
 from weaklesion.four_ends import FourEnds
 from weaklesion.recist import ellipse_from_recist, recist_from_ellipse
@@ -23,8 +23,8 @@ def table(tmp_path):
 
 def test_marks_come_back_as_they_were_written(table):
     assert read_ellipses(table)["007"] == ellipse_from_recist(MARK)
-    assert read_marks(table, "ellipse") == read_ellipses(table)
-    found = read_marks(table, "ends", 1.6)["007"]
+    assert read_mark_shapes(table, "ellipse") == read_ellipses(table)
+    found = read_mark_shapes(table, "ends", 1.6)["007"]
     assert isinstance(found, FourEnds)
     assert (found.points == MARK).all()
     assert found.exponent == 1.6

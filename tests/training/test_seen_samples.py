@@ -8,7 +8,7 @@ from weaklesion.study.data_facts import data_facts
 from weaklesion.study.protocols import merge
 from weaklesion.study.trained_on import TrainedOn
 from weaklesion.support.yaml_files import read_yaml
-from weaklesion.training.seen_samples import describe_samples
+from weaklesion.training.seen_samples import describe_sizes
 
 
 def rows():
@@ -43,7 +43,7 @@ def rows():
 
 def test_sizes_are_those_of_the_training_samples(tmp_path):
     pd.DataFrame(rows()).to_csv(tmp_path / "samples.csv", index=False)
-    seen = describe_samples(tmp_path / "samples.csv", ["a", "b", "c"], (96, 96))
+    seen = describe_sizes(tmp_path / "samples.csv", ["a", "b", "c"], (96, 96))
     assert seen["image_px"] == [96, 96]
     assert seen["crop_px"] == [40, 120]
     assert seen["spacing_mm"] == [0.5, 2]
@@ -52,7 +52,7 @@ def test_sizes_are_those_of_the_training_samples(tmp_path):
     assert seen["long_mm"] == pytest.approx(
         {"p0": 5, "p5": 5.75, "p50": 12.5, "p95": 19.25, "p100": 20}
     )
-    known = describe_samples(tmp_path / "samples.csv", ["c"], (96, 96))
+    known = describe_sizes(tmp_path / "samples.csv", ["c"], (96, 96))
     assert known["spacing_mm"] is known["long_mm"] is None
 
 

@@ -103,9 +103,9 @@ def describe_run(
         "long_mm": long_mm,
     }
     with refusals():
-        from weaklesion.segment.describing import describe_run as describe  # slow to import
+        from weaklesion.segment.describing import write_trained_on  # slow to import
 
-        described = describe(run, values, patches)
+        described = write_trained_on(run, values, patches)
     typer.echo(f"{run / 'run.json'}: trained on {described.named()}; licence {described.licence}")
 
 

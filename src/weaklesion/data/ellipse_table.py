@@ -24,7 +24,7 @@ def read_ellipses(ellipses_csv: str | Path) -> dict[str, Ellipse]:
     return _ellipses(_read(ellipses_csv))
 
 
-def read_marks(
+def read_mark_shapes(
     ellipses_csv: str | Path, kind: ShapeKind, exponent: float = 2.0
 ) -> dict[str, MarkShape]:
     """Read `ellipses.csv` as sample id to the shape of the mark.

@@ -33,7 +33,7 @@ def segment(
 
     Args:
         model: file of `torch.export`.
-        marks: CSV, see `read_marks`.
+        marks: CSV, see `rows_by_id`.
         output_dir: folder of the masks.
         shape: what the network is shown of a mark, `ellipse` or `ends`.
         channels: order of the colours that the network takes, `rgb` or `bgr`; or `grey`.
@@ -46,7 +46,7 @@ def segment(
         ValueError: if the table or a mark cannot be used, or an image is of another kind than the
             network takes.
     """
-    rows = read_marks(Path(marks))
+    rows = rows_by_id(Path(marks))
     network = torch.export.load(model).module()
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def segment(
     return written
 
 
-def read_marks(path: Path) -> dict[str, dict[str, str]]:
+def rows_by_id(path: Path) -> dict[str, dict[str, str]]:
     """Return the rows of a table of marks by id; a row without an id is named after its line.
 
     Args:

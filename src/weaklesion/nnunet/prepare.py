@@ -16,7 +16,7 @@ from weaklesion.nnunet.cases import (
 )
 from weaklesion.nnunet.program import run_program
 from weaklesion.support.files import file_digest, write_json, written_whole
-from weaklesion.training.seen_samples import describe_samples
+from weaklesion.training.seen_samples import describe_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def prepare_nnunet(
         splits_json.write_text(json.dumps([cases], indent=1))
         digests = {role: file_digest(path) for role, path in inputs.items()}
         counts = {name: len(members) for name, members in splits.items()}
-        seen = describe_samples(samples_csv, splits["train"], images.shape[1:3])
+        seen = describe_sizes(samples_csv, splits["train"], images.shape[1:3])
         write_json(folder / INPUTS, {"sha256": digests, "num_samples": counts, "seen": seen})
     logger.info("%d training and %d validation samples for nnU-Net", counts["train"], counts["val"])
 

@@ -18,7 +18,7 @@ from weaklesion.nnunet.prepare import CONFIGURATION, INPUTS
 from weaklesion.nnunet.program import run_program
 from weaklesion.nnunet.settings import Budget
 from weaklesion.support.files import write_json, written_whole
-from weaklesion.support.provenance import describe_run, settings_digest
+from weaklesion.support.provenance import describe_start, settings_digest
 from weaklesion.training.device import compute_device
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def train_nnunet(
         DataError: if nnU-Net is not installed or fails.
     """
     prepared = json.loads((Path(prepared_dir) / INPUTS).read_text())
-    run = describe_run(
+    run = describe_start(
         settings={"model": "nnunet", **asdict(settings), **WITHOUT}, seed=seed, inputs={}
     ) | {"inputs_sha256": prepared["sha256"]}
     work = Path(run_json).parent / ".nnunet"

@@ -9,12 +9,12 @@ from weaklesion.prediction.run_folder import RUN_FILES
 from weaklesion.study.trained_on import TrainedOn, read_run
 from weaklesion.support.files import read_array, write_json
 from weaklesion.training.data import ids_of_split
-from weaklesion.training.seen_samples import describe_samples
+from weaklesion.training.seen_samples import describe_sizes
 
 NEEDED = ("modality", "channels", "licence", "marks")
 
 
-def describe_run(
+def write_trained_on(
     folder: str | Path, values: Mapping[str, Any], patches_dir: str | Path | None = None
 ) -> TrainedOn:
     """Write what the network of a run was trained on to its `run.json`.
@@ -65,4 +65,4 @@ def _measured(patches: Path, told: Mapping[str, Any]) -> dict[str, Any]:
         raise DataError(f"{patches}: has no samples.csv. Give the folder of a study's patches.")
     count = (told.get("settings") or {}).get("train_samples")
     ids = ids_of_split("train", samples_csv, count)
-    return describe_samples(samples_csv, ids, read_array(patches / "images.npy").shape[1:3])
+    return describe_sizes(samples_csv, ids, read_array(patches / "images.npy").shape[1:3])

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from weaklesion.data.ellipse_table import read_marks
+from weaklesion.data.ellipse_table import read_mark_shapes
 from weaklesion.data.samples import read_samples
 from weaklesion.errors import DataError
 from weaklesion.mark_shapes import MarkShape, ShapeKind
@@ -79,14 +79,14 @@ def choose_prior_weight(
         constants: the other fields of `weaklesion.pseudo_masks.RefinedSettings`.
         recovery: see `RecoverySettings`.
         channel_order: channel order of the patches; `center` for CT, whose channels are slices.
-        shape: what a mark is, see `weaklesion.data.ellipse_table.read_marks`.
+        shape: what a mark is, see `weaklesion.data.ellipse_table.read_mark_shapes`.
         exponent: see there.
         workers: number of processes.
 
     Raises:
         DataError: if no training sample has a mark.
     """
-    samples, marks = read_samples(samples_csv), read_marks(ellipses_csv, shape, exponent)
+    samples, marks = read_samples(samples_csv), read_mark_shapes(ellipses_csv, shape, exponent)
     train = samples.index[(samples["split"] == "train") & samples.index.isin(list(marks))]
     if not len(train):
         raise DataError(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from weaklesion.data.ellipse_table import read_marks
+from weaklesion.data.ellipse_table import read_mark_shapes
 from weaklesion.errors import DataError
 from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
@@ -44,14 +44,14 @@ def draw_refined(
         choice_json: `prior_weight`, as `choose_prior_weight` chose it.
         constants: the other fields of `RefinedSettings`.
         channel_order: channel order of the patches; `center` for CT, whose channels are slices.
-        shape: what a mark is, see `weaklesion.data.ellipse_table.read_marks`.
+        shape: what a mark is, see `weaklesion.data.ellipse_table.read_mark_shapes`.
         exponent: see there.
         workers: number of processes.
     """
     choice = json.loads(Path(choice_json).read_text(encoding="utf-8"))
     settings = RefinedSettings(prior_weight=choice["prior_weight"], **constants)
     rows = pd.Index(pd.read_csv(samples_csv, usecols=["id"], dtype=str)["id"])
-    marks = read_marks(ellipses_csv, shape, exponent)
+    marks = read_mark_shapes(ellipses_csv, shape, exponent)
     images = read_array(images_npy)
     array_rows = rows.get_indexer(pd.Index(list(marks)))
     if (array_rows < 0).any():

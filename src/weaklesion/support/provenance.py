@@ -79,7 +79,7 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def describe_run(
+def describe_start(
     *, settings: dict[str, Any], seed: int, inputs: dict[str, str | Path]
 ) -> dict[str, Any]:
     """Describe a run before it starts; the caller adds its own measurements.

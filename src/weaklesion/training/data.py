@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from weaklesion.data.ellipse_table import read_marks
+from weaklesion.data.ellipse_table import read_mark_shapes
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.errors import DataError
 from weaklesion.flips import FLIPS
@@ -156,7 +156,7 @@ def marks_of(
     """
     if ellipses_csv is None:
         raise DataError("a network that sees the mark needs marks, and no table of marks is named.")
-    marks = read_marks(ellipses_csv, settings.shape, settings.exponent)
+    marks = read_mark_shapes(ellipses_csv, settings.shape, settings.exponent)
     missing = [name for name in ids if name not in marks]
     if missing:
         raise DataError(f"{ellipses_csv}: sample {missing[0]} is not in it. Draw again.")
@@ -173,7 +173,7 @@ def load_marks(
     return mark_rows(marks_of(ellipses_csv, ids, settings)).to(device)
 
 
-def read_labels(
+def read_class_labels(
     clusters_csv: str | Path | None, ids: list[str], settings: TrainingSettings
 ) -> np.ndarray:
     """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`.

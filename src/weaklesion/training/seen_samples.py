@@ -13,7 +13,7 @@ from weaklesion.recist_columns import RECIST_COLUMNS
 PERCENTS = (0, 5, 50, 95, 100)
 
 
-def describe_samples(
+def describe_sizes(
     samples_csv: str | Path, ids: Sequence[str], shape_hw: tuple[int, int]
 ) -> dict[str, Any]:
     """Return what `run.json` says of the sizes of training samples.

@@ -18,7 +18,7 @@ from weaklesion.errors import DataError
 from weaklesion.models import build_model, load_trained_encoder, num_parameters
 from weaklesion.study.settings import TrainingSettings, images_of_epoch, with_choice
 from weaklesion.support.files import read_array, write_json, written_whole
-from weaklesion.support.provenance import describe_run, peak_memory_bytes, settings_digest
+from weaklesion.support.provenance import describe_start, peak_memory_bytes, settings_digest
 from weaklesion.training.checkpoints import FORMAT
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
 from weaklesion.training.data import TrainingFiles
@@ -27,7 +27,7 @@ from weaklesion.training.learner import Learner, make_learner
 from weaklesion.training.loop import Saving, Splits, count_steps, fit
 from weaklesion.training.mark_contrast import describe_contrast
 from weaklesion.training.seeding import seed_everything
-from weaklesion.training.seen_samples import describe_samples
+from weaklesion.training.seen_samples import describe_sizes
 from weaklesion.training.state import TrainingState, weights_of
 from weaklesion.training.steps import can_record
 from weaklesion.training.tasks import Task, make_task
@@ -93,7 +93,7 @@ def train_arm(
     if epochs_of_json is not None:
         epochs = json.loads(Path(epochs_of_json).read_text())["epochs_run"]
         settings = replace(settings, epochs=epochs, patience=None)
-    run = describe_run(settings=asdict(settings), seed=seed, inputs=files.by_role())
+    run = describe_start(settings=asdict(settings), seed=seed, inputs=files.by_role())
     task = make_task(settings, read_array(files.images_npy).shape[1])
     folder = Path(run_dir)
     with _clear_errors(settings, run_dir):
@@ -115,7 +115,7 @@ def train_arm(
             shape_hw = read_array(files.images_npy).shape[1:3]
             run["data"] = {
                 **data,
-                **describe_samples(files.samples_csv, splits.train.ids, shape_hw),
+                **describe_sizes(files.samples_csv, splits.train.ids, shape_hw),
             }
         if options.keep_last:
             write_weights(folder / "last.safetensors", weights_of(learner.validated))

@@ -4,7 +4,7 @@ import torch
 
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.augmentation import apply_flips, draw_flips
-from weaklesion.training.data import SplitData, TrainingFiles, read_labels, read_split
+from weaklesion.training.data import SplitData, TrainingFiles, read_class_labels, read_split
 from weaklesion.training.inputs import InputGeometry, normalise
 from weaklesion.training.losses import segmentation_loss
 from weaklesion.training.tasks.results import Outcome
@@ -20,12 +20,12 @@ def load_patches(
     """Load one split to the device, resized, with clusters where `settings` need them.
 
     Raises:
-        DataError: see `weaklesion.training.data.read_split` and `read_labels`.
+        DataError: see `weaklesion.training.data.read_split` and `read_class_labels`.
     """
     ids, images, targets = read_split(split, files, settings)
     labels = None
     if settings.needs_clusters:
-        labels = torch.tensor(read_labels(files.clusters_csv, ids, settings), device=device)
+        labels = torch.tensor(read_class_labels(files.clusters_csv, ids, settings), device=device)
     return SplitData(
         ids,
         geometry.load_images(images, device),
