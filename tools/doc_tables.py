@@ -383,6 +383,23 @@ def volumes(table: pd.DataFrame) -> str:
 
 
 # A table is known by a column: what it holds, in words, and what writes it.
+def accuracies(table: pd.DataFrame) -> str:
+    """Return how many samples an arm puts into their classes, as Markdown, a row per split."""
+    rows = [
+        [
+            f"{row['dataset']}, `{row['protocol']}`",
+            f"{row['arm']} ({row['n_seeds']} {'seed' if row['n_seeds'] == 1 else 'seeds'})",
+            row["split"],
+            f"{row['accuracy']:.1f}" + (f" ± {row['std']:.1f}" if row["std"] >= 0 else ""),
+            f"{row['majority']:.1f}",
+            f"{row['published']:.1f}" if row["published"] >= 0 else "",
+        ]
+        for _, row in table.iterrows()
+    ]
+    heads = ["Place", "Arm", "Split", "Accuracy, %", "Largest class of training, %", "Paper, %"]
+    return markdown(heads, rows)
+
+
 KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "published_mean": ("every arm under every metric", scores),
     "verdict": ("verdicts on the claims", verdicts),
@@ -396,6 +413,7 @@ KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "n_no_reference": ("sizes against those of dense references", sizes),
     "pairs": ("sizes against those of masks by others: mean and limits of agreement", limits),
     "in_interval_percent": ("volumes found from marks, by method", volumes),
+    "majority": ("how well the second task is learned", accuracies),
     "kept_epoch": ("test means of single trainings", single_runs),
 }
 

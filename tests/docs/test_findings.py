@@ -32,6 +32,8 @@ GAINS = [
     ("prompted.md", "+6.39 [5.99, 6.80]", MARK_READER, "prompted_ends_robust10_reader"),
     ("README.md", "+0.06 points [-0.70, +0.82]", "ham10k-recipe/last.csv", "a1l"),
     ("reproduction.md", "+0.06 points [-0.70, +0.82]", "ham10k-recipe/last.csv", "a1l"),
+    ("README.md", "+0.07 points [-0.60, +0.74]", "ham10k-recipe/table1.csv", "a1l_shuffled"),
+    ("reproduction.md", "+0.07 points [-0.60, +0.74]", "ham10k-recipe/table1.csv", "a1l_shuffled"),
     ("prompted.md", "4.71 [4.54, 4.88]", "prompted-ends/prompted_by_image.csv", "prompted_ends"),
     ("prompted.md", "5.35 [5.14, 5.55]", "prompted-ends/prompted_by_image.csv",
      "prompted_ends_levels_sized"),
@@ -140,3 +142,8 @@ def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
     assert "after 13 to 16 epochs and kept the weights of the eighth to the eleventh" in text
     low, high = (100 * share for share in (np.nanmin(accuracies), np.nanmax(accuracies)))
     assert f"{low:.0f} to {high:.0f} % of the validation" in text
+    learned = pd.read_csv(ROOT / "docs/results/ham10k-recipe/table8.csv")
+    learned = learned.set_index(["arm", "split"])["accuracy"]
+    own = f"{learned['a1l', 'train']:.1f} % of the training and {learned['a1l', 'test']:.1f} %"
+    assert own in text
+    assert f"not learned ({learned['a1l_shuffled', 'test']:.1f} % of the test images" in text
