@@ -49,6 +49,13 @@ MEASURED = (
     ),
     Measured(
         "HAM10K",
+        "EfficientNet-Lite0, ImageNet, 120 px",
+        "1,002 images, split by lesion",
+        "ham10k-native/last.csv",
+        "reproduction.md#ham10k-at-the-papers-frame-with-a-pretrained-encoder",
+    ),
+    Measured(
+        "HAM10K",
         "ResNet-18 from scratch, 64 px",
         "1,002 images, split by lesion",
         "ham10k-recipe/last.csv",

@@ -46,6 +46,7 @@ GAINS = [
 COMPUTED = {
     "0.40": ("ham10k-paper/test_means.csv", "a1", "a1_last"),
     "0.55": ("ham10k-paper/test_means.csv", "a1l", "a1l_last"),
+    "0.06": ("ham10k-native/last.csv", "a1l", "a1l_last"),
     "0.84": ("prompted-ham10k/prompted.csv", "prompted_refined", "pseudo_masks"),
     "0.39": ("prompted-ham10k/mark_noise0.csv", "prompted_refined", "prompted_refined_robust"),
 }
