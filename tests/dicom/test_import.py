@@ -403,7 +403,7 @@ def test_maps_of_dual_energy_ct_are_no_hounsfield_units(series, tmp_path, of_eac
         assert read_one(image, tmp_path)[0].hounsfield
     for name in ("MGML", "Z_EFF", "ED"):
         holder.RescaleType = name
-        with pytest.raises(BadMarkError, match="no Hounsfield units"):
+        with pytest.raises(BadMarkError, match="not Hounsfield units"):
             read_one(image, tmp_path)
 
 
