@@ -176,7 +176,7 @@ def test_bad_rows_stop_or_are_left_out(deeplesion_files, tmp_path, column, value
     rows.loc[4, column] = value
     rows.to_csv(tmp_path / "DL_info.csv", index=False)
     files = (folders, tmp_path / "DL_info.csv")
-    with pytest.raises(DataError, match=rf"DL_info\.csv, line 6 \(\S+\): {reason}.*Correct"):
+    with pytest.raises(DataError, match=rf"DL_info\.csv, line 6 \(\S+\): .*{reason}.*Correct"):
         make_deeplesion(files, tmp_path / "out")
     make_deeplesion(files, tmp_path / "out", on_bad_sample="drop")
     (dropped,) = report_of(tmp_path / "out")["dropped"]
@@ -364,7 +364,7 @@ def test_phantom_is_decided_by_its_seed(tmp_path):
 def test_rows_that_no_scanner_gave_are_bad(column, value, reason):
     row = dict(zip(HEADER, GOOD, strict=True)) | {"id": "a", "row": 7}
     parse_row(row, "t.csv")
-    with pytest.raises(BadSampleError, match=rf"t\.csv, line 9 \(a\): {reason}.*Correct the row"):
+    with pytest.raises(BadSampleError, match=rf"t\.csv, line 9 \(a\): .*{reason}.*Correct"):
         parse_row(row | {column: value}, "t.csv")
 
 
