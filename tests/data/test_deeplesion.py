@@ -179,8 +179,8 @@ def test_bad_rows_stop_or_are_left_out(deeplesion_files, tmp_path, column, value
     with pytest.raises(DataError, match=rf"DL_info\.csv, line 6 \(\S+\): .*{reason}.*Correct"):
         make_deeplesion(files, tmp_path / "out")
     make_deeplesion(files, tmp_path / "out", on_bad_sample="drop")
+    (dropped,) = report_of(tmp_path / "out")["dropped"]
     assert dropped["reason"].removeprefix("invalid ").startswith(reason)
-    assert dropped["reason"].startswith(reason)
     assert dropped["count"] == 1
 
 
