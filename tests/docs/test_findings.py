@@ -148,3 +148,23 @@ def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
     own = f"{learned['a1l', 'train']:.1f} % of the training and {learned['a1l', 'test']:.1f} %"
     assert own in text
     assert f"not learned ({learned['a1l_shuffled', 'test']:.1f} % of the test images" in text
+
+
+def test_words_on_the_native_frame_are_those_of_the_kept_runs():
+    text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
+    dice = {arm: dice_of("ham10k-native/last.csv", arm) for arm in ("a1", "a1_last", "a1l")}
+    assert f"A1 has {dice['a1']:.2f} % Dice and A1+L {dice['a1l']:.2f}," in text
+    assert f"their difference, {dice['a1l'] - dice['a1']:+.2f} points" in text
+    assert f"move A1 by {dice['a1_last'] - dice['a1']:+.2f} points" in text
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"weights in its place has {dice['a1']:.1f} %" in readme
+    runs = ROOT / "docs/results/ham10k-native/runs/ham10k/native/runs"
+    epochs = {}
+    for arm in ("a1", "a1l"):
+        run = json.loads((runs / arm / "seed-1/run.json").read_text())
+        history = pd.read_csv(runs / arm / "seed-1/history.csv")
+        epochs[arm] = run["kept_epoch"] + 1, len(history)
+    assert epochs == {"a1": (9, 14), "a1l": (8, 13)}
+    assert "ninth epoch of 14, A1+L those of the eighth of 13" in text
+    accuracy = json.loads((runs / "a1l/seed-1/accuracy.json").read_text())["val"]["accuracy"]
+    assert f"predicts {100 * accuracy:.0f} % of the validation images' 45 classes" in text

@@ -4,7 +4,9 @@ import re
 import tomllib
 
 from conftest import ROOT
+from typer.testing import CliRunner
 
+from weaklesion.cli import app
 from weaklesion.support.yaml_files import read_yaml
 
 IMAGES = ("Dockerfile", "Apptainer.def")
@@ -40,6 +42,14 @@ def test_the_site_that_is_published_is_what_make_docs_builds():
     )
     assert target[1] == folder
     assert f"/{folder}/" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_the_command_that_a_container_needs_has_all_its_options(tmp_path):
+    (words,) = re.findall(r"`weaklesion (.*?)`", (ROOT / "containers/Dockerfile").read_text())
+    given = words.replace("RUN", str(tmp_path)).replace("EXPORTED", str(tmp_path / "out"))
+    result = CliRunner().invoke(app, given.split())
+    assert result.exit_code == 1  # 2 is a wrong call
+    assert "has no model.safetensors" in result.output
 
 
 def test_images_have_the_versions_of_the_lock_file_and_no_others():

@@ -54,7 +54,8 @@ def test_the_page_is_one_file_that_a_screen_reader_can_read(model, tmp_path, ima
     assert page.count("data:image/jpeg;base64,") == 4
     assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//", page)
     for picture in re.findall(r"<img [^>]*>", page):
-        assert re.search(r'alt="m\d: the mark, the shape that the network was shown', picture)
+        told = "the mark, the shape that the network was shown and the mask"
+        assert re.search(rf'alt="m\d: {told}', picture)
     for table in re.findall(r"<table.*?</table>", page, re.S):
         assert "<caption>" in table
         assert re.findall(r"<th(?![^>]*scope)[ >]", table) == []

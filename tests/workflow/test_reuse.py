@@ -88,8 +88,22 @@ def test_a_module_runs_in_a_foreign_folder(code, tmp_path):
     assert "Nothing to be done" in snakemake(folder, "-n", "wl_table1")
 
 
+UNCHANGED = """
+import gc
+from snakemake.persistence import ParamsChange
+
+if gc.get_threshold()[0] == 200_000:
+    raise WorkflowError("the module changed how Python collects garbage")
+if "weaklesion" in getattr(ParamsChange.__str__, "__module__", ""):
+    raise WorkflowError("the module changed how Snakemake gives reasons")
+"""
+
+
 def test_a_module_has_the_defaults_that_its_configuration_leaves_out(code, tmp_path):
+    """And it changes nothing that the workflow around it shares with it."""
     folder = deploy(tmp_path / "mine", code)
+    with (folder / "workflow/Snakefile").open("a") as file:
+        file.write(UNCHANGED)
     (folder / "config/config.yaml").write_text((ROOT / "config/config.yaml").read_text())
     select = "select={items: [table1], datasets: [ham10k], protocols: [corrected]}"
     output = snakemake(folder, "-n", "--quiet", "rules", "--config", select, "seeds=[1]")

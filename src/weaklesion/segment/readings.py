@@ -219,13 +219,9 @@ def usual_mix_ups(units: str, columns: Mapping[str, str], first_slice: int | Non
         ),
     ]
     in_px = units == "px"
-    readings.append(
-        Reading(
-            "coordinates are mm" if in_px else "coordinates are px",
-            "give --units mm" if in_px else "leave --units mm out",
-            partial(_in_other_unit, from_mm=in_px),
-        )
-    )
+    other, cure = ("mm", "give --units mm") if in_px else ("px", "leave --units mm out")
+    read = partial(_in_other_unit, from_mm=in_px)
+    readings.append(Reading(f"coordinates are {other}", cure, read))
     if first_slice == 0:
         readings.append(
             Reading(
