@@ -212,6 +212,27 @@ def test_same_seed_same_bytes_other_seed_other_bytes(train, trained, arm):
     pd.testing.assert_frame_equal(history(first), history(again), check_exact=True)
 
 
+@pytest.mark.parametrize(
+    ("precision", "instructions", "warned"),
+    [
+        ("bfloat16", {"avx512_f": True}, True),
+        ("bfloat16", {"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, True),
+        ("bfloat16", {"avx512_bf16": True}, False),
+        ("bfloat16", {"amx_bf16": True}, False),
+        ("bfloat16", {"neon": True, "bf16": True}, False),  # ARM
+        ("float32", {"avx512_f": True}, False),
+    ],
+)
+def test_bfloat16_on_a_cpu_without_it_is_said_to_be_slow(
+    train, monkeypatch, caplog, precision, instructions, warned
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level("WARNING"):
+        train(epochs=1, precision=precision)
+    assert ("this CPU has no instructions for bfloat16" in caplog.text) is warned
+
+
 # Losses of the first epochs as this code computed them; a change that moves them says so.
 GOLDEN = {
     "a1": [0.5524, 0.3451],
