@@ -146,6 +146,15 @@ def test_subgroups_of_known_people(people):
                                                       "above 56.7 px": 3}  # fmt: skip
 
 
+def test_samples_without_a_mark_are_not_among_the_largest(people):
+    """As images without the organ, whose size is unknown."""
+    people.loc["s6", "size"] = np.nan
+    size = dict(subgroups_of(people))["size"]
+    assert size["s6"] == "no mark"
+    assert size["s8"].startswith("above")
+    assert list(size.cat.categories)[-1] == "no mark"
+
+
 def test_what_is_known_of_nobody_makes_no_subgroup(people):
     nobody = people.assign(sex="", site="", age=np.nan, size=10.0)
     assert list(subgroups_of(nobody)) == []

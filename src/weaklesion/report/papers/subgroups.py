@@ -16,6 +16,7 @@ METRIC = "dice"
 AGES = (40, 60, 80)  # first year of the second group and of those after it
 AGE_GROUPS = ("under 40", "40 to 59", "60 to 79", "80 and more")
 NOT_KNOWN = "not known"
+NO_MARK = "no mark"  # an image without the organ
 NUM_WORST = 5  # images per arm
 SUBGROUP_COLUMNS = [
     "dataset", "protocol", "arm", "attribute", "value", "n_samples", "n_groups", "n_seeds",
@@ -62,7 +63,8 @@ def subgroups_of(people: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
 
     Yields:
         `sex`, `age`, `site` or `size`, and a text per sample in the order in which subgroups are
-        shown (an ordered category); sizes are divided into thirds.
+        shown (an ordered category); sizes are divided into thirds, and samples without a mark have
+        a subgroup of their own.
     """
     for name in ("sex", "site"):
         words = people[name].replace("", NOT_KNOWN)
@@ -79,8 +81,10 @@ def subgroups_of(people: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
         unit = people["unit"].iloc[0]
         low, high = (f"{cut:g}" for cut in cuts)
         names = [f"up to {low} {unit}", f"{low} to {high} {unit}", f"above {high} {unit}"]
-        index = np.searchsorted(cuts, people["size"], side="left")
-        yield "size", _ordered(pd.Series(np.array(names)[index], index=people.index), names)
+        index = np.searchsorted(cuts, people["size"].fillna(0), side="left")
+        words = pd.Series(np.array(names)[index], index=people.index)
+        words[people["size"].isna()] = NO_MARK
+        yield "size", _ordered(words, [*names, NO_MARK])
 
 
 def _ordered(words: pd.Series, values: list[str]) -> pd.Series:
