@@ -16,6 +16,7 @@ from weaklesion.report.figures.style import (
     style,
 )
 from weaklesion.report.figures.supervision import plot_k_sweep
+from weaklesion.report.figures.sweep import plot_sweep
 
 
 def test_cases_are_chosen_by_the_stated_rule():
@@ -150,6 +151,26 @@ def test_each_image_is_a_point_and_both_sides_of_the_diagonal_are_counted(tmp_pa
 def test_two_points_of_a_sweep_are_no_curve():
     assert line_through(2) == "none"
     assert line_through(3) == "-"
+
+
+def test_the_legend_of_a_sweep_has_the_lines_of_every_panel(tmp_path):
+    """The first dataset has no value of the paper, and no value of the other tables."""
+    rows = [
+        {"dataset": dataset, "protocol": "p", "k": k, "mean": 70.0 + k, "ci_low": 60.0,
+         "ci_high": 90.0, "unknown": "", "n_seeds": 2, "val_dice": 80.0, "paper_value": paper,
+         "chosen_by_test": k == 9, "chosen_by_validation_dice": k == 5,
+         "chosen_by_validation_loss": k == 5}
+        for dataset, paper in (("a_phantom", np.nan), ("ham10k", 9))
+        for k in (5, 7, 9)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    own = {"a_phantom": {"p": np.inf}, "ham10k": {"p": 7}}
+    figure = tmp_path / "f.svg"
+    plot_sweep(table_csv=tmp_path / "t.csv", over="k", own=own, title="K", figures=[figure])
+    drawn = figure.read_text()
+    assert drawn.count("the paper's value") == 1
+    assert drawn.count("value of the other tables") == 1
+    assert drawn.count("highest test Dice") == 1
 
 
 def test_titles_with_dollars_are_drawn_as_they_are():

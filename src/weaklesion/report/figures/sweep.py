@@ -77,8 +77,13 @@ def plot_sweep(
             axis.set_title("\n".join(lines), fontsize="small")
             axis.set(xlabel=SWEPT[over], ylabel="Dice, %")
             _set_ticks(axis, block[over], over)
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncol=3, frameon=False)
+        entries: dict[str, Any] = {}  # of all panels: a phantom has no value of the paper
+        for axis in axes.flat:
+            for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+                entries.setdefault(name, handle)
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside lower center", ncol=3, frameon=False
+        )
         seeds = table["n_seeds"].min()
         has_band = table["ci_low"].notna().any()
         shape = "band" if len(blocks[0][1]) > 2 else "bars"
