@@ -693,8 +693,9 @@ def test_power_from_the_printed_deviations(published):
     assert rows[("Dice against A1", "NIH_DeepLesion")]["seeds_needed"] == 12
 
 
-def test_overview_tells_what_was_run(make_run, published, tmp_path):
-    runs = better_runs(make_run, 0.03, 2)
+@pytest.mark.parametrize(("hours", "total"), [(1.0, "4"), (1080.25, "4321")])
+def test_overview_tells_what_was_run(make_run, published, tmp_path, hours, total):
+    runs = better_runs(make_run, 0.03, 2, hours=hours)
     verdicts(runs, published, tmp_path)
     pd.DataFrame(
         [{"dataset": "ham10k", "protocol": "p", "arm": "a1", "metric": "dice", "mean": 60.0,
@@ -718,7 +719,8 @@ def test_overview_tells_what_was_run(make_run, published, tmp_path):
         "Study mine",
         "0123456789ab",
         "one GPU (1 thread per training)",
-        "4 h of training",
+        f"{total} h of training",
+        f"<td>4</td><td>{total}</td>",
         "Table 1: the effect",
         "<td>7</td><td>8</td><td>9</td>",
         "torch 2.1 or 2.2",

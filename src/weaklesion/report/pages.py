@@ -65,14 +65,18 @@ def phantoms_in_words(labels: Labels | None) -> dict[str, Any]:
 
 
 def number(value: float | None, form: str = "%.2f") -> str:
-    """Return a number as text; a dash where it is undefined. No page prints nan.
+    """Return a number as text; a dash where it is undefined. No page prints nan, or 4.3e+03.
 
     >>> number(-0.001), number(2.5, "%+.1f"), number(float("nan")) == DASH
     ('0.00', '+2.5', True)
+    >>> number(4321.5, "%.3g"), number(0.0123, "%.2g")
+    ('4322', '0.012')
     """
     if value is None or not math.isfinite(value):
         return DASH
     text = form % value
+    if "e+" in text:
+        text = ("%+.0f" if "+" in form else "%.0f") % value
     # -0.00 would present a value that rounds to zero as negative
     return text.replace("-", "+" if "+" in form else "") if float(form % value) == 0 else text
 
