@@ -107,7 +107,9 @@ def test_gaps_and_shares_with_known_answers(runs, trained, traits, tmp_path):
         title="Gap",
         figures=[tmp_path / "gap.svg", tmp_path / "gap.png"],
     )
-    assert "lesion trained on: no" in (tmp_path / "gap.svg").read_text()
+    drawn = (tmp_path / "gap.svg").read_text()
+    assert "lesion trained on: no" in drawn
+    assert "bars: 95 % intervals over groups and seeds<" in drawn  # as the page says
 
 
 def test_contrast_is_the_distance_of_mean_colours():

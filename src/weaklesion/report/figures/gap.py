@@ -55,7 +55,7 @@ def plot_gap(
             left.set_title(f"{called(labels, 'datasets', key[0])}, protocol {key[1]}")
             _plot_kinds(right, block, pairs)
             right.set_title("Mean gap by kind of image")
-        figure.suptitle(f"{title}\nbars: 95 % intervals over groups", fontsize="medium")
+        figure.suptitle(f"{title}\nbars: 95 % intervals over groups and seeds", fontsize="medium")
         save(figure, figures)
 
 
