@@ -70,6 +70,8 @@ def test_seeds_that_vary_by_the_remainder_alone_add_nothing():
         ([[1.0], [2.0]], None, True, "one seed"),
         ([[1.0, 2.0], [2.0, 3.0]], ["a", "a"], True, "one group"),
         ([[1.0], [2.0]], ["a", "a"], False, "one group"),
+        # an interval of them would reach 230 standard errors, with ten times the samples a million
+        ([[1.0], [2.0], [3.0], [4.0], [9.0]], list("aaaab"), False, "one group has most samples"),
         ([[NAN, 1.0], [NAN, 2.0]], None, True, "no defined value"),
     ],
 )

@@ -26,6 +26,8 @@ import pandas as pd
 from scipy import special
 
 LEVEL, POWER = 0.05, 0.8
+# Below this effective number of groups, a quantile of t exceeds 200 and soon a million.
+FEWEST_GROUPS = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,8 +209,8 @@ def parts_of_mean(table: pd.DataFrame, groups: pd.Series, *, trained: bool) -> P
             has one column, and groups are the only source of chance.
 
     Returns:
-        The variances. They are unknown if a seed has no defined value, if there is one group, or if
-        there is one seed of a training.
+        The variances. They are unknown if a seed has no defined value, if there is one group or one
+        has most samples, or if there is one seed of a training.
     """
     return parts_of_sums(*group_sums(table, groups), trained=trained)
 
@@ -239,6 +241,9 @@ def parts_of_sums(sums: np.ndarray, counts: np.ndarray, *, trained: bool) -> Par
         weights = (counts / totals).mean(axis=1)
         of_weights = float(weights @ weights)
         effective = 1 / of_weights
+        if effective < FEWEST_GROUPS:
+            unknown = "one group has most samples"
+    if not unknown:
         # the mean follows large groups, so they are less apart from it than they are from the truth
         corrections = 1 / (1 - 2 * weights + of_weights)
         between_groups = float(corrections @ shared**2)
