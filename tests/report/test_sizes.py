@@ -109,6 +109,22 @@ def test_masks_are_found_by_id_and_what_has_no_size_is_counted(block, tmp_path):
     assert "+0.5 px" in page
 
 
+@pytest.mark.parametrize(
+    "others", [{}, {"a1": {"01": bar(1, 9), "02": bar(1, 5), "03": bar(1, 3)}}]
+)
+def test_an_arm_whose_masks_are_all_empty_is_in_the_table(block, tmp_path, others):
+    empty = dict.fromkeys(("01", "02", "03"), bar(0, 0))
+    runs = [run_of(tmp_path, 1, masks, arm) for arm, masks in {"acoseg": empty, **others}.items()]
+    table, page = tabulated(runs, block, tmp_path)
+    assert '<td class="text">acoseg</td><td>1</td><td>0</td><td>3</td>' in page
+    rows = table.loc["acoseg"]
+    assert set(rows.index.get_level_values("unit")) == {"%"}
+    assert set(rows["n_empty"]) == {3}
+    assert set(rows["n_samples"]) == {0}
+    assert rows["mean"].isna().all()
+    assert set(rows["unknown"]) == {"no defined value"}
+
+
 def test_a_mask_that_no_sample_has_is_refused(block, tmp_path):
     with pytest.raises(DataError, match=r"predictions\.csv.*02"):
         tabulated([run_of(tmp_path, 1, {"01": bar(1, 9), "03": bar(1, 3)})], block, tmp_path)

@@ -159,7 +159,8 @@ def summarize(masks: pd.DataFrame) -> pd.DataFrame:
         has a size, so they are left out of the other columns. `n_samples` and `n_groups` are the
         other test samples and their groups. `limit_low` and `limit_high` are the 95 % limits of
         agreement, see `weaklesion.scoring.statistics.limits_of_agreement`, and `mean_absolute` is
-        the mean of the differences without their sign. A unit that no sample has is left out.
+        the mean of the differences without their sign. A unit that no sample has is left out, other
+        than percent, in which an arm without any size has rows without numbers.
     """
     columns = [*ARM, "size", "unit", "n_seeds", "n_samples", "n_groups", "n_empty",
                "n_no_reference", "mean", "ci_low", "ci_high", "unknown", "limit_low", "limit_high",
@@ -171,12 +172,15 @@ def _rows(masks: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for arm, of_arm in masks.groupby(ARM, sort=False):
         counts = {"n_seeds": of_arm["seed"].nunique()}
         counts |= {f"n_{what}": int(of_arm[what].sum()) for what in ("empty", "no_reference")}
+        percents = of_arm.reindex(columns=[f"{size} {PERCENT}" for size in SIZES])
+        all_empty = bool(percents.isna().all(axis=None))
         for size, (_, units) in SIZES.items():
             for unit in (*units, PERCENT):
                 name = f"{size} {unit}"
-                if name not in of_arm or of_arm[name].isna().all():
+                measured = of_arm.get(name, pd.Series(np.nan, of_arm.index)).astype(float)
+                if measured.isna().all() and not (all_empty and unit == PERCENT):
                     continue
-                values = of_arm.assign(value=of_arm[name], metric=name)
+                values = of_arm.assign(value=measured, metric=name)
                 absolute = group_means(values.assign(value=values["value"].abs()))
                 found = estimate(group_means(values))
                 values = values.dropna(subset="value")
