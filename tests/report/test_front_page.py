@@ -101,6 +101,23 @@ def test_lines_of_several_protocols_name_theirs_and_no_name_is_cut_off(table, ve
     assert forest(lines)["left"] - 12 > per_letter * len(lines[0]["name"])
 
 
+@pytest.mark.parametrize(
+    "name", ["ARM WITH CAPITALS, MOMENTUM", "病変の楕円から作られた擬似マスク、四端"]
+)
+def test_wide_letters_are_not_cut_off(name):
+    line = {"name": name, "low": NAN, "middle": 1.0, "high": NAN, "claimed": [], "unknown": ""}
+    per_letter = {"A": 9.5, "病": 12.5}[name[0]]  # px, means of a wide system font at 12.5 px
+    assert forest([line], numbers=True)["left"] - 12 > per_letter * len(name)
+
+
+def test_a_long_heading_is_not_cut_off(table):
+    long = table.assign(dataset="lesions_of_a_hospital", protocol="with_" + "five_folds_" * 6)
+    root = ElementTree.fromstring(forest_svg(long.assign(difference=0.0), "Differences"))
+    texts = root.iter("{http://www.w3.org/2000/svg}text")
+    (heading,) = [text.text for text in texts if text.get("class") == "heading"]
+    assert float(root.get("width")) > 7.5 * len(heading)  # px, the mean of a bold system font
+
+
 def test_places_of_the_drawing_keep_order_and_scale(table, verdicts):
     drawn = forest(list(differences(table, verdicts, LABELS)))
     ellipse, a1l = drawn["rows"]

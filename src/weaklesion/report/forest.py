@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
 import pandas as pd
 
@@ -11,7 +12,8 @@ from weaklesion.report.pages import interval, number, render
 
 METRIC = "dice"  # of the differences that are drawn
 PLOT, RIGHT, ROW, HEAD = 268.0, 20.0, 22.0, 28.0  # px
-NAMES, PER_LETTER = 292.0, 7.2  # px
+NAMES, PER_LETTER, PER_CAPITAL = 292.0, 7.2, 12.5  # px; capitals as wide as W, and letters as CJK
+BOLD = 1.1  # width of a heading's letters, times that of others
 FARTHEST = 4.0  # times the median line's reach; what is farther out is drawn as an arrow
 
 
@@ -100,7 +102,7 @@ def forest(lines: Sequence[Mapping[str, Any]], *, numbers: bool = False) -> dict
     step = _tick_step((high - low) or 1.0)
     low, high = math.floor(low / step) * step, math.ceil(high / step) * step
     high = high if high > low else low + step
-    names = [PER_LETTER * len(line["name"]) + 24 for line in drawn]
+    names = [_width(line["name"]) + 24 for line in drawn]
     left = max([120.0 if numbers else NAMES, *names])
 
     def x(value: float) -> float:
@@ -118,8 +120,9 @@ def forest(lines: Sequence[Mapping[str, Any]], *, numbers: bool = False) -> dict
 
     count = round((high - low) / step)
     beside = max([0, *(len(_figures(line)) for line in drawn)]) if numbers else 0
+    headings = [BOLD * _width(line["heading"]) + 8 for line in lines if "heading" in line]
     return {
-        "width": left + PLOT + RIGHT + PER_LETTER * beside,
+        "width": max([left + PLOT + RIGHT + PER_LETTER * beside, *headings]),
         "height": HEAD + ROW * len(lines) + 6,
         "left": left,
         "right": left + PLOT,
@@ -131,6 +134,12 @@ def forest(lines: Sequence[Mapping[str, Any]], *, numbers: bool = False) -> dict
             for index, line in enumerate(lines)
         ],
     }
+
+
+def _width(text: str) -> float:
+    """Return about the width of a text, px, rather too much than too little."""
+    wide = sum(letter.isupper() or east_asian_width(letter) in "FW" for letter in text)
+    return PER_LETTER * (len(text) - wide) + PER_CAPITAL * wide
 
 
 def _figures(line: Mapping[str, Any]) -> str:
