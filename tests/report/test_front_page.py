@@ -13,6 +13,7 @@ from PIL import Image
 
 from weaklesion.report.forest import forest, forest_svg, score_lines
 from weaklesion.report.images import embedded
+from weaklesion.report.pages import render
 from weaklesion.report.tables.front_page import (
     differences,
     score_blocks,
@@ -147,6 +148,25 @@ def test_a_line_far_out_is_an_arrow_where_numbers_stand_beside_it(table):
     assert [place["outside"] for place in forest(lines)["rows"]] == [0, 0, 0]
     per_point = (drawn["rows"][0]["middle"] - drawn["zero"]) / 3
     assert drawn["rows"][1]["middle"] - drawn["zero"] == pytest.approx(per_point, abs=0.2)
+
+
+def test_ends_and_claims_outside_of_the_axis_are_arrows_too():
+    near = {"name": "a1", "low": -0.1, "middle": 0.2, "high": 0.5, "claimed": [0.4]}
+    far = {"name": "few", "low": -9.0, "middle": 0.1, "high": 12.0, "claimed": [-0.3, 20.0]}
+    lines = [near, near, near, far]
+    lines = [line | {"unknown": "", "p_holm": 0.5, "about": line["name"]} for line in lines]
+    drawn = forest(lines, numbers=True)
+    assert drawn["rows"][0]["beyond"] == drawn["rows"][0]["claimed_beyond"] == []
+    outer = drawn["rows"][3]
+    assert outer["beyond"] == [(drawn["left"], -1), (drawn["right"], 1)]
+    assert len(outer["claimed"]) == 1
+    assert outer["claimed"][0] < drawn["zero"]
+    assert outer["claimed_beyond"] == [(drawn["right"], 1)]  # no bar at another place than 20
+    page = render("forest_file.html", drawing=drawn, lines=lines, what="Differences")
+    root = ElementTree.fromstring(page)
+    classes = [path.get("class") for path in root.iter("{http://www.w3.org/2000/svg}path")]
+    assert (classes.count("interval"), classes.count("claimed")) == (2, 5)
+    assert forest(lines)["rows"][3]["beyond"] == []  # without numbers, the axis holds all
 
 
 def test_the_papers_difference_is_shown_only_where_it_is_comparable(table):

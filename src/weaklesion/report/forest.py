@@ -90,7 +90,8 @@ def forest(lines: Sequence[Mapping[str, Any]], *, numbers: bool = False) -> dict
     Args:
         lines: each a difference as of `score_lines`, or a `heading`.
         numbers: whether each line's numbers stand right of it. Where they do, what is much farther
-            out than the other lines is drawn as an arrow at the end of the axis.
+            out than the other lines is drawn as an arrow at the end of the axis: a difference, the
+            ends of its interval, and what is claimed.
     """
     drawn = [line for line in lines if "heading" not in line]
     reaches = [_ends(line) for line in drawn]
@@ -108,12 +109,20 @@ def forest(lines: Sequence[Mapping[str, Any]], *, numbers: bool = False) -> dict
     def x(value: float) -> float:
         return round(left + (min(max(value, low), high) - low) / (high - low) * PLOT, 1)
 
+    def beyond(values: Sequence[float]) -> list[tuple[float, int]]:
+        """Return the end of the axis, and the direction, of each value that is outside of it."""
+        sides = ((value, int(value > high) - int(value < low)) for value in values)
+        return [(x(value), side) for value, side in sides if side]
+
     def places(line: Mapping[str, Any]) -> dict[str, Any]:
+        reach = [line["low"], line["high"]]
         return {
             "low": x(line["low"]) if math.isfinite(line["low"]) else None,
             "middle": x(line["middle"]),
             "high": x(line["high"]) if math.isfinite(line["high"]) else None,
-            "claimed": [x(value) for value in line["claimed"]],
+            "claimed": [x(value) for value in line["claimed"] if low <= value <= high],
+            "claimed_beyond": beyond(line["claimed"]),
+            "beyond": beyond([value for value in reach if math.isfinite(value)]),
             "figures": _figures(line) if numbers else "",
             "outside": -1 if line["middle"] < low else int(line["middle"] > high),
         }
