@@ -172,6 +172,10 @@ def test_a_table_worked_by_hand_counts_every_patient_once(tmp_path):
     inside = table.loc[("levels", "in_interval")]
     assert inside["mean"] == pytest.approx(100 * (2 / 3 + 1) / 2, rel=1e-4)
     assert inside["ci_high"] == 100
+    ends = table[["ci_low", "ci_high"]]  # two patients: wide intervals, which end with the measure
+    assert ends.loc[("levels", "dice")].tolist() == [0, 100]
+    assert ends.loc[("levels", "volume_error"), "ci_low"] == -100
+    assert ends.loc[("ellipsoid", "absolute_volume_error"), "ci_low"] == 0
     assert ("ellipsoid", "in_interval") not in table.index
     left_out = pd.read_csv(tmp_path / "t.left_out.csv")
     assert left_out.to_numpy().tolist() == [["d", "p", "flat", 5, 1], ["d", "p", "small", 3, 2]]

@@ -35,7 +35,13 @@ MEASURES = {
     "in_interval": "%",
 }
 SIGNED = "volume_error"  # has limits of agreement, and no gain: less is not better
-SHARE = "in_interval"  # of lesions, whose interval ends at 0 and 100
+# Smallest and largest possible value, at which intervals end; 0 and infinity of all others.
+WITHIN = {
+    "dice": (0.0, 100.0),
+    "nsd_2mm": (0.0, 100.0),
+    "volume_error": (-100.0, math.inf),
+    "in_interval": (0.0, 100.0),
+}
 LABELS = {
     "dice": "Dice, %",
     "nsd_2mm": "NSD at 2 mm, %",
@@ -161,7 +167,7 @@ def _rows(lesions: pd.DataFrame) -> Iterator[dict[str, Any]]:
             continue
         of_method = lesions[lesions["method"] == method]
         means = group_means(own)
-        found = estimate(means, (0, 100) if measure == SHARE else (-math.inf, math.inf))
+        found = estimate(means, WITHIN.get(measure, (0.0, math.inf)))
         low, high = limits_of_agreement(own) if measure == SIGNED else (math.nan, math.nan)
         row = {key: of_method[key].iloc[0] for key in METHOD}
         row |= {"measure": measure, "unit": MEASURES[measure]}
