@@ -148,6 +148,25 @@ def test_each_image_is_a_point_and_both_sides_of_the_diagonal_are_counted(tmp_pa
     assert "A1 on 1, neither on 1" in drawn
 
 
+def test_points_of_empty_masks_are_whole(tmp_path, monkeypatch):
+    runs = []
+    for arm, values in {"a1": [0.0, 0.9], "a1l": [0.8, 0.0]}.items():
+        scores = pd.DataFrame({"id": list("ab"), "value": values, "seed": 1, "arm": arm})
+        path = tmp_path / f"{arm}.csv"
+        scores.assign(metric="dice", status="ok", worst=0.0).to_csv(path, index=False)
+        runs.append({"arm": arm, "seed": 1, "scores": path})
+    drawn = []
+    monkeypatch.setattr(
+        "weaklesion.report.figures.scatter.save",
+        lambda figure, figures: drawn.append(figure.axes[0].axis()),
+    )
+    given = {"baseline": "a1", "undefined": "worst_possible", "title": "Images", "figures": []}
+    plot_scatter(runs=runs, **given)
+    left, right, bottom, top = drawn[0]
+    assert max(left, bottom) < -1  # a point's radius is about 1 %
+    assert min(right, top) > 100
+
+
 def test_two_points_of_a_sweep_are_no_curve():
     assert line_through(2) == "none"
     assert line_through(3) == "-"

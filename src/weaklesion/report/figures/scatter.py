@@ -36,7 +36,7 @@ def plot_scatter(
     others = [arm for arm in dice if arm != baseline]
     columns = min(3, len(others))
     rows = -(-len(others) // columns)
-    low = max(0.0, dice.min().min() - 3)
+    low = max(-3.0, dice.min().min() - 3)  # below 0, so that points of empty masks are whole
     base = called(labels, "arms", baseline)
     with style():
         figure, axes = plt.subplots(
