@@ -11,7 +11,13 @@ import pytest
 from scipy import stats
 
 from weaklesion.report.power import power, printed_power, seeds_needed
-from weaklesion.report.tables.judgement import RULES, judge, measure_hours, measure_metric
+from weaklesion.report.tables.judgement import (
+    RULES,
+    Measurement,
+    judge,
+    measure_hours,
+    measure_metric,
+)
 from weaklesion.report.tables.overview import write_overview
 from weaklesion.report.tables.verdicts import tabulate_verdicts
 from weaklesion.scoring.chance import Parts, parts_of_variance
@@ -208,6 +214,22 @@ def test_a_true_claim_is_seldom_refused(published, of_seeds, num_tests):
         measured = measure_metric(scores, claim, "dice", claimed)
         found.append(judge_alone(claim, measured, claimed, num_tests)["verdict"])
     assert found.count("reproduced") / len(found) <= 0.05
+
+
+def test_the_rules_name_the_interval_that_decides():
+    """A claim of 2.9 % is above the 95 % interval, and inside that of a family of five."""
+    parts = Parts(
+        between_groups=0.16, between_seeds=0.0, remainder=0.0, num_groups=100,
+        effective_groups=100, num_seeds=3,
+    )  # fmt: skip
+    measured = Measurement(
+        baseline="a1", metric="dice", improvement=2.0, difference=1.0, parts=parts, p_value=1e-6,
+        rivals=1, n_seeds=3, n_groups=100,
+    )  # fmt: skip
+    judged = judge(claim_named("Dice against A1"), measured, 2.9, 5e-6, 5)
+    assert judged["ci_high_percent"] < 2.9 < judged["corrected_high_percent"]
+    assert judged["verdict"] == "reproduced"
+    assert "within or below the interval at the level that is corrected" in RULES["reproduced"]
 
 
 def test_improvement_by_hand():

@@ -23,10 +23,11 @@ from weaklesion.study.protocols import FLIP
 Verdict = Literal["reproduced", "not reproduced", "undecided", "not testable here"]
 RULES = {
     "reproduced": "the arm is better, p is below 5 % after Holm's correction within the family, and"
-    " the claimed size lies within or below the interval. For a claim that grants a loss: less than"
-    " twice this loss is lost, p is below 5 %, and the granted loss lies within or below the"
-    " interval. For equal times: the whole interval lies within the margin that counts as equal."
-    " For parameters: the numbers are equal",
+    " the claimed size lies within or below the interval at the level that is corrected for the"
+    " size of the family. For a claim that grants a loss: less than twice this loss is lost, p is"
+    " below 5 %, and the granted loss lies within or below that interval. For equal times: the"
+    " whole of that interval lies within the margin that counts as equal. For parameters: the"
+    " numbers are equal",
     "not reproduced": "the whole interval, at the level that is corrected for the size of the"
     " family, lies below the claimed size; if the claimed size is the true one, this happens in at"
     " most 2.5 % of studies. For equal times: the whole interval lies outside the margin. For"
