@@ -25,6 +25,11 @@ help: ## List the targets.
 .venv/.ready: requirements.lock requirements-cpu.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -c 'import sys; sys.exit(sys.platform in ("win32", "cygwin") and "Windows is not supported: use the Windows Subsystem for Linux.")'
+	@# `--clear` empties the folder that a link leads to
+	@[ ! -L .venv ] || [ ! -e .venv/pyvenv.cfg ] || \
+	  grep -qsxF '$(CURDIR)/src' .venv/lib/python*/site-packages/__editable__.weaklesion-*.pth || \
+	  { echo ".venv is a link to $$(readlink .venv), an environment that was not installed from this folder," \
+	    "and make would delete it. Remove the link (rm .venv) or, if the environment may go, empty it." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv
 ifeq ($(CPU),)

@@ -52,3 +52,27 @@ def test_make_refuses_an_old_python_and_windows(root, tmp_path):
         assert done.returncode != 0
         expected = {"old": "Python 3.11 or later is needed", "win": "Windows is not supported"}
         assert expected[name] in done.stderr
+
+
+@pytest.mark.parametrize("owner", ["another clone", "this clone"])
+def test_make_spares_an_environment_of_another_clone_behind_a_link(root, tmp_path, owner):
+    """`venv --clear` would empty the folder that the link leads to."""
+    clone, environment = tmp_path / "clone", tmp_path / "environment"
+    packages = environment / "lib/python3.11/site-packages"
+    packages.mkdir(parents=True)
+    clone.mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-cpu.lock"):
+        (clone / name).write_bytes((root / name).read_bytes())
+    (clone / ".venv").symlink_to(environment)
+    (environment / "pyvenv.cfg").touch()
+    installed_from = clone if owner == "this clone" else tmp_path / "elsewhere"
+    (packages / "__editable__.weaklesion-0.1.0.pth").write_text(f"{installed_from}/src\n")
+    stand_in = tmp_path / "python"
+    stand_in.write_text('#!/bin/sh\n[ "$2" != venv ] || { touch reached; exit 1; }\n')
+    stand_in.chmod(0o755)
+    command = ["make", "-C", str(clone), f"PYTHON={stand_in}", ".venv/.ready"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert (clone / "reached").exists() == (owner == "this clone")
+    refused = f".venv is a link to {environment}, an environment that was not installed from this"
+    assert (refused in done.stderr) == (owner == "another clone")
