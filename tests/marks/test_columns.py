@@ -217,6 +217,16 @@ def test_a_title_is_skipped_before_own_names_of_columns(tmp_path):
     assert points_of(path, columns={"long_a_x": "X1"}) == EXPECTED
 
 
+@pytest.mark.parametrize("title", ["Lesions", "Lesions,,,,,,,,"])
+def test_columns_that_a_message_lists_are_not_the_title(tmp_path, title):
+    theirs = HEADER.replace("image", "File").replace("long_a_x", "X1")
+    path = written(tmp_path, f"{title}\n{theirs}\n{ROW}\n")
+    with pytest.raises(DataError, match="has the columns `File`, `X1`, `long_a_y`"):
+        read_marks(path)
+    with pytest.raises(DataError, match=r"no column X2, .* It has the columns `File`, `X1`"):
+        read_marks(path, columns={"image": "File", "long_a_x": "X2"})
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [

@@ -47,7 +47,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Lines:
     Args:
         path: the file.
         columns: names by which the header is known, so that lines with a title before it are
-            skipped. If no line has them, the first line is the header.
+            skipped. If no line has them, the first line with more than one name is the header.
 
     Raises:
         DataError: if the file cannot be read or is empty.
@@ -83,12 +83,15 @@ def _read_whole(path: Path, columns: Sequence[str]) -> Lines:
 
 
 def _lines_before_header(text: str, columns: Sequence[str]) -> int:
+    several: list[int] = []  # lines with more than one name
     for number, line in enumerate(text.split("\n", MOST_TITLES)[:MOST_TITLES] if columns else []):
         separator = max(SEPARATORS, key=line.count)
         names = {name.strip().strip('"') for name in line.split(separator)}
         if names.issuperset(columns):
             return number
-    return 0
+        if len(names - {""}) > 1:
+            several.append(number)
+    return several[0] if several else 0
 
 
 def read_records(
