@@ -365,6 +365,11 @@ def test_an_end_beyond_the_border_is_refused_with_a_cure_that_fits():
         mark_ellipse(whole, (120, 160))
     with pytest.raises(BadMarkError, match="does the mark belong to another image"):
         mark_ellipse(whole + np.array([200, 0]), (120, 160))
+    for y, otherwise in ((110, "where the image cuts"), (125, "does the mark belong to another")):
+        exchanged = whole[:, ::-1] + np.array([20, y - 10])
+        with pytest.raises(BadMarkError, match=f"are x and y exchanged. If not, {otherwise}"):
+            mark_ellipse(exchanged, (120, 160))
+        assert not outside(exchanged[:, ::-1], (120, 160)).any()
     ends = np.array([[-0.5, 60.0], [59.5, 60.0], [30.0, 40.0], [30.0, 80.0]])
     mark_ellipse(ends, (120, 160))
     mark_ellipse(ends - np.array([0.0009, 0]), (120, 160))

@@ -283,6 +283,8 @@ def mark_ellipse(
             if outside(points.mean(axis=0, keepdims=True), shape_hw).any()
             else "where the image cuts the lesion, end the diameters at its border"
         )
+        if not outside(points[:, ::-1], shape_hw).any():
+            cure = f"are x and y exchanged? If not, {cure}"
         x, y = points[first]
         raise BadMarkError(
             f"the end {ENDS[first]} at ({x:g}, {y:g}) is outside the image of {width}x{height} px:"
