@@ -6,12 +6,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
 from conftest import ROOT
+from PIL import Image
 from segmenting import add_settings, run
 from typer.testing import CliRunner
 
@@ -175,3 +178,18 @@ def test_every_option_of_the_page_exists(root):
     named = set(re.findall(r"`(--[a-z-]+)", section))
     assert {"--columns", "--units", "--first-slice", "--as-given", "--gate"} <= named
     assert named <= options
+
+
+def test_documented_scoring_of_masks_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs/how-to/own-marks.md").read_text()
+    (code,) = re.findall(r"^ {6}import numpy as np, weaklesion as wl\n(?: {6}.*\n)+", page, re.M)
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:15, 5:15] = 255
+    reference = mask.copy()
+    reference[5:15, 5:20] = 255
+    (tmp_path / "my-masks/masks").mkdir(parents=True)
+    Image.fromarray(mask).save(tmp_path / "my-masks/masks/mole.png")
+    Image.fromarray(reference).save(tmp_path / "mole.png")
+    monkeypatch.chdir(tmp_path)
+    exec(textwrap.dedent(code), {})
+    assert capsys.readouterr().out.split() == ["0.8", "5.0"]

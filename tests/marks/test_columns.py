@@ -142,7 +142,7 @@ def test_columns_that_cannot_be_understood(text, cause):
         ("image", {}, "only one column, `image`. Separate the columns by commas, semicolons"),
         ("image|long_a_x", {}, "only one column, `image|long_a_x`. Separate the columns"),
         ("Image long_a_x", {"image": "Image"}, "only one column, `Image long_a_x`. Separate"),
-        ("image,X1", {}, "give --columns long_a_x=X1 to"),
+        ("image,X1", {}, "give --columns long_a_x=X1 to `weaklesion segment` (a study reads no"),
         ("Image,Long_A_X", {}, "Found `Image`, `Long_A_X`; rename, or give"),
         ("Image,X1", {"long_a_x": "X2"}, "has no column X2, which --columns names. It has the"),
         (",".join(f"c{i}" for i in range(30)), {}, "`c19` and 10 more, separated by commas"),

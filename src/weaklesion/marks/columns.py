@@ -88,10 +88,11 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
         similar = {name: theirs for name in missing if (theirs := _similar(name, others))}
         cure = (
             f" Found {', '.join(f'`{theirs}`' for theirs in similar.values())}; rename, or give"
-            f" {columns_option({**columns, **similar})} to `weaklesion segment`."
+            f" {columns_option({**columns, **similar})} to `weaklesion segment` (a study reads no"
+            " other names)."
             if similar
             else f" If it has another name, rename it, or give {columns_option({missing[0]: 'X1'})}"
-            " to `weaklesion segment`."
+            " to `weaklesion segment` (a study reads no other names)."
         )
         raise DataError(
             f"{path}: lacks the column {', '.join(missing)}. It has {_shown(header)}, separated by"

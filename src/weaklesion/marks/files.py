@@ -168,10 +168,16 @@ def state_of_files(marks_csv: str | Path, *columns: str, all_needed: bool) -> st
     if missing and (all_needed or not states):
         shown = [f"line {line}: {name}" for name, line in list(missing.items())[:MAX_LISTED]]
         more = f"; and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
+        otherwise = (
+            " To go on without the marks of these files, give the protocol's `patches`"
+            " `on_bad_sample: drop`."
+            if states
+            else ""
+        )
         raise DataError(
             f"{path}: {len(missing)} of the {len(missing) + len(states)} files that it names do"
             f" not exist: {'; '.join(shown)}{more}. Check that their disk is mounted; paths are"
-            " relative to the table's folder."
+            f" relative to the table's folder.{otherwise}"
         )
     listed = "\n".join(f"{name} {state}" for name, state in sorted(states.items()))
     return hashlib.sha256(listed.encode()).hexdigest()
