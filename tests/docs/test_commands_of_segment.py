@@ -45,7 +45,7 @@ def documented():
 
 def test_the_documents_have_calls():
     names = {"segment", "manifest", "npz", "npz-masks", "uls23", "uls23-masks", "describe-run"}
-    names.add("export")
+    names |= {"export", "plan"}
     assert {words[0] for words in documented()} == names
     assert len([words for words in documented() if "--model" in words]) >= 2
 
