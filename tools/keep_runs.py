@@ -18,6 +18,7 @@ samples, and a run in whose place another one is already.
 import argparse
 import json
 import lzma
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,15 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def compact(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return scores with a row per sample; a metric that a sample lacks has no worst value."""
+    """Return scores with a row per sample; a metric that a sample lacks has no worst value.
+
+    One that is undefined because the sample has no mark has an infinite worst value here.
+    """
     wide = scores[SAMPLE].drop_duplicates().set_index("id")
     for metric, rows in scores.groupby("metric", sort=False):
         of_sample = rows.set_index("id")
         wide[metric] = of_sample["value"]
-        wide[f"{WORST}{metric}"] = of_sample["worst"]
+        wide[f"{WORST}{metric}"] = of_sample["worst"].fillna(math.inf)
     return wide.reset_index()
 
 
@@ -58,6 +62,7 @@ def spread(wide: pd.DataFrame) -> pd.DataFrame:
         for name in metrics
     ]
     rows = pd.concat(parts).dropna(subset="worst").sort_index(kind="stable")
+    rows["worst"] = rows["worst"].replace(math.inf, math.nan)
     return rows[["id", "group", "metric", "value", "status", "worst"]]
 
 

@@ -79,6 +79,18 @@ def test_undefined_values_and_missing_metrics_stay_apart():
     pd.testing.assert_frame_equal(ordered, scores)
 
 
+def test_a_run_on_images_without_marks_comes_back_whole_and_is_kept_again(tmp_path):
+    run = write_run(tmp_path / "study")
+    scores = pd.read_csv(run / "scores.csv")
+    error = scores.assign(metric="long_diameter_error", value=None, worst=None)
+    pd.concat([scores, error]).to_csv(run / "scores.csv", index=False)
+    keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    keep_runs.restore(tmp_path / "kept", tmp_path / "again")
+    back = pd.read_csv(tmp_path / "again" / run.relative_to(tmp_path / "study") / "scores.csv")
+    pd.testing.assert_frame_equal(back, pd.read_csv(run / "scores.csv"))
+    keep_runs.keep(tmp_path / "again", tmp_path / "kept")
+
+
 def trained(kept):
     return sorted(kept.rglob("run.json"))
 
