@@ -173,7 +173,8 @@ def copy_small(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in SMALL:
         if (source / name).exists():
-            shutil.copyfile(source / name, target / name)
+            with written_whole(target / name) as tmp:
+                shutil.copyfile(source / name, tmp)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from unittest import mock
 
 import keep_runs
 import pandas as pd
@@ -146,6 +148,28 @@ def test_a_run_that_is_not_scored_yet_is_not_overwritten(tmp_path):
     with pytest.raises(SystemExit, match="another run"):
         keep_runs.restore(tmp_path / "kept", tmp_path / "other")
     assert (own / "run.json").read_text() == text
+
+
+@pytest.mark.parametrize("command", ["keep", "restore"])
+def test_a_command_that_was_killed_is_repeated(tmp_path, command):
+    own = write_run(tmp_path / "study")
+    places = tmp_path / "study", tmp_path / "kept"
+    keep_runs.keep(*places)
+    if command == "restore":
+        shutil.rmtree(tmp_path / "study")
+        places = places[::-1]
+
+    def killed(source, target):
+        Path(target).write_text("{")
+        raise KeyboardInterrupt
+
+    with (
+        mock.patch.object(keep_runs.shutil, "copyfile", killed),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        getattr(keep_runs, command)(*places)
+    getattr(keep_runs, command)(*places)
+    assert json.loads((own / "run.json").read_text())["wall_s"] == 1.0
 
 
 def test_an_accuracy_that_was_measured_later_is_added(tmp_path):
