@@ -55,7 +55,7 @@ def main() -> None:
         rows += [
             {"id": f"{case['id']}_{place}", "image": image, "slice": place}
             | dict(zip(RECIST_COLUMNS, points.ravel().tolist(), strict=True))
-            | {"group": Path(image).name, "split": split[case["id"]]}
+            | {"group": case["image"], "split": split[case["id"]]}
             for place, points in found.items()
         ]
     pd.DataFrame(rows).to_csv(options.marks, index=False, float_format="%.6g")

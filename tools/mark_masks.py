@@ -55,7 +55,7 @@ def main() -> None:
             rows.append(
                 {"id": f"{case['id']}_{place}_{number}", "image": str(image), "slice": place}
                 | dict(zip(RECIST_COLUMNS, points.ravel().tolist(), strict=True))
-                | {"group": image.name, "split": split[case["id"]]}
+                | {"group": case["image"], "split": split[case["id"]]}
                 | {"mask": f"masks/{case['id']}_{number}.nii.gz"}
             )
         grid: Any = nibabel.load(image)

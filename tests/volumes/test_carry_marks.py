@@ -84,3 +84,15 @@ def test_a_given_mark_is_taken_and_no_mask_is_read(cases):
     (cases / "mask.nii").unlink()
     again = carried(cases, "--only-marked").set_index("group")
     pd.testing.assert_frame_equal(again, own)
+
+
+def test_images_of_one_name_are_patients_of_their_own(cases):
+    table = pd.read_csv(cases / "cases.csv")
+    for number in range(6):
+        (cases / f"P{number}").mkdir()
+        (cases / f"{number}.nii").rename(cases / f"P{number}/ct.nii")
+    table["image"] = [f"P{number}/ct.nii" for number in range(6)]
+    table.to_csv(cases / "cases.csv", index=False)
+    marks = carried(cases, "--only-marked")
+    splits = marks.groupby("group")["split"].unique().str.join(" ")
+    assert splits.tolist() == [*["train"] * 4, "val", "test"]

@@ -88,3 +88,14 @@ def test_each_mark_has_the_mask_of_its_own_part(cases):
         mask = read_mask(mark, read_picture(mark, (-40, 160)))
         assert (mark.slice, mask.sum()) in areas
         np.testing.assert_allclose(recist_from_mask(mask), mark.points, atol=0.002)
+
+
+def test_images_of_one_name_are_patients_of_their_own(cases):
+    table = pd.read_csv(cases / "cases.csv")
+    for number in range(6):
+        (cases / f"P{number}").mkdir()
+        (cases / f"{number}.nii").rename(cases / f"P{number}/ct.nii")
+    table["image"] = [f"P{number}/ct.nii" for number in range(6)]
+    table.to_csv(cases / "cases.csv", index=False)
+    splits = marked(cases).groupby("group")["split"].unique().str.join(" ")
+    assert splits.tolist() == [*["train"] * 4, "val", "test"]
