@@ -21,7 +21,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pandas as pd
-from measure_volumes import mark_of, reference_of
+from measure_volumes import mark_of, read_cases, reference_of
 
 from weaklesion.diameters import recist_from_mask
 from weaklesion.recist import RECIST_COLUMNS
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("marks", type=Path)
     parser.add_argument("--only-marked", action="store_true")
     options = parser.parse_args()
-    cases = pd.read_csv(options.cases, dtype={"id": str})
+    cases = read_cases(options.cases)
     split = split_of(cases)
     rows: list[dict[str, Any]] = []
     left_out, undecided = 0, 0

@@ -22,7 +22,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 from carry_marks import LEAST_PX, split_of
-from measure_volumes import reference_of
+from measure_volumes import read_cases, reference_of
 
 from weaklesion.diameters import recist_from_mask
 from weaklesion.recist import RECIST_COLUMNS
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    cases = pd.read_csv(options.cases, dtype={"id": str})
+    cases = read_cases(options.cases)
     split = split_of(cases)
     rows: list[dict[str, Any]] = []
     left_out = 0

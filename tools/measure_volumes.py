@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     network = load_predictor(options.model) if options.model else None
     window = options.window[0], options.window[1]
-    cases = pd.read_csv(options.cases, dtype={"id": str})
+    cases = read_cases(options.cases)
     rows: list[dict[str, Any]] = []
     for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
         used = network if case["dataset"] in options.on else None
@@ -60,6 +60,14 @@ def main() -> None:
     summary.to_csv(options.out / "summary.csv", index=False, float_format="%.6g")
     print(summary.to_string())
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+
+
+def read_cases(path: Path) -> pd.DataFrame:
+    """Read a table of lesions; stop if an id occurs twice."""
+    cases = pd.read_csv(path, dtype={"id": str})
+    if twice := cases.loc[cases["id"].duplicated(), "id"].tolist():
+        raise SystemExit(f"{path}: {twice[0]} occurs twice. Give each lesion an id of its own.")
+    return cases
 
 
 def answer_of_network(
@@ -99,9 +107,16 @@ def measure_case(
 
 
 def reference_of(case: dict[Any, Any], folder: Path) -> np.ndarray:
-    """Return a lesion's own mask, (x, y, z) bool."""
+    """Return a lesion's own mask, (x, y, z) bool; stop if it is none of the image."""
+    image: Any = nibabel.load(folder / case["image"])
     mask: Any = nibabel.load(folder / case["mask"])
-    return np.asarray(mask.dataobj) == case["label"]
+    where = f"{folder / case['mask']} ({case['id']})"
+    if mask.shape != image.shape:
+        raise SystemExit(f"{where}: is {mask.shape} voxels large, its image {image.shape}.")
+    lesion: np.ndarray = np.asarray(mask.dataobj) == case["label"]
+    if not lesion.any():
+        raise SystemExit(f"{where}: has no voxel of the label {case['label']}.")
+    return lesion
 
 
 def mark_of(

@@ -64,3 +64,25 @@ def test_a_lesion_without_levels_is_the_ellipsoids_and_counted(tmp_path):
     assert lesions["reference_mm3"].unique() == pytest.approx(mask.sum() * np.prod(SIZES), rel=1e-4)
     summary = pd.read_csv(tmp_path / "out/summary.csv").set_index("method")
     assert summary.loc["levels", "undecided"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ([{"label": 2}], r"mask\.nii \(a\): has no voxel of the label 2"),
+        ([{"mask": "half.nii"}], r"half\.nii \(a\): is .* voxels large, its image"),
+        ([{}, {"dataset": "e"}], r"cases\.csv: a occurs twice"),
+    ],
+)
+def test_cases_that_would_be_scored_wrongly_are_refused(tmp_path, changed, why):
+    mask = lump(waves=0.15)
+    affine = np.diag([*SIZES, 1.0])
+    arrays = {"seen": image_of(mask).astype(np.float32), "mask": mask.astype(np.uint8)}
+    for name, values in (arrays | {"half": arrays["mask"][:, :, :25]}).items():
+        nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / f"{name}.nii")
+    case = {"id": "a", "dataset": "d", "role": "tested", "image": "seen.nii", "mask": "mask.nii",
+            "label": 1}  # fmt: skip
+    pd.DataFrame([case | each for each in changed]).to_csv(tmp_path / "cases.csv", index=False)
+    words = ["measure_volumes.py", str(tmp_path / "cases.csv"), str(tmp_path / "out")]
+    with mock.patch.object(sys, "argv", words), pytest.raises(SystemExit, match=why):
+        tool().main()
