@@ -86,7 +86,7 @@ def collect(study: Path, kept: Path) -> None:
         left_out = path.stem in LEFT_OUT or path.stem.endswith(".samples")
         if left_out:
             continue
-        rows = pd.read_csv(path)
+        rows = read_whole(path)
         if rows.empty or kind(rows) is None:
             continue
         names.append(path.stem)
@@ -108,6 +108,17 @@ def collect(study: Path, kept: Path) -> None:
         pd.DataFrame(measured).to_csv(kept / RUNS, index=False)
     else:
         (kept / RUNS).unlink(missing_ok=True)
+
+
+def read_whole(path: Path) -> pd.DataFrame:
+    """Read a study's table; stop if it is cut off, because pages would lack numbers silently."""
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"{path}: cannot be read ({error}). Make it again.") from error
+    if not path.read_bytes().endswith(b"\n"):
+        raise SystemExit(f"{path}: is cut off in its last line. Make it again.")
+    return table
 
 
 def _kept_table(path: Path) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import shutil
 
 import doc_tables
 import pandas as pd
+import pytest
 import update_benchmarks
 import update_docs
 from markers import has_markers, replace_between
@@ -100,6 +101,16 @@ def test_a_table_without_rows_is_not_kept(tmp_path):
     pd.DataFrame(columns=["claim", "verdict"]).to_csv(study / "tables/verdicts.csv", index=False)
     update_docs.collect(study, tmp_path / "kept")
     assert not (tmp_path / "kept/verdicts.csv").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.9])
+def test_a_table_that_is_cut_off_is_refused_by_name(tmp_path, share):
+    study = finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
+    table = study / "tables/one.csv"
+    table.write_bytes(table.read_bytes()[: int(share * table.stat().st_size)])
+    with pytest.raises(SystemExit, match=r"one\.csv: (cannot be read|is cut off)"):
+        update_docs.collect(study, tmp_path / "kept")
+    assert not (tmp_path / "kept/one.csv").exists()
 
 
 def test_folds_of_a_run_are_counted_once(tmp_path):
