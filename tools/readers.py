@@ -20,6 +20,7 @@ lesion, seed, drawing and scoring reader), and `OUT/readers.csv` and `OUT/diamet
 """
 
 import argparse
+import glob
 import itertools
 import math
 import sys
@@ -262,7 +263,7 @@ def readers_of(folder: Path, name: str) -> dict[str, Path]:
         DataError: if there is none.
     """
     start = f"{name}_reader"
-    paths = sorted((folder / "masks").glob(f"{start}*.png"))
+    paths = sorted((folder / "masks").glob(f"{glob.escape(start)}*.png"))
     if not paths:
         raise DataError(f"{folder / 'masks'}: has no {start}K.png.")
     return {path.stem.removeprefix(start): path for path in paths}

@@ -164,3 +164,13 @@ def test_what_is_missing_is_named(folder, capsys):
     (folder / "slices.csv").write_text("name,patient\nP0_s0,P0\n")
     with pytest.raises(SystemExit, match="has no column nodule"):
         run(capsys, folder, "marks")
+
+
+def test_a_name_with_brackets_has_its_masks(folder, capsys):
+    table = pd.read_csv(folder / "slices.csv")
+    for old in table["name"]:
+        for path in [*folder.glob(f"*/{old}.png"), *folder.glob(f"*/{old}_*.png")]:
+            path.rename(path.with_name(path.name.replace(old, f"[{old}]")))
+    table["name"] = "[" + table["name"] + "]"
+    table.to_csv(folder / "slices.csv", index=False)
+    assert run(capsys, folder, "marks").startswith("20 marks for training")
