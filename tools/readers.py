@@ -123,9 +123,9 @@ def write_scores(folder: Path, out: Path, masks: Mapping[str, Sequence[Path]]) -
     """Write `pairs.csv`, `readers.csv` and `diameters.csv`."""
     slices = read_slices(folder)
     patient_of = dict(zip(slices["name"], slices["patient"], strict=True))
-    marks = pd.read_csv(out / "test.csv", dtype={"id": str})
-    names, readers = zip(*(one.rsplit("_reader", 1) for one in marks["id"]), strict=True)
-    marks = marks.assign(name=names, reader=readers)
+    marks = read_test_marks(out / "test.csv")
+    if unknown := sorted(set(marks["name"]) - set(patient_of)):
+        raise DataError(f"{folder / 'slices.csv'}: has no {unknown[0]}, which test.csv marks.")
     rows: list[dict[str, Any]] = []
     for name, of_slice in progress(
         list(marks.groupby("name")), total=marks["name"].nunique(), what="lesions scored"
@@ -152,6 +152,22 @@ def write_scores(folder: Path, out: Path, masks: Mapping[str, Sequence[Path]]) -
     for name, table in (("readers", dice_table(pairs)), ("diameters", limits_table(pairs))):
         table.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
         print(table.to_string(index=False, float_format="%.2f"))
+
+
+def read_test_marks(path: Path) -> pd.DataFrame:
+    """Return `test.csv` with the columns `name` and `reader`.
+
+    Raises:
+        DataError: if it has no mark, or an id that is not NAME_readerK.
+    """
+    try:
+        marks = pd.read_csv(path, dtype={"id": str})
+    except (OSError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: has no marks ({error}).") from error
+    parts = marks["id"].str.extract(r"^(?P<name>.+)_reader(?P<reader>.+)$")
+    if other := marks.loc[parts["name"].isna(), "id"].tolist():
+        raise DataError(f"{path}: the id {other[0]} is not NAME_readerK.")
+    return marks.join(parts)
 
 
 @cache

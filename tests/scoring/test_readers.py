@@ -174,3 +174,18 @@ def test_a_name_with_brackets_has_its_masks(folder, capsys):
     table["name"] = "[" + table["name"] + "]"
     table.to_csv(folder / "slices.csv", index=False)
     assert run(capsys, folder, "marks").startswith("20 marks for training")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("\n", r"test\.csv: has no marks"),
+        ("id\nP0_s0\n", r"test\.csv: the id P0_s0 is not NAME_readerK"),
+        ("id\nP0_s9_reader1\n", r"slices\.csv: has no P0_s9"),
+    ],
+)
+def test_marks_that_cannot_be_scored_are_named(folder, capsys, text, why):
+    (folder / "o").mkdir()
+    (folder / "o/test.csv").write_text(text)
+    with pytest.raises(SystemExit, match=why):
+        run(capsys, folder, "score")
