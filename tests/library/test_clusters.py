@@ -8,13 +8,14 @@ from conftest import real
 from flipping import cluster_with_flipped_copies, name_of_copy
 
 from weaklesion.clusters import ellipse_features, fit_clusters, flipped_features
+from weaklesion.data.ellipse_table import write_marks
 from weaklesion.data.loaders.deeplesion_table import parse_row, read_table
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
 from weaklesion.flips import FLIPS
 from weaklesion.prediction.embeddings import cluster_embeddings
-from weaklesion.recist import clicked_angle_deg, ellipse_from_recist
+from weaklesion.recist import clicked_angle_deg, ellipse_from_recist, recist_from_ellipse
 from weaklesion.supervision.classes import cluster_lesions, shuffle_clusters, shuffle_labels
 from weaklesion.supervision.ellipses import draw_ellipses
 
@@ -229,3 +230,31 @@ def test_a_flip_keeps_the_class_of_an_embedding(patches, tmp_path):
     assert list(classes.columns) == list(FLIPS)
     assert classes["cluster"].nunique() == 4
     assert all(classes[column].equals(classes["cluster"].rename(column)) for column in FLIPS)
+
+
+def test_a_cluster_of_one_lesion_among_many_has_no_silhouette_where_it_is_not_drawn(tmp_path):
+    ellipses = [Ellipse(60.0, 60.0, 30.0, 20.0, 45.0)] * 2999
+    ellipses.append(Ellipse(60.0, 60.0, 119.0, 110.0, 45.0))
+    names = [f"s{number}" for number in range(3000)]
+    marks = [recist_from_ellipse(ellipse) for ellipse in ellipses]
+    write_marks(tmp_path / "ellipses.csv", zip(names, ellipses, marks, strict=True))
+    samples = pd.DataFrame({"id": names, "group": names, "split": "train"})
+    samples.to_csv(tmp_path / "samples.csv", index=False)
+    np.save(tmp_path / "images.npy", np.zeros((3000, 2, 2, 3), np.uint8))
+    found = {}
+    for seed in (5, 6):  # the silhouette's 2,000 samples have the last lesion only with seed 5
+        cluster_lesions(
+            samples_csv=tmp_path / "samples.csv",
+            images_npy=tmp_path / "images.npy",
+            ellipses_csv=tmp_path / "ellipses.csv",
+            clusters_csv=tmp_path / "clusters.csv",
+            quality_json=tmp_path / "quality.json",
+            k=2,
+            encoding="raw",
+            fit_on="all",
+            seed=seed,
+        )
+        quality = json.loads((tmp_path / "quality.json").read_text())
+        assert sorted(quality["sizes"]) == [1, 2999]
+        found[seed] = quality["silhouette"]
+    assert found == {5: pytest.approx(2999 / 3000, abs=5e-4), 6: None}

@@ -134,10 +134,14 @@ def _stability(features: np.ndarray, first: np.ndarray, k: int, seed: int) -> fl
 
 
 def _silhouette(features: np.ndarray, labels: np.ndarray, seed: int) -> float | None:
-    """Return the mean silhouette; None if it is undefined (one cluster, or one per sample)."""
-    from sklearn.metrics import silhouette_score
+    """Return the mean silhouette of at most `SILHOUETTE_SAMPLES` samples, drawn at random.
 
-    if not 2 <= len(np.unique(labels)) < min(len(labels), SILHOUETTE_SAMPLES):
+    None if it is undefined: they are of one cluster, or each is of its own.
+    """
+    from sklearn.metrics import silhouette_score
+    from sklearn.utils import check_random_state
+
+    drawn = check_random_state(seed).permutation(len(labels))[:SILHOUETTE_SAMPLES]
+    if not 2 <= len(np.unique(labels[drawn])) < len(drawn):
         return None
-    size = min(len(labels), SILHOUETTE_SAMPLES)
-    return float(silhouette_score(features, labels, sample_size=size, random_state=seed))
+    return float(silhouette_score(features[drawn], labels[drawn]))
