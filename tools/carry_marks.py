@@ -31,6 +31,7 @@ from weaklesion.volumes.frame import frame_of
 
 LEAST_PX = 5.0  # short diameter below which a carried mark says nothing
 VALIDATES = 5  # every fifth image
+SAME_SPACING = 0.001  # relative difference up to which pixels are square
 
 
 def main() -> None:
@@ -78,6 +79,15 @@ def split_of(cases: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def check_square(image: Any, path: Path) -> None:
+    """Stop if pixels are not square, because diameters are measured in px here."""
+    columns, rows = image.header.get_zooms()[:2]
+    if not math.isclose(columns, rows, rel_tol=SAME_SPACING):
+        raise SystemExit(
+            f"{path}: its pixels are not square ({columns:g} x {rows:g} mm). Resample it first."
+        )
+
+
 def marks_of(
     case: dict[Any, Any], folder: Path, *, carried: bool
 ) -> tuple[dict[int, np.ndarray], int | None]:
@@ -92,6 +102,7 @@ def marks_of(
     points, index = mark_of(case, reference, frame)
     if not carried:
         return {index: points}, 0
+    check_square(image, folder / case["image"])
     levels = answer_mark(image.dataobj, image.shape, frame, points, index).masks.get("levels")
     if levels is None:
         return {index: points}, None

@@ -21,7 +21,7 @@ import cv2
 import nibabel
 import numpy as np
 import pandas as pd
-from carry_marks import LEAST_PX, split_of
+from carry_marks import LEAST_PX, check_square, split_of
 from measure_volumes import read_cases, reference_of
 
 from weaklesion.diameters import recist_from_mask
@@ -44,6 +44,8 @@ def main() -> None:
     (options.out / "masks").mkdir(parents=True, exist_ok=True)
     for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
         image = (options.cases.parent / case["image"]).resolve()
+        grid: Any = nibabel.load(image)
+        check_square(grid, image)
         lesion = reference_of(case, options.cases.parent)
         kept: dict[int, np.ndarray] = {}  # by number of the part in its slice
         for place, number, part in parts_of(lesion):
@@ -58,7 +60,6 @@ def main() -> None:
                 | {"group": case["image"], "split": split[case["id"]]}
                 | {"mask": f"masks/{case['id']}_{number}.nii.gz"}
             )
-        grid: Any = nibabel.load(image)
         for number, mask in kept.items():
             path = options.out / "masks" / f"{case['id']}_{number}.nii.gz"
             nibabel.save(nibabel.Nifti1Image(mask, grid.affine, grid.header), path)

@@ -96,3 +96,11 @@ def test_images_of_one_name_are_patients_of_their_own(cases):
     marks = carried(cases, "--only-marked")
     splits = marks.groupby("group")["split"].unique().str.join(" ")
     assert splits.tolist() == [*["train"] * 4, "val", "test"]
+
+
+def test_pixels_that_are_not_square_are_refused(cases):
+    image = nibabel.load(cases / "0.nii")
+    wide = np.diag([2 * SIZES[0], *SIZES[1:], 1.0])
+    nibabel.save(nibabel.Nifti1Image(image.get_fdata(), wide), cases / "0.nii")
+    with pytest.raises(SystemExit, match=r"0\.nii: its pixels are not square"):
+        carried(cases)
