@@ -16,6 +16,7 @@ samples, and a run in whose place another one is already.
 """
 
 import argparse
+import io
 import json
 import lzma
 import math
@@ -102,8 +103,11 @@ def check_alike(folder: Path) -> None:
 def kept_text(scores_csv: Path) -> str:
     """Return the kept form of a run's scores, as text."""
     if scores_csv.suffix == ".xz":
-        with lzma.open(scores_csv, "rt") as file:
-            return file.read()
+        try:
+            with lzma.open(scores_csv, "rt") as file:
+                return file.read()
+        except (EOFError, lzma.LZMAError) as error:
+            raise SystemExit(f"{scores_csv}: is damaged ({error}). Get it again.") from error
     scores = pd.read_csv(scores_csv, dtype={"id": str, "group": str})
     return compact(scores.drop(columns=RUN)).to_csv(index=False, float_format="%.4g")
 
@@ -159,7 +163,8 @@ def restore(kept: Path, study: Path) -> None:
             continue
         check_unscored(study / path, kept / path)
         copy_small(kept / path, study / path)
-        wide = pd.read_csv(kept / path / "scores.csv.xz", dtype={"id": str, "group": str})
+        text = io.StringIO(kept_text(kept / path / "scores.csv.xz"))
+        wide = pd.read_csv(text, dtype={"id": str, "group": str})
         scores = spread(wide)
         for position, (column, value) in enumerate(zip(RUN, describe_run(path), strict=True)):
             scores.insert(position, column, value)

@@ -172,6 +172,20 @@ def test_a_command_that_was_killed_is_repeated(tmp_path, command):
     assert json.loads((own / "run.json").read_text())["wall_s"] == 1.0
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_damaged_scores_of_a_kept_run_are_named(tmp_path, share):
+    write_run(tmp_path / "study")
+    keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    scores_xz = tmp_path / "kept" / PLACE / "scores.csv.xz"
+    scores_xz.write_bytes(scores_xz.read_bytes()[: int(share * scores_xz.stat().st_size)])
+    for target in ("new", "study"):
+        with pytest.raises(SystemExit, match=r"scores\.csv\.xz: is damaged"):
+            keep_runs.restore(tmp_path / "kept", tmp_path / target)
+    with pytest.raises(SystemExit, match=r"scores\.csv\.xz: is damaged"):
+        keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    assert not (tmp_path / "new" / PLACE / "scores.csv").exists()
+
+
 def test_an_accuracy_that_was_measured_later_is_added(tmp_path):
     own = write_run(tmp_path / "study")
     keep_runs.keep(tmp_path / "study", tmp_path / "kept")
