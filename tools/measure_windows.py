@@ -44,7 +44,8 @@ def main() -> None:
     options = parser.parse_args()
     marks, refused = read_marks(options.marks)
     order = np.random.default_rng(0).permutation(len(marks))[: options.count]
-    work = partial(measured, windows=[(low, high) for low, high in options.window])
+    windows = list(dict.fromkeys((low, high) for low, high in options.window))
+    work = partial(measured, windows=windows)
     rows = [
         row
         for of_mark in in_parallel(work, [marks[index] for index in order], 1, "marks")

@@ -76,3 +76,10 @@ def test_no_mark_in_a_window_is_said(marks, capsys):
     with pytest.raises(SystemExit):
         measured(marks, (-160, 240), (5000, 6000))
     assert "marks.csv: no mark can be used in all of these windows" in capsys.readouterr().err
+
+
+def test_a_window_that_is_given_twice_counts_its_marks_once(marks, capsys):
+    once = measured(marks, (0, 200))
+    said = capsys.readouterr().out
+    pd.testing.assert_frame_equal(measured(marks, (0, 200), (0, 200)), once)
+    assert capsys.readouterr().out == said
