@@ -41,6 +41,13 @@ GAINS = [
      "prompted_refined"),
     ("prompted.md", "5.50 [5.26, 5.74]", "prompted-ends/prompted.csv",
      "prompted_ends_levels_sized"),
+    ("README.md", "+0.03 points [-0.24, +0.29]", "prompted-lits25/over_ends.csv", "prompted_ends"),
+    ("prompted-ct.md", "+0.03 points [-0.24, +0.29]", "prompted-lits25/over_ends.csv",
+     "prompted_ends"),
+    ("prompted-ct.md", "0.26 points above the shape [0.06, 0.46]", "prompted-lits25/over_ends.csv",
+     "pseudo_masks_ends"),
+    ("prompted-ct.md", "3.64 points above the ellipse [2.85, 4.42]", "prompted-lits25/prompted.csv",
+     "prompted_ends"),
 ]  # fmt: skip
 # Differences of Dice between two arms of a table.
 COMPUTED = {
@@ -118,6 +125,26 @@ def test_numbers_in_words_are_numbers_of_tables(page, known):
     text = re.sub(r"^ {4,}.*$|`[^`\n]*`", "", text, flags=re.M)
     stated = re.findall(r"(?<![\w.])\d+\.\d{2}(?![\d.])", text)
     assert [number for number in stated if number not in known | set(COMPUTED)] == []
+
+
+def test_words_on_networks_on_ct_are_those_of_the_kept_tables():
+    text = " ".join((ROOT / "docs/results/prompted-ct.md").read_text().split())
+    dense, shape = (
+        dice_of("prompted-lits25/bound.csv", arm) for arm in ("prompted_ends_dense", "ends")
+    )
+    assert f"it has {dense:.2f} %, {shape - dense:.1f} points below the shape" in text
+    gap = pd.read_csv(ROOT / "docs/results/prompted-lits25/gap.csv").query("arm == 'ends'")
+    gap = gap.set_index(["stratum", "value"])
+    poor, large = gap.loc["ellipse_dice", "lowest quarter"], gap.loc["area", "highest quarter"]
+    assert f"({poor['dice_against']:.2f} against {poor['dice']:.2f} % in the quarter" in text
+    assert f"({large['dice_against']:.2f} against {large['dice']:.2f} % in the quarter" in text
+    runs = ROOT / "docs/results/prompted-lits25/runs/lits/recist/runs"
+    scores = {
+        run: pd.read_csv(runs / run / "scores.csv.xz").groupby("group")["dice"].mean()
+        for run in ("ellipse/seed-0", "prompted_ends/seed-1", "prompted_ends/seed-2")
+    }
+    network = (scores["prompted_ends/seed-1"] + scores["prompted_ends/seed-2"]) / 2
+    assert (network > scores["ellipse/seed-0"]).sum() == len(network) == 25
 
 
 def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
