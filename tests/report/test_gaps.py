@@ -110,6 +110,12 @@ def test_gaps_and_shares_with_known_answers(runs, trained, traits, tmp_path):
     drawn = (tmp_path / "gap.svg").read_text()
     assert "lesion trained on: no" in drawn
     assert "bars: 95 % intervals over groups and seeds<" in drawn  # as the page says
+    assert drawn.count(">a1 against ellipse<") == drawn.count(">a1 against a1_dense<") == 1
+    pd.read_csv(table_csv).assign(ci_low=np.nan, ci_high=np.nan).to_csv(table_csv, index=False)
+    plot_gap(
+        table_csv=table_csv, samples_csv=samples_csv, title="Gap", figures=[tmp_path / "none.svg"]
+    )
+    assert ">no intervals<" in (tmp_path / "none.svg").read_text()
 
 
 def test_contrast_is_the_distance_of_mean_colours():

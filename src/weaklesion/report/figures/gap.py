@@ -1,19 +1,19 @@
 """The figure of the gaps in Dice between arms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from weaklesion.report.figures.style import MARKERS, PALETTE, save, style
 from weaklesion.report.traits import WORDS
 from weaklesion.study.labels import Labels, called
 
-# Names of an arm and of the arm that it is compared with, and the rows of their images.
-Pair = tuple[Any, pd.DataFrame]
+Pair = tuple[Hashable, ...]  # an arm, and the arm that it is compared with
+LONG = 60  # letters, from which on a pair's name has a line of the legend to itself
 
 
 def plot_gap(
@@ -40,44 +40,54 @@ def plot_gap(
     by_image = pd.read_csv(samples_csv, dtype={"id": str})
     table = table[table["stratum"].isin(WORDS)]
     blocks = list(by_image.groupby(["dataset", "protocol"], sort=False))
+    pairs = list(dict.fromkeys(by_image[["arm", "against"]].itertuples(index=False, name=None)))
+    number_of = {pair: number for number, pair in enumerate(pairs)}
     with style():
         figure, axes = plt.subplots(
             len(blocks), 2, figsize=(12.5, 5.2 * len(blocks)), squeeze=False, layout="constrained"
         )
         for (left, right), (key, images) in zip(axes, blocks, strict=True):
             block = table[(table[["dataset", "protocol"]] == list(key)).all(axis=1)]
-            pairs = list(images.groupby(["arm", "against"], sort=False))
-            words = {
-                pair: f"{called(labels, 'arms', pair[0])} against {called(labels, 'arms', pair[1])}"
-                for pair, _ in pairs
-            }
-            _plot_sums(left, pairs, words)
+            _plot_sums(left, images, number_of)
             left.set_title(f"{called(labels, 'datasets', key[0])}, protocol {key[1]}")
-            _plot_kinds(right, block, pairs)
+            _plot_kinds(right, block, number_of)
             right.set_title("Mean gap by kind of image")
-        figure.suptitle(f"{title}\nbars: 95 % intervals over groups and seeds", fontsize="medium")
+        handles = [
+            Line2D(
+                [], [], color=PALETTE[number % len(PALETTE)], marker=MARKERS[number % len(MARKERS)]
+            )
+            for number in number_of.values()
+        ]
+        words = [
+            f"{called(labels, 'arms', arm)} against {called(labels, 'arms', against)}"
+            for arm, against in pairs
+        ]
+        columns = 1 if max(map(len, words)) > LONG else 2
+        figure.legend(handles, words, loc="outside lower center", ncol=columns, frameon=False)
+        bars = "bars: 95 % intervals over groups and seeds"
+        if table[["ci_low", "ci_high"]].isna().all(axis=None):
+            bars = "no intervals"
+        figure.suptitle(f"{title}\n{bars}", fontsize="medium")
         save(figure, figures)
 
 
-def _plot_sums(axis: plt.Axes, pairs: Sequence[Pair], words: Mapping[Any, str]) -> None:
+def _plot_sums(axis: plt.Axes, images: pd.DataFrame, number_of: Mapping[Pair, int]) -> None:
     """Plot the gap summed over the images, one curve per pair of arms."""
-    for number, (pair, rows) in enumerate(pairs):
+    for pair, rows in images.groupby(["arm", "against"], sort=False):
         summed = rows["gap"].sort_values(ascending=False).cumsum() / len(rows)
         share = 100 * np.arange(1, len(rows) + 1) / len(rows)
-        color = PALETTE[number % len(PALETTE)]
-        axis.plot(share, summed, color=color, label=words[pair])
+        axis.plot(share, summed, color=PALETTE[number_of[pair] % len(PALETTE)])
     axis.set(xlabel="Test images, %, those that lose most first")
     axis.set(ylabel="Cumulative gap, points of Dice")
-    axis.legend(fontsize="small")
 
 
-def _plot_kinds(axis: plt.Axes, block: pd.DataFrame, pairs: Sequence[Pair]) -> None:
+def _plot_kinds(axis: plt.Axes, block: pd.DataFrame, number_of: Mapping[Pair, int]) -> None:
     """Plot the mean gap of each kind of image, one marker per pair of arms."""
     kinds = list(dict.fromkeys(zip(block["stratum"], block["value"], strict=True)))
     height_of = {kind: height for height, kind in enumerate(kinds)}
-    for number, ((arm, against), _) in enumerate(pairs):
-        rows = block[(block["arm"] == arm) & (block["against"] == against)]
-        offset = 0.7 * ((number + 0.5) / len(pairs) - 0.5)
+    for pair, rows in block.groupby(["arm", "against"], sort=False):
+        number = number_of[pair]
+        offset = 0.7 * ((number + 0.5) / len(number_of) - 0.5)
         heights = [
             height_of[kind] + offset for kind in zip(rows["stratum"], rows["value"], strict=True)
         ]
