@@ -143,6 +143,14 @@ def test_words_on_networks_on_ct_are_those_of_the_kept_tables():
         run: pd.read_csv(runs / run / "scores.csv.xz").groupby("group")["dice"].mean()
         for run in ("ellipse/seed-0", "prompted_ends/seed-1", "prompted_ends/seed-2")
     }
+    table = pd.read_csv(ROOT / "docs/results/prompted-windows/prompted.csv").query(
+        "metric == 'dice'"
+    )
+    windows = table.set_index(["protocol", "arm"])["mean"]
+    narrow, wide = (windows[name, "prompted_ends"] for name in ("narrow", "wide"))
+    assert f"{narrow:.2f} % over 15 patients" in text
+    assert f"in one of -1000 to 1000 {wide:.2f} %" in text
+    assert f"The shape has {windows['narrow', 'ends']:.2f} % in all" in text
     network = (scores["prompted_ends/seed-1"] + scores["prompted_ends/seed-2"]) / 2
     assert (network > scores["ellipse/seed-0"]).sum() == len(network) == 25
 
