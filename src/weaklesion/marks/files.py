@@ -83,15 +83,15 @@ def _read_whole(path: Path, columns: Sequence[str]) -> Lines:
 
 
 def _lines_before_header(text: str, columns: Sequence[str]) -> int:
-    several: list[int] = []  # lines with more than one name
+    first = None  # line with more than one name
     for number, line in enumerate(text.split("\n", MOST_TITLES)[:MOST_TITLES] if columns else []):
         separator = max(SEPARATORS, key=line.count)
         names = {name.strip().strip('"') for name in line.split(separator)}
         if names.issuperset(columns):
             return number
-        if len(names - {""}) > 1:
-            several.append(number)
-    return several[0] if several else 0
+        if first is None and len(names - {""}) > 1:
+            first = number
+    return first or 0
 
 
 def read_records(
