@@ -21,6 +21,7 @@ import json
 import lzma
 import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +79,34 @@ def inputs_of(run: dict[str, Any]) -> list[dict[str, str]]:
     return [one["inputs_sha256"] for one in run.get("folds", [run])]
 
 
-def check_alike(folder: Path) -> None:
+def run_files(folder: Path) -> list[Path]:
+    """Return every `run.json` of a study's folder or that of kept runs, also of unscored runs."""
+    return sorted(folder.glob(f"{PLACE}/run.json"))
+
+
+def scored_run_files(folder: Path) -> list[Path]:
+    """Return the `run.json` of each scored run that has one; those without a network have none."""
+    files = [folder / path / "run.json" for path in runs_in(folder)]
+    return [path for path in files if path.exists()]
+
+
+def check_alike(run_jsons: Iterable[Path]) -> None:
     """Stop if runs cannot stand in one table.
 
     Seeds of an arm need the same settings and inputs, arms under one protocol the same images and
-    samples.
+    samples. The runs may lie in several folders, such as a study's and that of its kept runs.
     """
-    seen: dict[tuple[Path, str], tuple[Path, object]] = {}
-    for path in sorted(folder.glob(f"{PLACE}/run.json")):
+    seen: dict[tuple[tuple[str, ...], str], tuple[Path, object]] = {}
+    for path in run_jsons:
         run = json.loads(path.read_text())
-        inputs, arm = inputs_of(run), path.parent.parent
+        dataset, protocol, _, arm, _, _ = path.parts[-6:]
+        inputs = inputs_of(run)
         shared = [(one["images"], one["samples"]) for one in inputs]
-        found = {"settings": (arm, run["settings"]), "inputs": (arm, inputs)}
-        found["images or samples"] = (arm.parent, shared)
+        found: dict[str, tuple[tuple[str, ...], object]] = {
+            "settings": ((dataset, protocol, arm), run["settings"]),
+            "inputs": ((dataset, protocol, arm), inputs),
+            "images or samples": ((dataset, protocol), shared),
+        }
         for what, (place, value) in found.items():
             first, expected = seen.setdefault((place, what), (path, value))
             if value != expected:
@@ -140,37 +156,44 @@ def refuse(own: Path, kept: Path) -> None:
 
 
 def keep(study: Path, kept: Path) -> None:
-    """Keep the scored runs of a study."""
-    for path in runs_in(study):
-        scores_xz = kept / path / "scores.csv.xz"
-        if scores_xz.exists():
-            check_same(study / path, kept / path)
-            copy_small(study / path, kept / path)
-            continue
+    """Keep the scored runs of a study; writes nothing if one of them is refused."""
+    paths = runs_in(study)
+    known = {path for path in paths if (kept / path / "scores.csv.xz").exists()}
+    for path in known:
+        check_same(study / path, kept / path)
+    check_alike([*scored_run_files(kept), *scored_run_files(study)])
+    for path in paths:
         copy_small(study / path, kept / path)
-        with written_whole(scores_xz) as tmp:  # last: a run with scores is whole
-            tmp.write_bytes(lzma.compress(kept_text(study / path / "scores.csv").encode()))
-    check_alike(kept)
+        if path not in known:
+            with written_whole(
+                kept / path / "scores.csv.xz"
+            ) as tmp:  # last: with it, a run is whole
+                tmp.write_bytes(lzma.compress(kept_text(study / path / "scores.csv").encode()))
 
 
 def restore(kept: Path, study: Path) -> None:
-    """Write kept runs into a study's folder."""
-    for path in runs_in(kept):
-        scores_csv = study / path / "scores.csv"
-        if scores_csv.exists():
-            check_same(study / path, kept / path)
-            copy_small(kept / path, study / path)
-            continue
-        check_unscored(study / path, kept / path)
+    """Write kept runs into a study's folder; nothing if one of them is refused."""
+    paths = runs_in(kept)
+    known = {path for path in paths if (study / path / "scores.csv").exists()}
+    for path in paths:
+        check = check_same if path in known else check_unscored
+        check(study / path, kept / path)
+    check_alike([*scored_run_files(kept), *run_files(study)])
+    scores = {path: scores_of(kept, path) for path in paths if path not in known}
+    for path in paths:
         copy_small(kept / path, study / path)
-        text = io.StringIO(kept_text(kept / path / "scores.csv.xz"))
-        wide = pd.read_csv(text, dtype={"id": str, "group": str})
-        scores = spread(wide)
-        for position, (column, value) in enumerate(zip(RUN, describe_run(path), strict=True)):
-            scores.insert(position, column, value)
-        with written_whole(scores_csv) as tmp:
-            scores.to_csv(tmp, index=False)
-    check_alike(study)
+        if path in scores:
+            with written_whole(study / path / "scores.csv") as tmp:
+                scores[path].to_csv(tmp, index=False)
+
+
+def scores_of(kept: Path, path: Path) -> pd.DataFrame:
+    """Return the scores of a kept run as the workflow writes them."""
+    text = io.StringIO(kept_text(kept / path / "scores.csv.xz"))
+    scores = spread(pd.read_csv(text, dtype={"id": str, "group": str}))
+    for position, (column, value) in enumerate(zip(RUN, describe_run(path), strict=True)):
+        scores.insert(position, column, value)
+    return scores
 
 
 def copy_small(source: Path, target: Path) -> None:

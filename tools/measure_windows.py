@@ -42,6 +42,9 @@ def main() -> None:
     parser.add_argument("--window", type=float, nargs=2, action="append", required=True)
     parser.add_argument("--count", type=int, default=150, help="marks, drawn at random")
     options = parser.parse_args()
+    for low, high in options.window:
+        if not low < high:
+            parser.error(f"--window {low:g} {high:g}: give the lower value first")
     marks, refused = read_marks(options.marks)
     order = np.random.default_rng(0).permutation(len(marks))[: options.count]
     windows = list(dict.fromkeys((low, high) for low, high in options.window))

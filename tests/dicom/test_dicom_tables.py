@@ -14,6 +14,10 @@ from weaklesion.dicom.phantom import make_series, save
 from weaklesion.dicom.tables import marks_of_table
 from weaklesion.recist import RECIST_COLUMNS
 
+NOT_THERE = (
+    "its image is not in the export: write the path of one of its files, relative to the table, or"
+    " the UID of an image or of a series"
+)
 NUMBERS = dict(zip(RECIST_COLUMNS, ENDS.ravel(), strict=True))
 
 
@@ -94,7 +98,7 @@ def test_an_image_of_one_slice_has_no_other(series, tmp_path):
 def test_rows_that_name_no_single_image_are_refused(series, tmp_path):
     export = write(series, tmp_path / "in")
     uid = series[0].SeriesInstanceUID
-    assert causes(tmp_path, export, {"image": "1.2.3"}) == ["its image is not in the export"]
+    assert causes(tmp_path, export, {"image": "1.2.3"}) == [NOT_THERE]
     assert causes(tmp_path, export, {"image": uid}) == [
         "the series has 5 images, but the row has no slice"
     ]
@@ -126,7 +130,7 @@ def test_a_path_that_is_spelt_otherwise_is_told_so_without_a_name(series, tmp_pa
         " letters"
     ]
     (tmp_path / "outside").write_bytes(b"")
-    assert causes(tmp_path, export, {"image": "outside"}) == ["its image is not in the export"]
+    assert causes(tmp_path, export, {"image": "outside"}) == [NOT_THERE]
 
 
 @pytest.mark.parametrize("number", [0, 4])

@@ -83,3 +83,9 @@ def test_a_window_that_is_given_twice_counts_its_marks_once(marks, capsys):
     said = capsys.readouterr().out
     pd.testing.assert_frame_equal(measured(marks, (0, 200), (0, 200)), once)
     assert capsys.readouterr().out == said
+
+
+def test_a_window_whose_values_are_exchanged_is_refused(marks, capsys):
+    with pytest.raises(SystemExit):
+        measured(marks, (-160, 240), (100, 0))
+    assert "--window 100 0: give the lower value first" in capsys.readouterr().err

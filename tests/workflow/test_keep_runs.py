@@ -126,12 +126,12 @@ def test_another_run_in_the_same_place_is_refused(finished, kept, tmp_path):
 PLACE = "d/p/runs/a1/seed-1"
 
 
-def write_run(study, wall_s=1.0):
+def write_run(study, wall_s=1.0, place=PLACE, epochs=1):
     """Write a run of one sample where a study has it; return its folder."""
-    folder = study / PLACE
+    folder = study / place
     folder.mkdir(parents=True)
     inputs = {"images": "0", "samples": "0"}
-    run = {"settings": {}, "inputs_sha256": inputs, "wall_s": wall_s}
+    run = {"settings": {"epochs": epochs}, "inputs_sha256": inputs, "wall_s": wall_s}
     (folder / "run.json").write_text(json.dumps(run))
     columns = [*keep_runs.RUN, "id", "group", "metric", "value", "status", "worst"]
     row = ["d", "p", "a1", 1, "a", "g", "dice", 0.5, "ok", 0.0]
@@ -148,6 +148,24 @@ def test_a_run_that_is_not_scored_yet_is_not_overwritten(tmp_path):
     with pytest.raises(SystemExit, match="another run"):
         keep_runs.restore(tmp_path / "kept", tmp_path / "other")
     assert (own / "run.json").read_text() == text
+
+
+@pytest.mark.parametrize("command", ["keep", "restore"])
+@pytest.mark.parametrize("refused", ["settings", "another run"])
+def test_where_one_run_is_refused_nothing_is_written(tmp_path, command, refused):
+    one, other = (tmp_path / name for name in ("study", "kept")[:: 1 if command == "keep" else -1])
+    write_run(one, place="d/p/runs/a0/seed-1")
+    write_run(one, epochs=2 if refused == "settings" else 1)
+    write_run(other, 2.0, place="d/p/runs/a1/seed-3" if refused == "settings" else PLACE)
+    for folder in (one, other):
+        if folder.name == "kept":
+            keep_runs.keep(folder, tmp_path / "temporary")
+            shutil.rmtree(folder)
+            (tmp_path / "temporary").rename(folder)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    with pytest.raises(SystemExit, match=f"{refused}.*Remove"):
+        getattr(keep_runs, command)(one, other)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
 @pytest.mark.parametrize("command", ["keep", "restore"])
@@ -219,10 +237,10 @@ def test_other_images_under_one_protocol_are_refused(kept, tmp_path):
 def test_folds_of_a_cross_validated_run_are_compared(tmp_path):
     for seed, digest in (("1", "a"), ("2", "a")):
         write_folds(tmp_path, seed, digest)
-    keep_runs.check_alike(tmp_path)
+    keep_runs.check_alike(keep_runs.run_files(tmp_path))
     write_folds(tmp_path, "3", "b")
     with pytest.raises(SystemExit, match=r"seed-3.*its inputs differ"):
-        keep_runs.check_alike(tmp_path)
+        keep_runs.check_alike(keep_runs.run_files(tmp_path))
 
 
 def write_folds(folder, seed, digest):

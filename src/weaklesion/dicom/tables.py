@@ -71,7 +71,11 @@ def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, 
         [image for image in export.images.values() if image.series_uid == name]
     )
     if not series:
-        raise BadMarkError(f"its image is not in the export{other_spelling(mark.image)}")
+        hint = other_spelling(mark.image) or (
+            ": write the path of one of its files, relative to the table, or the UID of an image or"
+            " of a series"
+        )
+        raise BadMarkError(f"its image is not in the export{hint}")
     if mark.slice is None and len(series) > 1:
         raise BadMarkError(f"the series has {len(series)} images, but the row has no slice")
     if any(len(image.frames) > 1 for image in series):
