@@ -85,6 +85,9 @@ nnunet: .nnunet/.ready ## Install what arms with nnU-Net need, in an environment
 
 # It sees the packages of .venv behind its own, some of which have other versions.
 .nnunet/.ready: .venv/.ready requirements-nnunet.lock
+	@# `--clear` empties the folder that a link leads to
+	@[ ! -L .nnunet ] || { echo ".nnunet is a link to $$(readlink .nnunet), which make would empty." \
+	  "Remove the link (rm .nnunet)." >&2; exit 1; }
 	$(BIN)/python -m venv --clear --without-pip .nnunet
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 	  "$$(.nnunet/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/behind.pth"

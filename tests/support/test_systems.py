@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -76,3 +77,25 @@ def test_make_spares_an_environment_of_another_clone_behind_a_link(root, tmp_pat
     assert (clone / "reached").exists() == (owner == "this clone")
     refused = f".venv is a link to {environment}, an environment that was not installed from this"
     assert (refused in done.stderr) == (owner == "another clone")
+
+
+def test_make_spares_the_folder_behind_a_link_in_place_of_nnunets_environment(root, tmp_path):
+    clone, environment = tmp_path / "clone", tmp_path / "environment"
+    (clone / ".venv").mkdir(parents=True)
+    environment.mkdir()
+    (environment / "kept").touch()
+    for name in ("Makefile", "requirements-nnunet.lock"):
+        (clone / name).write_bytes((root / name).read_bytes())
+    (clone / ".nnunet").symlink_to(environment)
+    command = [
+        "make",
+        "-C",
+        str(clone),
+        "--assume-old",
+        ".venv/.ready",
+        f"BIN={Path(sys.executable).parent}",
+    ]
+    done = subprocess.run([*command, ".nnunet/.ready"], capture_output=True, text=True, check=False)
+    assert f".nnunet is a link to {environment}, which make would empty" in done.stderr
+    assert done.returncode != 0
+    assert (environment / "kept").exists()
