@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import nibabel
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 from weaklesion.cli import app
 from weaklesion.errors import DataError
 from weaklesion.marks.table import read_marks
+from weaklesion.segment import describing
 from weaklesion.segment.crops import open_mark
+from weaklesion.segment.describing import write_trained_on
 from weaklesion.segment.predictor import load_predictor
 from weaklesion.segment.training_range import DEFAULT_WINDOW_HU, outside_training, window_for
 from weaklesion.study.trained_on import TrainedOn, read_trained_on
@@ -116,6 +119,23 @@ def test_describing_again_changes_only_what_is_given(model):
     wrong = CliRunner().invoke(app, ["describe-run", str(model), "--window", "90", "-10"])
     assert wrong.exit_code == 1
     assert "window_hu: the lower number comes first" in wrong.output
+
+
+@pytest.mark.parametrize("settings", [[1], 3, {"train_samples": "x"}, {"train_samples": True}])
+def test_damaged_settings_of_a_run_are_named_where_sizes_are_measured(tmp_path, settings):
+    patches = tmp_path / "patches"
+    patches.mkdir()
+    (patches / "samples.csv").write_text("id,split\na,train\n")
+    np.save(patches / "images.npy", np.zeros((1, 8, 8, 1), np.uint8))
+    (tmp_path / "run.json").write_text(json.dumps({"settings": settings}))
+    with pytest.raises(DataError, match=r"run\.json: its settings are damaged"):
+        write_trained_on(tmp_path, CT, patches)
+
+
+def test_a_run_in_a_folder_near_the_root_is_described(monkeypatch, tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    monkeypatch.setattr(describing.Path, "resolve", lambda path: Path("/run"))
+    assert write_trained_on(tmp_path, CT) == trained()
 
 
 @pytest.mark.parametrize(

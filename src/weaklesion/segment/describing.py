@@ -37,9 +37,9 @@ def write_trained_on(
         raise DataError(f"{folder}: has no {RUN_FILES[1]}. Give the folder of a trained run.")
     told = read_run(run_json)
     data = dict(told["data"]) if isinstance(told.get("data"), dict) else {}
-    beside = Path(folder).resolve().parents[2] / "patches"
+    beside = Path(folder).resolve() / "../../../patches"  # of the study that the run lies in
     if patches_dir is not None or (beside / "samples.csv").is_file():
-        data |= _measured(Path(patches_dir or beside), told)
+        data |= _measured(Path(patches_dir or beside), run_json, told)
     data |= {name: value for name, value in values.items() if value is not None}
     for name in ("long_px", "long_mm"):
         if isinstance(data.get(name), list | tuple):
@@ -58,11 +58,14 @@ def write_trained_on(
     return described
 
 
-def _measured(patches: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+def _measured(patches: Path, run_json: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sizes of the training samples of a run."""
     samples_csv = patches / "samples.csv"
     if not samples_csv.is_file():
         raise DataError(f"{patches}: has no samples.csv. Give the folder of a study's patches.")
-    count = (told.get("settings") or {}).get("train_samples")
+    settings = told.get("settings") or {}
+    count = settings.get("train_samples") if isinstance(settings, dict) else "none"
+    if count is not None and type(count) is not int:
+        raise DataError(f"{run_json}: its settings are damaged. Copy it again.")
     ids = ids_of_split("train", samples_csv, count)
     return describe_sizes(samples_csv, ids, read_array(patches / "images.npy").shape[1:3])
