@@ -1,6 +1,5 @@
 """Several readers' masks: marks by one, scores by the others (`tools/readers.py`)."""
 
-import importlib.util
 import math
 import sys
 from unittest import mock
@@ -8,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+import readers as readers_tool
 from PIL import Image
 
 from weaklesion.recist import RECIST_COLUMNS
@@ -48,14 +47,11 @@ def folder(tmp_path):
 
 def run(capsys, folder, *words):
     """Call the tool in this process; return what it printed."""
-    spec = importlib.util.spec_from_file_location("readers", ROOT / "tools/readers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     command, *named = words
     with mock.patch.object(
         sys, "argv", ["readers.py", command, str(folder), str(folder / "o"), *named]
     ):
-        module.main()
+        readers_tool.main()
     return capsys.readouterr().out
 
 

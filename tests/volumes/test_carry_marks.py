@@ -1,15 +1,14 @@
 """`tools/carry_marks.py`: marks of a lesion's other slices, for training without masks."""
 
-import importlib.util
 import math
 import sys
 from unittest import mock
 
+import carry_marks
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from lumps import SIZES, image_of, lump
 
 from weaklesion.diameters import recist_from_mask
@@ -35,13 +34,9 @@ def cases(tmp_path):
 
 
 def carried(folder, *words):
-    with mock.patch.object(sys, "path", [str(ROOT / "tools"), *sys.path]):
-        spec = importlib.util.spec_from_file_location("carry", ROOT / "tools/carry_marks.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
     command = ["carry_marks.py", str(folder / "cases.csv"), str(folder / "marks.csv"), *words]
     with mock.patch.object(sys, "argv", command):
-        module.main()
+        carry_marks.main()
     return pd.read_csv(folder / "marks.csv")
 
 
@@ -84,23 +79,3 @@ def test_a_given_mark_is_taken_and_no_mask_is_read(cases):
     (cases / "mask.nii").unlink()
     again = carried(cases, "--only-marked").set_index("group")
     pd.testing.assert_frame_equal(again, own)
-
-
-def test_images_of_one_name_are_patients_of_their_own(cases):
-    table = pd.read_csv(cases / "cases.csv")
-    for number in range(6):
-        (cases / f"P{number}").mkdir()
-        (cases / f"{number}.nii").rename(cases / f"P{number}/ct.nii")
-    table["image"] = [f"P{number}/ct.nii" for number in range(6)]
-    table.to_csv(cases / "cases.csv", index=False)
-    marks = carried(cases, "--only-marked")
-    splits = marks.groupby("group")["split"].unique().str.join(" ")
-    assert splits.tolist() == [*["train"] * 4, "val", "test"]
-
-
-def test_pixels_that_are_not_square_are_refused(cases):
-    image = nibabel.load(cases / "0.nii")
-    wide = np.diag([2 * SIZES[0], *SIZES[1:], 1.0])
-    nibabel.save(nibabel.Nifti1Image(image.get_fdata(), wide), cases / "0.nii")
-    with pytest.raises(SystemExit, match=r"0\.nii: its pixels are not square"):
-        carried(cases)

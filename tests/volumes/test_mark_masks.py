@@ -1,15 +1,14 @@
 """`tools/mark_masks.py`: a table of marks and masks for every slice of lesions with masks."""
 
-import importlib.util
 import math
 import sys
 from unittest import mock
 
+import mark_masks
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from lumps import SIZES, image_of, lump
 from scipy import ndimage
 
@@ -43,13 +42,9 @@ def cases(tmp_path):
 
 
 def marked(folder):
-    with mock.patch.object(sys, "path", [str(ROOT / "tools"), *sys.path]):
-        spec = importlib.util.spec_from_file_location("marking", ROOT / "tools/mark_masks.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
     command = ["mark_masks.py", str(folder / "cases.csv"), str(folder / "out")]
     with mock.patch.object(sys, "argv", command):
-        module.main()
+        mark_masks.main()
     return pd.read_csv(folder / "out/marks.csv")
 
 
@@ -88,22 +83,3 @@ def test_each_mark_has_the_mask_of_its_own_part(cases):
         mask = read_mask(mark, read_picture(mark, (-40, 160)))
         assert (mark.slice, mask.sum()) in areas
         np.testing.assert_allclose(recist_from_mask(mask), mark.points, atol=0.002)
-
-
-def test_images_of_one_name_are_patients_of_their_own(cases):
-    table = pd.read_csv(cases / "cases.csv")
-    for number in range(6):
-        (cases / f"P{number}").mkdir()
-        (cases / f"{number}.nii").rename(cases / f"P{number}/ct.nii")
-    table["image"] = [f"P{number}/ct.nii" for number in range(6)]
-    table.to_csv(cases / "cases.csv", index=False)
-    splits = marked(cases).groupby("group")["split"].unique().str.join(" ")
-    assert splits.tolist() == [*["train"] * 4, "val", "test"]
-
-
-def test_pixels_that_are_not_square_are_refused(cases):
-    image = nibabel.load(cases / "0.nii")
-    wide = np.diag([2 * SIZES[0], *SIZES[1:], 1.0])
-    nibabel.save(nibabel.Nifti1Image(image.get_fdata(), wide), cases / "0.nii")
-    with pytest.raises(SystemExit, match=r"0\.nii: its pixels are not square"):
-        marked(cases)

@@ -1,22 +1,14 @@
 """`tools/measure_volumes.py`: summaries that are worked by hand, and one lesion."""
 
-import importlib.util
 import sys
 from unittest import mock
 
+import measure_volumes
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from lumps import SIZES, image_of, lump
-
-
-def tool():
-    spec = importlib.util.spec_from_file_location("measure", ROOT / "tools/measure_volumes.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def row(name, method, dice, error, low=np.nan, high=np.nan, undecided=np.nan):
@@ -30,7 +22,7 @@ def test_gains_and_intervals_are_counted_over_lesions():
     rows = [row("a", "ellipsoid", 70.0, -10.0), row("b", "ellipsoid", 80.0, 10.0)]
     rows += [row("a", "levels", 76.0, -4.0, 90.0, 110.0, False)]
     rows += [row("b", "levels", 77.0, 2.0, 101.0, 120.0, True)]  # misses the true 100
-    found = tool().summarised(pd.DataFrame(rows)).set_index("method")
+    found = measure_volumes.summarised(pd.DataFrame(rows)).set_index("method")
     levels = found.loc["levels"]
     assert levels[["lesions", "dice", "gain", "worst_gain"]].tolist() == [2, 76.5, 1.5, -3.0]
     assert levels[["below_minus_2", "in_interval_percent", "undecided"]].tolist() == [1, 50.0, 1]
@@ -56,7 +48,7 @@ def test_a_lesion_without_levels_is_the_ellipsoids_and_counted(tmp_path):
     pd.DataFrame(cases).to_csv(tmp_path / "cases.csv", index=False)
     words = ["measure_volumes.py", str(tmp_path / "cases.csv"), str(tmp_path / "out")]
     with mock.patch.object(sys, "argv", words):
-        tool().main()
+        measure_volumes.main()
     lesions = pd.read_csv(tmp_path / "out/lesions.csv").set_index(["id", "method"])
     dice = lesions["dice"]
     assert dice["seen", "levels"] > dice["seen", "ellipsoid"] + 3
@@ -85,4 +77,4 @@ def test_cases_that_would_be_scored_wrongly_are_refused(tmp_path, changed, why):
     pd.DataFrame([case | each for each in changed]).to_csv(tmp_path / "cases.csv", index=False)
     words = ["measure_volumes.py", str(tmp_path / "cases.csv"), str(tmp_path / "out")]
     with mock.patch.object(sys, "argv", words), pytest.raises(SystemExit, match=why):
-        tool().main()
+        measure_volumes.main()

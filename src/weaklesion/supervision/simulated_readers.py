@@ -66,7 +66,9 @@ def read_lesion(
 
     The long diameter is a chord of the lesion, turned and moved sideways from the mark's; the short
     one is a chord that crosses it near where the mark's does. Then the ends move inwards. A draw
-    that leads outside the lesion is halved, if need be down to the mark itself.
+    that leads outside the lesion is halved, if need be down to the mark itself. A chord ends where
+    it first leaves the lesion: where the lesion is so concave that the mark's long diameter runs
+    outside, the reader's is far shorter, whatever the draws.
 
     Args:
         mask: (H, W) bool, the lesion.
