@@ -586,6 +586,21 @@ def test_lesions_that_share_pixels_are_noted(tmp_path, table):
     assert note["count"] == 2
 
 
+def test_diameters_that_miss_each_other_are_noted(tmp_path, table):
+    rows, _ = table
+    ends = np.array([rows[2][name] for name in RECIST_COLUMNS]).reshape(4, 2)
+    along = ends[1] - ends[0]
+    ends[2:] += ends[1] + 0.2 * along - ends[2:].mean(axis=0)  # a fifth beyond the long one's end
+    rows[2] |= dict(zip(RECIST_COLUMNS, ends.ravel().tolist(), strict=True))
+    samples, _, _ = made(tmp_path, rows)
+    notes = samples["note"].fillna("").to_dict()
+    assert notes.pop("l2") == (
+        "its diameters do not cross: one misses the other by 0.2 of its length. Are their ends"
+        " right?"
+    )
+    assert set(notes.values()) == {""}
+
+
 def test_a_spacing_in_doubt_is_noted(tmp_path, table):
     rows, _ = table
     rows = [row | {"spacing_x": 0.7, "spacing_y": 0.7} for row in rows]

@@ -74,6 +74,29 @@ def test_commas_in_a_table_with_points_are_not_guessed(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "points",
+    ["996,810,1~204,800,1~100,700,1~104,900", "1~196,1~810,1~204,1~800,1~100,1~700,1~104,1~900"],
+    ids=["some above a thousand", "all above a thousand"],
+)
+def test_commas_that_may_separate_thousands_are_not_taken_for_decimal_ones(tmp_path, points):
+    text = f"{HEADER}\na.png,{points}\n".replace(",", "\t").replace("~", ",")
+    with pytest.raises(DataError, match=r"marks.csv: 1,\d{3} may be 1\.\d{3} with a decimal comma"):
+        read_marks(written(tmp_path, text))
+
+
+def test_three_decimals_are_read_beside_whole_slices_and_spacings_below_one(tmp_path):
+    numbers = "\t".join(f"{float(value):.3f}".replace(".", ",") for value in POINTS.split(","))
+    text = f"{HEADER},slice,spacing_x,spacing_y\n".replace(",", "\t")
+    text += f"a.nii\t{numbers}\t7\t0,703\t0,703\n"
+    assert points_of(written(tmp_path, text)) == EXPECTED
+    whole = "\t".join(f"{float(value):.0f}" for value in POINTS.split(","))
+    assert read_marks(written(tmp_path, text.replace(numbers, whole)))[0][0].spacing == (
+        0.703,
+        0.703,
+    )
+
+
 def test_names_and_ids_keep_their_commas(tmp_path):
     text = f"id;{HEADER}\nx,1;a,b.png;{POINTS}\n".replace(POINTS, POINTS.replace(",", ";"))
     text = text.replace(HEADER, HEADER.replace(",", ";")).replace("88.5", "88,5")

@@ -58,6 +58,22 @@ def test_a_call_that_was_stopped_goes_on(model, tmp_path, images):
     assert all(path.stat().st_mtime_ns > time for path, time in done.items())
 
 
+def test_images_that_were_moved_keep_their_results(model, tmp_path, images):
+    _, rows = images
+    run(model, tmp_path, rows)
+    masks = tmp_path / "out/masks"
+    done = {path: path.stat().st_mtime_ns for path in masks.iterdir()}
+    assert done
+    (tmp_path / "moved").mkdir()
+    for name in {row["image"] for row in rows}:
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    moved = [row | {"image": f"moved/{row['image']}"} for row in rows]
+    result, measured = run(model, tmp_path, moved)
+    assert result.exit_code == 0, result.output
+    assert {path: path.stat().st_mtime_ns for path in masks.iterdir()} == done
+    assert measured["image"].str.contains("moved").all()
+
+
 def test_a_second_table_does_not_write_over_the_first_ones_answers(model, tmp_path, images):
     """Marks without ids are numbered, so that two tables have the same ones."""
     _, rows = images

@@ -17,6 +17,7 @@ REQUIRED = ("image", *RECIST_COLUMNS)
 OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask", "lesion")
 NUMBERS = (*RECIST_COLUMNS, "slice", "spacing_x", "spacing_y")
 KNOWN = (*REQUIRED, *OPTIONAL)
+OF_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}(,[0-9]{3})+")
 MAX_SHOWN = 20  # columns of a table that a message names
 
 
@@ -165,21 +166,44 @@ def _shown(header: Sequence[str]) -> str:
     )
 
 
-def point_decimals(table: Lines, places: Sequence[int]) -> list[tuple[int, list[str]]]:
+def point_decimals(
+    path: Path, table: Lines, coordinates: Sequence[int], others: Sequence[int]
+) -> list[tuple[int, list[str]]]:
     """Return a table's rows with decimal points for decimal commas.
 
     Commas are decimal commas if fields are separated by something else, and no number has a point.
     Otherwise the rows are returned as they are.
 
     Args:
+        path: the table's file.
         table: the table.
-        places: places of the columns that are numbers.
+        coordinates: places of the columns that are coordinates.
+        others: places of the other columns that are numbers.
+
+    Raises:
+        DataError: if the commas may separate thousands: three digits follow each, and they stand in
+            some coordinates only, or in none above ten.
     """
-    numbers = [row[place] for _, row in table.rows for place in places if place < len(row)]
+    places = [*coordinates, *others]
+    numbers = [row[place].strip() for _, row in table.rows for place in places if place < len(row)]
     if table.separator == "," or any("." in text for text in numbers):
         return table.rows
-    if not any("," in text for text in numbers):
+    with_comma = [text for text in numbers if "," in text]
+    if not with_comma:
         return table.rows
+    if all(OF_THOUSANDS.fullmatch(text) for text in with_comma):
+        plain = [
+            row[place].strip()
+            for _, row in table.rows
+            for place in coordinates
+            if place < len(row) and "," not in row[place]
+        ]
+        if any(plain) or max(map(len, with_comma)) == len("1,204"):
+            raise DataError(
+                f"{path}: {with_comma[0]} may be {with_comma[0].replace(',', '.')} with a decimal"
+                f" comma, or {with_comma[0].replace(',', '')} with a comma between thousands. Write"
+                " the numbers without commas between thousands, or with decimal points."
+            )
     return [
         (line, [text.replace(",", ".") if i in places else text for i, text in enumerate(row)])
         for line, row in table.rows

@@ -8,28 +8,35 @@ import numpy as np
 from weaklesion.hounsfield import PNG_OFFSET
 from weaklesion.marks.image_files import no_image
 from weaklesion.marks.images import HIGHEST_HU, LOWEST_HU, Picture
-from weaklesion.marks.table import BadMarkError
+from weaklesion.marks.table import BadMarkError, miss_of_diameters
 from weaklesion.marks.volumes import is_volume
 from weaklesion.support.pictures import open_picture
 
 MOST_BEYOND = 0.25  # of the pixels near a mark
 SMALLEST_LESION_MM, LARGEST_LESION_MM = 0.1, 1000.0
+LARGEST_MISS = 0.1  # of a diameter's length, by which it may miss the other without a word
 
 
-def doubts_about_size(points: np.ndarray, picture: Picture) -> list[str]:
-    """Return what makes the mm of a mark doubtful, in words: its picture's spacing, or its size.
+def doubts_about_mark(points: np.ndarray, picture: Picture) -> list[str]:
+    """Return what makes a mark doubtful, in words: its picture's spacing, its size, its crossing.
 
     Args:
         points: (4, 2) ends of the diameters, px.
         picture: the mark's picture.
     """
-    if picture.spacing is None:
-        return []
-    long_mm = float(np.hypot(*((points[1] - points[0]) * np.array(picture.spacing))))
-    if SMALLEST_LESION_MM <= long_mm <= LARGEST_LESION_MM:
-        return list(picture.doubts)
-    size = f"its long diameter is {long_mm:.3g} mm, which no lesion has: is the spacing right?"
-    return [*picture.doubts, size]
+    doubts = list(picture.doubts) if picture.spacing is not None else []
+    if picture.spacing is not None:
+        long_mm = float(np.hypot(*((points[1] - points[0]) * np.array(picture.spacing))))
+        if not SMALLEST_LESION_MM <= long_mm <= LARGEST_LESION_MM:
+            doubts.append(
+                f"its long diameter is {long_mm:.3g} mm, which no lesion has: is the spacing right?"
+            )
+    if (miss := miss_of_diameters(points)) > LARGEST_MISS:
+        doubts.append(
+            f"its diameters do not cross: one misses the other by {miss:.2g} of its length. Are"
+            " their ends right?"
+        )
+    return doubts
 
 
 def check_scale(picture: Picture, near: tuple[slice, slice], path: Path) -> None:

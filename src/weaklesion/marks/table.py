@@ -97,7 +97,8 @@ def read_marks(
         The marks; and line, id and cause of each refused row.
 
     Raises:
-        DataError: if the file cannot be read, is empty or lacks a column.
+        DataError: if the file cannot be read, is empty or lacks a column, or its commas may be
+            those between thousands.
     """
     path = Path(marks_csv)
     own = columns or {}
@@ -105,7 +106,9 @@ def read_marks(
     places = places_of_columns(path, table, own)
     if not table.rows:
         raise DataError(f"{path}: has no row. Give at least one mark.")
-    lines = point_decimals(table, [places[name] for name in NUMBERS if name in places])
+    coordinates = [places[name] for name in RECIST_COLUMNS]
+    others = [places[name] for name in NUMBERS[len(RECIST_COLUMNS) :] if name in places]
+    lines = point_decimals(path, table, coordinates, others)
     if table.separator != ",":
         commas = "" if lines is table.rows else " and decimal commas"
         logger.info("%s: read with %s%s", path, SEPARATORS[table.separator], commas)
@@ -258,6 +261,24 @@ def outside(points: np.ndarray, shape_hw: Sequence[int]) -> np.ndarray:
     return np.asarray(beyond.any(axis=1))
 
 
+def miss_of_diameters(points: np.ndarray) -> float:
+    """Return how far beyond a diameter's end the other one's line meets it, in its own lengths.
+
+    Of both diameters, the larger figure; 0 where they cross. It is the same in px and in mm.
+
+    Args:
+        points: (4, 2) ends of the diameters, which are not parallel: long a, long b, short a,
+            short b.
+
+    >>> ends = [[0, 0], [10, 0], [12, -3], [12, 3]]
+    >>> round(miss_of_diameters(np.array(ends)), 3)
+    0.2
+    """
+    long, short = points[1] - points[0], points[3] - points[2]
+    where = np.linalg.solve(np.column_stack([long, -short]), points[2] - points[0])
+    return max(0.0, float((-where).max()), float((where - 1).max()))
+
+
 def mark_ellipse(
     points: np.ndarray, shape_hw: Sequence[int], spacing: tuple[float, float] | None = None
 ) -> Ellipse:
@@ -306,9 +327,7 @@ def mark_ellipse(
         if math.dist(start, end) < LEAST_PX:
             raise BadMarkError(f"the {which} diameter is only {math.dist(start, end):g} px long")
     long, short = (points[1] - points[0]) * mm, (points[3] - points[2]) * mm
-    between = (points[2] - points[0]) * mm
-    where = np.linalg.solve(np.column_stack([long, -short]), between)
-    if (where < -REACH).any() or (where > 1 + REACH).any():
+    if miss_of_diameters(points) > REACH:
         raise BadMarkError("the two diameters do not cross: are their ends mixed up?")
     cosine = abs(long @ short) / math.hypot(*long) / math.hypot(*short)
     if cosine > math.cos(math.radians(LEAST_ANGLE_DEG)):

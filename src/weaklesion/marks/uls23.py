@@ -111,8 +111,9 @@ def _read_given(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     check_once(path, table.header, GIVEN)
     if not table.rows:
         raise DataError(f"{path}: has no row. Give at least one mark.")
-    places = [table.header.index(name) for name in GIVEN]
-    return table.header, point_decimals(table, places)
+    coordinates = [table.header.index(name) for name in RECIST_COLUMNS]
+    others = [table.header.index(name) for name in ("voi", "slice")]
+    return table.header, point_decimals(path, table, coordinates, others)
 
 
 def read_stack(folder: str | Path) -> tuple[Path, np.ndarray]:

@@ -13,7 +13,7 @@ from weaklesion.data.crops import surroundings
 from weaklesion.ellipse import Ellipse
 from weaklesion.four_ends import FourEnds
 from weaklesion.mark_shapes import MarkShape
-from weaklesion.marks.image_checks import check_contrast, check_scale, doubts_about_size
+from weaklesion.marks.image_checks import check_contrast, check_scale, doubts_about_mark
 from weaklesion.marks.images import Picture, read_picture
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.segment.training_range import check_kind
@@ -113,7 +113,7 @@ def open_mark(
     check_kind(around, mark.image.name, data)
     if data.channels == "bgr":
         crop = replace(crop, image=np.ascontiguousarray(crop.image[..., ::-1]))
-    for doubt in doubts_about_size(mark.points, picture):
+    for doubt in doubts_about_mark(mark.points, picture):
         logger.warning("line %d, %s: %s", mark.row, mark.id, doubt)
     contrast = mark_contrast(picture.levels, ellipse)
     return Opened(

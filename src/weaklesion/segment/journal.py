@@ -74,10 +74,12 @@ class Journal:
         self.earlier = self._read()
         for name in self.earlier.keys() & self.keys.keys():
             earlier_image = self.earlier[name]["image"]
-            if earlier_image[0] != self.images[name][0]:
+            here = self.images[name]
+            same_content = len(here) > 1 and here[1:] == earlier_image[1:]  # it may have moved
+            if earlier_image[0] != here[0] and not same_content:
                 raise DataError(
                     f"{out_dir}: already has a result with the id {name}, for {earlier_image[0]},"
-                    f" but in this table {name} is a mark on {self.images[name][0]}. Use a separate"
+                    f" but in this table {name} is a mark on {here[0]}. Use a separate"
                     " --out folder for each table, or remove this one."
                 )
         has_results = any(
@@ -303,8 +305,11 @@ def _image(image: Path) -> list[Any]:
 
 
 def _key(mark: Mark, image: list[Any], shared: Sequence[str]) -> str:
-    """Return a digest of everything that a mark's result depends on."""
-    return _digest([mark.points.tolist(), mark.slice, mark.spacing, image, *shared])
+    """Return a digest of everything that a mark's result depends on.
+
+    Of an image, that is its content; the path counts only where there is none.
+    """
+    return _digest([mark.points.tolist(), mark.slice, mark.spacing, image[1:] or image, *shared])
 
 
 def _digest(content: Any) -> str:

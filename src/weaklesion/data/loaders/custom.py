@@ -43,7 +43,7 @@ from weaklesion.data.patches import (
 )
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
-from weaklesion.marks.image_checks import check_contrast, check_scale, doubts_about_size
+from weaklesion.marks.image_checks import check_contrast, check_scale, doubts_about_mark
 from weaklesion.marks.images import Picture, read_picture
 from weaklesion.marks.masks import read_mask
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
@@ -274,7 +274,7 @@ def _read(
         slice=mark.slice,
         crop=window,
         mm_per_px=mm_per_px,
-        note="; ".join(doubts_about_size(mark.points, picture)),
+        note="; ".join(doubts_about_mark(mark.points, picture)),
     )
     return sample, indices
 
