@@ -37,7 +37,14 @@ TOPICS = {
     ),
     "Metrics": ("metrics", "MaskPair"),
     "Networks": ("build_model", "num_parameters", "load_network"),
-    "Segmenting": ("segment_marks", "SegmentSettings"),
+    "Segmenting": (
+        "segment_marks",
+        "SegmentSettings",
+        "segment_export",
+        "ImportSettings",
+        "read_marks",
+        "Mark",
+    ),
     "Files": ("fetch", "extract", "DataError"),
 }
 SECTIONS = re.compile(r"^(Args|Attributes|Raises|Returns|Source|Yields):|^>>> ", re.MULTILINE)

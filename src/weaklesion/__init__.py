@@ -10,8 +10,8 @@ public names: docs/reference/api.md.
     >>> bool(wl.draw_ellipse(ellipse, (160, 160))[125, 99])
     True
 
-The function behind the command `weaklesion segment` is `segment_marks`, because
-`weaklesion.segment` is the package in which it is defined.
+The functions behind the command `weaklesion segment` are `segment_marks` and, for `--dicom`,
+`segment_export`, because `weaklesion.segment` is the package in which they are defined.
 """
 
 from importlib import import_module
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from weaklesion.clusters import fit_clusters as fit_clusters
     from weaklesion.data.archives import extract as extract
     from weaklesion.diameters import recist_from_mask as recist_from_mask
+    from weaklesion.dicom.importing import ImportSettings as ImportSettings
     from weaklesion.download import fetch as fetch
     from weaklesion.ellipse import Ellipse as Ellipse
     from weaklesion.ellipse import draw_ellipse as draw_ellipse
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from weaklesion.errors import DataError as DataError
     from weaklesion.four_ends import FourEnds as FourEnds
     from weaklesion.grabcut import grabcut_mask as grabcut_mask
+    from weaklesion.marks.table import Mark as Mark
+    from weaklesion.marks.table import read_marks as read_marks
     from weaklesion.metrics.pair import MaskPair as MaskPair
     from weaklesion.models import build_model as build_model
     from weaklesion.models import num_parameters as num_parameters
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from weaklesion.recist import measure_recist as measure_recist
     from weaklesion.recist import parse_recist as parse_recist
     from weaklesion.recist import recist_from_ellipse as recist_from_ellipse
+    from weaklesion.segment.of_export import segment_export as segment_export
     from weaklesion.segment.run import segment_marks as segment_marks
     from weaklesion.segment.settings import SegmentSettings as SegmentSettings
     from weaklesion.splits import grouped_split as grouped_split
@@ -58,6 +62,8 @@ HOME = {
     "DataError": "errors",
     "Ellipse": "ellipse",
     "FourEnds": "four_ends",
+    "ImportSettings": "dicom.importing",
+    "Mark": "marks.table",
     "MaskPair": "metrics.pair",
     "Measurement": "recist",
     "RefinedSettings": "pseudo_masks",
@@ -81,8 +87,10 @@ HOME = {
     "pseudo_mask": "pseudo_masks",
     "quadrant_outline": "quadrants",
     "quadrant_shape": "quadrants",
+    "read_marks": "marks.table",
     "recist_from_ellipse": "recist",
     "recist_from_mask": "diameters",
+    "segment_export": "segment.of_export",
     "segment_marks": "segment.run",
 }
 MODULES = ("metrics",)

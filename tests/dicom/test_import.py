@@ -2,6 +2,7 @@
 
 import shutil
 import tracemalloc
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -14,6 +15,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from weaklesion.dicom import importing
+from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import read_export
 from weaklesion.dicom.importing import ImportSettings, import_export
 from weaklesion.dicom.phantom import (
@@ -189,6 +192,34 @@ def test_a_mark_that_two_documents_hold_is_taken_once(series, tmp_path):
     assert len(import_export(folder, tmp_path / "out").marks) == 1
     report = pd.read_csv(tmp_path / "out/found.csv")
     assert report["cause"].dropna().str.startswith("the same mark as mark-").tolist() == [True]
+
+
+@pytest.mark.parametrize("uid", ["1.2.3.4", "9.2.3.4"], ids=["read first", "read last"])
+def test_a_mark_that_two_documents_hold_has_what_each_says_of_its_lesion(
+    series, tmp_path, monkeypatch, uid
+):
+    """One knows its tracking UID and that it is a node, the other, under any UID, only its name."""
+    folder = with_report(series, tmp_path / "in")
+    (known,), refused = find_marks(read_export(folder))
+    known = replace(known, node=True)
+    named = replace(known, source_uid=uid, tracking_uid="", lesion="liver 1", node=False)
+    for marks in ([known, named], [named, known]):
+        monkeypatch.setattr(importing, "find_marks", lambda _, m=marks: (m, refused))
+        imported = import_export(folder, tmp_path / "out")
+        (mark,) = imported.marks.values()
+        assert (mark.tracking_uid, mark.node) == (known.tracking_uid, True)
+        assert {mark.lesion, *mark.other_lesions} == {known.lesion, "liver 1"}
+        assert imported.refused == []
+
+
+def test_pixels_that_are_not_square_need_a_spacing(series, tmp_path):
+    for image in series:
+        image.PixelAspectRatio = [2, 1]
+    assert len(import_export(with_report(series, tmp_path / "in"), tmp_path / "out").marks) == 1
+    for image in series:
+        del image.PixelSpacing
+    (cause,) = causes(with_report(series, tmp_path / "again"), tmp_path / "out2")
+    assert cause.startswith("its image has pixels that are not square")
 
 
 def test_two_images_with_one_uid_are_used_by_no_mark(series, tmp_path):

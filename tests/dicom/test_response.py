@@ -10,11 +10,11 @@ import pytest
 from conftest import REAL_DATA
 
 from weaklesion.dicom.areas import Area
-from weaklesion.dicom.cdisc import MASK, NO_MARK, write_courses
+from weaklesion.dicom.cdisc import MASK, NO_MARK, ONLY_NEW, write_courses
 from weaklesion.dicom.importing import import_export
 from weaklesion.dicom.phantom import lengths_mm, make_export
 from weaklesion.dicom.response import Target, Visit, assess, overall_response
-from weaklesion.dicom.timeline import UNCLEAR, courses_of, visits_of
+from weaklesion.dicom.timeline import ALONE, UNCLEAR, courses_of, visits_of
 
 
 def visits(*diameters, **given):
@@ -191,7 +191,7 @@ def test_lesions_of_two_visits_become_a_course(imported, tmp_path):
 
 def test_a_lesion_that_is_not_marked_again_is_not_evaluated(imported, tmp_path):
     _, taken = imported
-    days = {name: taken.export.images[mark.image_uid].day for name, mark in taken.marks.items()}
+    days = days_of(taken)
     last = max(days, key=lambda name: (days[name], name))
     marks = {name: mark for name, mark in taken.marks.items() if name != last}
     (course,) = courses_of(marks, {}, taken.export)
@@ -204,7 +204,7 @@ def test_a_lesion_that_is_not_marked_again_is_not_evaluated(imported, tmp_path):
 
 def test_a_lesion_that_is_first_marked_later_is_new(imported, tmp_path):
     _, taken = imported
-    days = {name: taken.export.images[mark.image_uid].day for name, mark in taken.marks.items()}
+    days = days_of(taken)
     first = min(days, key=lambda name: (days[name], name))
     marks = {name: mark for name, mark in taken.marks.items() if name != first}
     (course,) = courses_of(marks, {}, taken.export)
@@ -213,6 +213,54 @@ def test_a_lesion_that_is_first_marked_later_is_new(imported, tmp_path):
     rs = pd.read_csv(tmp_path / "rs.csv").set_index("RSTESTCD")["RSSTRESC"]
     assert rs["OVRLRESP"] == "PD"
     assert rs["TRGRESP"] != "PD"
+
+
+def days_of(taken):
+    return {name: taken.export.images[mark.image_uid].day for name, mark in taken.marks.items()}
+
+
+def test_lesions_under_new_names_only_are_no_progression(imported, tmp_path):
+    """As where a program gives every measurement a tracking UID of its own."""
+    _, taken = imported
+    last = max(days_of(taken).values())
+    marks = {
+        name: replace(mark, lesion=f"{day} {mark.lesion}") if day == last else mark
+        for (name, mark), day in zip(taken.marks.items(), days_of(taken).values(), strict=True)
+    }
+    (course,) = courses_of(marks, {}, taken.export)
+    assert sorted(course.lesions) == ["N01", "N02", "N03", "T01", "T02", "T03"]
+    write_courses([course], tmp_path)
+    rs = pd.read_csv(tmp_path / "rs.csv").set_index("RSTESTCD")
+    assert rs["RSSTRESC"].fillna("").to_dict() == {"TRGRESP": "NE", "OVRLRESP": ""}
+    assert rs.loc["OVRLRESP", ["RSSTAT", "RSREASND"]].tolist() == ["NOT DONE", ONLY_NEW]
+
+
+def test_a_mark_that_two_documents_hold_joins_the_names_of_its_lesion(imported):
+    """Its annotation has the lesion's name, its report a tracking UID of that measurement alone."""
+    _, taken = imported
+    whole = courses_of(taken.marks, {}, taken.export)
+    marks = {}
+    for number, (name, mark) in enumerate(taken.marks.items()):
+        names = [mark.lesion, f"2.25.{number}"][:: 1 if number % 2 else -1]
+        marks[name] = replace(mark, lesion=names[0], other_lesions=frozenset(names[1:]))
+    assert len({mark.lesion for mark in marks.values()}) > 3
+    assert courses_of(marks, {}, taken.export) == whole
+
+
+@pytest.mark.parametrize("node", [True, False])
+def test_a_short_diameter_that_nobody_drew_is_no_measurement(imported, tmp_path, node):
+    _, taken = imported
+    given = {"node": node, "short_assumed": True}
+    marks = {name: replace(mark, **given) for name, mark in taken.marks.items()}
+    (course,) = courses_of(marks, {}, taken.export)
+    write_courses([course], tmp_path)
+    tr = pd.read_csv(tmp_path / "tr.csv").set_index("TRTESTCD")
+    assert tr.loc["LPERP", "TRSTRESN"].isna().all()
+    assert set(tr.loc["LPERP", "TRREASND"]) == {ALONE}
+    assert tr.loc["LDIAM", "TRSTRESN"].notna().all()
+    rs = pd.read_csv(tmp_path / "rs.csv").set_index("RSTESTCD")["RSSTRESC"]
+    assert (rs["TRGRESP"] == "NE") == node
+    assert ("SUMDIAM" in tr.index) != node
 
 
 def test_two_documents_of_one_lesion_at_one_visit_are_not_added(imported):

@@ -1,5 +1,6 @@
 """Results as DICOM, read back by highdicom, by SimpleITK-free arithmetic, and by ourselves."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from test_import import with_report
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
+from weaklesion.dicom import importing
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import read_export
 from weaklesion.dicom.found import FoundMark
@@ -331,6 +333,50 @@ def call(model, folder, *options):
     words = ["segment", "--model", model, "--dicom", folder / "in", "--out", folder / "out",
              *options]  # fmt: skip
     return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_refused_marks_of_an_export_and_its_table_are_counted_and_listed(grey_model, tmp_path):
+    (first, second, *_) = make_export(tmp_path / "in")
+    rows = [
+        {"id": name, "image": uid} | dict(zip(RECIST_COLUMNS, mark.ends.ravel(), strict=True))
+        for name, uid, mark in (
+            ("a", first.image_uid, first), ("twin", first.image_uid, first),
+            ("b", second.image_uid, second), ("lost", "1.2.3", first),
+            ("bad/id", first.image_uid, first),
+        )
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
+    result = call(grey_model, tmp_path, "--marks", tmp_path / "marks.csv", "--gate", "0")
+    assert result.exit_code == 0, result.output
+    assert "2 refused" in result.output
+    assert set(pd.read_csv(tmp_path / "out/measurements.csv")["id"]) == {"a", "twin", "b"}
+    refused = pd.read_csv(tmp_path / "out/refused.csv")
+    assert refused[["line", "id"]].to_numpy().tolist() == [[5, "lost"], [6, "bad/id"]]
+    assert refused["cause"].str.contains("not in the export|cannot name a file").all()
+    found = pd.read_csv(tmp_path / "out/import/found.csv").set_index("id")
+    assert not found.loc["lost", "taken"]
+
+
+def test_a_short_diameter_that_nobody_drew_is_not_in_the_results(grey_model, tmp_path, monkeypatch):
+    make_export(tmp_path / "in")
+    (whole, *others), _ = find_marks(read_export(tmp_path / "in"))
+    lines = [whole, *(replace(one, ends=one.ends[:2]) for one in others)]
+    monkeypatch.setattr(importing, "find_marks", lambda _: (lines, []))
+    result = call(grey_model, tmp_path, "--gate", "0")
+    assert f"{len(others)} refused" in result.output
+    refused = pd.read_csv(tmp_path / "out/refused.csv")
+    assert refused[["line", "id"]].isna().all(axis=None)
+    (elsewhere,) = refused.loc[~refused["cause"].str.contains("number 1: only one"), "cause"]
+    assert elsewhere == "SR, number 1: its image is not in the export"
+    result = call(grey_model, tmp_path, "--single-diameters", "0.7", "--gate", "0")
+    assert "1 refused" in result.output
+    assert result.exit_code == 0, result.output
+    measured = pd.read_csv(tmp_path / "out/measurements.csv")
+    assert len(measured) == len(lines) - 1
+    assert measured["given_long_mm"].notna().all()
+    for column in ("given_short_px", "given_short_mm", "short_difference_px"):
+        assert measured[column].notna().sum() == 1
+    assert not re.search(r"\bnan\b", (tmp_path / "out/index.html").read_text())
 
 
 def test_one_command_from_an_export_to_dicom(grey_model, tmp_path):

@@ -83,11 +83,12 @@ def capture_text(lesion: Lesion) -> list[str]:
     row = lesion.row
     unit = "mm" if pd.notna(row.get("long_mm")) else "px"
     area = row["area_mm2"] if unit == "mm" else row["area_px"]
+    diameters = [row[f"given_{which}_{unit}"] for which in ("long", "short")]
+    given = " x ".join(f"{each:.1f}" for each in diameters if pd.notna(each))
     lines = [
         f"{MAKER} {lesion.id}: {ANSWERS[row['answer']].removeprefix(MAKER).strip()}",
         f"mask {row[f'long_{unit}']:.1f} x {row[f'short_{unit}']:.1f} {unit},"
         f" area {area:.0f} {unit}2",
-        f"mark {row[f'given_long_{unit}']:.1f} x {row[f'given_short_{unit}']:.1f} {unit},"
-        f" agreement {row['agreement']:.2f}",
+        f"mark {given} {unit}, agreement {row['agreement']:.2f}",
     ]
     return [*lines, *([f"volume {row['volume_mm3']:.0f} mm3"] if lesion.solid is not None else [])]

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from weaklesion.dicom.response import Assessment, assess
-from weaklesion.dicom.timeline import Course, visits_of
+from weaklesion.dicom.timeline import ALONE, Course, visits_of
 from weaklesion.support.own_files import OwnFiles
 
 TR = ("DOMAIN", "USUBJID", "TRSEQ", "TRGRPID", "TRLNKID", "TRTESTCD", "TRTEST", "TRORRES",
@@ -17,7 +17,7 @@ TR = ("DOMAIN", "USUBJID", "TRSEQ", "TRGRPID", "TRLNKID", "TRTESTCD", "TRTEST", 
 TU = ("DOMAIN", "USUBJID", "TUSEQ", "TULNKID", "TUTESTCD", "TUTEST", "TUORRES", "TUSTRESC",
       "TULOC", "VISITNUM", "VISIT", "TUDY")  # fmt: skip
 RS = ("DOMAIN", "USUBJID", "RSSEQ", "RSTESTCD", "RSTEST", "RSCAT", "RSORRES", "RSSTRESC",
-      "VISITNUM", "VISIT", "RSDY")  # fmt: skip
+      "RSSTAT", "RSREASND", "VISITNUM", "VISIT", "RSDY")  # fmt: skip
 TESTS = {
     "LDIAM": "Longest Diameter",
     "LPERP": "Longest Perpendicular",
@@ -29,6 +29,7 @@ TESTS = {
 }
 MASK = "WEAKLESION"  # source of what was measured on masks
 NO_MARK = "no mark"
+ONLY_NEW = "lesions are marked, but none of the baseline: are they the same under other names?"
 
 
 def write_courses(courses: Sequence[Course], out_dir: str | Path) -> None:
@@ -80,7 +81,11 @@ def _tr_rows(course: Course, results: Sequence[Assessment]) -> list[dict[str, An
                                 | {"TRSTAT": "NOT DONE", "TRREASND": cause})  # fmt: skip
                 continue
             rows.append(group | _test("LDIAM", sum(here.long_mm), "mm") | when)
-            rows.append(group | _test("LPERP", sum(here.short_mm), "mm") | when)
+            if here.short_mm:
+                rows.append(group | _test("LPERP", sum(here.short_mm), "mm") | when)
+            else:
+                rows.append(group | _test("LPERP", None, "mm") | when
+                            | {"TRSTAT": "NOT DONE", "TRREASND": ALONE})  # fmt: skip
             if here.area is not None:
                 rows.append(group | _test("AREA", here.area.mm2, "mm2") | when | {"TRNAM": MASK})
         increase = (
@@ -141,6 +146,11 @@ def _rs_rows(course: Course, results: Sequence[Assessment]) -> list[dict[str, An
             for code, name, answer in answers
             if answer is not None
         ]  # fmt: skip
+        here = {label for label, measured in course.lesions.items() if visit in measured}
+        if here and not any(label.startswith("T") for label in here):
+            rows.append({"RSTESTCD": "OVRLRESP", "RSTEST": "Overall Response",
+                         "RSCAT": "RECIST 1.1", "RSSTAT": "NOT DONE", "RSREASND": ONLY_NEW}
+                        | _visit(course, visit, "RS"))  # fmt: skip
     return rows
 
 
@@ -150,9 +160,9 @@ def _plot(course: Course, results: Sequence[Assessment]) -> Figure:
     axes = figure.subplots()
     for label, measured in course.lesions.items():
         points = [
-            (course.days[visit], sum(here.short_mm if label in course.nodes else here.long_mm))
+            (course.days[visit], sum(counted))
             for visit, here in sorted(measured.items())
-            if not here.cause
+            if (counted := here.short_mm if label in course.nodes else here.long_mm)
         ]
         axes.plot(*zip(*points, strict=True) if points else ([], []), marker="o", label=label)
     known = [(day, each) for day, each in zip(course.days, results, strict=True)

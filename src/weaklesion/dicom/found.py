@@ -27,6 +27,8 @@ class FoundMark:
         notes: what is to be told of it.
         node: whether the document says that the lesion is a lymph node.
         name: its id in a user's table, or "".
+        other_lesions: what other documents that hold the same mark call its lesion.
+        short_assumed: whether only the long diameter was drawn, and the short one is assumed.
     """
 
     source: str
@@ -40,6 +42,8 @@ class FoundMark:
     notes: tuple[str, ...] = ()
     node: bool = False
     name: str = ""
+    other_lesions: frozenset[str] = frozenset()
+    short_assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Refused:
         item: its number in the source.
         image_uid: SOP instance of its image, or "".
         cause: why it is not used.
+        name: its id in a user's table, or "".
     """
 
     source: str
@@ -59,6 +64,7 @@ class Refused:
     item: int
     image_uid: str
     cause: str
+    name: str = ""
 
 
 Found = tuple[list[FoundMark], list[Refused]]

@@ -38,6 +38,7 @@ class ImageObject:
         tilt: whether the gantry was tilted.
         detector_spacing: whether only the detector's spacing is known, not that in the patient.
         regions: regions of an ultrasound image without a spacing of its own.
+        square: whether nothing says that its pixels are not square.
         localiser: whether it is one, which only plans the images of other series.
         modality_table: whether a table, not slope and intercept, makes stored values comparable.
         in_parts: whether single frames can be read from the file, because it states its transfer
@@ -60,6 +61,7 @@ class ImageObject:
     frames: tuple[Frame, ...]
     tilt: bool = False
     detector_spacing: bool = False
+    square: bool = True
     regions: tuple[Region, ...] = ()
     localiser: bool = False
     modality_table: bool = False
@@ -100,6 +102,7 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         frames=frames,
         tilt=abs(single(header.get("GantryDetectorTilt")) or 0.0) > 0.01,
         detector_spacing=frames[0].spacing_rc is None and "ImagerPixelSpacing" in header,
+        square=len(set(numbers(header.get("PixelAspectRatio"), 2) or (1.0,))) == 1,
         regions=read_regions(header) if frames[0].spacing_rc is None else (),
         localiser="LOCALIZER" in str(header.get("ImageType") or "").upper(),
         modality_table=bool(header.get("ModalityLUTSequence")),

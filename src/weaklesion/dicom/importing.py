@@ -19,13 +19,13 @@ import pandas as pd
 
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export, read_export
-from weaklesion.dicom.found import ALONE, FoundMark
+from weaklesion.dicom.found import ALONE, FoundMark, Refused
 from weaklesion.dicom.image_files import write_place
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.lines import ends_apart_px, length_mm
 from weaklesion.dicom.pixels import series_notes
 from weaklesion.dicom.stacks import Place, Stack
-from weaklesion.dicom.tables import marks_of_table
+from weaklesion.dicom.tables import SOURCE, marks_of_table
 from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import short_for
 from weaklesion.marks.table import BadMarkError
@@ -99,12 +99,15 @@ class Imported:
         export: the export.
         marks: the marks that were taken, by id.
         stacks: the slices around each marked one that were imported, if they were asked for.
+        refused: the marks that were not, without copies of those that were: line in the user's
+            table, or 0; id in it, or ""; and the cause.
     """
 
     marks_csv: Path
     export: Export
     marks: dict[str, FoundMark] = field(default_factory=dict)
     stacks: dict[Place, Stack] = field(default_factory=dict)
+    refused: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 def import_export(
@@ -146,7 +149,10 @@ def import_export(
         entry = _entry(mark)
         try:
             whole = _complete(mark, export, settings)
-            _refuse_twin(whole, imported.marks)
+            if twin := _twin_of(whole, imported.marks):
+                imported.marks[twin] = _merged(imported.marks[twin], whole)
+                report.append(entry | {"taken": False, "cause": f"the same mark as {twin}"})
+                continue
             name = mark_id(whole)
             place = mark.image_uid, mark.frame
             if place not in pictures:
@@ -162,14 +168,17 @@ def import_export(
                 if written.stack is not None:
                     imported.stacks[place] = written.stack
         except BadMarkError as error:
-            report.append(entry | {"taken": False, "cause": str(error)})
+            report.append(entry | {"id": mark.name, "taken": False, "cause": str(error)})
+            imported.refused.append(_refusal(mark, str(error)))
             continue
         imported.marks[name] = whole
         rows.append(_row(name, whole, pictures[place], imported))
         notes = "; ".join(whole.notes)
         report.append(entry | {"id": name, "taken": True, "notes": notes})
     for item in refused:
-        report.append(_entry(item) | {"taken": False, "cause": item.cause})
+        report.append(_entry(item) | {"id": item.name, "taken": False, "cause": item.cause})
+        if item.item:  # otherwise it is a document without marks
+            imported.refused.append(_refusal(item, item.cause))
     _write(out, "marks.csv", rows, MARKS)
     _write(out, "found.csv", report, FOUND)
     _write_objects(out, export, {export.images[uid].series_uid for uid, _ in pictures})
@@ -211,6 +220,12 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
             f"its image is {made_by}, but the network was trained on {settings.modality}: give the"
             f" run of a network for {made_by}"
         )
+    spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
+    if spacing is None and not image.square:
+        raise BadMarkError(
+            "its image has pixels that are not square (PixelAspectRatio), but no spacing in mm:"
+            " give it its PixelSpacing"
+        )
     notes = (export.spacing_note(mark.image_uid, mark.ends), *image.display)
     mark = replace(mark, notes=(*mark.notes, *filter(None, notes)))
     if len(mark.ends) == 4:
@@ -219,18 +234,46 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
         raise BadMarkError(
             f"{ALONE}: give --single-diameters with the ratio of short to long diameter to use it"
         )
-    unit = export.spacing_xy(mark.image_uid, mark.frame, mark.ends) or (1.0, 1.0)
-    short = short_for(mark.ends, settings.short_of_long, unit)
+    short = short_for(mark.ends, settings.short_of_long, spacing or (1.0, 1.0))
     note = f"{ALONE}: the short one is {settings.short_of_long:g} of it"
-    return replace(mark, ends=np.concatenate([mark.ends, short]), notes=(*mark.notes, note))
+    return replace(
+        mark,
+        ends=np.concatenate([mark.ends, short]),
+        notes=(*mark.notes, note),
+        short_assumed=True,
+    )
 
 
-def _refuse_twin(mark: FoundMark, taken: dict[str, FoundMark]) -> None:
-    """Refuse a mark that another document holds as well."""
-    for name, other in taken.items():
+def _twin_of(mark: FoundMark, taken: dict[str, FoundMark]) -> str:
+    """Return the id of a taken mark that is this one in another document; "" if there is none.
+
+    Rows of a user's table are all marks of their own.
+    """
+    for name, other in taken.items() if not mark.name else ():
         here = (mark.image_uid, mark.frame) == (other.image_uid, other.frame)
         if here and ends_apart_px(mark.ends, other.ends) <= SAME_PX:
-            raise BadMarkError(f"the same mark as {name}")
+            return name
+    return ""
+
+
+def _merged(mark: FoundMark, twin: FoundMark) -> FoundMark:
+    """Return a mark with what another document says of it: its lesion, and whether it is a node."""
+    names = {twin.lesion, twin.tracking_uid, *twin.other_lesions} - {""}
+    return replace(
+        mark,
+        tracking_uid=mark.tracking_uid or twin.tracking_uid,
+        lesion=mark.lesion or twin.lesion,
+        node=mark.node or twin.node,
+        other_lesions=mark.other_lesions | names,
+        short_assumed=mark.short_assumed and twin.short_assumed,
+    )
+
+
+def _refusal(item: FoundMark | Refused, cause: str) -> tuple[int, str, str]:
+    """Return line, id and cause of a refused mark."""
+    if item.source == SOURCE:
+        return item.item, item.name, cause
+    return 0, "", f"{item.source}, number {item.item}: {cause}"
 
 
 def _reaches_mm(

@@ -42,7 +42,7 @@ def marks_of_table(
         DataError: if the table cannot be read, or names lesions that cannot be.
     """
     marks, unusable = read_marks(marks_csv, columns=columns, first_slice=first_slice)
-    refused = [Refused(SOURCE, "", line, "", cause) for line, _, cause in unusable]
+    refused = [Refused(SOURCE, "", line, "", cause, name) for line, name, cause in unusable]
     paths = {path.resolve(): uid for path, uid in export.paths.items() if uid in export.images}
     documents, _ = find_marks(export)
     found = []
@@ -53,7 +53,7 @@ def marks_of_table(
             uid, frame = _place(mark, export, paths)
             _check_spacing(mark, export.spacing_xy(uid, frame, mark.points))
         except BadMarkError as error:
-            refused.append(Refused(SOURCE, "", mark.row, "", str(error)))
+            refused.append(Refused(SOURCE, "", mark.row, "", str(error), mark.id))
             continue
         placed = FoundMark(SOURCE, "", mark.row, uid, frame, mark.points, name=mark.id)
         found.append(with_document(placed, documents))

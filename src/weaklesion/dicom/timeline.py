@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 UNCLEAR = "several documents measure it"
 NO_SCALE = "its image has no spacing in mm"
+ALONE = "only its long diameter was drawn"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Measured:
 
     Attributes:
         long_mm: long diameters of its parts.
-        short_mm: short diameters of its parts.
+        short_mm: short diameters of its parts; none if one of them was not drawn.
         area: area of its masks, or None.
         marks: ids of the marks of its parts.
         cause: why it was not evaluated, or "".
@@ -61,9 +62,10 @@ class Course:
 def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Export) -> list[Course]:
     """Return the course of every patient with at least two visits that have tracked lesions.
 
-    A visit is a day. Marks with the same tracking UID (AIM: or the same name) are one lesion; one
-    that is first marked after the baseline is new. Several marks of a lesion on one day are its
-    parts if one document holds them; if several do, the lesion is not evaluated on that day.
+    A visit is a day. Marks with the same tracking UID (AIM: or the same name) are one lesion, and
+    so are those that a mark which several documents hold joins; one that is first marked after the
+    baseline is new. Several marks of a lesion on one day are its parts if one document holds them;
+    if several do, the lesion is not evaluated on that day.
     Studies without a patient's ID are nobody's course, and neither are those of one ID with
     different dates of birth.
 
@@ -115,12 +117,14 @@ def _course(
 ) -> Course:
     dates = {name: _date(export.images[marks[name].image_uid].day) for name in names}
     ordered = sorted({date for date in dates.values() if date is not None})
+    lesion_of = _joined([{marks[name].lesion, *marks[name].other_lesions} for name in names])
     parts: dict[str, dict[int, list[str]]] = {}
     for name in sorted(names):
         date = dates[name]
         if date is not None:
             visit = ordered.index(date)
-            parts.setdefault(marks[name].lesion, {}).setdefault(visit, []).append(name)
+            lesion = lesion_of[marks[name].lesion]
+            parts.setdefault(lesion, {}).setdefault(visit, []).append(name)
     lesions: dict[str, dict[int, Measured]] = {}
     nodes = set()
     counts = {"T": 0, "N": 0}
@@ -138,6 +142,19 @@ def _course(
     return Course(subject, days, lesions, frozenset(nodes))
 
 
+def _joined(sets: Sequence[set[str]]) -> dict[str, str]:
+    """Return one name for all names of a lesion, by each; sets that share a name are one lesion.
+
+    >>> _joined([{"b", "c"}, {"d"}, {"a", "c"}])
+    {'a': 'a', 'b': 'a', 'c': 'a', 'd': 'd'}
+    """
+    lesions: list[set[str]] = []
+    for names in sets:
+        apart = [lesion for lesion in lesions if not lesion & names]
+        lesions = [*apart, names.union(*(lesion for lesion in lesions if lesion & names))]
+    return {name: min(lesion) for lesion in sorted(lesions, key=min) for name in sorted(lesion)}
+
+
 def _measured(
     parts: Sequence[tuple[str, FoundMark]], areas: dict[str, Area], export: Export
 ) -> Measured:
@@ -152,13 +169,19 @@ def _measured(
             return Measured(marks=names, cause=NO_SCALE)
         long.append(length_mm(mark.ends[:2], spacing))
         short.append(length_mm(mark.ends[2:], spacing))
+    if any(mark.short_assumed for _, mark in parts):
+        short = []
     known = [areas[name] for name in names if name in areas]
     area = sum_of(known) if len(known) == len(names) else None
     return Measured(tuple(long), tuple(short), area, names)
 
 
 def visits_of(course: Course) -> list[Visit]:
-    """Return what RECIST 1.1 needs of each visit; nodes count by their short axis."""
+    """Return what RECIST 1.1 needs of each visit; nodes count by their short axis.
+
+    Where no lesion of the baseline is marked, a new one does not count as such: it may be one of
+    theirs under another name.
+    """
     visits = []
     for visit in range(len(course.days)):
         targets = {}
@@ -171,5 +194,5 @@ def visits_of(course: Course) -> list[Visit]:
             label.startswith("N") and any(first <= visit for first in measured)
             for label, measured in course.lesions.items()
         )
-        visits.append(Visit(targets, new_lesion=new))
+        visits.append(Visit(targets, new_lesion=new and bool(targets)))
     return visits

@@ -79,7 +79,15 @@ def segment_export(
     with locked_folder(out):
         imported = import_export(export_dir, out / "import", import_settings)
         notes = _notes_of_stacks(imported)
-        counts = segment_in_locked_folder(model_dir, imported.marks_csv, out, settings, notes)
+        counts = segment_in_locked_folder(
+            model_dir,
+            imported.marks_csv,
+            out,
+            settings,
+            notes,
+            refused_before=imported.refused,
+            short_assumed={name for name, mark in imported.marks.items() if mark.short_assumed},
+        )
         maker = Maker(weaklesion.__version__, file_digest(network))
         lesions = _lesions(out, imported)
         written = write_dicom(

@@ -17,7 +17,7 @@ MAX_WARNED = 20  # marks of a kind that the log names
 REFUSED = ("line", "id", "cause")
 SLICES = ("slice", "first_slice", "last_slice")  # columns of `measurements.csv`
 
-Refusal = tuple[int, str, str]  # line, id, cause
+Refusal = tuple[int, str, str]  # line (0 for a mark of a document), id, cause
 
 
 def noted(row: dict[str, Any], cut_out: Mapping[str, str]) -> dict[str, Any]:
@@ -39,6 +39,16 @@ def as_counted(row: dict[str, Any], first: int) -> dict[str, Any]:
     return row | {name: row[name] + first for name in SLICES if row.get(name) is not None}
 
 
+def without_short(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without what it says of the mark's short diameter.
+
+    >>> without_short({"given_long_px": 9.0, "given_short_px": 6.0, "short_difference_px": 0.5})
+    {'given_long_px': 9.0, 'given_short_px': None, 'short_difference_px': None}
+    """
+    about = ("given_short_", "short_difference_")
+    return row | {name: None for name in row if name.startswith(about)}
+
+
 def write_tables(
     out: Path, rows: list[dict[str, Any]], refused: list[Refusal], volume: bool
 ) -> dict[str, int]:
@@ -47,8 +57,10 @@ def write_tables(
     write_rows(out / "measurements.csv", columns, plain_rows(rows))
     refused.sort()
     for line, name, cause in refused:
-        logger.warning("line %d, %s: refused: %s", line, name, cause)
-    causes = plain_rows([dict(zip(REFUSED, one, strict=True)) for one in refused])
+        logger.warning("%srefused: %s", f"line {line}, {name}: " if line else "", cause)
+    causes = plain_rows(
+        [{"line": line or None, "id": name, "cause": cause} for line, name, cause in refused]
+    )
     write_rows(out / "refused.csv", REFUSED, causes)
     unseen = not_visible(rows)
     _warn_of(unseen, "nothing of its shape is in the image (contrast %.2f)", "contrast", "visible")

@@ -6,7 +6,7 @@ mark, `refused.csv`, and `index.html`, which shows all overlays; and `volumes/` 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,13 @@ from weaklesion.segment.journal import AT_THE_END, Journal
 from weaklesion.segment.lock import locked_folder
 from weaklesion.segment.predictor import Predictor, load_predictor
 from weaklesion.segment.readings import check_readings
-from weaklesion.segment.result_tables import Refusal, as_counted, noted, write_tables
+from weaklesion.segment.result_tables import (
+    Refusal,
+    as_counted,
+    noted,
+    without_short,
+    write_tables,
+)
 from weaklesion.segment.settings import SegmentSettings
 from weaklesion.segment.sheet import write_sheet
 from weaklesion.segment.touching import note_touching
@@ -76,18 +82,32 @@ def segment_in_locked_folder(
     out_dir: str | Path,
     settings: SegmentSettings | None,
     cut_out: Mapping[str, str] | None,
+    *,
+    refused_before: Sequence[Refusal] = (),
+    short_assumed: Collection[str] = (),
 ) -> dict[str, int]:
-    """Do what `segment_marks` says in a folder that no other call writes to."""
+    """Do what `segment_marks` says in a folder that no other call writes to.
+
+    Args:
+        model_dir: see `segment_marks`.
+        marks_csv: see `segment_marks`.
+        out_dir: see `segment_marks`.
+        settings: see `segment_marks`.
+        cut_out: see `segment_marks`.
+        refused_before: marks that did not get into the table, which are listed and counted as well.
+        short_assumed: ids of marks whose short diameter nobody drew: it is not in the results.
+    """
     settings = settings or SegmentSettings()
     marks, refused = read_marks(
         marks_csv, columns=settings.columns, first_slice=settings.first_slice
     )
+    refused += refused_before
     if settings.volume or settings.consistent:
         require("scipy", "--volume and --consistent")
     network = load_predictor(model_dir, settings.threads)
     settings = replace(settings, window_hu=window_for(settings.window_hu, network.data))
     return _segment_table(
-        Path(marks_csv), Path(out_dir), marks, refused, network, settings, cut_out
+        Path(marks_csv), Path(out_dir), marks, refused, network, settings, cut_out, short_assumed
     )
 
 
@@ -99,6 +119,7 @@ def _segment_table(
     network: Predictor,
     settings: SegmentSettings,
     cut_out: Mapping[str, str] | None,
+    short_assumed: Collection[str],
 ) -> dict[str, int]:
     """Segment marks with a loaded network, see `segment_marks`."""
     assert settings.window_hu is not None
@@ -171,6 +192,7 @@ def _segment_table(
     kept = journal.forget({name for _, name, _ in refused} - done.keys(), unread)
     refused = [(line, name, cause + KEPT * (name in kept)) for line, name, cause in refused]
     rows = [noted(done[mark.id], cut_out or {}) for mark in marks if mark.id in done]
+    rows = [without_short(row) if row["id"] in short_assumed else row for row in rows]
     if touching := note_touching(rows, out):
         logger.warning(
             "%d marks have masks that touch that of another mark: see touches in measurements.csv",

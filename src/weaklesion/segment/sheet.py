@@ -101,8 +101,9 @@ def _diameters(row: dict[str, Any], prefix: str) -> str:
     texts = []
     for unit in ("px", "mm"):
         pair = [row.get(f"{prefix}{which}_{unit}") for which in ("long", "short")]
-        if None not in pair:
-            texts.append(" x ".join(number(value, "%.1f") for value in pair) + f" {unit}")
+        known = [number(value, "%.1f") for value in pair if value is not None]
+        if known:
+            texts.append(" x ".join(known) + f" {unit}")
     return ", ".join(texts) or "none"
 
 
