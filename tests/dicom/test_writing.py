@@ -318,7 +318,7 @@ def test_an_image_without_a_place_gets_a_capture_at_most(tmp_path, directions):
     assert written.set_index("kind")["cause"].to_dict() == {
         "SEG": "the image has no place in the patient",
         "SR": "the image has no place in the patient",
-        "SC": "" if directions else "its source lacks what the object needs (ValueError)",
+        "SC": "" if directions else "the image's directions in the patient are unknown",
     }
 
 

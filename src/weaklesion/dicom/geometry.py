@@ -37,6 +37,19 @@ class Frame:
         """Whether the place of every pixel in the patient is known."""
         return None not in (self.position, self.orientation, self.spacing_rc)
 
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector across the frame: the cross product of row and column direction.
+
+        Raises:
+            ValueError: if the directions are unknown.
+        """
+        if self.orientation is None:
+            raise ValueError("the frame's directions in the patient are unknown")
+        rows, columns = np.array(self.orientation, dtype=float).reshape(2, 3)
+        normal = np.cross(rows, columns)
+        return np.asarray(normal / np.linalg.norm(normal))
+
     def is_parallel_to(self, other: "Frame") -> bool:
         """Return whether two frames have the same directions, which files round.
 

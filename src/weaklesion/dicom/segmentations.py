@@ -1,17 +1,46 @@
-"""Masks as DICOM SEG."""
+"""Masks as DICOM SEG.
 
-from collections.abc import Sequence
+highdicom takes no two images at one distance along their normal, as in two phases of a CT.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import highdicom as hd
 import numpy as np
 from pydicom.sr.codedict import codes
 
+from weaklesion.dicom.geometry import Frame
 from weaklesion.dicom.headers import MAKER
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.results import Lesion, Maker, uid_of
+from weaklesion.dicom.stacks import SAME_PLACE_MM, Place, alike
 
 GREEN_LAB = (77.0, -66.0, 42.0)  # L*, a*, b* of a segment
+
+
+def split_by_position(
+    group: Sequence[Lesion], images: Mapping[str, ImageObject]
+) -> list[list[Lesion]]:
+    """Split lesions into parts that one segmentation each can hold.
+
+    In a part, no two images or frames have one position, and all have one spacing. A lesion joins
+    the first part where it fits, in the order given.
+
+    Args:
+        group: lesions of one series, with images of one size, orientation and frame of reference.
+        images: the images that they touch, by UID; their frames are placed.
+    """
+    parts: list[tuple[list[Lesion], dict[Place, Frame]]] = []
+    for lesion in group:
+        frames = {place: images[place[0]].frames[place[1]] for place in lesion.places}
+        part = next((each for each in parts if _fit_together(frames, each[1])), None)
+        if part is None:
+            part = ([], {})
+            parts.append(part)
+        part[0].append(lesion)
+        part[1].update(frames)
+    return [lesions for lesions, _ in parts]
 
 
 def segmentation(
@@ -24,13 +53,25 @@ def segmentation(
     """Return a binary segmentation with one segment per lesion.
 
     Args:
-        group: lesions of one series, with images of one size and orientation.
+        group: lesions of one series, with images of one size, orientation and spacing, each at a
+            position of its own.
         images: the images that they touch; one image, if it has several frames.
-        datasets: their headers, in the same order.
+        datasets: their headers, in the same order. That of an image with several frames is
+            changed: only the frames that the lesions touch remain.
         maker: what made the masks.
         digest: what the UIDs depend on.
     """
-    places = [(image.uid, frame) for image in images for frame in range(len(image.frames))]
+    touched = {place for lesion in group for place in lesion.places}
+    places = [
+        place
+        for image in images
+        for place in ((image.uid, frame) for frame in range(len(image.frames)))
+        if place in touched
+    ]
+    frames = [frame for _, frame in places]
+    if len(images[0].frames) > 1:
+        _keep_frames(datasets[0], frames)
+    _share_geometry(datasets)
     index_of = {place: index for index, place in enumerate(places)}
     masks = [[(index_of[place], mask) for place, mask in each.planes()] for each in group]
     segments = []
@@ -54,7 +95,7 @@ def segmentation(
                 display_color=hd.color.CIELabColor(*GREEN_LAB),
             )
         )
-    return hd.seg.Segmentation(
+    made = hd.seg.Segmentation(
         source_images=list(datasets),
         pixel_array=_stacked(masks, len(places)),
         segmentation_type="BINARY",
@@ -70,6 +111,55 @@ def segmentation(
         content_label="LESIONS",
         content_creator_name=f"{MAKER}^",
     )
+    if len(images[0].frames) > 1:
+        _number_frames_as_in_source(made, frames)
+    return made
+
+
+def _fit_together(frames: Mapping[Place, Frame], taken: Mapping[Place, Frame]) -> bool:
+    """Return whether one segmentation can hold frames together with others."""
+    new = {place: frame for place, frame in frames.items() if place not in taken}
+    if not new or not taken:
+        return True
+    first = next(iter(taken.values()))
+    along, along_taken = (
+        np.array([frame.position for frame in each.values()]) @ first.normal
+        for each in (new, taken)
+    )
+    apart = np.abs(np.subtract.outer(along, along_taken))
+    return bool(apart.min() > SAME_PLACE_MM) and all(alike(each, first) for each in new.values())
+
+
+def _share_geometry(datasets: Sequence[Any]) -> None:
+    """Let headers of one group say once what their slices share, as a SEG does.
+
+    Orientations of a stack may differ in the last digit; an enhanced object may give orientation
+    and spacing for each frame.
+    """
+    for dataset in datasets:
+        if dataset.get("ImageOrientationPatient"):
+            dataset.ImageOrientationPatient = datasets[0].ImageOrientationPatient
+        frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+        for shared in dataset.get("SharedFunctionalGroupsSequence") or []:
+            for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+                own = [frame.get(name) for frame in frames]
+                if name not in shared and own and own[0] and all(each == own[0] for each in own):
+                    setattr(shared, name, own[0])
+
+
+def _keep_frames(dataset: Any, frames: Sequence[int]) -> None:
+    """Remove all other frames from a header, because they may have the same positions."""
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    dataset.PerFrameFunctionalGroupsSequence = [groups[frame] for frame in frames]
+    dataset.NumberOfFrames = len(frames)
+
+
+def _number_frames_as_in_source(made: Any, frames: Sequence[int]) -> None:
+    """Let references to frames count all frames of the source, not only those that were kept."""
+    for groups in made.PerFrameFunctionalGroupsSequence:
+        for derivation in groups.DerivationImageSequence:
+            for source in derivation.SourceImageSequence:
+                source.ReferencedFrameNumber = frames[source.ReferencedFrameNumber - 1] + 1
 
 
 def _stacked(masks: Sequence[Sequence[tuple[int, np.ndarray]]], num_frames: int) -> np.ndarray:

@@ -115,7 +115,7 @@ def stack_around(export: Export, place: Place, reach_mm: float) -> Stack:
     if not steps:
         cause = "its neighbours have the position of other slices of the series"
         return alone.between(0, 0, cause)
-    normal = _normal(marked)
+    normal = marked.normal
     nearest = min(float(step @ normal) for step in steps)
     if nearest > reach_mm:
         cause = f"the next slice is {nearest:.4g} mm away, farther than the lesion may reach"
@@ -150,10 +150,10 @@ def _parallel_slices(
             and not other.localiser
             and other.uid not in export.ambiguous
         ]
-    normal = _normal(marked)
+    normal = marked.normal
     found = []
     for place, frame in frames:
-        if not (frame.placed and _alike(frame, marked)):
+        if not (frame.placed and alike(frame, marked)):
             continue
         position = np.array(frame.position, dtype=float)
         along = float((position - own.position) @ normal)
@@ -168,16 +168,10 @@ def _kind(image: ImageObject) -> tuple[object, ...]:
     return (*place, image.modality, image.samples, image.photometric)
 
 
-def _alike(frame: Frame, marked: Frame) -> bool:
+def alike(frame: Frame, marked: Frame) -> bool:
     """Return whether two placed frames are parallel, with equal directions and spacing."""
     first, second = (np.array(each.spacing_rc, dtype=float) for each in (frame, marked))
     return frame.is_parallel_to(marked) and np.allclose(first, second, rtol=SAME_SPACING, atol=0)
-
-
-def _normal(frame: Frame) -> np.ndarray:
-    rows, columns = np.array(frame.orientation, dtype=float).reshape(2, 3)
-    normal = np.cross(rows, columns)
-    return np.asarray(normal / np.linalg.norm(normal))
 
 
 def _is_double(side: Sequence[_Slice], number: int) -> bool:

@@ -6,7 +6,7 @@ objects of one study; nothing else of the sources is copied.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,20 @@ import pandas as pd
 import pydicom
 
 from weaklesion.dicom.captures import capture_of
+from weaklesion.dicom.causes import cause_of
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.headers import UNREADABLE, quiet, read_header
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.reports import report
 from weaklesion.dicom.results import Lesion, Maker
-from weaklesion.dicom.segmentations import segmentation
+from weaklesion.dicom.segmentations import segmentation, split_by_position
 from weaklesion.dicom.structure_sets import structure_set
 from weaklesion.support.own_files import OwnFiles
 
 logger = logging.getLogger(__name__)
 
 UNPLACED = "the image has no place in the patient"
+NO_SEGMENTATION = "the segmentation that it refers to was not written"
 WRITTEN = ("kind", "file", "ids", "cause")
 
 
@@ -39,6 +41,9 @@ def write_dicom(
     structure_sets: bool = False,
 ) -> pd.DataFrame:
     """Write a segmentation and a report per series, and a secondary capture per lesion.
+
+    Where marked images of a series share a position, it gets several segmentations, each with its
+    report (`weaklesion.dicom.segmentations.split_by_position`).
 
     A result that is there already is kept, with its dates; those of an earlier call that are not
     among the results are removed. No other file is.
@@ -86,66 +91,100 @@ def _write_group(
 ) -> list[dict[str, str]]:
     """Write the objects of the lesions of one series; return their rows."""
     digest = _digest(group, maker)
-    touched = {uid for lesion in group for uid, _ in lesion.places}
-    touched |= {lesion.mark.image_uid for lesion in group}
-    images = {uid: export.images[uid] for uid in sorted(touched)}
-    ordered = sorted(images.values(), key=_along_normal)
-    datasets = [read_header(image.path) for image in ordered]
-    _share_geometry(datasets)
+    ordered = _images_of(group, export)
+    headers = {image.uid: read_header(image.path) for image in ordered}
     rows = []
-
-    def write(kind: str, made: Any, ids: Sequence[str], part: str = "") -> None:
-        row = {"kind": kind, "file": "", "ids": " ".join(ids), "cause": ""}
-        name = f"{kind.lower()}-{hashlib.sha256((digest + part).encode()).hexdigest()[:12]}.dcm"
-        out.check_free([name])
-        try:
-            if not (out.folder / name).is_file():
-                with out.writing(name) as temporary:
-                    made().save_as(temporary, enforce_file_format=True)
-            row["file"] = name
-        except UNREADABLE as error:  # the error's text may quote the patient's data
-            row["cause"] = f"its source lacks what the object needs ({type(error).__name__})"
-        rows.append(row)
-
-    ids = [lesion.id for lesion in group]
-    placed = all(image.place_uid and image.frames[0].placed for image in ordered)
-    if placed:
-        write("SEG", lambda: segmentation(group, ordered, datasets, maker, digest), ids)
-        if rows[-1]["file"]:
-            seg = pydicom.dcmread(out.folder / rows[-1]["file"])
-            write("SR", lambda: report(group, export, datasets, seg, maker, digest), ids)
+    if _are_placed(group, export):
+        for part in split_by_position(group, export.images):
+            rows += _write_part(part, export, headers, out, maker)
         if structure_sets:
-            write("RTSTRUCT", lambda: structure_set(group, ordered, datasets, maker, digest), ids)
+            datasets = list(headers.values())
+            rows.append(
+                _write(
+                    out,
+                    _row("RTSTRUCT", group),
+                    lambda: structure_set(group, ordered, datasets, maker, digest),
+                    digest,
+                )
+            )
     else:
-        rows += [
-            {"kind": kind, "file": "", "ids": " ".join(ids), "cause": UNPLACED}
-            for kind in ("SEG", "SR", *(["RTSTRUCT"] if structure_sets else []))
-        ]
-    by_uid = {image.uid: dataset for image, dataset in zip(ordered, datasets, strict=True)}
+        kinds = ("SEG", "SR", *(["RTSTRUCT"] if structure_sets else []))
+        rows += [_row(kind, group, UNPLACED) for kind in kinds]
     for number, lesion in enumerate(group, start=1):
         if not lesion.mask.any():
             continue
-        source = by_uid[lesion.mark.image_uid]
-        frame = images[lesion.mark.image_uid].frames[lesion.mark.frame]
-        write("SC", capture_of(lesion, source, frame, number, digest), [lesion.id], lesion.id)
+        source = headers[lesion.mark.image_uid]
+        frame = export.images[lesion.mark.image_uid].frames[lesion.mark.frame]
+        made = capture_of(lesion, source, frame, number, digest)
+        rows.append(_write(out, _row("SC", [lesion]), made, digest + lesion.id))
     return rows
 
 
-def _share_geometry(datasets: Sequence[Any]) -> None:
-    """Let headers of one group say once what their slices share, as a SEG does.
+def _write_part(
+    part: list[Lesion], export: Export, headers: Mapping[str, Any], out: OwnFiles, maker: Maker
+) -> list[dict[str, str]]:
+    """Write segmentation and report of lesions that one segmentation can hold."""
+    digest = _digest(part, maker)
+    touched = {uid for lesion in part for uid, _ in lesion.places}
+    images = [export.images[uid] for uid in headers if uid in touched]
 
-    Orientations of a stack may differ in the last digit; an enhanced object may give orientation
-    and spacing for each frame.
-    """
-    for dataset in datasets:
-        if dataset.get("ImageOrientationPatient"):
-            dataset.ImageOrientationPatient = datasets[0].ImageOrientationPatient
-        frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
-        for shared in dataset.get("SharedFunctionalGroupsSequence") or []:
-            for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
-                own = [frame.get(name) for frame in frames]
-                if name not in shared and own and own[0] and all(each == own[0] for each in own):
-                    setattr(shared, name, own[0])
+    def made_segmentation() -> Any:
+        sources = [  # a header of several frames is changed
+            read_header(image.path) if len(image.frames) > 1 else headers[image.uid]
+            for image in images
+        ]
+        return segmentation(part, images, sources, maker, digest)
+
+    segmented = _write(out, _row("SEG", part), made_segmentation, digest)
+    if not segmented["file"]:
+        return [segmented, _row("SR", part, NO_SEGMENTATION)]
+    seg = pydicom.dcmread(out.folder / segmented["file"])
+    evidence = [headers[image.uid] for image in _images_of(part, export)]
+    reported = _write(
+        out,
+        _row("SR", part),
+        lambda: report(part, export, evidence, seg, maker, digest),
+        digest,
+    )
+    return [segmented, reported]
+
+
+def _write(
+    out: OwnFiles, row: dict[str, str], made: Callable[[], Any], name_digest: str
+) -> dict[str, str]:
+    """Write an object unless it is there; return its row with the file, or the cause why not."""
+    kind = row["kind"].lower()
+    name = f"{kind}-{hashlib.sha256(name_digest.encode()).hexdigest()[:12]}.dcm"
+    out.check_free([name])
+    try:
+        if not (out.folder / name).is_file():
+            with out.writing(name) as temporary:
+                made().save_as(temporary, enforce_file_format=True)
+    except UNREADABLE as error:  # the error's text may quote the patient's data
+        return row | {"cause": cause_of(error)}
+    return row | {"file": name}
+
+
+def _row(kind: str, lesions: Sequence[Lesion], cause: str = "") -> dict[str, str]:
+    """Return a row of `written.csv` without a file."""
+    ids = " ".join(lesion.id for lesion in lesions)
+    return {"kind": kind, "file": "", "ids": ids, "cause": cause}
+
+
+def _images_of(lesions: Sequence[Lesion], export: Export) -> list[ImageObject]:
+    """Return the images that lesions touch, or that their marks name, along their normal."""
+    uids = {uid for lesion in lesions for uid, _ in lesion.places}
+    uids |= {lesion.mark.image_uid for lesion in lesions}
+    return sorted((export.images[uid] for uid in sorted(uids)), key=_along_normal)
+
+
+def _are_placed(lesions: Sequence[Lesion], export: Export) -> bool:
+    """Return whether the place in the patient is known of every frame that lesions touch."""
+    return all(
+        export.images[uid].place_uid and export.images[uid].frames[frame].placed
+        for lesion in lesions
+        for uid, frame in lesion.places
+    )
 
 
 def _digest(group: Sequence[Lesion], maker: Maker) -> str:
@@ -164,5 +203,4 @@ def _along_normal(image: ImageObject) -> float:
     frame = image.frames[0]
     if frame.position is None or frame.orientation is None:
         return 0.0
-    rows, columns = np.array(frame.orientation).reshape(2, 3)
-    return float(np.cross(rows, columns) @ np.array(frame.position))
+    return float(frame.normal @ np.array(frame.position))

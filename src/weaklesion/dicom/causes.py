@@ -1,0 +1,39 @@
+"""Why an object could not be written, in words that quote nothing of the files."""
+
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+LACKING = "its source lacks what the object needs"
+KNOWN = {  # what highdicom and we raise, in words
+    "Plane positions must not contain duplicates.": "several of its images have one position",
+    "Source images must have a shared orientation.": "its images have no orientation in common",
+    "the image's directions in the patient are unknown": (
+        "the image's directions in the patient are unknown"
+    ),
+    "the overlay is missing": "the overlay is missing",
+}
+
+
+def cause_of(error: Exception) -> str:
+    """Return the cause of an error in words; its own text may quote the patient's data.
+
+    Args:
+        error: what a library raised.
+
+    >>> cause_of(AttributeError("no KVP", name="KVP"))
+    'its source lacks what the object needs (KVP)'
+    >>> cause_of(ValueError("J. Doe is no number"))
+    'its source lacks what the object needs (ValueError)'
+    """
+    if str(error) in KNOWN:
+        return KNOWN[str(error)]
+    return f"{LACKING} ({_keyword_of(error) or type(error).__name__})"
+
+
+def _keyword_of(error: Exception) -> str:
+    """Return the keyword of the attribute that is missing, or "" if the error is another one."""
+    if isinstance(error, AttributeError):
+        name = error.name or ""
+        return name if tag_for_keyword(name) is not None else ""
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], int):
+        return keyword_for_tag(error.args[0])
+    return ""
