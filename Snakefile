@@ -13,6 +13,7 @@ NO_TARGET_YET = workflow.default_target is None
 CLONE = Path(str(workflow.current_basedir)).resolve()
 sys.path.insert(0, str(CLONE / "src"))
 
+from weaklesion.study.key_order import in_fixed_order
 from weaklesion.study.next_step import next_step
 from weaklesion.study.overrides import overrides_of, parse_overrides
 from weaklesion.study.protocols import merge
@@ -35,9 +36,12 @@ OVERRIDES = parse_overrides(workflow.config_settings.config_args)
 if IS_MODULE:
     OVERRIDES = overrides_of(config, OVERRIDES, workflow.config_settings.config)
 # A module has the settings of the workflow that loads it, and nothing of the file above.
-config = merge(read_yaml(CLONE / "config.yaml"), config)
+PAPER = read_yaml(CLONE / "config.yaml")
+SCHEMA = CLONE / "workflow/schemas/config.schema.yaml"
+config = merge(PAPER, config)
 update_config(config, OVERRIDES)
-check_schema(config, CLONE / "workflow/schemas/config.schema.yaml")
+check_schema(config, SCHEMA)
+config = in_fixed_order(config, PAPER, read_yaml(SCHEMA))
 
 
 report: "workflow/report/study.rst"

@@ -26,6 +26,11 @@ SETTINGS = {"epochs": 50, "augmentation": {"flip": True, "scale": [0.9, 1.1]}, "
         ([SETTINGS, {"a1": "A1"}], [SETTINGS | {"epochs": 9}, {"a1": "A"}],
          "a1: A1 -> A; epochs: 50 -> 9"),
         ([], [3], "now 3"),
+        (
+            [{"limit": {"train": 20, "val": 5}}],
+            [{"limit": {"val": 5, "train": 20}}],
+            "the same settings in another order",
+        ),
     ],
 )  # fmt: skip
 def test_only_what_changed_is_named(before, now, said):

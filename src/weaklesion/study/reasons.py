@@ -43,7 +43,7 @@ def described(before: Iterable[str], now: Iterable[str]) -> str:
         if match is not None:
             old.remove(value)
             new.remove(match)
-            changes += _changes("", value, match)
+            changes += _changes("", value, match) or ["the same settings in another order"]
     if len(old) == len(new) == 1:
         changes.append(f"{_short(old[0])} -> {_short(new[0])}")
     else:
