@@ -1,5 +1,6 @@
 """Run a rule's function: find the package, open the log, bind arguments, report errors."""
 
+import errno
 import fcntl
 import hashlib
 import logging
@@ -9,7 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems without locks
 
 
 def own_packages_only(paths: list[str], packages_of_snakemake: str) -> list[str]:
@@ -72,15 +75,10 @@ def logged(log_path: str) -> Iterator[None]:
     running, and two of them would write the same files. The later one waits.
     """
     rule = Path(log_path).relative_to(Path(log_path).parents[1]).with_suffix("")
-    with open(Path(log_path).with_name(".jobs"), "a+b") as jobs, open(log_path, "w") as log:
-        # one byte of this file per job
-        byte = int.from_bytes(hashlib.sha256(log_path.encode()).digest()[:7])
-        try:
-            fcntl.lockf(jobs, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
-        except BlockingIOError:
-            waiting = "the same job still runs, left by another Snakemake: waiting for its end"
-            print(f"{log_path}: {waiting}", file=sys.stderr, flush=True)
-            fcntl.lockf(jobs, fcntl.LOCK_EX, 1, byte)
+    with ExitStack() as opened:
+        jobs = opened.enter_context(open(Path(log_path).with_name(".jobs"), "a+b"))
+        _wait_for_lock(jobs, log_path)
+        log = opened.enter_context(open(log_path, "w"))  # not before: the other one writes to it
         logging.basicConfig(
             level=logging.INFO,
             format=f"%(asctime)s {rule}: %(message)s",
@@ -96,3 +94,23 @@ def logged(log_path: str) -> Iterator[None]:
         except Exception:
             logging.exception("failed")
             sys.exit(1)
+
+
+def _wait_for_lock(jobs: IO[bytes], log_path: str) -> None:
+    """Lock a job's own byte of a file, until the file is closed.
+
+    Where the file system has no locks, only Snakemake's own lock keeps two of them apart.
+    """
+    byte = int.from_bytes(hashlib.sha256(log_path.encode()).digest()[:7])
+    try:
+        try:
+            fcntl.lockf(jobs, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except BlockingIOError:
+            waiting = "the same job still runs, left by another Snakemake: waiting for its end"
+            print(f"{log_path}: {waiting}", file=sys.stderr, flush=True)
+            fcntl.lockf(jobs, fcntl.LOCK_EX, 1, byte)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        lacking = f"no locks on this file system ({error.strerror}): do not start a job twice"
+        print(f"{log_path}: {lacking}", file=sys.stderr, flush=True)
