@@ -52,6 +52,14 @@ def test_the_paper_and_every_study_pass():
             "config: training.learning_rate: '1e-5' is not of type 'number'. YAML took it for a"
             " text: write 1.0e-05.",
         ),
+        (
+            {"seeds": [4294967296]},
+            "config: seeds.0: 4294967296 is greater than the maximum of 4294967295.",
+        ),
+        (
+            {"protocols": {"corrected": {"clusters": {"seed": 4294967296}}}},
+            "config: protocols.corrected.clusters.seed: 4294967296 is greater than the maximum of",
+        ),
         ({"seeds": [1.0]}, "config: seeds.0: 1.0 is not of type 'integer'."),
         (
             {"protocols": {"x": {"base": "corrected", "folds": 3.0}}},
