@@ -111,6 +111,15 @@ def test_the_same_gpu_by_number_and_by_uuid_is_one(three_gpus, monkeypatch):
             pass
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_no_jobs_on_a_gpu_are_refused_at_once(three_gpus, number):
+    with (
+        pytest.raises(DataError, match=rf"jobs_per_gpu={number}: .* at least 1"),
+        claimed_device(number, folder=three_gpus, wait_s=0),
+    ):
+        pass
+
+
 def test_a_machine_without_gpus(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with claimed_device(folder=tmp_path) as device:

@@ -43,9 +43,14 @@ def claimed_device(
         The device as CUDA_VISIBLE_DEVICES names it; None on a machine without GPUs.
 
     Raises:
-        DataError: if no device became free, or a lock or its folder is no file or folder of the
-            user's own.
+        DataError: if no job may run on a device, no device became free, or a lock or its folder is
+            no file or folder of the user's own.
     """
+    if jobs_per_gpu < 1:
+        raise DataError(
+            f"jobs_per_gpu={jobs_per_gpu}: a GPU takes at least 1 job. Give the resource another"
+            " number: --default-resources jobs_per_gpu=1."
+        )
     devices = visible_devices()
     if not devices:
         yield None
