@@ -60,6 +60,15 @@ def test_the_paper_and_every_study_pass():
             {"protocols": {"corrected": {"clusters": {"seed": 4294967296}}}},
             "config: protocols.corrected.clusters.seed: 4294967296 is greater than the maximum of",
         ),
+        (
+            {"select": {"items": []}},
+            "config: select.items: [] should be non-empty.",
+        ),
+        (
+            {"select": {"datasets": ["my data"]}},
+            "config: select.datasets.0: 'my data' does not match '^[A-Za-z0-9]",
+        ),
+        ({"select": {"items": 3}}, "config: select.items: 3 is not of type "),
         ({"seeds": [1.0]}, "config: seeds.0: 1.0 is not of type 'integer'."),
         (
             {"protocols": {"x": {"base": "corrected", "folds": 3.0}}},
@@ -100,6 +109,13 @@ def test_a_mistake_takes_one_line_that_names_key_cause_and_cure(change, line):
     assert first == "the configuration cannot be used:"
     assert any(found.startswith(line) for found in lines), lines
     assert all(len(found) < 700 for found in lines)
+
+
+@pytest.mark.parametrize("value", [[], ["my data"], ["a", "a"]])
+def test_a_list_is_not_told_to_be_null(value):
+    with pytest.raises(DataError) as error:
+        check({"select": {"items": value}})
+    assert "null" not in str(error.value).replace("null is everything", "")
 
 
 def test_several_mistakes_are_all_named():

@@ -84,18 +84,25 @@ def _lines(errors: Iterable[ValidationError]) -> Iterator[str]:
 def _of_best_branch(context: Sequence[ValidationError]) -> ValidationError:
     """Return why the best of several schemas, none of which fits, does not fit.
 
-    It is one whose constants and choices hold, such as the `kind` of an item, if there is any.
+    It is one whose type is the value's, and whose constants and choices hold, such as the `kind` of
+    an item, if there is any.
     """
     branches: dict[Any, list[ValidationError]] = {}
     for error in context:
         branches.setdefault(error.relative_schema_path[0], []).append(error)
+    of_its_type = [
+        errors
+        for errors in branches.values()
+        if not any(error.validator == "type" and not error.relative_path for error in errors)
+    ]
     fitting = [
         error
-        for errors in branches.values()
+        for errors in of_its_type or branches.values()
         if not any(error.validator in ("const", "enum") for error in errors)
         for error in errors
     ]
-    return best_match(fitting or context) or context[0]
+    rest = [error for errors in of_its_type for error in errors] or context
+    return best_match(fitting or rest) or rest[0]
 
 
 def _of_error(error: ValidationError) -> Iterator[str]:
