@@ -10,6 +10,9 @@ from weaklesion.study.item_checks import check_item
 from weaklesion.study.items import items_of
 from weaklesion.study.protocols import Config, check_known, protocol_settings
 
+# Folders of a study's results that stand beside those of the datasets.
+TAKEN = ("benchmarks", "figures", "logs", "papers", "release", "tables")
+
 
 def check_config(config: Config) -> None:
     """Check that every name stands for something, and that all settings go together.
@@ -36,9 +39,14 @@ def check_config(config: Config) -> None:
 
 
 def _check_datasets(config: Config) -> None:
-    """Check the datasets that datasets name."""
+    """Check the names of datasets, and the datasets that they name."""
     datasets = config["datasets"]
     for name, definition in datasets.items():
+        if name in TAKEN:
+            raise DataError(
+                f"config: datasets.{name}: results/{config['study']}/{name}/ is a folder of the"
+                " workflow itself. Give the dataset another name."
+            )
         check_known(f"datasets.{name}.like", definition.get("like", name), datasets)
         files_of = definition.get("files_of", name)
         check_known(f"datasets.{name}.files_of", files_of, datasets)
