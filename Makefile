@@ -128,5 +128,5 @@ lock: ## Resolve all versions again: the lock files and the pins of envs/.
 	$(PYTHON) tools/lock.py
 
 clean: ## Remove all results and Snakemake's records; keep the raw files in resources/.
-	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	find -H results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 	rm -rf .snakemake

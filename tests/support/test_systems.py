@@ -99,3 +99,24 @@ def test_make_spares_the_folder_behind_a_link_in_place_of_nnunets_environment(ro
     assert f".nnunet is a link to {environment}, which make would empty" in done.stderr
     assert done.returncode != 0
     assert (environment / "kept").exists()
+
+
+def makefile_in(root, folder):
+    folder.mkdir()
+    (folder / "Makefile").write_bytes((root / "Makefile").read_bytes())
+    (folder / ".venv").mkdir()
+    for name in (".ready", ".dev"):
+        (folder / ".venv" / name).touch()
+    return folder
+
+
+def test_make_clean_removes_results_behind_a_link(root, tmp_path):
+    clone, scratch = makefile_in(root, tmp_path / "clone"), tmp_path / "scratch"
+    (scratch / "paper/tables").mkdir(parents=True)
+    (scratch / "README.md").touch()
+    (clone / "results").symlink_to(scratch)
+    (clone / ".snakemake").mkdir()
+    subprocess.run(["make", "-C", str(clone), "clean"], capture_output=True, check=True)
+    assert [path.name for path in scratch.iterdir()] == ["README.md"]
+    assert not (clone / ".snakemake").exists()
+    assert (clone / "results").is_symlink()
