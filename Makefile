@@ -58,7 +58,7 @@ demo-all: .venv/.ready ## Run every item on the same phantoms; the report is res
 	@echo "Open results/demo-all/report.html in a browser."
 
 plan: .venv/.ready ## Print jobs, hours, downloads and disk of the paper or a study: make plan STUDY=FILE.
-	$(BIN)/weaklesion plan $(STUDY)
+	$(BIN)/weaklesion plan $(if $(STUDY),"$$STUDY")
 
 test: .venv/.dev ## Run all checks, and all tests but the slowest.
 	$(MAKE) --jobs 5 lint pytest MARKED="not slow"

@@ -120,3 +120,19 @@ def test_make_clean_removes_results_behind_a_link(root, tmp_path):
     assert [path.name for path in scratch.iterdir()] == ["README.md"]
     assert not (clone / ".snakemake").exists()
     assert (clone / "results").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [(None, []), ("my study.yaml", ["my study.yaml"]), ("it's.yaml", ["it's.yaml"])],
+)
+def test_make_plan_takes_a_study_with_a_space_in_its_name(root, tmp_path, study, words):
+    clone = makefile_in(root, tmp_path / "clone")
+    program = clone / "bin/weaklesion"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > words\n')
+    program.chmod(0o755)
+    command = ["make", "-C", str(clone), "--assume-old", ".venv/.ready", "BIN=bin", "plan"]
+    command += [f"STUDY={study}"] if study else []
+    subprocess.run(command, capture_output=True, check=True)
+    assert (clone / "words").read_text().splitlines() == ["plan", *words]
