@@ -132,9 +132,7 @@ def test_the_number_of_training_samples_is_swept(config):
     assert cells_of(config, "prompted_samples", "ham10k")[-1][1] == "prompted_refined"
 
 
-@pytest.mark.parametrize(
-    "name", ["benchmarks", "figures", "logs", "papers", "release", "tables"]
-)
+@pytest.mark.parametrize("name", ["benchmarks", "figures", "logs", "papers", "release", "tables"])
 def test_no_dataset_has_the_name_of_a_folder_of_the_results(config, name):
     config["datasets"][name] = config["datasets"]["ham10k"]
     with pytest.raises(DataError, match=rf"datasets\.{name}: .*results/.*/{name}/.* another name"):

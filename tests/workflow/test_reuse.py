@@ -199,6 +199,35 @@ def test_a_wheel_has_the_whole_workflow(code, tmp_path):
     assert "jobs are left" in done.stdout, done.stderr
 
 
+SECOND = """
+
+module second:
+    snakefile:
+        "{clone}/workflow/Snakefile"
+    config:
+        config | dict(study="second")
+
+
+use rule * from second exclude make_phantom, download_file, fetch_slices, extract_archive as two_*
+"""
+
+
+def test_two_studies_are_two_modules_that_share_the_raw_files(code, tmp_path):
+    folder = deploy(tmp_path / "mine", code, " as one_*")
+    with (folder / "workflow/Snakefile").open("a") as file:
+        file.write(SECOND.format(clone=code))
+    output = snakemake(folder, "-n", "one_table1", "two_table1")
+    jobs = dict(line.rsplit(maxsplit=1) for line in table_of(output))
+    assert jobs["one_make_phantom"] == "1"
+    assert "two_make_phantom" not in jobs
+    assert jobs["one_train_arm"] == jobs["two_train_arm"]
+    excluded = SECOND.partition("exclude")[2].strip()
+    assert (
+        f"exclude {excluded}".replace("two_*", "second_*")
+        in (ROOT / "docs/how-to/reuse.md").read_text()
+    )
+
+
 def table_of(output):
     lines = output.split("Job stats:\n")[1].split("\ntotal")[0].splitlines()
     return [line for line in lines[2:] if line.strip()]
