@@ -44,7 +44,9 @@ def segment_export(
     import_settings: ImportSettings | None = None,
     structure_sets: bool = False,
 ) -> dict[str, int]:
-    """Segment every mark of a DICOM export; the function behind `weaklesion segment --dicom`.
+    """Segment every mark of a DICOM export, as `weaklesion segment` does with `--dicom`.
+
+    Needs the extra `dicom`: `pip install 'weaklesion[dicom]'`.
 
     Args:
         model_dir: folder of a trained run or an exported network, as in `segment_marks`.
