@@ -23,6 +23,7 @@ GAINS = [
     ("reproduction.md", "1.11 [0.91, 1.32]", "ham10k-ends/ends.csv", "a1l_ends"),
     ("reproduction.md", "1.07 [0.81, 1.32]", "ham10k-ends/ends.csv", "a1_refined"),
     ("README.md", "+0.07 points [-0.09, +0.22]", "ham10k-cpu/table1.csv", "a1l"),
+    ("reproduction.md", "+0.08 points of Dice [-3.12, +3.27]", "ham10k-small/table1.csv", "a1l"),
     ("reproduction.md", "+0.07 points of Dice [-0.09, +0.22]", "ham10k-cpu/table1.csv", "a1l"),
     ("README.md", "+0.07 points [-0.07, +0.21]", "ham10k-cpu/table1.csv", "a1l_shuffled"),
     ("reproduction.md", "+0.07 points [-0.07, +0.21]", "ham10k-cpu/table1.csv", "a1l_shuffled"),
