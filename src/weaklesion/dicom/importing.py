@@ -22,10 +22,11 @@ from weaklesion.dicom.export import Export, read_export
 from weaklesion.dicom.found import ALONE, FoundMark, Refused
 from weaklesion.dicom.image_files import write_place
 from weaklesion.dicom.image_objects import ImageObject
-from weaklesion.dicom.lines import ends_apart_px, length_mm
+from weaklesion.dicom.lines import length_mm
 from weaklesion.dicom.pixels import series_notes
 from weaklesion.dicom.stacks import Place, Stack
 from weaklesion.dicom.tables import SOURCE, marks_of_table
+from weaklesion.dicom.twins import merged, twin_of
 from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import short_for
 from weaklesion.marks.table import BadMarkError
@@ -36,7 +37,6 @@ from weaklesion.support.spreadsheets import plain_rows
 logger = logging.getLogger(__name__)
 
 TABLES = ("marks.csv", "found.csv", "skipped.csv", "series.csv")
-SAME_PX = 0.01  # distance of ends up to which two marks are one
 MARKS = ("id", "image", "slice", *RECIST_COLUMNS, "spacing_x", "spacing_y")
 FOUND = ("id", "source", "source_uid", "item", "image_uid", "frame", "tracking_uid", "taken",
          "cause", "notes")  # fmt: skip
@@ -149,8 +149,8 @@ def import_export(
         entry = _entry(mark)
         try:
             whole = _complete(mark, export, settings)
-            if twin := _twin_of(whole, imported.marks):
-                imported.marks[twin] = _merged(imported.marks[twin], whole)
+            if twin := twin_of(whole, imported.marks):
+                imported.marks[twin] = merged(imported.marks[twin], whole)
                 report.append(entry | {"taken": False, "cause": f"the same mark as {twin}"})
                 continue
             name = mark_id(whole)
@@ -241,31 +241,6 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
         ends=np.concatenate([mark.ends, short]),
         notes=(*mark.notes, note),
         short_assumed=True,
-    )
-
-
-def _twin_of(mark: FoundMark, taken: dict[str, FoundMark]) -> str:
-    """Return the id of a taken mark that is this one in another document; "" if there is none.
-
-    Rows of a user's table are all marks of their own.
-    """
-    for name, other in taken.items() if not mark.name else ():
-        here = (mark.image_uid, mark.frame) == (other.image_uid, other.frame)
-        if here and ends_apart_px(mark.ends, other.ends) <= SAME_PX:
-            return name
-    return ""
-
-
-def _merged(mark: FoundMark, twin: FoundMark) -> FoundMark:
-    """Return a mark with what another document says of it: its lesion, and whether it is a node."""
-    names = {twin.lesion, twin.tracking_uid, *twin.other_lesions} - {""}
-    return replace(
-        mark,
-        tracking_uid=mark.tracking_uid or twin.tracking_uid,
-        lesion=mark.lesion or twin.lesion,
-        node=mark.node or twin.node,
-        other_lesions=mark.other_lesions | names,
-        short_assumed=mark.short_assumed and twin.short_assumed,
     )
 
 
