@@ -164,10 +164,8 @@ def keep(study: Path, kept: Path) -> None:
     check_alike([*scored_run_files(kept), *scored_run_files(study)])
     for path in paths:
         copy_small(study / path, kept / path)
-        if path not in known:
-            with written_whole(
-                kept / path / "scores.csv.xz"
-            ) as tmp:  # last: with it, a run is whole
+        if path not in known:  # last: with its scores, a run is whole
+            with written_whole(kept / path / "scores.csv.xz") as tmp:
                 tmp.write_bytes(lzma.compress(kept_text(study / path / "scores.csv").encode()))
 
 

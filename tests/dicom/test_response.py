@@ -14,7 +14,7 @@ from weaklesion.dicom.cdisc import MASK, NO_MARK, ONLY_NEW, write_courses
 from weaklesion.dicom.importing import import_export
 from weaklesion.dicom.phantom import lengths_mm, make_export
 from weaklesion.dicom.response import Target, Visit, assess, overall_response
-from weaklesion.dicom.timeline import ALONE, UNCLEAR, courses_of, visits_of
+from weaklesion.dicom.timeline import ALONE, UNCLEAR, Course, Measured, courses_of, visits_of
 
 
 def visits(*diameters, **given):
@@ -233,6 +233,29 @@ def test_lesions_under_new_names_only_are_no_progression(imported, tmp_path):
     rs = pd.read_csv(tmp_path / "rs.csv").set_index("RSTESTCD")
     assert rs["RSSTRESC"].fillna("").to_dict() == {"TRGRESP": "NE", "OVRLRESP": ""}
     assert rs.loc["OVRLRESP", ["RSSTAT", "RSREASND"]].tolist() == ["NOT DONE", ONLY_NEW]
+
+
+def test_a_new_lesion_counts_from_the_visit_at_which_one_of_the_baseline_is_marked_too(tmp_path):
+    """Marks of the baseline lesion and of the new one by visit; and what the visit says."""
+    one = Measured((20.0,), (15.0,))
+    seen = [("T", None), ("N", "NOT DONE"), ("T", ""), ("TN", "PD"), ("N", "PD"), ("T", "PD")]
+    lesions = {
+        f"{kind}01": {visit: one for visit, (kinds, _) in enumerate(seen) if kind in kinds}
+        for kind in "TN"
+    }
+    course = Course("P01", tuple(range(1, len(seen) + 1)), lesions, frozenset())
+    results = assess(visits_of(course))
+    write_courses([course], tmp_path)
+    rs = pd.read_csv(tmp_path / "rs.csv", keep_default_na=False)
+    overall = rs[rs["RSTESTCD"] == "OVRLRESP"].set_index("VISITNUM")
+    for visit, (_, expected) in enumerate(seen):
+        told = (
+            overall.loc[visit + 1, ["RSORRES", "RSSTAT"]].sum()
+            if visit + 1 in overall.index
+            else ""
+        )
+        assert told == (expected or "")
+        assert (results[visit].overall == "PD") == (expected == "PD")
 
 
 def test_a_mark_that_two_documents_hold_joins_the_names_of_its_lesion(imported):

@@ -1,6 +1,8 @@
 """Volumes with lesions of known shape, for the tests of `weaklesion.volumes`."""
 
+import nibabel
 import numpy as np
+import pandas as pd
 
 from weaklesion.recist import measure_recist
 from weaklesion.volumes.ellipsoid import ellipsoid_of_mark
@@ -20,6 +22,27 @@ def lump(
         for axis, (n, c, s, a) in enumerate(zip(shape, center, sizes, axes_mm, strict=True))
     )
     return np.sqrt(x**2 + y**2 + z**2) <= 1 + waves * np.cos(3 * np.arctan2(y, x))
+
+
+def write_cases(folder, mask, images, label=1):
+    """Write a table of cases of one mask, five to train and validate on and the rest to test.
+
+    Args:
+        folder: for the table and the mask.
+        mask: (x, y, z), whose voxels of `label` are the lesion.
+        images: (x, y, z) each, by path.
+    """
+    affine = np.diag([*SIZES, 1.0])
+    nibabel.save(nibabel.Nifti1Image(mask.astype(np.uint8), affine), folder / "mask.nii")
+    rows = []
+    for number, (name, image) in enumerate(images.items()):
+        (folder / name).parent.mkdir(exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(image, affine), folder / name)
+        role = "chosen" if number < 5 else "tested"
+        rows.append({"id": f"L{number}", "dataset": "d", "role": role, "image": name,
+                     "mask": "mask.nii", "label": label})  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "cases.csv", index=False)
+    return folder
 
 
 def image_of(mask, seed=0):

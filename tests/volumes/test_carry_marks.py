@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from lumps import SIZES, image_of, lump
+from lumps import SIZES, image_of, lump, write_cases
 
 from weaklesion.diameters import recist_from_mask
 from weaklesion.recist import RECIST_COLUMNS
@@ -20,17 +20,8 @@ LESION = lump(waves=0.15)
 @pytest.fixture
 def cases(tmp_path):
     """Six images of one lesion: five to train and validate on, the last one to test."""
-    affine = np.diag([*SIZES, 1.0])
-    nibabel.save(nibabel.Nifti1Image(LESION.astype(np.uint8), affine), tmp_path / "mask.nii")
-    rows = []
-    for number in range(6):
-        image = image_of(LESION).astype(np.float32)
-        nibabel.save(nibabel.Nifti1Image(image, affine), tmp_path / f"{number}.nii")
-        role = "chosen" if number < 5 else "tested"
-        rows.append({"id": f"L{number}", "dataset": "d", "role": role, "image": f"{number}.nii",
-                     "mask": "mask.nii", "label": 1})  # fmt: skip
-    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
-    return tmp_path
+    images = {f"{number}.nii": image_of(LESION) for number in range(6)}
+    return write_cases(tmp_path, LESION, images)
 
 
 def carried(folder, *words):

@@ -5,11 +5,10 @@ import sys
 from unittest import mock
 
 import mark_masks
-import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from lumps import SIZES, image_of, lump
+from lumps import image_of, lump, write_cases
 from scipy import ndimage
 
 from weaklesion.diameters import recist_from_mask
@@ -27,18 +26,8 @@ LARGE, SMALL = (
 @pytest.fixture
 def cases(tmp_path):
     """Six patients with two lesions each: five to train and validate on, one to test."""
-    affine = np.diag([*SIZES, 1.0])
-    labels = np.where(LARGE | SMALL, 2, 1).astype(np.uint8)
-    nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / "labels.nii")
-    rows = []
-    for number in range(6):
-        image = image_of(LARGE | SMALL, seed=number)
-        nibabel.save(nibabel.Nifti1Image(image, affine), tmp_path / f"{number}.nii")
-        role = "chosen" if number < 5 else "tested"
-        rows.append({"id": f"P{number}", "dataset": "d", "role": role, "image": f"{number}.nii",
-                     "mask": "labels.nii", "label": 2})  # fmt: skip
-    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
-    return tmp_path
+    images = {f"{number}.nii": image_of(LARGE | SMALL, seed=number) for number in range(6)}
+    return write_cases(tmp_path, np.where(LARGE | SMALL, 2, 1), images, label=2)
 
 
 def marked(folder):

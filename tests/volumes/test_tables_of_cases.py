@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from lumps import SIZES, image_of, lump
+from lumps import SIZES, image_of, lump, write_cases
 
 LESION = lump()
 
@@ -17,18 +17,8 @@ LESION = lump()
 @pytest.fixture
 def cases(tmp_path):
     """Six patients with an image of the same name each, of whom the last is tested."""
-    affine = np.diag([*SIZES, 1.0])
-    nibabel.save(nibabel.Nifti1Image(LESION.astype(np.uint8), affine), tmp_path / "mask.nii")
-    rows = []
-    for number in range(6):
-        path = tmp_path / f"P{number}/ct.nii"
-        path.parent.mkdir()
-        nibabel.save(nibabel.Nifti1Image(image_of(LESION, number), affine), path)
-        role = "chosen" if number < 5 else "tested"
-        rows.append({"id": f"L{number}", "dataset": "d", "role": role, "image": f"P{number}/ct.nii",
-                     "mask": "mask.nii", "label": 1})  # fmt: skip
-    pd.DataFrame(rows).to_csv(tmp_path / "cases.csv", index=False)
-    return tmp_path
+    images = {f"P{number}/ct.nii": image_of(LESION, number) for number in range(6)}
+    return write_cases(tmp_path, LESION, images)
 
 
 def marks_of(tool, folder):

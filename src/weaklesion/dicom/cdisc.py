@@ -146,8 +146,8 @@ def _rs_rows(course: Course, results: Sequence[Assessment]) -> list[dict[str, An
             for code, name, answer in answers
             if answer is not None
         ]  # fmt: skip
-        here = {label for label, measured in course.lesions.items() if visit in measured}
-        if here and not any(label.startswith("T") for label in here):
+        here = [label for label, measured in course.lesions.items() if visit in measured]
+        if result.overall != "PD" and not any(label.startswith("T") for label in here):
             rows.append({"RSTESTCD": "OVRLRESP", "RSTEST": "Overall Response",
                          "RSCAT": "RECIST 1.1", "RSSTAT": "NOT DONE", "RSREASND": ONLY_NEW}
                         | _visit(course, visit, "RS"))  # fmt: skip

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scipy.cluster.hierarchy import DisjointSet
+
 from weaklesion.dicom.areas import Area, sum_of
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import FoundMark
@@ -117,13 +119,18 @@ def _course(
 ) -> Course:
     dates = {name: _date(export.images[marks[name].image_uid].day) for name in names}
     ordered = sorted({date for date in dates.values() if date is not None})
-    lesion_of = _joined([{marks[name].lesion, *marks[name].other_lesions} for name in names])
+    lesions_of = DisjointSet()
+    for name in names:
+        lesions_of.add(marks[name].lesion)
+        for other in marks[name].other_lesions:
+            lesions_of.add(other)
+            lesions_of.merge(marks[name].lesion, other)
     parts: dict[str, dict[int, list[str]]] = {}
     for name in sorted(names):
         date = dates[name]
         if date is not None:
             visit = ordered.index(date)
-            lesion = lesion_of[marks[name].lesion]
+            lesion = min(lesions_of.subset(marks[name].lesion))
             parts.setdefault(lesion, {}).setdefault(visit, []).append(name)
     lesions: dict[str, dict[int, Measured]] = {}
     nodes = set()
@@ -140,19 +147,6 @@ def _course(
             nodes.add(label)
     days = tuple((date - ordered[0]).days + 1 for date in ordered)
     return Course(subject, days, lesions, frozenset(nodes))
-
-
-def _joined(sets: Sequence[set[str]]) -> dict[str, str]:
-    """Return one name for all names of a lesion, by each; sets that share a name are one lesion.
-
-    >>> _joined([{"b", "c"}, {"d"}, {"a", "c"}])
-    {'a': 'a', 'b': 'a', 'c': 'a', 'd': 'd'}
-    """
-    lesions: list[set[str]] = []
-    for names in sets:
-        apart = [lesion for lesion in lesions if not lesion & names]
-        lesions = [*apart, names.union(*(lesion for lesion in lesions if lesion & names))]
-    return {name: min(lesion) for lesion in sorted(lesions, key=min) for name in sorted(lesion)}
 
 
 def _measured(
@@ -179,10 +173,11 @@ def _measured(
 def visits_of(course: Course) -> list[Visit]:
     """Return what RECIST 1.1 needs of each visit; nodes count by their short axis.
 
-    Where no lesion of the baseline is marked, a new one does not count as such: it may be one of
-    theirs under another name.
+    A new lesion counts from the first visit at which it is marked beside one of the baseline;
+    otherwise it may be that one under another name.
     """
     visits = []
+    new = False
     for visit in range(len(course.days)):
         targets = {}
         for label, measured in course.lesions.items():
@@ -190,9 +185,10 @@ def visits_of(course: Course) -> list[Visit]:
             if label.startswith("T") and here is not None:
                 node = label in course.nodes
                 targets[label] = Target(here.short_mm if node else here.long_mm, node=node)
-        new = any(
-            label.startswith("N") and any(first <= visit for first in measured)
+        beside = any(
+            label.startswith("N") and visit in measured
             for label, measured in course.lesions.items()
         )
-        visits.append(Visit(targets, new_lesion=new and bool(targets)))
+        new |= beside and bool(targets)
+        visits.append(Visit(targets, new_lesion=new))
     return visits

@@ -198,7 +198,8 @@ def point_decimals(
             for place in coordinates
             if place < len(row) and "," not in row[place]
         ]
-        if any(plain) or max(map(len, with_comma)) == len("1,204"):
+        below_ten = all(re.match("-?[0-9],", text) for text in with_comma)
+        if any(plain) or below_ten:
             raise DataError(
                 f"{path}: {with_comma[0]} may be {with_comma[0].replace(',', '.')} with a decimal"
                 f" comma, or {with_comma[0].replace(',', '')} with a comma between thousands. Write"

@@ -64,8 +64,9 @@ def _measured(patches: Path, run_json: Path, told: Mapping[str, Any]) -> dict[st
     if not samples_csv.is_file():
         raise DataError(f"{patches}: has no samples.csv. Give the folder of a study's patches.")
     settings = told.get("settings") or {}
-    count = settings.get("train_samples") if isinstance(settings, dict) else "none"
-    if count is not None and type(count) is not int:
+    whole = isinstance(settings, dict) and type(settings.get("train_samples")) in (int, type(None))
+    if not whole:
         raise DataError(f"{run_json}: its settings are damaged. Copy it again.")
+    count = settings.get("train_samples")
     ids = ids_of_split("train", samples_csv, count)
     return describe_sizes(samples_csv, ids, read_array(patches / "images.npy").shape[1:3])
