@@ -1,7 +1,10 @@
 """Results as DICOM of series in which several images or frames have one position."""
 
 import copy
+import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -218,8 +221,22 @@ def test_without_its_segmentation_a_report_is_said_to_be_missing(tmp_path):
         (KeyError(pydicom.tag.Tag(0x00200032)), "needs (ImagePositionPatient)"),
         (KeyError(PERSON), "needs (KeyError)"),
         (ValueError(f"{PERSON} is not a number"), "needs (ValueError)"),
+        (FileNotFoundError(2, "No such file", PERSON), "cannot be read (No such file)"),
     ],
 )
 def test_causes_name_attributes_and_quote_no_file(error, words):
     assert cause_of(error).endswith(words)
     assert PERSON not in cause_of(error)
+
+
+def test_a_full_disk_is_no_fault_of_the_source(tmp_path, monkeypatch):
+    (image, mask), *_ = make_series(np.random.default_rng(0), 0, 1)
+    save(image, tmp_path / "in/0")
+    lesion = marked("a", (str(image.SOPInstanceUID), 0), mask, tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left.*seg-\w+\.dcm"):
+        write_dicom([lesion], read_export(tmp_path / "in"), tmp_path / "out", MAKER)

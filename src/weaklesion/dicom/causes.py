@@ -26,6 +26,8 @@ def cause_of(error: Exception) -> str:
     """
     if str(error) in KNOWN:
         return KNOWN[str(error)]
+    if isinstance(error, OSError) and error.strerror:
+        return f"a file of its source cannot be read ({error.strerror})"
     return f"{LACKING} ({_keyword_of(error) or type(error).__name__})"
 
 

@@ -5,6 +5,7 @@ objects of one study; nothing else of the sources is copied.
 """
 
 import hashlib
+import io
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -156,12 +157,14 @@ def _write(
     kind = row["kind"].lower()
     name = f"{kind}-{hashlib.sha256(name_digest.encode()).hexdigest()[:12]}.dcm"
     out.check_free([name])
-    try:
-        if not (out.folder / name).is_file():
-            with out.writing(name) as temporary:
-                made().save_as(temporary, enforce_file_format=True)
-    except UNREADABLE as error:  # the error's text may quote the patient's data
-        return row | {"cause": cause_of(error)}
+    if not (out.folder / name).is_file():
+        content = io.BytesIO()
+        try:
+            made().save_as(content, enforce_file_format=True)
+        except UNREADABLE as error:  # the error's text may quote the patient's data
+            return row | {"cause": cause_of(error)}
+        with out.writing(name) as temporary:  # a full disk stops the run
+            temporary.write_bytes(content.getvalue())
     return row | {"file": name}
 
 

@@ -27,7 +27,7 @@ from weaklesion.selection.recovery import (
 )
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import write_json, written_whole
-from weaklesion.support.limits import MinItems, at_least, check_settings
+from weaklesion.support.limits import MinItems, at_least, at_most, check_settings
 from weaklesion.training.data import TrainingFiles, marks_of
 from weaklesion.training.device import compute_device
 from weaklesion.training.prompt_settings import prompt_settings
@@ -48,7 +48,9 @@ class ShortTraining:
         "Strongest warps to choose from; if several are equally good, the smallest is chosen.",
     ]
     steps: Annotated[int, at_least(1), "Steps of each training."]
-    seed: Annotated[int, at_least(0), "Seed of each, whatever seeds the study has."]
+    seed: Annotated[
+        int, at_least(0), at_most(2**32 - 1), "Seed of each, whatever seeds the study has."
+    ]
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -25,6 +25,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     The temporary path has the suffix of `path`, on which some libraries depend (`numpy.save`,
     `matplotlib`). The block may also create a directory.
+
+    Raises:
+        OSError: of the block, with `path` as its file if it names none, as of a full disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,8 +35,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
-    except BaseException:
+    except BaseException as error:
         _remove(temporary)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if path.is_dir():
         shutil.rmtree(path)

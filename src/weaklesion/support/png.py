@@ -22,7 +22,4 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
     """
     encoded = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)[1]
     with written_whole(path) as temporary:
-        try:
-            temporary.write_bytes(encoded.tobytes())
-        except OSError as error:  # of a full disk, Python does not name the file
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        temporary.write_bytes(encoded.tobytes())
