@@ -1,6 +1,8 @@
 """Prediction by task, with networks that are simple enough to know their masks."""
 
 import json
+from importlib import import_module
+from inspect import signature
 from typing import get_args
 
 import numpy as np
@@ -15,7 +17,7 @@ from weaklesion.four_ends import FourEnds
 from weaklesion.metrics import dice
 from weaklesion.prediction.accuracy import measure_accuracy
 from weaklesion.prediction.files import PredictionFiles
-from weaklesion.prediction.predict import PREDICT, predict_arm
+from weaklesion.prediction.predict import predict_arm
 from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.prediction.sized import BOUND, sized_scores
 from weaklesion.prediction.tasks import pairs, prompted, segmentation
@@ -111,7 +113,9 @@ class Prompted(torch.nn.Module):
 
 
 def test_every_task_has_a_prediction():
-    assert set(PREDICT) == set(get_args(TaskName))
+    for name in get_args(TaskName):
+        task = import_module(f"weaklesion.prediction.tasks.{name}")
+        assert signature(task.predict) == signature(segmentation.predict)
 
 
 def test_single_images(files):

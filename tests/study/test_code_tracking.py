@@ -6,8 +6,8 @@ from weaklesion.study import code_tracking as sources
 from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
 
 
-def names(module):
-    return {str(Path(path).resolve().relative_to(PACKAGE)) for path in module_files(module)}
+def names(*modules):
+    return {str(Path(path).resolve().relative_to(PACKAGE)) for path in module_files(*modules)}
 
 
 def test_a_stage_depends_on_what_it_imports_however_far():
@@ -22,7 +22,8 @@ def test_loaders_do_not_depend_on_each_other():
 
 
 def test_stages_do_not_depend_on_each_others_code():
-    training = names("training.train")
+    tasks = (f"training.tasks.{name}" for name in ("segmentation", "pairs", "prompted"))
+    training = names("training.train", *tasks)
     assert "models.py" in training
     other_stages = ("metrics/", "report/", "scoring/", "prediction/", "clusters.py")
     assert not [name for name in training if name.startswith(other_stages)]
@@ -31,7 +32,25 @@ def test_stages_do_not_depend_on_each_others_code():
 
 
 def test_what_no_training_reads_retrains_nothing():
-    assert "supervision/perturbed.py" not in names("training.train")
+    for task in ("segmentation", "pairs", "prompted"):
+        assert "supervision/perturbed.py" not in names("training.train", f"training.tasks.{task}")
+
+
+def test_what_marks_are_shown_as_retrains_no_network_that_sees_none():
+    of_marks = {"four_ends.py", "mark_shapes.py", "training/prompts.py", "training/warp_refit.py"}
+    assert of_marks <= names("training.train", "training.tasks.prompted")
+    for task in ("segmentation", "pairs"):
+        assert not names("training.train", f"training.tasks.{task}") & of_marks
+
+
+def test_a_task_retrains_no_network_of_another():
+    tasks = {f"training/tasks/{name}.py" for name in ("segmentation", "pairs", "prompted")}
+    for stage in ("training.train", "prediction.predict"):
+        assert not names(stage) & tasks
+    for name in ("segmentation", "pairs", "prompted"):
+        for stage in ("training.train", "prediction.predict"):
+            package = f"{stage.partition('.')[0]}.tasks.{name}"
+            assert names(stage, package) & tasks == {f"training/tasks/{name}.py"}
 
 
 def test_a_new_network_retrains_no_other():

@@ -6,12 +6,14 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import ROOT
 
 from weaklesion.networks.names import NETWORK_MODULES
 from weaklesion.study.code_tracking import module_files
+from weaklesion.study.settings import TaskName
 from weaklesion.support.extras import EXTRAS
 from weaklesion.support.yaml_files import read_yaml
 
@@ -205,8 +207,13 @@ def test_no_rule_imports_what_its_environment_lacks(root, name):
             "predict_arm",
             "measure_accuracy",
             "choose_warp",
-        ):  # and that of the network
+        ):  # and those of the network and of its task
             package += [f"weaklesion.networks.{name}" for name in set(NETWORK_MODULES.values())]
+            package += [
+                f"weaklesion.{stage}.tasks.{name}"
+                for stage in ("training", "prediction")
+                for name in get_args(TaskName)
+            ]
         assert package, rule
         files = {
             path for module in package for path in module_files(module.removeprefix("weaklesion."))

@@ -116,6 +116,21 @@ def test_networks_that_see_the_mark_get_ellipses_and_a_warp(jobs):
     assert jobs.training_prompts(job()) == jobs.warp(job()) == []
 
 
+@pytest.mark.parametrize(
+    ("arm", "network", "task"),
+    [
+        ("a1", "deeplab", "segmentation"),
+        ("a1l", "deeplab", "segmentation"),
+        ("acoseg_released", "cosegmentation", "pairs"),
+        ("prompted_ends", "prompted", "prompted"),
+    ],
+)
+def test_the_code_of_a_run_is_that_of_its_network_and_task(jobs, arm, network, task):
+    modules = jobs.modules_of_arm(job(arm=arm), "training.tasks")
+    assert modules == [f"networks.{network}", f"training.tasks.{task}"]
+    assert jobs.modules_of_arm(job(arm=arm), None) == [f"networks.{network}"]
+
+
 def test_a_pupil_is_trained_on_the_masks_of_its_teacher():
     pupil = {"base": "prompted_ends_robust", "taught_by": "prompted_ends_sized"}
     taught = jobs_of(arms={"pupil": pupil, "pupil_noise9": {"base": "pupil", "marks": "noise9"}})
@@ -167,7 +182,6 @@ def test_switches_and_arms(jobs):
     assert jobs.of_arm("target")(job(arm="a1_dense")) == "dense"
     assert jobs.of_arm("gate")(job()) is None
     assert jobs.arm(job())["model"] == "a1"
-    assert jobs.network_module(job(arm="acoseg")) == "networks.cosegmentation"
     assert jobs.channel_order(job()) == "rgb"
     assert jobs.channel_order(job("lits")) == "center"
 

@@ -13,9 +13,11 @@ from test_training import SETTINGS
 from weaklesion.ellipse import Ellipse, fit_ellipse
 from weaklesion.segment.visibility import trained_contrast
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.training.inputs import input_geometry
 from weaklesion.training.mark_contrast import describe_contrast
 from weaklesion.training.prompts import mark_rows
 from weaklesion.training.state import TrainingState
+from weaklesion.training.tasks import prompted, segmentation
 from weaklesion.training.train import describe_training
 
 
@@ -42,10 +44,12 @@ def test_networks_that_see_no_mark_record_none():
     marks = mark_rows([Ellipse(4.0, 4.0, 4.0, 3.0, 0.0)])
     state = TrainingState()
     state.seconds["steps"] = 1.0
-    for given, recorded in ((None, False), (marks, True)):
-        split = SimpleNamespace(ids=["a"], images=images, marks=given)
-        splits = SimpleNamespace(train=split, val=split)
-        run = describe_training(state, splits, torch.nn.Linear(1, 1), TrainingSettings(**SETTINGS))
+    split = SimpleNamespace(ids=["a"], images=images, marks=marks)
+    splits = SimpleNamespace(train=split, val=split)
+    settings = TrainingSettings(**SETTINGS)
+    for task, recorded in ((segmentation, False), (prompted, True)):
+        task = task.make(settings, input_geometry(settings, 8))
+        run = describe_training(state, splits, torch.nn.Linear(1, 1), task)
         assert ("mark_contrast" in run) == recorded
 
 
@@ -64,5 +68,6 @@ def test_the_speed_counts_the_images_that_were_trained_on(changes, images):
     split = SimpleNamespace(ids=["a"] * 16, marks=None)
     settings = TrainingSettings(**SETTINGS | changes)
     splits = SimpleNamespace(train=split, val=split)
-    run = describe_training(state, splits, torch.nn.Linear(1, 1), settings)
+    task = segmentation.make(settings, input_geometry(settings, 64))
+    run = describe_training(state, splits, torch.nn.Linear(1, 1), task)
     assert run["images_per_second"] == 3 * images / 6

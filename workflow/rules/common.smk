@@ -71,9 +71,9 @@ def growing(amount):
     return lambda wildcards, attempt: attempt * amount
 
 
-def code_with_network(module):
-    """Input function: files of a module, and those of the network that the arm has."""
-    return lambda wildcards: module_files(module, jobs.network_module(wildcards))
+def code_of_arm(module, tasks=None):
+    """Input function: files of a module, of the arm's network, and of its task in `tasks`."""
+    return lambda wildcards: module_files(module, *jobs.modules_of_arm(wildcards, tasks))
 
 
 def files_of_item(*names, trained=False):

@@ -9,7 +9,7 @@ rule choose_warp:
         target_npy=jobs.target,
         target_ids_csv=jobs.target_ids,
         ellipses_csv=jobs.training_prompts,
-        code=code_with_network("selection.warp_amplitude"),
+        code=code_of_arm("selection.warp_amplitude", "training.tasks"),
     output:
         recovery_csv=STAGE / "warps/{arm}_recovery.csv",
         choice_json=STAGE / "warps/{arm}.json",
@@ -47,7 +47,7 @@ rule train_arm:
         ellipses_csv=jobs.training_prompts,
         warp_json=jobs.warp,
         epochs_of_json=jobs.epochs_of,
-        code=code_with_network("training.train"),
+        code=code_of_arm("training.train", "training.tasks"),
     output:
         model_safetensors=RUN / "model.safetensors",
         history_csv=RUN / "history.csv",
@@ -101,7 +101,7 @@ rule predict_arm:
         ellipses_csv=jobs.partner_ellipses,
         clusters_csv=jobs.partner_clusters,
         embeddings_npy=jobs.partner_embeddings,
-        code=code_with_network("prediction.predict"),
+        code=code_of_arm("prediction.predict", "prediction.tasks"),
     output:
         predictions_npy=RUN / "predictions.npy",
         predictions_csv=RUN / "predictions.csv",
@@ -181,7 +181,7 @@ rule measure_accuracy:
         images_npy=PATCHES / "images.npy",
         samples_csv=PATCHES / "samples.csv",
         clusters_csv=jobs.clusters,
-        code=code_with_network("prediction.accuracy"),
+        code=code_of_arm("prediction.accuracy"),
     output:
         accuracy_json=RUN / "accuracy.json",
     log:

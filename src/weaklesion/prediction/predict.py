@@ -1,6 +1,7 @@
 """Predict masks with trained networks."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,13 @@ from torch import nn
 from weaklesion.prediction.files import PredictionFiles, write_predictions
 from weaklesion.prediction.network import load_network
 from weaklesion.prediction.settings import PredictionSettings
-from weaklesion.prediction.tasks import pairs, prompted, segmentation
-from weaklesion.study.settings import TaskName, TrainingSettings
+from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.device import compute_device
 
 Predict = Callable[
     [nn.Module, TrainingSettings, PredictionFiles, PredictionSettings, torch.device],
     tuple[np.ndarray, pd.DataFrame],
 ]
-PREDICT: dict[TaskName, Predict] = {
-    "segmentation": segmentation.predict,
-    "pairs": pairs.predict,
-    "prompted": prompted.predict,
-}
 
 
 def predict_arm(
@@ -54,5 +49,6 @@ def predict_arm(
     model, trained = load_network(files.model_safetensors, files.run_json, device)
     if trained.task != "prompted" and list(settings.splits) != ["test"]:
         raise ValueError(f"a network for {trained.task} predicts only the test split")
-    masks, table = PREDICT[trained.task](model, trained, files, settings, device)
+    predict: Predict = import_module(f"weaklesion.prediction.tasks.{trained.task}").predict
+    masks, table = predict(model, trained, files, settings, device)
     write_predictions(masks, table, predictions_npy, predictions_csv)

@@ -28,8 +28,9 @@ from weaklesion.selection.recovery import (
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import write_json, written_whole
 from weaklesion.support.limits import MinItems, at_least, at_most, check_settings
-from weaklesion.training.data import TrainingFiles, marks_of
+from weaklesion.training.data import TrainingFiles
 from weaklesion.training.device import compute_device
+from weaklesion.training.marks import marks_of
 from weaklesion.training.prompt_settings import prompt_settings
 from weaklesion.training.prompts import mark_rows
 from weaklesion.training.train import RunOptions, train_arm

@@ -21,6 +21,7 @@ from weaklesion.study.arms import (
 )
 from weaklesion.study.layout import Layout
 from weaklesion.study.protocols import Config
+from weaklesion.study.settings import task_of
 
 CT_LOADERS = ("lits", "lits_liver", "deeplesion")
 Paths = str | list[str]  # an input that a job may lack, which is then an empty list
@@ -143,9 +144,16 @@ class Jobs:
         used = self.arm(job).get("levels")
         return dict(self.switch(job, "supervision", "refined")) if used else None
 
-    def network_module(self, job: Job) -> str:
-        """Module of the arm's network, by its name inside the package."""
-        return f"networks.{NETWORK_MODULES[self.arm(job)['model']]}"
+    def modules_of_arm(self, job: Job, tasks: str | None) -> list[str]:
+        """Modules of the arm's network, and of its task in a stage, by names inside the package.
+
+        Args:
+            job: the job.
+            tasks: the package of the stage's tasks; None if the stage has one for all arms.
+        """
+        model = self.arm(job)["model"]
+        network = f"networks.{NETWORK_MODULES[model]}"
+        return [network] if tasks is None else [network, f"{tasks}.{task_of(model)}"]
 
     def arms_matching(self, chosen: Callable[[Config, str], bool]) -> str:
         """Pattern of the arms for which `chosen(config, arm)` is true, and of their variants."""

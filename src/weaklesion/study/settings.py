@@ -256,9 +256,7 @@ class TrainingSettings:
     @property
     def task(self) -> TaskName:
         """What the network is trained for, see `weaklesion.training.tasks`."""
-        if self.model in PROMPTED_MODELS:
-            return "prompted"
-        return "pairs" if self.is_paired else "segmentation"
+        return task_of(self.model)
 
     @property
     def is_paired(self) -> bool:
@@ -274,6 +272,13 @@ class TrainingSettings:
     def flips_classes(self) -> bool:
         """Whether training reads the classes of flipped samples as well as the plain ones."""
         return self.num_classes is not None and self.augmentation == "flips"
+
+
+def task_of(model: str) -> TaskName:
+    """Return what a network is trained for, see `weaklesion.training.tasks`."""
+    if model in PROMPTED_MODELS:
+        return "prompted"
+    return "pairs" if model in PAIR_MODELS else "segmentation"
 
 
 def images_of_epoch(settings: Mapping[str, Any], train_samples: int) -> int:

@@ -1,21 +1,14 @@
 """A split's patches, targets and labels on the device, joined by sample id."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from weaklesion.data.ellipse_table import read_mark_shapes
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.errors import DataError
-from weaklesion.flips import FLIPS
-from weaklesion.mark_shapes import MarkShape
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.supervision.class_table import read_classes
-from weaklesion.training.prompt_settings import PromptSettings
-from weaklesion.training.prompts import mark_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,63 +132,6 @@ def some_ids(ids: list[str], count: int, samples_csv: str | Path) -> list[str]:
     order = np.random.default_rng(0).permutation(sorted(ids))
     kept = set(order[:count].tolist())
     return [name for name in ids if name in kept]
-
-
-def marks_of(
-    ellipses_csv: str | Path | None, ids: Sequence[str], settings: PromptSettings
-) -> list[MarkShape]:
-    """Return the marks of N samples as a network sees them, by id.
-
-    Args:
-        ellipses_csv: table of the marks (`weaklesion.data.ellipse_table`).
-        ids: the samples.
-        settings: how the network is prompted.
-
-    Raises:
-        DataError: if no table is named, or a sample is not in it.
-    """
-    if ellipses_csv is None:
-        raise DataError("a network that sees the mark needs marks, and no table of marks is named.")
-    marks = read_mark_shapes(ellipses_csv, settings.shape, settings.exponent)
-    missing = [name for name in ids if name not in marks]
-    if missing:
-        raise DataError(f"{ellipses_csv}: sample {missing[0]} is not in it. Draw again.")
-    return [marks[name] for name in ids]
-
-
-def load_marks(
-    ellipses_csv: str | Path | None,
-    ids: Sequence[str],
-    settings: PromptSettings,
-    device: torch.device,
-) -> torch.Tensor:
-    """Load the marks of N samples onto the device, (N, 5, 2) float32 px; see `marks_of`."""
-    return mark_rows(marks_of(ellipses_csv, ids, settings)).to(device)
-
-
-def read_class_labels(
-    clusters_csv: str | Path | None, ids: list[str], settings: TrainingSettings
-) -> np.ndarray:
-    """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`.
-
-    Raises:
-        DataError: if no file of clusters is named, a sample has no cluster, or the clusters do not
-            fit the network's classes.
-    """
-    if clusters_csv is None:
-        raise DataError(f"{settings.model} needs clusters, and no file of clusters is named.")
-    clusters = read_classes(clusters_csv, list(FLIPS) if settings.flips_classes else ["cluster"])
-    missing = [name for name in ids if name not in clusters.index]
-    if missing:
-        raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
-    labels = clusters.loc[ids].to_numpy()
-    below = settings.num_classes or np.inf
-    if labels.min() < 0 or labels.max() >= below:
-        raise DataError(
-            f"{clusters_csv}: clusters {labels.min()} to {labels.max()} "
-            f"do not fit {settings.num_classes} classes. Cluster again."
-        )
-    return labels
 
 
 def epoch_batches(

@@ -25,7 +25,6 @@ from weaklesion.training.data import TrainingFiles
 from weaklesion.training.device import compute_device, emulates_bfloat16
 from weaklesion.training.learner import Learner, make_learner
 from weaklesion.training.loop import Saving, Splits, count_steps, fit
-from weaklesion.training.mark_contrast import describe_contrast
 from weaklesion.training.seeding import seed_everything
 from weaklesion.training.seen_samples import describe_sizes
 from weaklesion.training.state import TrainingState, weights_of
@@ -109,7 +108,7 @@ def train_arm(
             saving=_saving(folder, run, device, options),
             on_epoch=tensorboard_writer(run_dir) if options.tensorboard else lambda row: None,
         )
-        run |= describe_training(state, splits, learner.model, settings)
+        run |= describe_training(state, splits, learner.model, task)
         run |= describe_device(device, options)
         if data is not None:
             shape_hw = read_array(files.images_npy).shape[1:3]
@@ -185,16 +184,12 @@ def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: Ru
 
 
 def describe_training(
-    state: TrainingState, splits: Splits, model: nn.Module, settings: TrainingSettings
+    state: TrainingState, splits: Splits, model: nn.Module, task: Task
 ) -> dict[str, Any]:
     """Return what `run.json` says of a finished training."""
     epochs, num_train = len(state.history), len(splits.train.ids)
-    images = epochs * images_of_epoch(asdict(settings), num_train)
-    marks = splits.train.marks
-    of_marks = (
-        {} if marks is None else {"mark_contrast": describe_contrast(splits.train.images, marks)}
-    )
-    return of_marks | {
+    images = epochs * images_of_epoch(asdict(task.settings), num_train)
+    return task.describe(splits.train) | {
         "num_parameters": num_parameters(model),
         "num_samples": {"train": num_train, "val": len(splits.val.ids)},
         "epochs_run": epochs,

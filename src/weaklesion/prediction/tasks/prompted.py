@@ -18,8 +18,8 @@ from weaklesion.prediction.sized import sized_scores
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.progress import progress
-from weaklesion.training.data import marks_of
 from weaklesion.training.inputs import EVALUATION_BATCH
+from weaklesion.training.marks import marks_of
 from weaklesion.training.prompt_settings import prompt_settings
 from weaklesion.training.prompts import (
     mark_rows,

@@ -10,8 +10,8 @@ import torch
 from weaklesion.data.samples import read_rows, split_ids
 from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.support.png import write_png
-from weaklesion.training.data import load_marks
 from weaklesion.training.inputs import IMAGENET_MEAN, IMAGENET_STD
+from weaklesion.training.marks import load_marks
 from weaklesion.training.prompt_settings import PromptSettings, prompt_settings
 from weaklesion.training.warp_refit import num_draws, training_batch
 

@@ -1,10 +1,12 @@
 """The three tasks that a network can have: the only place where trainings differ by task.
 
 `segmentation` takes single images, `pairs` images with a partner, and `prompted` images with a
-mark. `TrainingSettings.task` says which one a run has.
+mark. `TrainingSettings.task` says which one a run has. Each has a module of its own, so a change of
+one does not repeat the runs of the others.
 """
 
-from typing import ClassVar, Protocol
+from importlib import import_module
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -12,10 +14,7 @@ from torch import nn
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.data import SplitData, TrainingFiles
 from weaklesion.training.inputs import input_geometry
-from weaklesion.training.tasks.pairs import PairTask
-from weaklesion.training.tasks.prompted import PromptedTask
 from weaklesion.training.tasks.results import Losses, Outcome
-from weaklesion.training.tasks.segmentation import SegmentationTask
 
 
 class Task(Protocol):
@@ -65,6 +64,9 @@ class Task(Protocol):
     def evaluate(self, model: nn.Module, val: SplitData, index: torch.Tensor) -> Outcome:
         """Run the network on validation samples `index`, (B,) int64 on the device."""
 
+    def describe(self, train: SplitData) -> dict[str, Any]:
+        """Return what `run.json` says of the training split for this task only."""
+
 
 def make_task(settings: TrainingSettings, side_px: int) -> Task:
     """Return the task of a run.
@@ -76,9 +78,6 @@ def make_task(settings: TrainingSettings, side_px: int) -> Task:
     Raises:
         ValueError: if `pad_to` and `input_px` do not go together.
     """
-    geometry = input_geometry(settings, side_px)
-    if settings.task == "prompted":
-        return PromptedTask(settings)
-    if settings.task == "pairs":
-        return PairTask(settings, geometry)
-    return SegmentationTask(settings, geometry)
+    module = import_module(f"weaklesion.training.tasks.{settings.task}")
+    task: Task = module.make(settings, input_geometry(settings, side_px))
+    return task

@@ -1,7 +1,7 @@
 """Pairs of images: co-segmentation, each image with the help of its partner."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -86,6 +86,15 @@ class PairTask:
         images, partners = val.images[index], val.partners[index]
         logits = segment_with_partners(model, images, partners, self.geometry, self.settings)
         return patch_outcome(logits, val.targets[index], self.geometry, self.settings)
+
+    def describe(self, train: SplitData) -> dict[str, Any]:
+        """Return nothing: all that there is to say holds for every task."""
+        return {}
+
+
+def make(settings: TrainingSettings, geometry: InputGeometry) -> PairTask:
+    """Return the task of a run."""
+    return PairTask(settings, geometry)
 
 
 def segment_halves(

@@ -1,10 +1,16 @@
 """What the tasks on resized patches share: single images and pairs of images."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
+from weaklesion.errors import DataError
+from weaklesion.flips import FLIPS
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.supervision.class_table import read_classes
 from weaklesion.training.augmentation import apply_flips, draw_flips
-from weaklesion.training.data import SplitData, TrainingFiles, read_class_labels, read_split
+from weaklesion.training.data import SplitData, TrainingFiles, read_split
 from weaklesion.training.inputs import InputGeometry, normalise
 from weaklesion.training.losses import segmentation_loss
 from weaklesion.training.tasks.results import Outcome
@@ -20,7 +26,7 @@ def load_patches(
     """Load one split to the device, resized, with clusters where `settings` need them.
 
     Raises:
-        DataError: see `weaklesion.training.data.read_split` and `read_class_labels`.
+        DataError: see `read_class_labels` and `weaklesion.training.data.read_split`.
     """
     ids, images, targets = read_split(split, files, settings)
     labels = None
@@ -33,6 +39,31 @@ def load_patches(
         None if labels is None else labels[:, 0].contiguous(),
         flipped_labels=labels if settings.flips_classes else None,
     )
+
+
+def read_class_labels(
+    clusters_csv: str | Path | None, ids: list[str], settings: TrainingSettings
+) -> np.ndarray:
+    """Return the cluster of each sample, (N, 1); where classes are flipped (N, 4), as `FLIPS`.
+
+    Raises:
+        DataError: if no file of clusters is named, a sample has no cluster, or the clusters do not
+            fit the network's classes.
+    """
+    if clusters_csv is None:
+        raise DataError(f"{settings.model} needs clusters, and no file of clusters is named.")
+    clusters = read_classes(clusters_csv, list(FLIPS) if settings.flips_classes else ["cluster"])
+    missing = [name for name in ids if name not in clusters.index]
+    if missing:
+        raise DataError(f"{clusters_csv}: sample {missing[0]} is not in it. Cluster again.")
+    labels = clusters.loc[ids].to_numpy()
+    below = settings.num_classes or np.inf
+    if labels.min() < 0 or labels.max() >= below:
+        raise DataError(
+            f"{clusters_csv}: clusters {labels.min()} to {labels.max()} "
+            f"do not fit {settings.num_classes} classes. Cluster again."
+        )
+    return labels
 
 
 def draw_augmentation(

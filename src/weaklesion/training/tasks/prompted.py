@@ -1,21 +1,18 @@
 """Images with a mark: networks that see the mark and segment a crop around it."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.training.data import (
-    SplitData,
-    TrainingFiles,
-    epoch_batches,
-    load_marks,
-    read_split,
-)
+from weaklesion.training.data import SplitData, TrainingFiles, epoch_batches, read_split
 from weaklesion.training.device import mixed_precision
+from weaklesion.training.inputs import InputGeometry
+from weaklesion.training.mark_contrast import describe_contrast
+from weaklesion.training.marks import load_marks
 from weaklesion.training.prompt_settings import PromptSettings, prompt_settings
 from weaklesion.training.prompts import plain_inputs, sample_bilinear
 from weaklesion.training.tasks.results import Losses, Outcome
@@ -93,6 +90,16 @@ class PromptedTask:
             pred=logits[:, 0] >= 0,
             target=batch.targets[:, 0] >= 0.5,
         )
+
+    def describe(self, train: SplitData) -> dict[str, Any]:
+        """Return the contrast of the training marks, with which `segment` compares a user's."""
+        assert train.marks is not None
+        return {"mark_contrast": describe_contrast(train.images, train.marks)}
+
+
+def make(settings: TrainingSettings, geometry: InputGeometry) -> PromptedTask:
+    """Return the task of a run; crops around marks need no geometry."""
+    return PromptedTask(settings)
 
 
 def prompted_logits(

@@ -1,7 +1,7 @@
 """Single images: one mask per patch, and its class where the network has a second task."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -73,6 +73,15 @@ class SegmentationTask:
         images, targets = val.images[index], val.targets[index]
         logits, class_logits = segment_images(model, images, self.geometry, self.settings)
         return patch_outcome(logits, targets, self.geometry, self.settings, class_logits)
+
+    def describe(self, train: SplitData) -> dict[str, Any]:
+        """Return nothing: all that there is to say holds for every task."""
+        return {}
+
+
+def make(settings: TrainingSettings, geometry: InputGeometry) -> SegmentationTask:
+    """Return the task of a run."""
+    return SegmentationTask(settings, geometry)
 
 
 def segment_images(
