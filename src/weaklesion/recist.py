@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from weaklesion.ellipse import Ellipse
@@ -175,9 +176,11 @@ def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) 
 
     Both are measured in mm on the convex hull of the pixel centres, so they are longest and
     perpendicular in the patient rather than in the image. A single pixel has diameters of 0.
+    `weaklesion.diameters.recist_from_mask` measures within the outline of the mask instead.
 
     Args:
-        mask: (H, W) bool, or integer with foreground above 0.
+        mask: (H, W) bool, or integer with foreground above 0. Of several parts (8-connected), the
+            one with the longest diameter is measured.
         spacing: mm per pixel of rows and columns.
 
     Raises:
@@ -241,16 +244,14 @@ def longest_diameters(foreground: np.ndarray, spacing: tuple[float, float]) -> n
     """Return the ends of the longest diameter and of the longest diameter perpendicular to it.
 
     Args:
-        foreground: (H, W) bool, not empty.
+        foreground: (H, W) bool, not empty. Of several parts, the one with the longest diameter is
+            measured.
         spacing: mm per pixel of rows and columns.
 
     Returns:
         (4, 2) long a, long b, short a, short b; x and y in mm.
     """
-    hull = convex_hull(foreground) * (spacing[1], spacing[0])
-    x, y = hull[:, 0], hull[:, 1]
-    dx, dy = x[:, None] - x, y[:, None] - y
-    i, j = divmod(int((dx * dx + dy * dy).argmax()), len(hull))
+    hull, i, j = _longest_part(foreground, spacing)
     long_mm = math.dist(hull[i], hull[j])
     cos, sin = (hull[j] - hull[i]) / long_mm if long_mm > 0 else (1.0, 0.0)
     # The ends of the longest diameter are the only outermost vertices along it, so two chains of
@@ -264,3 +265,30 @@ def longest_diameters(foreground: np.ndarray, spacing: tuple[float, float]) -> n
     k = int(np.abs(one - other).argmax())
     short = [(at[k] * cos - side * sin, at[k] * sin + side * cos) for side in (one[k], other[k])]
     return np.array([hull[i], hull[j], *short])
+
+
+def _longest_part(
+    foreground: np.ndarray, spacing: tuple[float, float]
+) -> tuple[np.ndarray, int, int]:
+    """Return the hull of the part with the longest diameter, (V, 2) mm, and that diameter's ends.
+
+    The ends are indices of the hull's vertices. Of equally long diameters, the first is returned.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8))
+    boxes = stats[1:, :4]  # left, top, width, height; the first label is the background
+    reach = ((boxes[:, 2:] - 1) * (spacing[1], spacing[0])) ** 2
+    bounds = reach.sum(axis=1)  # of the squared diameter
+    best, longest = None, -1.0
+    for part in np.argsort(-bounds, kind="stable"):
+        if bounds[part] < longest:
+            break
+        left, top, width, height = boxes[part].tolist()
+        box = labels[top : top + height, left : left + width] == part + 1
+        hull = (convex_hull(box) + np.array([left, top])) * (spacing[1], spacing[0])
+        dx, dy = (hull[:, None, axis] - hull[:, axis] for axis in (0, 1))
+        squared = dx * dx + dy * dy
+        i, j = divmod(int(squared.argmax()), len(hull))
+        if squared[i, j] > longest:
+            best, longest = (hull, i, j), float(squared[i, j])
+    assert best is not None
+    return best

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.recist import (
@@ -201,3 +202,31 @@ def test_measuring_degenerate_masks():
     for spacing in ((0, 1), (1, 1, 1), (1,), 0.5, None):
         with pytest.raises(ValueError, match=r"^spacing: needs two positive numbers, not "):
             measure_recist(mask, spacing)
+
+
+def test_of_several_parts_the_one_with_the_longest_diameter_is_measured():
+    mask = np.zeros((60, 80), bool)
+    mask[5:15, 5:25] = True  # 19 by 9 px between centres
+    mask[40:58, 60:70] = True  # 9 by 17
+    measured = measure_recist(mask)
+    assert measured.long_px == pytest.approx(np.hypot(19, 9))
+    assert measured.points[:, 0].max() <= 24
+    tall = measure_recist(mask, (2.0, 1.0))  # rows of 2 mm: the other part is longer
+    assert tall.long_mm == pytest.approx(np.hypot(9, 34))
+    assert tall.points[:, 0].min() >= 60
+
+
+@given(st.integers(0, 10_000), st.sampled_from([(1.0, 1.0), (2.5, 0.75)]))
+def test_the_longest_diameter_of_random_parts_is_that_of_a_slow_search(seed, spacing):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((12, 15)) < rng.uniform(0.05, 0.5)
+    assume(mask.any())
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    centres = (np.argwhere(parts == part) * spacing for part in range(1, count + 1))
+    longest = max(
+        np.hypot(*(points[:, None] - points).transpose(2, 0, 1)).max() for points in centres
+    )
+    measured = measure_recist(mask, spacing)
+    assert measured.long_mm == pytest.approx(longest)
+    ends = measured.points[:2].round().astype(int)
+    assert len({parts[y, x] for x, y in ends}) == 1

@@ -18,7 +18,12 @@ from weaklesion.errors import DataError
 from weaklesion.prediction.gate import mask_agreement
 from weaklesion.recist import RECIST_COLUMNS, compare_diameters
 from weaklesion.report.figures.mark_agreement import choose_cases, overlaps
-from weaklesion.report.tables.mark_agreement import tabulate_mark_agreement, tabulate_recovery
+from weaklesion.report.tables.mark_agreement import (
+    ARM,
+    summarize,
+    tabulate_mark_agreement,
+    tabulate_recovery,
+)
 from weaklesion.report.tables.mark_agreement_page import segment_command, write_mark_agreement
 from weaklesion.study.checks import check_config
 from weaklesion.study.items import drawn_arms, items_of, recoveries_of_item
@@ -113,7 +118,7 @@ def test_table_by_hand(tmp_path, block):
     table, masks = tabulated(tmp_path, [run], place)
     assert list(table) == [
         "dataset", "protocol", "arm", "network", "mark_noise", "n_seeds", "n_marks", "n_empty",
-        "measure", "unit", "n", "mean", "low", "high",
+        "measure", "unit", "n", "n_groups", "mean", "low", "high",
     ]  # fmt: skip
     rows = table.set_index("measure")
     for column, expected in (("n_seeds", 1), ("n_marks", 3), ("n_empty", 1)):
@@ -134,6 +139,22 @@ def test_table_by_hand(tmp_path, block):
         {"a": 1, "b": 3 / 7, "c": 0}, rel=1e-5
     )
     assert masks.set_index("id").loc["a", "given_long_mm"] == 2
+
+
+def test_a_patient_with_many_marks_counts_once():
+    """As in the tables of sizes; by hand: group means 0, 3 and 0 (one mask each, or six)."""
+    groups = {"a": [-2.0, 2.0, -2.0, 2.0, -2.0, 2.0], "b": [3.0], "c": [0.0]}
+    rows = [
+        {"group": group, "id": f"{group}{number}", "seed": 1, "empty": False, "agreement": 0.5,
+         "long_difference_px": value}
+        | dict.fromkeys(ARM, "x")
+        for group, values in groups.items()
+        for number, value in enumerate(values)
+    ]  # fmt: skip
+    row = summarize(pd.DataFrame(rows)).set_index("measure").loc["long_difference_px"]
+    assert (row["n"], row["n_groups"], row["mean"]) == (8, 3, 1.0)
+    # squares about 1, each mask as its part of its group: (9 + 1) / 2, 4 and 1; divided by 3 - 1
+    assert row["high"] == pytest.approx(1 + 1.96 * np.sqrt(10 / 2), rel=1e-12)
 
 
 @pytest.fixture

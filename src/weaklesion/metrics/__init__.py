@@ -233,7 +233,8 @@ def diameter_error(
     """Difference of a RECIST diameter measured on the prediction from the marked one.
 
     The long diameter is the longest between two pixel centres, the short diameter the longest
-    perpendicular to it (`weaklesion.recist.measure_recist`). nan if the prediction is empty.
+    perpendicular to it, of the part with the longest one (`weaklesion.recist.measure_recist`). nan
+    if the prediction is empty.
 
     Args:
         marked: length of the marked diameter, in the unit of `spacing`.

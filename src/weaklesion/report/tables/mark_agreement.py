@@ -21,7 +21,7 @@ from weaklesion.prediction.gate import mask_agreement
 from weaklesion.recist import RECIST_COLUMNS, compare_diameters
 from weaklesion.report.pages import write_table
 from weaklesion.scoring.score import spacings_mm
-from weaklesion.scoring.statistics import LIMITS_SD
+from weaklesion.scoring.statistics import limits_of_agreement
 from weaklesion.selection.recovery import mean_recovery
 
 logger = logging.getLogger(__name__)
@@ -87,18 +87,19 @@ def _measure_masks(run: Mapping[str, Any], block: Mapping[str, str]) -> Iterator
 
 
 def summarize(masks: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per arm and measure, over all masks of all seeds.
+    """Return one row per arm and measure, every group counting once.
 
     Args:
         masks: one row per mask, see `tabulate_mark_agreement`.
 
     Returns:
         `dataset, protocol, arm, network, mark_noise, n_seeds, n_marks, n_empty, measure, unit, n,
-        mean, low, high`. `n_empty` counts masks of all seeds, and `n` the masks that have the
-        measure: an empty mask has an agreement of 0 and no diameters. A measure that fewer than two
-        masks have is left out. For the agreement, `low` and `high` are the 2.5 and 97.5
-        percentiles; for differences (the mask's diameter minus the marked one) they are the 95 %
-        limits of agreement, 1.96 sample deviations about the mean (Bland and Altman 1986).
+        n_groups, mean, low, high`. `n_empty` counts masks of all seeds, `n` and `n_groups` the
+        masks that have the measure and their groups: an empty mask has an agreement of 0 and no
+        diameters. A measure that fewer than two groups have is left out. For the agreement, `low`
+        and `high` are the 2.5 and 97.5 percentiles over masks; for differences (the mask's diameter
+        minus the marked one) they are the 95 % limits of agreement, see
+        `weaklesion.scoring.statistics.limits_of_agreement`.
     """
     rows = []
     for arm, of_arm in masks.groupby(ARM, sort=False):
@@ -108,17 +109,20 @@ def summarize(masks: pd.DataFrame) -> pd.DataFrame:
             "n_empty": int(of_arm["empty"].sum()),
         }
         for measure, unit in MEASURES.items():
-            values = of_arm[measure].dropna() if measure in of_arm else of_arm["agreement"][:0]
-            if len(values) < 2:
+            measured = of_arm.reindex(columns=["group", measure]).dropna()
+            values = measured.rename(columns={measure: "value"}).astype({"value": float})
+            means = values.groupby("group")["value"].mean()
+            if len(means) < 2:
                 continue
-            mean = float(values.mean())
             if measure == "agreement":
-                numbers = 100 * np.array([mean, *values.quantile([0.025, 0.975])])
+                values["value"] *= 100
+                means *= 100
+                low, high = values["value"].quantile([0.025, 0.975])
             else:
-                reach = LIMITS_SD * float(values.std())
-                numbers = np.array([mean, mean - reach, mean + reach])
-            summary = dict(zip(("mean", "low", "high"), numbers.tolist(), strict=True))
-            rows.append(arm_cells | {"measure": measure, "unit": unit, "n": len(values)} | summary)
+                low, high = limits_of_agreement(values)
+            counts = {"n": len(values), "n_groups": len(means)}
+            numbers = {"mean": means.mean(), "low": low, "high": high}
+            rows.append(arm_cells | {"measure": measure, "unit": unit} | counts | numbers)
     return pd.DataFrame(rows)
 
 
