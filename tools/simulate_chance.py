@@ -19,7 +19,7 @@ import numpy as np
 from weaklesion.scoring.chance import parts_of_sums
 
 RATIOS = (0.0, 1.0, 4.0)
-SEEDS = (3, 5, 10)
+SEEDS = (2, 3, 5, 10)
 GROUPS = 100
 Kind = Literal["even", "skewed", "uneven"]
 STUDIES: tuple[tuple[int, Kind], ...] = (

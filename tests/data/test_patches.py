@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import HAM10K, make_ham10k, real, unpack
 
+from weaklesion.data.crops import resized
 from weaklesion.data.loaders.ham10k import Settings, make_patches, read_image, read_mask
 from weaklesion.data.patches import LeftOut, Sample, write_patches
 from weaklesion.data.samples import read_rows, read_samples
@@ -31,6 +32,15 @@ def by_id(dirs, pattern):
         for folder in dirs
         for path in folder.rglob(pattern)
     }
+
+
+@pytest.mark.parametrize("shape_hw", [(100, 200), (120, 200), (300, 200)])
+def test_an_axis_that_shrinks_does_so_by_area_whatever_the_other_does(shape_hw):
+    stripes = np.zeros(shape_hw, np.uint8)
+    stripes[:, ::2] = 255
+    patch, turned = resized(stripes, 120), resized(stripes.T, 120)
+    assert patch.std() < 50  # mostly grey: 81 where columns are not averaged
+    assert np.abs(patch.astype(int) - turned.T).max() <= 1  # rounded between the axes
 
 
 def test_every_patch_is_its_own_image_and_mask(phantom, patches):

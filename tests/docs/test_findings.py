@@ -172,7 +172,11 @@ def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
     runs = ROOT / "docs/results/ham10k-recipe/runs/ham10k/recipe/runs"
     text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
     kept, stopped, accuracies = set(), set(), []
-    for arm, words in (("a1", "move A1 by {} to {} points"), ("a1l", "A1+L by {} to {}.")):
+    of_arms = (
+        ("a1", "move A1 by {} to {} points", "move A1 by {} and"),
+        ("a1l", "A1+L by {} to {};", "and A1+L by {}."),
+    )
+    for arm, words, words_on_mean in of_arms:
         moved = []
         for seed in range(1, 6):
             dice = [
@@ -186,6 +190,7 @@ def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
             stopped.add(len(history))
             accuracies.append(history["val_accuracy"][run["kept_epoch"]])
         assert words.format(f"{min(moved):+.2f}", f"{max(moved):+.2f}") in text
+        assert words_on_mean.format(f"{np.mean(moved):+.2f}") in text
     assert (min(stopped), max(stopped), min(kept), max(kept)) == (13, 16, 8, 11)
     assert "after 13 to 16 epochs and kept the weights of the eighth to the eleventh" in text
     low, high = (100 * share for share in (np.nanmin(accuracies), np.nanmax(accuracies)))

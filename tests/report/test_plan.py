@@ -141,6 +141,7 @@ SMALL = {
     "epochs": 6,
     "iterations": None,
     "train_samples": None,
+    "drop_last": False,
     "steps_per_batch": 1,
 }
 
@@ -171,6 +172,7 @@ def test_a_step_takes_what_was_measured_scaled_by_pixels_and_images(root, change
         ({}, 6 * 151),  # 1,501 images in batches of ten
         ({"train_samples": 500}, 6 * 50),
         ({"train_samples": 5000}, 6 * 151),
+        ({"drop_last": True}, 6 * 150),
         ({"iterations": 219}, 6 * 219),
         ({"steps_per_batch": 2}, 6 * 151 * 2),
     ],

@@ -60,6 +60,7 @@ def test_networks_that_see_no_mark_record_none():
         ({"iterations": 20, "batch_size": 8}, 160),
         ({"train_samples": 5}, 5),
         ({"train_samples": 50}, 16),
+        ({"batch_size": 5, "drop_last": True}, 15),
     ],
 )
 def test_the_speed_counts_the_images_that_were_trained_on(changes, images):

@@ -31,11 +31,17 @@ def cut_window(image: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarra
 
 
 def resized(image: np.ndarray, side_px: int) -> np.ndarray:
-    """Resize an image to a square: by area if it shrinks, linearly if it grows."""
-    shrinks = image.shape[0] > side_px
-    return cv2.resize(
-        image, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    """Resize an image to a square: along each axis by area if it shrinks, linearly if it grows."""
+    height, width = image.shape[:2]
+    if (height > side_px) == (width > side_px):
+        return _resized(image, (side_px, side_px))
+    return _resized(_resized(image, (width, side_px)), (side_px, side_px))
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize to a width and a height, both of which shrink or neither."""
+    shrinks = image.shape[0] > size[1] or image.shape[1] > size[0]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def resized_mask(mask: np.ndarray, side_px: int) -> np.ndarray:

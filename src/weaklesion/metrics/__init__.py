@@ -98,7 +98,8 @@ def perimeter_error(
 ) -> float:
     """Difference of the two perimeters.
 
-    `boundary` counts border pixels (Chu et al. 2021, section 7.1). `canny_half`, which the released
+    `boundary` counts border pixels, those of holes too, where the paper speaks of the outermost
+    edge (Chu et al. 2021, section 7.1). `canny_half`, which the released
     code computes (discrepancy M2), is half the difference of Canny edge pixels (sigma 1, both
     thresholds 1) and misses edges along the image's frame. `contour` is the difference in length,
     px, of the contours through the middles of pixel edges. An empty mask has perimeter 0; nan if

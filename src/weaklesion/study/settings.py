@@ -285,12 +285,13 @@ def images_of_epoch(settings: Mapping[str, Any], train_samples: int) -> int:
     """Return the number of images of an epoch; an image counts once, in however many steps.
 
     Args:
-        settings: `iterations`, `train_samples` and `batch_size` of a training.
+        settings: `iterations`, `train_samples`, `batch_size` and `drop_last` of a training.
         train_samples: samples of the training split.
     """
     if settings["iterations"] is not None:
         return int(settings["iterations"] * settings["batch_size"])
-    return min(train_samples, settings["train_samples"] or train_samples)
+    images = min(train_samples, settings["train_samples"] or train_samples)
+    return images - images % settings["batch_size"] if settings["drop_last"] else images
 
 
 def with_choice(settings: TrainingSettings, choice_json: str | Path | None) -> TrainingSettings:
