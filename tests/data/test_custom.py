@@ -398,7 +398,7 @@ def test_all_bad_rows_are_told_of_at_once_or_left_out_and_counted(tmp_path, tabl
     for number, (_, cause) in list(bad.items())[: custom.MAX_LISTED]:
         assert cause in message, cause
         assert f"line {number + 2} (" in message
-    assert "; and 4 more, in the log. Correct the rows" in message
+    assert "; and 4 more (all are in the log). Correct the rows" in message
     assert not (tmp_path / "patches/images.npy").exists()
     left_out = dropped(tmp_path, rows)
     samples = pd.read_csv(tmp_path / "patches/samples.csv").set_index("id")
@@ -442,7 +442,7 @@ def test_negative_numbers_and_paths_are_texts_as_any(tmp_path, table):
 def test_many_bad_rows_are_all_logged(tmp_path, table, caplog):
     rows, _ = table
     rows = [row | {"image": "nowhere.png"} for row in rows]
-    with pytest.raises(DataError, match=r"30 marks cannot .*; and 25 more, in the log\. Correct"):
+    with pytest.raises(DataError, match=r"30 marks cannot .*; and 25 more \(all are in the log\)\. Correct"):
         made(tmp_path, rows)
     for number in range(30):
         assert f"line {number + 2} (l{number}): the image {tmp_path}" in caplog.text

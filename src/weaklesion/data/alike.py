@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from weaklesion.support.files import file_digest
+from weaklesion.support.listing import listed
 from weaklesion.support.reading import spelling_key
 
 logger = logging.getLogger(__name__)
 
 PART = 1 << 16  # bytes that are compared before whole files are
-MAX_SHOWN = 5
 
 
 def one_spelling(names: Iterable[str], column: str) -> list[str]:
@@ -28,14 +28,11 @@ def one_spelling(names: Iterable[str], column: str) -> list[str]:
         if spelt[-1] != name:
             others[name] = spelt[-1]
     if others:
-        shown = ", ".join(f"{name!r} is {one!r}" for name, one in list(others.items())[:MAX_SHOWN])
-        more = f", and {len(others) - MAX_SHOWN} more" if len(others) > MAX_SHOWN else ""
         logger.warning(
-            "%s: names that barely differ are treated as one: %s%s. If they are two patients or"
+            "%s: names that barely differ are treated as one: %s. If they are two patients or"
             " lesions, rename one",
             column,
-            shown,
-            more,
+            listed([f"{name!r} is {one!r}" for name, one in others.items()]),
         )
     return spelt
 

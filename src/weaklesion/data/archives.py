@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from weaklesion.errors import DataError
 from weaklesion.support.files import written_whole
+from weaklesion.support.listing import listed
 from weaklesion.support.progress import progress
 from weaklesion.support.reading import cause_of
 
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 OF_NAMES = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # names that no file can have
 COMPRESSED = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
 BLOCK = 1 << 20  # bytes
-MAX_NAMED = 5  # files that a message names
 
 
 class _CheckedEntry(tarfile.TarInfo):
@@ -245,10 +245,9 @@ def _check_destination(
         and not (path in made and _is_unchanged(path, made[path], bundle))
     ]
     if kept:
-        more = f" and {len(kept) - MAX_NAMED} more" if len(kept) > MAX_NAMED else ""
-        names = ", ".join(str(path.relative_to(place)) for path in kept[:MAX_NAMED])
+        names = listed([str(path.relative_to(place)) for path in kept])
         raise DataError(
-            f"{destination}: has {names}{more}, not from {archive}, or changed since, and the"
+            f"{destination}: has {names}, not from {archive}, or changed since, and the"
             " folder is replaced. Give another folder, or move these files away."
         )
 

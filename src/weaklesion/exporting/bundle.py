@@ -10,7 +10,7 @@ import torch
 from torch.export import ExportedProgram
 
 import weaklesion
-from weaklesion.networks.prompted import INPUT_CHANNELS, WIDTHS
+from weaklesion.networks.prompted import INPUT_CHANNELS, UNET
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.trained_on import TrainedOn
 from weaklesion.support.files import write_json
@@ -60,17 +60,7 @@ def inference(settings: TrainingSettings, data: TrainedOn) -> dict[str, Any]:
         "bundle_root": ".",
         "marks": "$@bundle_root + '/marks.csv'",
         "output_dir": "$@bundle_root + '/masks'",
-        "network_def": {
-            "_target_": "UNet",
-            "spatial_dims": 2,
-            "in_channels": INPUT_CHANNELS,
-            "out_channels": 1,
-            "channels": list(WIDTHS),
-            "strides": [2, 2, 2],
-            "num_res_units": 2,
-            "norm": "BATCH",
-            "act": "PRELU",
-        },
+        "network_def": {"_target_": "UNet", **UNET},
         "model": "$@bundle_root + '/models/model.pt2'",
         "shape": prompt.get("shape", "ellipse"),
         "channels": data.channels,

@@ -10,6 +10,7 @@ from pathlib import Path
 from weaklesion.errors import DataError
 from weaklesion.marks.files import SEPARATORS, Lines
 from weaklesion.recist import RECIST_COLUMNS
+from weaklesion.support.listing import listed
 
 logger = logging.getLogger(__name__)
 
@@ -158,12 +159,8 @@ def _similar(name: str, header: Sequence[str]) -> str:
 
 
 def _shown(header: Sequence[str]) -> str:
-    more = f" and {len(header) - MAX_SHOWN} more" if len(header) > MAX_SHOWN else ""
-    return (
-        ("the columns " if len(header) > 1 else "the one column ")
-        + ", ".join(f"`{name}`" for name in header[:MAX_SHOWN])
-        + more
-    )
+    names = listed([f"`{name}`" for name in header], MAX_SHOWN)
+    return f"the columns {names}" if len(header) > 1 else f"the one column {names}"
 
 
 def point_decimals(

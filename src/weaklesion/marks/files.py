@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from weaklesion.errors import DataError
+from weaklesion.support.listing import listed
 
 MAX_LISTED = 10  # missing files that a message names
 
@@ -166,8 +167,8 @@ def state_of_files(marks_csv: str | Path, *columns: str, all_needed: bool) -> st
             else:
                 missing[name] = line
     if missing and (all_needed or not states):
-        shown = [f"line {line}: {name}" for name, line in list(missing.items())[:MAX_LISTED]]
-        more = f"; and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
+        lines_of = [f"line {line}: {name}" for name, line in missing.items()]
+        named = listed(lines_of, MAX_LISTED, separator="; ")
         otherwise = (
             " To go on without the marks of these files, give the protocol's `patches`"
             " `on_bad_sample: drop`."
@@ -176,8 +177,8 @@ def state_of_files(marks_csv: str | Path, *columns: str, all_needed: bool) -> st
         )
         raise DataError(
             f"{path}: {len(missing)} of the {len(missing) + len(states)} files that it names do"
-            f" not exist: {'; '.join(shown)}{more}. Check that their disk is mounted; paths are"
+            f" not exist: {named}. Check that their disk is mounted; paths are"
             f" relative to the table's folder.{otherwise}"
         )
-    listed = "\n".join(f"{name} {state}" for name, state in sorted(states.items()))
-    return hashlib.sha256(listed.encode()).hexdigest()
+    text = "\n".join(f"{name} {state}" for name, state in sorted(states.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

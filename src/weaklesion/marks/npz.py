@@ -17,6 +17,7 @@ import nibabel
 import numpy as np
 
 from weaklesion.errors import DataError
+from weaklesion.hounsfield import PNG_OFFSET
 from weaklesion.marks.drawn_lines import ends_of_drawn, short_for
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
@@ -27,7 +28,6 @@ from weaklesion.support.tables import write_rows
 logger = logging.getLogger(__name__)
 
 NEEDED = ("imgs", "recist", "spacing")
-ZERO_HU = 32768  # level of 0 HU in a 16-bit PNG
 MOST_HU = 32767
 MOST_LESIONS = 65535  # as `segs` can number them, uint16
 SAME_SPACING = 0.001  # relative
@@ -194,14 +194,14 @@ def _levels(images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8:
         return images
     found = f"imgs is {images.dtype} from {images.min():g} to {images.max():g}"
-    if images.dtype.kind != "i" or images.min() < -ZERO_HU or images.max() > MOST_HU:
+    if images.dtype.kind != "i" or images.min() < -PNG_OFFSET or images.max() > MOST_HU:
         raise DataError(f"{found}: give levels as uint8, or Hounsfield units as int16")
     if images.min() >= 0:
         raise DataError(
             f"{found}: without a value below 0, Hounsfield units cannot be told from levels. Give"
             " levels as uint8, or the whole slices, with the air around the patient"
         )
-    return (images.astype(np.int32) + ZERO_HU).astype(np.uint16)
+    return (images.astype(np.int32) + PNG_OFFSET).astype(np.uint16)
 
 
 def _side_of_pixel(spacing: np.ndarray) -> float:

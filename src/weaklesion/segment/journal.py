@@ -20,6 +20,7 @@ from typing import Any
 from weaklesion.errors import DataError
 from weaklesion.marks.table import Mark
 from weaklesion.support.files import file_digest
+from weaklesion.support.listing import listed
 from weaklesion.support.own_files import is_plain
 from weaklesion.support.pictures import opened
 
@@ -30,7 +31,6 @@ FILES = ("mask", "overlay")
 IN_3D = ("volume", "sheet")  # files of marks that were segmented in three dimensions
 AT_THE_END = ("measurements.csv", "refused.csv", "index.html")
 OF_A_MARK = re.compile(r"((masks|volumes)/[^/\\\0]+\.(png|nii\.gz)|overlays/[^/\\\0]+\.png)")
-MAX_LISTED = 5  # files that a message names
 
 
 class Journal:
@@ -162,9 +162,8 @@ class Journal:
             if os.path.realpath(self.out / file) in read or not self._may_write(file)
         ]
         if lost:
-            more = f" and {len(lost) - MAX_LISTED} more" if len(lost) > MAX_LISTED else ""
             raise DataError(
-                f"{self.out}: has {', '.join(lost[:MAX_LISTED])}{more}, which this command did not"
+                f"{self.out}: has {listed(lost)}, which this command did not"
                 " write, or which was changed since. Nothing was written. Give another --out"
                 " folder, or move these files away."
             )

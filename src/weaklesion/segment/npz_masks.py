@@ -15,6 +15,7 @@ import numpy as np
 from weaklesion.errors import DataError
 from weaklesion.marks.npz import MOST_LESIONS, check_names, lesions_in
 from weaklesion.segment.outputs import read_mask
+from weaklesion.support.listing import listed
 from weaklesion.support.own_files import OwnFiles
 from weaklesion.support.reading import refusing
 from weaklesion.support.spreadsheets import plain_rows
@@ -22,7 +23,6 @@ from weaklesion.support.spreadsheets import plain_rows
 logger = logging.getLogger(__name__)
 
 NUMBERS = range(1, MOST_LESIONS + 1)
-MAX_NAMED = 5  # lesions that a message names
 
 
 def write_npz_masks(
@@ -95,8 +95,7 @@ def _rows_of_lesions(
     if not drawn:
         logger.warning("%s: none of its lesions was used: its segs are 0", path)
     if unknown:
-        told = ", ".join(ids[number] for number in unknown[:MAX_NAMED])
-        told += f" and {len(unknown) - MAX_NAMED} more" if len(unknown) > MAX_NAMED else ""
+        told = listed([ids[number] for number in unknown])
         if len(unknown) == len(drawn):
             raise DataError(
                 f"{path}: its lesions {told} are neither in {table} nor in refused.csv. Give"

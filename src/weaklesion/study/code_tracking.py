@@ -21,6 +21,7 @@ UNTRACKED = frozenset(
         "networks.names",
         "support.files",
         "support.limits",
+        "support.listing",
         "support.progress",
         "support.provenance",
     }

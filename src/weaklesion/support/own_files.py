@@ -12,10 +12,10 @@ from pathlib import Path, PurePath
 
 from weaklesion.errors import DataError
 from weaklesion.support.files import file_digest, written_whole
+from weaklesion.support.listing import listed
 
 LIST = "own_files.sha256"
 CLAIMED = "0" * 64  # about to be written
-MAX_NAMED = 5  # files that a message names
 
 
 class OwnFiles:
@@ -40,9 +40,8 @@ class OwnFiles:
         """
         lost = [name for name in (*names, LIST) if not self._is_free(name)]
         if lost:
-            more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
             raise DataError(
-                f"{self.folder}: has {', '.join(lost[:MAX_NAMED])}{more}, which this command did"
+                f"{self.folder}: has {listed(lost)}, which this command did"
                 " not write, or which was changed since. Give another --out folder, or move these"
                 " files away."
             )

@@ -50,6 +50,7 @@ from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.support.files import file_digest
 from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.listing import listed
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -193,10 +194,10 @@ def _usable(
 
 def _summary(table_csv: str | Path, refused: Sequence[Refusal]) -> str:
     lines = [f"line {line} ({name}): {cause}" for line, name, cause in sorted(refused)]
-    more = f"; and {len(lines) - MAX_LISTED} more, in the log" if len(lines) > MAX_LISTED else ""
+    more = " (all are in the log)" if len(lines) > MAX_LISTED else ""
     count = "a mark" if len(lines) == 1 else f"{len(lines)} marks"
     return (
-        f"{table_csv}: {count} cannot be used: {'; '.join(lines[:MAX_LISTED])}{more}. Correct the"
+        f"{table_csv}: {count} cannot be used: {listed(lines, separator='; ')}{more}. Correct the"
         " rows, or leave them out with protocols.<name>.patches.on_bad_sample: drop."
     )
 

@@ -17,6 +17,7 @@ from weaklesion.data.alike import equal_files, one_spelling
 from weaklesion.errors import DataError
 from weaklesion.marks.files import read_records
 from weaklesion.marks.table import NO_NAME
+from weaklesion.support.listing import listed
 from weaklesion.support.pictures import open_picture
 
 logger = logging.getLogger(__name__)
@@ -104,8 +105,7 @@ def _by_id(roots: Sequence[str | Path], suffix: str, ending: str) -> dict[str, P
 
 def _refuse(ids: list[str], where: str | Path, problem: str, cure: str) -> None:
     if ids:
-        more = f" and {len(ids) - MAX_LISTED} more" if len(ids) > MAX_LISTED else ""
-        raise DataError(f"{where}: {problem} {', '.join(ids[:MAX_LISTED])}{more}. {cure}")
+        raise DataError(f"{where}: {problem} {listed(ids, MAX_LISTED)}. {cure}")
 
 
 def read_image(path: str | Path) -> np.ndarray:
