@@ -53,8 +53,45 @@ def test_complete_response_is_the_end_of_all_lesions_and_nodes_of_normal_size():
         assert assess([*node, after])[1].target == response
 
 
-def test_what_comes_back_after_complete_response_is_progression_from_five_mm():
-    assert targets([30], [0], [4.9], [5.0]) == ["CR", "PR", "PD"]
+def test_what_comes_back_after_complete_response_is_progression():
+    assert targets([50], [0], [4]) == ["CR", "PD"]
+    assert targets([50], [0], [4], [0], [None], [4]) == ["CR", "PD", "CR", "NE", "PD"]
+    assert targets([30, 20], [0, 0], [3, None], [None, 0]) == ["CR", "PD", "NE"]
+
+
+def test_normal_nodes_beside_a_lesion_without_a_measurement_decide_nothing():
+    course = visits([20, 20], [4, 20], [9.5, None], node=True)
+    assert [each.target for each in assess(course)] == [None, "PR", "NE"]
+
+
+@pytest.mark.parametrize(
+    ("short_mm", "responses"),
+    [
+        ([20, 8, 9.9, 10], ["CR", "CR", "PD"]),  # 2 mm above the nadir, but pathological
+        ([20, 4, 9.5], ["CR", "CR"]),  # 5.5 mm above the nadir, but normal
+        ([20, 10.5, 10], ["PR", "PR"]),  # no complete response before
+    ],
+)
+def test_a_node_has_come_back_once_it_measures_ten_mm_again(short_mm, responses):
+    assert targets(*[[mm] for mm in short_mm], node=True) == responses
+
+
+def test_what_comes_back_is_no_progression_while_non_target_lesions_persist():
+    """The overall response was never complete."""
+    persist = "NON-CR/NON-PD"
+    course = [replace(visit, non_target=persist) for visit in visits([50], [0], [4], [5])]
+    results = assess(course)
+    assert [each.target for each in results[1:]] == ["CR", "PR", "PD"]
+    assert [each.overall for each in results[1:]] == ["PR", "PR", "PD"]
+
+
+def test_partial_response_lasts_until_progression():
+    """The table of EORTC's FAQ "Managing PR ..."; and what it leaves open."""
+    assert targets([100], [70], [70], [80], [80], [80]) == ["PR"] * 5
+    assert targets([165], [63], [65]) == ["PR", "PR"]  # its FAQ "The definition of SD"
+    assert targets([100], [70], [None], [83.9], [84]) == ["PR", "NE", "PR", "PD"]
+    assert targets([100], [70], [90], [80], [69]) == ["PR", "PD", "SD", "PR"]
+    assert targets([100], [80], [70], [80]) == ["SD", "PR", "PR"]
 
 
 def test_a_lesion_without_a_measurement_makes_the_visit_not_evaluable():
@@ -115,7 +152,7 @@ def clinical(name):
     return folder
 
 
-def test_every_response_of_the_cdisc_tables_is_ours():
+def test_the_responses_of_the_cdisc_tables_are_ours_but_for_what_comes_back_after_cr():
     """8 subjects by three assessors; simulated values with their responses."""
     folder = clinical("cdisc")
     tables = {}
@@ -124,6 +161,7 @@ def test_every_response_of_the_cdisc_tables_is_ours():
         who = table[f"{prefix}EVAL"].fillna("") + table[f"{prefix}EVALID"].fillna("")
         tables[prefix] = table.assign(who=table["USUBJID"] + who)
     compared = 0
+    differences = []
     for who, responses in tables["RS"].groupby("who"):
         results, lesions = (tables[name][tables[name]["who"] == who] for name in ("TR", "TU"))
         numbers = sorted(set(results["VISITNUM"]) | set(responses["VISITNUM"]))
@@ -131,9 +169,11 @@ def test_every_response_of_the_cdisc_tables_is_ours():
         for number, assessed in zip(numbers, assess(course), strict=True):
             given = responses.loc[responses["VISITNUM"] == number, "RSSTRESC"].tolist()
             if given:
-                assert [assessed.overall] == given, (who, number)
                 compared += 1
+                if [assessed.overall] != given:
+                    differences.append((assessed.sum_mm, assessed.overall, *given))
     assert compared == 66
+    assert differences == [(4.95, "PD", "PR")]  # the visit before is CR
 
 
 def visit_of(results, lesions):

@@ -1,4 +1,7 @@
-"""Response of target lesions over time by RECIST 1.1 (Eisenhauer et al., EJC 2009)."""
+"""Response of target lesions over time by RECIST 1.1 (Eisenhauer et al., EJC 2009).
+
+What the guideline leaves open follows EORTC's answers (https://recist.eortc.org/faq).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +34,10 @@ class Target:
         return self.merged or bool(self.diameters_mm)
 
     @property
-    def gone(self) -> bool:
-        """Whether it has disappeared, or is a node of normal size."""
+    def present(self) -> bool:
+        """Whether it was evaluated and is there; a node below 10 mm is not."""
         limit = NORMAL_NODE_MM if self.node else 0.0
-        return not self.merged and all(each < limit or each == 0 for each in self.diameters_mm)
+        return self.merged or any(each >= limit and each > 0 for each in self.diameters_mm)
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,17 @@ def assess(visits: Sequence[Visit]) -> list[Assessment]:
         One assessment per visit. Sums with a lesion that was not evaluated are None and never
         become the nadir; yet progression is certain if the other lesions alone reach it.
 
-    >>> visits = [Visit({"T01": Target((mm,))}) for mm in (50.0, 30.0, 34.0, 37.0)]
+        A partial response lasts until progression, also above 70 % of the baseline sum (FAQ
+        "Managing PR when TP measurements change slightly over time"). No visit needs to confirm it.
+
+        Once the overall response has been complete, a target lesion that is there again is
+        progression at every later visit, whatever its size (FAQ "Does a new lesion always result
+        in PD?"). A node is there again from a short axis of 10 mm; while all targets are gone, the
+        response is complete, also if the sum of normal nodes grows (FAQ "Abnormal lymph node").
+
+    >>> visits = [Visit({"T01": Target((mm,))}) for mm in (50.0, 35.0, 36.0, 0.0, 4.0)]
     >>> [each.target for each in assess(visits)]
-    [None, 'PR', 'PR', 'PD']
+    [None, 'PR', 'PR', 'CR', 'PD']
     """
     if not visits:
         return []
@@ -93,10 +104,16 @@ def assess(visits: Sequence[Visit]) -> list[Assessment]:
     baseline = _sum([visits[0].targets[name] for name in names])
     results = [Assessment(sum_mm=baseline if names else None)]
     nadir = baseline
+    responding = complete = False
     for visit in visits[1:]:
         targets = [visit.targets.get(name, Target()) for name in names]
         total = _sum(targets)
         target = _target_response(targets, total, baseline, nadir) if names else None
+        if complete and any(each.present for each in targets):
+            target = "PD"
+        elif target == "SD" and responding:
+            target = "PR"
+        overall = overall_response(target, visit.non_target, new_lesion=visit.new_lesion)
         results.append(
             Assessment(
                 sum_mm=total if names else None,
@@ -104,11 +121,13 @@ def assess(visits: Sequence[Visit]) -> list[Assessment]:
                 from_baseline_pct=_percent(total, baseline),
                 from_nadir_pct=_percent(total, nadir),
                 target=target,
-                overall=overall_response(target, visit.non_target, new_lesion=visit.new_lesion),
+                overall=overall,
             )
         )
         if total is not None and nadir is not None:
             nadir = min(nadir, total)
+        complete |= overall == "CR"
+        responding = target in ("CR", "PR") or (responding and target != "PD")
     return results
 
 
@@ -127,6 +146,8 @@ def _target_response(
 ) -> str:
     if baseline is None or nadir is None:
         return "NE"
+    if not any(target.present for target in targets):
+        return "CR" if total is not None else "NE"
     known = sum(sum(target.diameters_mm) for target in targets)
     increase = known - nadir
     if increase >= PROGRESSIVE_MM * (1 - ROUNDING) and (
@@ -135,8 +156,6 @@ def _target_response(
         return "PD"
     if total is None:
         return "NE"
-    if all(target.gone for target in targets):
-        return "CR"
     change = _percent(total, baseline)
     return "PR" if change is not None and change <= PARTIAL * (1 - ROUNDING) else "SD"
 
