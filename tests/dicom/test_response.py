@@ -10,8 +10,16 @@ import pytest
 from conftest import REAL_DATA
 
 from weaklesion.dicom.areas import Area
-from weaklesion.dicom.cdisc import MASK, NO_MARK, ONLY_NEW, write_courses
+from weaklesion.dicom.cdisc import (
+    MASK,
+    NO_MARK,
+    NO_TARGET,
+    ONLY_NEW,
+    SMALL_NODES,
+    write_courses,
+)
 from weaklesion.dicom.importing import import_export
+from weaklesion.dicom.lines import length_mm
 from weaklesion.dicom.phantom import lengths_mm, make_export
 from weaklesion.dicom.response import Target, Visit, assess, overall_response
 from weaklesion.dicom.timeline import ALONE, UNCLEAR, Course, Measured, courses_of, visits_of
@@ -348,6 +356,85 @@ def test_nodes_count_by_their_short_axis(imported):
     first = assess(visits_of(course))[0]
     shorts = [sum(lesion[0].short_mm) for lesion in course.lesions.values()]
     assert first.sum_mm == pytest.approx(sum(shorts))
+
+
+def test_a_node_below_15_mm_at_the_baseline_is_no_target(imported, caplog):
+    """The phantom's lesions as nodes, two of them with another short axis at the baseline."""
+    _, taken = imported
+    days = days_of(taken)
+    first = sorted(name for name, day in days.items() if day == min(days.values()))
+    wanted = dict(zip(first, (15.0, 14.9, 9.9), strict=True))
+    marks = {}
+    for name, mark in taken.marks.items():
+        short_mm = length_mm(mark.ends[2:], (0.7, 0.8))
+        ends = mark.ends * (wanted[name] / short_mm if name in wanted else 1)
+        marks[name] = replace(mark, node=True, ends=ends)
+    (course,) = courses_of(marks, {}, taken.export)
+    kinds = {
+        round(lesion[0].short_mm[0], 3): course.kind(label)
+        for label, lesion in course.lesions.items()
+    }
+    assert kinds == {15.0: "TARGET", 14.9: "NON-TARGET", 9.9: "NORMAL NODE"}
+    assert sorted(course.lesions) == ["NT01", "NT02", "T01"]
+    assert "P01: 2 nodes are no target lesions" in caplog.text
+    assert assess(visits_of(course))[0].sum_mm == pytest.approx(15.0)
+
+
+def nodes(**short_mm):
+    """A course of nodes by their short axes at each visit; None where one is not marked."""
+    lesions = {
+        label: {visit: Measured((mm + 5,), (mm,)) for visit, mm in enumerate(row) if mm is not None}
+        for label, row in short_mm.items()
+    }
+    days = tuple(range(1, 1 + max(len(row) for row in short_mm.values())))
+    return Course("P01", days, lesions, frozenset(lesions))
+
+
+def test_nodes_that_are_no_targets_are_named_in_all_tables(tmp_path):
+    course = nodes(T01=[20.0, 20.0, 20.0], NT01=[12.0, 30.0, None], NT02=[8.0, 8.0, 8.0])
+    write_courses([course], tmp_path)
+    tr, tu, rs = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("tr", "tu", "rs"))
+    kinds = {"T01": "TARGET", "NT01": "NON-TARGET", "NT02": "NORMAL NODE"}
+    assert dict(zip(tu["TULNKID"], tu["TUORRES"], strict=True)) == kinds
+    of_lesions = tr.dropna(subset="TRLNKID")
+    assert dict(zip(of_lesions["TRLNKID"], of_lesions["TRGRPID"], strict=True)) == kinds
+    assert tr.loc[tr["TRTESTCD"] == "SUMDIAM", "TRSTRESN"].tolist() == [20.0] * 3
+    assert tr.loc[tr["TRREASND"] == NO_MARK, "TRLNKID"].tolist() == ["NT01"]
+    assert rs.loc[rs["RSTESTCD"] == "TRGRESP", "RSORRES"].tolist() == ["SD", "SD"]
+    left_out = rs[rs["RSTESTCD"] == "NTRGRESP"]
+    assert left_out["RSSTAT"].tolist() == ["NOT DONE"] * 2
+    assert left_out["RSREASND"].tolist() == [
+        f"{SMALL_NODES}: NT01 (12.0 mm at the baseline, now 30.0 mm), NT02 (8.0 mm at the"
+        " baseline, now 8.0 mm)",
+        f"{SMALL_NODES}: NT01 (12.0 mm at the baseline, now no mark), NT02 (8.0 mm at the"
+        " baseline, now 8.0 mm)",
+    ]
+
+
+def test_a_normal_node_alone_is_no_complete_response(tmp_path):
+    write_courses([nodes(NT01=[8.0, 8.0])], tmp_path)
+    rs = pd.read_csv(tmp_path / "rs.csv").set_index("RSTESTCD")
+    assert rs["RSORRES"].isna().all()
+    assert rs.loc["TRGRESP", ["RSSTAT", "RSREASND"]].tolist() == ["NOT DONE", NO_TARGET]
+
+
+@pytest.mark.parametrize(
+    ("other", "responses"),
+    [
+        ([12.0, 12.0, 12.0], ["CR", "PR"]),  # overall, the first is PR
+        ([12.0, None, 12.0], ["CR", "PR"]),
+        ([12.0, 9.0, 9.0], ["CR", "PD"]),
+        ([9.0, 12.0, 12.0], ["CR", "PD"]),  # normal at the baseline: no lesion
+    ],
+)
+def test_a_non_target_node_of_ten_mm_contradicts_complete_response(other, responses):
+    course = nodes(T01=[20.0, 8.0, 11.0], NT01=other)
+    assert [each.target for each in assess(visits_of(course))][1:] == responses
+
+
+def test_a_new_lesion_counts_beside_a_node_of_the_baseline_that_is_no_target(tmp_path):
+    course = nodes(NT01=[12.0, 12.0], N01=[None, 20.0])
+    assert [each.overall for each in assess(visits_of(course))] == [None, "PD"]
 
 
 def test_marks_without_a_tracked_lesion_or_a_date_make_no_course(imported):

@@ -8,7 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from weaklesion.dicom.response import Assessment, assess
-from weaklesion.dicom.timeline import ALONE, Course, visits_of
+from weaklesion.dicom.timeline import (
+    ALONE,
+    NEW,
+    NON_TARGET,
+    NORMAL_NODE,
+    TARGET,
+    Course,
+    visits_of,
+)
 from weaklesion.support.own_files import OwnFiles
 
 TR = ("DOMAIN", "USUBJID", "TRSEQ", "TRGRPID", "TRLNKID", "TRTESTCD", "TRTEST", "TRORRES",
@@ -30,6 +38,8 @@ TESTS = {
 MASK = "WEAKLESION"  # source of what was measured on masks
 NO_MARK = "no mark"
 ONLY_NEW = "lesions are marked, but none of the baseline: are they the same under other names?"
+NO_TARGET = "no lesion of the baseline is a target"
+SMALL_NODES = "no targets, because these nodes are below 15 mm at the baseline"
 
 
 def write_courses(courses: Sequence[Course], out_dir: str | Path) -> None:
@@ -73,9 +83,9 @@ def _tr_rows(course: Course, results: Sequence[Assessment]) -> list[dict[str, An
         when = _visit(course, visit, "TR")
         for label, measured in course.lesions.items():
             here = measured.get(visit)
-            group = {"TRGRPID": "TARGET" if label.startswith("T") else "NEW", "TRLNKID": label}
+            group = {"TRGRPID": course.kind(label), "TRLNKID": label}
             if here is None or here.cause:
-                if here is not None or label.startswith("T"):
+                if here is not None or course.kind(label) != NEW:
                     cause = here.cause if here is not None else NO_MARK
                     rows.append(group | _test("LDIAM", None, "mm") | when
                                 | {"TRSTAT": "NOT DONE", "TRREASND": cause})  # fmt: skip
@@ -100,7 +110,7 @@ def _tr_rows(course: Course, results: Sequence[Assessment]) -> list[dict[str, An
             ("ACNSD", increase, "mm"),
         ):
             if value is not None:
-                rows.append({"TRGRPID": "TARGET"} | _test(code, value, unit) | when)
+                rows.append({"TRGRPID": TARGET} | _test(code, value, unit) | when)
     return rows
 
 
@@ -130,7 +140,7 @@ def _tu_rows(course: Course) -> list[dict[str, Any]]:
         }
         | _visit(course, min(measured), "TU")
         for label, measured in course.lesions.items()
-        for kind in ["TARGET" if label.startswith("T") else "NEW"]
+        for kind in [course.kind(label)]
     ]
 
 
@@ -146,12 +156,33 @@ def _rs_rows(course: Course, results: Sequence[Assessment]) -> list[dict[str, An
             for code, name, answer in answers
             if answer is not None
         ]  # fmt: skip
-        here = [label for label, measured in course.lesions.items() if visit in measured]
-        if result.overall != "PD" and not any(label.startswith("T") for label in here):
-            rows.append({"RSTESTCD": "OVRLRESP", "RSTEST": "Overall Response",
-                         "RSCAT": "RECIST 1.1", "RSSTAT": "NOT DONE", "RSREASND": ONLY_NEW}
-                        | _visit(course, visit, "RS"))  # fmt: skip
+        not_done = []
+        if result.target is None:
+            not_done.append(("TRGRESP", "Target Response", NO_TARGET))
+        if small := _small_nodes(course, visit):
+            not_done.append(("NTRGRESP", "Non-target Response", f"{SMALL_NODES}: {small}"))
+        if result.overall != "PD" and not course.baseline_is_marked(visit):
+            not_done.append(("OVRLRESP", "Overall Response", ONLY_NEW))
+        rows += [
+            {"RSTESTCD": code, "RSTEST": name, "RSCAT": "RECIST 1.1", "RSSTAT": "NOT DONE",
+             "RSREASND": cause} | _visit(course, visit, "RS")
+            for code, name, cause in not_done
+        ]  # fmt: skip
     return rows
+
+
+def _small_nodes(course: Course, visit: int) -> str:
+    """Return the nodes that are too small for targets, with their short axes."""
+    notes = []
+    for label in course.labels(NON_TARGET, NORMAL_NODE):
+        measured = course.lesions[label]
+        start, here = sum(measured[0].short_mm), measured.get(visit)
+        if here is None or not here.short_mm:
+            now = NO_MARK if here is None else here.cause or ALONE
+        else:
+            now = f"{sum(here.short_mm):.1f} mm"
+        notes.append(f"{label} ({start:.1f} mm at the baseline, now {now})")
+    return ", ".join(notes)
 
 
 def _plot(course: Course, results: Sequence[Assessment]) -> Figure:

@@ -10,6 +10,7 @@ PARTIAL = -30.0  # percent of the baseline sum, at most
 PROGRESSIVE = 20.0  # percent above the nadir, at least
 PROGRESSIVE_MM = 5.0  # mm above the nadir, at least
 NORMAL_NODE_MM = 10.0  # short axis below which a node is no longer pathological
+TARGET_NODE_MM = 15.0  # short axis at the baseline below which a node is no target
 ROUNDING = 1e-9  # relative; limits count as reached despite it
 
 
@@ -36,8 +37,13 @@ class Target:
     @property
     def present(self) -> bool:
         """Whether it was evaluated and is there; a node below 10 mm is not."""
-        limit = NORMAL_NODE_MM if self.node else 0.0
-        return self.merged or any(each >= limit and each > 0 for each in self.diameters_mm)
+        if self.node:
+            return self.merged or self.reaches(NORMAL_NODE_MM)
+        return self.merged or any(self.diameters_mm)
+
+    def reaches(self, limit_mm: float) -> bool:
+        """Return whether a part of it measures so much, mm, or more."""
+        return any(each >= limit_mm * (1 - ROUNDING) for each in self.diameters_mm)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ def assess(visits: Sequence[Visit]) -> list[Assessment]:
 
     Args:
         visits: in order of time; the first is the baseline, whose targets are the target lesions.
+            Whether they may be is for the caller to check: RECIST 1.1 allows five, two per organ,
+            lesions from 10 mm and nodes from a short axis of 15 mm (on CT).
 
     Returns:
         One assessment per visit. Sums with a lesion that was not evaluated are None and never

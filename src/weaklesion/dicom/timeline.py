@@ -15,13 +15,14 @@ from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import FoundMark
 from weaklesion.dicom.image_objects import NO_ID
 from weaklesion.dicom.lines import length_mm
-from weaklesion.dicom.response import Target, Visit
+from weaklesion.dicom.response import TARGET_NODE_MM, Target, Visit
 
 logger = logging.getLogger(__name__)
 
 UNCLEAR = "several documents measure it"
 NO_SCALE = "its image has no spacing in mm"
 ALONE = "only its long diameter was drawn"
+TARGET, NON_TARGET, NORMAL_NODE, NEW = "TARGET", "NON-TARGET", "NORMAL NODE", "NEW"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Course:
     Attributes:
         subject: number of the patient, as `P01`.
         days: days of the visits, from 1.
-        lesions: per lesion, such as `T01`, or `N01` for one that is new: its measurements by index
-            of the visit.
+        lesions: per lesion: its measurements by index of the visit. `T01` was marked at the
+            baseline, `NT01` too, but is no target, because it is a node below 15 mm; `N01` is new.
         nodes: lesions that are lymph nodes.
     """
 
@@ -59,6 +60,25 @@ class Course:
     days: tuple[int, ...]
     lesions: dict[str, dict[int, Measured]]
     nodes: frozenset[str]
+
+    def kind(self, label: str) -> str:
+        """Return `TARGET`, `NON-TARGET`, `NORMAL NODE` (at the baseline) or `NEW`."""
+        if label.startswith("T"):
+            return TARGET
+        if not label.startswith("NT"):
+            return NEW
+        start = Target(self.lesions[label][0].short_mm, node=True)
+        return NON_TARGET if start.present else NORMAL_NODE
+
+    def labels(self, *kinds: str) -> list[str]:
+        """Return the lesions of some kinds."""
+        return [label for label in self.lesions if self.kind(label) in kinds]
+
+    def baseline_is_marked(self, visit: int) -> bool:
+        """Return whether a lesion of the baseline is marked at a visit too."""
+        return any(
+            visit in measured for label, measured in self.lesions.items() if self.kind(label) != NEW
+        )
 
 
 def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Export) -> list[Course]:
@@ -100,6 +120,14 @@ def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Expo
         course = _course(f"P{number:02d}", patients[patient], marks, areas, export)
         if len(course.days) > 1:
             courses.append(course)
+            if small := course.labels(NON_TARGET, NORMAL_NODE):
+                logger.warning(
+                    "%s: %d nodes are no target lesions, because their short axis is below %g mm at"
+                    " the baseline (rs.csv)",
+                    course.subject,
+                    len(small),
+                    TARGET_NODE_MM,
+                )
     return courses
 
 
@@ -134,19 +162,27 @@ def _course(
             parts.setdefault(lesion, {}).setdefault(visit, []).append(name)
     lesions: dict[str, dict[int, Measured]] = {}
     nodes = set()
-    counts = {"T": 0, "N": 0}
+    counts = {"T": 0, "NT": 0, "N": 0}
     for lesion in sorted(parts, key=lambda lesion: (min(parts[lesion]), lesion)):
-        kind = "T" if 0 in parts[lesion] else "N"
-        counts[kind] += 1
-        label = f"{kind}{counts[kind]:02d}"
-        lesions[label] = {
+        measured = {
             visit: _measured([(name, marks[name]) for name in here], areas, export)
             for visit, here in parts[lesion].items()
         }
-        if any(marks[name].node for here in parts[lesion].values() for name in here):
+        node = any(marks[name].node for here in parts[lesion].values() for name in here)
+        kind = ("NT" if node and _is_small(measured[0]) else "T") if 0 in measured else "N"
+        counts[kind] += 1
+        label = f"{kind}{counts[kind]:02d}"
+        lesions[label] = measured
+        if node:
             nodes.add(label)
     days = tuple((date - ordered[0]).days + 1 for date in ordered)
     return Course(subject, days, lesions, frozenset(nodes))
+
+
+def _is_small(start: Measured) -> bool:
+    """Return whether a node is known to be too small for a target at the baseline."""
+    node = Target(start.short_mm, node=True)
+    return node.evaluated and not node.reaches(TARGET_NODE_MM)
 
 
 def _measured(
@@ -174,21 +210,33 @@ def visits_of(course: Course) -> list[Visit]:
     """Return what RECIST 1.1 needs of each visit; nodes count by their short axis.
 
     A new lesion counts from the first visit at which it is marked beside one of the baseline;
-    otherwise it may be that one under another name.
+    otherwise it may be that one under another name. Of non-target lesions, only the nodes of the
+    course are known, which tell whether they are all of normal size; their progression is not
+    judged.
     """
     visits = []
     new = False
     for visit in range(len(course.days)):
         targets = {}
-        for label, measured in course.lesions.items():
-            here = measured.get(visit)
-            if label.startswith("T") and here is not None:
+        for label in course.labels(TARGET):
+            here = course.lesions[label].get(visit)
+            if here is not None:
                 node = label in course.nodes
                 targets[label] = Target(here.short_mm if node else here.long_mm, node=node)
-        beside = any(
-            label.startswith("N") and visit in measured
-            for label, measured in course.lesions.items()
-        )
-        new |= beside and bool(targets)
-        visits.append(Visit(targets, new_lesion=new))
+        beside = any(visit in course.lesions[label] for label in course.labels(NEW))
+        new |= beside and course.baseline_is_marked(visit)
+        visits.append(Visit(targets, new_lesion=new, non_target=_non_target(course, visit)))
     return visits
+
+
+def _non_target(course: Course, visit: int) -> str | None:
+    """Return `CR`, `NON-CR/NON-PD` or `NE` of the non-target nodes; None without any."""
+    here = [
+        Target(course.lesions[label].get(visit, Measured()).short_mm, node=True)
+        for label in course.labels(NON_TARGET)
+    ]
+    if not here:
+        return None
+    if any(node.present for node in here):
+        return "NON-CR/NON-PD"
+    return "CR" if all(node.evaluated for node in here) else "NE"
