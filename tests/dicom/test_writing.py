@@ -214,6 +214,25 @@ def test_what_is_there_is_kept_and_what_is_stale_is_removed(results):
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.dcm")} == times
 
 
+def test_images_whose_uids_are_only_in_the_header_of_the_file_are_used(tmp_path):
+    truth = {mark.image_uid: mark for mark in make_export(tmp_path / "in")}
+    export = read_export(tmp_path / "in")
+    for uid in truth:
+        path = export.images[uid].path
+        dataset = pydicom.dcmread(path)
+        del dataset.SOPInstanceUID, dataset.SOPClassUID
+        dataset.save_as(path)
+    imported = import_export(tmp_path / "in", tmp_path / "import")
+    assert len(imported.marks) == len(truth)
+    lesions = [
+        lesion_of(name, mark, truth[mark.image_uid].mask, tmp_path)
+        for name, mark in imported.marks.items()
+    ]
+    written = write_dicom(lesions, imported.export, tmp_path / "dicom", MAKER, structure_sets=True)
+    assert set(written["kind"]) == {"SEG", "SR", "SC", "RTSTRUCT"}
+    assert (written["cause"] == "").all()
+
+
 def test_overlapping_masks_are_two_segments(results, tmp_path):
     _, lesions, export, _ = results
     one = lesions[0]

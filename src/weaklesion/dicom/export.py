@@ -197,9 +197,8 @@ def _read_file(
             export.documents.append(Document(path, number, "", kind))
         return
     header = read_header(path)
-    meta = getattr(header, "file_meta", None) or {}
-    sop_class = clean_uid(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID"))
-    uid = clean_uid(header.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID"))
+    sop_class = clean_uid(header.get("SOPClassUID"))
+    uid = clean_uid(header.get("SOPInstanceUID"))
     if sop_class == DIRECTORY or "DirectoryRecordSequence" in header:
         export.skipped.append(Skipped(number, "", "DICOMDIR", "its files are found without it"))
         return

@@ -94,6 +94,8 @@ class Clipped(io.BufferedReader):
 def read_dataset(path: Path, *, pixels: bool) -> Any:
     """Return the dataset of a file.
 
+    SOP class and instance that it lacks are those of the file's own header (group 0002).
+
     Args:
         path: the file; it may lack DICOM's preamble.
         pixels: whether to read its pixels as well.
@@ -102,7 +104,13 @@ def read_dataset(path: Path, *, pixels: bool) -> Any:
         UNREADABLE: if it is damaged.
     """
     with Clipped(path) as stream:
-        return pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
+        dataset = pydicom.dcmread(stream, stop_before_pixels=not pixels, force=True)
+    meta = getattr(dataset, "file_meta", None) or {}
+    for name in ("SOPClassUID", "SOPInstanceUID"):
+        stated = meta.get(f"MediaStorage{name}")
+        if stated and not dataset.get(name):
+            setattr(dataset, name, stated)
+    return dataset
 
 
 def syntax_of(dataset: Any) -> UID:
