@@ -227,6 +227,49 @@ def test_a_stored_length_is_compared_and_never_used(series, factor, unit, note):
     assert bool(note) == bool(mark.notes)
 
 
+def with_free_lines(report):
+    """A report whose lines are beside its measurements, not below them."""
+    for item in measured(report):
+        group_of(report).ContentSequence.append(item.ContentSequence.pop(0))
+    return report
+
+
+def test_lines_beside_several_measurements_have_no_stored_length(series):
+    """Which line has which length is not said."""
+    images, export = series
+    mark = only_mark(marks_of_report(with_free_lines(report_on(images[2])), export))
+    np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
+    assert not mark.notes
+
+
+@pytest.mark.parametrize(("kept", "note"), [([0], "contradicts"), ([0, 1], "")])
+def test_the_only_line_beside_the_only_measurement_has_its_length(series, kept, note):
+    """Of two measurements, both could be of the line."""
+    images, export = series
+    report = report_on(images[2])
+    for item in measured(report):
+        item.MeasuredValueSequence[0].NumericValue = 99.0
+    lines = [item.ContentSequence.pop(0) for item in measured(report)]
+    group = group_of(report)
+    dropped = [item for number, item in enumerate(measured(report)) if number not in kept]
+    group.ContentSequence = Sequence(
+        [item for item in group.ContentSequence if item not in dropped] + lines[:1]
+    )
+    mark = only_mark(marks_of_report(report, export))
+    assert note in "".join(mark.notes)
+    assert bool(note) == bool(mark.notes)
+
+
+def test_a_free_line_beside_a_measurement_with_a_line_of_its_own_has_no_stored_length(series):
+    images, export = series
+    report = report_on(images[2])
+    short = measured(report)[1]
+    group = group_of(report)
+    group.ContentSequence.append(short.ContentSequence.pop(0))
+    group.ContentSequence.remove(short)
+    assert not only_mark(marks_of_report(report, export)).notes
+
+
 def scoord3d_report(images, index, *, image_named, off_mm=0.0):
     """A report whose axes are mm of the patient."""
     report = report_on(images[index])

@@ -37,6 +37,7 @@ PUBLIC = {"DCM", "SRT", "SCT", "SNM3", "LN", "UCUM", "RADLEX", "FMA", "NCIt", "U
 SITES = {("SRT", "G-C0E3"), ("SCT", "363698007")}
 NODES = {("SRT", "T-C4000"), ("SCT", "59441001"), ("SRT", "M-0BB00")}
 TRACKING = ("DCM", "112040")
+SHAPES = ("SCOORD", "SCOORD3D")
 PIXEL_UNITS = {"1", "{pixel}", "{pixels}"}
 MM = {"mm": 1.0, "cm": 10.0}
 PLANE_MM = 0.5  # distance from its frame's plane below which a point is on it
@@ -141,9 +142,12 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
                 axes[_axis(item)].append(_line(shape, group, report, tracking, item))
             except _BadItemError as error:
                 causes.append(str(error))
-    for item in items:
-        if item.get("ValueType") in ("SCOORD", "SCOORD3D") and id(item) not in used:
-            measured = next((c for c in items if c.get("ValueType") == "NUM"), None)
+    shapes = [item for item in items if item.get("ValueType") in SHAPES]
+    numbers = [item for item in items if item.get("ValueType") == "NUM"]
+    # of several lines or measurements, nothing says which belong together
+    measured = numbers[0] if len(numbers) == len(shapes) == 1 and not used else None
+    for item in shapes:
+        if id(item) not in used:
             try:
                 axes["other"].append(_line(item, group, report, tracking, measured))
             except _BadItemError as error:
@@ -170,7 +174,7 @@ def _shapes(item: Any, report: _Report) -> Iterator[Any]:
     """Yield the coordinates from which a measurement is inferred, by value or by reference."""
     for child in item.get("ContentSequence") or []:
         target = _referenced(child, report)
-        if target.get("ValueType") in ("SCOORD", "SCOORD3D"):
+        if target.get("ValueType") in SHAPES:
             yield target
 
 
