@@ -1,10 +1,12 @@
 """Where the pixels of a frame are in the patient."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 SAME_DIRECTION = 1e-4  # difference of the cosines up to which frames are parallel
+SAME_PLACE_MM = 0.01  # distance along the normal up to which two slices have one position
 CORNER = 0.5  # SR and presentation states count from the first pixel's corner, we from its centre
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
@@ -49,6 +51,21 @@ class Frame:
         rows, columns = np.array(self.orientation, dtype=float).reshape(2, 3)
         normal = np.cross(rows, columns)
         return np.asarray(normal / np.linalg.norm(normal))
+
+    def along_normal(self, frames: Iterable["Frame"]) -> np.ndarray:
+        """Return where frames are along this one's normal, (n,) mm from the patient's origin.
+
+        Args:
+            frames: frames with a position, parallel to this one.
+
+        Raises:
+            ValueError: if this frame's directions are unknown.
+
+        >>> slices = [Frame((0.0, 0.0, z), (1.0, 0, 0, 0, 1, 0)) for z in (5.0, 7.5)]
+        >>> slices[0].along_normal(slices).tolist()
+        [5.0, 7.5]
+        """
+        return np.array([frame.position for frame in frames], dtype=float) @ self.normal
 
     def is_parallel_to(self, other: "Frame") -> bool:
         """Return whether two frames have the same directions, which files round.

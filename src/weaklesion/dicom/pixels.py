@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pydicom.pixels import iter_pixels, pixel_array
 
+from weaklesion.dicom.geometry import SAME_PLACE_MM
 from weaklesion.dicom.headers import UNREADABLE, Clipped, quiet, read_dataset, syntax_of
 from weaklesion.dicom.image_objects import ImageObject, without_localisers
 from weaklesion.marks.table import BadMarkError
@@ -198,13 +199,10 @@ def series_notes(images: list[ImageObject]) -> list[str]:
     frames = [frame for image in images for frame in image.frames if frame.placed]
     if not all(frame.is_parallel_to(frames[0]) for frame in frames):
         return [*notes, "slices differ in orientation"]
-    if len(frames) < 2 or frames[0].orientation is None:
+    if len(frames) < 2:
         return notes
-    rows, columns = np.array(frames[0].orientation).reshape(2, 3)
-    places = np.array([frame.position for frame in frames], dtype=float)
-    along = np.sort(places @ np.cross(rows, columns))
-    steps = np.diff(along)
-    twice = steps < 0.01
+    steps = np.diff(np.sort(frames[0].along_normal(frames)))
+    twice = steps <= SAME_PLACE_MM
     if twice.any():
         notes.append(f"{int(twice.sum())} positions occur more than once")
     steps = steps[~twice]

@@ -10,11 +10,11 @@ import highdicom as hd
 import numpy as np
 from pydicom.sr.codedict import codes
 
-from weaklesion.dicom.geometry import Frame
+from weaklesion.dicom.geometry import SAME_PLACE_MM, Frame
 from weaklesion.dicom.headers import MAKER
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.results import Lesion, Maker, uid_of
-from weaklesion.dicom.stacks import SAME_PLACE_MM, Place, alike
+from weaklesion.dicom.stacks import Place, alike
 
 GREEN_LAB = (77.0, -66.0, 42.0)  # L*, a*, b* of a segment
 
@@ -122,10 +122,7 @@ def _fit_together(frames: Mapping[Place, Frame], taken: Mapping[Place, Frame]) -
     if not new or not taken:
         return True
     first = next(iter(taken.values()))
-    along, along_taken = (
-        np.array([frame.position for frame in each.values()]) @ first.normal
-        for each in (new, taken)
-    )
+    along, along_taken = (first.along_normal(each.values()) for each in (new, taken))
     apart = np.abs(np.subtract.outer(along, along_taken))
     return bool(apart.min() > SAME_PLACE_MM) and all(alike(each, first) for each in new.values())
 

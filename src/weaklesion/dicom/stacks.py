@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from weaklesion.dicom.export import Export
-from weaklesion.dicom.geometry import LPS_TO_RAS, Frame
+from weaklesion.dicom.geometry import LPS_TO_RAS, SAME_PLACE_MM, Frame
 from weaklesion.dicom.image_objects import ImageObject
 
 EVEN = 0.05  # of the step: difference up to which two steps between slices are equal
 ROUNDED_MM = 0.02  # the same in mm, because positions are rounded
-SAME_PLACE_MM = 0.01  # distance along the normal up to which two slices have one position
 SAME_SPACING = 1e-4  # relative
 BELOW, ABOVE = "below", "above"
 

@@ -8,6 +8,7 @@ import numpy as np
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
+from weaklesion.dicom.geometry import SAME_PLACE_MM
 from weaklesion.dicom.image_objects import ImageObject, without_localisers
 from weaklesion.dicom.table_lesions import follow_lesions, with_document
 from weaklesion.marks.image_files import other_spelling
@@ -113,11 +114,9 @@ def sorted_slices(series: list[ImageObject]) -> list[ImageObject]:
         raise BadMarkError("an image of the series has no place in the patient: name one image")
     if not all(frame.is_parallel_to(frames[0]) for frame in frames):
         raise BadMarkError("the slices of the series are not parallel: name one image")
-    rows, columns = np.array(frames[0].orientation, dtype=float).reshape(2, 3)
-    places = np.array([frame.position for frame in frames], dtype=float)
-    along = places @ np.cross(rows, columns)
+    along = frames[0].along_normal(frames)
     order = np.argsort(along, kind="stable")
-    if (np.diff(along[order]) < 0.01).any():
+    if (np.diff(along[order]) <= SAME_PLACE_MM).any():
         raise BadMarkError("two images of the series have the same place: name one image")
     return [series[i] for i in order]
 
