@@ -117,11 +117,12 @@ def test_progression_of_the_measured_lesions_alone_is_progression():
 def test_parts_of_a_split_lesion_add_up_and_merged_lesions_count_once():
     start = Visit({"a": Target((30.0,)), "b": Target((20.0,))})
     split = Visit({"a": Target((10.0, 12.0)), "b": Target((20.0,))})
-    merged = Visit({"a": Target((45.0,)), "b": Target(merged=True)})
+    merged = Visit({"a": Target((45.0,)), "b": Target((0.0,))})
     results = assess([start, split, merged])
     assert [each.sum_mm for each in results] == [50, 42, 45]
-    gone = Visit({"a": Target((0.0,)), "b": Target(merged=True)})
-    assert assess([start, gone])[1].target != "CR"
+    assert results[2].target == "SD"
+    gone = Visit({"a": Target((0.0,)), "b": Target((0.0,))})
+    assert assess([start, merged, gone])[2].target == "CR"
 
 
 def test_a_baseline_that_is_incomplete_allows_no_response():

@@ -20,26 +20,23 @@ class Target:
 
     Attributes:
         diameters_mm: the long diameter of a lesion, or the short one of a node; several if the
-            lesion has split; 0 if it has disappeared; none if it was not evaluated.
+            lesion has split; 0 if it has disappeared, or has merged with another target lesion,
+            whose diameter stands for both; none if it was not evaluated.
         node: whether it is a lymph node.
-        merged: whether it has merged with another target lesion, whose diameter stands for both.
     """
 
     diameters_mm: tuple[float, ...] = ()
     node: bool = False
-    merged: bool = False
 
     @property
     def evaluated(self) -> bool:
         """Whether its diameter is known."""
-        return self.merged or bool(self.diameters_mm)
+        return bool(self.diameters_mm)
 
     @property
     def present(self) -> bool:
         """Whether it was evaluated and is there; a node below 10 mm is not."""
-        if self.node:
-            return self.merged or self.reaches(NORMAL_NODE_MM)
-        return self.merged or any(self.diameters_mm)
+        return self.reaches(NORMAL_NODE_MM) if self.node else any(self.diameters_mm)
 
     def reaches(self, limit_mm: float) -> bool:
         """Return whether a part of it measures so much, mm, or more."""
@@ -53,7 +50,9 @@ class Visit:
     Attributes:
         targets: target lesions by name. One of the baseline that is absent was not evaluated.
         new_lesion: whether there is an unequivocal new lesion.
-        non_target: `CR`, `NON-CR/NON-PD`, `PD`, `NE`, or None without non-target lesions.
+        non_target: `CR`, `NON-CR/NON-PD`, `PD`, `NE`, or None without non-target lesions. From
+            an export, it is known for small nodes only (`weaklesion.dicom.timeline.visits_of`); a
+            caller who has assessed non-target lesions passes that response.
     """
 
     targets: Mapping[str, Target] = field(default_factory=dict)
