@@ -442,7 +442,9 @@ def test_negative_numbers_and_paths_are_texts_as_any(tmp_path, table):
 def test_many_bad_rows_are_all_logged(tmp_path, table, caplog):
     rows, _ = table
     rows = [row | {"image": "nowhere.png"} for row in rows]
-    with pytest.raises(DataError, match=r"30 marks cannot .*; and 25 more \(all are in the log\)\. Correct"):
+    with pytest.raises(
+        DataError, match=r"30 marks cannot .*; and 25 more \(all are in the log\)\. Correct"
+    ):
         made(tmp_path, rows)
     for number in range(30):
         assert f"line {number + 2} (l{number}): the image {tmp_path}" in caplog.text

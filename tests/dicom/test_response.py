@@ -438,6 +438,13 @@ def test_a_new_lesion_counts_beside_a_node_of_the_baseline_that_is_no_target(tmp
     assert [each.overall for each in assess(visits_of(course))] == [None, "PD"]
 
 
+def test_a_new_node_counts_from_ten_mm():
+    course = nodes(T01=[20.0] * 4, N01=[None, 8.0, 9.9, 10.0])
+    assert [each.overall == "PD" for each in assess(visits_of(course))] == [False] * 3 + [True]
+    course.lesions["N01"][1] = Measured((12.0,), ())  # only its long diameter was drawn
+    assert assess(visits_of(course))[1].overall == "PD"
+
+
 def test_marks_without_a_tracked_lesion_or_a_date_make_no_course(imported):
     _, taken = imported
     marks = {name: replace(mark, lesion="") for name, mark in taken.marks.items()}

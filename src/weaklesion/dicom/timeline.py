@@ -210,9 +210,10 @@ def visits_of(course: Course) -> list[Visit]:
     """Return what RECIST 1.1 needs of each visit; nodes count by their short axis.
 
     A new lesion counts from the first visit at which it is marked beside one of the baseline;
-    otherwise it may be that one under another name. Of non-target lesions, only the nodes of the
-    course are known, which tell whether they are all of normal size; their progression is not
-    judged.
+    otherwise it may be that one under another name. A new node counts from a short axis of 10 mm;
+    below it, a node is normal (EORTC's FAQ "Abnormal lymph node"). Of non-target lesions, only the
+    nodes of the course are known, which tell whether they are all of normal size; their progression
+    is not judged.
     """
     visits = []
     new = False
@@ -223,10 +224,19 @@ def visits_of(course: Course) -> list[Visit]:
             if here is not None:
                 node = label in course.nodes
                 targets[label] = Target(here.short_mm if node else here.long_mm, node=node)
-        beside = any(visit in course.lesions[label] for label in course.labels(NEW))
+        beside = any(_is_a_lesion(course, label, visit) for label in course.labels(NEW))
         new |= beside and course.baseline_is_marked(visit)
         visits.append(Visit(targets, new_lesion=new, non_target=_non_target(course, visit)))
     return visits
+
+
+def _is_a_lesion(course: Course, label: str, visit: int) -> bool:
+    """Return whether a lesion is marked at a visit, and is no node that is known to be normal."""
+    here = course.lesions[label].get(visit)
+    if here is None or label not in course.nodes:
+        return here is not None
+    node = Target(here.short_mm, node=True)
+    return node.present or not node.evaluated
 
 
 def _non_target(course: Course, visit: int) -> str | None:
