@@ -7,8 +7,9 @@ mark, `refused.csv`, and `index.html`, which shows all overlays; and `volumes/` 
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from weaklesion.errors import DataError
 from weaklesion.marks.table import Mark, grouped_by_image, read_marks
@@ -106,65 +107,140 @@ def segment_in_locked_folder(
         require("scipy", "--volume and --consistent")
     network = load_predictor(model_dir, settings.threads)
     settings = replace(settings, window_hu=window_for(settings.window_hu, network.data))
-    return _segment_table(
-        Path(marks_csv), Path(out_dir), marks, refused, network, settings, cut_out, short_assumed
+    call = _Call(
+        marks_csv=Path(marks_csv),
+        out=Path(out_dir),
+        marks=marks,
+        network=network,
+        settings=settings,
+        cut_out=cut_out,
+        short_assumed=short_assumed,
     )
+    return _segment_table(call, refused)
 
 
-def _segment_table(
-    marks_csv: Path,
-    out: Path,
-    marks: list[Mark],
-    refused: list[Refusal],
-    network: Predictor,
-    settings: SegmentSettings,
-    cut_out: Mapping[str, str] | None,
-    short_assumed: Collection[str],
-) -> dict[str, int]:
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """A call of `segment_marks`.
+
+    Attributes:
+        marks_csv: table of the marks.
+        out: folder of the results.
+        marks: marks of the table that can be used.
+        network: the loaded network.
+        settings: with the window that applies.
+        cut_out: see `segment_marks`.
+        short_assumed: see `segment_in_locked_folder`.
+    """
+
+    marks_csv: Path
+    out: Path
+    marks: Sequence[Mark]
+    network: Predictor
+    settings: SegmentSettings
+    cut_out: Mapping[str, str] | None
+    short_assumed: Collection[str]
+
+
+def _segment_table(call: _Call, refused: list[Refusal]) -> dict[str, int]:
     """Segment marks with a loaded network, see `segment_marks`."""
-    assert settings.window_hu is not None
-    shared = [file_digest(path) for path in network.files]
+    journal = _open_journal(call)
+    done = journal.done()
+    todo = [mark for mark in call.marks if mark.id not in done]
+    _check_todo(call, journal, todo)
+    least = trained_contrast(call.network.files[1])
+    _make_folders(call)
+    journal.claim(AT_THE_END)
+    for name in AT_THE_END:  # of an earlier call; rewritten at the end
+        (call.out / name).unlink(missing_ok=True)
+    for mark in call.marks:
+        if mark.id in done:  # the mark is the same, but its line or path may have changed
+            done[mark.id] |= {"line": mark.row, "image": str(mark.image)}
+    _tell_of_earlier(call, done)
+    unusable, unread = _segment_todo(call, journal, todo, done, least)
+    refused = refused + unusable
+    kept = journal.forget({name for _, name, _ in refused} - done.keys(), unread)
+    refused = [(line, name, cause + KEPT * (name in kept)) for line, name, cause in refused]
+    rows = [done[mark.id] for mark in call.marks if mark.id in done]
+    counts = _write_results(call, rows, refused)
+    journal.note_the_end()
+    return counts
+
+
+def _open_journal(call: _Call) -> Journal:
+    """Open the journal of the results, with all that every result depends on."""
+    settings = call.settings
+    shared = [file_digest(path) for path in call.network.files]
     shared += [repr((settings.gate, settings.consistent, settings.window_hu, settings.units))]
     in_3d = [["volume"], ["volume", "slices from 1"]]  # as sheets number them
     kinds = [in_3d[settings.first_slice]] if settings.volume else [[], *in_3d]
-    journal = Journal(out, marks, shared, kinds)
-    done = journal.done()
-    todo = [mark for mark in marks if mark.id not in done]
+    return Journal(call.out, call.marks, shared, kinds)
+
+
+def _check_todo(call: _Call, journal: Journal, todo: Sequence[Mark]) -> None:
+    """Check that the table is read rightly, and that nothing of the user's is written over."""
+    settings = call.settings
+    assert settings.window_hu is not None
     check_readings(
         todo,
         settings.window_hu,
         units=settings.units,
         columns=settings.columns,
-        first_slice=settings.first_slice if cut_out is None else None,
+        first_slice=settings.first_slice if call.cut_out is None else None,
         as_given=settings.as_given,
     )
-    least = trained_contrast(network.files[1])
     planned = [name for mark in todo for name in planned_files(mark, settings.volume)]
-    journal.check_free([*AT_THE_END, *planned], [marks_csv, *(mark.image for mark in marks)])
-    for name in ("masks", "overlays", *(["volumes"] if settings.volume else [])):
+    inputs = [call.marks_csv, *(mark.image for mark in call.marks)]
+    journal.check_free([*AT_THE_END, *planned], inputs)
+
+
+def _make_folders(call: _Call) -> None:
+    for name in ("masks", "overlays", *(["volumes"] if call.settings.volume else [])):
         try:
-            (out / name).mkdir(exist_ok=True)
+            (call.out / name).mkdir(exist_ok=True)
         except FileExistsError as error:  # a file, or a broken link
             raise DataError(
-                f"{out / name}: is not a folder. Move it away, or give another --out folder."
+                f"{call.out / name}: is not a folder. Move it away, or give another --out folder."
             ) from error
-    journal.claim(AT_THE_END)
-    for name in AT_THE_END:  # of an earlier call; rewritten at the end
-        (out / name).unlink(missing_ok=True)
-    for mark in marks:
-        if mark.id in done:  # the mark is the same, but its line or path may have changed
-            done[mark.id] |= {"line": mark.row, "image": str(mark.image)}
+
+
+def _tell_of_earlier(call: _Call, done: Mapping[str, dict[str, Any]]) -> None:
+    """Log how many marks an earlier call has segmented."""
     if done:
-        logger.info("%d of %d marks are done already", len(done), len(marks))
-    if unreported := sum(not settings.volume and bool(row.get("volume")) for row in done.values()):
+        logger.info("%d of %d marks are done already", len(done), len(call.marks))
+    in_3d = [row for row in done.values() if row.get("volume")]
+    if in_3d and not call.settings.volume:
         logger.warning(
             "%s has volumes of %d of these marks from an earlier call with --volume: they are kept,"
             " but are not in measurements.csv, which needs --volume again",
-            out,
-            unreported,
+            call.out,
+            len(in_3d),
         )
+
+
+def _segment_todo(
+    call: _Call,
+    journal: Journal,
+    todo: Sequence[Mark],
+    done: dict[str, dict[str, Any]],
+    least: float | None,
+) -> tuple[list[Refusal], set[str]]:
+    """Segment marks in batches, and add their rows to `done`.
+
+    Args:
+        call: the call.
+        journal: where each batch is noted.
+        todo: marks to segment.
+        done: rows of `measurements.csv` by id; gets those of `todo`.
+        least: contrast from which a mark is visible (`weaklesion.segment.visibility`), or None.
+
+    Returns:
+        The marks that cannot be used, and the ids of those whose images are not there.
+    """
+    network, settings = call.network, call.settings
     todo = grouped_by_image(todo)
     batches = [todo[i : i + MARKS_PER_BATCH] for i in range(0, len(todo), MARKS_PER_BATCH)]
+    refused: list[Refusal] = []
     unread: set[str] = set()
     outdated = 0
     for batch in progress(batches, total=len(batches), what="batches of marks"):
@@ -174,7 +250,7 @@ def _segment_table(
         files = [name for each in opened for name in planned_files(each.mark, settings.volume)]
         journal.check_free(files, [])
         journal.claim(files)
-        rows = segment_batch(opened, network, settings, out)
+        rows = segment_batch(opened, network, settings, call.out)
         for row, each in zip(rows, opened, strict=True):
             row["contrast"] = each.contrast
             row["visible"] = is_visible(each.contrast, each.around, least)
@@ -185,21 +261,24 @@ def _segment_table(
         logger.warning(
             "%s had volumes of %d marks that were segmented again and have none now: they were"
             " removed%s",
-            out,
+            call.out,
             outdated,
             "" if settings.volume else ". Give --volume to make them again",
         )
-    kept = journal.forget({name for _, name, _ in refused} - done.keys(), unread)
-    refused = [(line, name, cause + KEPT * (name in kept)) for line, name, cause in refused]
-    rows = [noted(done[mark.id], cut_out or {}) for mark in marks if mark.id in done]
-    rows = [without_short(row) if row["id"] in short_assumed else row for row in rows]
-    if touching := note_touching(rows, out):
+    return refused, unread
+
+
+def _write_results(
+    call: _Call, rows: list[dict[str, Any]], refused: list[Refusal]
+) -> dict[str, int]:
+    """Write tables and page of all marks; return the numbers of marks by kind of result."""
+    rows = [noted(row, call.cut_out or {}) for row in rows]
+    rows = [without_short(row) if row["id"] in call.short_assumed else row for row in rows]
+    if touching := note_touching(rows, call.out):
         logger.warning(
             "%d marks have masks that touch that of another mark: see touches in measurements.csv",
             touching,
         )
-    rows = [as_counted(row, settings.first_slice) for row in rows]
-    write_sheet(out, rows, refused, gate=settings.gate)
-    counts = write_tables(out, rows, refused, settings.volume)
-    journal.note_the_end()
-    return counts
+    rows = [as_counted(row, call.settings.first_slice) for row in rows]
+    write_sheet(call.out, rows, refused, gate=call.settings.gate)
+    return write_tables(call.out, rows, refused, call.settings.volume)
