@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+from weaklesion.recist import diameter_crossing
+
 # Fraction of its length by which a diameter may miss the other one. Of 9,921 marks of DeepLesion,
 # 32 miss, and 10 by more than this.
 REACH = 0.5
@@ -134,9 +136,7 @@ def quadrant_arms(points: np.ndarray, exponent: float = 2.0) -> tuple[np.ndarray
             f"points: the diameters are nearly parallel, {math.degrees(math.asin(sine)):.0f}"
             f" degrees apart: {points.tolist()}"
         )
-    between = points[2] - points[0]
-    # where they cross, in parts of each diameter from its first end
-    at = [(between[0] * v[1] - between[1] * v[0]) / cross for v in (short, long)]
+    at = diameter_crossing(points)
     missed = max(max(-part, part - 1) for part in at)
     if missed > REACH:
         raise ValueError(

@@ -104,14 +104,32 @@ def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> E
         axes = abs(float(long @ along)), abs(float(short @ across))
         return Ellipse(float(cx), float(cy), *axes, math.degrees(theta)).canonical()
     if center == "intersection":
-        between = points[2] - points[0]
-        fraction = float(between[0] * short[1] - between[1] * short[0]) / cross
-        cx, cy = points[0] + fraction * long
+        cx, cy = points[0] + diameter_crossing(points)[0] * long
         longest = long if long_px >= short_px else short
         angle = math.degrees(math.atan2(longest[1], longest[0]))
         width, height = max(long_px, short_px), min(long_px, short_px)
         return Ellipse(float(cx), float(cy), width, height, angle).canonical()
     raise ValueError(f"center: needs 'midpoint' or 'intersection', not {center!r}")
+
+
+def diameter_crossing(points: np.ndarray) -> tuple[float, float]:
+    """Return where the lines through both diameters cross, in parts of each from its first end.
+
+    Both are within 0 and 1 where the diameters themselves cross. They are the same in px and in mm.
+
+    Args:
+        points: (4, 2) mark, whose diameters are not parallel.
+
+    >>> diameter_crossing(np.array([[0.0, 0], [10, 0], [12, -3], [12, 3]]))
+    (1.2, 0.5)
+    """
+    long, short = points[1] - points[0], points[3] - points[2]
+    between = points[2] - points[0]
+    cross = float(long[0] * short[1] - long[1] * short[0])
+    along_long, along_short = (
+        float(between[0] * other[1] - between[1] * other[0]) / cross for other in (short, long)
+    )
+    return along_long, along_short
 
 
 def _double_angle(vector: np.ndarray) -> np.ndarray:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST_ANGLE_DEG = 60.0  # between two lines that are the diameters of one mark
-REACH = 0.1  # fraction of their length by which the two lines may miss each other
+from weaklesion.recist import diameter_crossing
+
+PAIR_ANGLE_DEG = 60.0  # between two lines that are the diameters of one mark
+PAIR_REACH = 0.1  # fraction of their length by which the two lines may miss each other
 SAME_LENGTH = 0.02  # relative difference up to which a stored length is that of the line
 CM = 10.0  # mm
 
@@ -53,10 +55,10 @@ def crossing(one: np.ndarray, other: np.ndarray, spacing_xy: Sequence[float]) ->
     mm = np.asarray(spacing_xy, dtype=float)
     along, across = (one[1] - one[0]) * mm, (other[1] - other[0]) * mm
     lengths = math.hypot(*along) * math.hypot(*across)
-    if lengths == 0 or abs(along @ across) / lengths > math.cos(math.radians(LEAST_ANGLE_DEG)):
+    if lengths == 0 or abs(along @ across) / lengths > math.cos(math.radians(PAIR_ANGLE_DEG)):
         return False
-    where = np.linalg.solve(np.column_stack([along, -across]), (other[0] - one[0]) * mm)
-    return bool((where >= -REACH).all() and (where <= 1 + REACH).all())
+    where = diameter_crossing(np.vstack([one, other]))
+    return all(-PAIR_REACH <= part <= 1 + PAIR_REACH for part in where)
 
 
 def pair_lines(

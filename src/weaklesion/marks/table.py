@@ -22,7 +22,7 @@ from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.marks.columns import NUMBERS, places_of_columns, point_decimals
 from weaklesion.marks.files import OF_MARKS, SEPARATORS, read_table
-from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
+from weaklesion.recist import RECIST_COLUMNS, diameter_crossing, ellipse_from_recist
 from weaklesion.support.reading import number_in
 
 logger = logging.getLogger(__name__)
@@ -274,9 +274,7 @@ def miss_of_diameters(points: np.ndarray) -> float:
     >>> round(miss_of_diameters(np.array(ends)), 3)
     0.2
     """
-    long, short = points[1] - points[0], points[3] - points[2]
-    where = np.linalg.solve(np.column_stack([long, -short]), points[2] - points[0])
-    return max(0.0, float((-where).max()), float((where - 1).max()))
+    return max(0.0, *(max(-part, part - 1) for part in diameter_crossing(points)))
 
 
 def mark_ellipse(
