@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import tomllib
 
 import pandas as pd
+import pytest
 from conftest import ROOT
 from packaging.utils import canonicalize_name
 from safetensors.torch import save_file
@@ -56,6 +58,12 @@ def environment(folder, names):
     return folder / "env/bin/python"
 
 
+@pytest.fixture(scope="module")
+def with_torch(tmp_path_factory):
+    """Python of an environment that has what the extra `torch` installs, and no other package."""
+    return environment(tmp_path_factory.mktemp("with_torch"), needs("torch"))
+
+
 def call(python, *words, expect=0):
     """Call the command; return what it says."""
     code = "from weaklesion.cli import app; app()"
@@ -71,16 +79,35 @@ def call(python, *words, expect=0):
     return done.stdout + done.stderr
 
 
-def test_segment_needs_only_what_its_extra_needs(tmp_path, images):
+def test_segment_needs_only_what_its_extra_needs(tmp_path, images, with_torch):
     names = needs("torch")
     assert "snakemake" not in names
     assert "matplotlib" not in names
-    python = environment(tmp_path, names)
     pd.DataFrame(images[1]).to_csv(tmp_path / "marks.csv", index=False)
     run = small_run(tmp_path / "run")
     words = ["--marks", tmp_path / "marks.csv", "--out", tmp_path / "out"]
-    call(python, "segment", "--model", run, *words)
+    call(with_torch, "segment", "--model", run, *words)
     assert len(pd.read_csv(tmp_path / "out/measurements.csv")) == len(images[1])
+
+
+def test_the_extra_torch_has_the_whole_library(with_torch):
+    """Except for `segment_export` and `ImportSettings`, which need the extra `dicom`."""
+    code = """
+        import weaklesion as wl
+        for name in sorted({*wl.__all__} - {"ImportSettings", "segment_export"}):
+            try:
+                getattr(wl, name)
+            except ImportError as error:
+                print(name, error)
+    """
+    done = subprocess.run(
+        [with_torch, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        check=True,
+    )
+    assert done.stdout == ""
 
 
 def test_an_exported_network_needs_neither_torch_nor_pandas_nor_scipy(tmp_path, images):
