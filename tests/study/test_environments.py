@@ -22,6 +22,7 @@ IMPORTED_AS = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "google": "protobuf",
+    "pydensecrf": "pydensecrf2",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
@@ -135,6 +136,32 @@ def test_the_extra_of_a_missing_package_has_it(root):
     for package, extra in EXTRAS.items():
         assert canonical(IMPORTED_AS.get(package, package)) in needs(root, extra), package
         assert canonical(IMPORTED_AS.get(package, package)) not in needs(root), package
+
+
+def test_each_package_of_an_extra_has_its_extra_named(root):
+    """So that a command which lacks one prints the extra instead of a traceback."""
+    imported = {name for path in (root / "src").rglob("*.py") for name in imported_by(path)}
+    always = needs(root)
+    of_extras = {name for name in imported if canonical(IMPORTED_AS.get(name, name)) not in always}
+    assert of_extras == set(EXTRAS) - {"pydensecrf", "onnxscript"}  # both by other ways
+
+
+def test_commands_import_inside_what_prints_errors(root):
+    """Except for `--dicom`, which names its extra itself."""
+    for path in (root / "src/weaklesion/cli").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        printed = {
+            inner
+            for block in ast.walk(tree)
+            if isinstance(block, ast.Try)
+            or (isinstance(block, ast.With) and "refusals()" in ast.unparse(block.items[0]))
+            for inner in ast.walk(block)
+        }
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Import | ast.ImportFrom):
+                        assert node in printed, f"{path.name}:{node.lineno}"
 
 
 def test_the_extra_workflow_has_the_whole_library(root):

@@ -88,6 +88,7 @@ def test_segment_needs_only_what_its_extra_needs(tmp_path, images, with_torch):
     words = ["--marks", tmp_path / "marks.csv", "--out", tmp_path / "out"]
     call(with_torch, "segment", "--model", run, *words)
     assert len(pd.read_csv(tmp_path / "out/measurements.csv")) == len(images[1])
+    assert "pip install 'weaklesion[workflow]'" in call(with_torch, "plan", expect=1)
 
 
 def test_the_extra_torch_has_the_whole_library(with_torch):
@@ -134,4 +135,11 @@ def test_an_exported_network_needs_neither_torch_nor_pandas_nor_scipy(tmp_path, 
     for words in (["export", run, "--out", tmp_path / "none"], ["describe-run", run]):
         assert "pip install 'weaklesion[torch]'" in call(python, *words, expect=1)
     assert "pip install 'weaklesion[workflow]'" in call(python, "plan", expect=1)
+    (tmp_path / "stack").mkdir()
+    for words in (
+        ["uls23", tmp_path / "stack", "--marks", tmp_path / "marks.csv"],
+        ["uls23-masks", tmp_path / "stack", "--masks", tmp_path],
+    ):
+        said = call(python, *words, "--out", tmp_path / "none", expect=1)
+        assert "pip install 'weaklesion[uls23]'" in said
     assert not (tmp_path / "none").exists()

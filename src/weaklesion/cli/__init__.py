@@ -152,14 +152,14 @@ def segment(
     A call that was interrupted continues where it stopped. Marks that cannot be used are listed in
     refused.csv with the reason; all others are segmented.
     """
-    from weaklesion.marks.columns import parse_columns
-    from weaklesion.segment.run import segment_marks  # slow to import
-    from weaklesion.segment.settings import SegmentSettings
-    from weaklesion.segment.training_range import count_outside
-    from weaklesion.segment.visibility import count_not_visible
-
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with refusals():
+        from weaklesion.marks.columns import parse_columns
+        from weaklesion.segment.run import segment_marks  # slow to import
+        from weaklesion.segment.settings import SegmentSettings
+        from weaklesion.segment.training_range import count_outside
+        from weaklesion.segment.visibility import count_not_visible
+
         settings = SegmentSettings(
             gate=gate,
             consistent=consistent,
@@ -259,9 +259,9 @@ def manifest(
     ],
 ) -> None:
     """Write manifest.csv, with the size and digests of every file in a folder."""
-    from weaklesion.data.manifest import write_manifest
-
     with refusals():
+        from weaklesion.data.manifest import write_manifest
+
         written = write_manifest(folder, folder / "manifest.csv")
     typer.echo(f"{folder / 'manifest.csv'}: {len(written)} files")
 

@@ -34,9 +34,9 @@ def npz(
     ] = None,
 ) -> None:
     """Write the marks that .npz volumes draw, and their slices, as a table for segment."""
-    from weaklesion.marks.npz import write_marks_of_npz
-
     with refusals():
+        from weaklesion.marks.npz import write_marks_of_npz
+
         taken, refused = write_marks_of_npz(
             files, out, short_of_long=single_diameters, volume=volume, window_hu=window
         )
@@ -52,8 +52,8 @@ def npz_masks(
     out: Annotated[Path, typer.Option(help="Folder for one .npz with segs per volume.")],
 ) -> None:
     """Write the masks of segment --volume as .npz, on the grids of the volumes of the marks."""
-    from weaklesion.segment.npz_masks import write_npz_masks
-
     with refusals():
+        from weaklesion.segment.npz_masks import write_npz_masks
+
         written, lesions = write_npz_masks(files, masks, out)
     typer.echo(f"{out}: {written} files with {lesions} lesions")

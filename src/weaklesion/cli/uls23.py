@@ -21,9 +21,9 @@ def uls23(
     out: Annotated[Path, typer.Option(help="Folder for marks.csv and its volumes.")],
 ) -> None:
     """Write the marked volumes of an ULS23 stack as NIfTI, with a table for segment --volume."""
-    from weaklesion.marks.uls23 import write_marks_of_stack
-
     with refusals():
+        from weaklesion.marks.uls23 import write_marks_of_stack
+
         taken, refused = write_marks_of_stack(folder, marks, out)
     typer.echo(f"{out / 'marks.csv'}: {taken} marks; {refused} refused, with causes in refused.csv")
 
@@ -39,8 +39,8 @@ def uls23_masks(
     out: Annotated[Path, typer.Option(help="Folder for the challenge's output.")],
 ) -> None:
     """Write the masks of segment --volume as the stack that ULS23 evaluates."""
-    from weaklesion.segment.uls23_masks import write_stack_of_masks
-
     with refusals():
+        from weaklesion.segment.uls23_masks import write_stack_of_masks
+
         path, lesions = write_stack_of_masks(folder, masks, out)
     typer.echo(f"{path}: {lesions} lesions")

@@ -4,20 +4,31 @@ from importlib.util import find_spec
 
 from weaklesion.errors import DataError
 
+# Each package that only extras install, by its name in imports, and the extra that messages name.
 EXTRAS = {
     "SimpleITK": "uls23",
+    "google": "onnx",  # protobuf
     "highdicom": "dicom",
-    "pydicom": "dicom",
+    "joblib": "workflow",
+    "jsonschema": "workflow",
+    "matplotlib": "workflow",
     "monai": "torch",
     "onnxruntime": "onnx",
     "onnxscript": "export",
     "pandas": "torch",
+    "pydensecrf": "crf",
+    "pydicom": "dicom",
+    "requests": "torch",
+    "rocrate": "workflow",
     "safetensors": "torch",
     "scipy": "volume",
+    "segmentation_models_pytorch": "torch",
     "skimage": "dicom",
     "sklearn": "torch",
+    "threadpoolctl": "workflow",
     "torch": "torch",
     "torchvision": "torch",
+    "urllib3": "torch",
     "yaml": "workflow",
 }
 
