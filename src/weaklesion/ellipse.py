@@ -81,7 +81,7 @@ class Ellipse:
         return Ellipse(self.cx, self.cy, width, height, 0.0 if angle == 180.0 else angle)
 
     def shape_matrix(self) -> np.ndarray:
-        """Return the (2, 2) matrix M of the ellipse {c + d : d' inv(M) d <= 1}, px squared."""
+        """Return the (2, 2) matrix M of the ellipse `{c + d : d' inv(M) d <= 1}`, px squared."""
         theta = math.radians(self.angle_deg)
         axes = np.array([[math.cos(theta), -math.sin(theta)], [math.sin(theta), math.cos(theta)]])
         half = axes @ np.diag([self.width / 2, self.height / 2])

@@ -35,13 +35,103 @@ def test_type_checkers_see_the_names_that_are_imported_lazily():
     assert seen == wl.HOME | dict.fromkeys(wl.MODULES, "")
 
 
-def test_a_docstring_ends_on_the_page_at_its_first_section():
-    (node,) = ast.parse(
-        'def f(a: int, *, b: str = "x") -> int:\n  """Do.\n\n  Args:\n   a: A."""'
-    ).body
-    assert api_reference._entry("f", node, "weaklesion.x") == (
-        "### `f`\n\n```python\n# weaklesion.x\nf(a: int, *, b: str = 'x') -> int\n```\n\nDo.\n\n"
+FUNCTION = '''
+def f(a: int, *, b: str = "x") -> int:
+    """Do.
+
+    More of it.
+
+    Args:
+        a: (H, W) px: of
+            two lines.
+        b: B.
+
+    Returns:
+        A number
+        of px.
+
+    Raises:
+        ValueError: if a
+            is wrong.
+        OSError: never.
+
+    Source: a book.
+
+    >>> f(1)
+    2
+    """
+'''
+CLASS = '''
+class C:
+    """A thing.
+
+    Raises:
+        ValueError: if it
+            is wrong.
+    """
+
+    a: Annotated[tuple[float, float], above(0), Rising(), "Widths, px."] = (1, 2)
+    b: int
+
+    @property
+    def size(self) -> int:
+        """The size, px."""
+
+    @classmethod
+    def made(cls, x: int) -> "C":
+        """Make one.
+
+        In haste.
+
+        Args:
+            x: how
+                large.
+
+        Returns:
+            One of
+            them.
+        """
+'''
+
+
+def entry(source):
+    (node,) = ast.parse(source).body
+    return api_reference._entry(node.name, node, "weaklesion.x")
+
+
+def test_the_page_has_each_section_of_a_docstring():
+    """Without its examples."""
+    assert entry(FUNCTION) == (
+        "### `f`\n\n```python\n# weaklesion.x\nf(a: int, *, b: str = 'x') -> int\n```\n\n"
+        "Do.\n\nMore of it.\n\n"
+        "**Arguments:**\n\n- `a`: (H, W) px: of\n  two lines.\n- `b`: B.\n\n"
+        "**Returns:** A number\nof px.\n\n"
+        "**Raises:**\n\n- `ValueError`: if a\n  is wrong.\n- `OSError`: never.\n\n"
+        "Source: a book.\n\n"
     )
+
+
+def test_the_page_has_fields_and_methods_of_a_class():
+    assert entry(CLASS) == (
+        "### `C`\n\n```python\n# weaklesion.x\n"
+        "C(a: tuple[float, float] = (1, 2), b: int)\n```\n\n"
+        "A thing.\n\n"
+        "**Attributes:**\n\n- `a`: Widths, px. Limits: above 0, the lower first.\n\n"
+        "**Raises:** `ValueError`: if it\nis wrong.\n\n"
+        "**Methods and properties:**\n\n- `size`: The size, px.\n"
+        "- `C.made(x: int) -> C`: Make one.\n  In haste.\n"
+        "  - `x`: how\n    large.\n  - **Returns:** One of\n    them.\n\n"
+    )
+
+
+def test_every_argument_and_error_that_a_docstring_has_is_on_the_page(root):
+    page = (root / "docs/reference/api.md").read_text()
+    entries = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", page, re.DOTALL | re.MULTILINE))
+    assert entries.keys() == wl.HOME.keys()
+    for name, entry in entries.items():
+        said = api_reference.EXAMPLE.sub("", inspect.getdoc(getattr(wl, name)))
+        for item in re.findall(r"^    (\w+): ", said, re.MULTILINE):
+            assert f"`{item}`: " in entry, (name, item)
 
 
 def test_the_examples_run_as_they_stand(root, tmp_path, model, images, monkeypatch):
