@@ -246,6 +246,7 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
     >>> bool((draw_ellipse(ellipse, mask.shape) == mask).all())
     True
     """
+    mask = np.asarray(mask)
     if mask.ndim != 2:
         raise ValueError(f"mask: needs two dimensions, not shape {mask.shape}")
     hull = convex_hull(mask > 0)

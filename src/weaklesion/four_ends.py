@@ -28,7 +28,8 @@ class FourEnds:
     """The shape through the four ends of a RECIST mark (`weaklesion.quadrants.quadrant_shape`).
 
     Attributes:
-        points: (4, 2) long a, long b, short a, short b; each (x, y), px.
+        points: (4, 2) array of floats: long a, long b, short a, short b; each (x, y), px. Nested
+            lists and whole numbers are converted.
         exponent: of the superellipse of each quarter.
 
     Raises:
@@ -43,6 +44,10 @@ class FourEnds:
 
     def __post_init__(self) -> None:
         quadrant_arms(self.points, self.exponent)
+        points = np.asarray(self.points)
+        if not np.issubdtype(points.dtype, np.floating):
+            points = points.astype(float)
+        object.__setattr__(self, "points", points)
 
     @property
     def long_px(self) -> float:

@@ -67,7 +67,8 @@ def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str
     Groups are shuffled by the seed; each goes to the first of test, validation and training that
     has room for the whole group. The sizes are those of `ham10k_released_split` for the same number
     of samples, to within the size of a group. If a split would be empty, the two smallest groups go
-    to test and validation, so with three groups or more no split is empty.
+    to test and validation, so with three groups or more no split is empty. With fewer groups, at
+    least one split is empty, which the caller has to check.
 
     Args:
         groups: sample id to group.

@@ -35,6 +35,11 @@ def test_area_is_that_of_the_ellipse(ellipse):
     assert abs(draw_ellipse(ellipse, SHAPE).sum() - area) < 0.5 * (ellipse.width + ellipse.height)
 
 
+def test_a_mask_may_be_given_as_lists():
+    mask = draw_ellipse(Ellipse(60.0, 50.0, 40.0, 24.0, 20.0), SHAPE)
+    assert fit_ellipse(mask.astype(int).tolist()) == fit_ellipse(mask)
+
+
 def random_ellipses(low, high, count, seed=0):
     rng = np.random.default_rng(seed)
     for _ in range(count):

@@ -41,6 +41,22 @@ def test_the_shape_of_an_ellipse_is_that_ellipse():
     assert dice(shape.drawn(SHAPE), ellipse.drawn(SHAPE)) == 1.0
 
 
+@pytest.mark.parametrize("kind", [list, np.int64], ids=["lists", "whole numbers"])
+def test_ends_of_another_kind_are_the_same_ends(kind):
+    points = MARK.tolist() if kind is list else MARK.astype(kind)
+    shape, expected = FourEnds(points), FourEnds(MARK)
+    draws = [0.3, -0.2, 0.1, 0.4, -0.5, 0.2, 0.1, 0.3]
+    for one, other in (
+        (shape, expected),
+        (shape.perturbed(draws, 0.05), expected.perturbed(draws, 0.05)),
+        (shape.resized(SHAPE, (80, 100)), expected.resized(SHAPE, (80, 100))),
+        (shape.moved(3, 4), expected.moved(3, 4)),
+    ):
+        assert one.points.dtype == float
+        assert (one.points == other.points).all()
+    assert shape.iou(expected) == 1.0
+
+
 def test_the_overlap_of_shapes():
     shape = FourEnds(MARK)
     assert shape.iou(shape) == 1.0

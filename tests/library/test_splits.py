@@ -55,6 +55,13 @@ def test_grouped_sizes_are_exact_where_most_groups_are_single():
     assert split != grouped_split(groups, seed=2)
 
 
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_fewer_than_three_groups_leave_a_split_empty(number):
+    """The callers say of which file."""
+    split = grouped_split({f"s{i}": f"g{i % number}" for i in range(9 * (number > 0))}, seed=1)
+    assert sum(not ids for ids in split.values()) == 3 - number
+
+
 def test_stratified_split_has_its_shares_within_every_cluster():
     labels = {f"{number:04d}": number % 7 for number in range(2100)}
     split = stratified_split(labels, seed=1)

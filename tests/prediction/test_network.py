@@ -49,6 +49,13 @@ def test_a_whole_run_is_loaded(saved):
         assert torch.equal(loaded.state_dict()[name], tensor)
 
 
+def test_a_device_may_be_given_by_name(saved, tmp_path):
+    write, _ = saved
+    write()
+    loaded, _ = load_network(tmp_path / "model.safetensors", tmp_path / "run.json", "cpu")
+    assert {tensor.device for tensor in loaded.parameters()} == {torch.device("cpu")}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(saved, value):
     write, model = saved

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK
+import torch
 from PIL import Image
 from segmenting import (
     AROUND_HU,
@@ -32,6 +33,8 @@ from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.tasks.prompted import predict_prompted
 from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
 from weaklesion.segment.outputs import write_mask
+from weaklesion.segment.run import segment_marks
+from weaklesion.segment.settings import SegmentSettings
 from weaklesion.training.prompts import mark_rows
 
 
@@ -220,6 +223,28 @@ def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):
         found = read_png(tmp_path / "out" / "masks" / f"{name}.png")
         expected = gated_mask(scores, fit_ellipse(masks[name]), gate=0.8).mask
         assert dice(expected, found) > 0.995
+
+
+def test_the_callers_threads_are_left_as_they_are(model, tmp_path, images, monkeypatch):
+    network, trained = weaklesion.prediction.network.load_network()
+    seen = set()
+    network.register_forward_pre_hook(lambda *_: seen.add(torch.get_num_threads()))
+    load = "weaklesion.prediction.network.load_network"
+    monkeypatch.setattr(load, lambda *_: (network, trained))
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        pd.DataFrame(images[1]).to_csv(tmp_path / "marks.csv", index=False)
+        segment_marks(
+            model_dir=model,
+            marks_csv=tmp_path / "marks.csv",
+            out_dir=tmp_path / "out",
+            settings=SegmentSettings(threads=1),
+        )
+        assert seen == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_network_of_four_ends_is_given_them(model_of_ends, tmp_path, images):

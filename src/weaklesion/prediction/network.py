@@ -38,14 +38,24 @@ def load_prompted_run(folder: Path, device: torch.device) -> tuple[nn.Module, Tr
 
 
 def load_network(
-    model_safetensors: str | Path, run_json: str | Path, device: torch.device
+    model_safetensors: str | Path, run_json: str | Path, device: torch.device | str
 ) -> tuple[nn.Module, TrainingSettings]:
     """Return a run's trained network, ready to predict, and its settings.
+
+    Args:
+        model_safetensors: the weights, `model.safetensors` of the run's folder.
+        run_json: the settings of the training, `run.json` of the same folder.
+        device: where it computes: `cpu`, `cuda` or a device of PyTorch.
+
+    Returns:
+        The network on its device, in evaluation mode; and the settings of its training. What it
+        takes and returns is in `build_model`, by the settings' `model`.
 
     Raises:
         DataError: if another version made the run, or the weights are truncated or belong to
             another network or are not finite, or the settings describe no network.
     """
+    device = torch.device(device)
     settings = read_settings(run_json)
     try:
         model = build_model(

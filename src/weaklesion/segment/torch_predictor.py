@@ -1,6 +1,7 @@
 """The network of a run, with PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +26,20 @@ class TorchPredictor(Predictor):
     Attributes:
         model: the network, on its device.
         device: where it computes.
+        threads: CPU threads while it computes; None for PyTorch's own number.
     """
 
     model: torch.nn.Module
     device: torch.device
+    threads: int | None
 
     @torch.inference_mode()
     def logits(self, crops: Sequence[Crop]) -> list[np.ndarray]:
         """Return the logits of crops, see `Predictor.logits`."""
+        with _cpu_threads(self.threads):
+            return self._logits(crops)
+
+    def _logits(self, crops: Sequence[Crop]) -> list[np.ndarray]:
         inputs = torch.cat([self._input(crop) for crop in crops])
         logits = crop_logits(self.model, inputs, self.trained)
         if not torch.isfinite(logits).all():
@@ -60,10 +67,19 @@ class TorchPredictor(Predictor):
         return plain_inputs(image, mark, self.trained.input_px, self.prompt)[0]
 
 
+@contextmanager
+def _cpu_threads(number: int | None) -> Iterator[None]:
+    """Set PyTorch's number of CPU threads while the block runs, then restore the caller's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def load_run(folder: Path, threads: int | None) -> TorchPredictor:
     """Load the network of a run, see `weaklesion.segment.predictor.load_predictor`."""
-    if threads is not None:
-        torch.set_num_threads(threads)
     device = compute_device()
     model, trained = load_prompted_run(folder, device)
     network, run_json = (folder / name for name in RUN_FILES)
@@ -73,4 +89,5 @@ def load_run(folder: Path, threads: int | None) -> TorchPredictor:
         data=read_trained_on(run_json),
         model=model,
         device=device,
+        threads=threads,
     )
