@@ -296,6 +296,31 @@ def test_one_call_at_a_time_writes_to_a_folder(model, tmp_path, images):
     assert "another call of `weaklesion segment` is writing to this folder" in result.output
 
 
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EBADF])
+def test_a_folder_without_locks_is_used_and_named(tmp_path, monkeypatch, caplog, error):
+    def flock(*_):
+        raise OSError(error, "refused")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with locked_folder(tmp_path / "out"):
+        assert (tmp_path / "out").is_dir()
+    expected = "out: no locks on this file system (refused): do not start a second call on it"
+    assert expected in caplog.text
+
+
+def test_a_folder_whose_lock_fails_is_refused(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with (
+        pytest.raises(DataError, match=r"out: cannot be locked \(broken\)\. Use"),
+        locked_folder(tmp_path / "out"),
+    ):
+        pass
+    assert not (tmp_path / "out").exists()
+
+
 def test_cells_that_a_spreadsheet_computes_begin_with_an_apostrophe(model, tmp_path, images):
     _, rows = images
     _, measured = run(model, tmp_path, [rows[0] | {"id": "=1+1"}])

@@ -1,5 +1,6 @@
 """Locks of GPUs, with an nvidia-smi that the test makes: what a job sees, and who waits."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -137,3 +138,33 @@ def test_a_lock_that_is_a_link_or_a_fifo_is_refused(three_gpus, tmp_path):
     os.mkfifo(name)
     with pytest.raises(DataError, match="is not a file"), claimed_device(folder=three_gpus):
         pass
+
+
+def refusing(number):
+    """A kernel whose lock fails with an error."""
+
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    return flock
+
+
+@pytest.mark.parametrize("name", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_without_locks_a_job_runs_and_says_so(three_gpus, monkeypatch, caplog, name):
+    monkeypatch.setattr("fcntl.flock", refusing(getattr(errno, name)))
+    with claimed_device(folder=three_gpus, wait_s=0) as device:
+        assert device == "0"
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "weaklesion-GPU-a-0.lock: no locks on this file system (" in said
+    assert said.endswith("jobs may share a GPU; set TMPDIR to a local folder")
+
+
+def test_a_lock_that_fails_otherwise_is_refused_and_closed(three_gpus, monkeypatch):
+    before = set(os.listdir("/dev/fd"))
+    monkeypatch.setattr("fcntl.flock", refusing(errno.EIO))
+    with (
+        pytest.raises(DataError, match=r"GPU-a-0\.lock: cannot be locked \(.*another disk"),
+        claimed_device(folder=three_gpus, wait_s=0),
+    ):
+        pass
+    assert set(os.listdir("/dev/fd")) == before

@@ -1,6 +1,5 @@
 """Run a rule's function: find the package, open the log, bind arguments, report errors."""
 
-import errno
 import fcntl
 import hashlib
 import logging
@@ -11,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
-
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of file systems without locks
 
 
 def own_packages_only(paths: list[str], packages_of_snakemake: str) -> list[str]:
@@ -37,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
 from weaklesion.errors import DataError
 from weaklesion.support.binding import bind
 from weaklesion.support.devices import claimed_device
+from weaklesion.support.locks import NO_LOCKS
 from weaklesion.support.scratch import node_local
 
 

@@ -1,15 +1,12 @@
 """The lock of a folder that `weaklesion segment` writes to."""
 
-import fcntl
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from weaklesion.errors import DataError
-
-logger = logging.getLogger(__name__)
+from weaklesion.support.locks import try_lock
 
 
 @contextmanager
@@ -20,7 +17,8 @@ def locked_folder(folder: Path) -> Iterator[None]:
     process. If the block fails, folders that were made and are still empty are removed.
 
     Raises:
-        DataError: if another process holds the lock, or the folder cannot be made.
+        DataError: if another process holds the lock, or the folder cannot be made or locked. On a
+            file system without locks there is only a warning.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -29,7 +27,11 @@ def locked_folder(folder: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError) as error:
         raise DataError(f"{folder}: is not a folder. Give another --out folder.") from error
     try:
-        _lock(descriptor, folder)
+        if not try_lock(descriptor, folder, "do not start a second call on it"):
+            raise DataError(
+                f"{folder}: another call of `weaklesion segment` is writing to this folder. Wait"
+                " until it ends, or give a separate --out folder for each table."
+            )
         yield
     except BaseException:
         with suppress(OSError):
@@ -38,15 +40,3 @@ def locked_folder(folder: Path) -> Iterator[None]:
         raise
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DataError(
-            f"{folder}: another call of `weaklesion segment` is writing to this folder. Wait until"
-            " it ends, or give a separate --out folder for each table."
-        ) from error
-    except OSError as error:  # a file system without locks
-        logger.warning("%s cannot be locked (%s): do not start a second call on it", folder, error)

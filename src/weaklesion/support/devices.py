@@ -2,10 +2,10 @@
 
 Snakemake starts as many jobs as there are GPUs, but does not assign GPUs to jobs. A job locks a
 device and computes on that device alone. The lock is the kernel's (flock): it is released when the
-process ends, for whatever reason.
+process ends, for whatever reason. On a file system without locks, a job takes the first device and
+logs a warning.
 """
 
-import fcntl
 import logging
 import os
 import stat
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from weaklesion.errors import DataError
+from weaklesion.support.locks import try_lock
 
 logger = logging.getLogger(__name__)
 
@@ -124,12 +125,13 @@ def _try_lock(path: Path) -> IO[bytes] | None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         stream.close()
         raise DataError(f"{path}: is not a file, so it cannot be a lock. Remove it.")
+    held = False
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.close()
-        return None
-    return stream
+        held = try_lock(descriptor, path, "jobs may share a GPU; set TMPDIR to a local folder")
+    finally:
+        if not held:
+            stream.close()
+    return stream if held else None
 
 
 def _own_folder() -> Path:
