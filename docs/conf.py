@@ -7,7 +7,6 @@ the strict build, as is a link to a page or heading that does not exist.
 
 import re
 import shutil
-import tomllib
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -23,7 +22,8 @@ OTHERS = [
 ]
 
 project = "WeakLesion"
-version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+source = (ROOT / "src/weaklesion/__init__.py").read_text()
+version = re.findall(r'^__version__ = "(.+)"$', source, re.M)[0]
 extensions = ["myst_parser"]
 root_doc = "README"
 include_patterns = ["README.md", "docs/**", *(f"{page}.md" for page in OTHERS)]

@@ -1,11 +1,16 @@
 """What stands around the code names commands, files and versions that exist."""
 
+import os
 import re
+import subprocess
+import sys
+import textwrap
 import tomllib
 
 from conftest import ROOT
 from typer.testing import CliRunner
 
+import weaklesion
 from weaklesion.cli import app
 from weaklesion.support.yaml_files import read_yaml
 
@@ -31,6 +36,28 @@ def test_continuous_integration_runs_targets_of_the_makefile_on_the_stated_pytho
     assert jobs["test"]["strategy"]["matrix"]["python"] == stated
     kept = jobs["demo"]["steps"][-1]["with"]["path"].split()
     assert kept == ["results/demo/index.html", "results/demo/report.html"]
+
+
+def test_the_version_is_said_once_and_read_without_an_import():
+    code = """
+        import sys
+        from setuptools.config.pyprojecttoml import read_configuration
+        project = read_configuration("pyproject.toml")["project"]
+        print(project["version"], "weaklesion" in sys.modules)
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        check=True,
+    )
+    assert done.stdout == f"{weaklesion.__version__} False\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "version" not in project
+    assert str(read_yaml(ROOT / "CITATION.cff")["version"]) == weaklesion.__version__
 
 
 def test_the_site_that_is_published_is_what_make_docs_builds():

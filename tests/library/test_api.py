@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib import metadata
 
 import numpy as np
 import pytest
@@ -65,7 +64,7 @@ def test_a_manifest_of_a_file_is_refused_in_words(tmp_path, monkeypatch):
 def test_the_command_says_its_version():
     result = CliRunner().invoke(app, ["--version"])
     assert result.exit_code == 0
-    assert result.stdout == f"{metadata.version('weaklesion')}\n"
+    assert result.stdout == f"{wl.__version__}\n"
 
 
 def test_a_manifest_of_an_empty_folder_is_refused_in_a_line(tmp_path):

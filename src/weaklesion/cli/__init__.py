@@ -3,12 +3,12 @@
 import logging
 from dataclasses import replace
 from enum import Enum
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import weaklesion
 from weaklesion.cli import npz, runs, uls23
 from weaklesion.cli.errors import refusals
 from weaklesion.errors import DataError
@@ -37,7 +37,7 @@ class Units(Enum):
 def _print_version(asked: bool) -> None:
     """Print the version and end, if it was asked for."""
     if asked:
-        typer.echo(version_of("weaklesion"))
+        typer.echo(weaklesion.__version__)
         raise typer.Exit
 
 
