@@ -60,6 +60,11 @@ def test_the_version_is_said_once_and_read_without_an_import():
     assert str(read_yaml(ROOT / "CITATION.cff")["version"]) == weaklesion.__version__
 
 
+def test_a_citation_has_the_keywords_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert read_yaml(ROOT / "CITATION.cff")["keywords"] == project["keywords"]
+
+
 def test_the_site_that_is_published_is_what_make_docs_builds():
     steps = actions("site")["jobs"]["site"]["steps"]
     assert [step["run"] for step in steps if "run" in step] == ["make CPU=1 docs"]
