@@ -23,10 +23,16 @@ def actions(name="ci"):
 
 def test_continuous_integration_runs_targets_of_the_makefile_on_the_stated_pythons():
     jobs = actions()["jobs"]
-    assert set(jobs) == {"lint", "test", "demo"}
+    assert set(jobs) == {"lint", "test", "demo", "extras"}
     makefile = (ROOT / "Makefile").read_text()
     for name, job in jobs.items():
         runs = [step["run"] for step in job["steps"] if "run" in step]
+        if name == "extras":
+            assert runs == [
+                "pip install '.[${{ matrix.extra }}]'",
+                "python -c '${{ matrix.imports }}'",
+            ]
+            continue
         assert len(runs) == 1, name
         target = re.fullmatch(r"make CPU=1 ([a-z-]+)", runs[0])
         assert target, runs
@@ -36,6 +42,19 @@ def test_continuous_integration_runs_targets_of_the_makefile_on_the_stated_pytho
     assert jobs["test"]["strategy"]["matrix"]["python"] == stated
     kept = jobs["demo"]["steps"][-1]["with"]["path"].split()
     assert kept == ["results/demo/index.html", "results/demo/report.html"]
+
+
+def test_continuous_integration_runs_on_the_stated_systems_with_single_extras_and_limits():
+    jobs = actions()["jobs"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    systems = [line for line in project["classifiers"] if line.startswith("Operating System")]
+    runners = {"ubuntu-latest": "Linux", "macos-latest": "MacOS"}
+    tried = jobs["demo"]["strategy"]["matrix"]["system"]
+    assert {runners[each] for each in tried} == {line.split(" :: ")[-1] for line in systems}
+    alone = {each["extra"] for each in jobs["extras"]["strategy"]["matrix"]["include"]}
+    assert alone == {"torch", "onnx"} < set(project["optional-dependencies"])
+    for job in [*jobs.values(), *actions("site")["jobs"].values()]:
+        assert 0 < job["timeout-minutes"] <= 60
 
 
 def test_the_version_is_said_once_and_read_without_an_import():
