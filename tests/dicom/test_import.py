@@ -32,6 +32,8 @@ from weaklesion.dicom.phantom import (
 from weaklesion.dicom.pixels import read_frames, read_pixels, series_notes
 from weaklesion.errors import DataError
 from weaklesion.marks.table import BadMarkError, read_marks
+from weaklesion.segment.of_export import segment_export
+from weaklesion.segment.settings import SegmentSettings
 
 ENDS = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 40.0], [50.0, 62.0]])
 PERSONAL = ("PHANTOM^PERSON", "PHANTOM HOSPITAL", "PHANTOM-ID", "19500101", "20200101")
@@ -595,6 +597,30 @@ def test_a_folder_that_is_none(tmp_path):
 def test_impossible_settings(wrong):
     with pytest.raises(DataError):
         ImportSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "importing", "cause"),
+    [
+        ({"columns": {"id": "ID"}}, {}, "settings: columns, first_slice and units"),
+        ({"first_slice": 1}, {}, "settings: columns, first_slice and units"),
+        ({"units": "mm"}, {}, "settings: columns, first_slice and units"),
+        ({}, {"modality": "CT"}, "import_settings: modality: segment_export sets"),
+        ({}, {"around": 1.0, "window_hu": (0.0, 9.0)}, "import_settings: around, window_hu: seg"),
+    ],
+)
+def test_settings_that_segment_export_does_not_use_are_refused(
+    tmp_path, settings, importing, cause
+):
+    with pytest.raises(DataError, match=cause):
+        segment_export(
+            model_dir=tmp_path,
+            export_dir=tmp_path,
+            out_dir=tmp_path / "out",
+            settings=SegmentSettings(**settings),
+            import_settings=ImportSettings(**importing),
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def clinical():

@@ -52,6 +52,9 @@ MODALITIES = {  # what made an image, by DICOM's Modality
 class ImportSettings:
     """How an export is imported.
 
+    `modality`, `around` and `window_hu` are for `weaklesion.dicom.importing.import_export`.
+    `segment_export` sets them itself and accepts only their defaults.
+
     Attributes:
         short_of_long: length of the short diameter divided by that of the long one, for marks that
             have a long one only; None refuses them.

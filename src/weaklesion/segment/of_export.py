@@ -32,6 +32,8 @@ from weaklesion.volumes.levels import LevelsSettings
 
 logger = logging.getLogger(__name__)
 
+# Fields of ImportSettings that follow from the network and from SegmentSettings.
+OWN = ("modality", "around", "window_hu")
 FOLDERS = ("import", "dicom", "response", "masks", "overlays", "volumes")
 
 
@@ -54,25 +56,28 @@ def segment_export(
         out_dir: folder for all results: those of `segment_marks`, `import/`
             (`weaklesion.dicom.importing`), `dicom/` (`weaklesion.dicom.writing`) and `response/`
             (`weaklesion.dicom.cdisc`).
-        settings: see `SegmentSettings`; None for its defaults.
-        import_settings: see `ImportSettings`; None for its defaults.
+        settings: see `SegmentSettings`; None for its defaults. `columns`, `first_slice` and `units`
+            must keep theirs, because `import_settings` describes a table on the export's images.
+        import_settings: see `ImportSettings`; None for its defaults. `modality`, `around` and
+            `window_hu` must keep theirs, because they are set from the network and `settings`.
         structure_sets: whether to write RT Structure Sets as well.
 
     Returns:
         Numbers of marks, as `segment_marks` returns them.
 
     Raises:
-        DataError: if the model or the export cannot be used, the run does not say what its network
-            was trained on, the export is in a folder of the results, or the folder has files that
-            this function would write over and did not write. A single bad mark or file is only
-            reported.
+        DataError: if a setting is given that has to keep its default, the model or the export
+            cannot be used, the run does not say what its network was trained on, the export is in a
+            folder of the results, or the folder has files that this function would write over and
+            did not write. A single bad mark or file is only reported.
     """
+    settings, import_settings = settings or SegmentSettings(), import_settings or ImportSettings()
+    _check_settings(settings, import_settings)
     out = Path(out_dir)
     network, run_json = network_files(model_dir)
     data = read_trained_on(run_json)
-    settings = settings or SegmentSettings()
     import_settings = replace(
-        import_settings or ImportSettings(),
+        import_settings,
         modality=data.modality,
         around=LevelsSettings().across_reach if settings.volume else None,
         window_hu=window_for(settings.window_hu, data) if settings.volume else None,
@@ -104,6 +109,22 @@ def segment_export(
     for cause, number in written.loc[written["file"] == "", "cause"].value_counts().items():
         logger.warning("%d DICOM objects not written: %s", number, cause)
     return counts
+
+
+def _check_settings(settings: SegmentSettings, import_settings: ImportSettings) -> None:
+    """Check that no setting is given that `segment_export` does not use."""
+    if settings.columns or settings.first_slice or settings.units != "px":
+        raise DataError(
+            "settings: columns, first_slice and units are not for an export. Give columns and"
+            " first_slice of a table on its images in import_settings, and coordinates in px."
+        )
+    defaults = ImportSettings()
+    given = [name for name in OWN if getattr(import_settings, name) != getattr(defaults, name)]
+    if given:
+        raise DataError(
+            f"import_settings: {', '.join(given)}: segment_export sets this itself. Leave it out;"
+            " volume and window_hu of settings say which slices are read, and how."
+        )
 
 
 def _check_apart(export: Path, out: Path) -> None:

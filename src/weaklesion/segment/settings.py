@@ -17,6 +17,9 @@ UNITS = ("px", "mm")
 class SegmentSettings:
     """How marks are segmented; the defaults are those of the command line.
 
+    `units`, `columns` and `first_slice` describe the table that `segment_marks` reads.
+    `segment_export` accepts only their defaults, because `ImportSettings` describes its table.
+
     Attributes:
         gate: least agreement of mask and mark; below it the mark's shape is returned
             (`weaklesion.prediction.gate`).
