@@ -5,11 +5,13 @@ import re
 import sys
 import tomllib
 from functools import cache
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from conftest import ROOT
+from packaging.specifiers import SpecifierSet
 
 from weaklesion.networks.names import NETWORK_MODULES
 from weaklesion.study.code_tracking import module_files
@@ -118,6 +120,15 @@ def test_the_lock_file_for_cpus_is_the_users_without_cuda(root):
         ]
     rest = [line for line in cpu if not line.startswith(("torch==", "torchvision=="))]
     assert set(rest) <= set(users.values())
+
+
+def test_every_pin_runs_on_the_first_python_that_the_readme_allows(root):
+    """Debian 12 has Python 3.11.2."""
+    assert ">=3.11" in (root / "pyproject.toml").read_text()
+    for name in ("", "-dev", "-onnx"):
+        for package in lock(root, name):
+            needed = distribution(package).metadata.get("Requires-Python")
+            assert "3.11.0" in SpecifierSet(needed or ""), (package, needed)
 
 
 def test_segment_imports_no_package_of_the_workflow(root):
