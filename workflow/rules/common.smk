@@ -73,7 +73,11 @@ def growing(amount):
 
 def code_of_arm(module, tasks=None):
     """Input function: files of a module, of the arm's network, and of its task in `tasks`."""
-    return lambda wildcards: module_files(module, *jobs.modules_of_arm(wildcards, tasks))
+
+    def files(wildcards):
+        return module_files(module, *jobs.modules_of_arm(wildcards, tasks))
+
+    return files
 
 
 def files_of_item(*names, trained=False):
