@@ -202,6 +202,29 @@ def test_what_the_kept_weights_are_worth_is_that_of_the_kept_runs():
     assert f"not learned ({learned['a1l_shuffled', 'test']:.1f} % of the test images" in text
 
 
+def test_words_on_diameters_and_areas_are_those_of_the_table_of_sizes():
+    text = " ".join((ROOT / "docs/results/prompted.md").read_text().split())
+    table = pd.read_csv(ROOT / "docs/results/prompted-ends/sizes.csv")
+    table = table[table["unit"] == "%"].set_index(["arm", "size"])
+    ends, robust = (
+        table.loc[arm, "long_diameter"] for arm in ("prompted_ends", "prompted_ends_robust10")
+    )
+    reader = table.xs("long_diameter", level="size")["mean"]
+    areas = table.xs("area", level="size")["mean"]
+    for words in (
+        f"within {ends['limit_low']:.1f} to {ends['limit_high']:.1f} % of the true ones",
+        f"{-ends['mean']:.1f} % too short on average",
+        f"{-robust['mean']:.1f} % too short ({robust['limit_low']:.1f} to"
+        f" {robust['limit_high']:.1f} %)",
+        f"a reader's marks are {-reader['ellipse_reader']:.1f} % too short, these masks are"
+        f" {-reader['prompted_ends_robust10_reader']:.1f} % too short and their areas"
+        f" {-areas['prompted_ends_robust10_reader']:.1f} % too small, while the ellipse is"
+        f" {-areas['ellipse_reader']:.1f} % too small and the shape through the ends"
+        f" {-areas['ends_reader']:.1f} %",
+    ):
+        assert words in text, words
+
+
 def test_words_on_flips_are_those_of_the_kept_tables():
     text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
     section = text[text.index("## HAM10K, all images") : text.index("<!-- begin ham10k-cpu -->")]
