@@ -157,6 +157,14 @@ def test_each_package_of_an_extra_has_its_extra_named(root):
     assert of_extras == set(EXTRAS) - {"pydensecrf", "onnxscript"}  # both by other ways
 
 
+def test_the_extra_for_dicom_has_all_that_its_modules_import(root):
+    package = root / "src/weaklesion"
+    files = [*(package / "dicom").glob("*.py"), package / "segment/of_export.py"]
+    imported = {name for path in files for name in imported_by(path)}
+    assert {"pydicom", "highdicom", "matplotlib", "skimage"} <= imported
+    assert {canonical(IMPORTED_AS.get(name, name)) for name in imported} <= needs(root, "dicom")
+
+
 def test_commands_import_inside_what_prints_errors(root):
     """Except for `--dicom`, which names its extra itself."""
     for path in (root / "src/weaklesion/cli").glob("*.py"):

@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
 from collections import defaultdict
 
 import pytest
@@ -124,24 +123,6 @@ def test_the_package_imports_nothing_for_dicom_before_a_name_is_used():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"pydicom", "highdicom", "weaklesion.dicom"} & set(loaded.stdout.split())
-
-
-def test_the_extra_for_dicom_has_all_that_its_modules_import(root):
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    stated = [*project["dependencies"], *project["optional-dependencies"]["dicom"]]
-    named = {re.split(r"[<>=\[]", text)[0] for text in stated}
-    of_module = {"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image"}
-    imported = {
-        name.partition(".")[0]
-        for path in [*(PACKAGE / "dicom").glob("*.py"), PACKAGE / "segment/of_export.py"]
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom)
-                     else [each.name for each in node.names])
-    }  # fmt: skip
-    others = imported - {*sys.stdlib_module_names, "weaklesion"}
-    assert {"pydicom", "highdicom", "matplotlib", "skimage"} <= others
-    assert {of_module.get(name, name) for name in others} <= named
 
 
 @pytest.mark.workflow

@@ -109,14 +109,13 @@ def summarize(masks: pd.DataFrame) -> pd.DataFrame:
             "n_empty": int(of_arm["empty"].sum()),
         }
         for measure, unit in MEASURES.items():
-            measured = of_arm.reindex(columns=["group", measure]).dropna()
-            values = measured.rename(columns={measure: "value"}).astype({"value": float})
+            scale = 100.0 if unit == "%" else 1.0
+            values = of_arm.reindex(columns=["group", measure]).dropna()
+            values = values.assign(value=scale * values[measure].astype(float))
             means = values.groupby("group")["value"].mean()
             if len(means) < 2:
                 continue
             if measure == "agreement":
-                values["value"] *= 100
-                means *= 100
                 low, high = values["value"].quantile([0.025, 0.975])
             else:
                 low, high = limits_of_agreement(values)
