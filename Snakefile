@@ -40,7 +40,9 @@ PAPER = read_yaml(CLONE / "config.yaml")
 SCHEMA = CLONE / "workflow/schemas/config.schema.yaml"
 config = merge(PAPER, config)
 update_config(config, OVERRIDES)
-check_schema(config, SCHEMA)
+OWN_KEYS = """If these keys are your own workflow's, give the module a part of its configuration:
+`config: config["weaklesion"]`."""
+check_schema(config, SCHEMA, OWN_KEYS if IS_MODULE else "")
 config = in_fixed_order(config, PAPER, read_yaml(SCHEMA))
 
 

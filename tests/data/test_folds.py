@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from weaklesion.data.folds import split_fold
+from weaklesion.data.folds import Fold, split_fold
 from weaklesion.support.files import file_digest
 
 FILES = ("images.npy", "reference.npy", "samples.csv", "patches.json")
@@ -17,9 +17,7 @@ def fold_of(patches, folder, fold, folds=3):
     split_fold(
         **{stem: patches / name for stem, name in zip(stems, FILES, strict=True)},
         **{f"fold_{stem}": folder / name for stem, name in zip(stems, FILES, strict=True)},
-        fold=fold,
-        folds=folds,
-        seed=1,
+        fold=Fold(number=fold, folds=folds, seed=1),
     )
     return pd.read_csv(folder / "samples.csv", dtype=str, keep_default_na=False)
 

@@ -45,7 +45,7 @@ def study(config, root, name):
     return merge(config, read_yaml(root / f"workflow/studies/{name}.yaml"))
 
 
-@pytest.mark.parametrize("name", ["all", "predict_nnunet", "verdicts"])
+@pytest.mark.parametrize("name", ["all", "predict_nnunet", "verdicts", "teach_arm"])
 def test_an_item_with_the_name_of_a_rule_is_refused(config, root, name):
     rule_files = [root / "Snakefile", *root.glob("workflow/rules/*.smk")]
     check_item_names(config, rule_files)

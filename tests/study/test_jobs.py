@@ -179,11 +179,53 @@ def test_switches_and_arms(jobs):
     encoding = jobs.switched("clusters", "encoding")
     assert encoding(job()) == jobs.switch(job(), "clusters", "encoding")
     assert encoding(job("deeplesion", "released")) != encoding(job("deeplesion"))
-    assert jobs.of_arm("target")(job(arm="a1_dense")) == "dense"
-    assert jobs.of_arm("gate")(job()) is None
     assert jobs.arm(job())["model"] == "a1"
     assert jobs.channel_order(job()) == "rgb"
     assert jobs.channel_order(job("lits")) == "center"
+
+
+def test_every_switch_of_a_prediction_is_noticed_as_snakemake_compares_params():
+    """Snakemake compares the values without their names, as a set."""
+    arm = job(protocol="source", arm="own")
+    seen = set()
+    switches = ({}, {"consistent": True}, {"sized": True}, {"consistent": True, "sized": True})
+    for switched in switches:
+        own = jobs_of(
+            arms={"own": {"base": "prompted_ends", "network_of": "prompted_ends"} | switched}
+        )
+        seen.add(repr(own.prediction_settings("test")(arm)))
+    assert len(seen) == 4
+
+
+def test_settings_of_a_prediction():
+    jobs = jobs_of()
+    crf, gated = (
+        jobs.prediction_settings("test")(job(arm=arm))
+        for arm in ("coseg_d1_crf", "prompted_refined_gated")
+    )
+    assert crf["crf"] == jobs.config["crf"]
+    assert (crf["gate"], crf["levels"], crf["splits"], crf["seed"]) == (None, None, ["test"], 2)
+    assert (gated["gate"], gated["consistent"], gated["crf"]) == (0.8, True, None)
+    levels = jobs.prediction_settings("train", "val")(job(arm="prompted_ends_levels"))["levels"]
+    assert levels == jobs.switch(job(), "supervision", "refined")
+
+
+def test_folds_are_told_apart_as_snakemake_compares_params():
+    """Fold 3 of 3 and fold 3 of 5, with the seed 5, have the same numbers."""
+    three, five = (
+        jobs_of(
+            protocols={
+                "own": {
+                    "base": "corrected",
+                    "folds": folds,
+                    "patches": {"ham10k": {"split_seed": 5}},
+                }
+            }
+        )
+        for folds in (3, 5)
+    )
+    assert three.fold(job(protocol="own"), 3) == {"number": 3, "folds": 3, "seed": 5}
+    assert five.fold(job(protocol="own"), 3) == {"number": 3, "folds": 5, "seed": 5}
 
 
 def test_patterns_match_arms_and_their_variants_only(jobs):

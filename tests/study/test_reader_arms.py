@@ -40,6 +40,13 @@ def test_an_unknown_reader_is_refused(config):
         check_config(with_reader(config, "ham10k", READ | {"marks": "readr"}))
 
 
+def test_marks_whose_file_another_rule_makes_are_refused(config):
+    """`ellipse_soft.npy` has soft edges."""
+    config["mark_noise"]["soft"] = 0.05
+    with pytest.raises(DataError, match=r"soft: `ellipse_soft\.npy` is another target"):
+        check_config(config)
+
+
 def test_a_name_for_two_kinds_of_marks_is_refused(config):
     config["readers"]["noise3"] = config["readers"]["reader"]
     with pytest.raises(DataError, match=r"readers.noise3: is also a name in `mark_noise`"):

@@ -2,7 +2,10 @@
 
 import ast
 import re
+from collections import Counter
+from dataclasses import is_dataclass
 from importlib import import_module
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -119,3 +122,30 @@ def test_a_misspelt_name_is_found(root, tmp_path, written, instead, problem):
     changed.write_text(text.replace(written, instead, 1))
     found = rules_with_scripts(tmp_path)["cluster_lesions"]
     assert problem in problems(tmp_path, found)
+
+
+def alike_params(root, found):
+    """Kinds of value that several params of a rule may have, of those with few values."""
+    keys, _, script = found
+    kinds = Counter()
+    for function in call_of(root, script)[0]:
+        hints = get_type_hints(function)
+        for kind in [kind for kind in hints.values() if is_dataclass(kind)]:
+            hints = get_type_hints(kind) | hints
+        allowed = [{hints.get(name), *get_args(hints.get(name))} for name in keys.get("params", [])]
+        kinds |= Counter(kind for one in allowed for kind in (bool, int) if kind in one)
+    return {kind.__name__: number for kind, number in kinds.items() if number > 1}
+
+
+def test_no_rule_has_two_params_whose_values_may_change_places(root):
+    """Snakemake compares a job's params as a set of values, without their names."""
+    found = rules_with_scripts(root)
+    assert {
+        name: alike for name, rule in found.items() if (alike := alike_params(root, rule))
+    } == {}
+
+
+def test_two_switches_of_a_rule_are_found(root):
+    _, wildcards, script = rules_with_scripts(root)["predict_arm"]
+    apart = {"params": ["sized", "gate", "consistent", "compare_ends"]}
+    assert alike_params(root, (apart, wildcards, script)) == {"bool": 3}

@@ -49,6 +49,20 @@ def test_an_empty_input_is_none_only_where_none_is_allowed():
     assert bind(takes, named | {"crf": {"px": 1}, "table_csv": "t"})["crf"] == Settings(1)
 
 
+def test_mappings_in_a_mapping_become_dataclasses_too():
+    @dataclass(frozen=True)
+    class Whole:
+        part: Settings | None
+        other: Settings | None = None
+
+    def takes(whole: Whole): ...
+
+    bound = bind(takes, {"whole": {"part": {"px": 1}, "other": None}})
+    assert bound == {"whole": Whole(Settings(1))}
+    with pytest.raises(TypeError, match="edge"):
+        bind(takes, {"whole": {"part": {"px": 1, "edge": 2}}})
+
+
 @pytest.mark.parametrize(
     ("missing", "message"),
     [

@@ -48,7 +48,7 @@ def study():
     return merge(merge(demo, tiny), STUDY)
 
 
-def snakemake(folder, *words, python=None):
+def snakemake(folder, *words, python=None, expect=0):
     """Run in a folder without any package of the repository on Python's path."""
     variables = environment(folder.parent)
     variables.pop("PYTHONPATH", None)
@@ -57,7 +57,7 @@ def snakemake(folder, *words, python=None):
         command, capture_output=True, text=True, cwd=folder, env=variables, check=False
     )
     output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-5000:]
+    assert done.returncode == expect, output[-5000:]
     return output
 
 
@@ -157,6 +157,15 @@ def test_overrides_go_to_the_workflow_or_to_the_module_that_they_name(code, tmp_
     output = snakemake(folder, *words)
     assert dict(line.rsplit(maxsplit=1) for line in table_of(output))["wl_train_arm"] == "4"
     assert "results/other/tables/table1.csv" in output
+
+
+def test_a_module_that_is_given_keys_of_another_workflow_says_so(code, tmp_path):
+    folder = deploy(tmp_path / "mine", code)
+    own = yaml.safe_dump(study() | {"samples": "samples.tsv"})
+    (folder / "config/config.yaml").write_text(own)
+    output = snakemake(folder, "-n", expect=1)
+    assert "config: samples: there is no such key" in output
+    assert 'give the module a part of its configuration:\n`config: config["weaklesion"]`' in output
 
 
 @pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])

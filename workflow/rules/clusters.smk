@@ -7,7 +7,7 @@ rule cluster_lesions:
         samples_csv=PATCHES / "samples.csv",
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("supervision.classes"),
+        code=code_of("cluster_lesions", "supervision.classes"),
     output:
         clusters_csv=CLUSTERS / "k{k}{encoding}.csv",
         quality_json=CLUSTERS / "k{k}{encoding}.json",
@@ -36,7 +36,7 @@ rule shuffle_clusters:
     input:
         samples_csv=PATCHES / "samples.csv",
         clusters_csv=CLUSTERS / "k{k}.csv",
-        code=module_files("supervision.classes"),
+        code=code_of("shuffle_clusters", "supervision.classes"),
     output:
         shuffled_csv=CLUSTERS / "k{k}_shuffled.csv",
     log:
@@ -59,7 +59,7 @@ rule label_presence:
     input:
         samples_csv=PATCHES / "samples.csv",
         target_npy=PATCHES / "reference.npy",
-        code=module_files("supervision.presence"),
+        code=code_of("label_presence", "supervision.presence"),
     output:
         labels_csv=CLUSTERS / "k2_presence.csv",
     log:
@@ -82,7 +82,7 @@ rule embed_lesions:
         run_json=jobs.embedding_file("run.json"),
         images_npy=PATCHES / "images.npy",
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("prediction.embeddings"),
+        code=code_of("embed_lesions", "prediction.embeddings"),
     output:
         embeddings_npy=CLUSTERS / "embeddings.npy",
     log:
@@ -104,7 +104,7 @@ rule cluster_embeddings:
     input:
         samples_csv=PATCHES / "samples.csv",
         embeddings_npy=CLUSTERS / "embeddings.npy",
-        code=module_files("prediction.embeddings"),
+        code=code_of("cluster_embeddings", "prediction.embeddings"),
     output:
         clusters_csv=CLUSTERS / "k{k}_embedding.csv",
     log:

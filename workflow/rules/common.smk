@@ -71,11 +71,17 @@ def growing(amount):
     return lambda wildcards, attempt: attempt * amount
 
 
-def code_of_arm(module, tasks=None):
-    """Input function: files of a module, of the arm's network, and of its task in `tasks`."""
+def code_of(script, *modules):
+    """Files of a script in `workflow/scripts`, and of modules and all that they import."""
+    path = clone / f"workflow/scripts/{script}.py"
+    return [path_from_here(path, clone), *module_files(*modules)]
+
+
+def code_of_arm(script, module, tasks=None):
+    """Input function: the same, with the arm's network, and its task in `tasks`."""
 
     def files(wildcards):
-        return module_files(module, *jobs.modules_of_arm(wildcards, tasks))
+        return code_of(script, module, *jobs.modules_of_arm(wildcards, tasks))
 
     return files
 

@@ -4,8 +4,8 @@
 rule make_phantom:
     """Make a phantom in the native form of a dataset."""
     input:
-        code=lambda wildcards: module_files(
-            f"data.phantoms.{sources.loader(wildcards.dataset)}"
+        code=lambda wildcards: code_of(
+            "make_phantom", f"data.phantoms.{sources.loader(wildcards.dataset)}"
         ),
     output:
         manifest=SOURCE / "phantom/manifest.csv",
@@ -52,7 +52,7 @@ rule fetch_slices:
     input:
         manifest=sources.phantom_manifest,
         table_csv=SOURCE / "archives/DL_info.csv",
-        code=module_files("data.loaders.deeplesion_table"),
+        code=code_of("fetch_slices", "data.loaders.deeplesion_table"),
     output:
         folder=directory(SOURCE / "extracted/{file}"),
     log:

@@ -9,7 +9,7 @@ rule score_predictions:
         reference_npy=jobs.reference,
         reference_ids_csv=jobs.reference_ids,
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("scoring.score"),
+        code=code_of("score_predictions", "scoring.score"),
     output:
         scores_csv=RUN / "scores.csv",
     log:
@@ -32,7 +32,7 @@ rule tabulate_scores:
         files=trainings_of_item,
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "forest", "scores"),
-        code=module_files("report.tables.scores"),
+        code=code_of("tabulate_scores", "report.tables.scores"),
     output:
         table_csv=table("{item}.csv", "scores"),
         table_html=table("{item}.html", "scores"),
@@ -72,7 +72,7 @@ rule tabulate_definitions:
         scores_csvs=layout.run_files("scores.csv", study.main_runs),
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "definitions"),
-        code=module_files("report.tables.definitions"),
+        code=code_of("tabulate_definitions", "report.tables.definitions"),
     output:
         table_csv=table(
             "definitions.csv", "definitions", "Table 1 under three definitions"
@@ -105,7 +105,7 @@ rule tabulate_cost:
         files=files_of_item("scores.csv", "run.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "cost"),
-        code=module_files("report.tables.cost"),
+        code=code_of("tabulate_cost", "report.tables.cost"),
     output:
         table_csv=table("{item}.csv", "cost"),
         table_html=table("{item}.html", "cost"),
@@ -137,7 +137,7 @@ rule tabulate_parameters:
         files=files_of_item("run.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "parameters"),
-        code=module_files("report.tables.parameters"),
+        code=code_of("tabulate_parameters", "report.tables.parameters"),
     output:
         table_csv=table("{item}.csv", "parameters"),
         table_html=table("{item}.html", "parameters"),
@@ -167,7 +167,7 @@ rule tabulate_accuracy:
         files=files_of_item("accuracy.json", trained=True),
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "accuracy"),
-        code=module_files("report.tables.accuracy"),
+        code=code_of("tabulate_accuracy", "report.tables.accuracy"),
     output:
         table_csv=table("{item}.csv", "accuracy"),
         table_html=table("{item}.html", "accuracy"),
@@ -196,7 +196,7 @@ rule tabulate_sweep:
     input:
         files=files_of_item("scores.csv", "history.csv", "run.json"),
         published_yaml=PUBLISHED_NUMBERS,
-        code=module_files("report.tables.sweep"),
+        code=code_of("tabulate_sweep", "report.tables.sweep"),
     output:
         table_csv=RESULTS / "tables/{item}.csv",
     log:
@@ -225,7 +225,7 @@ rule tabulate_attribution:
     input:
         files=files_of_item("scores.csv"),
         templates=templates("base", "attribution"),
-        code=module_files("report.tables.attribution"),
+        code=code_of("tabulate_attribution", "report.tables.attribution"),
     output:
         table_csv=table("{item}.csv", "attribution"),
         table_html=table("{item}.html", "attribution"),
@@ -261,7 +261,7 @@ rule describe_samples:
         ellipse_npy=TARGETS / "ellipse.npy",
         ellipse_ids_csv=TARGETS / "ellipses.csv",
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("report.tables.gap"),
+        code=code_of("describe_samples", "report.tables.gap"),
     output:
         traits_csv=STAGE / "traits.csv",
     log:
@@ -286,7 +286,7 @@ rule tabulate_gap:
             *trainings_of_item(wildcards),
         ],
         templates=templates("base", "gap"),
-        code=module_files("report.tables.gap"),
+        code=code_of("tabulate_gap", "report.tables.gap"),
     output:
         table_csv=table("{item}.csv", "gap"),
         samples_csv=RESULTS / "tables/{item}.samples.csv",
@@ -325,7 +325,7 @@ rule tabulate_sizes:
             for file in ("samples", "reference")
         ],
         templates=templates("base", "sizes"),
-        code=module_files("report.tables.sizes"),
+        code=code_of("tabulate_sizes", "report.tables.sizes"),
     output:
         table_csv=table("{item}.csv", "sizes"),
         table_html=table("{item}.html", "sizes"),
@@ -358,7 +358,7 @@ rule tabulate_mark_agreement:
             for block in study.marked_blocks(wildcards.item)
             for file in ("samples", "ellipses")
         ],
-        code=module_files("report.tables.mark_agreement"),
+        code=code_of("tabulate_mark_agreement", "report.tables.mark_agreement"),
     output:
         table_csv=table("{item}.csv", "mark_agreement"),
         masks_csv=RESULTS / "tables/{item}.masks.csv",
@@ -393,7 +393,7 @@ rule write_mark_agreement:
             for file in ("recovery", "choice")
         ],
         templates=templates("base", "mark_agreement"),
-        code=module_files("report.tables.mark_agreement_page"),
+        code=code_of("write_mark_agreement", "report.tables.mark_agreement_page"),
     output:
         recovery_csv=RESULTS / "tables/{item}.recovery.csv",
         page_html=table("{item}.html", "mark_agreement"),
@@ -424,7 +424,7 @@ rule tabulate_policies:
     input:
         files=scores_and_trainings,
         templates=templates("base", "policies"),
-        code=module_files("report.tables.policies"),
+        code=code_of("tabulate_policies", "report.tables.policies"),
     output:
         table_csv=table("{item}.csv", "policies"),
         table_html=table("{item}.html", "policies"),
@@ -455,7 +455,7 @@ rule tabulate_answers:
         files=scores_and_trainings,
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "answers"),
-        code=module_files("report.tables.answers"),
+        code=code_of("tabulate_answers", "report.tables.answers"),
     output:
         table_csv=table("{item}.csv", "answers", category="Overview"),
         table_html=table("{item}.html", "answers", category="Overview"),
@@ -495,7 +495,7 @@ rule tabulate_verdicts:
         ],
         published_yaml=PUBLISHED_NUMBERS,
         templates=templates("base", "verdicts"),
-        code=module_files("report.tables.verdicts"),
+        code=code_of("tabulate_verdicts", "report.tables.verdicts"),
     output:
         table_csv=table(
             "verdicts.csv", "verdicts", "Verdicts on the papers' claims", "Overview"
@@ -537,7 +537,7 @@ rule write_overview:
         table1_csv=RESULTS / f"tables/{study.main_item}.csv",
         verdicts_csv=RESULTS / "tables/verdicts.csv",
         templates=templates("base", "overview"),
-        code=module_files("report.tables.overview"),
+        code=code_of("write_overview", "report.tables.overview"),
     output:
         page_html=report(
             RESULTS / "overview.html",
@@ -572,7 +572,7 @@ rule write_front_page:
         table_csv=RESULTS / f"tables/{study.main_item}.csv",
         verdicts_csv=RESULTS / "tables/verdicts.csv",
         templates=templates("base", "forest", "front_page"),
-        code=module_files("report.tables.front_page"),
+        code=code_of("write_front_page", "report.tables.front_page"),
     output:
         page_html=report(
             RESULTS / "index.html",

@@ -27,7 +27,7 @@ rule split_fold:
         reference_npy=jobs.unsplit_file("reference.npy"),
         samples_csv=jobs.unsplit_file("samples.csv"),
         patches_json=jobs.unsplit_file("patches.json"),
-        code=module_files("data.folds"),
+        code=code_of("split_fold", "data.folds"),
     output:
         fold_images_npy=layout.patches("{dataset}", FOLD_OF) / "images.npy",
         fold_reference_npy=layout.patches("{dataset}", FOLD_OF) / "reference.npy",
@@ -45,9 +45,7 @@ rule split_fold:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        fold=lambda wildcards: int(wildcards.fold),
-        folds=lambda wildcards: len(jobs.folds(wildcards.protocol)),
-        seed=jobs.fold_seed,
+        fold=lambda wildcards: jobs.fold(wildcards, int(wildcards.fold)),
     script:
         "../scripts/split_fold.py"
 
@@ -63,7 +61,7 @@ use rule split_fold as test_in_folds with:
     benchmark:
         BENCHMARKS / "test_in_folds/{dataset}-{protocol}.tsv"
     params:
-        fold=None,
+        fold=lambda wildcards: jobs.fold(wildcards, None),
 
 
 rule pool_predictions:
@@ -72,7 +70,7 @@ rule pool_predictions:
         fold_predictions_npys=jobs.files_of_folds("predictions.npy"),
         fold_predictions_csvs=jobs.files_of_folds("predictions.csv"),
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("prediction.pooling"),
+        code=code_of("pool_predictions", "prediction.pooling"),
     output:
         predictions_npy=RUN / "predictions.npy",
         predictions_csv=RUN / "predictions.csv",
@@ -95,7 +93,7 @@ rule pool_runs:
     """Describe the trainings of all folds as one run."""
     input:
         fold_run_jsons=jobs.files_of_folds("run.json"),
-        code=module_files("prediction.pooling"),
+        code=code_of("pool_runs", "prediction.pooling"),
     output:
         run_json=RUN / "run.json",
     log:
@@ -117,7 +115,7 @@ rule pool_accuracies:
     """Average the accuracy of the second task over the folds."""
     input:
         fold_accuracy_jsons=jobs.files_of_folds("accuracy.json"),
-        code=module_files("prediction.pooling"),
+        code=code_of("pool_accuracies", "prediction.pooling"),
     output:
         accuracy_json=RUN / "accuracy.json",
     log:

@@ -12,7 +12,7 @@ rule prepare_nnunet:
         samples_csv=PATCHES / "samples.csv",
         target_npy=jobs.target,
         target_ids_csv=jobs.target_ids,
-        code=module_files("nnunet.prepare"),
+        code=code_of("prepare_nnunet", "nnunet.prepare"),
     output:
         prepared_dir=temp(directory(NNUNET)),
     log:
@@ -37,7 +37,7 @@ rule train_nnunet:
     input:
         prepared_dir=NNUNET,
         trainer_py=TRAINER,
-        code=module_files("nnunet.train"),
+        code=code_of("train_nnunet", "nnunet.train"),
     output:
         model_dir=directory(RUN / "nnunet"),
         history_csv=RUN / "history.csv",
@@ -70,7 +70,7 @@ rule predict_nnunet:
         trainer_py=TRAINER,
         images_npy=PATCHES / "images.npy",
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("nnunet.predict"),
+        code=code_of("predict_nnunet", "nnunet.predict"),
     output:
         predictions_npy=RUN / "predictions.npy",
         predictions_csv=RUN / "predictions.csv",

@@ -22,7 +22,7 @@ rule write_model_card:
         more_files=tables_of_datasets,
         datasets_yaml=DATASET_FACTS,
         templates=templates("base", "model_card"),
-        code=module_files("report.papers.model_card"),
+        code=code_of("write_model_card", "report.papers.model_card"),
     output:
         card_html=paper("model_card", "Model card"),
         subgroups_csv=PAPERS / "subgroups.csv",
@@ -55,7 +55,7 @@ rule write_data_sheet:
         more_files=tables_of_datasets,
         datasets_yaml=DATASET_FACTS,
         templates=templates("base", "data_sheet"),
-        code=module_files("report.papers.data_sheet"),
+        code=code_of("write_data_sheet", "report.papers.data_sheet"),
     output:
         sheet_html=paper("data_sheet", "Data sheet"),
         people_csv=PAPERS / "people.csv",
@@ -96,7 +96,7 @@ rule write_checklist:
         checklists_yaml=CHECKLISTS,
         citation_cff=shipped_file("CITATION.cff"),
         templates=templates("base", "checklist"),
-        code=module_files("report.papers.checklist"),
+        code=code_of("write_checklist", "report.papers.checklist"),
     output:
         checklist_html=paper("checklist", "Checklists"),
         checklist_csv=PAPERS / "checklist.csv",
@@ -150,7 +150,7 @@ rule gather_release:
         checklists_yaml=CHECKLISTS,
         citation_cff=shipped_file("CITATION.cff"),
         templates=templates("base", "checklist"),
-        code=module_files("report.papers.release"),
+        code=code_of("gather_release", "report.papers.release"),
     output:
         release_dir=directory(RESULTS / "release"),
     log:

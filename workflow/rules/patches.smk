@@ -6,8 +6,8 @@ rule make_patches:
     input:
         folders=sources.unpacked,
         table_csv=sources.table,
-        code=lambda wildcards: module_files(
-            f"data.loaders.{sources.loader(wildcards.dataset)}"
+        code=lambda wildcards: code_of(
+            "make_patches", f"data.loaders.{sources.loader(wildcards.dataset)}"
         ),
     output:
         images_npy=PATCHES / "images.npy",

@@ -6,7 +6,7 @@ rule tabulate_samples:
     input:
         files=accounts_of(study.shown_blocks),
         templates=templates("base", "samples"),
-        code=module_files("report.tables.samples"),
+        code=code_of("tabulate_samples", "report.tables.samples"),
     output:
         page_html=report(
             RESULTS / "tables/samples.html",
@@ -36,7 +36,7 @@ rule plot_training_curves:
         files=lambda wildcards: layout.run_files(
             "history.csv", study.main_trainings(wildcards)
         ),
-        code=module_files("report.figures.arms"),
+        code=code_of("plot_training_curves", "report.figures.arms"),
     output:
         figures=block_figure(
             "training_curves", "Training", "Training curves", ("svg", "png")
@@ -69,7 +69,7 @@ rule plot_contours:
         reference_ids_csv=jobs.reference_ids,
         samples_csv=PATCHES / "samples.csv",
         files=drawn_files("predictions.npy", "predictions.csv", "scores.csv"),
-        code=module_files("report.figures.arms"),
+        code=code_of("plot_contours", "report.figures.arms"),
     output:
         figures=block_figure(
             "contours", "Predictions", "Contours on test images", ("png",)
@@ -110,7 +110,7 @@ rule plot_scatter:
         files=lambda wildcards: layout.run_files(
             "scores.csv", study.scatter_runs(wildcards)
         ),
-        code=module_files("report.figures.scatter"),
+        code=code_of("plot_scatter", "report.figures.scatter"),
     output:
         figures=block_figure(
             "scatter",
@@ -149,7 +149,7 @@ rule plot_mark_agreement:
         ellipses_csv=TARGETS / "ellipses.csv",
         files=drawn_files("predictions.npy", "predictions.csv"),
         masks_csv=RESULTS / "tables/{item}.masks.csv",
-        code=module_files("report.figures.mark_agreement"),
+        code=code_of("plot_mark_agreement", "report.figures.mark_agreement"),
     output:
         figures=[RESULTS / "figures/{item}.{dataset}.{protocol}.png"],  # on the item's page
     log:
@@ -187,7 +187,7 @@ rule draw_warps:
         target_ids_csv=jobs.target_ids,
         ellipses_csv=jobs.training_prompts,
         warp_json=jobs.warp,
-        code=module_files("report.figures.warps"),
+        code=code_of("draw_warps", "report.figures.warps"),
     output:
         figure_png=report(
             RESULTS / "figures/warps.{dataset}.{protocol}.{arm}.png",
@@ -223,7 +223,7 @@ rule plot_supervision:
         samples_csv=PATCHES / "samples.csv",
         target_npys=drawn_targets,
         target_ids_csv=TARGETS / "ellipses.csv",
-        code=module_files("report.figures.supervision"),
+        code=code_of("plot_supervision", "report.figures.supervision"),
     output:
         figures=block_figure(
             "supervision", "Supervision", "Targets side by side", ("png",)
@@ -252,7 +252,7 @@ rule plot_clusters:
         samples_csv=PATCHES / "samples.csv",
         ellipses_csv=TARGETS / "ellipses.csv",
         clusters_csv=lambda wildcards: CLUSTERS / f"k{jobs.chosen_k(wildcards)}.csv",
-        code=module_files("report.figures.supervision"),
+        code=code_of("plot_clusters", "report.figures.supervision"),
     output:
         figures=block_figure("clusters", "Supervision", "Clusters (Figure 3)", ("png",)),
     log:
@@ -279,7 +279,7 @@ rule plot_k_sweep:
             CLUSTERS / f"k{k}.json"
             for k in config["datasets"][wildcards.dataset]["k_sweep"]
         ],
-        code=module_files("report.figures.supervision"),
+        code=code_of("plot_k_sweep", "report.figures.supervision"),
     output:
         figures=block_figure("k_sweep", "Supervision", "Sweep over K"),
     log:
@@ -302,7 +302,7 @@ rule plot_angles:
     """Plot the angles of the marks, and the weight of each feature in the clusters."""
     input:
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("report.figures.supervision"),
+        code=code_of("plot_angles", "report.figures.supervision"),
     output:
         figures=block_figure("angles", "Supervision", "Angles of the marks"),
     log:
@@ -324,7 +324,7 @@ rule plot_sweep:
     """Plot test and validation Dice against a setting that is swept."""
     input:
         table_csv=RESULTS / "tables/{item}.csv",
-        code=module_files("report.figures.sweep"),
+        code=code_of("plot_sweep", "report.figures.sweep"),
     output:
         figures=item_figure("sweep"),
     log:
@@ -351,7 +351,7 @@ rule plot_cost:
     """Plot Dice against the hours of training."""
     input:
         table_csv=RESULTS / "tables/{item}.csv",
-        code=module_files("report.figures.arms"),
+        code=code_of("plot_cost", "report.figures.arms"),
     output:
         figures=item_figure("cost_figure"),
     log:
@@ -378,7 +378,7 @@ rule plot_gap:
     input:
         table_csv=RESULTS / "tables/{item}.csv",
         samples_csv=RESULTS / "tables/{item}.samples.csv",
-        code=module_files("report.figures.gap"),
+        code=code_of("plot_gap", "report.figures.gap"),
     output:
         figures=item_figure("gap"),
     log:
@@ -408,7 +408,7 @@ rule tabulate_agreement:
             if jobs.has_dense_masks(dataset)
         ],
         templates=templates("base", "agreement"),
-        code=module_files("report.tables.agreement"),
+        code=code_of("tabulate_agreement", "report.tables.agreement"),
     output:
         table_csv=RESULTS / "tables/agreement.csv",
         page_html=report(

@@ -6,7 +6,7 @@ rule draw_ellipses:
     input:
         samples_csv=PATCHES / "samples.csv",
         images_npy=PATCHES / "images.npy",
-        code=module_files("supervision.ellipses"),
+        code=code_of("draw_ellipses", "supervision.ellipses"),
     output:
         ellipses_csv=TARGETS / "ellipses.csv",
         target_npy=TARGETS / "ellipse.npy",
@@ -32,7 +32,7 @@ rule draw_ends:
     input:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("supervision.ends"),
+        code=code_of("draw_ends", "supervision.ends"),
     output:
         target_npy=TARGETS / "ends.npy",
     log:
@@ -56,7 +56,7 @@ rule draw_fixed_ellipse:
         samples_csv=PATCHES / "samples.csv",
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("supervision.ellipses"),
+        code=code_of("draw_fixed_ellipse", "supervision.ellipses"),
     output:
         target_npy=TARGETS / "fixed_ellipse.npy",
     log:
@@ -77,7 +77,7 @@ rule draw_soft_ellipses:
     input:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("supervision.ellipses"),
+        code=code_of("draw_soft_ellipses", "supervision.ellipses"),
     output:
         target_npy=TARGETS / "ellipse_soft.npy",
     log:
@@ -100,7 +100,7 @@ rule draw_grabcut:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
         ellipse_npy=TARGETS / "ellipse.npy",
-        code=module_files("supervision.grabcut"),
+        code=code_of("draw_grabcut", "supervision.grabcut"),
     output:
         target_npy=TARGETS / "grabcut_{init}.npy",
     log:
@@ -126,7 +126,7 @@ rule choose_prior_weight:
         samples_csv=PATCHES / "samples.csv",
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("selection.recovery"),
+        code=code_of("choose_prior_weight", "selection.recovery"),
     output:
         recovery_csv=TARGETS / "refined_recovery.csv",
         choice_json=TARGETS / "refined_choice.json",
@@ -172,7 +172,7 @@ rule draw_refined:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
         choice_json=TARGETS / "refined_choice.json",
-        code=module_files("supervision.pseudo_masks"),
+        code=code_of("draw_refined", "supervision.pseudo_masks"),
     output:
         target_npy=TARGETS / "refined.npy",
     log:
@@ -201,7 +201,7 @@ use rule draw_refined as draw_refined_ends with:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
         choice_json=TARGETS / "refined_ends_choice.json",
-        code=module_files("supervision.pseudo_masks"),
+        code=code_of("draw_refined", "supervision.pseudo_masks"),
     output:
         target_npy=TARGETS / "refined_ends.npy",
     log:
@@ -219,7 +219,7 @@ rule draw_shrunken:
         samples_csv=PATCHES / "samples.csv",
         ellipses_csv=TARGETS / "ellipses.csv",
         refined_npy=TARGETS / "refined.npy",
-        code=module_files("supervision.perturbed"),
+        code=code_of("draw_shrunken", "supervision.perturbed"),
     output:
         target_npy=TARGETS / "shrunken.npy",
     log:
@@ -240,7 +240,7 @@ rule perturb_marks:
     input:
         images_npy=PATCHES / "images.npy",
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("supervision.perturbed"),
+        code=code_of("perturb_marks", "supervision.perturbed"),
     output:
         perturbed_csv=TARGETS / "ellipses_{marks}.csv",
         ellipse_npy=TARGETS / "ellipse_{marks}.npy",
@@ -270,7 +270,7 @@ rule simulate_readers:
         reference_npy=PATCHES / "reference.npy",
         reference_ids_csv=PATCHES / "samples.csv",
         ellipses_csv=TARGETS / "ellipses.csv",
-        code=module_files("supervision.simulated_readers"),
+        code=code_of("simulate_readers", "supervision.simulated_readers"),
     output:
         perturbed_csv=TARGETS / "ellipses_{marks}.csv",
         ellipse_npy=TARGETS / "ellipse_{marks}.npy",
@@ -301,7 +301,7 @@ rule measure_agreement:
         samples_csv=PATCHES / "samples.csv",
         target_npys=drawn_targets,
         target_ids_csv=TARGETS / "ellipses.csv",
-        code=module_files("scoring.agreement"),
+        code=code_of("measure_agreement", "scoring.agreement"),
     output:
         agreement_csv=TARGETS / "agreement.csv",
     log:

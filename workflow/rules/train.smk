@@ -9,7 +9,7 @@ rule choose_warp:
         target_npy=jobs.target,
         target_ids_csv=jobs.target_ids,
         ellipses_csv=jobs.training_prompts,
-        code=code_of_arm("selection.warp_amplitude", "training.tasks"),
+        code=code_of_arm("choose_warp", "selection.warp_amplitude", "training.tasks"),
     output:
         recovery_csv=STAGE / "warps/{arm}_recovery.csv",
         choice_json=STAGE / "warps/{arm}.json",
@@ -47,7 +47,7 @@ rule train_arm:
         ellipses_csv=jobs.training_prompts,
         warp_json=jobs.warp,
         epochs_of_json=jobs.epochs_of,
-        code=code_of_arm("training.train", "training.tasks"),
+        code=code_of_arm("train_arm", "training.train", "training.tasks"),
     output:
         model_safetensors=RUN / "model.safetensors",
         history_csv=RUN / "history.csv",
@@ -87,8 +87,6 @@ use rule train_arm as train_arm_keeping_last with:
         BENCHMARKS / "train_arm_keeping_last/{dataset}-{protocol}-{arm}-{seed}.tsv"
     wildcard_constraints:
         arm=jobs.arms_matching(arms.keeps_last),
-    params:
-        keep_last=True,
 
 
 rule predict_arm:
@@ -101,7 +99,7 @@ rule predict_arm:
         ellipses_csv=jobs.partner_ellipses,
         clusters_csv=jobs.partner_clusters,
         embeddings_npy=jobs.partner_embeddings,
-        code=code_of_arm("prediction.predict", "prediction.tasks"),
+        code=code_of_arm("predict_arm", "prediction.predict", "prediction.tasks"),
     output:
         predictions_npy=RUN / "predictions.npy",
         predictions_csv=RUN / "predictions.csv",
@@ -122,16 +120,7 @@ rule predict_arm:
         mem_mb=growing(6000),
         runtime=growing(60),
     params:
-        splits=["test"],
-        encoding=jobs.switched("clusters", "encoding"),
-        partner=jobs.partner,
-        crf=None,
-        gate=jobs.of_arm("gate"),
-        consistent=lambda wildcards: bool(jobs.of_arm("consistent")(wildcards)),
-        compare_ends=jobs.compare_ends,
-        levels=jobs.levels,
-        sized=lambda wildcards: bool(jobs.of_arm("sized")(wildcards)),
-        channel_order=jobs.channel_order,
+        settings=jobs.prediction_settings("test"),
     script:
         "../scripts/predict_arm.py"
 
@@ -152,7 +141,7 @@ use rule predict_arm as teach_arm with:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        splits=["train", "val"],
+        settings=jobs.prediction_settings("train", "val"),
 
 
 use rule predict_arm as predict_arm_with_crf with:
@@ -164,13 +153,6 @@ use rule predict_arm as predict_arm_with_crf with:
         arm=jobs.arms_matching(arms.has_crf),
     conda:
         "../../envs/crf.yaml"
-    params:
-        crf=config["crf"],
-        gate=None,
-        consistent=False,
-        compare_ends=False,
-        levels=None,
-        sized=False,
 
 
 rule measure_accuracy:
@@ -181,7 +163,7 @@ rule measure_accuracy:
         images_npy=PATCHES / "images.npy",
         samples_csv=PATCHES / "samples.csv",
         clusters_csv=jobs.clusters,
-        code=code_of_arm("prediction.accuracy"),
+        code=code_of_arm("measure_accuracy", "prediction.accuracy"),
     output:
         accuracy_json=RUN / "accuracy.json",
     log:
@@ -209,7 +191,7 @@ rule predict_target:
         target_npy=jobs.target,
         target_ids_csv=jobs.target_ids,
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("prediction.files"),
+        code=code_of("predict_target", "prediction.files"),
     output:
         predictions_npy=RUN / "predictions.npy",
         predictions_csv=RUN / "predictions.csv",

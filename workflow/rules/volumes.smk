@@ -6,7 +6,7 @@ rule measure_volumes:
     input:
         folders=sources.unpacked,
         samples_csv=PATCHES / "samples.csv",
-        code=module_files("volumes.lits_lesions"),
+        code=code_of("measure_volumes", "volumes.lits_lesions"),
     output:
         lesions_csv=STAGE / "volumes.csv",
         left_out_csv=STAGE / "volumes_left_out.csv",
@@ -38,7 +38,7 @@ rule tabulate_volumes:
             for file in ("lesions", "left_out")
         ],
         templates=templates("base", "volumes"),
-        code=module_files("report.tables.volumes"),
+        code=code_of("tabulate_volumes", "report.tables.volumes"),
     output:
         table_csv=table("{item}.csv", "volumes"),
         left_out_csv=RESULTS / "tables/{item}.left_out.csv",

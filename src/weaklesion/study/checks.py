@@ -12,6 +12,7 @@ from weaklesion.study.protocols import Config, check_known, protocol_settings
 
 # Folders of a study's results that stand beside those of the datasets.
 TAKEN = ("benchmarks", "figures", "logs", "papers", "release", "tables")
+SUFFIXES = {"soft"}  # of targets made from the marks' ellipses, as names of other marks are
 
 
 def check_config(config: Config) -> None:
@@ -25,6 +26,11 @@ def check_config(config: Config) -> None:
     for name in config["readers"].keys() & config["mark_noise"].keys():
         raise DataError(
             f"config: readers.{name}: is also a name in `mark_noise`. Rename one of them."
+        )
+    for name in SUFFIXES & (config["readers"].keys() | config["mark_noise"].keys()):
+        raise DataError(
+            f"config: mark_noise or readers: {name}: `ellipse_{name}.npy` is another target. Give"
+            " these marks another name."
         )
     check_arms(config)
     if not items_of(config):

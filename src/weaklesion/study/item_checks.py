@@ -70,7 +70,8 @@ def check_item_names(config: Config, rule_files: Iterable[Path]) -> None:
         DataError: naming the item.
     """
     texts = [path.read_text(encoding="utf-8") for path in rule_files]
-    taken = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+    rule = re.compile(r"^(?:rule|use rule \w+ as) (\w+)", re.MULTILINE)
+    taken = {name for text in texts for name in rule.findall(text)}
     for item in config["experiments"]:
         if item in taken:
             raise DataError(

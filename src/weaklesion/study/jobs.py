@@ -12,6 +12,7 @@ from weaklesion.networks.names import NETWORK_MODULES, PARTNER_MODELS
 from weaklesion.study import protocols
 from weaklesion.study.arms import (
     arm_definition,
+    has_crf,
     is_prompted,
     is_soft,
     network_arm,
@@ -94,10 +95,14 @@ class Jobs:
             self.layout.patches(job.dataset, protocols.unsplit(job.protocol)) / name
         )
 
-    def fold_seed(self, job: Job) -> int:
-        """Seed by which groups are divided into folds: that of the dataset's split."""
+    def fold(self, job: Job, number: int | None) -> dict[str, Any]:
+        """A fold of the job's protocol (`weaklesion.data.folds.Fold`), as one param.
+
+        Its seed is that of the dataset's split. Why one param: see `prediction_settings`.
+        """
         settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
-        return int(settings["split_seed"])
+        folds = len(self.folds(job.protocol))
+        return {"number": number, "folds": folds, "seed": int(settings["split_seed"])}
 
     def files_of_folds(self, name: str) -> Callable[[Job], list[str]]:
         """Return an input function for a file of a run in each of its folds."""
@@ -121,10 +126,6 @@ class Jobs:
         """Whether a dataset's marks were measured before images were resized to patches."""
         return protocols.measures_recist(self.config, job.dataset, job.protocol)
 
-    def compare_ends(self, job: Job) -> bool:
-        """Whether the gate compares the four ends of the marks."""
-        return protocols.has_true_ends(self.config, job.dataset, job.protocol)
-
     def chosen_k(self, job: Job) -> int:
         """Number of clusters that the arms of a dataset use."""
         return int(self.config["datasets"][job.dataset]["num_clusters"])
@@ -134,15 +135,6 @@ class Jobs:
     def arm(self, job: Job) -> dict[str, Any]:
         """Definition of the job's arm."""
         return self._arm(job.arm)
-
-    def of_arm(self, key: str) -> Callable[[Job], Any]:
-        """Return an input function for a key of the arm's definition, or None without it."""
-        return lambda wildcards: self.arm(wildcards).get(key)
-
-    def levels(self, job: Job) -> dict[str, Any] | None:
-        """How the image's levels decide together with the arm's network, or None."""
-        used = self.arm(job).get("levels")
-        return dict(self.switch(job, "supervision", "refined")) if used else None
 
     def modules_of_arm(self, job: Job, tasks: str | None) -> list[str]:
         """Modules of the arm's network, and of its task in a stage, by names inside the package.
@@ -227,7 +219,33 @@ class Jobs:
         stage = self.layout.stage(job.dataset, job.protocol)
         return [] if arm is None else str(stage / f"warps/{arm}.json")
 
-    # Inputs of a prediction.
+    # A prediction.
+
+    def prediction_settings(self, *splits: str) -> Callable[[Job], dict[str, Any]]:
+        """Return an input function for the arm's `PredictionSettings`, as one param.
+
+        Snakemake compares the params of a job as a set of values, without their names. As params of
+        their own, two switches that change places would leave the job as it is.
+        """
+
+        def settings(job: Job) -> dict[str, Any]:
+            arm = self.arm(job)
+            by_levels = self.switch(job, "supervision", "refined") if arm.get("levels") else None
+            return {
+                "splits": list(splits),
+                "crf": self.config["crf"] if has_crf(self.config, job.arm) else None,
+                "partner": self.partner(job),
+                "encoding": self.switch(job, "clusters", "encoding"),
+                "seed": int(job.seed),
+                "gate": arm.get("gate"),
+                "consistent": bool(arm.get("consistent")),
+                "compare_ends": protocols.has_true_ends(self.config, job.dataset, job.protocol),
+                "levels": by_levels,
+                "channel_order": self.channel_order(job),
+                "sized": bool(arm.get("sized")),
+            }
+
+        return settings
 
     def network_file(self, name: str) -> Callable[[Job], str]:
         """Return an input function for a file of the run whose network an arm predicts with."""

@@ -31,12 +31,13 @@ TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
 Validator = extend(Draft202012Validator, type_checker=TYPES)
 
 
-def check_schema(config: Mapping[str, Any], schema_yaml: str | Path) -> None:
+def check_schema(config: Mapping[str, Any], schema_yaml: str | Path, hint: str = "") -> None:
     """Check a configuration against the schema.
 
     Args:
         config: the configuration, with the study's overlay.
         schema_yaml: JSON Schema as YAML.
+        hint: a last line for the message.
 
     Raises:
         DataError: with one line per mistake: the key, the cause and the cure.
@@ -48,7 +49,7 @@ def check_schema(config: Mapping[str, Any], schema_yaml: str | Path) -> None:
         return
     more = len(lines) - MAX_LISTED
     shown = lines[:MAX_LISTED] + ([f"and {more} more mistakes"] if more > 0 else [])
-    raise DataError("\n".join(["the configuration cannot be used:", *shown]))
+    raise DataError("\n".join(["the configuration cannot be used:", *shown, *filter(None, [hint])]))
 
 
 def check_keys(paths: Iterable[str | Path]) -> None:

@@ -15,9 +15,9 @@ def bind(function: Callable[..., Any], named: Mapping[str, Any]) -> dict[str, An
     """Return the arguments of a function, taken by name from what a rule names.
 
     The annotation of a parameter says how its value is converted: a mapping becomes the dataclass
-    that is expected; a dataclass that the rule does not name is made of its fields, which the rule
-    names; the text of a wildcard becomes an int where one is expected; an empty input becomes None
-    where None is allowed.
+    that is expected, and so do the mappings in it; a dataclass that the rule does not name is made
+    of its fields, which the rule names; the text of a wildcard becomes an int where one is
+    expected; an empty input becomes None where None is allowed.
 
     Args:
         function: any function or dataclass; parameters with a default may lack a value.
@@ -58,7 +58,7 @@ def _converted(value: Any, expected: Any, may_be_none: bool) -> Any:
     if may_be_none and (value is None or (not isinstance(value, str) and value in ([], {}))):
         return None
     if _fields(expected) and isinstance(value, Mapping):
-        return expected(**value)
+        return expected(**{**value, **bind(expected, value)})
     if expected is int and isinstance(value, str):
         return int(value)
     return value

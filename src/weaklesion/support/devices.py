@@ -7,6 +7,7 @@ logs a warning.
 """
 
 import logging
+import math
 import os
 import stat
 import subprocess
@@ -27,7 +28,7 @@ QUERY = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
 
 @contextmanager
 def claimed_device(
-    jobs_per_gpu: int = 1, *, folder: str | Path | None = None, wait_s: float = 24 * 3600
+    jobs_per_gpu: int = 1, *, folder: str | Path | None = None, wait_s: float = math.inf
 ) -> Iterator[str | None]:
     """Lock one GPU while the block runs, and make only that GPU visible to CUDA.
 
@@ -38,7 +39,8 @@ def claimed_device(
         jobs_per_gpu: number of jobs that may share a device.
         folder: folder of the locks, the same for all jobs of a machine; by default
             `weaklesion-<user's number>` in /tmp or TMPDIR, for the user alone.
-        wait_s: longest time to wait for a free device, s.
+        wait_s: longest time to wait for a free device, s; without end by default, because a lock
+            vanishes with its process.
 
     Yields:
         The device as CUDA_VISIBLE_DEVICES names it; None on a machine without GPUs.
@@ -108,7 +110,12 @@ def _wait_for_one(
                 "(jobs_per_gpu)."
             )
         if not logged:
-            logger.info("waiting for one of the GPUs %s", ", ".join(devices))
+            logger.info(
+                "waiting for one of the GPUs %s. Snakemake's --resources gpu=%d starts no more jobs"
+                " than run at once",
+                ", ".join(devices),
+                len(devices) * jobs_per_gpu,
+            )
             logged = True
         time.sleep(0.2)
 
