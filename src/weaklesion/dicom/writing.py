@@ -18,11 +18,12 @@ import pydicom
 from weaklesion.dicom.captures import capture_of
 from weaklesion.dicom.causes import cause_of
 from weaklesion.dicom.export import Export
-from weaklesion.dicom.headers import UNREADABLE, quiet, read_header
+from weaklesion.dicom.headers import UNREADABLE, quiet
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.reports import report
 from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.segmentations import segmentation, split_by_position
+from weaklesion.dicom.sources import in_utf_8, read_source
 from weaklesion.dicom.structure_sets import structure_set
 from weaklesion.support.own_files import OwnFiles
 
@@ -93,7 +94,7 @@ def _write_group(
     """Write the objects of the lesions of one series; return their rows."""
     digest = _digest(group, maker)
     ordered = _images_of(group, export)
-    headers = {image.uid: read_header(image.path) for image in ordered}
+    headers = {image.uid: read_source(image.path) for image in ordered}
     rows = []
     if _are_placed(group, export):
         for part in split_by_position(group, export.images):
@@ -131,7 +132,7 @@ def _write_part(
 
     def made_segmentation() -> Any:
         sources = [  # a header of several frames is changed
-            read_header(image.path) if len(image.frames) > 1 else headers[image.uid]
+            read_source(image.path) if len(image.frames) > 1 else headers[image.uid]
             for image in images
         ]
         return segmentation(part, images, sources, maker, digest)
@@ -160,7 +161,7 @@ def _write(
     if not (out.folder / name).is_file():
         content = io.BytesIO()
         try:
-            made().save_as(content, enforce_file_format=True)
+            in_utf_8(made()).save_as(content, enforce_file_format=True)
         except UNREADABLE as error:  # the error's text may quote the patient's data
             return row | {"cause": cause_of(error)}
         with out.writing(name) as temporary:  # a full disk stops the run
