@@ -3,6 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
+from pydicom import config
 from pydicom.dataset import Dataset
 from test_writing import MAKER, lesion_of
 
@@ -71,3 +72,48 @@ def test_names_and_words_of_the_source_are_those_of_all_results(
     assert objects["SEG"].SegmentSequence[0].SegmentLabel == "病変1 Ж"
     assert objects["RTSTRUCT"].StructureSetROISequence[0].ROIName == "病変1 Ж"
     assert "病変1 Ж" in str(objects["SR"])
+
+
+def test_results_are_written_where_attributes_that_may_be_empty_were_removed(tmp_path):
+    removed = [
+        "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+        "AccessionNumber", "StudyID", "ReferringPhysicianName", "SliceThickness", "SeriesNumber",
+        "PositionReferenceIndicator", "Laterality", "Manufacturer", "InstitutionName",
+    ]  # fmt: skip
+
+    def change(image):
+        for name in removed:
+            delattr(image, name)
+
+    source, written, objects = written_for(tmp_path, change)
+    assert written["cause"].to_dict() == dict.fromkeys(KINDS, "")
+    for kind in KINDS:
+        for name in removed[:9]:
+            assert name in objects[kind]
+            assert not objects[kind][name].value
+    assert not any(name in source for name in removed)  # the file is as it was
+    (shared,) = objects["SEG"].SharedFunctionalGroupsSequence
+    assert not shared.PixelMeasuresSequence[0].get("SliceThickness")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("StudyTime", "12:00:00", "StudyTime"),
+        ("PatientBirthDate", "before 1950", "StudyDate or PatientBirthDate"),
+        ("PatientSex", "female", "PatientSex"),
+    ],
+)
+def test_a_value_that_is_not_as_dicom_defines_it_is_named_and_the_report_said_to_be_missing(
+    tmp_path, name, value, named, monkeypatch
+):
+    for mode in ("reading_validation_mode", "writing_validation_mode"):
+        monkeypatch.setattr(config.settings, mode, config.IGNORE)
+    _, written, _ = written_for(tmp_path, lambda image: setattr(image, name, value))
+    assert written["cause"].to_dict() == {
+        "SEG": f"a value of its source is not as DICOM defines it ({named})",
+        "SR": "the segmentation that it refers to was not written",
+        "RTSTRUCT": "",
+        "SC": f"a value of its source is not as DICOM defines it ({named})",
+    }
+    assert (written["ids"] == "m1").all()

@@ -3,6 +3,12 @@
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 LACKING = "its source lacks what the object needs"
+MALFORMED = "a value of its source is not as DICOM defines it"
+VALUES = {  # words of errors about a value, and the attributes that can have it
+    "to 'TM' object": "StudyTime",
+    "to 'DA' object": "StudyDate or PatientBirthDate",
+    "PatientSexValues": "PatientSex",
+}
 KNOWN = {  # what highdicom and we raise, in words
     "Plane positions must not contain duplicates.": "several of its images have one position",
     "Source images must have a shared orientation.": "its images have no orientation in common",
@@ -21,14 +27,20 @@ def cause_of(error: Exception) -> str:
 
     >>> cause_of(AttributeError("no KVP", name="KVP"))
     'its source lacks what the object needs (KVP)'
+    >>> cause_of(ValueError("Unable to convert non-conformant value '12:00:00' to 'TM' object"))
+    'a value of its source is not as DICOM defines it (StudyTime)'
     >>> cause_of(ValueError("J. Doe is no number"))
-    'its source lacks what the object needs (ValueError)'
+    'a value of its source is not as DICOM defines it (ValueError)'
     """
     if str(error) in KNOWN:
         return KNOWN[str(error)]
     if isinstance(error, OSError) and error.strerror:
         return f"a file of its source cannot be read ({error.strerror})"
-    return f"{LACKING} ({_keyword_of(error) or type(error).__name__})"
+    kind = type(error).__name__
+    if isinstance(error, AttributeError | KeyError):
+        return f"{LACKING} ({_keyword_of(error) or kind})"
+    named = (names for words, names in VALUES.items() if words in str(error))
+    return f"{MALFORMED} ({next(named, kind)})"
 
 
 def _keyword_of(error: Exception) -> str:

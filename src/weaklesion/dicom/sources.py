@@ -6,10 +6,17 @@ from typing import Any
 from weaklesion.dicom.headers import read_header
 
 UTF_8 = "ISO_IR 192"
+MAY_BE_EMPTY = (  # what highdicom wants to be there; de-identification often removes it
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+    "AccessionNumber", "StudyID", "SliceThickness",
+)  # fmt: skip
 
 
 def read_source(path: Path) -> Any:
     """Return the header of an image whose patient and study a result shares.
+
+    Attributes that DICOM wants, though they may be empty (type 2), are empty where the file lacks
+    them.
 
     Args:
         path: the file, which is not changed.
@@ -21,6 +28,9 @@ def read_source(path: Path) -> Any:
     # highdicom takes this set over, and knows not all others; what pydicom has read of the file, it
     # decodes by the file's own
     header.SpecificCharacterSet = UTF_8
+    for name in MAY_BE_EMPTY:
+        if name not in header:
+            setattr(header, name, None)
     return header
 
 
