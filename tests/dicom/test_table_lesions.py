@@ -8,7 +8,6 @@ import pytest
 
 from weaklesion.dicom.importing import ImportSettings, import_export
 from weaklesion.dicom.phantom import make_export
-from weaklesion.dicom.results import Lesion
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.errors import DataError
 from weaklesion.recist import RECIST_COLUMNS
@@ -70,16 +69,6 @@ def test_a_name_without_a_partner_is_a_new_lesion_or_one_not_marked_again(export
 def test_marks_without_a_name_are_not_followed(exports, tmp_path):
     taken = imported(exports, tmp_path, rows_of(exports[1], ["liver", "", ""] * 2))
     assert visits_of_lesions(taken) == {"T01": [0, 1]}
-
-
-def test_objects_of_one_lesion_have_one_tracking_uid(exports, tmp_path):
-    taken = imported(exports, tmp_path, rows_of(exports[1]))
-    uids = [
-        Lesion(name, mark, mark.ends, {}, tmp_path).tracking_uid
-        for name, mark in sorted(taken.marks.items())
-    ]
-    assert uids[:3] == uids[3:]
-    assert len(set(uids)) == 3
 
 
 def test_a_mark_that_a_document_has_as_well_keeps_its_tracking_uid(exports, tmp_path):

@@ -147,7 +147,7 @@ def test_a_segment_says_what_made_it_and_of_which_lesion(results):
 
 def test_a_report_reads_back_its_own_numbers(results):
     _, lesions, _, _ = results
-    by_uid = {lesion.tracking_uid + lesion.mark.image_uid: lesion for lesion in lesions}
+    by_uid = {lesion.mark.tracking_uid + lesion.mark.image_uid: lesion for lesion in lesions}
     found = 0
     for dataset in written_of(results, "SR"):
         sr = hd.sr.Comprehensive3DSR.from_dataset(dataset)

@@ -28,7 +28,7 @@ def report(
     """Return a report (TID 1500) of each lesion: volume, long and short axis, area, agreement.
 
     Args:
-        group: the lesions.
+        group: the lesions; their marks have tracking UIDs.
         export: the export, for geometry.
         datasets: headers of their images.
         seg: their segmentation.
@@ -122,7 +122,7 @@ def _given(lesion: Lesion, algorithm: str, maker: Maker) -> dict[str, Any]:
     """Return what every group of a lesion says of it."""
     return {
         "tracking_identifier": templates.TrackingIdentifier(
-            uid=lesion.tracking_uid, identifier=lesion.id
+            uid=lesion.mark.tracking_uid, identifier=lesion.id
         ),
         "finding_type": codes.SCT.Lesion,
         "algorithm_id": templates.AlgorithmIdentification(

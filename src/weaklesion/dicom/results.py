@@ -92,12 +92,6 @@ class Lesion:
             return VOLUME_ANSWERS[self.row["volume_answer"]]
         return ANSWERS[self.row["answer"]]
 
-    @property
-    def tracking_uid(self) -> str:
-        """UID that follows the lesion: that of the mark if it has one."""
-        named = self.mark.name and self.mark.lesion  # by a table: patient and name
-        return self.mark.tracking_uid or str(generate_uid(entropy_srcs=[named or self.id]))
-
 
 @dataclass(frozen=True)
 class Maker:

@@ -54,7 +54,7 @@ def segmentation(
 
     Args:
         group: lesions of one series, with images of one size, orientation and spacing, each at a
-            position of its own.
+            position of its own; their marks have tracking UIDs.
         images: the images that they touch; one image, if it has several frames.
         datasets: their headers, in the same order. That of an image with several frames is
             changed: only the frames that the lesions touch remain.
@@ -90,7 +90,7 @@ def segmentation(
                     source=MAKER,
                     parameters={"weights": maker.model_digest},
                 ),
-                tracking_uid=lesion.tracking_uid,
+                tracking_uid=lesion.mark.tracking_uid,
                 tracking_id=lesion.id,
                 display_color=hd.color.CIELabColor(*GREEN_LAB),
             )

@@ -25,6 +25,7 @@ from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.segmentations import segmentation, split_by_position
 from weaklesion.dicom.sources import in_utf_8, read_source
 from weaklesion.dicom.structure_sets import structure_set
+from weaklesion.dicom.tracking import tracked
 from weaklesion.support.own_files import OwnFiles
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def write_dicom(
     out.check_free(["written.csv"])
     rows: list[dict[str, str]] = []
     groups: dict[Any, list[Lesion]] = {}
-    for lesion in sorted(lesions, key=lambda lesion: lesion.id):
+    for lesion in sorted(tracked(lesions, export), key=lambda lesion: lesion.id):
         if lesion.places:
             image = export.images[lesion.mark.image_uid]
             enhanced = image.uid if len(image.frames) > 1 else ""
