@@ -139,3 +139,33 @@ def test_a_lesion_that_has_a_uid_in_one_document_has_it_in_all_results(tmp_path)
     taken, uids = written(tmp_path, marks)
     assert of_one_uid(uids) == followed(taken)
     assert list(uids.values()).count("1.2.3.4") == 2
+
+
+def objects(folder):
+    paths = (folder / "out").glob("*.dcm")
+    return {path.name: path.stat().st_mtime_ns for path in paths}
+
+
+def test_results_are_made_anew_if_lesions_or_the_patients_data_change_and_else_kept(tmp_path):
+    marks = visits(tmp_path / "in", count=1)
+    tables = [
+        table_of(tmp_path / f"{number}.csv", marks, lesions)
+        for number, lesions in enumerate([None, ["liver", "lung"], ["liver", "node"]])
+    ]
+    seen = []
+    for table in tables:
+        written(tmp_path, marks, table)
+        seen.append(objects(tmp_path))
+    assert not seen[0].keys() & seen[1].keys()
+    assert not seen[1].keys() & seen[2].keys()
+    written(tmp_path, marks, tables[-1])
+    assert objects(tmp_path) == seen[-1]
+    for path in (tmp_path / "in").iterdir():
+        image = pydicom.dcmread(path)
+        image.PatientName, image.PatientSex = "CORRECTED^NAME", "F"
+        image.save_as(path)
+    written(tmp_path, marks, tables[-1])
+    corrected = objects(tmp_path)
+    assert len(corrected) == len(seen[-1]) == 4
+    for name in corrected:
+        assert pydicom.dcmread(tmp_path / "out" / name).PatientName == "CORRECTED^NAME"

@@ -1,9 +1,12 @@
 """Headers of source images as results copy from them, and the text of results."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
-from weaklesion.dicom.headers import read_header
+from pydicom import Sequence
+
+from weaklesion.dicom.headers import UNREADABLE, read_header
 
 UTF_8 = "ISO_IR 192"
 MAY_BE_EMPTY = (  # what highdicom wants to be there; de-identification often removes it
@@ -32,6 +35,25 @@ def read_source(path: Path) -> Any:
         if name not in header:
             setattr(header, name, None)
     return header
+
+
+def digest_of(header: Any) -> str:
+    """Return a digest of all that a result may copy of a header as it was read.
+
+    Args:
+        header: the header, or an item of one of its sequences; private elements do not count.
+    """
+    digest = hashlib.sha256()
+    for tag in sorted(header.keys()):
+        if tag.is_private:
+            continue
+        try:
+            value = header[tag].value
+        except UNREADABLE:
+            value = header.get_item(tag).value
+        items = [digest_of(item) for item in value] if isinstance(value, Sequence) else value
+        digest.update(repr((int(tag), items)).encode())
+    return digest.hexdigest()
 
 
 def in_utf_8(made: Any) -> Any:

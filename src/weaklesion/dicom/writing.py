@@ -7,7 +7,7 @@ objects of one study; nothing else of the sources is copied.
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.reports import report
 from weaklesion.dicom.results import Lesion, Maker
 from weaklesion.dicom.segmentations import segmentation, split_by_position
-from weaklesion.dicom.sources import in_utf_8, read_source
+from weaklesion.dicom.sources import digest_of, in_utf_8, read_source
 from weaklesion.dicom.structure_sets import structure_set
 from weaklesion.dicom.tracking import tracked
 from weaklesion.support.own_files import OwnFiles
@@ -93,13 +93,14 @@ def _write_group(
     group: list[Lesion], export: Export, out: OwnFiles, maker: Maker, *, structure_sets: bool
 ) -> list[dict[str, str]]:
     """Write the objects of the lesions of one series; return their rows."""
-    digest = _digest(group, maker)
     ordered = _images_of(group, export)
     headers = {image.uid: read_source(image.path) for image in ordered}
+    states = {uid: digest_of(header) for uid, header in headers.items()}  # before they are changed
+    digest = _digest(group, maker, states.values())
     rows = []
     if _are_placed(group, export):
         for part in split_by_position(group, export.images):
-            rows += _write_part(part, export, headers, out, maker)
+            rows += _write_part(part, export, headers, states, out, maker)
         if structure_sets:
             datasets = list(headers.values())
             rows.append(
@@ -124,10 +125,16 @@ def _write_group(
 
 
 def _write_part(
-    part: list[Lesion], export: Export, headers: Mapping[str, Any], out: OwnFiles, maker: Maker
+    part: list[Lesion],
+    export: Export,
+    headers: Mapping[str, Any],
+    states: Mapping[str, str],
+    out: OwnFiles,
+    maker: Maker,
 ) -> list[dict[str, str]]:
     """Write segmentation and report of lesions that one segmentation can hold."""
-    digest = _digest(part, maker)
+    named = _images_of(part, export)
+    digest = _digest(part, maker, [states[image.uid] for image in named])
     touched = {uid for lesion in part for uid, _ in lesion.places}
     images = [export.images[uid] for uid in headers if uid in touched]
 
@@ -142,7 +149,7 @@ def _write_part(
     if not segmented["file"]:
         return [segmented, _row("SR", part, NO_SEGMENTATION)]
     seg = pydicom.dcmread(out.folder / segmented["file"])
-    evidence = [headers[image.uid] for image in _images_of(part, export)]
+    evidence = [headers[image.uid] for image in named]
     reported = _write(
         out,
         _row("SR", part),
@@ -192,11 +199,16 @@ def _are_placed(lesions: Sequence[Lesion], export: Export) -> bool:
     )
 
 
-def _digest(group: Sequence[Lesion], maker: Maker) -> str:
-    """Return a digest of everything that the objects of a group depend on."""
-    digest = hashlib.sha256(repr(maker).encode())
+def _digest(group: Sequence[Lesion], maker: Maker, states: Iterable[str]) -> str:
+    """Return a digest of everything that the objects of a group depend on.
+
+    `states` are digests of the headers of their images.
+    """
+    digest = hashlib.sha256(repr((maker, *states)).encode())
     for lesion in group:
-        digest.update(repr((lesion.id, lesion.mark.image_uid, lesion.mark.frame)).encode())
+        mark = lesion.mark
+        named = (lesion.id, mark.image_uid, mark.frame, mark.tracking_uid)
+        digest.update(repr(named).encode())
         digest.update(repr(sorted((k, str(v)) for k, v in lesion.row.items())).encode())
         digest.update(np.packbits(lesion.mask).tobytes())
         for place, mask in lesion.planes() if lesion.solid is not None else ():
