@@ -25,7 +25,7 @@ from weaklesion.dicom.phantom import (
     save,
 )
 from weaklesion.dicom.presentation_states import marks_of_state
-from weaklesion.dicom.structured_reports import marks_of_report
+from weaklesion.dicom.structured_reports import NO_LYMPH_NODE, marks_of_report
 
 # Long diameter from the centre of pixel (30, 50) to that of (70, 50), short one across it; px from
 # the centre of the first pixel. SR, GSPS and AIM count these ends as 30.5, 50.5 and so on.
@@ -169,6 +169,92 @@ def test_a_finding_site_says_that_a_lesion_is_a_node_by_whatever_relation(series
         group_of(changed).ContentSequence.append(site)
         assert only_mark(marks_of_report(changed, export)).node
     assert not only_mark(marks_of_report(report, export)).node
+
+
+SITE, FINDING = ("363698007", "SCT", "Finding Site"), ("121071", "DCM", "Finding")
+
+
+def with_item(report, name, value):
+    """A report whose group has one more item: a code, or a text."""
+    item = Dataset()
+    item.ValueType, item.RelationshipType = "TEXT", "CONTAINS"
+    item.ConceptNameCodeSequence = Sequence([hd.sr.CodedConcept(*name)])
+    if isinstance(value, str):
+        item.TextValue = value
+    else:
+        item.ValueType = "CODE"
+        item.ConceptCodeSequence = Sequence([hd.sr.CodedConcept(*value)])
+    group_of(report).ContentSequence.append(item)
+    return report
+
+
+@pytest.mark.parametrize("name", [SITE, FINDING])
+@pytest.mark.parametrize(
+    "code",
+    [
+        ("62683002", "SCT", "Mediastinal"),
+        ("68171009", "SCT", "Axillary"),
+        ("8928004", "SCT", "Inguinal"),
+        ("T-C4300", "SRT", "Thoracic"),
+        ("T-C4300", "SNM3", "Thoracic"),
+        ("C12745", "NCIt", "Lymph Node"),
+        ("1", "99PRIVATE", "Enlarged lymph-nodes, left axilla"),
+        ("2", "99PRIVATE", "Lymph nodal metastasis"),
+        ("3", "99PRIVATE", "Axillary lymphadenopathy"),
+    ],
+    ids=lambda code: " ".join(code[1::-1]),
+)
+def test_lymph_nodes_are_known_by_dicoms_list_of_codes_and_by_any_codes_meaning(series, name, code):
+    images, export = series
+    mark = only_mark(marks_of_report(with_item(report_on(images[2]), name, code), export))
+    assert mark.node
+    assert not mark.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (FINDING, ("1", "99PRIVATE", "Nodal metastasis")),
+        (FINDING, ("111300", "DCM", "Axillary node with lymphoma")),
+        (FINDING, ("2", "99PRIVATE", "Non-lymph node lesion")),
+        (("112039", "DCM", "Tracking Identifier"), "Lymph node 3"),
+        (("112039", "DCM", "Tracking Identifier"), "node_2"),
+        (("1", "99PRIVATE", "Remark"), ("59441001", "SCT", "Lymph node")),
+    ],
+    ids=str,
+)
+def test_a_node_that_is_not_taken_as_a_lymph_node_is_told(series, name, value):
+    images, export = series
+    mark = only_mark(marks_of_report(with_item(report_on(images[2]), name, value), export))
+    assert not mark.node
+    assert mark.notes == (NO_LYMPH_NODE,)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ("27925004", "SCT", "Nodule"),
+        ("1", "99PRIVATE", "Thyroid nodules"),
+        ("2", "99PRIVATE", "Nodular lesion"),
+        ("3", "99PRIVATE", "Extranodal lesion"),
+        ("39607008", "SCT", "Lung"),
+    ],
+    ids=str,
+)
+def test_a_nodule_is_no_node(series, value):
+    images, export = series
+    for name in (SITE, FINDING):
+        mark = only_mark(marks_of_report(with_item(report_on(images[2]), name, value), export))
+        assert not mark.node
+        assert not mark.notes
+
+
+def test_lines_without_axes_may_be_of_a_lymph_node_too(series):
+    images, export = series
+    for finding, node in (("Lymph node", True), ("Node", False)):
+        report = with_item(report_on(images[2]), FINDING, ("1", "99PRIVATE", finding))
+        mark = only_mark(marks_of_report(with_free_lines(report), export))
+        assert (mark.node, mark.notes) == (node, () if node else (NO_LYMPH_NODE,))
 
 
 def test_frames_count_from_one(series):

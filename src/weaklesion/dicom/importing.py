@@ -154,7 +154,8 @@ def import_export(
             whole = _complete(mark, export, settings)
             if twin := twin_of(whole, imported.marks):
                 imported.marks[twin] = merged(imported.marks[twin], whole)
-                report.append(entry | {"taken": False, "cause": f"the same mark as {twin}"})
+                cause, notes = f"the same mark as {twin}", "; ".join(whole.notes)
+                report.append(entry | {"taken": False, "cause": cause, "notes": notes})
                 continue
             name = mark_id(whole)
             place = mark.image_uid, mark.frame

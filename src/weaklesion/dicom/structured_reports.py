@@ -5,11 +5,15 @@ one. Coordinates of SCOORD count from the corner of the first pixel (DICOM PS3.3
 SCOORD3D are mm in the patient (C.18.9).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused, mark_of_axes, marks_of_lines
@@ -35,7 +39,11 @@ MEANINGS = {  # for private codes only
 }
 PUBLIC = {"DCM", "SRT", "SCT", "SNM3", "LN", "UCUM", "RADLEX", "FMA", "NCIt", "UMLS"}
 SITES = {("SRT", "G-C0E3"), ("SCT", "363698007")}
-NODES = {("SRT", "T-C4000"), ("SCT", "59441001"), ("SRT", "M-0BB00")}
+FINDINGS = {("DCM", "121071")}
+OTHER_NODES = {("SRT", "M-0BB00")}  # beside DICOM's list of lymph nodes, CID 7600
+LYMPH_NODE = re.compile(r"(?<!non[ -])lymph[ -]?nod(e|al)|lymphadenopath")
+NODE = re.compile(r"(?<![a-z])nod(es?|al)(?![a-z])|lymph[ -]?nod(e|al)|lymphadenopath")
+NO_LYMPH_NODE = "taken as no lymph node, although a text of its group names a node"
 TRACKING = ("DCM", "112040")
 SHAPES = ("SCOORD", "SCOORD3D")
 PIXEL_UNITS = {"1", "{pixel}", "{pixels}"}
@@ -126,10 +134,7 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
     tracking = next(
         (clean_uid(item.get("UID")) for item in items if _code(item)[:2] == TRACKING), ""
     )
-    node = any(
-        _code(item)[:2] in SITES and _code(item, "ConceptCodeSequence")[:2] in NODES
-        for item in items
-    )
+    node = any(_is_lymph_node(item) for item in items)
     axes: dict[str, list[Line]] = {"long": [], "short": [], "other": []}
     causes: list[str] = []
     used: set[int] = set()
@@ -160,14 +165,44 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
         if (long.image_uid, long.frame) != (short.image_uid, short.frame):
             raise _BadItemError("the two axes are on different images")
         mark = mark_of_axes(long, short, report.export, **given, item=first, node=node)
-        return [mark], []
+        return _with_note_of_nodes([mark], items), []
     lines = [*axes["long"], *axes["other"]]
     if axes["short"] and not axes["long"]:
         causes.append("only a short axis")
     if not lines:
         cause = "; ".join(dict.fromkeys(causes)) or "the group has no coordinates"
         return [], [Refused("SR", report.uid, first, "", cause)]
-    return marks_of_lines(lines, report.export, **given, first_item=first, node=node)
+    marks, refused = marks_of_lines(lines, report.export, **given, first_item=first, node=node)
+    return _with_note_of_nodes(marks, items), refused
+
+
+def _is_lymph_node(item: Any) -> bool:
+    """Return whether an item is a finding or its site, and says that it is a lymph node."""
+    scheme, value, meaning = _code(item, "ConceptCodeSequence")
+    if _code(item)[:2] not in SITES | FINDINGS:
+        return False
+    return bool(LYMPH_NODE.search(meaning)) or _is_code_of_lymph_node(scheme, value)
+
+
+@cache
+def _is_code_of_lymph_node(scheme: str, value: str) -> bool:
+    """Return whether a code is one of a lymph node; SRT codes equal the SCT codes of CID 7600."""
+    scheme = "SRT" if scheme in ("SNM3", "99SDM") else scheme  # other names of it
+    listed = codes.CID7600.concepts.values()
+    return (scheme, value) in OTHER_NODES or any(Code(value, scheme, "") == each for each in listed)
+
+
+def _with_note_of_nodes(marks: Sequence[FoundMark], items: Sequence[Any]) -> list[FoundMark]:
+    """Return the marks of a group, with a note if it names a node that is not taken as one."""
+    texts = [
+        _code(item, "ConceptCodeSequence")[2] or str(item.get("TextValue") or "").casefold()
+        for item in items
+    ]
+    if not any(NODE.search(text) for text in texts):
+        return list(marks)
+    return [
+        mark if mark.node else replace(mark, notes=(*mark.notes, NO_LYMPH_NODE)) for mark in marks
+    ]
 
 
 def _shapes(item: Any, report: _Report) -> Iterator[Any]:
