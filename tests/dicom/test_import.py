@@ -408,6 +408,37 @@ def test_a_colour_image_becomes_a_png_with_its_spacing(series, tmp_path):
         assert png.getpixel((3, 3)) == (200, 100, 50)
 
 
+@pytest.mark.parametrize(
+    ("modality", "told"),
+    [("MR", "MR (MR)"), ("DX", "DX (X-ray)"), ("", "missing or not a word of DICOM")]
+    + [(name, name) for name in ("NM", "XA", "RF", "OT", "ES", "OP", "OPT", "IVUS")],
+)
+def test_a_network_of_a_known_modality_refuses_every_other_one(series, tmp_path, modality, told):
+    series[0].Modality = modality
+    folder = with_report(series[:1], tmp_path / "in")
+    (cause,) = causes(folder, tmp_path / "out", modality="CT")
+    assert cause.startswith(
+        f"the Modality of its image is {told}, but the network was trained on CT: give the run"
+    )
+
+
+def test_a_network_of_an_unknown_modality_takes_all(series, tmp_path):
+    series[0].Modality = "NM"
+    folder = with_report(series[:1], tmp_path / "in")
+    settings = ImportSettings(modality="unknown", levels=(0, 2000))
+    assert len(import_export(folder, tmp_path / "out", settings).marks) == 1
+
+
+@pytest.mark.parametrize(
+    ("modality", "trained_on"), [("CT", "CT"), ("CR", "X-ray"), ("DX", "X-ray"), ("PT", "PET")]
+)
+def test_a_network_takes_images_of_its_modality(series, tmp_path, modality, trained_on):
+    series[0].Modality = modality
+    folder = with_report(series[:1], tmp_path / "in")
+    settings = ImportSettings(modality=trained_on, levels=(0, 2000))
+    assert len(import_export(folder, tmp_path / "out", settings).marks) == 1
+
+
 @pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
 def test_ct_whose_values_may_be_no_hounsfield_units_is_refused(series, tmp_path, name):
     """A secondary capture of a CT has levels of a screen; its modality is still CT."""

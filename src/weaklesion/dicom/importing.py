@@ -65,7 +65,7 @@ class ImportSettings:
         columns: the table's own name of each column that it names otherwise.
         first_slice: number that the table gives to the first slice.
         modality: what made the images that the network was trained on, a value of `MODALITIES`;
-            marks on images of another one are refused. Any other text admits all.
+            marks on images of any other Modality are refused. Any other text admits all.
         around: how far the slices around a mark are imported, as a multiple of half its mean
             diameter; None for its own slice alone.
         window_hu: values that the reader of these slices makes black and white, which levels of
@@ -218,12 +218,7 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
         raise BadMarkError("its image is not in the export")
     if mark.frame >= len(image.frames):
         raise BadMarkError(f"its image has {len(image.frames)} frames, not {mark.frame + 1}")
-    made_by = MODALITIES.get(image.modality)
-    if made_by != settings.modality and made_by and settings.modality in MODALITIES.values():
-        raise BadMarkError(
-            f"its image is {made_by}, but the network was trained on {settings.modality}: give the"
-            f" run of a network for {made_by}"
-        )
+    _check_modality(image, settings.modality)
     spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
     if spacing is None and not image.square:
         raise BadMarkError(
@@ -245,6 +240,19 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
         ends=np.concatenate([mark.ends, short]),
         notes=(*mark.notes, note),
         short_assumed=True,
+    )
+
+
+def _check_modality(image: ImageObject, trained_on: str) -> None:
+    """Refuse an image that was made otherwise than those of the network, where these are known."""
+    made_by = MODALITIES.get(image.modality)
+    if trained_on not in MODALITIES.values() or made_by == trained_on:
+        return
+    told = image.modality or "missing or not a word of DICOM"
+    raise BadMarkError(
+        f"the Modality of its image is {told}{f' ({made_by})' if made_by else ''}, but the network"
+        f" was trained on {trained_on}: give the run of a network for {made_by or 'such images'},"
+        " or correct the image's Modality if it is wrong"
     )
 
 
