@@ -607,6 +607,74 @@ def test_a_detectors_spacing_is_not_used_for_mm(series, tmp_path):
     assert np.array_equal(nibabel.load(path).affine, np.eye(4))
 
 
+def projection(image, **tags):
+    """The image as an X-ray whose detector has pixels of 0.7 mm."""
+    image.Modality, image.ImagerPixelSpacing, image.PixelSpacing = "DX", [0.7, 0.7], [0.7, 0.7]
+    for name in ("ImagePositionPatient", "ImageOrientationPatient"):
+        delattr(image, name)
+    for name, value in tags.items():
+        setattr(image, name, value)
+    return image
+
+
+def taken_in(folder, image):
+    """Import one marked image; return what is told of its detector, twice, and mm per px of x."""
+    settings = ImportSettings(levels=(0, 2000))
+    import_export(with_report([image], folder / "in"), folder / "out", settings)
+    found, series, marks = (
+        pd.read_csv(folder / f"out/{name}.csv", keep_default_na=False).iloc[0]
+        for name in ("found", "series", "marks")
+    )
+    told = [note for note in found["notes"].split("; ") if "detector" in note]
+    return "; ".join(told), series["notes"], marks["spacing_x"]
+
+
+ON_DETECTOR = "only the detector's spacing is known, which is not mm in the patient"
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ({}, ON_DETECTOR),
+        ({"PixelSpacing": None}, ON_DETECTOR),
+        ({"PixelSpacing": [0.7001, 0.7]}, ON_DETECTOR),  # rounded elsewhere
+        (
+            {"EstimatedRadiographicMagnificationFactor": 1.5},
+            f"{ON_DETECTOR}: EstimatedRadiographicMagnificationFactor (1.5) is not used",
+        ),
+    ],
+    ids=str,
+)
+def test_a_spacing_that_repeats_the_detectors_gives_no_mm(series, tmp_path, tags, told):
+    assert taken_in(tmp_path, projection(series[0], **tags)) == (told, told, "")
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PixelSpacingCalibrationType": "GEOMETRY"},
+        {"PixelSpacingCalibrationType": "FIDUCIAL"},
+        {"ImagerPixelSpacing": [0.8, 0.8]},
+        {"ImagerPixelSpacing": None},
+    ],
+    ids=str,
+)
+def test_a_calibrated_spacing_of_a_projection_is_in_mm(series, tmp_path, tags):
+    assert taken_in(tmp_path, projection(series[0], **tags)) == ("", "", 0.7)
+
+
+def test_a_plane_in_the_patient_keeps_its_spacing_beside_a_detectors(series, tmp_path):
+    series[0].ImagerPixelSpacing = series[0].PixelSpacing
+    assert taken_in(tmp_path, series[0]) == ("", "", 0.7)
+
+
+def test_a_mark_on_a_detector_whose_pixels_are_not_square_is_refused(series, tmp_path):
+    sides = {"ImagerPixelSpacing": [0.8, 0.7], "PixelSpacing": [0.8, 0.7]}
+    folder = with_report([projection(series[0], **sides)], tmp_path / "in")
+    (cause,) = causes(folder, tmp_path / "out", levels=(0.0, 2000.0))
+    assert "not square (PixelAspectRatio, ImagerPixelSpacing)" in cause
+
+
 def test_impossible_tags_are_named(series, tmp_path):
     series[1].PixelSpacing = [0, 0.7]
     series[2].ImageOrientationPatient = [1, 0, 0, 1, 0, 0]

@@ -132,9 +132,9 @@ class Export:
         return spacing_in(regions, points)[0] if regions else None
 
     def spacing_note(self, uid: str, points: np.ndarray) -> str:
-        """Return why a mark on an ultrasound image has no mm; "" if it has, or on other images."""
-        regions = self.images[uid].regions
-        return spacing_in(regions, points)[1] if regions else ""
+        """Return why a mark has no mm, for ultrasound regions and detectors; else ""."""
+        image = self.images[uid]
+        return spacing_in(image.regions, points)[1] if image.regions else image.detector_note
 
 
 def read_export(folder: str | Path) -> Export:

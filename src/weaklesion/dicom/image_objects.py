@@ -1,7 +1,8 @@
 """Image objects: what their headers say of frames, geometry and grey levels."""
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from weaklesion.dicom.ultrasound import Region, read_regions
 
 MODALITY = re.compile("[A-Z0-9]{2,12}")  # other words might be free text
 MOST_FRAMES = 100_000
+CALIBRATED = ("GEOMETRY", "FIDUCIAL")  # Pixel Spacing Calibration Type of mm in the patient
+SAME_SPACING = 1e-3  # relative difference up to which spacings are equal
+DETECTOR = "only the detector's spacing is known, which is not mm in the patient"
+MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
 NO_ID = "|"  # before the UID of a study whose patient has no ID; an ID comes before it
 
 
@@ -36,7 +41,8 @@ class ImageObject:
         samples: samples per pixel.
         frames: its frames.
         tilt: whether the gantry was tilted.
-        detector_spacing: whether only the detector's spacing is known, not that in the patient.
+        detector_note: what is to be told of an image of which only the detector's spacing is known,
+            not that in the patient; "" for others.
         regions: regions of an ultrasound image without a spacing of its own.
         square: whether nothing says that its pixels are not square.
         localiser: whether it is one, which only plans the images of other series.
@@ -60,7 +66,7 @@ class ImageObject:
     samples: int
     frames: tuple[Frame, ...]
     tilt: bool = False
-    detector_spacing: bool = False
+    detector_note: str = ""
     square: bool = True
     regions: tuple[Region, ...] = ()
     localiser: bool = False
@@ -84,7 +90,10 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
     if not 1 <= count <= MOST_FRAMES:
         raise ValueError(f"{count} frames")
     modality = str(header.get("Modality") or "")
-    frames = _frames_of(header, count)
+    frames = tuple(
+        replace(frame, spacing_rc=None) if _has_spacing_of_detector(frame, header) else frame
+        for frame in _frames_of(header, count)
+    )
     return ImageObject(
         path=path,
         uid=clean_uid(header.SOPInstanceUID),
@@ -101,8 +110,8 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         samples=int(single(header.get("SamplesPerPixel")) or 1),
         frames=frames,
         tilt=abs(single(header.get("GantryDetectorTilt")) or 0.0) > 0.01,
-        detector_spacing=frames[0].spacing_rc is None and "ImagerPixelSpacing" in header,
-        square=len(set(numbers(header.get("PixelAspectRatio"), 2) or (1.0,))) == 1,
+        detector_note=_detector_note(frames, header),
+        square=_is_square(header),
         regions=read_regions(header) if frames[0].spacing_rc is None else (),
         localiser="LOCALIZER" in str(header.get("ImageType") or "").upper(),
         modality_table=bool(header.get("ModalityLUTSequence")),
@@ -114,6 +123,32 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
 def _in_parts(header: Any) -> bool:
     syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
     return bool(syntax) and syntax != DeflatedExplicitVRLittleEndian
+
+
+def _has_spacing_of_detector(frame: Frame, header: Any) -> bool:
+    """Return whether a frame's spacing is that of the detector (DICOM PS3.3 10.7.1.3).
+
+    A frame with a place in the patient is a plane of the patient, not a projection.
+    """
+    detector = numbers(header.get("ImagerPixelSpacing"), 2)
+    if detector is None or frame.spacing_rc is None or frame.placed:
+        return False
+    if header.get("PixelSpacingCalibrationType") in CALIBRATED:
+        return False
+    pairs = zip(frame.spacing_rc, detector, strict=True)
+    return all(math.isclose(one, other, rel_tol=SAME_SPACING) for one, other in pairs)
+
+
+def _detector_note(frames: tuple[Frame, ...], header: Any) -> str:
+    if frames[0].spacing_rc is not None or "ImagerPixelSpacing" not in header:
+        return ""
+    factor = single(header.get(MAGNIFICATION))
+    return DETECTOR if factor is None else f"{DETECTOR}: {MAGNIFICATION} ({factor:g}) is not used"
+
+
+def _is_square(header: Any) -> bool:
+    sides = [numbers(header.get(name), 2) for name in ("PixelAspectRatio", "ImagerPixelSpacing")]
+    return all(one == other for one, other in filter(None, sides))
 
 
 def _display(header: Any, modality: str) -> tuple[str, ...]:

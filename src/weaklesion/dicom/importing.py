@@ -222,8 +222,8 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
     spacing = export.spacing_xy(mark.image_uid, mark.frame, mark.ends)
     if spacing is None and not image.square:
         raise BadMarkError(
-            "its image has pixels that are not square (PixelAspectRatio), but no spacing in mm:"
-            " give it its PixelSpacing"
+            "its image has pixels that are not square (PixelAspectRatio, ImagerPixelSpacing), but"
+            " no spacing in mm: give it its PixelSpacing"
         )
     notes = (export.spacing_note(mark.image_uid, mark.ends), *image.display)
     mark = replace(mark, notes=(*mark.notes, *filter(None, notes)))

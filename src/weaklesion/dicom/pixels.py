@@ -190,8 +190,7 @@ def series_notes(images: list[ImageObject]) -> list[str]:
     notes = []
     if any(image.tilt for image in images):
         notes.append("the gantry was tilted")
-    if any(image.detector_spacing for image in images):
-        notes.append("only the detector's spacing is known, which is not mm in the patient")
+    notes += dict.fromkeys(image.detector_note for image in images if image.detector_note)
     images = without_localisers(images)
     sizes = {(image.shape_hw, frame.spacing_rc) for image in images for frame in image.frames}
     if len(sizes) > 1:
