@@ -384,6 +384,20 @@ def test_other_modalities_are_shown_through_their_window(series, tmp_path):
     assert read_one(image, tmp_path)[0].array[0, [25, 50, 75]].tolist() == [255, 128, 0]
 
 
+def test_levels_are_a_window_that_shows_a_negative_as_a_viewer_does(series, tmp_path):
+    """MONOCHROME1 is stored as a negative: its low values are shown white."""
+    image = series[0]
+    image.Modality = "CR"
+    image.PixelData = np.tile(np.arange(image.Columns, dtype=np.uint16), image.Rows).tobytes()
+    image.RescaleSlope, image.RescaleIntercept = 2, 0
+    for photometric, shown in (("MONOCHROME2", [0, 128, 255]), ("MONOCHROME1", [255, 128, 0])):
+        image.PhotometricInterpretation = photometric
+        by_levels, _ = read_one(image, tmp_path, levels=(50, 150))
+        assert by_levels.array[0, [25, 50, 75]].tolist() == shown
+        image.WindowCenter, image.WindowWidth = 100.5, 101  # the same as a stored window
+        assert np.array_equal(read_one(image, tmp_path)[0].array, by_levels.array)
+
+
 def test_a_window_of_the_function_linear_exact_has_no_half_steps(series, tmp_path):
     """The function is meant for values that are no whole numbers, such as uptake in PET."""
     image = series[0]

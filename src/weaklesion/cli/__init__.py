@@ -130,8 +130,8 @@ def segment(
     levels: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="With --dicom: values that become black and white in grey images other than CT;"
-            " without it, the window that each image stores."
+            help="With --dicom: values that become black and white in grey images other than CT,"
+            " or white and black in MONOCHROME1; without it, the window that each image stores."
         ),
     ] = None,
     rtstruct: Annotated[

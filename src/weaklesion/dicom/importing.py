@@ -58,8 +58,8 @@ class ImportSettings:
     Attributes:
         short_of_long: length of the short diameter divided by that of the long one, for marks that
             have a long one only; None refuses them.
-        levels: values that become black and white in grey images other than CT; None for the
-            window that each stores.
+        levels: values that become black and white in grey images other than CT, or white and black
+            if they are MONOCHROME1; None for the window that each stores.
         marks_csv: table of marks that counts instead of the export's documents, or None
             (`weaklesion.dicom.tables`).
         columns: the table's own name of each column that it names otherwise.

@@ -39,14 +39,15 @@ def read_pixels(
     """Read one frame.
 
     CT is in Hounsfield units, by the slope and intercept of its own frame. Grey frames of other
-    modalities are shown through the window that they store, or through `levels`; MONOCHROME1 is
-    inverted then, because its lowest value is white. Colours are levels as they are.
+    modalities are shown through the window that they store, or through `levels`, as a viewer shows
+    them: MONOCHROME1 is a negative, so that its lowest value is white. Colours are levels as they
+    are.
 
     Args:
         image: the image object.
         frame: index of the frame, from 0.
-        levels: rescaled values that become black and white, for grey frames other than CT; None for
-            the stored window.
+        levels: rescaled values that become black and white, or white and black in MONOCHROME1, for
+            grey frames other than CT; None for the stored window.
 
     Raises:
         BadMarkError: if the pixels are too many, missing, truncated or compressed in an unknown
@@ -156,7 +157,7 @@ def _shown(
     if window is None:
         raise BadMarkError(
             "the image is not CT and stores no window: give --levels LOW HIGH, the values that"
-            " become black and white"
+            " become black and white (white and black in a MONOCHROME1 image)"
         )
     grey = np.clip((values - window[0]) / (window[1] - window[0]), 0, 1) * 255
     if image.photometric == "MONOCHROME1":
@@ -165,7 +166,7 @@ def _shown(
 
 
 def stored_window(stored: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the values that a linear window makes black and white (DICOM PS3.3 C.11.2.1.2).
+    """Return the lowest and highest value that a linear window shows (DICOM PS3.3 C.11.2.1.2).
 
     Args:
         stored: center and width, or None.
