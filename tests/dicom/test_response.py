@@ -22,7 +22,16 @@ from weaklesion.dicom.importing import import_export
 from weaklesion.dicom.lines import length_mm
 from weaklesion.dicom.phantom import lengths_mm, make_export
 from weaklesion.dicom.response import Target, Visit, assess, overall_response
-from weaklesion.dicom.timeline import ALONE, UNCLEAR, Course, Measured, courses_of, visits_of
+from weaklesion.dicom.timeline import (
+    ALONE,
+    NO_DATE,
+    TWO_PATIENTS,
+    UNCLEAR,
+    Course,
+    Measured,
+    courses_of,
+    visits_of,
+)
 
 
 def visits(*diameters, **given):
@@ -472,3 +481,49 @@ def test_patients_that_cannot_be_told_apart_have_no_course(
     assert courses_of(taken.marks, {}, taken.export) == []
     assert told in caplog.text
     assert "1960" not in caplog.text
+
+
+def phantom_with(folder, **tags):
+    """The phantom's export as it is taken; tags have one value per visit, or None."""
+    make_export(folder / "in")
+    for visit in range(2):
+        for path in (folder / "in").glob(f"visit{visit}/disk*/I0*"):
+            image = pydicom.dcmread(path)
+            for name, values in tags.items():
+                setattr(image, name, values[visit])
+            image.save_as(path)
+    return import_export(folder / "in", folder / "out")
+
+
+def notes_over_time(folder):
+    """How many marks have which note."""
+    found = pd.read_csv(folder / "out/found.csv", keep_default_na=False)
+    return found.loc[found["taken"], "notes"].value_counts().to_dict()
+
+
+@pytest.mark.parametrize("issuers", [(None, "ONE"), ("ONE", ""), ("ONE ", "ONE")])
+def test_an_issuer_that_only_one_study_states_makes_no_second_patient(tmp_path, caplog, issuers):
+    taken = phantom_with(tmp_path, IssuerOfPatientID=issuers)
+    caplog.clear()
+    (course,) = courses_of(taken.marks, {}, taken.export)
+    assert sorted(course.lesions) == ["T01", "T02", "T03"]
+    assert notes_over_time(tmp_path) == {"": 6}
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "tags", [{"IssuerOfPatientID": ("ONE", "OTHER")}, {"PatientID": ("abc1", "ABC1")}], ids=str
+)
+def test_a_tracking_uid_of_two_patients_is_told(tmp_path, caplog, tags):
+    taken = phantom_with(tmp_path, **tags)
+    assert courses_of(taken.marks, {}, taken.export) == []
+    assert notes_over_time(tmp_path) == {TWO_PATIENTS: 6}
+    assert f"6 marks: {TWO_PATIENTS}" in caplog.text
+    assert not {"OTHER", "ABC1"} & set(caplog.text.split())
+
+
+def test_marks_that_cannot_be_placed_in_time_are_told(tmp_path, caplog):
+    taken = phantom_with(tmp_path, StudyDate=("20200101", ""))
+    assert courses_of(taken.marks, {}, taken.export) == []
+    assert notes_over_time(tmp_path) == {"": 3, NO_DATE: 3}
+    assert f"3 marks: {NO_DATE}" in caplog.text

@@ -18,7 +18,7 @@ from weaklesion.dicom.headers import (
     read_header,
     single,
 )
-from weaklesion.dicom.image_objects import ImageObject, read_image_object
+from weaklesion.dicom.image_objects import ImageObject, read_image_object, with_patients
 from weaklesion.dicom.ultrasound import spacing_in
 from weaklesion.errors import DataError
 
@@ -161,6 +161,7 @@ def read_export(folder: str | Path) -> Export:
                 # the error's text may quote the patient's data
                 cause = f"damaged: it cannot be read ({type(error).__name__})"
                 export.skipped.append(Skipped(number, "", "file", cause))
+    export.images = with_patients(export.images)
     logger.info(
         "the export has %d image objects, %d documents that may hold marks, %d other files",
         len(export.images),

@@ -32,7 +32,9 @@ class ImageObject:
         series_uid: series.
         study_uid: study.
         place_uid: frame of reference, or "".
-        patient: what tells patients apart; never written. Without a patient's ID it is the study.
+        patient: what tells patients apart; never written. Without a patient's ID it is the study;
+            `with_patients` adds the issuer where it tells patients apart.
+        issuer: issuer of the patient's ID, or ""; never written.
         born: date of birth, or ""; never written.
         day: date of the study as YYYYMMDD, or ""; never written.
         modality: such as CT.
@@ -74,6 +76,7 @@ class ImageObject:
     in_parts: bool = True
     display: tuple[str, ...] = ()
     born: str = ""
+    issuer: str = ""
 
 
 def read_image_object(path: Path, header: Any) -> ImageObject:
@@ -102,6 +105,7 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         study_uid=clean_uid(header.get("StudyInstanceUID")),
         place_uid=clean_uid(header.get("FrameOfReferenceUID")),
         patient=_patient(header),
+        issuer=str(header.get("IssuerOfPatientID") or "").strip(),
         born=str(header.get("PatientBirthDate") or ""),
         day=str(header.get("StudyDate") or "").replace(".", "")[:8],
         modality=modality if MODALITY.fullmatch(modality) else "",
@@ -170,8 +174,26 @@ def _display(header: Any, modality: str) -> tuple[str, ...]:
 def _patient(header: Any) -> str:
     """Return what tells patients apart: two without an ID are not the same."""
     name = str(header.get("PatientID") or "").strip()
-    study = clean_uid(header.get("StudyInstanceUID"))
-    return f"{name}|{header.get('IssuerOfPatientID')}" if name else NO_ID + study
+    return name or NO_ID + clean_uid(header.get("StudyInstanceUID"))
+
+
+def with_patients(images: dict[str, ImageObject]) -> dict[str, ImageObject]:
+    """Return images whose patients with one ID are told apart, if their issuers differ.
+
+    Images that state no issuer are then a patient of their own.
+
+    Args:
+        images: all images of an export, by SOP instance.
+    """
+    issuers: dict[str, set[str]] = {}
+    for image in images.values():
+        issuers.setdefault(image.patient, set()).update({image.issuer} - {""})
+    return {
+        uid: replace(image, patient=f"{image.patient}|{image.issuer}")
+        if len(issuers[image.patient]) > 1 and not image.patient.startswith(NO_ID)
+        else image
+        for uid, image in images.items()
+    }
 
 
 def without_localisers(series: list[ImageObject]) -> list[ImageObject]:

@@ -26,6 +26,7 @@ from weaklesion.dicom.lines import length_mm
 from weaklesion.dicom.pixels import series_notes
 from weaklesion.dicom.stacks import Place, Stack
 from weaklesion.dicom.tables import SOURCE, marks_of_table
+from weaklesion.dicom.timeline import doubts_in_time
 from weaklesion.dicom.twins import merged, twin_of
 from weaklesion.errors import DataError
 from weaklesion.marks.drawn_lines import short_for
@@ -183,6 +184,7 @@ def import_export(
         report.append(_entry(item) | {"id": item.name, "taken": False, "cause": item.cause})
         if item.item:  # otherwise it is a document without marks
             imported.refused.append(_refusal(item, item.cause))
+    _add_doubts(report, imported)
     _write(out, "marks.csv", rows, MARKS)
     _write(out, "found.csv", report, FOUND)
     _write_objects(out, export, {export.images[uid].series_uid for uid, _ in pictures})
@@ -193,6 +195,14 @@ def import_export(
             f" each, {out.folder / 'skipped.csv'} the files without marks."
         )
     return imported
+
+
+def _add_doubts(report: list[dict[str, Any]], imported: Imported) -> None:
+    """Add to the notes of marks why their lesions are not followed over time."""
+    doubts = doubts_in_time(imported.marks, imported.export)
+    for entry in report:
+        if entry["taken"] and entry["id"] in doubts:
+            entry["notes"] = "; ".join(filter(None, [entry["notes"], doubts[entry["id"]]]))
 
 
 def mark_id(mark: FoundMark) -> str:

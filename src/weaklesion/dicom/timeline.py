@@ -5,6 +5,7 @@ Patients are numbered, and days count from the first study: neither names nor da
 
 import datetime
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,13 @@ logger = logging.getLogger(__name__)
 UNCLEAR = "several documents measure it"
 NO_SCALE = "its image has no spacing in mm"
 ALONE = "only its long diameter was drawn"
+NO_DATE = (
+    "not followed over time, because its image has no valid StudyDate: give the image its date"
+)
+TWO_PATIENTS = (
+    "its tracking UID occurs under several patients, between whom no lesion is followed: if they"
+    " are one, give their images the same PatientID and IssuerOfPatientID"
+)
 TARGET, NON_TARGET, NORMAL_NODE, NEW = "TARGET", "NON-TARGET", "NORMAL NODE", "NEW"
 
 
@@ -89,13 +97,15 @@ def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Expo
     baseline is new. Several marks of a lesion on one day are its parts if one document holds them;
     if several do, the lesion is not evaluated on that day.
     Studies without a patient's ID are nobody's course, and neither are those of one ID with
-    different dates of birth.
+    different dates of birth. Marks on images without a date are in no course.
 
     Args:
         marks: marks with both diameters, by id.
         areas: areas of their masks, by id.
         export: the export.
     """
+    for cause, count in Counter(doubts_in_time(marks, export).values()).items():
+        logger.warning("%d marks: %s", count, cause)
     patients: dict[str, list[str]] = {}
     births: dict[str, set[str]] = {}
     for name, mark in marks.items():
@@ -129,6 +139,27 @@ def courses_of(marks: dict[str, FoundMark], areas: dict[str, Area], export: Expo
                     TARGET_NODE_MM,
                 )
     return courses
+
+
+def doubts_in_time(marks: dict[str, FoundMark], export: Export) -> dict[str, str]:
+    """Return what is to be told of marks of lesions that are not or not wholly followed, by id.
+
+    Args:
+        marks: marks, by id.
+        export: the export.
+    """
+    images = {name: export.images[mark.image_uid] for name, mark in marks.items()}
+    patients: dict[str, set[str]] = {}
+    for name, mark in marks.items():
+        if mark.tracking_uid and not images[name].patient.startswith(NO_ID):
+            patients.setdefault(mark.tracking_uid, set()).add(images[name].patient)
+    doubts = {}
+    for name, mark in marks.items():
+        if mark.lesion and _date(images[name].day) is None:
+            doubts[name] = NO_DATE
+        elif len(patients.get(mark.tracking_uid, ())) > 1:
+            doubts[name] = TWO_PATIENTS
+    return doubts
 
 
 def _date(day: str) -> datetime.date | None:
