@@ -4,12 +4,16 @@ Two kinds of shape have it: the ellipse of a mark (`weaklesion.ellipse.Ellipse`)
 and the shape through its four ends (`weaklesion.four_ends.FourEnds`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Protocol, Self
 
+import cv2
 import numpy as np
 
 ShapeKind = Literal["ellipse", "ends"]
+SAME_SPACING = 0.001  # relative difference up to which pixels are square
+MOST_PX = 4096  # side of the grid of square pixels
 
 
 class MarkShape(Protocol):
@@ -84,3 +88,37 @@ class MarkShape(Protocol):
 
     def carry(self, scores: np.ndarray, source: Self) -> np.ndarray:
         """Move scores, (H, W) float32, so that the shape `source` of them comes to lie on this."""
+
+
+def measured_in_mm(
+    mark: MarkShape, mask: np.ndarray, spacing: tuple[float, float] | None
+) -> MarkShape:
+    """Return the shape of a mark's kind that a mask has in the patient, px of the mask.
+
+    Diameters that are perpendicular in mm are oblique in pixels that are not square. Such a mask is
+    therefore measured on a grid of square pixels, as fine as its own finer side.
+
+    Args:
+        mark: the mark's shape, whose kind is measured.
+        mask: (H, W) bool.
+        spacing: mm per pixel of rows and columns; None if it is unknown, as of square pixels.
+
+    Raises:
+        ValueError: if the mask has no shape of this kind.
+
+    >>> from weaklesion.four_ends import FourEnds
+    >>> mark = FourEnds(np.array([[0.0, 2.0], [8.0, 2.0], [4.0, 0.0], [4.0, 4.0]]))
+    >>> mask = np.ones((3, 5), dtype=bool)  # 9 mm by 5 mm, in pixels of 3 mm by 1 mm
+    >>> measured_in_mm(mark, mask, (3.0, 1.0)).points[:2].round(2).tolist()
+    [[0.0, -0.5], [4.0, 2.5]]
+    """
+    if spacing is None or math.isclose(*spacing, rel_tol=SAME_SPACING):
+        return mark.measured(mask)
+    hw = (mask.shape[0], mask.shape[1])
+    sizes_mm = hw[0] * spacing[0], hw[1] * spacing[1]
+    side_mm = max(min(spacing), max(sizes_mm) / MOST_PX)
+    square_hw = max(1, round(sizes_mm[0] / side_mm)), max(1, round(sizes_mm[1] / side_mm))
+    square = cv2.resize(
+        mask.astype(np.uint8), square_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+    )
+    return mark.measured(square > 0).resized(square_hw, hw)

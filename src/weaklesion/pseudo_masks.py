@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from weaklesion.image_levels import check_levels
-from weaklesion.mark_shapes import MarkShape
+from weaklesion.mark_shapes import MarkShape, measured_in_mm
 from weaklesion.support.limits import Rising, above, at_least, check_settings
 
 ChannelOrder = Literal["rgb", "bgr", "center"]
@@ -207,13 +207,17 @@ def _log_ratio(
     return cv2.GaussianBlur(clipped.astype(np.float32), (0, 0), settings.ratio_blur_px)
 
 
-def make_consistent(scores: np.ndarray, mark: MarkShape) -> np.ndarray | None:
+def make_consistent(
+    scores: np.ndarray, mark: MarkShape, spacing: tuple[float, float] | None = None
+) -> np.ndarray | None:
     """Move scores so that the shape of their positive part is the mark's.
 
     Args:
         scores: (H, W) float32. The part above 0 that overlaps the mark most is kept and its holes
             filled; all other pixels are below 0 in the result.
         mark: the mark's shape, px.
+        spacing: mm per pixel of rows and columns if the mark is perpendicular in mm; None if it is
+            so in px, or unknown.
 
     Returns:
         (H, W) float32; None if no such part exists, or if it has no shape of the mark's kind.
@@ -222,7 +226,7 @@ def make_consistent(scores: np.ndarray, mark: MarkShape) -> np.ndarray | None:
     if part is None:
         return None
     try:
-        found = mark.measured(part)
+        found = measured_in_mm(mark, part, spacing)
     except ValueError:
         return None
     alone = np.where(part, np.maximum(scores, 1e-3), np.minimum(scores, -1e-3)).astype(np.float32)

@@ -147,3 +147,69 @@ def test_a_lesion_of_a_few_px_is_not_left_to_its_shape_because_it_is_small(size_
         logits = np.where(mark.drawn((40, 40)), 4.0, -4.0).astype(np.float32)
         found = gated_mask(logits, mark, gate=0.8)
         assert found.from_network
+
+
+SQUARE, NARROW, FINE = (0.8, 0.8), (2.4, 0.8), (0.4, 0.4)  # mm per px of rows and columns
+
+
+def in_patients(seed, spacing):
+    """A lobed lesion of 40 to 80 mm, turned by any angle, in pixels of a spacing."""
+    rng = np.random.default_rng(seed)
+    half, ratio, turn = rng.uniform(20, 40), rng.uniform(0.5, 0.9), rng.uniform(0, np.pi)
+    y, x = np.mgrid[: int(120 / spacing[0]), : int(120 / spacing[1])] + 0.5
+    y, x = y * spacing[0] - 60, x * spacing[1] - 60
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    waves = 1 + 0.12 * np.cos(3 * np.arctan2(across, along) + rng.uniform(0, 6))
+    return np.hypot(along, across / ratio) < half * waves
+
+
+def lesions_with_marks(spacing):
+    """40 lesions, with their marks as drawn on a fine picture: perpendicular in mm."""
+    for seed in range(40):
+        mask, fine = in_patients(seed, spacing), in_patients(seed, FINE)
+        yield mask, FourEnds(recist_from_mask(fine)).resized(fine.shape, mask.shape)
+
+
+def test_a_true_mask_agrees_with_its_mark_as_well_where_pixels_are_not_square():
+    square, narrow = (
+        [mask_agreement(mask, mark, spacing) for mask, mark in lesions_with_marks(spacing)]
+        for spacing in (SQUARE, NARROW)
+    )
+    assert np.mean(square) > 0.95
+    assert np.mean(narrow) > np.mean(square) - 0.03
+    assert min(narrow) > 0.85
+
+
+def test_a_good_mask_is_not_replaced_because_pixels_are_not_square():
+    """Masks that lie 1.6 mm beside their lesions."""
+    passed = {None: 0, NARROW: 0}
+    for mask, mark in lesions_with_marks(NARROW):
+        scores = np.where(np.roll(mask, 2, axis=1), 4.0, -4.0).astype(np.float32)
+        for spacing in passed:
+            passed[spacing] += gated_mask(scores, mark, gate=0.8, spacing=spacing).from_network
+    assert passed[NARROW] == 40
+    assert passed[None] < 36
+
+
+def test_a_consistent_mask_has_the_marks_ends_also_where_pixels_are_not_square():
+    found = []
+    for mask, mark in lesions_with_marks(NARROW):
+        middle = mark.points.mean(axis=0)
+        larger = FourEnds((mark.points - middle) * 1.1 + middle)
+        scores = cv2.GaussianBlur(np.where(mask, 4.0, -4.0), (0, 0), 1.0).astype(np.float32)
+        moved = gated_mask(scores, larger, consistent=True, spacing=NARROW).mask
+        found.append(mask_agreement(moved, larger, NARROW))
+    assert np.mean(found) > 0.95
+
+
+@pytest.mark.parametrize("spacing", [(0.7, 0.7), (0.7, 0.70001)])
+@MARKS
+def test_square_pixels_are_measured_as_they_are(mark, spacing):
+    mask = lobed(np.random.default_rng(2), cut=False)
+    assert mask_agreement(mask, mark, spacing) == mask_agreement(mask, mark)
+
+
+def test_a_spacing_that_is_wrong_by_far_needs_no_more_memory():
+    """In square pixels of 0.001 mm the mask would have 10 million rows."""
+    mark = FourEnds(recist_from_ellipse(MARK))
+    assert 0 <= mask_agreement(mark.drawn(SHAPE), mark, (100.0, 0.001)) <= 1

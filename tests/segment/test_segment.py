@@ -31,7 +31,7 @@ from weaklesion.four_ends import FourEnds
 from weaklesion.metrics import dice
 from weaklesion.prediction.gate import gated_mask
 from weaklesion.prediction.tasks.prompted import predict_prompted
-from weaklesion.recist import RECIST_COLUMNS, recist_from_ellipse
+from weaklesion.recist import RECIST_COLUMNS, measure_recist, recist_from_ellipse
 from weaklesion.segment.outputs import write_mask
 from weaklesion.segment.run import segment_marks
 from weaklesion.segment.settings import SegmentSettings
@@ -209,6 +209,36 @@ def test_padding_and_metal_in_16_bits_are_no_other_scale(grey_model, tmp_path, p
     result, measured = run(grey_model, tmp_path, [{"id": "l", "image": "ct.png"} | mark_of(mask)])
     assert result.exit_code == 0, result.output
     assert list(measured.index) == ["l"]
+
+
+class Dark(torch.nn.Module):
+    """A network that ignores the mark: dark is lesion."""
+
+    def forward(self, inputs):
+        return 8 * (0.15 - inputs[:, 1:2])
+
+
+@pytest.mark.parametrize("options", [[], ["--consistent"]])
+def test_a_right_mask_agrees_with_its_mark_also_where_pixels_are_not_square(
+    model_of_ends, tmp_path, monkeypatch, options
+):
+    """The mark is perpendicular in mm, so it is oblique in px."""
+    _, trained = weaklesion.prediction.network.load_network()
+    network = "weaklesion.prediction.network.load_network"
+    monkeypatch.setattr(network, lambda *_: (Dark().eval(), trained))
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    y, x = (y - 60) * 3.0, x - 80.0
+    turn = np.radians(120)
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    waves = 1 + 0.12 * np.cos(3 * np.arctan2(across, along) + 1)
+    mask = np.hypot(along, across * 1.4) < 60 * waves
+    Image.fromarray(colored(mask, np.random.default_rng(4))).save(tmp_path / "x.png")
+    row = {"id": "l", "image": "x.png", "spacing_x": 1.0, "spacing_y": 3.0}
+    row |= dict(zip(RECIST_COLUMNS, measure_recist(mask, (3.0, 1.0)).points.ravel(), strict=True))
+    _, measured = run(model_of_ends, tmp_path, [row], *options)
+    assert measured.loc["l", "answer"] == "network"
+    assert measured.loc["l", "agreement"] > 0.93
+    assert dice(mask, read_png(tmp_path / "out" / measured.loc["l", "mask"])) > 0.93
 
 
 def test_the_command_segments_as_the_workflow_predicts(model, tmp_path, images):

@@ -6,14 +6,15 @@ if they differ too much, the mark's shape replaces the mask. No dense mask is re
 
 Like must be compared with like: of a mark that was drawn, or measured as RECIST defines it, the
 four ends; of a mark that was simulated by the ellipse of the mask's hull, that ellipse. The ellipse
-of a lesion that the image cuts off is not the ellipse of its drawn diameters.
+of a lesion that the image cuts off is not the ellipse of its drawn diameters. Diameters that were
+drawn are perpendicular in mm, so the mask's are measured in mm where pixels are not square.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from weaklesion.mark_shapes import MarkShape
+from weaklesion.mark_shapes import MarkShape, measured_in_mm
 from weaklesion.pseudo_masks import main_part, make_consistent
 
 
@@ -41,6 +42,7 @@ def gated_mask(
     gate: float | None = None,
     consistent: bool = False,
     compared: MarkShape | None = None,
+    spacing: tuple[float, float] | None = None,
 ) -> GatedMask:
     """Return the mask of a mark: the network's, or the mark's shape where the two disagree.
 
@@ -54,19 +56,23 @@ def gated_mask(
         consistent: move the network's mask so that its shape is the mark's
             (`weaklesion.pseudo_masks.make_consistent`).
         compared: shape of the same mark that the mask's own is compared with; `mark` by default.
+        spacing: mm per pixel of rows and columns if the mark is perpendicular in mm; None if it is
+            so in px, or unknown.
     """
     own = main_part(logits >= 0, mark)
     if own is None:
         own, agreement = np.zeros(logits.shape, dtype=bool), 0.0
     else:
-        agreement = mask_agreement(own, mark if compared is None else compared)
+        agreement = mask_agreement(own, mark if compared is None else compared, spacing)
     if gate is not None and agreement < gate:
         return GatedMask(mark.drawn(own.shape), own, agreement, False)
-    moved = make_consistent(logits, mark) if consistent else None
+    moved = make_consistent(logits, mark, spacing) if consistent else None
     return GatedMask(own if moved is None else moved > 0, own, agreement, True)
 
 
-def mask_agreement(mask: np.ndarray, mark: MarkShape) -> float:
+def mask_agreement(
+    mask: np.ndarray, mark: MarkShape, spacing: tuple[float, float] | None = None
+) -> float:
     """Return how well a mask agrees with a mark, 0 to 1.
 
     The agreement is the overlap (intersection over union) of the mask's own shape with the mark's.
@@ -76,12 +82,14 @@ def mask_agreement(mask: np.ndarray, mark: MarkShape) -> float:
     Args:
         mask: (H, W) bool.
         mark: shape of the mark, px.
+        spacing: as in `gated_mask`.
     """
     if not mask.any():
         return 0.0
     if mark.long_px >= mark.LEAST_PX:
         try:
-            return mark.measured(mask).iou(mark, (mask.shape[0], mask.shape[1]))
+            own = measured_in_mm(mark, mask, spacing)
+            return own.iou(mark, (mask.shape[0], mask.shape[1]))
         except ValueError:  # the mask has no shape, such as a hull with fewer than five vertices
             pass
     drawn = mark.drawn(mask.shape)

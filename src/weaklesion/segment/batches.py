@@ -72,6 +72,7 @@ def segment_batch(
             gate=settings.gate,
             consistent=settings.consistent,
             compared=drawn_ends(mark, crop),
+            spacing=each.spacing and each.spacing[::-1],
         )
         mask, own = np.zeros((2, *each.shape_hw), dtype=np.uint8)
         mask[crop.rows, crop.columns] = gated.mask
