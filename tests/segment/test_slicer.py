@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
 from types import ModuleType, SimpleNamespace
 
 import nibabel
@@ -41,6 +42,7 @@ class Node:
     def __init__(self, name, ends_ras=None, image=None):
         self.name, self.ends, self.image = name, ends_ras, image
         self.visible, self.transform, self.segments = True, None, []
+        self.file = "loaded.nii.gz"
 
     def GetName(self):
         return self.name
@@ -91,6 +93,17 @@ class Scene(list):
         node.removed = True
 
 
+def save_node(node, path):
+    """As in Slicer: the file becomes the node's own in the scene."""
+    nibabel.save(node.image, path)
+    node.file = path
+
+
+def in_memory(image):
+    """As in Slicer: a loaded image needs its file no more."""
+    return nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine)
+
+
 def import_labelmap(label, segmentation):
     """As in Slicer: a labelmap without any voxel makes no segment."""
     voxels = np.asarray(label.image.dataobj)
@@ -111,8 +124,9 @@ def slicer(monkeypatch):
     slicer.modules = SimpleNamespace(segmentations=SimpleNamespace(logic=lambda: logic))
     slicer.util = SimpleNamespace(
         getNodesByClass=lambda kind: [node for node in slicer.mrmlScene if node.ends is not None],
-        saveNode=lambda node, path: nibabel.save(node.image, path),
-        loadLabelVolume=lambda path: Node(path, image=nibabel.load(path)),
+        saveNode=save_node,
+        exportNode=lambda node, path: nibabel.save(node.image, path),
+        loadLabelVolume=lambda path: Node(path, image=in_memory(nibabel.load(path))),
         startupEnvironment=lambda: {"PATH": "/usr/bin"},
     )
     slicer.ScriptedLoadableModule = base
@@ -305,6 +319,53 @@ def test_a_command_that_fails_says_why(module, scan, tmp_path, monkeypatch):
         module.WeakLesionLogic().segment(
             volume, lines_of(mask, 1), "weaklesion", str(tmp_path / "no-such-run"), None, tmp_path
         )
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder in which the module makes its temporary ones."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_nothing_of_the_patient_is_left_once_the_masks_are_loaded(
+    module, scan, ct_model, temporary, monkeypatch
+):
+    volume, mask = scan
+    calls = []
+    in_process(monkeypatch, module, calls)
+    segmentation, said = module.WeakLesionLogic().segment(
+        volume, lines_of(mask, 1), "weaklesion", str(ct_model)
+    )
+    assert calls[0][0][5].startswith(str(temporary))  # its table was there
+    assert [segment.name for segment in segmentation.segments] == ["L"]
+    assert said.startswith("1 of 1 marks have a mask.")
+    assert not list(temporary.iterdir())
+    assert volume.file == "loaded.nii.gz"  # which a saved scene names
+
+
+def test_nothing_of_the_patient_is_left_if_the_command_fails_or_lines_are_no_marks(
+    module, scan, temporary, monkeypatch
+):
+    volume, mask = scan
+    in_process(monkeypatch, module, [])
+    lines = lines_of(mask, 1)
+    with pytest.raises(RuntimeError, match="no-such-run"):
+        module.WeakLesionLogic().segment(volume, lines, "weaklesion", "no-such-run")
+    with pytest.raises(ValueError, match="no second line across it"):
+        module.WeakLesionLogic().segment(volume, lines[:1], "weaklesion", "no-such-run")
+    assert not list(temporary.iterdir())
+
+
+def test_a_chosen_folder_is_left_as_it_is(module, scan, ct_model, tmp_path, monkeypatch):
+    volume, mask = scan
+    in_process(monkeypatch, module, [])
+    module.WeakLesionLogic().segment(
+        volume, lines_of(mask, 1), "weaklesion", str(ct_model), None, tmp_path
+    )
+    assert {"marks.csv", "volume.nii.gz", "out"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_what_to_look_at_is_said(module):

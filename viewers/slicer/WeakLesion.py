@@ -228,15 +228,19 @@ class WeakLesionLogic(ScriptedLoadableModuleLogic):
             program: the command `weaklesion` of the Python in which it is installed.
             model: folder of a trained run.
             window_hu: levels that become black and white; None for those of the command.
-            folder: where files are written; a new temporary one by default.
+            folder: where files are written and left; by default a temporary one, which is removed
+                in any case, because it has the patient's images.
 
         Raises:
             ValueError: if the lines form no marks.
             RuntimeError: if the command fails; the message is its own.
         """
-        folder = Path(folder or tempfile.mkdtemp(prefix="weaklesion-"))
+        if folder is None:
+            with tempfile.TemporaryDirectory(prefix="weaklesion-") as temporary:
+                return self.segment(volume, lines, program, model, window_hu, Path(temporary))
         names = write_marks(folder / "marks.csv", self.marks_of(volume, lines))
-        slicer.util.saveNode(volume, str(folder / VOLUME))
+        # not saveNode, after which the volume's own file in the scene would be this one
+        slicer.util.exportNode(volume, str(folder / VOLUME))
         done = subprocess.run(
             command_of(program, model, folder, window_hu),
             env=slicer.util.startupEnvironment(),  # without Slicer's own Python
