@@ -56,6 +56,68 @@ def test_many_crosses_come_back_to_a_pixel():
         assert same_line(ends[2:], lines[1]) <= 1
 
 
+def random_cross(rng, shortest, longest):
+    """Whole ends of two lines across each other, (2, 2, 2), the longer one first."""
+    long, angle = rng.uniform(shortest, longest), rng.uniform(0, np.pi)
+    short = long * rng.uniform(0.5, 1)
+    along, across = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    cross, (first, second) = 64 + rng.uniform(-0.5, 0.5, 2), rng.uniform(0.35, 0.65, 2)
+    lines = [
+        [cross - part * length * axis, cross + (1 - part) * length * axis]
+        for part, length, axis in ((first, long, along), (second, short, across))
+    ]
+    return np.rint(lines).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("width", "shortest", "longest", "exact_px"),
+    [(1, 6, 10, 0), (1, 8, 40, 0), (2, 24, 60, 1), (3, 12, 60, 2)],
+)
+def test_random_crosses_are_read_from_the_sizes_that_the_page_names(
+    width, shortest, longest, exact_px
+):
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        lines = random_cross(rng, shortest, longest)
+        ends = ends_of_drawn(drawn(*lines.tolist(), shape=(128, 128), width=width))
+        assert len(ends) == 4
+        found = ends[:2], ends[2:]
+        apart = [
+            max(same_line(one, lines[0]), same_line(other, lines[1]))
+            for one, other in (found, found[::-1])  # two lines may be equally long
+        ]
+        assert min(apart) <= exact_px
+
+
+def test_no_small_cross_is_taken_for_a_single_diameter():
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        lines = random_cross(rng, 4, 12)
+        try:
+            ends = ends_of_drawn(drawn(*lines.tolist(), shape=(128, 128)))
+        except BadMarkError:
+            continue
+        assert len(ends) == 4
+
+
+def test_pixels_that_no_single_line_explains_are_refused():
+    """A bar with a stub on one side that is too short for a diameter."""
+    pixels = drawn(((20, 30), (60, 30)))
+    pixels[31:33, 40] = True
+    with pytest.raises(BadMarkError, match="not one line, or two"):
+        ends_of_drawn(pixels)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_wide_line_is_no_cross(width):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        turn, length = rng.uniform(0, np.pi), rng.uniform(24, 60)
+        reach = np.array([np.cos(turn), np.sin(turn)]) * length / 2
+        line = np.rint([64 - reach, 64 + reach]).astype(int).tolist()
+        assert len(ends_of_drawn(drawn(line, shape=(128, 128), width=width))) == 2
+
+
 @pytest.mark.parametrize("width", [1, 2, 3])
 def test_one_line_is_one_diameter(width):
     ends = ends_of_drawn(drawn(LONG, width=width))

@@ -11,6 +11,9 @@ from weaklesion.marks.table import LEAST_ANGLE_DEG, BadMarkError
 
 WIDEST_PX = 8.0  # of a drawn line; more is an area
 OFF_THIN_PX, OFF_WIDE_PX = 2.0, 3.5  # distance from which a pixel belongs to another line
+SMALL_PX = 16  # sides of a drawing up to which crosses are drawn again and compared
+UNLIKE = 0.1  # part of the drawn pixels by which a cross that is drawn again may differ from them
+SPREAD_PX = 0.75  # by which the box of one line may be wider than the line's mean width
 STEP_PX = 0.5  # between the points of a line that are looked up
 UNCONNECTED = "the drawn pixels are not one line, or two that cross"
 
@@ -20,7 +23,8 @@ def ends_of_drawn(drawn: np.ndarray) -> np.ndarray:
 
     The long line is the longest one that is drawn throughout. The short one is the longest of
     those that begin and end off it, at 45 degrees or more; if both ends are on one side of
-    the long line, it begins on it.
+    the long line, it begins on it. Small thin crosses, in which everything lies near the long line,
+    are drawn again from the corners of the hull and compared.
 
     Args:
         drawn: (H, W) bool.
@@ -38,6 +42,9 @@ def ends_of_drawn(drawn: np.ndarray) -> np.ndarray:
     first, last = pixels.min(0), pixels.max(0) + 1
     part = np.pad(drawn[first[1] : last[1], first[0] : last[0]], 1).astype(np.uint8)
     pixels = pixels - corner
+    cross = _small_cross(_hull(pixels), part)
+    if cross is not None:
+        return cross + corner
     long = _longest(_hull(pixels), part)
     if long is None:
         raise BadMarkError(UNCONNECTED)
@@ -47,7 +54,10 @@ def ends_of_drawn(drawn: np.ndarray) -> np.ndarray:
     normal = np.array([-along[1], along[0]])
     off = pixels[np.abs((pixels - long[0]) @ normal) > reach]
     lines = [long]
-    if len(off):
+    one = _is_one_line(pixels)
+    if not len(off) and not one:
+        raise BadMarkError(UNCONNECTED)
+    if len(off) and not (one and max(part.shape) > SMALL_PX + 2):  # small wide crosses are blobs
         short = _longest(_hull(off), part, along)
         if short is None:
             raise BadMarkError(UNCONNECTED)
@@ -65,6 +75,43 @@ def ends_of_drawn(drawn: np.ndarray) -> np.ndarray:
 def _hull(pixels: np.ndarray) -> np.ndarray:
     """Return the pixels that are corners of the convex hull, (n, 2) float."""
     return cv2.convexHull(pixels.astype(np.int32))[:, 0].astype(float)
+
+
+def _is_one_line(pixels: np.ndarray) -> bool:
+    """Return whether the box around pixels is no wider than one line of so many pixels."""
+    across, along = sorted(cv2.minAreaRect(pixels.astype(np.float32))[1])
+    return across <= len(pixels) / (along + 1) + SPREAD_PX
+
+
+def _small_cross(hull: np.ndarray, part: np.ndarray) -> np.ndarray | None:
+    """Return the two lines between corners of the hull that draw the pixels of a small drawing.
+
+    Args:
+        hull: (n, 2) corners in their order, px.
+        part: (H, W) uint8, 1 where drawn.
+
+    Returns:
+        (4, 2) ends, long first; None if the drawing is large, or no thin cross draws it.
+    """
+    if max(part.shape) > SMALL_PX + 2:  # with a border of one px on each side
+        return None
+    best, fewest = None, UNLIKE * part.sum()
+    for a, b, c, d in combinations(hull, 4):  # in their order: a to c crosses b to d
+        ends = np.array(sorted([[a, c], [b, d]], key=lambda line: -math.dist(*line))).reshape(4, 2)
+        again = np.zeros_like(part)
+        for start, stop in (ends[:2].astype(int), ends[2:].astype(int)):
+            cv2.line(again, start.tolist(), stop.tolist(), 1)
+        unlike = int((again != part).sum())
+        if unlike <= fewest and _angle_deg(ends) >= LEAST_ANGLE_DEG:
+            best, fewest = ends, unlike - 0.5
+    return best
+
+
+def _angle_deg(ends: np.ndarray) -> float:
+    """Return the angle between two lines, 0 to 90 degrees."""
+    first, second = ends[1] - ends[0], ends[3] - ends[2]
+    cross = first[0] * second[1] - first[1] * second[0]
+    return math.degrees(math.atan2(abs(cross), abs(first @ second)))
 
 
 def _longest(
