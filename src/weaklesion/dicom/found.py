@@ -1,8 +1,10 @@
 """Marks as they are found in documents, before their images are read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
 
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.lines import Line, ends_of, length_mm, length_note, pair_lines
@@ -68,6 +70,17 @@ class Refused:
 
 
 Found = tuple[list[FoundMark], list[Refused]]
+
+
+def joined_names(marks: Iterable[FoundMark]) -> DisjointSet:
+    """Return the names of a patient's lesions; those that one mark has are names of one lesion."""
+    names = DisjointSet()
+    for mark in marks:
+        names.add(mark.lesion)
+        for other in mark.other_lesions:
+            names.add(other)
+            names.merge(mark.lesion, other)
+    return names
 
 
 def mark_of_axes(

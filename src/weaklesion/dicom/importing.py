@@ -258,11 +258,11 @@ def _check_modality(image: ImageObject, trained_on: str) -> None:
     made_by = MODALITIES.get(image.modality)
     if trained_on not in MODALITIES.values() or made_by == trained_on:
         return
-    told = image.modality or "missing or not a word of DICOM"
+    stated = image.modality or "missing or not a word of DICOM"
     raise BadMarkError(
-        f"the Modality of its image is {told}{f' ({made_by})' if made_by else ''}, but the network"
-        f" was trained on {trained_on}: give the run of a network for {made_by or 'such images'},"
-        " or correct the image's Modality if it is wrong"
+        f"the Modality of its image is {stated}{f' ({made_by})' if made_by else ''}, but the"
+        f" network was trained on {trained_on}: give the run of a network for"
+        f" {made_by or 'such images'}, or correct the image's Modality if it is wrong"
     )
 
 

@@ -9,11 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.cluster.hierarchy import DisjointSet
-
 from weaklesion.dicom.areas import Area, sum_of
 from weaklesion.dicom.export import Export
-from weaklesion.dicom.found import FoundMark
+from weaklesion.dicom.found import FoundMark, joined_names
 from weaklesion.dicom.image_objects import NO_ID
 from weaklesion.dicom.lines import length_mm
 from weaklesion.dicom.response import TARGET_NODE_MM, Target, Visit
@@ -178,12 +176,7 @@ def _course(
 ) -> Course:
     dates = {name: _date(export.images[marks[name].image_uid].day) for name in names}
     ordered = sorted({date for date in dates.values() if date is not None})
-    lesions_of = DisjointSet()
-    for name in names:
-        lesions_of.add(marks[name].lesion)
-        for other in marks[name].other_lesions:
-            lesions_of.add(other)
-            lesions_of.merge(marks[name].lesion, other)
+    lesions_of = joined_names(marks[name] for name in names)
     parts: dict[str, dict[int, list[str]]] = {}
     for name in sorted(names):
         date = dates[name]

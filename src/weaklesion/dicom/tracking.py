@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from scipy.cluster.hierarchy import DisjointSet
-
 from weaklesion.dicom.export import Export
+from weaklesion.dicom.found import joined_names
 from weaklesion.dicom.results import Lesion, uid_of
 
 
@@ -39,17 +38,14 @@ def tracked(lesions: Sequence[Lesion], export: Export) -> list[Lesion]:
 def _same_lesions(lesions: Sequence[Lesion], export: Export) -> dict[str, list[Lesion]]:
     """Return the marks of each lesion, by patient and name."""
     patients = _patients(lesions, export)
-    joined = DisjointSet()
+    of_patient: dict[tuple[str, str], list[Lesion]] = defaultdict(list)
     for lesion in lesions:
-        own = patients[lesion.id], lesion.mark.lesion
-        joined.add(own)
-        for other in lesion.mark.other_lesions:
-            joined.add((own[0], other))
-            joined.merge(own, (own[0], other))
+        of_patient[patients[lesion.id]].append(lesion)
     same: dict[str, list[Lesion]] = defaultdict(list)
-    for lesion in lesions:
-        names = joined.subset((patients[lesion.id], lesion.mark.lesion))
-        same[repr(min(names))].append(lesion)
+    for patient, own in of_patient.items():
+        names = joined_names(lesion.mark for lesion in own)
+        for lesion in own:
+            same[repr((patient, min(names.subset(lesion.mark.lesion))))].append(lesion)
     return same
 
 
