@@ -86,6 +86,13 @@ def test_a_module_runs_in_a_foreign_folder(code, tmp_path):
     assert (folder / "resources/phantom_ham10k").is_dir()
     assert {path for path in code.rglob("*") if "__pycache__" not in path.parts} == before
     assert "Nothing to be done" in snakemake(folder, "-n", "wl_table1")
+    # as in a new clone beside old results: all code is newer, with the same content
+    for path in [*code.glob("workflow/scripts/*.py"), *code.glob("src/**/*.py")]:
+        path.touch()
+    profile = read_yaml(ROOT / "workflow/profiles/default/config.yaml")
+    triggers = ("--rerun-triggers", *profile["rerun-triggers"])
+    assert "Nothing to be done" in snakemake(folder, "-n", "wl_table1", *triggers)
+    assert "Code has changed" in snakemake(folder, "-n", "wl_table1")
 
 
 UNCHANGED = """
