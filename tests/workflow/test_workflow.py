@@ -271,6 +271,19 @@ def test_a_changed_setting_of_one_arm_leaves_other_arms_bytes(copied, tmp_path):
     assert run["settings"]["weight_decay"] == 0.001
 
 
+def test_a_fold_is_split_again_when_two_of_its_numbers_change_places(tmp_path):
+    """Snakemake compares the values of params without their names: 3 of 3 by 5 is 3 of 5 by 5."""
+    target = "results/tiny/phantom_ham10k/demo@3/patches/samples.csv"
+
+    def of(folds):
+        protocol = {"folds": folds, "patches": {"ham10k": {"split_seed": 5}}}
+        return [target, *overlay(tmp_path, {"protocols": {"demo": protocol}})]
+
+    snakemake(tmp_path, *of(3))
+    assert planned(tmp_path, *of(3)) == {}
+    assert planned(tmp_path, *of(5)) == {"split_fold": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
