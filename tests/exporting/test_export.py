@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from PIL import Image
+from PIL import ExifTags, Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 from segmenting import colored, describe, lobed
@@ -404,6 +404,85 @@ def test_the_bundle_refuses_ids_before_it_writes(run_bundle, tmp_path, ids, says
 def test_the_bundle_says_what_is_wrong_with_a_table(run_bundle, text, says):
     with pytest.raises(ValueError, match=says):
         run_bundle(text)
+
+
+def saved_rotated(folder, image):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image.save(folder / "bad.tif", exif=exif)
+    return "bad.tif"
+
+
+def saved_with_two_pages(folder, image):
+    image.save(folder / "bad.tif", save_all=True, append_images=[image.rotate(180)])
+    return "bad.tif"
+
+
+def saved_without_finite_values(folder, image):
+    values = np.full((*image.size, 2), np.nan, np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / "bad.nii")
+    return "bad.nii"
+
+
+def saved_with_four_dimensions(folder, image):
+    values = np.zeros((*image.size, 2, 2), np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / "bad.nii")
+    return "bad.nii"
+
+
+def saved_in_part(folder, image):
+    image.save(folder / "whole.png")
+    whole = (folder / "whole.png").read_bytes()
+    (folder / "bad.png").write_bytes(whole[: len(whole) // 2])
+    return "bad.png"
+
+
+@pytest.mark.parametrize(
+    ("save", "number", "says"),
+    [
+        (
+            saved_rotated,
+            "",
+            r"bad\.tif: is stored rotated \(EXIF orientation 6\).* Save it",
+        ),
+        (saved_with_two_pages, "", r"bad\.tif: contains 2 images\. Save the marked one alone"),
+        (saved_without_finite_values, 1, r"bad\.nii: has no finite value in slice 1"),
+        (saved_with_four_dimensions, 0, r"bad\.nii: has 4 dimensions\. Save one volume alone"),
+        (saved_in_part, "", r"bad\.png cannot be read \(.*\)\. Is it there, and whole"),
+        (lambda folder, image: "image.png", 3, "image.png: is no volume, but the row names the"),
+        (lambda folder, image: "absent.png", "", r"absent\.png cannot be read \(.*No such file"),
+        (lambda folder, image: "", "", "its row names no image"),
+    ],
+)
+def test_the_bundle_refuses_images_before_it_writes(run_bundle, tmp_path, save, number, says):
+    name = save(tmp_path, Image.open(tmp_path / "image.png"))
+    rows = [f"good,image.png,,{ENDS_ROW}", f"b,{name},{number},{ENDS_ROW}"]
+    with pytest.raises(ValueError, match=f"^mark b: .*{says}"):
+        run_bundle("\n".join([f"id,image,slice,{ENDS_HEADER}", *rows]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_bundle_takes_the_photograph_of_a_phones_picture_with_a_preview(run_bundle, tmp_path):
+    photograph = Image.open(tmp_path / "image.png")
+    photograph.save(
+        tmp_path / "phone.jpg", "MPO", save_all=True, append_images=[photograph.resize((30, 20))]
+    )
+    assert run_bundle(f"id,image,{ENDS_HEADER}\nm,phone.jpg,{ENDS_ROW}\n") == ["m.png"]
+
+
+def test_the_bundle_knows_a_volume_by_its_name_in_capitals(tmp_path):
+    values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "volume.nii.gz")
+    (tmp_path / "volume.nii.gz").rename(tmp_path / "VOLUME.NII.GZ")
+    found = read_levels(tmp_path / "VOLUME.NII.GZ", 2, (0.0, 255.0))
+    assert np.array_equal(found[..., 0], values[..., 2].T)
+
+
+def test_the_bundle_writes_no_mask_if_a_later_mark_is_bad(run_bundle, tmp_path):
+    rows = [f"a,image.png,{ENDS_ROW}", f"b,image.png,{ENDS_ROW[:-2]}40"]
+    with pytest.raises(ValueError, match="mark b: an end is outside"):
+        run_bundle("\n".join([f"id,image,{ENDS_HEADER}", *rows]))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_bundle_refuses_the_marks_that_segment_refuses():

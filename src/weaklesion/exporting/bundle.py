@@ -169,7 +169,10 @@ of its image or slice. The PNG has the name of the mark's `id`, or without one t
 - The mark becomes the shape `{shape}`. NIfTI, and 16-bit images of Hounsfield units + 32768, are
   shown through `window_hu`.
 - A mask is not compared with its mark, and images much finer than the network's input are not
-  averaged first. `weaklesion segment` does both, and checks the images. Marks are checked here too.
+  averaged first. `weaklesion segment` does both.
+- Table, marks and images are checked before the first mask. Refused are rotated images (EXIF),
+  files of several images, a slice without a finite value, a `slice` of what is no volume, and
+  images of other colours than the network's.
 
 Trained on:
 

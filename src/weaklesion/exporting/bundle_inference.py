@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 ENDS = [f"{end}_{axis}" for end in ("long_a", "long_b", "short_a", "short_b") for axis in "xy"]
 LEAST_PX = 0.5  # shortest diameter
@@ -29,7 +29,7 @@ def segment(
     channels: str,
     window_hu: tuple[float, float],
 ) -> list[str]:
-    """Write the mask of each mark as a PNG of 0 and 255.
+    """Write the mask of each mark as a PNG of 0 and 255; nothing if one row cannot be used.
 
     Args:
         model: file of `torch.export`.
@@ -43,29 +43,61 @@ def segment(
         The files that were written.
 
     Raises:
-        ValueError: if the table or a mark cannot be used, or an image is of another kind than the
-            network takes.
+        ValueError: if the table, a mark or an image cannot be used, or an image is of another kind
+            than the network takes.
     """
     rows = rows_by_id(Path(marks))
+    for name, row in rows.items():
+        image_and_ends(Path(marks).parent, name, row, channels, window_hu)
     network = torch.export.load(model).module()
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, row in rows.items():
-        number = number_of(row, "slice", name) if row.get("slice") else None
-        levels = read_levels(Path(marks).parent / row["image"], number, window_hu)
-        if bool((levels == levels[..., :1]).all()) != (channels == "grey"):
-            raise ValueError(f"{row['image']}: the network takes {channels}, not such images")
-        points = np.array([number_of(row, end, name) for end in ENDS]).reshape(4, 2)
-        if cause := fault_of(points, levels.shape[:2]):
-            raise ValueError(f"mark {name}: {cause}")
-        logits = logits_of(
-            network, levels[..., ::-1] if channels == "bgr" else levels, points, shape
-        )
+    for name, row in rows.items():  # images are read again, because all may not fit in memory
+        levels, points = image_and_ends(Path(marks).parent, name, row, channels, window_hu)
+        logits = logits_of(network, levels, points, shape)
         path = folder / f"{name}.png"
         Image.fromarray(((logits >= 0) * 255).astype(np.uint8)).save(path)
         written.append(str(path))
     return written
+
+
+def image_and_ends(
+    folder: Path, name: str, row: dict[str, str], channels: str, window_hu: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the image of the mark `name`, and the ends of its diameters, (4, 2) px.
+
+    The image is (H, W, 3) uint8 in the network's order of channels.
+
+    Args:
+        folder: of the table.
+        name: id of the mark.
+        row: of the table.
+        channels: see `segment`.
+        window_hu: see `segment`.
+
+    Raises:
+        ValueError: if the mark or its image cannot be used.
+    """
+    number = number_of(row, "slice", name) if row.get("slice") else None
+    points = np.array([number_of(row, end, name) for end in ENDS]).reshape(4, 2)
+    if not row["image"]:
+        raise ValueError(f"mark {name}: its row names no image")
+    try:
+        levels = read_levels(folder / row["image"], number, window_hu)
+    except ValueError as error:
+        raise ValueError(f"mark {name}: {error}") from error
+    except Exception as error:  # Pillow and nibabel document few of theirs
+        raise ValueError(
+            f"mark {name}: {row['image']} cannot be read ({error}). Is it there, and whole?"
+        ) from error
+    if bool((levels == levels[..., :1]).all()) != (channels == "grey"):
+        raise ValueError(
+            f"mark {name}: {row['image']}: the network takes {channels}, not such images"
+        )
+    if cause := fault_of(points, levels.shape[:2]):
+        raise ValueError(f"mark {name}: {cause}")
+    return levels[..., ::-1] if channels == "bgr" else levels, points
 
 
 def rows_by_id(path: Path) -> dict[str, dict[str, str]]:
@@ -155,35 +187,71 @@ def read_levels(path: Path, number: float | None, window_hu: tuple[float, float]
     """Return an image, or a slice of a volume, as levels, (H, W, 3) uint8.
 
     Raises:
-        ValueError: if the levels of a picture have an unknown scale, or a slice does not exist.
+        ValueError: if the image or slice cannot be used.
     """
-    if not path.name.endswith((".nii", ".nii.gz")):
-        with Image.open(path) as image:
-            deep = any(";16" in str(tile.args) for tile in image.tile)  # Pillow may keep 8 bits
-            if image.mode == "F" or (deep and not image.mode.startswith("I")):
-                raise ValueError(
-                    f"{path.name}: has levels of 32-bit float, or 16 bits per colour. Save it with"
-                    f" 8 bits, or as 16-bit grey with Hounsfield units + {PNG_OFFSET}"
-                )
-            if not image.mode.startswith("I"):
-                return np.asarray(image.convert("RGB"))
-            values = np.asarray(image, dtype=np.float32) - PNG_OFFSET
-        if values.max() <= window_hu[0]:
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return levels_of_slice(path, number, window_hu)
+    if number is not None:
+        raise ValueError(
+            f"{path.name}: is no volume, but the row names the slice {number:g}. Leave it empty"
+        )
+    return levels_of_picture(path, window_hu)
+
+
+def levels_of_picture(path: Path, window_hu: tuple[float, float]) -> np.ndarray:
+    """Return a PNG, JPG or the like as levels, (H, W, 3) uint8.
+
+    Raises:
+        ValueError: if it is stored rotated, has several images, or levels of an unknown scale.
+    """
+    with Image.open(path) as image:
+        deep = any(";16" in str(tile.args) for tile in image.tile)  # Pillow may keep 8 bits
+        if image.mode == "F" or (deep and not image.mode.startswith("I")):
             raise ValueError(
-                f"{path.name}: has at most {values.max():,.0f} HU, below the window"
-                f" {window_hu[0]:g} to {window_hu[1]:g}. Save it with Hounsfield units +"
-                f" {PNG_OFFSET}"
+                f"{path.name}: has levels of 32-bit float, or 16 bits per colour. Save it with"
+                f" 8 bits, or as 16-bit grey with Hounsfield units + {PNG_OFFSET}"
             )
-        return windowed(values, window_hu)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if turned in range(2, 9):  # Pillow turns some kinds of files, and not others
+            raise ValueError(
+                f"{path.name}: is stored rotated (EXIF orientation {turned}), so the mark's pixels"
+                " are ambiguous. Save it upright, without the tag"
+            )
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":  # a phone's JPG: the first is the photograph
+            raise ValueError(f"{path.name}: contains {frames} images. Save the marked one alone")
+        if not image.mode.startswith("I"):
+            return np.asarray(image.convert("RGB"))
+        values = np.asarray(image, dtype=np.float32) - PNG_OFFSET
+    if values.max() <= window_hu[0]:
+        raise ValueError(
+            f"{path.name}: has at most {values.max():,.0f} HU, below the window"
+            f" {window_hu[0]:g} to {window_hu[1]:g}. Save it with Hounsfield units + {PNG_OFFSET}"
+        )
+    return windowed(values, window_hu)
+
+
+def levels_of_slice(path: Path, number: float | None, window_hu: tuple[float, float]) -> np.ndarray:
+    """Return a slice of a NIfTI volume as levels, (H, W, 3) uint8.
+
+    Raises:
+        ValueError: if the volume has more than three dimensions, or the slice does not exist or has
+            no finite value.
+    """
     volume = np.asanyarray(nibabel.load(path).dataobj)  # type: ignore[attr-defined]
     while volume.ndim > 3 and volume.shape[-1] == 1:
         volume = volume[..., 0]
+    if volume.ndim not in (2, 3):
+        raise ValueError(f"{path.name}: has {volume.ndim} dimensions. Save one volume alone")
     depth = volume.shape[2] if volume.ndim == 3 else 1
     if number is None and depth > 1:
         raise ValueError(f"{path.name}: has {depth} slices, and the row names none")
     if (number or 0) not in range(depth):
         raise ValueError(f"{path.name}: has slices 0 to {depth - 1}, and the row names {number:g}")
-    return windowed((volume[..., int(number or 0)] if volume.ndim == 3 else volume).T, window_hu)
+    values = volume[..., int(number or 0)] if volume.ndim == 3 else volume
+    if not np.isfinite(values).any():
+        raise ValueError(f"{path.name}: has no finite value in slice {number or 0:g}")
+    return windowed(values.T, window_hu)
 
 
 def windowed(hounsfield: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:
