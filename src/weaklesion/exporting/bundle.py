@@ -173,6 +173,8 @@ of its image or slice. The PNG has the name of the mark's `id`, or without one t
 - Table, marks and images are checked before the first mask. Refused are rotated images (EXIF),
   files of several images, a slice without a finite value, a `slice` of what is no volume, and
   images of other colours than the network's.
+- The bundle is no inference workflow of MONAI: `configs/inference.json` calls a function on a
+  table, and has neither dataset nor inferer nor evaluator.
 
 Trained on:
 
