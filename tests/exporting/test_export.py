@@ -47,6 +47,7 @@ from weaklesion.training.prompts import mark_rows
 
 PAPERS = {"licence", "terms", "data", "settings", "mark_contrast"}
 LICENCE = "CC BY-NC-SA 4.0"
+FALLBACK = "not for uses that this licence excludes"
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +231,29 @@ def test_what_cannot_be_exported_is_named(run_dir, tmp_path):
         ("CC BY-SA 4.0", ["keeps this licence"], ["commercial", "changed"]),
         ("CC BY-NC-ND 4.0", ["not for commercial use", "no changed versions"], ["keeps"]),
         ("unknown", ["do not pass the network on"], ["commercial"]),
-        ("internal use only", ["not for uses that this licence excludes"], ["commercial"]),
+        ("internal use only", [FALLBACK], ["commercial"]),
+        ("cc-by-nc-4.0", ["not for commercial use", "name the data's source"], [FALLBACK]),
+        (
+            "https://creativecommons.org/licenses/by-nc-nd/4.0/",
+            ["not for commercial use", "no changed versions", "name the data's source"],
+            ["keeps", FALLBACK],
+        ),
+        (
+            "CC BY-SA 4.0 (the images), CC BY-NC-ND 4.0 (the marks)",
+            ["not for commercial use", "no changed versions", "keeps", "name the data's", FALLBACK],
+            [],
+        ),
+        ("CC BY 4.0, but do not share", ["name the data's source", FALLBACK], ["commercial"]),
+        ("CC0-1.0", [FALLBACK], ["name the data's", "commercial"]),
+        ("restricted by data use agreement, internal only", [FALLBACK], ["name the data's"]),
+        ("Approved by ethics board; do not share", [FALLBACK], ["name the data's"]),
+        ("MIT, sa. LICENSE (nd)", [FALLBACK], ["keeps", "changed"]),
+        ("for non-commercial research only", ["not for commercial use", FALLBACK], []),
+        (
+            "Creative Commons Attribution-NonCommercial 4.0 International",
+            ["not for commercial use", FALLBACK],
+            [],
+        ),
         ("Apache-2.0 (phantoms that WeakLesion makes)", ["of no use on images of patients"], []),
     ],
 )

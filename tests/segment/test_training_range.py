@@ -121,6 +121,23 @@ def test_describing_again_changes_only_what_is_given(model):
     assert "window_hu: the lower number comes first" in wrong.output
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--licence", "a\nb"], r"licence: needs to be one line of text, not 'a\nb'"),
+        (["--licence", "a\n"], r"licence: needs to be one line of text, not 'a\n'"),
+        (["--spacing-mm", "-1", "1"], "spacing_mm: needs numbers above 0, not [-1.0, 1.0]"),
+        (["--spacing-mm", "0", "1"], "spacing_mm: needs numbers above 0, not [0.0, 1.0]"),
+    ],
+)
+def test_values_that_no_data_have_are_refused(model, given, says):
+    before = (model / "run.json").read_text()
+    result = CliRunner().invoke(app, ["describe-run", str(model), *given])
+    assert result.exit_code == 1, result.output
+    assert says in result.output
+    assert (model / "run.json").read_text() == before
+
+
 @pytest.mark.parametrize("settings", [[1], 3, {"train_samples": "x"}, {"train_samples": True}])
 def test_damaged_settings_of_a_run_are_named_where_sizes_are_measured(tmp_path, settings):
     patches = tmp_path / "patches"

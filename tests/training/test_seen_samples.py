@@ -81,7 +81,7 @@ def test_facts_of_a_dataset(root, dataset, protocol, expected):
     assert [facts[key] for key in ("modality", "channels", "window_hu", "marks")] == rest
     assert licence in facts["licence"]
     TrainedOn(**facts)
-    config["datasets"][dataset] |= {"modality": "MR", "licence": "mine"}
+    config["datasets"][dataset] |= {"modality": "MR", "licence": "mine\n"}
     stated = data_facts(config, dataset, protocol)
     assert stated["modality"] == "MR"
     assert (stated["licence"] == "mine") == ("phantom" not in dataset)

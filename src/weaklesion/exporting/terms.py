@@ -5,6 +5,19 @@ import re
 from weaklesion.study.trained_on import OWN_PHANTOM, UNKNOWN, TrainedOn
 
 NOT_A_DEVICE = "Not a medical device: not for diagnosis, treatment or triage."
+CONDITIONS = {
+    "NC": "not for commercial use",
+    "ND": "no changed versions may be shared",
+    "SA": "what is made from it keeps this licence",
+    "BY": "name the data's source",
+}
+# The codes of `CC BY-NC 4.0`, `cc-by-nc` or https://creativecommons.org/licenses/by-nc/4.0/
+CREATIVE_COMMONS = re.compile(
+    r"(?:\bCC[\W_]*|(?:https?://(?:www\.)?)?creativecommons\.org/licenses/)"
+    r"(BY(?:[\W_]*(?:NC|ND|SA))*)(?![a-z])",
+    re.IGNORECASE,
+)
+NON_COMMERCIAL = re.compile(r"non[\W_]*commercial", re.IGNORECASE)
 
 
 def terms_of_use(data: TrainedOn) -> str:
@@ -30,15 +43,18 @@ def terms_of_use(data: TrainedOn) -> str:
 
 
 def _conditions(licence: str) -> list[str]:
-    """Return the conditions that the words of a licence name."""
-    words = set(re.split(r"[^A-Z0-9]+", licence.upper()))
-    found = []
-    if "NC" in words:
-        found.append("not for commercial use")
-    if "ND" in words:
-        found.append("no changed versions may be shared")
-    if "SA" in words:
-        found.append("what is made from it keeps this licence")
-    if "BY" in words:
-        found.append("name the data's source")
-    return found or ["not for uses that this licence excludes"]
+    """Return the conditions that the words of a licence name.
+
+    >>> _conditions("CC BY-SA 4.0")
+    ['what is made from it keeps this licence', "name the data's source"]
+    >>> _conditions("approved by the board, for non-commercial research")
+    ['not for commercial use', 'not for uses that this licence excludes']
+    """
+    codes = "".join(CREATIVE_COMMONS.findall(licence)).upper()
+    found = [condition for code, condition in CONDITIONS.items() if code in codes]
+    if NON_COMMERCIAL.search(licence) and CONDITIONS["NC"] not in found:
+        found.insert(0, CONDITIONS["NC"])
+    other_words = re.search("[^\\W\\d_]", CREATIVE_COMMONS.sub("", licence))
+    if other_words or not found:
+        found.append("not for uses that this licence excludes")
+    return found

@@ -52,7 +52,7 @@ def data_facts(config: Config, dataset: str, protocol: str) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "source": "phantom" if is_phantom else of_files["source"],
-        "licence": OWN_PHANTOM if is_phantom else licence,
+        "licence": OWN_PHANTOM if is_phantom else " ".join(licence.split()),  # YAML may end a line
         "modality": definition.get("modality", MODALITIES.get(loader, UNKNOWN)),
         "channels": "grey" if grey else order,
         "window_hu": None if window is None else [float(end) for end in window],

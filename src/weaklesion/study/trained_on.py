@@ -27,7 +27,7 @@ class TrainedOn:
     Attributes:
         dataset: its name in the study.
         source: label of the files' origin.
-        licence: licence of the images and marks.
+        licence: licence of the images and marks, in one line.
         modality: what made the images, such as `dermoscopy` or `CT`; or `unknown`.
         channels: order of the colours that the network was shown, `rgb` or `bgr`; or `grey`.
         window_hu: Hounsfield units that became levels 0 and 255; None where none or several did.
@@ -63,6 +63,8 @@ class TrainedOn:
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise ValueError(f"{name}: a text is needed, not {value!r}")
+        if self.licence.splitlines() != [self.licence]:  # it becomes part of a line
+            raise ValueError(f"licence: needs to be one line of text, not {self.licence!r}")
         for name, choices in (("channels", CHANNELS), ("marks", MARKS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(choices)}")
@@ -80,6 +82,8 @@ class TrainedOn:
                 pair[0] < pair[1] if name == "window_hu" else pair[0] <= pair[1]
             ):
                 raise ValueError(f"{name}: the lower number comes first, not {list(pair)}")
+            if name == "spacing_mm" and pair[0] <= 0:
+                raise ValueError(f"{name}: needs numbers above 0, not {list(pair)}")
             object.__setattr__(self, name, tuple(pair))
         for name in ("long_px", "long_mm"):
             sizes = getattr(self, name)
