@@ -21,8 +21,10 @@ from typer.testing import CliRunner
 
 from weaklesion.cli import app
 from weaklesion.diameters import recist_from_mask
-from weaklesion.exporting import bundle_inference
+from weaklesion.errors import DataError
+from weaklesion.exporting import bundle_inference, export
 from weaklesion.exporting.bundle_inference import arms_of_ellipse, arms_of_ends, read_levels
+from weaklesion.exporting.export import export_run
 from weaklesion.exporting.onnx_form import ONNX_INPUTS
 from weaklesion.exporting.terms import terms_of_use
 from weaklesion.exporting.whole_network import solved_by_cofactors
@@ -222,6 +224,35 @@ def test_what_cannot_be_exported_is_named(run_dir, tmp_path):
     (before / "run.json").write_text(json.dumps({"settings": told["settings"]}))
     assert "weaklesion describe-run" in refused(before, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("formats", [("onxx",), "onxx", ("pt2", "onxx"), (), "", None, [["pt2"]]])
+def test_formats_that_do_not_exist_are_named(run_dir, tmp_path, formats):
+    with pytest.raises(DataError, match="needs one or more of safetensors, onnx, pt2, monai, not"):
+        export_run(run_dir, tmp_path / "out", formats)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_format_can_be_given_alone(run_dir, tmp_path):
+    written = export_run(run_dir, tmp_path, "safetensors")
+    assert written == {"safetensors": tmp_path / "model.safetensors"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.safetensors", "run.json"]
+
+
+def test_an_export_that_failed_does_not_stop_the_next_one(run_dir, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(export, "export_program", full)
+        with pytest.raises(OSError, match="No space left"):
+            export_run(run_dir, tmp_path / "out", ["safetensors", "pt2"])
+    assert not list((tmp_path / "out").iterdir())
+    (tmp_path / "out" / export.PART).mkdir()  # as one that was killed leaves it
+    (tmp_path / "out" / export.PART / "model.pt2").touch()
+    export_run(run_dir, tmp_path / "out", ["safetensors"])
+    names = [path.name for path in (tmp_path / "out").iterdir()]
+    assert sorted(names) == ["model.safetensors", "run.json"]
 
 
 @pytest.mark.parametrize(
