@@ -94,12 +94,25 @@ def calls_of_script(name, folder, *words):
         words: of the script.
     """
     told = folder / "calls"
-    (folder / "weaklesion").write_text(
-        f"#!{sys.executable}\nimport json, sys\n"
-        f"print(json.dumps(sys.argv[1:]), file=open({str(told)!r}, 'a'))\n"
+    done = _run_script(
+        name, folder, words, f"print(json.dumps(sys.argv[1:]), file=open({str(told)!r}, 'a'))"
     )
+    done.check_returncode()
+    return [json.loads(line) for line in told.read_text().splitlines()]
+
+
+def run_script(name, folder, *words):
+    """Run a script of containers/ with the real `weaklesion`; return its completed process."""
+    return _run_script(
+        name, folder, words, f"sys.path[:0] = {sys.path}; from weaklesion.cli import app; app()"
+    )
+
+
+def _run_script(name, folder, words, program):
+    """Run a script of containers/ with some lines of Python in the place of `weaklesion`."""
+    (folder / "weaklesion").write_text(f"#!{sys.executable}\nimport json, sys\n{program}\n")
     (folder / "weaklesion").chmod(0o755)
     path = os.pathsep.join([str(folder), os.path.dirname(sys.executable), os.environ["PATH"]])
     command = ["sh", ROOT / "containers" / name, *words]
-    subprocess.run(command, env=os.environ | {"PATH": path, "TMPDIR": str(folder)}, check=True)
-    return [json.loads(line) for line in told.read_text().splitlines()]
+    environment = os.environ | {"PATH": path, "TMPDIR": str(folder)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

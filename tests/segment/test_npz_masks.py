@@ -5,11 +5,13 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from segmenting import calls_of_script
+from safetensors.torch import save_file
+from segmenting import add_settings, calls_of_script, run_script
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
 from weaklesion.errors import DataError
+from weaklesion.models import build_model
 from weaklesion.recist import measure_recist
 from weaklesion.segment.npz_masks import write_npz_masks
 
@@ -172,6 +174,69 @@ def test_the_containers_script_gives_the_same_masks(segmented, grey_model):
     with np.load(folder / "segs/case_a.npz") as wanted, np.load(outputs / "case_a.npz") as made:
         assert np.array_equal(wanted["segs"], made["segs"])
         assert made["segs"].any()
+
+
+@pytest.mark.parametrize("drawn", [0, 5])
+def test_the_containers_script_gives_empty_masks_if_no_lesion_can_be_used(
+    tmp_path, grey_model, drawn
+):
+    """Because nothing is drawn, or lesions 1 and 2 as lines without a short diameter."""
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    recist = np.zeros((2, 20, 20), np.uint8)
+    recist[0, 4, 2 : 2 + drawn], recist[1, 9, 2 : 2 + drawn] = 1, 2
+    levels = np.full(recist.shape, 60, np.uint8)
+    np.savez(inputs / "case.npz", imgs=levels, recist=recist, spacing=np.ones(3))
+    done = run_script("predict_npz.sh", tmp_path, inputs, tmp_path / "outputs", grey_model)
+    assert done.returncode == 0, done.stderr
+    assert "no mark can be used" in done.stderr
+    assert ("lesion 2: only one diameter" in done.stderr) == bool(drawn)
+    with np.load(tmp_path / "outputs/case.npz") as made:
+        assert made["segs"].shape == recist.shape
+        assert not made["segs"].any()
+
+
+def test_the_containers_script_gives_empty_masks_if_segment_refuses_all_marks(tmp_path, grey_model):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    recist = np.zeros((2, 60, 60), np.uint8)
+    recist[0, 30, 15:45], recist[0, 20:40, 30] = 1, 1
+    levels = np.full(recist.shape, 60, np.uint8)  # nothing is seen where the lesion is marked
+    np.savez(inputs / "case.npz", imgs=levels, recist=recist, spacing=np.ones(3))
+    add_settings(grey_model, "prompted_ends")
+    weights = build_model("prompted").state_dict()
+    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+    save_file(contiguous, grey_model / "model.safetensors")
+    done = run_script("predict_npz.sh", tmp_path, inputs, tmp_path / "outputs", grey_model)
+    assert done.returncode == 0, done.stderr
+    assert "the image has a single level near the mark" in done.stderr
+    with np.load(tmp_path / "outputs/case.npz") as made:
+        assert not made["segs"].any()
+
+
+def test_the_containers_script_gives_nothing_if_a_program_fails(tmp_path, grey_model):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    case(inputs / "case.npz")
+    done = run_script("predict_npz.sh", tmp_path, inputs, tmp_path / "outputs", grey_model)
+    assert done.returncode != 0
+    assert "run.json: not the description of a run" in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_masks_without_results_are_empty_only_if_there_was_no_mark(tmp_path, monkeypatch):
+    path = flat(tmp_path, "case.npz", {}, monkeypatch)
+    tables(tmp_path, refused_by_npz=[("case.npz", 1), ("case.npz", 2)])
+    (tmp_path / "masks/measurements.csv").unlink()
+    words = [path], tmp_path / "masks", tmp_path / "segs"
+    for marks in ("", "id\ncase_1\n"):
+        (tmp_path / "drawn/marks.csv").write_text(marks)
+        if not marks:
+            (tmp_path / "drawn/marks.csv").unlink()
+        with pytest.raises(DataError, match=r"measurements\.csv: does not exist"):
+            write_npz_masks(*words, drawn_dir=tmp_path / "drawn")
+    (tmp_path / "drawn/marks.csv").write_text("id\n")
+    assert write_npz_masks(*words, drawn_dir=tmp_path / "drawn") == (1, 0)
 
 
 def test_what_does_not_fit_is_refused(segmented):

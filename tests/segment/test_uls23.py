@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import SimpleITK
 from conftest import ROOT
-from segmenting import calls_of_script
+from segmenting import calls_of_script, run_script
 from typer.testing import CliRunner
 
 from weaklesion.cli import app
@@ -87,6 +87,20 @@ def test_the_containers_script_writes_the_stack(stacked, grey_model, tmp_path):
         assert result.exit_code == 0, result.output
     image = SimpleITK.ReadImage(tmp_path / "out/images/ct-binary-uls/stacked.mha")
     assert SimpleITK.GetArrayFromImage(image).any()
+
+
+def test_the_containers_script_writes_an_empty_stack_if_no_row_can_be_used(
+    stacked, grey_model, tmp_path
+):
+    folder, _, truth = stacked
+    (folder / "marks.csv").write_text(f"{HEADER}\n{row((2, 'nan'))}\n")
+    done = run_script("predict_uls23.sh", tmp_path, folder, tmp_path / "out", grey_model)
+    assert done.returncode == 0, done.stderr
+    assert "long_a_x is 'nan', which is not finite" in done.stderr
+    image = SimpleITK.ReadImage(tmp_path / "out/images/ct-binary-uls/stacked.mha")
+    masks = SimpleITK.GetArrayFromImage(image)
+    assert masks.size == truth.size
+    assert not masks.any()
 
 
 def test_a_stack_of_another_method_is_not_written_over(stacked, tmp_path):

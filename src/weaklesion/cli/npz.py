@@ -50,10 +50,17 @@ def npz_masks(
     ],
     masks: Annotated[Path, typer.Option(help="Folder that segment --volume wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for one .npz with segs per volume.")],
+    drawn: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that weaklesion npz wrote. If it refused all marks, nothing was segmented,"
+            " and all masks are empty."
+        ),
+    ] = None,
 ) -> None:
     """Write the masks of segment --volume as .npz, on the grids of the volumes of the marks."""
     with refusals():
         from weaklesion.segment.npz_masks import write_npz_masks
 
-        written, lesions = write_npz_masks(files, masks, out)
+        written, lesions = write_npz_masks(files, masks, out, drawn_dir=drawn)
     typer.echo(f"{out}: {written} files with {lesions} lesions")

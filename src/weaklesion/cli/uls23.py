@@ -37,10 +37,17 @@ def uls23_masks(
     ],
     masks: Annotated[Path, typer.Option(help="Folder that segment --volume wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for the challenge's output.")],
+    drawn: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that weaklesion uls23 wrote. If it refused all marks, nothing was"
+            " segmented, and all masks are empty."
+        ),
+    ] = None,
 ) -> None:
     """Write the masks of segment --volume as the stack that ULS23 evaluates."""
     with refusals():
         from weaklesion.segment.uls23_masks import write_stack_of_masks
 
-        path, lesions = write_stack_of_masks(folder, masks, out)
+        path, lesions = write_stack_of_masks(folder, masks, out, drawn_dir=drawn)
     typer.echo(f"{path}: {lesions} lesions")

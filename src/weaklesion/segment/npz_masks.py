@@ -26,7 +26,11 @@ NUMBERS = range(1, MOST_LESIONS + 1)
 
 
 def write_npz_masks(
-    files: Sequence[str | Path], masks_dir: str | Path, out_dir: str | Path
+    files: Sequence[str | Path],
+    masks_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    drawn_dir: str | Path | None = None,
 ) -> tuple[int, int]:
     """Write the masks of the lesions of each file, in its own grid.
 
@@ -37,6 +41,8 @@ def write_npz_masks(
         files: the files that `weaklesion npz` read.
         masks_dir: the `--out` folder of `weaklesion segment --volume`.
         out_dir: folder for `<case>.npz`.
+        drawn_dir: the `--out` folder of `weaklesion npz`, whose `refused.csv` is found without it
+            if a mark was segmented. If it has no mark, nothing needs to have been segmented.
 
     Returns:
         Numbers of files and of lesions.
@@ -46,8 +52,8 @@ def write_npz_masks(
             none of its lesions was segmented or refused, a mask is not on its grid, or `out_dir`
             has a file of the same name that this function did not write.
     """
-    table, rows = read_measurements(masks_dir)
-    refused = _refused_by_segment(table) | _refused_by_npz(rows)
+    table, rows = read_measurements(masks_dir, drawn_dir)
+    refused = _refused_by_segment(table) | _refused_by_npz(rows, drawn_dir)
     paths = [Path(file) for file in files]
     check_names(paths)
     out = Path(out_dir)
@@ -125,12 +131,15 @@ def _refused_by_segment(table: Path) -> set[str]:
     return {row["id"] for row in _rows_of(table.with_name("refused.csv"))}
 
 
-def _refused_by_npz(rows: Sequence[Mapping[str, str]]) -> set[str]:
+def _refused_by_npz(rows: Sequence[Mapping[str, str]], drawn_dir: str | Path | None) -> set[str]:
     """Return the ids of lesions and whole files that `weaklesion npz` refused.
 
-    Its `refused.csv` is beside the folder of the marks' images. If it was moved, none is known.
+    Its `refused.csv` is beside the folder of the marks' images, or in `drawn_dir`. If it was moved,
+    none is known.
     """
     folders = {Path(row["image"]).parent.parent for row in rows}
+    if drawn_dir is not None:
+        folders.add(Path(drawn_dir))
     every = [row for folder in folders for row in _rows_of(folder / "refused.csv")]
     return {
         _id_in_tables(Path(row["file"]).stem, row["lesion"])
@@ -147,14 +156,22 @@ def _rows_of(table: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def read_measurements(masks_dir: str | Path) -> tuple[Path, list[dict[str, str]]]:
+def read_measurements(
+    masks_dir: str | Path, drawn_dir: str | Path | None = None
+) -> tuple[Path, list[dict[str, str]]]:
     """Return the table that `weaklesion segment` wrote to a folder, and its rows.
+
+    Args:
+        masks_dir: the folder.
+        drawn_dir: folder of the marks; if its `marks.csv` has no row, the table may be absent.
 
     Raises:
         DataError: if there is none.
     """
     table = Path(masks_dir) / "measurements.csv"
-    if not table.is_file():
+    marks = None if drawn_dir is None else Path(drawn_dir) / "marks.csv"
+    nothing_to_segment = marks is not None and marks.is_file() and not _rows_of(marks)
+    if not table.is_file() and not nothing_to_segment:
         raise DataError(f"{table}: does not exist. Give the --out folder of weaklesion segment.")
     return table, _rows_of(table)
 

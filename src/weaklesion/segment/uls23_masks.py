@@ -15,7 +15,11 @@ MASKS = "images/ct-binary-uls"
 
 
 def write_stack_of_masks(
-    folder: str | Path, masks_dir: str | Path, out_dir: str | Path
+    folder: str | Path,
+    masks_dir: str | Path,
+    out_dir: str | Path,
+    *,
+    drawn_dir: str | Path | None = None,
 ) -> tuple[Path, int]:
     """Write the masks of all volumes of a stack, one upon the other; without a mask all are 0.
 
@@ -26,6 +30,8 @@ def write_stack_of_masks(
         masks_dir: the `--out` folder of `weaklesion segment --volume`.
         out_dir: the challenge's output; `images/ct-binary-uls/<name>.mha` is written, of the
             name, place and spacing of the stack.
+        drawn_dir: the `--out` folder of `weaklesion uls23`. If it has no mark, nothing needs to
+            have been segmented.
 
     Returns:
         The file, and the number of lesions with a mask.
@@ -38,7 +44,7 @@ def write_stack_of_masks(
     own, name = OwnFiles(out_dir), f"{MASKS}/{stack.name}"
     own.check_free([name])
     masks = np.zeros(volumes.shape, dtype=np.uint8)
-    table, rows = read_measurements(masks_dir)
+    table, rows = read_measurements(masks_dir, drawn_dir)
     of_volume = {f"voi_{number}": masks[number] for number in range(len(masks))}
     for row in rows:
         mask = mask_of(masks_dir, row)
