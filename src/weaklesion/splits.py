@@ -3,6 +3,7 @@
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -71,19 +72,20 @@ def grouped_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str
     least one split is empty, which the caller has to check.
 
     Args:
-        groups: sample id to group.
+        groups: sample id to group: text, or a whole number in all of them.
         seed: decides the order.
 
     Returns:
         `train`, `val` and `test`: sample ids, in the random order of their groups.
 
+    Raises:
+        DataError: if a sample has no group, or one that is neither text nor a whole number.
+
     >>> split = grouped_split({"a1": "a", "a2": "a", "b1": "b", "c1": "c"}, seed=1)
     >>> sorted(len(ids) for ids in split.values())
     [1, 1, 2]
     """
-    members: dict[str, list[str]] = {}
-    for sample, group in sorted(groups.items()):
-        members.setdefault(group, []).append(sample)
+    members = _samples_of(groups)
     order = sorted(members)
     random.Random(seed).shuffle(order)
     num_train, num_val = int(0.7 * len(groups)), int(0.2 * len(groups))
@@ -110,7 +112,7 @@ def fold_split(groups: Mapping[str, str], *, folds: int, seed: int) -> dict[str,
     the fewest samples, of equal ones to that with the fewest groups.
 
     Args:
-        groups: sample id to group.
+        groups: sample id to group, as in `grouped_split`.
         folds: number of folds, at least 3.
         seed: decides the order of groups of the same size.
 
@@ -119,14 +121,12 @@ def fold_split(groups: Mapping[str, str], *, folds: int, seed: int) -> dict[str,
         the largest group.
 
     Raises:
-        DataError: if there are fewer groups than folds.
+        DataError: if there are fewer groups than folds, or a group is none (`grouped_split`).
 
     >>> fold_split({"a1": "a", "a2": "a", "b1": "b", "c1": "c"}, folds=3, seed=1)["a1"]
     1
     """
-    members: dict[str, list[str]] = {}
-    for sample, group in sorted(groups.items()):
-        members.setdefault(group, []).append(sample)
+    members = _samples_of(groups)
     if len(members) < folds:
         raise DataError(
             f"{len(members)} groups cannot be divided into {folds} folds, because no group may be"
@@ -145,6 +145,32 @@ def fold_split(groups: Mapping[str, str], *, folds: int, seed: int) -> dict[str,
     return fold_of
 
 
+def _samples_of(groups: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the sorted samples of each group.
+
+    Raises:
+        DataError: if a sample has no group, or one that is neither text nor a whole number; each
+            missing value would be a group of its own.
+    """
+    members: dict[str, list[str]] = {}
+    for sample, group in groups.items():
+        if not (isinstance(group, Integral) or (isinstance(group, str) and group.strip())):
+            raise DataError(
+                f"groups: sample {sample!r} has the group {group!r}, which is neither text nor a"
+                " whole number. Name its patient or lesion, or leave the sample out. With pandas,"
+                " read the column with dtype=str, because a gap turns whole numbers into floats."
+            )
+        members.setdefault(group, []).append(sample)
+    if len({isinstance(group, str) for group in members}) > 1:
+        text = next(group for group in members if isinstance(group, str))
+        number = next(group for group in members if not isinstance(group, str))
+        raise DataError(
+            f"groups: {members[text][0]!r} has the group {text!r}, which is text, and"
+            f" {members[number][0]!r} has {number!r}, a number. Give all groups as text."
+        )
+    return {group: sorted(samples) for group, samples in members.items()}
+
+
 def _distinct_sorted(ids: Sequence[str]) -> list[str]:
     distinct = sorted(set(ids))
     if len(distinct) != len(ids):
@@ -157,18 +183,21 @@ def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]
     """Split samples by volume, in the paper's proportions of volumes: 48, 44 and 20 of 112.
 
     Args:
-        groups: sample id to volume.
+        groups: sample id to volume, as in `grouped_split`.
         seed: decides the order of the volumes.
 
     Returns:
         `train`, `val` and `test`: sample ids, in the random order of their volumes. With three
         volumes or more no split is empty.
 
+    Raises:
+        DataError: if a sample has no volume, or one that is neither text nor a whole number.
+
     >>> split = volume_split({"1_a": "1", "1_b": "1", "2_a": "2", "3_a": "3"}, seed=1)
     >>> all(split.values())
     True
     """
-    volumes = sorted(set(groups.values()))
+    volumes = sorted(_samples_of(groups))
     random.Random(seed).shuffle(volumes)
     num_test = max(1, round(len(volumes) * 20 / 112))
     num_val = max(1, round(len(volumes) * 44 / 112))
@@ -198,13 +227,14 @@ def two_volumes_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list
         `train`, `val` and `test`: sample ids, sorted.
 
     Raises:
-        DataError: if there are not two volumes, or the seed is neither 1 nor 2.
+        DataError: if there are not two volumes, the seed is neither 1 nor 2, or a sample has no
+            volume.
 
     >>> split = two_volumes_split({"a_1_x": "a", "b_1_x": "b", "b_2_x": "b"}, seed=1)
     >>> split == {"train": ["b_2_x"], "val": ["b_1_x"], "test": ["a_1_x"]}
     True
     """
-    volumes = sorted(set(groups.values()))
+    volumes = sorted(_samples_of(groups))
     if len(volumes) != 2 or seed not in (1, 2):
         raise DataError(
             f"split: two_volumes needs two volumes and split_seed 1 or 2, not {len(volumes)}"

@@ -1,5 +1,8 @@
+from functools import partial
 from itertools import chain
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +15,10 @@ from weaklesion.splits import (
     order_digest,
     stratified_split,
     two_volumes_split,
+    volume_split,
 )
+
+BY_GROUP = (grouped_split, volume_split, two_volumes_split, partial(fold_split, folds=3))
 
 
 def test_released_order_is_the_published_one():
@@ -113,3 +119,20 @@ def test_folds_share_no_group_and_are_about_equal(lesions, seed):
 def test_more_folds_than_groups_are_refused():
     with pytest.raises(DataError, match="2 groups cannot be divided into 3 folds"):
         fold_split({"a1": "a", "a2": "a", "b1": "b"}, folds=3, seed=1)
+
+
+@pytest.mark.parametrize("split", BY_GROUP)
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA, "", " ", 0.0, ["p1"]])
+def test_a_sample_without_a_group_is_named_and_refused(split, missing):
+    """Each missing value would be a group of its own, so that one patient is in two splits."""
+    groups = {"a1": "a", "b1": "b", "c1": missing, "d1": missing}
+    with pytest.raises(DataError, match=r"sample 'c1' has the group .*, which is neither text"):
+        split(groups, seed=1)
+
+
+def test_groups_may_be_whole_numbers_but_not_beside_text():
+    numbered = {f"s{i}": number for i, number in enumerate(np.arange(12) // 2)}
+    named = {sample: f"p{number}" for sample, number in numbered.items()}
+    assert grouped_split(numbered, seed=1) == grouped_split(named, seed=1)
+    with pytest.raises(DataError, match=r"'s3' has the group '1', which is text, and 's0' has 0"):
+        grouped_split({"s0": 0, "s1": 0, "s2": 1, "s3": "1"}, seed=1)
