@@ -29,7 +29,7 @@ class FourEnds:
 
     Attributes:
         points: (4, 2) array of floats: long a, long b, short a, short b; each (x, y), px. Nested
-            lists and whole numbers are converted.
+            lists and whole numbers are converted. It is a copy of what was given, and read-only.
         exponent: of the superellipse of each quarter.
 
     Raises:
@@ -44,10 +44,21 @@ class FourEnds:
 
     def __post_init__(self) -> None:
         quadrant_arms(self.points, self.exponent)
-        points = np.asarray(self.points)
+        points = np.array(self.points)
         if not np.issubdtype(points.dtype, np.floating):
             points = points.astype(float)
+        points.flags.writeable = False  # what was checked stays true
         object.__setattr__(self, "points", points)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other shape has the same ends, in the same order, and exponent."""
+        if not isinstance(other, FourEnds):
+            return NotImplemented
+        return self.exponent == other.exponent and np.array_equal(self.points, other.points)
+
+    def __hash__(self) -> int:
+        """Return the same number for equal shapes."""
+        return hash((self.exponent, *self.points.ravel().tolist()))
 
     @property
     def long_px(self) -> float:

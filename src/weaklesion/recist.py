@@ -5,7 +5,7 @@ the short one, in pixels with pixel centres at whole numbers.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import cv2
@@ -187,6 +187,13 @@ class Measurement:
     short_px: float
     long_mm: float
     short_mm: float
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other measurement has the same ends and lengths."""
+        if not isinstance(other, Measurement):
+            return NotImplemented
+        names = [field.name for field in fields(self)]
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
 
 def measure_recist(mask: np.ndarray, spacing: tuple[float, float] = (1.0, 1.0)) -> Measurement:

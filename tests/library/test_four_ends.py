@@ -57,6 +57,22 @@ def test_ends_of_another_kind_are_the_same_ends(kind):
     assert shape.iou(expected) == 1.0
 
 
+def test_a_shape_keeps_its_ends_when_the_given_array_changes():
+    given = MARK.copy()
+    shape = FourEnds(given)
+    given[0] = given[1]
+    assert (shape.points == MARK).all()
+    with pytest.raises(ValueError, match="read-only"):
+        shape.points[0] = 0.0
+
+
+def test_shapes_with_the_same_ends_and_exponent_are_equal():
+    one, same = FourEnds(MARK, 1.6), FourEnds(MARK.tolist(), 1.6)
+    assert one == same
+    assert len({one, same}) == 1
+    assert one not in (FourEnds(MARK, 2.0), one.moved(1, 0), "text")
+
+
 def test_the_overlap_of_shapes():
     shape = FourEnds(MARK)
     assert shape.iou(shape) == 1.0

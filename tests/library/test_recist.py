@@ -188,6 +188,12 @@ def test_measuring_an_ellipse_gives_its_axes(width, ratio, angle):
     assert measured.short_px == pytest.approx(width * ratio, abs=2.0)
 
 
+def test_two_measurements_of_one_mask_are_equal():
+    mask = draw_ellipse(Ellipse(40, 40, 30, 20, 10), (80, 80))
+    assert measure_recist(mask) == measure_recist(mask.copy())
+    assert measure_recist(mask) not in (measure_recist(mask, (2.0, 1.0)), "text")
+
+
 def test_measuring_degenerate_masks():
     mask = np.zeros((9, 9), bool)
     with pytest.raises(ValueError, match="mask"):
