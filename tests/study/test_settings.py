@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
+import numpy as np
 import pytest
 import settings_schema
 from conftest import ROOT
@@ -190,15 +191,45 @@ def test_the_gate_of_an_arm_has_the_limits_of_the_gate_of_segment(gate):
         ({"window_hu": (1,)}, "window: needs two finite numbers"),
         ({"window_hu": (-math.inf, 240)}, "window: needs two finite numbers"),
         ({"window_hu": (240, -160)}, "the lower first"),
-        ({"threads": 0}, "threads: needs a whole number of at least 1, not 0"),
+        ({"window_hu": [1, [2]]}, "window: needs two finite numbers"),
+        ({"window_hu": "ab"}, "window: needs two finite numbers"),
+        ({"threads": 0}, "threads: needs a whole number from 1 to 4096, not 0"),
+        ({"threads": 10**9}, "threads: needs a whole number from 1 to 4096, not 1000000000"),
         ({"threads": 1.5}, "threads: needs a whole number"),
+        ({"first_slice": 1.0}, r"first slice: needs a whole number from 0 to 1, not 1\.0"),
+        ({"first_slice": True}, "first slice: needs a whole number from 0 to 1, not True"),
+        ({"gate": True}, "gate: needs a number from 0 to 1, not True"),
+        ({"consistent": "no"}, "consistent: needs True or False, not 'no'"),
+        ({"volume": None}, "volume: needs True or False, not None"),
+        ({"units": ["px"]}, r"units: needs px or mm, not \['px'\]"),
+        ({"columns": None}, "columns: needs a mapping, {} for no own names, not None"),
+        ({"columns": ["image"]}, "columns: needs a mapping"),
+        ({"columns": {"image": 5}}, "columns: image needs the table's own name, a text, not 5"),
         ({"columns": {"spacingx": "id"}}, "columns: 'spacingx' is none of image, .* spacing_x"),
-        ({"columns": {"image": ""}}, "columns: image needs the table's own name, not ''"),
+        ({"columns": {"image": ""}}, "columns: image needs the table's own name, a text, not ''"),
     ],
 )
 def test_settings_of_segment_that_cannot_be(given, says):
     with pytest.raises(DataError, match=says):
         SegmentSettings(**given)
+
+
+@pytest.mark.parametrize("window", [[-160, 240], (-160, 240), np.array([-160.0, 240.0])])
+def test_settings_of_segment_are_the_same_in_every_type_of_number(window):
+    """Results that are finished are kept by the settings' `repr`."""
+    of_numpy = SegmentSettings(
+        gate=np.float64(0.8),
+        consistent=np.True_,
+        window_hu=window,
+        units=np.str_("mm"),
+        first_slice=np.int64(1),
+        threads=np.int32(3),
+    )
+    plain = SegmentSettings(
+        gate=0.8, consistent=True, window_hu=(-160.0, 240.0), units="mm", first_slice=1, threads=3
+    )
+    assert repr(of_numpy) == repr(plain)
+    assert of_numpy == plain
 
 
 def test_the_paper_and_every_study_keep_the_schema():

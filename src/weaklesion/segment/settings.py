@@ -1,16 +1,19 @@
 """How marks are segmented."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from weaklesion.errors import DataError
 from weaklesion.marks.columns import KNOWN
+from weaklesion.support.limits import is_finite
 
 UNITS = ("px", "mm")
+CHOICES = ("consistent", "as_given", "volume")
+MOST_THREADS = 4096  # OpenMP ends the whole process if it cannot start as many as it is told to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +39,10 @@ class SegmentSettings:
         volume: whether the lesion of each mark on a volume is segmented in three dimensions too.
 
     Raises:
-        DataError: if the gate is not within 0 and 1, the window is not two finite numbers of which
-            the first is lower, a column has an unknown name or no own one, the threads are no whole
-            number of at least 1, or the units or the number of the first slice are none of those
-            above.
+        DataError: if a value is not of its field's type (numbers and arrays of NumPy are), the gate
+            is not within 0 and 1, the window is not two finite numbers of which the first is lower,
+            a column has an unknown name or no own one, the threads are not within 1 and 4096, or
+            the units or the number of the first slice are none of those above.
     """
 
     gate: float = 0.8
@@ -53,23 +56,63 @@ class SegmentSettings:
     volume: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.gate, Real) or not 0 <= self.gate <= 1:
-            raise DataError(f"gate: needs a number from 0 to 1, not {self.gate!r}.")
-        window = self.window_hu
-        if window is not None and not (
-            np.shape(window) == (2,)
-            and all(isinstance(value, Real) and math.isfinite(value) for value in window)
-            and window[0] < window[1]
-        ):
-            raise DataError(f"window: needs two finite numbers, the lower first, not {window!r}.")
-        if not isinstance(self.threads, Integral) or self.threads < 1:
-            raise DataError(f"threads: needs a whole number of at least 1, not {self.threads!r}.")
-        for name, own in self.columns.items():
-            if name not in KNOWN:
-                raise DataError(f"columns: {name!r} is none of {', '.join(KNOWN)}.")
-            if not own:
-                raise DataError(f"columns: {name} needs the table's own name, not {own!r}.")
-        if self.units not in UNITS:
-            raise DataError(f"units: needs px or mm, not {self.units!r}.")
-        if self.first_slice not in (0, 1):
-            raise DataError(f"first slice: needs 0 or 1, not {self.first_slice}.")
+        """Check the values, and make them of one type, because results are kept by their `repr`."""
+        values = {
+            "gate": _gate(self.gate),
+            "window_hu": _window(self.window_hu),
+            "units": _units(self.units),
+            "columns": _columns(self.columns),
+            "first_slice": _whole("first slice", self.first_slice, 0, 1),
+            "threads": _whole("threads", self.threads, 1, MOST_THREADS),
+        }
+        values |= {name: _choice(name, getattr(self, name)) for name in CHOICES}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def _gate(given: Any) -> float:
+    if not (is_finite(given, (Real,)) and 0 <= given <= 1):
+        raise DataError(f"gate: needs a number from 0 to 1, not {given!r}.")
+    return float(given)
+
+
+def _window(given: Any) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    try:
+        low, high = given
+    except (TypeError, ValueError):
+        low = high = None
+    if not (is_finite(low, (Real,)) and is_finite(high, (Real,)) and low < high):
+        raise DataError(f"window: needs two finite numbers, the lower first, not {given!r}.")
+    return float(low), float(high)
+
+
+def _units(given: object) -> str:
+    if not isinstance(given, str) or given not in UNITS:
+        raise DataError(f"units: needs px or mm, not {given!r}.")
+    return str(given)
+
+
+def _columns(given: object) -> dict[str, str]:
+    if not isinstance(given, Mapping):
+        raise DataError(f"columns: needs a mapping, {{}} for no own names, not {given!r}.")
+    for name, own in given.items():
+        if name not in KNOWN:
+            raise DataError(f"columns: {name!r} is none of {', '.join(KNOWN)}.")
+        if not isinstance(own, str) or not own:
+            raise DataError(f"columns: {name} needs the table's own name, a text, not {own!r}.")
+    return {str(name): str(own) for name, own in given.items()}
+
+
+def _whole(name: str, given: Any, least: int, most: int) -> int:
+    is_whole = isinstance(given, Integral) and not isinstance(given, bool)
+    if not is_whole or not least <= given <= most:
+        raise DataError(f"{name}: needs a whole number from {least} to {most}, not {given!r}.")
+    return int(given)
+
+
+def _choice(name: str, given: object) -> bool:
+    if not isinstance(given, bool | np.bool_):
+        raise DataError(f"{name}: needs True or False, not {given!r}.")
+    return bool(given)
