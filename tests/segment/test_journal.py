@@ -321,6 +321,24 @@ def test_a_folder_whose_lock_fails_is_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "/proc/x"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, name):
+    with (
+        pytest.raises(DataError, match=r"x: cannot be made or opened \([\w ]+\)\. Give another"),
+        locked_folder(tmp_path / name),
+    ):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with (
+        pytest.raises(DataError, match=r"cannot be written to, .* a read-only disk\. Give another"),
+        locked_folder(tmp_path),
+    ):
+        pass
+
+
 def test_cells_that_a_spreadsheet_computes_begin_with_an_apostrophe(model, tmp_path, images):
     _, rows = images
     _, measured = run(model, tmp_path, [rows[0] | {"id": "=1+1"}])

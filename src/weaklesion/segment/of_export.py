@@ -68,8 +68,9 @@ def segment_export(
     Raises:
         DataError: if a setting is given that has to keep its default, the model or the export
             cannot be used, the run does not say what its network was trained on, the export is in a
-            folder of the results, or the folder has files that this function would write over and
-            did not write. A single bad mark or file is only reported.
+            folder of the results, or `out_dir` cannot be made or written to, or has files that this
+            function would write over and did not write. A single bad mark or file is only reported.
+        OSError: if the disk is full or fails while results are written, as in `segment_marks`.
     """
     settings, import_settings = settings or SegmentSettings(), import_settings or ImportSettings()
     _check_settings(settings, import_settings)

@@ -70,8 +70,11 @@ def segment_marks(
         DataError: if the model or the table cannot be used, the run does not say what its network
             was trained on, or it was trained with another window; if the folder has results of
             another table or files that this function would write over, another call writes to it,
-            or the marks fit their images clearly better by another reading of the table. A single
-            bad mark is only refused, with its cause in `refused.csv`.
+            the folder cannot be made or written to, or the marks fit their images clearly better by
+            another reading of the table. A single bad mark is only refused, with its cause in
+            `refused.csv`.
+        OSError: if the disk is full or fails while results are written. The results so far stay,
+            and the same call goes on with the others.
     """
     with locked_folder(Path(out_dir)):
         return segment_in_locked_folder(model_dir, marks_csv, out_dir, settings, cut_out)
