@@ -1,5 +1,6 @@
 """Marks of one image whose masks share pixels or touch are named, and their masks stay."""
 
+import cv2
 import nibabel
 import numpy as np
 import pandas as pd
@@ -77,6 +78,37 @@ def test_empty_masks_touch_nothing(tmp_path):
 def test_three_in_a_row(tmp_path):
     masks = [block(0, left, 2, left + 2) for left in (0, 2, 4)]
     assert touches(tmp_path, masks, boxes=True) == ["m1", "m0; m2", "m1"]
+
+
+def test_masks_of_any_form_touch_where_one_pixel_does(tmp_path):
+    rng = np.random.default_rng(0)
+    masks = [np.zeros(ROOM, bool) for _ in range(12)]
+    for mask in masks:
+        top, left = rng.integers(0, 9, 2)
+        mask[top : top + 3, left : left + 4] = rng.random((3, 4)) < 0.3
+    around = [cv2.dilate(mask.astype(np.uint8), np.ones((3, 3))) > 0 for mask in masks]
+    expected = [
+        "; ".join(f"m{j}" for j in range(12) if j != i and (around[i] & masks[j]).any())
+        for i in range(12)
+    ]
+    assert touches(tmp_path, masks, boxes=True) == expected
+
+
+def test_of_many_others_a_row_names_twenty(tmp_path):
+    told = touches(tmp_path, [block(2, 2, 6, 6)] * 23, boxes=True)
+    first = [f"m{number}" for number in range(23)]
+    assert told[0] == "; ".join(first[1:21]) + "; and 2 more"
+    assert told[22] == "; ".join(first[:20]) + "; and 2 more"
+    assert told[5] == "; ".join(first[:5] + first[6:21]) + "; and 2 more"
+    told = touches(tmp_path, [block(2, 2, 6, 6)] * 21, boxes=True)
+    assert told[0] == "; ".join(first[1:21])
+
+
+def test_an_id_with_a_semicolon_is_in_quotation_marks(tmp_path):
+    rows = rows_of(tmp_path, [block(2, 2, 6, 6)] * 3, boxes=True)
+    rows[1]["id"] = "a; b"
+    note_touching(rows, tmp_path)
+    assert [row["touches"] for row in rows] == ['"a; b"; m2', "m0; m2", 'm0; "a; b"']
 
 
 def test_other_slices_and_other_images_are_apart(tmp_path):

@@ -6,6 +6,7 @@ Nothing is changed; `touches` in `measurements.csv` names the other marks.
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import cv2
 import numpy as np
 
 from weaklesion.segment.outputs import read_mask
+from weaklesion.support.listing import listed
 
 SEPARATOR = "; "
+MOST_NAMES = 20  # that a row names
 AROUND = np.ones((3, 3), np.uint8)  # a pixel touches its eight neighbours
 
 
@@ -36,7 +39,8 @@ def box_of(mask: np.ndarray) -> list[int]:
 def note_touching(rows: Sequence[dict[str, Any]], out: Path) -> int:
     """Add `touches` to rows of measurements: the ids of marks whose masks share pixels or touch.
 
-    Masks are read only where their boxes touch.
+    Masks are read only where their boxes touch. A row names the first `MOST_NAMES` others, and says
+    how many more there are; an id with a semicolon is in quotation marks.
 
     Args:
         rows: rows of `measurements.csv`, with the index of the slice, and with the `box` of each
@@ -58,43 +62,83 @@ def note_touching(rows: Sequence[dict[str, Any]], out: Path) -> int:
 
 def _note_on_image(rows: Sequence[dict[str, Any]], out: Path) -> None:
     """Fill `touches` of the marks on one image."""
-    boxes: list[list[int]] = [
-        box_of(_mask_of(out, row)) if row.get("box") is None else row["box"] for row in rows
-    ]
-    usable = [index for index, box in enumerate(boxes) if box]
-    if not usable:
-        return
-    found = np.array([boxes[index] for index in usable])
-    parts: dict[int, np.ndarray] = {}
-
-    def part(index: int) -> np.ndarray:
-        if index not in parts:
-            y0, x0, y1, x1 = boxes[index]
-            parts[index] = _mask_of(out, rows[index])[y0:y1, x0:x1].astype(np.uint8)
-        return parts[index]
-
-    names: dict[int, list[str]] = {index: [] for index in usable}
-    for first, box in zip(usable, found, strict=True):
-        near = (found[:, :2] <= box[2:]).all(axis=1) & (box[:2] <= found[:, 2:]).all(axis=1)
-        for second in (index for index, is_near in zip(usable, near, strict=True) if is_near):
-            if second > first and _touch(part(first), boxes[first], part(second), boxes[second]):
-                names[first].append(str(rows[second]["id"]))
-                names[second].append(str(rows[first]["id"]))
-        parts.pop(first, None)
-    for index, others in names.items():
-        rows[index]["touches"] = SEPARATOR.join(others)
+    marked = [_Marked(out, row) for row in rows]
+    marked = [each for each in marked if each.box]
+    boxes = np.array([each.box for each in marked]).reshape(-1, 4)
+    names: list[list[str]] = [[] for _ in marked]  # only the first ones are kept
+    counts = np.zeros(len(marked), int)
+    for first, each in enumerate(marked):
+        others = first + 1 + _meeting(boxes[first], boxes[first + 1 :])
+        others = others[each.touches([marked[second] for second in others])]
+        for second in others[counts[others] < MOST_NAMES]:
+            names[second].append(each.name)
+        names[first] += [marked[second].name for second in others[: MOST_NAMES - len(names[first])]]
+        counts[first] += len(others)
+        counts[others] += 1
+        each.forget()
+    for each, first_names, count in zip(marked, names, counts.tolist(), strict=True):
+        each.row["touches"] = listed(first_names, MOST_NAMES, separator=SEPARATOR, count=count)
 
 
-def _touch(first: np.ndarray, box: Sequence[int], second: np.ndarray, other: Sequence[int]) -> bool:
-    """Return whether the parts of two boxes share pixels or touch."""
-    y0, x0 = min(box[0], other[0]) - 1, min(box[1], other[1]) - 1
-    size = max(box[2], other[2]) - y0 + 1, max(box[3], other[3]) - x0 + 1
-    drawn = np.zeros((2, *size), np.uint8)
-    for layer, part, (top, left, bottom, right) in zip(
-        drawn, (first, second), (box, other), strict=True
-    ):
-        layer[top - y0 : bottom - y0, left - x0 : right - x0] = part
-    return bool((cv2.dilate(drawn[0], AROUND) & drawn[1]).any())
+def _meeting(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the indices of the boxes that share pixels with a box, or touch it."""
+    near = (others[:, :2] <= box[2:]).all(axis=1) & (box[:2] <= others[:, 2:]).all(axis=1)
+    return np.flatnonzero(near)
+
+
+class _Marked:
+    """A mark, and the part of its mask within its box, which is read when it is needed."""
+
+    def __init__(self, out: Path, row: dict[str, Any]) -> None:
+        self.out, self.row = out, row
+        self.box: list[int] = box_of(_mask_of(out, row)) if row.get("box") is None else row["box"]
+        name = str(row["id"])
+        self.name = f'"{name}"' if SEPARATOR.strip() in name else name
+
+    @cached_property
+    def part(self) -> np.ndarray:
+        """The mask within its box, uint8."""
+        y0, x0, y1, x1 = self.box
+        return _mask_of(self.out, self.row)[y0:y1, x0:x1].astype(np.uint8)
+
+    @cached_property
+    def pixel(self) -> tuple[int, int]:
+        """Row and column of one pixel of the mask."""
+        inside = np.flatnonzero(self.part)
+        y, x = divmod(int(inside[len(inside) // 2]), self.part.shape[1])
+        return y + self.box[0], x + self.box[1]
+
+    def touches(self, others: Sequence["_Marked"]) -> np.ndarray:
+        """Return which masks share pixels with this one or touch it, bool."""
+        if not others:
+            return np.zeros(0, bool)
+        around = cv2.dilate(np.pad(self.part, 1), AROUND)
+        origin = self.box[0] - 1, self.box[1] - 1
+        at = np.array([each.pixel for each in others]) - origin
+        inside = ((at >= 0) & (at < around.shape)).all(axis=1)
+        found = np.zeros(len(others), bool)
+        found[inside] = around[tuple(at[inside].T)] > 0  # nearly all, where masks share much
+        for index in np.flatnonzero(~found).tolist():
+            found[index] = others[index].meets(around, origin)
+        return found
+
+    def meets(self, around: np.ndarray, origin: tuple[int, int]) -> bool:
+        """Return whether the mask has a pixel in an area.
+
+        Args:
+            around: the area, not 0 inside.
+            origin: row and column of its first pixel.
+        """
+        (top, left), (height, width) = origin, around.shape
+        y0, x0, y1, x1 = self.box
+        up, side = max(y0, top), max(x0, left)
+        down, right = min(y1, top + height), min(x1, left + width)
+        area = around[up - top : down - top, side - left : right - left]
+        return bool((area & self.part[up - y0 : down - y0, side - x0 : right - x0]).any())
+
+    def forget(self) -> None:
+        """Free the memory of the mask."""
+        self.__dict__.pop("part", None)
 
 
 def _mask_of(out: Path, row: dict[str, Any]) -> np.ndarray:

@@ -3,8 +3,16 @@
 from collections.abc import Sequence
 
 
-def listed(names: Sequence[str], most: int = 5, *, separator: str = ", ") -> str:
+def listed(
+    names: Sequence[str], most: int = 5, *, separator: str = ", ", count: int | None = None
+) -> str:
     """Return the first names, and how many more there are.
+
+    Args:
+        names: all names, or only the first.
+        most: the largest number of names that are shown.
+        separator: what stands between two.
+        count: how many names there are, if `names` has only the first.
 
     >>> listed(["a", "b"]), listed(["a", "b", "c", "d"], 2)
     ('a, b', 'a, b and 2 more')
@@ -12,6 +20,5 @@ def listed(names: Sequence[str], most: int = 5, *, separator: str = ", ") -> str
     'line 2: a; and 1 more'
     """
     shown = separator.join(names[:most])
-    if len(names) <= most:
-        return shown
-    return f"{shown}{separator.strip(', ')} and {len(names) - most} more"
+    more = (len(names) if count is None else count) - len(names[:most])
+    return f"{shown}{separator.strip(', ')} and {more} more" if more else shown
