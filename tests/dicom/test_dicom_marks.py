@@ -16,6 +16,7 @@ from weaklesion.dicom.aim import NotAimError, marks_of_aim
 from weaklesion.dicom.export import read_export
 from weaklesion.dicom.found import mark_of_axes
 from weaklesion.dicom.lines import Line, pair_lines
+from weaklesion.dicom.lymph_nodes import NO_LYMPH_NODE
 from weaklesion.dicom.phantom import (
     PhantomMark,
     aim_annotation,
@@ -25,7 +26,7 @@ from weaklesion.dicom.phantom import (
     save,
 )
 from weaklesion.dicom.presentation_states import marks_of_state
-from weaklesion.dicom.structured_reports import NO_LYMPH_NODE, marks_of_report
+from weaklesion.dicom.structured_reports import marks_of_report
 
 # Long diameter from the centre of pixel (30, 50) to that of (70, 50), short one across it; px from
 # the centre of the first pixel. SR, GSPS and AIM count these ends as 30.5, 50.5 and so on.

@@ -174,3 +174,14 @@ def integers(holder: Any, name: str) -> list[int]:
         return []
     several = isinstance(value, pydicom.multival.MultiValue | list | tuple)
     return [int(each) for each in (value if several else [value])]
+
+
+def code_of(item: Any, sequence: str = "ConceptNameCodeSequence") -> tuple[str, str, str]:
+    """Return scheme, value and meaning of a code; empty words without one."""
+    codes = item.get(sequence)
+    if not codes:
+        return "", "", ""
+    code = codes[0]
+    value = code.get("CodeValue") or code.get("LongCodeValue") or ""
+    meaning = str(code.get("CodeMeaning") or "").strip().casefold()
+    return str(code.get("CodingSchemeDesignator") or ""), str(value), meaning

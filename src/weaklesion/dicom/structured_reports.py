@@ -5,21 +5,18 @@ one. Coordinates of SCOORD count from the corner of the first pixel (DICOM PS3.3
 SCOORD3D are mm in the patient (C.18.9).
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused, mark_of_axes, marks_of_lines
 from weaklesion.dicom.geometry import CORNER
-from weaklesion.dicom.headers import UNREADABLE, clean_uid, integers, single
+from weaklesion.dicom.headers import UNREADABLE, clean_uid, code_of, integers, single
 from weaklesion.dicom.lines import Line
+from weaklesion.dicom.lymph_nodes import is_lymph_node, with_note_of_nodes
 
 GROUPS = {("DCM", "125007"), ("99NCIAIM", "zzz002")}  # measurement group; annotation of AIM
 AXES = {
@@ -38,12 +35,6 @@ MEANINGS = {  # for private codes only
     "longest perpendicular diameter": "short",
 }
 PUBLIC = {"DCM", "SRT", "SCT", "SNM3", "LN", "UCUM", "RADLEX", "FMA", "NCIt", "UMLS"}
-SITES = {("SRT", "G-C0E3"), ("SCT", "363698007")}
-FINDINGS = {("DCM", "121071")}
-OTHER_NODES = {("SRT", "M-0BB00")}  # beside DICOM's list of lymph nodes, CID 7600
-LYMPH_NODE = re.compile(r"(?<!non[ -])lymph[ -]?nod(e|al)|lymphadenopath")
-NODE = re.compile(r"(?<![a-z])nod(es?|al)(?![a-z])|lymph[ -]?nod(e|al)|lymphadenopath")
-NO_LYMPH_NODE = "taken as no lymph node, although a text of its group names a node"
 TRACKING = ("DCM", "112040")
 SHAPES = ("SCOORD", "SCOORD3D")
 PIXEL_UNITS = {"1", "{pixel}", "{pixels}"}
@@ -102,24 +93,13 @@ def _walk(item: Any, depth: int = 0) -> Iterator[Any]:
             yield from _walk(child, depth + 1)
 
 
-def _code(item: Any, sequence: str = "ConceptNameCodeSequence") -> tuple[str, str, str]:
-    """Return scheme, value and meaning of a code; empty words without one."""
-    codes = item.get(sequence)
-    if not codes:
-        return "", "", ""
-    code = codes[0]
-    value = code.get("CodeValue") or code.get("LongCodeValue") or ""
-    meaning = str(code.get("CodeMeaning") or "").strip().casefold()
-    return str(code.get("CodingSchemeDesignator") or ""), str(value), meaning
-
-
 def _is_group(item: Any) -> bool:
-    return item.get("ValueType") == "CONTAINER" and _code(item)[:2] in GROUPS
+    return item.get("ValueType") == "CONTAINER" and code_of(item)[:2] in GROUPS
 
 
 def _axis(item: Any) -> str:
     """Return `long` or `short` for a measurement of an axis, "other" for any other one."""
-    scheme, value, meaning = _code(item)
+    scheme, value, meaning = code_of(item)
     known = AXES.get((scheme, value))
     if known is None and scheme not in PUBLIC:
         known = MEANINGS.get(meaning)
@@ -132,9 +112,9 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
     below = {id(each) for other in inner for each in _walk(other)}
     items = [item for item in items if id(item) not in below]
     tracking = next(
-        (clean_uid(item.get("UID")) for item in items if _code(item)[:2] == TRACKING), ""
+        (clean_uid(item.get("UID")) for item in items if code_of(item)[:2] == TRACKING), ""
     )
-    node = any(_is_lymph_node(item) for item in items)
+    node = any(is_lymph_node(item) for item in items)
     axes: dict[str, list[Line]] = {"long": [], "short": [], "other": []}
     causes: list[str] = []
     used: set[int] = set()
@@ -165,7 +145,7 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
         if (long.image_uid, long.frame) != (short.image_uid, short.frame):
             raise _BadItemError("the two axes are on different images")
         mark = mark_of_axes(long, short, report.export, **given, item=first, node=node)
-        return _with_note_of_nodes([mark], items), []
+        return with_note_of_nodes([mark], items), []
     lines = [*axes["long"], *axes["other"]]
     if axes["short"] and not axes["long"]:
         causes.append("only a short axis")
@@ -173,36 +153,7 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
         cause = "; ".join(dict.fromkeys(causes)) or "the group has no coordinates"
         return [], [Refused("SR", report.uid, first, "", cause)]
     marks, refused = marks_of_lines(lines, report.export, **given, first_item=first, node=node)
-    return _with_note_of_nodes(marks, items), refused
-
-
-def _is_lymph_node(item: Any) -> bool:
-    """Return whether an item is a finding or its site, and says that it is a lymph node."""
-    scheme, value, meaning = _code(item, "ConceptCodeSequence")
-    if _code(item)[:2] not in SITES | FINDINGS:
-        return False
-    return bool(LYMPH_NODE.search(meaning)) or _is_code_of_lymph_node(scheme, value)
-
-
-@cache
-def _is_code_of_lymph_node(scheme: str, value: str) -> bool:
-    """Return whether a code is one of a lymph node; SRT codes equal the SCT codes of CID 7600."""
-    scheme = "SRT" if scheme in ("SNM3", "99SDM") else scheme  # other names of it
-    listed = codes.CID7600.concepts.values()
-    return (scheme, value) in OTHER_NODES or any(Code(value, scheme, "") == each for each in listed)
-
-
-def _with_note_of_nodes(marks: Sequence[FoundMark], items: Sequence[Any]) -> list[FoundMark]:
-    """Return the marks of a group, with a note if it names a node that is not taken as one."""
-    texts = [
-        _code(item, "ConceptCodeSequence")[2] or str(item.get("TextValue") or "").casefold()
-        for item in items
-    ]
-    if not any(NODE.search(text) for text in texts):
-        return list(marks)
-    return [
-        mark if mark.node else replace(mark, notes=(*mark.notes, NO_LYMPH_NODE)) for mark in marks
-    ]
+    return with_note_of_nodes(marks, items), refused
 
 
 def _shapes(item: Any, report: _Report) -> Iterator[Any]:
@@ -263,7 +214,7 @@ def _stored(item: Any) -> tuple[float | None, str]:
     values = item.get("MeasuredValueSequence")
     if not values:
         return None, ""
-    unit = _code(values[0], "MeasurementUnitsCodeSequence")[1]
+    unit = code_of(values[0], "MeasurementUnitsCodeSequence")[1]
     length = single(values[0].get("NumericValue"))
     if length is None:
         return None, ""
