@@ -586,6 +586,49 @@ def test_coordinates_of_aim_count_from_the_first_pixels_corner(series, tmp_path,
     assert mark.lesion == (TRACKING if form == "json" else "lesion")
 
 
+AIM_3_SITE = """<anatomicEntityCollection><AnatomicEntity codeMeaning="{meaning}" codeValue="1"
+    codingSchemeDesignator="RADLEX"/></anatomicEntityCollection>"""
+AIM_4_SITE = """<imagingPhysicalEntityCollection><ImagingPhysicalEntity><typeCode code="1"
+    codeSystemName="RadLex"><iso:displayName xmlns:iso="uri:iso.org:21090" value="{meaning}"/>
+    </typeCode></ImagingPhysicalEntity></imagingPhysicalEntityCollection>"""
+
+
+@pytest.mark.parametrize(
+    ("meaning", "node", "notes"),
+    [
+        ("Mediastinal Lymph Node", True, ()),
+        ("nodal station", False, (NO_LYMPH_NODE,)),
+        ("lung", False, ()),
+    ],
+)
+@pytest.mark.parametrize(("form", "site"), [("aim3", AIM_3_SITE), ("aim4", AIM_4_SITE)])
+def test_a_site_of_aim_may_be_a_lymph_node(series, tmp_path, form, site, meaning, node, notes):
+    images, export = series
+    path = write_aim(tmp_path, mark_on(images[1]), form)
+    end = "</ImageAnnotation>"
+    path.write_text(path.read_text().replace(end, site.format(meaning=meaning) + end))
+    mark = only_mark(marks_of_aim(path, export))
+    assert (mark.node, mark.notes) == (node, notes)
+
+
+@pytest.mark.parametrize("entity", ["ImagingPhysicalEntity", "ImagingObservationEntity"])
+@pytest.mark.parametrize(
+    ("code", "present", "node"),
+    [("62683002", "true", True), ("62683002", "false", False), ("39607008", "true", False)],
+)
+def test_a_code_of_aim_may_be_that_of_a_lymph_node(series, tmp_path, entity, code, present, node):
+    images, export = series
+    content = aim_annotation(mark_on(images[1]))
+    (annotation,) = content["ImageAnnotationCollection"]["imageAnnotations"]["ImageAnnotation"]
+    described = {
+        "typeCode": [{"code": code, "codeSystemName": "SCT"}],
+        "isPresent": {"value": present},
+    }
+    annotation[f"{entity[0].lower()}{entity[1:]}Collection"] = {entity: [described]}
+    (tmp_path / "aim").write_text(json.dumps(content))
+    assert only_mark(marks_of_aim(tmp_path / "aim", export)).node == node
+
+
 @pytest.mark.parametrize(
     ("length", "unit", "note"),
     [(2.8, "linear", "in cm"), (2.8, "cm", ""), (28.0, "mm", ""), (31.0, "mm", "contradicts")],

@@ -17,12 +17,15 @@ from weaklesion.dicom.found import Found, FoundMark, Refused, marks_of_lines
 from weaklesion.dicom.geometry import CORNER
 from weaklesion.dicom.headers import UNREADABLE, clean_uid, single
 from weaklesion.dicom.lines import CM, Line, ends_of, pair_lines
+from weaklesion.dicom.lymph_nodes import is_code_of_lymph_node, with_note_of_nodes
 
 MOST_BYTES = 50_000_000
 SHAPES = ("GeometricShape", "MarkupEntity")
 LINES = ("Polyline", "MultiPoint", "TwoDimensionPolyline", "TwoDimensionMultiPoint")
 COORDINATES = ("SpatialCoordinate", "TwoDimensionSpatialCoordinate")
 CALCULATIONS = ("Calculation", "CalculationEntity")
+SITES = ("ImagingPhysicalEntity", "AnatomicEntity")
+FINDINGS = ("ImagingObservationEntity", "ImagingObservation")
 LENGTHS = {"G-D7FE", "G-A22A", "410668003", "G-A185", "103339001"}
 NO_AIM = "no AIM annotation"
 WORD_SEPARATOR = "~"  # ePAD writes more after the lesion's name
@@ -167,13 +170,35 @@ def _marks_of_annotation(
         lines += whole
     if len(shapes) > 1:  # which of them was measured is not said
         lines = [Line(line.ends, line.image_uid, line.frame, line.tracking_uid) for line in lines]
+    entities = _codes_of_entities(annotation)
     marks, refused = marks_of_lines(
-        lines, export, source="AIM", source_uid=uid, first_item=first, lesion=tracking or name
+        lines,
+        export,
+        source="AIM",
+        source_uid=uid,
+        first_item=first,
+        lesion=tracking or name,
+        node=any(is_code_of_lymph_node(*code) for code in entities),
     )
+    marks = with_note_of_nodes(marks, [name, *(meaning for *_, meaning in entities)])
     after = first + len(marks) + len(refused)
     causes += [] if shapes else ["the annotation has no shape"]
     refused += [Refused("AIM", uid, after + i, "", cause) for i, cause in enumerate(causes)]
     return marks, refused
+
+
+def _codes_of_entities(annotation: ElementTree.Element) -> list[tuple[str, str, str]]:
+    """Return scheme, value and meaning (casefolded) of the codes of sites and findings."""
+    codes = []
+    for each in _walk(annotation):
+        if each.tag not in SITES + FINDINGS or _value(each, "isPresent").casefold() == "false":
+            continue
+        meaning = each.get("codeMeaning", "").casefold()
+        codes.append((each.get("codingSchemeDesignator", ""), each.get("codeValue", ""), meaning))
+        for code in each.findall("typeCode"):
+            meaning = _value(code, "displayName").casefold()
+            codes.append((code.get("codeSystemName", ""), code.get("code", ""), meaning))
+    return codes
 
 
 def _stored_length(annotation: ElementTree.Element) -> float | None:

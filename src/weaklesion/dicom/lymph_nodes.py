@@ -1,4 +1,4 @@
-"""Whether a group of a structured report is about a lymph node."""
+"""Whether a group of a structured report, or an annotation of AIM, is about a lymph node."""
 
 import re
 from collections.abc import Sequence
@@ -17,31 +17,41 @@ FINDINGS = {("DCM", "121071")}
 OTHER_NODES = {("SRT", "M-0BB00")}  # beside DICOM's list of lymph nodes, CID 7600
 LYMPH_NODE = re.compile(r"(?<!non[ -])lymph[ -]?nod(e|al)|lymphadenopath")
 NODE = re.compile(r"(?<![a-z])nod(es?|al)(?![a-z])|lymph[ -]?nod(e|al)|lymphadenopath")
-NO_LYMPH_NODE = "taken as no lymph node, although a text of its group names a node"
+NO_LYMPH_NODE = "taken as no lymph node, although a text of its group or annotation names a node"
 
 
 def is_lymph_node(item: Any) -> bool:
     """Return whether an item is a finding or its site, and says that it is a lymph node."""
-    scheme, value, meaning = code_of(item, "ConceptCodeSequence")
     if code_of(item)[:2] not in SITES | FINDINGS:
         return False
-    return bool(LYMPH_NODE.search(meaning)) or _is_code_of_lymph_node(scheme, value)
+    return is_code_of_lymph_node(*code_of(item, "ConceptCodeSequence"))
 
 
 @cache
-def _is_code_of_lymph_node(scheme: str, value: str) -> bool:
-    """Return whether a code is one of a lymph node; SRT codes equal the SCT codes of CID 7600."""
+def is_code_of_lymph_node(scheme: str, value: str, meaning: str) -> bool:
+    """Return whether a code is one of a lymph node, by CID 7600 or by its meaning (casefolded).
+
+    SRT codes equal the SCT codes of CID 7600.
+    """
     scheme = "SRT" if scheme in ("SNM3", "99SDM") else scheme  # other names of it
     listed = codes.CID7600.concepts.values()
-    return (scheme, value) in OTHER_NODES or any(Code(value, scheme, "") == each for each in listed)
+    return (
+        bool(LYMPH_NODE.search(meaning))
+        or (scheme, value) in OTHER_NODES
+        or any(Code(value, scheme, "") == each for each in listed)
+    )
 
 
-def with_note_of_nodes(marks: Sequence[FoundMark], items: Sequence[Any]) -> list[FoundMark]:
-    """Return the marks of a group, with a note if it names a node that is not taken as one."""
-    texts = [
+def texts_of(items: Sequence[Any]) -> list[str]:
+    """Return the texts and the meanings of the codes of a report's items, casefolded."""
+    return [
         code_of(item, "ConceptCodeSequence")[2] or str(item.get("TextValue") or "").casefold()
         for item in items
     ]
+
+
+def with_note_of_nodes(marks: Sequence[FoundMark], texts: Sequence[str]) -> list[FoundMark]:
+    """Return marks, with a note if a text names a node and the mark is not taken as one."""
     if not any(NODE.search(text) for text in texts):
         return list(marks)
     return [

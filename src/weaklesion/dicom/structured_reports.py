@@ -16,7 +16,7 @@ from weaklesion.dicom.found import Found, FoundMark, Refused, mark_of_axes, mark
 from weaklesion.dicom.geometry import CORNER
 from weaklesion.dicom.headers import UNREADABLE, clean_uid, code_of, integers, single
 from weaklesion.dicom.lines import Line
-from weaklesion.dicom.lymph_nodes import is_lymph_node, with_note_of_nodes
+from weaklesion.dicom.lymph_nodes import is_lymph_node, texts_of, with_note_of_nodes
 
 GROUPS = {("DCM", "125007"), ("99NCIAIM", "zzz002")}  # measurement group; annotation of AIM
 AXES = {
@@ -145,7 +145,7 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
         if (long.image_uid, long.frame) != (short.image_uid, short.frame):
             raise _BadItemError("the two axes are on different images")
         mark = mark_of_axes(long, short, report.export, **given, item=first, node=node)
-        return with_note_of_nodes([mark], items), []
+        return with_note_of_nodes([mark], texts_of(items)), []
     lines = [*axes["long"], *axes["other"]]
     if axes["short"] and not axes["long"]:
         causes.append("only a short axis")
@@ -153,7 +153,7 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
         cause = "; ".join(dict.fromkeys(causes)) or "the group has no coordinates"
         return [], [Refused("SR", report.uid, first, "", cause)]
     marks, refused = marks_of_lines(lines, report.export, **given, first_item=first, node=node)
-    return with_note_of_nodes(marks, items), refused
+    return with_note_of_nodes(marks, texts_of(items)), refused
 
 
 def _shapes(item: Any, report: _Report) -> Iterator[Any]:
