@@ -1,13 +1,18 @@
 """Lesions that a table names: followed over studies, and checked against the tracking UIDs."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from weaklesion.dicom.documents import find_marks
+from weaklesion.dicom.export import read_export
 from weaklesion.dicom.importing import ImportSettings, import_export
+from weaklesion.dicom.lymph_nodes import NO_LYMPH_NODE
 from weaklesion.dicom.phantom import make_export
+from weaklesion.dicom.tables import marks_of_table
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.errors import DataError
 from weaklesion.recist import RECIST_COLUMNS
@@ -89,6 +94,31 @@ def test_a_name_joins_a_tracked_mark_and_one_that_no_document_has(exports, tmp_p
     assert visits_of_lesions(taken) == {"T01": [0, 1], "T02": [0, 1], "T03": [0, 1]}
 
 
+def nodes_of(taken):
+    return {name: mark.node for name, mark in taken.marks.items()}
+
+
+@pytest.mark.parametrize("row", [2, 5])
+def test_one_row_says_that_a_lesion_is_a_lymph_node(exports, tmp_path, row):
+    rows = rows_of(exports[1])
+    rows[row]["lymph_node"] = " Yes"
+    taken = imported(exports, tmp_path, rows)
+    assert nodes_of(taken) == {f"m{i}": i in (2, 5) for i in range(6)}
+    (course,) = courses_of(taken.marks, {}, taken.export)
+    assert len(course.nodes) == 1
+    assert not any(NO_LYMPH_NODE in mark.notes for mark in taken.marks.values())
+
+
+def test_a_lesion_that_is_named_a_node_is_one_only_if_the_table_says_so(exports, tmp_path):
+    for said, noted in (("", {"m2", "m5"}), ("no", set())):
+        rows = rows_of(exports[1])
+        rows[2]["lymph_node"] = said
+        taken = imported(exports, tmp_path, rows)
+        assert not any(nodes_of(taken).values())
+        notes = {name for name, mark in taken.marks.items() if NO_LYMPH_NODE in mark.notes}
+        assert notes == noted
+
+
 @pytest.mark.parametrize(
     ("names", "kind", "words"),
     [
@@ -104,3 +134,34 @@ def test_a_table_that_contradicts_itself_or_the_tracking_uids_is_refused(
         imported(exports, tmp_path, rows_of(exports[1], names), kind)
     assert str(tmp_path / "marks.csv") in str(error.value)
     assert "Give" in str(error.value)
+
+
+def test_rows_of_one_lesion_that_disagree_about_lymph_nodes_are_refused(exports, tmp_path):
+    rows = rows_of(exports[1])
+    rows[1]["lymph_node"], rows[4]["lymph_node"] = "yes", "no"
+    with pytest.raises(DataError, match=r"marks.csv: lines 3 and 6 .* lymph node"):
+        imported(exports, tmp_path, rows)
+
+
+def test_a_word_that_is_neither_yes_nor_no_refuses_its_row(exports, tmp_path):
+    rows = rows_of(exports[1])
+    rows[0]["lymph_node"] = "perhaps"
+    assert imported(exports, tmp_path, rows).refused == [
+        (2, "m0", "lymph_node is 'perhaps': write yes, no, or nothing")
+    ]
+
+
+@pytest.mark.parametrize(("said", "node"), [("", True), ("no", False), ("yes", True)])
+def test_a_table_is_right_against_a_document_about_lymph_nodes(exports, tmp_path, said, node):
+    marks, rows = exports[1], rows_of(exports[1])
+    rows[4]["lymph_node"] = said
+    (tmp_path / "marks.csv").write_text(pd.DataFrame(rows).to_csv(index=False))
+    export = read_export(exports[0] / "tracked")
+    documents = [
+        replace(each, node=each.tracking_uid == marks[1].tracking_uid)
+        for each in find_marks(export)[0]
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weaklesion.dicom.tables.find_marks", lambda export: (documents, []))
+        found, _ = marks_of_table(tmp_path / "marks.csv", export)
+    assert [mark.node for mark in found] == [i in (1, 4) and node for i in range(6)]

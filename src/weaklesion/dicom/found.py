@@ -27,7 +27,7 @@ class FoundMark:
         tracking_uid: UID that follows the lesion over time, or "".
         lesion: what tells the lesions of a patient apart; never written.
         notes: what is to be told of it.
-        node: whether the document says that the lesion is a lymph node.
+        node: whether the document or the table says that the lesion is a lymph node.
         name: its id in a user's table, or "".
         other_lesions: what other documents that hold the same mark call its lesion.
         short_assumed: whether only the long diameter was drawn, and the short one is assumed.

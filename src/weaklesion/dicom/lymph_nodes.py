@@ -1,4 +1,4 @@
-"""Whether a group of a structured report, or an annotation of AIM, is about a lymph node."""
+"""Whether a group of a structured report or an annotation of AIM is about a lymph node."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ FINDINGS = {("DCM", "121071")}
 OTHER_NODES = {("SRT", "M-0BB00")}  # beside DICOM's list of lymph nodes, CID 7600
 LYMPH_NODE = re.compile(r"(?<!non[ -])lymph[ -]?nod(e|al)|lymphadenopath")
 NODE = re.compile(r"(?<![a-z])nod(es?|al)(?![a-z])|lymph[ -]?nod(e|al)|lymphadenopath")
-NO_LYMPH_NODE = "taken as no lymph node, although a text of its group or annotation names a node"
+NO_LYMPH_NODE = "taken as no lymph node, although its group, annotation or row names a node"
 
 
 def is_lymph_node(item: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Lesions over studies: by the column `lesion` of a table, and by tracking UIDs of an export.
+"""Lesions over studies: by columns of a table, `lesion` and `lymph_node`, and by tracking UIDs.
 
 A mark of a table that is also in a document of the export keeps that document's tracking UID.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import FoundMark
 from weaklesion.dicom.lines import ends_apart_px
+from weaklesion.dicom.lymph_nodes import with_note_of_nodes
 from weaklesion.errors import DataError
 from weaklesion.support.reading import spelling_key
 
@@ -83,6 +84,49 @@ def follow_lesions(
                 mark, tracking_uid=tracking, lesion=tracking or repr((patient, key))
             )
     return [lesion_of.get(mark.item, mark) for mark in marks]
+
+
+def with_nodes(
+    marks_csv: str | Path,
+    marks: Sequence[FoundMark],
+    names: Mapping[int, str],
+    stated: Mapping[int, bool],
+) -> list[FoundMark]:
+    """Return the marks of a table with what it says of their lesions: lymph nodes or not.
+
+    One row speaks for the whole lesion, against the documents of the export. Of a lesion of which
+    no row says it, the documents do; a name that contains "node" then gets a note.
+
+    Args:
+        marks_csv: the table, for messages.
+        marks: its marks, with their lesions; `item` is the line.
+        names: name of the lesion by line.
+        stated: whether the lesion is a lymph node, by line; only of lines that say it.
+
+    Raises:
+        DataError: if two lines contradict each other.
+    """
+    said: dict[str, FoundMark] = {}
+    for mark in marks:
+        if mark.lesion and mark.item in stated:
+            first = said.setdefault(mark.lesion, mark)
+            if stated[first.item] != stated[mark.item]:
+                raise DataError(
+                    f"{marks_csv}: lines {first.item} and {mark.item} are of one lesion, but one"
+                    " says that it is a lymph node and the other that it is not. Correct one of"
+                    " them."
+                )
+    of_documents = {mark.lesion for mark in marks if mark.node and mark.lesion}
+    named = []
+    for mark in marks:
+        speaker = said.get(mark.lesion, mark)
+        if speaker.item in stated:
+            named.append(replace(mark, node=stated[speaker.item]))
+        else:
+            node = mark.node or mark.lesion in of_documents
+            name = names.get(mark.item, "").casefold()
+            named += with_note_of_nodes([replace(mark, node=node)], [name])
+    return named
 
 
 def _refuse_twice(

@@ -10,7 +10,7 @@ from weaklesion.dicom.export import Export
 from weaklesion.dicom.found import Found, FoundMark, Refused
 from weaklesion.dicom.geometry import SAME_PLACE_MM
 from weaklesion.dicom.image_objects import ImageObject, without_localisers
-from weaklesion.dicom.table_lesions import follow_lesions, with_document
+from weaklesion.dicom.table_lesions import follow_lesions, with_document, with_nodes
 from weaklesion.marks.image_files import other_spelling
 from weaklesion.marks.table import BadMarkError, Mark, read_marks
 from weaklesion.support.spreadsheets import formula_problem
@@ -31,7 +31,8 @@ def marks_of_table(
     `image` is the path of a file of the export, also of a copy, relative to the table's folder; or
     the UID of an image object; or that of a series, whose slices are counted along their normal,
     without localisers. `slice` counts the slices of a series, or the frames of an object with
-    several. `lesion` names the lesion over studies (`weaklesion.dicom.table_lesions`).
+    several. `lesion` names the lesion over studies, and `lymph_node` says whether it is one
+    (`weaklesion.dicom.table_lesions`).
 
     Args:
         marks_csv: the table, in px from the centre of the first pixel.
@@ -59,7 +60,9 @@ def marks_of_table(
         placed = FoundMark(SOURCE, "", mark.row, uid, frame, mark.points, name=mark.id)
         found.append(with_document(placed, documents))
     names = {mark.row: mark.lesion for mark in marks if mark.lesion}
-    return follow_lesions(marks_csv, found, names, export), refused
+    stated = {mark.row: mark.lymph_node for mark in marks if mark.lymph_node is not None}
+    followed = follow_lesions(marks_csv, found, names, export)
+    return with_nodes(marks_csv, followed, names, stated), refused
 
 
 def _place(mark: Mark, export: Export, paths: Mapping[Path, str]) -> tuple[str, int]:

@@ -15,7 +15,9 @@ from weaklesion.support.listing import listed
 logger = logging.getLogger(__name__)
 
 REQUIRED = ("image", *RECIST_COLUMNS)
-OPTIONAL = ("id", "slice", "spacing_x", "spacing_y", "group", "split", "mask", "lesion")
+OPTIONAL = (
+    "id", "slice", "spacing_x", "spacing_y", "group", "split", "mask", "lesion", "lymph_node",
+)  # fmt: skip
 NUMBERS = (*RECIST_COLUMNS, "slice", "spacing_x", "spacing_y")
 KNOWN = (*REQUIRED, *OPTIONAL)
 OF_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}(,[0-9]{3})+")

@@ -5,8 +5,8 @@ relative to the table's folder; and the ends of both diameters, `long_a_x, long_
 short_b_y`, in px, where the centre of the first pixel is (0, 0) (NIfTI: voxels along the first two
 axes). Optional columns: `id`; `slice` (NIfTI: index along the third axis, from 0); `spacing_x` and
 `spacing_y` (mm per px). Only training uses `group`, `split` and `mask`: see
-`weaklesion.data.loaders.custom`. Only DICOM exports use `lesion`: see
-`weaklesion.dicom.table_lesions`.
+`weaklesion.data.loaders.custom`. Only DICOM exports use `lesion` and `lymph_node` (`yes` or `no`):
+see `weaklesion.dicom.table_lesions`.
 """
 
 import logging
@@ -66,6 +66,7 @@ class Mark:
         split: name of the split, or "".
         mask: path of the lesion's dense mask, or None.
         lesion: name of the lesion over studies, or "".
+        lymph_node: whether the lesion is one, or None if the row does not say.
         first_slice: number that the table gives to the first slice, in which messages count.
     """
 
@@ -79,6 +80,7 @@ class Mark:
     split: str = ""
     mask: Path | None = None
     lesion: str = ""
+    lymph_node: bool | None = None
     first_slice: int = 0
 
 
@@ -143,6 +145,7 @@ def read_marks(
                     if row.get("mask", "").strip()
                     else None,
                     lesion="" if lesion in NO_NAME else lesion,
+                    lymph_node=_yes_or_no(row.get("lymph_node", ""), "lymph_node"),
                     first_slice=first_slice,
                 )
             )
@@ -184,6 +187,15 @@ def _file_name(text: str, column: str) -> str:
     if "\0" in name:
         raise BadMarkError(f"{column} contains a zero byte")
     return name
+
+
+def _yes_or_no(text: str, column: str) -> bool | None:
+    word = text.strip().casefold()
+    if not word:
+        return None
+    if word not in ("yes", "no"):
+        raise BadMarkError(f"{column} is {text!r}: write yes, no, or nothing")
+    return word == "yes"
 
 
 def _slice(text: str, first: int) -> int | None:
