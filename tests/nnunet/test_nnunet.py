@@ -74,10 +74,10 @@ def prepare(files, **changes):
     return files.folder / "prepared"
 
 
-def train(files, settings=BUDGET, seed=7, data=None):
+def train(files, settings=BUDGET, seed=7, data=None, trainer_py=TRAINER):
     train_nnunet(
         prepared_dir=files.folder / "prepared",
-        trainer_py=TRAINER,
+        trainer_py=trainer_py,
         model_dir=files.folder / "model",
         history_csv=files.folder / "history.csv",
         run_json=files.folder / "run.json",
@@ -219,6 +219,21 @@ def test_a_killed_training_goes_on_and_another_one_starts_anew(nnunet, files, mo
     assert kept.is_file()
     with pytest.raises(DataError):
         train(files, seed=8)
+    assert not kept.exists()
+
+
+def test_a_killed_training_with_another_trainer_starts_anew(nnunet, files, monkeypatch):
+    prepare(files)
+    monkeypatch.setenv("STAND_IN_FAILS", "1")
+    with pytest.raises(DataError):
+        train(files)
+    kept = files.folder / ".nnunet/checkpoint"
+    kept.write_text("of the first trainer")
+    changed = files.folder / "trainer" / TRAINER.name
+    changed.parent.mkdir()
+    changed.write_text(f"{TRAINER.read_text()}\nEPOCHS_BETWEEN_SAVES = 5\n")
+    with pytest.raises(DataError):
+        train(files, trainer_py=changed)
     assert not kept.exists()
 
 

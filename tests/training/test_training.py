@@ -24,6 +24,7 @@ from weaklesion.prediction.predict import predict_arm
 from weaklesion.prediction.settings import PredictionSettings
 from weaklesion.selection.recovery import RecoverySettings
 from weaklesion.selection.warp_amplitude import ShortTraining, choose_warp
+from weaklesion.study.code_tracking import PACKAGE, module_files
 from weaklesion.study.settings import TrainingSettings, with_choice
 from weaklesion.supervision.classes import cluster_lesions
 from weaklesion.supervision.ellipses import draw_ellipses, draw_soft_ellipses
@@ -113,6 +114,7 @@ PROMPTED = {
     "schedule": "one_cycle",
     "ema": 0.9,
 }
+LEARNS = ("training.train", "training.tasks.segmentation", "networks.deeplab")  # a1's code
 ARMS = {
     "a1": {},
     "a1l": A1L,
@@ -451,8 +453,31 @@ def test_a_training_of_other_settings_starts_afresh(train, trained, monkeypatch,
     leave_last_pt(train, monkeypatch, "run")
     with caplog.at_level("WARNING"):
         resumed = train("run", **changes)
-    assert "belongs to other settings, data or format: starting afresh" in caplog.text
+    assert "belongs to other code, libraries, settings, data or format" in caplog.text
     pd.testing.assert_frame_equal(history(resumed), history(trained(**changes)))
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("changed", ["code", "library"])
+def test_a_training_of_other_code_or_libraries_starts_afresh(
+    train, trained, monkeypatch, caplog, tmp_path, changed
+):
+    losses = shutil.copy(PACKAGE / "training/losses.py", tmp_path)
+    with monkeypatch.context() as before:
+        if changed == "code":
+            with open(losses, "a") as file:
+                file.write("FOCAL_GAMMA = 3.0\n")
+            files = [losses if "/losses.py" in each else each for each in module_files(*LEARNS)]
+            before.setattr("weaklesion.training.train.module_files", lambda *modules: files)
+        else:
+            before.setattr(
+                "weaklesion.support.provenance.package_versions", lambda: {"torch": "1.0"}
+            )
+        leave_last_pt(train, monkeypatch, "run")
+    with caplog.at_level("WARNING"):
+        resumed = train("run")
+    assert "belongs to other code, libraries, settings, data or format" in caplog.text
+    pd.testing.assert_frame_equal(history(resumed), history(trained()))
 
 
 @pytest.mark.workflow

@@ -17,7 +17,7 @@ from weaklesion.nnunet.cases import DATASET
 from weaklesion.nnunet.prepare import CONFIGURATION, INPUTS
 from weaklesion.nnunet.program import run_program
 from weaklesion.nnunet.settings import Budget
-from weaklesion.support.files import write_json, written_whole
+from weaklesion.support.files import file_digest, write_json, written_whole
 from weaklesion.support.provenance import describe_start, settings_digest
 from weaklesion.training.device import compute_device
 
@@ -48,8 +48,9 @@ def train_nnunet(
     """Train nnU-Net's own 2-D network for the budget of `settings`.
 
     Only its final weights are kept, which is what nnU-Net predicts with. A training that was killed
-    goes on from the last tenth epoch in `.nnunet` beside the outputs, though not bit for bit. On a
-    CPU with one thread, a training that is not killed repeats itself with the same seed.
+    goes on from the last tenth epoch in `.nnunet` beside the outputs, though not bit for bit; with
+    another trainer, settings or data it starts afresh. On a CPU with one thread, a training that is
+    not killed repeats itself with the same seed.
 
     Args:
         prepared_dir: folder of `weaklesion.nnunet.prepare.prepare_nnunet`.
@@ -71,7 +72,8 @@ def train_nnunet(
         settings={"model": "nnunet", **asdict(settings), **WITHOUT}, seed=seed, inputs={}
     ) | {"inputs_sha256": prepared["sha256"]}
     work = Path(run_json).parent / ".nnunet"
-    _start(work, settings_digest({key: run[key] for key in ("settings", "seed", "inputs_sha256")}))
+    depends_on = {key: run[key] for key in ("settings", "seed", "inputs_sha256")}
+    _start(work, settings_digest(depends_on | {"trainer": file_digest(trainer_py)}))
     started = time.time()
     run_program(
         "nnUNetv2_train",

@@ -13,12 +13,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 
 # A change of these modules cannot move a result: messages, limits of settings, progress, records,
-# and the list of networks, whose existing entries do not change (tests/library/test_models.py).
+# this module, and the list of networks, whose existing entries do not change
+# (tests/library/test_models.py).
 UNTRACKED = frozenset(
     {
         "__init__",
         "errors",
         "networks.names",
+        "study.code_tracking",
         "support.files",
         "support.limits",
         "support.listing",

@@ -66,6 +66,8 @@ def load_last(path: str | Path, digest: str) -> dict[str, Any] | None:
         logger.warning("%s cannot be read (%s): starting afresh", path, str(error)[:200])
         return None
     if state["digest"] != digest:
-        logger.warning("%s belongs to other settings, data or format: starting afresh", path)
+        logger.warning(
+            "%s belongs to other code, libraries, settings, data or format: starting afresh", path
+        )
         return None
     return state

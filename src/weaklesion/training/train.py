@@ -16,8 +16,10 @@ from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.models import build_model, load_trained_encoder, num_parameters
-from weaklesion.study.settings import TrainingSettings, images_of_epoch, with_choice
-from weaklesion.support.files import read_array, write_json, written_whole
+from weaklesion.networks.names import NETWORK_MODULES
+from weaklesion.study.code_tracking import module_files
+from weaklesion.study.settings import TrainingSettings, images_of_epoch, task_of, with_choice
+from weaklesion.support.files import file_digest, read_array, write_json, written_whole
 from weaklesion.support.provenance import describe_start, peak_memory_bytes, settings_digest
 from weaklesion.training.checkpoints import FORMAT
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
@@ -66,9 +68,10 @@ def train_arm(
     """Train one arm with one seed; write `model.safetensors`, `history.csv` and `run.json`.
 
     Only the train and val splits are read. A training that was killed goes on from `last.pt` in
-    `run_dir`, bit for bit on a CPU; the file is removed at the end. `wall_s` of `run.json` adds up
-    the seconds of all processes: of a killed process up to its last save, of the last process up to
-    its end. The time that a killed process spent after its last save is unknown.
+    `run_dir`, bit for bit on a CPU; if code, libraries, settings or data have changed since, it
+    starts afresh. The file is removed at the end. `wall_s` of `run.json` adds up the seconds of all
+    processes: of a killed process up to its last save, of the last process up to its end. The time
+    that a killed process spent after its last save is unknown.
 
     Args:
         files: files that are read.
@@ -177,10 +180,17 @@ def start_network(
 def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: RunOptions) -> Saving:
     """Return how a training is saved, with a digest of all that it depends on."""
     digest = settings_digest(
-        {key: run[key] for key in ("settings", "seed", "inputs_sha256")}
-        | {"on": device.type, "last_pt": FORMAT}
+        {key: run[key] for key in ("settings", "seed", "inputs_sha256", "versions")}
+        | {"code": _code_digest(run["settings"]["model"]), "on": device.type, "last_pt": FORMAT}
     )
     return Saving(last_pt=folder / "last.pt", digest=digest, every_s=options.save_every_s)
+
+
+def _code_digest(model: str) -> str:
+    """Return a digest of the code by which a network is trained, as rules track it."""
+    task, network = f"training.tasks.{task_of(model)}", f"networks.{NETWORK_MODULES[model]}"
+    files = module_files("training.train", task, network)
+    return settings_digest({"files": [file_digest(path) for path in files]})  # not their folder
 
 
 def describe_training(
