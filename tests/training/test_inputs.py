@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.flips import FLIPS
 from weaklesion.training.augmentation import apply_flips, draw_flips, flip_numbers
 from weaklesion.training.inputs import InputGeometry, normalise
@@ -43,6 +44,19 @@ def test_images_and_targets_keep_their_place_when_resized():
     assert back.shape == (1, 120, 120)
     overlap = 2 * (back.numpy() & (target == 1)).sum() / (back.sum() + target.sum())
     assert overlap > 0.97
+
+
+@pytest.mark.parametrize("input_px", [48, 64, 112, 128, 240])
+def test_targets_keep_their_area_when_resized(input_px):
+    geometry = InputGeometry(side_px=120, input_px=input_px, pad_to_hw=(240, 240))
+    rng = np.random.default_rng(0)
+    ellipses = [
+        Ellipse(*rng.uniform(45, 75, 2), *rng.uniform(20, 60, 2), rng.uniform(0, 180))
+        for _ in range(100)
+    ]
+    targets = np.stack([draw_ellipse(ellipse, (120, 120)) for ellipse in ellipses])
+    small = geometry.load_targets(targets.astype(np.uint8), CPU)
+    assert small.sum() / targets.sum() * (120 / input_px) ** 2 == pytest.approx(1, abs=0.004)
 
 
 def test_probability_of_one_half_is_foreground():

@@ -76,9 +76,10 @@ class InputGeometry:
         tensor = torch.from_numpy(targets).to(device)[:, None]
         if self.input_px == self.side_px:
             return tensor.contiguous()
+        shares = _shares(self.side_px, self.input_px).to(device)
         chunks = []
         for chunk in tensor.split(1024):
-            mean = F.interpolate(chunk.float(), size=self.input_px, mode="area")
+            mean = shares @ chunk.double() @ shares.T
             chunks.append((mean.round() if soft else mean >= 0.5).to(torch.uint8))
         return torch.cat(chunks)
 
@@ -106,6 +107,18 @@ class InputGeometry:
 def input_geometry(settings: TrainingSettings, side_px: int) -> InputGeometry:
     """Return the geometry between patches of `side_px` and the input of a network of `settings`."""
     return InputGeometry(side_px=side_px, input_px=settings.input_px, pad_to_hw=settings.pad_to)
+
+
+@functools.cache
+def _shares(side: int, size: int) -> torch.Tensor:
+    """Return which share of each of `size` pixels lies on each of `side` pixels, (size, side).
+
+    `mode="area"` of torch counts each pixel that is touched in full, which makes masks too large.
+    """
+    edges = np.arange(size + 1) * side / size
+    pixels = np.arange(side)
+    common = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return torch.from_numpy(np.maximum(common, 0) * size / side)
 
 
 @functools.cache
