@@ -22,7 +22,7 @@ class PromptSettings:
         float | None,
         at_least(0),
         "Strongest warp of training images. With 0 the network learns to copy the mark; at 1 a"
-        " displacement along an axis has a standard deviation of about a fifth of the lesion's"
+        " displacement along an axis has a standard deviation of about a sixth of the lesion's"
         " radius. Null lets `short_training` choose it.",
     ]
     clip: Annotated[float, above(0), "Bound of the displacement, in radii of the lesion."]

@@ -70,7 +70,7 @@ def displacement(noise: torch.Tensor, amplitude: torch.Tensor, clip: float) -> t
     Args:
         noise: (B, FIELD_NOISE) standard normal.
         amplitude: (B,) strength; at 1 the displacement along an axis has a standard deviation of
-            about 0.2 radii.
+            about 0.17 radii.
         clip: bound of a displacement, in radii.
     """
     total = torch.zeros(len(noise), 2, LATTICE_PX, LATTICE_PX, device=noise.device)
