@@ -72,7 +72,7 @@ def tabulate(scored, folder, expected=None, **more):
         published_yaml=folder / "published.yaml",
         published_datasets={"ham10k": "HAM10K"},
         published_arms={"a1": "A1"},
-        protocols=PROTOCOLS,
+        protocols=more.pop("protocols", PROTOCOLS),
         baseline="a1",
         columns=["Dice", "AVD"],
         title="Table 1",
@@ -150,6 +150,24 @@ def test_each_group_counts_once_where_groups_are_the_unit(scored, tmp_path):
     assert table.loc[("ellipse", "dice"), "mean"] == pytest.approx(90)
     assert table.loc[("ellipse", "dice"), "gain"] == pytest.approx(90 - a1["mean"], rel=1e-4)
     assert "each counts once" in " ".join((tmp_path / "table1.html").read_text().split())
+
+
+def test_differences_per_group_are_over_the_samples_that_both_arms_have(scored, tmp_path):
+    for path, _ in scored:
+        table = pd.read_csv(path)
+        table["group"] = table["id"].map({"s0": "a", "s1": "a", "s2": "b", "s3": "b"})
+        if "ellipse" in path.name:  # finds nothing where a1 is 4 and 6 px off
+            table.loc[(table["id"] == "s0") & (table["metric"] == "hausdorff"), "value"] = math.nan
+        else:
+            easy = (table["id"] != "s0") & (table["metric"] == "hausdorff")
+            table.loc[easy, "value"] = 1.0
+        table.to_csv(path, index=False)
+    protocols = {"p": PROTOCOLS["p"] | {"undefined": "exclude"}}
+    hausdorff = tabulate(scored, tmp_path, unit="group", protocols=protocols).xs(
+        "hausdorff", level="metric"
+    )
+    assert hausdorff.loc["a1", "mean"] == pytest.approx(((4 + 1) / 2 + 1 + (6 + 1) / 2 + 1) / 4)
+    assert hausdorff.loc["ellipse", ["mean", "gain", "share_better"]].tolist() == [1, 0, 0]
 
 
 def test_no_difference_is_said_to_be_detectable_that_the_metric_cannot_reach(scored, tmp_path):

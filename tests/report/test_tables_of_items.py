@@ -462,6 +462,30 @@ def test_answers_per_sample_and_per_group(make_run, published, tmp_path):
     assert gains == {"sample": pytest.approx(0), "group": pytest.approx(-10)}
 
 
+def test_answers_per_group_are_over_the_samples_that_both_arms_have(make_run, published, tmp_path):
+    nothing = [0.9, math.nan, 0.9, math.nan]
+    runs = [
+        make_run(arm, seed, dice, groups=["a", "a", "b", "b"])
+        for seed in (1, 2)
+        for arm, dice in (("a1", [0.9, 0.3, 0.9, 0.3]), ("a1l", nothing))
+    ]
+    pair = {"paper": "P", "task": "t", "protocol": "p", "dataset": "ham10k"}
+    tabulate_answers(
+        runs=runs,
+        trained=[],
+        pairs=[pair | {"arm": "a1l", "baseline": "a1"}],
+        undefined={"p": "exclude"},
+        published_yaml=published,
+        published_datasets={"ham10k": "HAM10K"},
+        title="Answers",
+        unit="group",
+        table_csv=tmp_path / "t.csv",
+        table_html=tmp_path / "t.html",
+    )
+    dice = pd.read_csv(tmp_path / "t.csv").set_index("metric").loc["dice"]
+    assert (dice["gain"], dice["answer"]) == (0, "undecided")
+
+
 def test_arms_that_were_not_trained_equally_long_have_no_gain(make_run, published, tmp_path):
     dice = np.linspace(0.5, 0.6, 40)
     runs = [

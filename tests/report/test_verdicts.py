@@ -437,6 +437,26 @@ def test_claims_are_judged_in_the_unit_of_the_main_table(make_run, published, tm
     assert per_patient["difference"] == pytest.approx((10 - 9 * 2) / 10, abs=0.1)
 
 
+def test_samples_that_one_arm_leaves_undefined_support_no_claim_per_group(
+    make_run, published, tmp_path
+):
+    """Both arms are alike, but a1l finds nothing in the hard image of each patient."""
+    rng = np.random.default_rng(6)
+    easy_and_hard = np.tile([0.9, 0.9, 0.9, 0.3], 20)
+    groups = [f"p{patient}" for patient in np.repeat(np.arange(20), 4)]
+    runs = []
+    for seed in (1, 2, 3):
+        for arm, of_hard in (("a1", 0.3), ("a1l", math.nan)):
+            dice = np.where(easy_and_hard == 0.3, of_hard, easy_and_hard)
+            runs.append(make_run(arm, seed, dice + rng.normal(0, 0.01, 80), groups=groups))
+    excluded = PROTOCOL | {"undefined": "exclude"}
+    for unit in ("sample", "group"):
+        table = verdicts(runs, published, tmp_path, protocol=excluded, unit=unit)
+        row = table.loc["Dice against A1"]
+        assert row["difference"] == pytest.approx(0, abs=0.5)  # of patients' means: 15 points
+        assert row["verdict"] != "reproduced"
+
+
 def test_a_phantom_tests_no_claim_of_the_papers(make_run, published, tmp_path):
     table = verdicts(better_runs(make_run, 0.03, 2), published, tmp_path, datasets={})
     assert set(table["verdict"]) == {"not testable here"}

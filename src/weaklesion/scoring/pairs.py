@@ -1,12 +1,14 @@
 """Values of arms as tables of samples and seeds, and two arms joined sample by sample."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from weaklesion.errors import DataError
 
+Unit = Literal["sample", "group"]  # what counts once in a mean
 UNTRAINED_SEED = 0  # seed of a run without training
 
 
@@ -25,6 +27,12 @@ class Paired:
     theirs: pd.DataFrame
     groups: pd.Series
     trained: bool
+
+    def by_group(self) -> "Paired":
+        """Return the means over each group's samples, with the groups as samples."""
+        ours, theirs = (table.groupby(self.groups).mean() for table in (self.ours, self.theirs))
+        groups = pd.Series(ours.index, index=ours.index)
+        return Paired(ours=ours, theirs=theirs, groups=groups, trained=self.trained)
 
 
 def is_trained(values: pd.DataFrame) -> bool:
@@ -55,7 +63,7 @@ def by_seed(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return table, groups
 
 
-def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
+def pair(values: pd.DataFrame, baseline: pd.DataFrame, unit: Unit = "sample") -> Paired:
     """Join two arms by sample and seed; a single untrained run is paired with every seed.
 
     A value that one of them lacks is undefined in both, so that means are over the same samples.
@@ -63,6 +71,8 @@ def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
     Args:
         values: columns `id`, `group`, `seed`, `value`.
         baseline: the same columns for the other arm.
+        unit: what counts once: each `sample`, or each `group` with the mean over the samples whose
+            values both arms have.
 
     Raises:
         DataError: if the arms differ in their samples or seeds, or a sample occurs twice.
@@ -84,9 +94,10 @@ def pair(values: pd.DataFrame, baseline: pd.DataFrame) -> Paired:
         )
     theirs = theirs.loc[ours.index, ours.columns]
     defined = ours.notna() & theirs.notna()
-    return Paired(
+    both = Paired(
         ours=ours.where(defined),
         theirs=theirs.where(defined),
         groups=groups,
         trained=is_trained(values) or is_trained(baseline),
     )
+    return both.by_group() if unit == "group" else both

@@ -17,7 +17,7 @@ import pandas as pd
 
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import Chance, Parts, chance_of_mean, chance_of_sum, parts_of_mean
-from weaklesion.scoring.pairs import Paired, by_seed, is_trained, pair
+from weaklesion.scoring.pairs import Paired, Unit, by_seed, is_trained, pair
 
 LIMITS_SD = 1.96  # half-width of the limits that hold 95 % of normally distributed differences
 UndefinedPolicy = Literal[
@@ -171,7 +171,7 @@ def estimate(values: pd.DataFrame, within: tuple[float, float] = (-math.inf, mat
     )
 
 
-def compare(values: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
+def compare(values: pd.DataFrame, baseline: pd.DataFrame, unit: Unit = "sample") -> Comparison:
     """Compare the same metric of two arms, paired by sample and by seed.
 
     An arm without training, such as the ellipse, has a single run, which is compared with every
@@ -180,11 +180,12 @@ def compare(values: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
     Args:
         values: columns `id`, `group`, `seed`, `value`.
         baseline: the same columns for the arm that is subtracted.
+        unit: what counts once, see `weaklesion.scoring.pairs.pair`.
 
     Raises:
         DataError: if the arms differ in their samples or seeds, or a sample occurs twice.
     """
-    both = pair(values, baseline)
+    both = pair(values, baseline, unit)
     return as_comparison(mean_difference(both), parts_of_difference(both).chance())
 
 
@@ -214,18 +215,25 @@ def parts_of_difference(both: Paired, factor: float = 1.0) -> Parts:
     return parts_of_mean(apart, both.groups, trained=both.trained)
 
 
-def share_better(values: pd.DataFrame, baseline: pd.DataFrame, *, larger_is_better: bool) -> float:
-    """Return the share of samples, over all seeds, in which an arm is better than another.
+def share_better(
+    values: pd.DataFrame,
+    baseline: pd.DataFrame,
+    unit: Unit = "sample",
+    *,
+    larger_is_better: bool,
+) -> float:
+    """Return the share of samples or groups, over all seeds, in which an arm is better.
 
     Args:
         values: columns `id`, `group`, `seed`, `value`; undefined values are not counted.
         baseline: the same columns for the other arm, with the same seeds or a single run.
+        unit: what counts once, see `weaklesion.scoring.pairs.pair`.
         larger_is_better: whether larger values of the metric are better.
 
     Returns:
         0 to 1; nan if no pair of values is defined.
     """
-    both = pair(values, baseline)
+    both = pair(values, baseline, unit)
     gains = (both.ours - both.theirs).to_numpy().ravel()
     gains = gains[~np.isnan(gains)]
     if not len(gains):

@@ -11,16 +11,11 @@ import pandas as pd
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.cells import MAIN_METRICS, difference_cells, direction
 from weaklesion.report.tables.epochs import comparable, epochs_by_block
-from weaklesion.report.tables.run_scores import Unit, read_scores
+from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.report.tables.score_cells import UNEQUAL
 from weaklesion.scoring.catalogue import measure_of
-from weaklesion.scoring.statistics import (
-    compare,
-    group_means,
-    holm,
-    resolve_undefined,
-    with_shared_seeds,
-)
+from weaklesion.scoring.pairs import Unit
+from weaklesion.scoring.statistics import compare, holm, resolve_undefined, with_shared_seeds
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_gain, read_published
 
@@ -100,14 +95,12 @@ def _comparisons(
     """Compare the two arms of a pair under each metric, over the seeds that both have."""
     in_block = (scores["dataset"] == pair["dataset"]) & (scores["protocol"] == pair["protocol"])
     resolved = resolve_undefined(scores[in_block], policy)  # type: ignore[arg-type]
-    if unit == "group":
-        resolved = group_means(resolved)
     for metric in MAIN_METRICS:
         of_metric = resolved[resolved["metric"] == metric]
         ours, theirs = with_shared_seeds(
             *(of_metric[of_metric["arm"] == pair[role]] for role in ("arm", "baseline"))
         )
-        comparison = compare(ours, theirs)
+        comparison = compare(ours, theirs, unit)
         yield {
             "metric": metric,
             **difference_cells(comparison, metric, name="gain"),

@@ -11,7 +11,8 @@ import pandas as pd
 
 from weaklesion.report.durations import time_unit
 from weaklesion.report.pages import write_page, write_table
-from weaklesion.report.tables.run_scores import RUN_KEYS, Unit, read_scores
+from weaklesion.report.tables.run_scores import RUN_KEYS, read_scores
+from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import UndefinedPolicy, group_means, resolve_undefined
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import read_published

@@ -11,7 +11,9 @@ import pandas as pd
 from weaklesion.report.power import seeds_needed
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import LEVEL, Parts, parts_of_seeds
+from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import (
+    group_means,
     mean_difference,
     pair,
     parts_of_difference,
@@ -67,7 +69,7 @@ class Measurement:
 
 
 def measure_metric(
-    scores: pd.DataFrame, claim: Claim, metric: str, claimed: float
+    scores: pd.DataFrame, claim: Claim, metric: str, claimed: float, unit: Unit = "sample"
 ) -> Measurement | None:
     """Measure by how much an arm is better than another under a metric.
 
@@ -81,13 +83,15 @@ def measure_metric(
         claim: a claim that `weaklesion.study.claims.expand_claims` returns.
         metric: the metric.
         claimed: the claimed improvement, percent; negative for a loss that is granted.
+        unit: what counts once, see `weaklesion.scoring.pairs.pair`.
 
     Returns:
         The measurement; None if an arm was not run, or the arms share no seed.
     """
     of_metric = scores[scores["metric"] == metric]
     larger = measure_of(metric).larger_is_better
-    means = of_metric.groupby("arm")["value"].mean()
+    counted = group_means(of_metric) if unit == "group" else of_metric
+    means = counted.groupby("arm")["value"].mean()
     rivals = means[[_is_rival(arm, claim) for arm in means.index]]
     if claim.arm not in means.index or rivals.empty:
         return None
@@ -97,7 +101,7 @@ def measure_metric(
     )
     if not set(ours["seed"]) & set(theirs["seed"]):
         return None
-    both = pair(ours, theirs)
+    both = pair(ours, theirs, unit)
     mean, theirs_mean = (float(table.mean(axis=0).mean()) for table in (both.ours, both.theirs))
     percent = 100 / theirs_mean if theirs_mean > 0 else math.nan
     sign = 1 if larger else -1

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +11,6 @@ from weaklesion.metric_names import IN_MM
 from weaklesion.scoring.catalogue import MEASURES
 
 RUN_KEYS = ["dataset", "protocol", "arm", "seed"]
-Unit = Literal["sample", "group"]  # what counts once in a mean
 WITHOUT_MM = set(MEASURES)
 WITH_MM = WITHOUT_MM | {f"{name}_mm" for name in IN_MM}
 

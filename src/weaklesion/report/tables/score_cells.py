@@ -9,8 +9,8 @@ import pandas as pd
 
 from weaklesion.report.tables.cells import difference_cells, scaled
 from weaklesion.report.tables.epochs import Block, Epochs, comparable
-from weaklesion.report.tables.run_scores import Unit
 from weaklesion.scoring.catalogue import measure_of
+from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
     compare,
@@ -82,8 +82,6 @@ def block_cells(
         unit: what counts once, see `tabulate_scores`.
     """
     resolved = resolve_undefined(block, undefined)
-    if unit == "group":
-        resolved = group_means(resolved)
     cells = {
         (str(arm), str(metric)): cell
         for (arm, metric), cell in resolved.groupby(["arm", "metric"], sort=False)
@@ -91,18 +89,19 @@ def block_cells(
     raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
     for (arm, metric), cell in cells.items():
         measure = measure_of(metric)
+        counted = group_means(cell) if unit == "group" else cell
         row = {
             "arm": arm,
             "metric": metric,
-            **scaled(asdict(estimate(cell, measure.within)), measure.scale),
+            **scaled(asdict(estimate(counted, measure.within)), measure.scale),
             "n_empty": int((raw[(arm, metric)]["status"] != "ok").sum()),
             "n_undefined": int(raw[(arm, metric)]["value"].isna().sum()),
             "undefined_policy": undefined,
         }
         if metric in compared and arm != baseline and (baseline, metric) in cells:
             of_baseline = cells[(baseline, metric)]
-            comparison = compare(cell, of_baseline)
-            share = share_better(cell, of_baseline, larger_is_better=measure.larger_is_better)
+            comparison = compare(cell, of_baseline, unit)
+            share = share_better(cell, of_baseline, unit, larger_is_better=measure.larger_is_better)
             row |= {
                 "baseline": baseline,
                 **difference_cells(comparison, metric, name="gain", prefix="gain_"),

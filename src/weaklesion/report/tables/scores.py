@@ -11,7 +11,7 @@ import pandas as pd
 from weaklesion.report.forest import forest, score_lines
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.epochs import epochs_by_block, epochs_in_words
-from weaklesion.report.tables.run_scores import Unit, read_scores
+from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.report.tables.score_blocks import page_values
 from weaklesion.report.tables.score_cells import (
     DIFFERENCE,
@@ -19,6 +19,7 @@ from weaklesion.report.tables.score_cells import (
     without_incomparable,
 )
 from weaklesion.scoring.chance import LEVEL
+from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import holm
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_cells, read_published

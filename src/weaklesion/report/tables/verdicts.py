@@ -18,8 +18,9 @@ from weaklesion.report.tables.judgement import (
     measure_hours,
     measure_metric,
 )
-from weaklesion.report.tables.run_scores import RUN_KEYS, Unit, read_scores
-from weaklesion.scoring.statistics import group_means, holm, resolve_undefined
+from weaklesion.report.tables.run_scores import RUN_KEYS, read_scores
+from weaklesion.scoring.pairs import Unit
+from weaklesion.scoring.statistics import holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
 from weaklesion.study.labels import Labels
 from weaklesion.study.paper_claims import CLAIMS
@@ -108,13 +109,12 @@ def tabulate_verdicts(
         choice = protocols[str(protocol)]
         block_key = str(dataset), str(protocol)
         resolved = resolve_undefined(block, choice["undefined"])
-        if unit == "group":
-            resolved = group_means(resolved)
         name = published_datasets.get(block_key[0], "")
         block_infos = {key[2:]: info for key, info in run_infos.items() if key[:2] == block_key}
         for claim in _claims_of_block(name, set(block["arm"]), choice["is_released"]):
+            of_block = epochs.get(block_key, {})
             cells, measurement = _measure(
-                claim, name, resolved, block_infos, epochs.get(block_key, {}), published, choice
+                claim, name, resolved, block_infos, of_block, published, choice, unit
             )
             rows.append(
                 {
@@ -175,6 +175,7 @@ def _measure(
     epochs: Mapping[str, Epochs],
     published: Mapping[str, Any],
     choice: Mapping[str, Any],
+    unit: Unit,
 ) -> tuple[dict[str, Any], Measurement | None]:
     """Measure one claim; return its cells, and the measurement if it is judged by a p-value."""
     if not name:
@@ -185,7 +186,8 @@ def _measure(
         return judge_parameters(of_arm, number, PAPER_ENCODER), None
     claimed = claimed_percent(claim, published, name)
     if claim.kind == "metric":
-        measurement = measure_metric(scores, claim, choice["published_as"][claim.column], claimed)
+        metric = choice["published_as"][claim.column]
+        measurement = measure_metric(scores, claim, metric, claimed, unit)
     else:
         hours: dict[str, dict[int, float]] = {}
         for (arm, seed), info in run_infos.items():
