@@ -184,6 +184,15 @@ def test_scores_of_subgroups_by_hand(people):
     assert table.loc[("size", "up to 26.7 px"), "mean"] == pytest.approx(81)
 
 
+def test_each_person_counts_once_in_a_subgroup_where_groups_are_the_unit(people):
+    scores = scores_of()
+    scores.loc[scores["id"].isin(["s3", "s4"]), "group"] = "a woman with two lesions"
+    table = score_subgroups(scores, people, "worst_possible", unit="group")
+    women = table.set_index(["attribute", "value"]).loc[("sex", "female")]
+    assert women["mean"] == pytest.approx((40 + 10) / 2)  # of 50 and 30, and of 10
+    assert women[["n_samples", "n_groups"]].tolist() == [3, 2]
+
+
 def test_the_worst_images_come_first(people):
     scores = pd.concat([scores_of(seed=1, empty=["s6"]), scores_of(seed=2, change=0.1)])
     worst = worst_samples(scores, people, "worst_possible", number=3)
@@ -241,7 +250,7 @@ def study(tmp_path, samples_csv, metadata_csv):
     }
 
 
-def write_card(study, **statements):
+def write_card(study, unit="sample", **statements):
     papers = study["results"] / "papers"
     write_model_card(
         **study["common"],
@@ -249,6 +258,7 @@ def write_card(study, **statements):
         blocks=study["blocks"],
         undefined={"p": "worst_possible"},
         statements=statements,
+        unit=unit,
         card_html=papers / "model_card.html",
         subgroups_csv=papers / "subgroups.csv",
         failures_csv=papers / "failures.csv",
@@ -279,6 +289,19 @@ def test_the_card_names_licence_scores_and_failures(study):
     assert "sex: male 2 2 80.00" in page
     assert "a1 1 s6 g6 10.00 0 of 1 female 61 trunk 60 px" in page
     assert "d, protocol p: not recorded" in page
+
+
+def test_each_group_counts_once_on_the_card_where_groups_are_the_unit(study):
+    """As in the main table: five groups, one of them with the images of 50 and 30 %."""
+    scores = scores_of()
+    scores.loc[scores["id"].isin(["s3", "s4"]), "group"] = "two images"
+    scores.to_csv(study["runs"][0]["scores"], index=False)
+    said = "Each group counts once in the means of arms and subgroups"
+    per_image, per_group = (words(write_card(study, unit)) for unit in ("sample", "group"))
+    assert "45.00 no interval" in per_image
+    assert said not in per_image
+    assert "46.00 no interval" in per_group
+    assert said in per_group
 
 
 def test_the_card_shows_what_the_network_saw(study):

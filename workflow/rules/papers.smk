@@ -42,6 +42,7 @@ rule write_model_card:
         runs=study.described(study.carded_runs, scores="scores.csv", run="run.json"),
         blocks=described_blocks,
         undefined=study.undefined_policies(study.carded_runs),
+        unit=study.judged_unit,
         origins=study.origins,
         statements=config["statements"],
     script:

@@ -24,7 +24,8 @@ from weaklesion.report.tables.cells import scaled
 from weaklesion.report.tables.overview import short_commit
 from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.scoring.catalogue import measure_of
-from weaklesion.scoring.statistics import estimate, resolve_undefined
+from weaklesion.scoring.pairs import Unit
+from weaklesion.scoring.statistics import estimate, group_means, resolve_undefined
 from weaklesion.splits import SPLITS
 from weaklesion.study.labels import Labels
 
@@ -43,6 +44,7 @@ def write_model_card(
     origins: Mapping[str, Mapping[str, str]],
     datasets_yaml: str | Path,
     statements: Mapping[str, str],
+    unit: Unit = "sample",
     labels: Labels | None = None,
     card_html: str | Path,
     subgroups_csv: str | Path,
@@ -60,6 +62,8 @@ def write_model_card(
         origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.
         statements: what the authors say, by topic.
+        unit: what counts once in means, as in the main table: each `sample`, or each `group`
+            (patient, volume or lesion) with the mean over its samples.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         card_html: written.
         subgroups_csv: written: Dice by sex, age, site and size, see `score_subgroups`.
@@ -75,7 +79,7 @@ def write_model_card(
     for block in blocks:
         of_block = scores[(scores[BLOCK] == [block[key] for key in BLOCK]).all(axis=1)]
         mine = [run for run in infos if all(run[key] == block[key] for key in BLOCK)]
-        described = _describe(block, mine, of_block, undefined[block["protocol"]])
+        described = _describe(block, mine, of_block, undefined[block["protocol"]], unit)
         subgroups.append(described.pop("by_group"))
         failures.append(described.pop("worst"))
         shown.append(described | {"facts": facts[block["dataset"]]})
@@ -88,24 +92,29 @@ def write_model_card(
         study=study,
         blocks=shown,
         statements=statements,
+        unit=unit,
         policies={block["protocol"]: undefined[block["protocol"]] for block in blocks},
     )
     logger.info("model card of %d trainings on %d blocks", len(runs), len(blocks))
 
 
 def _describe(
-    block: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], scores: pd.DataFrame, policy: Any
+    block: Mapping[str, Any],
+    runs: Sequence[Mapping[str, Any]],
+    scores: pd.DataFrame,
+    policy: Any,
+    unit: Unit,
 ) -> dict[str, Any]:
     """Return what the page shows of a block, and the tables `by_group` and `worst`."""
     place = {key: block[key] for key in BLOCK}
     samples = read_samples(block["samples"])
     people = describe_people(samples, read_attributes(block["loader"], block["table"]))
-    by_group = score_subgroups(scores, people, policy).assign(**place)
+    by_group = score_subgroups(scores, people, policy, unit).assign(**place)
     worst = worst_samples(scores, people, policy).assign(**place)
     saw = [run["info"]["data"] for run in runs if run["info"].get("data")]
     return {
         **place,
-        "models": _models(runs, scores, policy),
+        "models": _models(runs, scores, policy, unit),
         "splits": _splits(people),
         "subgroups": _rows_of_subgroups(by_group),
         "failures": worst.to_dict("records"),
@@ -117,7 +126,7 @@ def _describe(
 
 
 def _models(
-    runs: Sequence[Mapping[str, Any]], scores: pd.DataFrame, policy: Any
+    runs: Sequence[Mapping[str, Any]], scores: pd.DataFrame, policy: Any, unit: Unit
 ) -> list[dict[str, Any]]:
     """Return one row per arm: its network, trainings and scores."""
     resolved = resolve_undefined(scores, policy)
@@ -137,7 +146,8 @@ def _models(
         }
         for metric in SHOWN_METRICS:
             values = resolved[(resolved["arm"] == arm) & (resolved["metric"] == metric)]
-            found = estimate(values, measure_of(metric).within)
+            counted = group_means(values) if unit == "group" else values
+            found = estimate(counted, measure_of(metric).within)
             cells = {"mean": found.mean, "ci_low": found.ci_low, "ci_high": found.ci_high}
             row[metric] = scaled(cells, measure_of(metric).scale) | {"unknown": found.unknown}
         rows.append(row)

@@ -10,7 +10,13 @@ import pandas as pd
 from weaklesion.data.attributes import ATTRIBUTES
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.scoring.catalogue import measure_of
-from weaklesion.scoring.statistics import UndefinedPolicy, estimate, resolve_undefined
+from weaklesion.scoring.pairs import Unit
+from weaklesion.scoring.statistics import (
+    UndefinedPolicy,
+    estimate,
+    group_means,
+    resolve_undefined,
+)
 
 METRIC = "dice"
 AGES = (40, 60, 80)  # first year of the second group and of those after it
@@ -93,7 +99,7 @@ def _ordered(words: pd.Series, values: list[str]) -> pd.Series:
 
 
 def score_subgroups(
-    scores: pd.DataFrame, people: pd.DataFrame, policy: UndefinedPolicy
+    scores: pd.DataFrame, people: pd.DataFrame, policy: UndefinedPolicy, unit: Unit = "sample"
 ) -> pd.DataFrame:
     """Return the mean Dice of each arm in each subgroup of one block's test samples.
 
@@ -101,6 +107,8 @@ def score_subgroups(
         scores: rows of `weaklesion.scoring.score` of one dataset and protocol.
         people: rows of `describe_people`; those of the test samples count.
         policy: what an undefined Dice counts as, decided over all samples of a run.
+        unit: what counts once in a mean: each `sample`, or each `group` (patient, volume or lesion)
+            with the mean over its samples of the subgroup.
 
     Returns:
         `arm`, `attribute`, `value`, `n_samples`, `n_groups`, `n_seeds`; `mean`, `ci_low` and
@@ -115,14 +123,15 @@ def score_subgroups(
             of_group = dice[dice["id"].isin(ids)]
             for arm, values in of_group.groupby("arm", sort=False):
                 place = {"arm": arm, "attribute": attribute, "value": value}
-                rows.append(place | _estimated(values))
+                rows.append(place | _estimated(values, unit))
     columns = [name for name in SUBGROUP_COLUMNS if name not in ("dataset", "protocol")]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _estimated(values: pd.DataFrame) -> dict[str, Any]:
+def _estimated(values: pd.DataFrame, unit: Unit) -> dict[str, Any]:
     measure = measure_of(METRIC)
-    found = asdict(estimate(values, measure.within))
+    counted = group_means(values) if unit == "group" else values
+    found = asdict(estimate(counted, measure.within)) | {"n_samples": values["id"].nunique()}
     cells = {key: measure.scale * found[key] for key in ("mean", "ci_low", "ci_high")}
     return cells | {key: found[key] for key in ("unknown", "n_seeds", "n_samples", "n_groups")}
 
