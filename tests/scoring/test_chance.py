@@ -208,6 +208,20 @@ def test_intervals_of_a_cross_validation_cover(network):
     assert 0.91 <= covered / 1000 <= 0.98
 
 
+def test_what_a_folds_training_patients_do_to_all_seeds_is_not_covered():
+    """Half of the networks' variance is that of the fold, as the page on statistics says."""
+    rng = np.random.default_rng(2)
+    fold = np.arange(25) % 5
+    covered = 0
+    for _ in range(1000):
+        networks = (rng.normal(size=(5, 3)) + rng.normal(size=(5, 1))) / math.sqrt(2)
+        values = rng.normal(size=(25, 1)) + networks[fold] + 0.5 * rng.normal(size=(25, 3))
+        chance = parts_of_sums(values, np.ones_like(values), trained=True).chance()
+        low, high = chance.interval(float(values.mean()))
+        covered += low <= 0 <= high
+    assert 0.84 <= covered / 1000 <= 0.90
+
+
 def test_an_interval_over_groups_alone_would_not_cover():
     """What the model mends: five networks that happen to be better on every patient."""
     rng = np.random.default_rng(0)
