@@ -219,6 +219,35 @@ def test_sweep_with_known_answers(make_run, published, tmp_path):
         tabulate_sweep(runs=runs, **given)
 
 
+def test_a_sweep_whose_networks_find_nothing_chooses_no_value(make_run, published, tmp_path):
+    runs = [make_run(arm, 1, [0.0, 0.0]) for arm in ("a1l", "a1l~k5")]
+    for run in runs:
+        pd.read_csv(run["scores"]).assign(status="empty_prediction").to_csv(
+            run["scores"], index=False
+        )
+    point = {"dataset": "ham10k", "protocol": "p"}
+    tabulate_sweep(
+        runs=runs,
+        points=[point | {"arm": "a1l", "value": 45}, point | {"arm": "a1l~k5", "value": 5}],
+        over="k",
+        undefined={"p": "stated"},  # the worst of the values that are defined
+        published_yaml=published,
+        published_datasets={"ham10k": "HAM10K"},
+        table_csv=tmp_path / "t.csv",
+    )
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert table["mean"].isna().all()
+    assert not table["chosen_by_test"].any()
+    plot_sweep(
+        table_csv=tmp_path / "t.csv",
+        over="k",
+        own={"ham10k": {"p": 45}},
+        title="Figure 2",
+        figures=[tmp_path / "f.svg"],
+    )
+    assert "no test Dice is defined" in (tmp_path / "f.svg").read_text()
+
+
 def test_a_setting_that_the_paper_did_not_choose(published):
     numbers = read_published(published)
     assert printed_choice(numbers, "k", "LiTS") == numbers["K_opt"]["LiTS"]

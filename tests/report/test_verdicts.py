@@ -457,6 +457,22 @@ def test_samples_that_one_arm_leaves_undefined_support_no_claim_per_group(
         assert row["verdict"] != "reproduced"
 
 
+@pytest.mark.parametrize("policy", ["released", "stated", "exclude"])
+def test_a_baseline_that_finds_nothing_leaves_its_claims_undecided(
+    make_run, published, tmp_path, policy
+):
+    runs = better_runs(make_run, 0.1, 2)
+    for run in runs:
+        if run["arm"] == "a1":
+            scores = pd.read_csv(run["scores"]).assign(status="empty_prediction")
+            scores.loc[scores["metric"] == "hausdorff", "value"] = math.nan
+            scores.to_csv(run["scores"], index=False)
+    table = verdicts(runs, published, tmp_path, protocol=PROTOCOL | {"undefined": policy})
+    row = table.loc["AVD against A1"]
+    assert (row["baseline"], row["verdict"]) == ("a1", "undecided")
+    assert row["why"] == "the baseline's mean is 0 or undefined"
+
+
 def test_a_phantom_tests_no_claim_of_the_papers(make_run, published, tmp_path):
     table = verdicts(better_runs(make_run, 0.03, 2), published, tmp_path, datasets={})
     assert set(table["verdict"]) == {"not testable here"}

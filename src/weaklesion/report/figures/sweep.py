@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from weaklesion.report.figures.style import PALETTE, line_through, save, style
+from weaklesion.report.pages import number
 from weaklesion.study.labels import Labels, called
 
 SWEPT = {
@@ -112,6 +113,8 @@ def _draw_curves(axis: plt.Axes, block: pd.DataFrame, over: str) -> None:
 
 def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
     """Mark the chosen values, and return them in words."""
+    if not block["chosen_by_test"].any():
+        return ["no test Dice is defined"]
     points = {chooser: block[block[f"chosen_by_{chooser}"]].iloc[0] for chooser in CHOICES}
     for chooser, point in points.items():
         look = dict(CHOICES[chooser])
@@ -126,7 +129,7 @@ def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
         axis.axvline(paper, color="#7a3e00", ls="-.", lw=1, label="the paper's value")
     return [
         f"chosen by validation: {loss} (loss), {dice} (Dice)",
-        f"by test: {test} ({gain:+.2f} points against {loss})"
+        f"by test: {test} ({number(gain, '%+.2f')} points against {loss})"
         + ("" if math.isnan(paper) else f"; by the paper: {paper:g}"),
     ]
 

@@ -95,7 +95,8 @@ def measure_metric(
     rivals = means[[_is_rival(arm, claim) for arm in means.index]]
     if claim.arm not in means.index or rivals.empty:
         return None
-    baseline = str(rivals.idxmax() if larger else rivals.idxmin())
+    # a rival whose masks are all empty has no mean
+    baseline = str((rivals if larger else -rivals).fillna(-math.inf).idxmax())
     ours, theirs = with_shared_seeds(
         *(of_metric[of_metric["arm"] == name] for name in (claim.arm, baseline))
     )

@@ -56,8 +56,9 @@ def tabulate_sweep(
             segmentation loss and the Dice of the kept epoch on validation images, against the
             target that the arm is trained on: means over seeds, with their sample deviations.
             `chosen_by_validation_loss`, `chosen_by_validation_dice` and `chosen_by_test` mark the
-            best value of each dataset and protocol, the smallest if several are equally good;
-            `paper_value` is the paper's value, missing where the paper prints none.
+            best value of each dataset and protocol, the smallest if several are equally good, and
+            none if none is defined; `paper_value` is the paper's value, missing where the paper
+            prints none.
     """
     scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
     published = read_published(published_yaml)
@@ -77,7 +78,7 @@ def tabulate_sweep(
     table[["mean", "std", "std_population", "ci_low", "ci_high"]] *= 100
     for chooser, (column, larger) in CHOOSERS.items():
         values = table[column] if larger else -table[column]
-        best = values.groupby([table["dataset"], table["protocol"]]).idxmax()
+        best = values.dropna().groupby([table["dataset"], table["protocol"]]).idxmax()
         table[f"chosen_by_{chooser}"] = table.index.isin(best)
     write_table(table_csv, table)
     logger.info("%d points of a sweep over %s", len(points), over)
