@@ -125,6 +125,18 @@ def test_an_arm_whose_masks_are_all_empty_is_in_the_table(block, tmp_path, other
     assert set(rows["unknown"]) == {"no defined value"}
 
 
+def test_the_page_says_about_which_mean_the_limits_are(block, tmp_path):
+    """0 px on two images of one lesion and 6 px on one of another: 3 px by lesion, 2 px by mask."""
+    references = [bar(1, 7), bar(1, 5), bar(1, 3), bar(9, 9)]
+    np.save(tmp_path / "reference.npy", np.array(references, dtype=np.uint8))
+    masks = {"01": bar(1, 7), "02": bar(1, 5), "03": bar(1, 9)}
+    table, page = tabulated([run_of(tmp_path, 1, masks)], block, tmp_path)
+    row = table.loc[("a1", "long_diameter", "px")]
+    assert row["mean"] == pytest.approx(3)
+    assert (row["limit_low"] + row["limit_high"]) / 2 == pytest.approx(3, abs=1e-3)
+    assert "standard deviations of a difference about this mean" in " ".join(page.split())
+
+
 def test_a_mask_that_no_sample_has_is_refused(block, tmp_path):
     with pytest.raises(DataError, match=r"predictions\.csv.*02"):
         tabulated([run_of(tmp_path, 1, {"01": bar(1, 9), "03": bar(1, 3)})], block, tmp_path)
