@@ -126,14 +126,20 @@ def _kept_table(path: Path) -> pd.DataFrame:
 
 
 def draw_differences(kept: Path) -> None:
-    """Draw the differences of a study's tables of scores, where any has an interval."""
+    """Draw the differences of a study's tables of scores, where any has an interval.
+
+    Where none has, as with one seed, a chart that an earlier table had is removed.
+    """
     for path in sorted(kept.glob("*.csv")):
         table = pd.read_csv(path)
         if kind(table) == KINDS["published_mean"] and "gain_ci_low" in table:
             of_metric = table[table["metric"] == METRIC]
+            chart = path.with_suffix(".svg")
             if (of_metric["gain_ci_low"] < of_metric["gain_ci_high"]).any():
                 drawing = forest_svg(table, f"{path.stem}: differences in Dice from the baseline")
-                path.with_suffix(".svg").write_text(drawing, encoding="utf-8")
+                chart.write_text(drawing, encoding="utf-8")
+            else:
+                chart.unlink(missing_ok=True)
 
 
 def describe(kept: Path) -> str:

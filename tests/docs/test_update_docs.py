@@ -38,10 +38,24 @@ def test_every_drawing_of_differences_is_that_of_its_table(root, tmp_path):
         for path in kept.glob("*.csv"):
             shutil.copy(path, again)
         update_docs.draw_differences(again)
+        for path in again.glob("*.csv"):
+            if doc_tables.kind(pd.read_csv(path)) == doc_tables.KINDS["published_mean"]:
+                chart = path.with_suffix(".svg")
+                assert chart.exists() == (kept / chart.name).exists(), f"{kept / chart.name}"
         for path in again.glob("*.svg"):
             assert path.read_text() == (kept / path.name).read_text(), f"{kept / path.name}"
             drawn += 1
     assert drawn > 15
+
+
+def test_a_chart_goes_when_its_table_has_no_interval_any_more(root, tmp_path):
+    table = pd.read_csv(root / "docs/results/ham10k-cpu/refined.csv")
+    for undecided in (False, True):
+        if undecided:
+            table[["gain_ci_low", "gain_ci_high"]] = float("nan")
+        table.to_csv(tmp_path / "refined.csv", index=False)
+        update_docs.draw_differences(tmp_path)
+        assert (tmp_path / "refined.svg").exists() != undecided
 
 
 def test_a_number_that_was_changed_by_hand_is_noticed(root, tmp_path):
