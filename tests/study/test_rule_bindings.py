@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from importlib import import_module
 from typing import get_args, get_type_hints
@@ -124,6 +125,9 @@ def test_a_misspelt_name_is_found(root, tmp_path, written, instead, problem):
     assert problem in problems(tmp_path, found)
 
 
+ALIKE = {bool: "bool", int: "int", Sequence[str]: "list of names"}
+
+
 def alike_params(root, found):
     """Kinds of value that several params of a rule may have, of those with few values."""
     keys, _, script = found
@@ -133,8 +137,8 @@ def alike_params(root, found):
         for kind in [kind for kind in hints.values() if is_dataclass(kind)]:
             hints = get_type_hints(kind) | hints
         allowed = [{hints.get(name), *get_args(hints.get(name))} for name in keys.get("params", [])]
-        kinds |= Counter(kind for one in allowed for kind in (bool, int) if kind in one)
-    return {kind.__name__: number for kind, number in kinds.items() if number > 1}
+        kinds |= Counter(kind for one in allowed for kind in ALIKE if kind in one)
+    return {ALIKE[kind]: number for kind, number in kinds.items() if number > 1}
 
 
 def test_no_rule_has_two_params_whose_values_may_change_places(root):

@@ -439,3 +439,12 @@ def test_a_studys_limit_is_lifted_by_null():
     left = {split: count for split, count in limits.items() if split != "train"}
     assert limits_of(lifted, "ham10k") == left
     assert patch_settings(lifted, "ham10k", "corrected")["limit"] == left
+
+
+def test_a_gap_has_other_pairs_when_its_two_lists_change_places():
+    def pairs(arms, against):
+        gap = {"arms": arms, "against": against}
+        return study_of(select=HAM, experiments={"gap": gap}).gap_pairs("gap")
+
+    assert pairs(["a1", "a1l"], ["a1"]) == [("a1l", "a1")]
+    assert pairs(["a1"], ["a1", "a1l"]) == [("a1", "a1l")]

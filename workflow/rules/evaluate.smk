@@ -307,8 +307,7 @@ rule tabulate_gap:
         runs=described_runs(scores="scores.csv"),
         trained=networks_of_item,
         traits=lambda wildcards: study.traits(wildcards.item),
-        arms=of_item("arms"),
-        against=of_item("against"),
+        pairs=lambda wildcards: study.gap_pairs(wildcards.item),
         undefined=undefined_policies,
         title=title_of_item,
     script:

@@ -5,6 +5,7 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,15 @@ class Study(Shown):
     def traits(self, item: str) -> list[dict[str, str]]:
         """Tables of the test samples' traits, one per block of an item."""
         return _with_files(self.blocks(self.runs(item)), traits=self.layout.stage() / "traits.csv")
+
+    def gap_pairs(self, item: str) -> list[tuple[str, str]]:
+        """Pairs of arms of a gap: one that is measured, and one that it is compared with.
+
+        They are one param, because two lists of arms could change places (`prediction_settings`).
+        """
+        definition = self.item(item)
+        pairs = product(definition["arms"], definition["against"])
+        return [(arm, other) for arm, other in pairs if arm != other]
 
     def volume_blocks(self, item: str) -> list[dict[str, str]]:
         """Tables of the lesions' volumes, and of lesions left out, one of each per block."""

@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +109,7 @@ def tabulate_gap(
     runs: Sequence[Mapping[str, Any]],
     trained: Sequence[Mapping[str, Any]],
     traits: Sequence[Mapping[str, str]],
-    arms: Sequence[str],
-    against: Sequence[str],
+    pairs: Sequence[Sequence[str]],
     undefined: Mapping[str, str],
     title: str,
     labels: Labels | None = None,
@@ -125,8 +123,8 @@ def tabulate_gap(
         runs: dataset, protocol, arm, seed, and the path `scores`.
         trained: dataset, protocol, arm, and the path `run` of each training.
         traits: dataset, protocol, and the path `traits` of a file of `describe_samples`.
-        arms: arms whose gap is measured.
-        against: arms that each of `arms` is compared with, over the seeds that both have.
+        pairs: an arm whose gap is measured, and one that it is compared with, over the seeds that
+            both have.
         undefined: protocol to the value that an empty prediction counts as.
         title: the page's title.
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
@@ -144,9 +142,7 @@ def tabulate_gap(
         key = str(dataset), str(protocol)
         resolved = resolve_undefined(block, undefined[key[1]])  # type: ignore[arg-type]
         block_traits = pd.read_csv(traits_csvs[key], dtype={"id": str})
-        for arm, other in product(arms, against):
-            if arm == other:
-                continue
+        for arm, other in pairs:
             ours, theirs = with_shared_seeds(
                 *(resolved[resolved["arm"] == name] for name in (arm, other))
             )
