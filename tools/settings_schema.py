@@ -88,6 +88,7 @@ def property_schema(setting: Setting) -> dict[str, Any]:
         least = setting.min_items if setting.length is None else setting.length
         several: dict[str, Any] = {"type": "array"} | ({"minItems": least} if least else {})
         several |= {"maxItems": setting.length} if setting.length is not None else {}
+        several |= {"rising": True} if setting.rising else {}
         several["items"] = one
         return schema | ({"oneOf": [several, {"type": "null"}]} if setting.nullable else several)
     if setting.nullable and setting.choices:

@@ -61,6 +61,16 @@ def test_the_paper_and_every_study_pass():
             "config: protocols.corrected.clusters.seed: 4294967296 is greater than the maximum of",
         ),
         (
+            {"protocols": {"corrected": {"patches": {"lits": {"window_hu": [240, -160]}}}}},
+            "config: protocols.corrected.patches.lits.window_hu: [240, -160] needs the lower number"
+            " first. Hounsfield units",
+        ),
+        (
+            {"protocols": {"released": {"supervision": {"refined": {"around": [2, 2.0]}}}}},
+            "config: protocols.released.supervision.refined.around: [2, 2.0] needs the lower number"
+            " first.",
+        ),
+        (
             {"select": {"items": []}},
             "config: select.items: [] should be non-empty.",
         ),

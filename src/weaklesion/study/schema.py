@@ -28,7 +28,16 @@ TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
         "number": lambda _, value: is_finite(value),
     }
 )
-Validator = extend(Draft202012Validator, type_checker=TYPES)
+
+
+def _rising(_: Any, wanted: bool, pair: Any, __: Any) -> Iterator[ValidationError]:
+    """The keyword `rising`: the first of two numbers is below the second."""
+    two = wanted and isinstance(pair, list) and len(pair) == 2 and all(map(is_finite, pair))
+    if two and not pair[0] < pair[1]:
+        yield ValidationError(f"{pair} needs the lower number first")
+
+
+Validator = extend(Draft202012Validator, {"rising": _rising}, type_checker=TYPES)
 
 
 def check_schema(config: Mapping[str, Any], schema_yaml: str | Path, hint: str = "") -> None:
