@@ -71,6 +71,17 @@ def test_the_paper_and_every_study_pass():
             " first.",
         ),
         (
+            {
+                "datasets": {
+                    "lits": {
+                        "phantom": {"num_volumes": 4, "num_slices": 4, "side_px": 64, "seed": 0}
+                    }
+                }
+            },
+            "config: datasets.lits: has manifest and phantom, which do not go together. Keep one of"
+            " them; where config.yaml sets the other, use another name.",
+        ),
+        (
             {"select": {"items": []}},
             "config: select.items: [] should be non-empty.",
         ),

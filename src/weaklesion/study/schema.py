@@ -132,9 +132,25 @@ def _of_error(error: ValidationError) -> Iterator[str]:
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         yield f"config: {where or 'the configuration'}: lacks {', '.join(missing)}. Add it."
+    elif error.validator == "oneOf" and (apart := _keys_apart(error)):
+        yield (
+            f"config: {where}: has {' and '.join(apart)}, which do not go together. Keep one of"
+            " them; where config.yaml sets the other, use another name."
+        )
     else:
         place = f"{where}: " if where else ""
         yield f"config: {place}{_brief(error.message)}.{_spelling(error)}{_meaning(error)}"
+
+
+def _keys_apart(error: ValidationError) -> list[str]:
+    """Return the keys of a mapping that each fulfil another of the schemas that exclude another."""
+    if not isinstance(error.instance, dict):
+        return []
+    needed = [set(branch.get("required", ())) for branch in error.validator_value]
+    fulfilled = [keys for keys in needed if keys and keys <= error.instance.keys()]
+    shared = set.intersection(*fulfilled) if fulfilled else set()
+    own = [sorted(keys - shared) for keys in fulfilled]
+    return [keys[0] for keys in own if keys] if len(own) > 1 else []
 
 
 def _instead(name: str, known: list[str]) -> str:
