@@ -589,6 +589,20 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
         ({"datasets": {"own": {}}, "select": {"datasets": ["own"]}}, "no item is about .'own'"),
         ({"select": {"datasets": ["ham"]}}, r"select\.datasets is 'ham'"),
         ({"select": {"protocols": ["fixed"]}}, r"table1\.protocols is 'fixed'"),
+        (
+            {
+                "protocols": {"own": {"patches": {"ham10k": {"split": "image"}}}},
+                "select": {"protocols": ["own"]},
+            },
+            r"protocols\.own: lacks patches\.side_px, .* more\. Name in `base` a protocol",
+        ),
+        (
+            {
+                "protocols": {"cmu": {"base": "own"}, "own": {"folds": 3}},
+                "select": {"items": ["table1"], "protocols": ["cmu"]},
+            },
+            r"protocols\.cmu: lacks patches\.on_bad_sample, ",
+        ),
         ({"datasets": {"lits": {"like": "list"}}}, r"datasets\.lits\.like is 'list'"),
         ({"training": {"encoder": "resnet50"}}, "encoder .* is 'resnet50'"),
         ({"arms": {"a1_long": {"epochs_of": "a9"}}}, r"arms\.a1_long\.epochs_of is 'a9'"),

@@ -4,8 +4,9 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from weaklesion.errors import DataError
 from weaklesion.study.arms import (
@@ -25,10 +26,19 @@ from weaklesion.study.items import (
     runs_of,
     trainings_of,
 )
-from weaklesion.study.protocols import Config, check_known, folds_of, limits_of, whole
+from weaklesion.study.protocols import (
+    Config,
+    check_known,
+    folds_of,
+    limits_of,
+    protocol_settings,
+    whole,
+)
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.sweeps import check_sweep
+from weaklesion.support.listing import listed
 
+COMPLETE = "corrected"  # protocol that has every switch
 UNSCORED_KINDS = ("parameters", "accuracy", "mark_agreement")
 # validation curves; switches flipped one by one; test volumes of one split
 UNFOLDED_KINDS = ("sweep", "attribution", "volumes")
@@ -86,6 +96,7 @@ def check_item(config: Config, item: str) -> None:
     Raises:
         DataError: naming the key, its value, and the allowed values or the remedy.
     """
+    _check_switches(config, item)
     if config["experiments"][item]["kind"] == "volumes":
         _check_volumes(config, item)
     else:
@@ -113,6 +124,34 @@ def _check_keys(config: Config, item: str) -> None:
             f"config: experiments.{item}.{key}: an item of kind {kind} does not read this key"
             f"{others}. Remove it, or, where a study gives an item another kind, name a new item."
         )
+
+
+def _check_switches(config: Config, item: str) -> None:
+    """Check that the protocols of an item have all switches, which one without `base` may lack."""
+    definition = item_definition(config, item)
+    loaders = {config["datasets"][name]["loader"] for name in definition["datasets"]}
+    needed = [
+        path
+        for path in _switches(protocol_settings(config, COMPLETE))
+        if path[0] != "patches" or len(path) == 2 or path[1] in loaders
+    ]
+    for protocol in dict.fromkeys(map(whole, definition["protocols"])):
+        found = set(_switches(protocol_settings(config, protocol)))
+        missing = [".".join(path) for path in needed if path not in found]
+        if missing:
+            raise DataError(
+                f"config: protocols.{protocol}: lacks {listed(missing, 3)}. Name in `base` a"
+                f" protocol that has all switches, such as {COMPLETE}."
+            )
+
+
+def _switches(settings: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each switch of a protocol, which has exceptions or none."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from ((key, *path) for path in _switches(value))
+        elif key != "exceptions":
+            yield (key,)
 
 
 def _check_arms(config: Config, item: str) -> None:
