@@ -604,6 +604,10 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
             r"protocols\.cmu: lacks patches\.on_bad_sample, ",
         ),
         ({"datasets": {"lits": {"like": "list"}}}, r"datasets\.lits\.like is 'list'"),
+        (
+            {"datasets": {"deeplesion": {"reference": "dense"}}},
+            r"datasets\.deeplesion\.reference: dense: .* Set reference: grabcut",
+        ),
         ({"training": {"encoder": "resnet50"}}, "encoder .* is 'resnet50'"),
         ({"arms": {"a1_long": {"epochs_of": "a9"}}}, r"arms\.a1_long\.epochs_of is 'a9'"),
         ({"arms": {"a1_long": {"starts_from": "ellipse"}}}, "ellipse is not trained itself"),

@@ -12,6 +12,7 @@ from weaklesion.study.protocols import Config, check_known, protocol_settings
 
 # Folders of a study's results that stand beside those of the datasets.
 TAKEN = ("benchmarks", "figures", "logs", "papers", "release", "tables")
+WITHOUT_MASKS = ("deeplesion",)  # loaders of datasets without dense masks
 SUFFIXES = {"soft"}  # of targets made from the marks' ellipses, as names of other marks are
 
 
@@ -54,6 +55,11 @@ def _check_datasets(config: Config) -> None:
                 " workflow itself. Give the dataset another name."
             )
         check_known(f"datasets.{name}.like", definition.get("like", name), datasets)
+        if definition.get("loader") in WITHOUT_MASKS and definition["reference"] == "dense":
+            raise DataError(
+                f"config: datasets.{name}.reference: dense: the loader {definition['loader']} reads"
+                " no dense masks, because the dataset has none. Set reference: grabcut."
+            )
         files_of = definition.get("files_of", name)
         check_known(f"datasets.{name}.files_of", files_of, datasets)
         if "files_of" in definition and not {"manifest", "phantom"} & set(datasets[files_of]):
