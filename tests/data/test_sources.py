@@ -140,3 +140,14 @@ def test_names_that_snakemake_takes_for_wildcards_are_refused(tmp_path):
     changes = {"datasets": {"ham10k": {"manifest": str(tmp_path / "{x}.csv")}}}
     with pytest.raises(DataError, match=r"datasets\.ham10k\.manifest: .* has a brace"):
         sources_of(**changes).manifest_rows("ham10k")
+
+
+def test_index_files_of_a_published_split_are_inputs_and_must_be_named():
+    by_files = {"patches": {"lits": {"split": "published"}}}
+    files = {"train": "tr.npy", "val": "val.npy", "test": "te.npy"}
+    protocols = {"indexed": {"base": "corrected"} | by_files}
+    named = sources_of(protocols=protocols, datasets={"lits": {"published_split": files}})
+    assert named.index_files(job("lits", "indexed")) == ["tr.npy", "val.npy", "te.npy"]
+    assert named.index_files(job("lits")) == named.index_files(job("ham10k", "indexed")) == []
+    with pytest.raises(DataError, match=r"datasets\.lits\.published_split: .* names none"):
+        sources_of(protocols=protocols).index_files(job("lits", "indexed"))

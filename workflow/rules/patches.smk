@@ -6,6 +6,7 @@ rule make_patches:
     input:
         folders=sources.unpacked,
         table_csv=sources.table,
+        more_files=sources.index_files,
         code=lambda wildcards: code_of(
             "make_patches", f"data.loaders.{sources.loader(wildcards.dataset)}"
         ),

@@ -149,6 +149,23 @@ class Sources:
             raise DataError(f"{job.dataset}: one table is needed, not {names}.")
         return self.folder(job.dataset) / "archives" / tables[0] if tables else []
 
+    def index_files(self, job: Job) -> list[str]:
+        """Index files of the released split; none where the job's protocol splits otherwise.
+
+        Raises:
+            DataError: if the dataset names none.
+        """
+        settings = protocols.patch_settings(self.config, job.dataset, job.protocol)
+        if settings.get("split") != "published":
+            return []
+        if not settings["published_split"]:
+            raise DataError(
+                f"config: datasets.{job.dataset}.published_split: the protocol {job.protocol}"
+                " splits by index files (`split: published`), and the dataset names none. Name"
+                " them, or set `split: group`."
+            )
+        return list(settings["published_split"].values())
+
     def table_of_marks(self, dataset: str) -> Path:
         """The user's own table of marks, relative to the working directory.
 
