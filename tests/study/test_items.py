@@ -588,7 +588,7 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
         ),
         ({"datasets": {"own": {}}, "select": {"datasets": ["own"]}}, "no item is about .'own'"),
         ({"select": {"datasets": ["ham"]}}, r"select\.datasets is 'ham'"),
-        ({"select": {"protocols": ["fixed"]}}, r"table1\.protocols is 'fixed'"),
+        ({"select": {"protocols": ["fixed"]}}, r"select\.protocols is 'fixed'"),
         (
             {
                 "protocols": {"own": {"patches": {"ham10k": {"split": "image"}}}},

@@ -158,6 +158,8 @@ def item_definition(config: Config, item: str) -> dict[str, Any]:
         and item not in select.get("own_protocols", ())
     ):
         definition["protocols"] = select["protocols"]
+        for name in select["protocols"]:
+            check_known("select.protocols", name, config["protocols"])
     if kind == "gap":
         definition["arms"] = list(dict.fromkeys([*definition["arms"], *definition["against"]]))
     for key in ("datasets", "arms"):
