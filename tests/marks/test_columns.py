@@ -126,7 +126,7 @@ def test_own_names_of_columns(model, tmp_path, images):
     assert result.exit_code == 1
     assert "Found `IMAGE`, `LONG A X`," in result.output
     option = shlex.split(result.output.split("or give ")[1].split(" to `weaklesion")[0])
-    result, measured = run(model, folder, own, *option, "--columns", "id=ID")
+    result, measured = run(model, folder, own, *option)
     assert result.exit_code == 0, result.output
     columns = [name for name in given if name != "image"]
     pd.testing.assert_frame_equal(measured[columns], given[columns])
@@ -165,9 +165,13 @@ def test_columns_that_cannot_be_understood(text, cause):
         ("image", {}, "only one column, `image`. Separate the columns by commas, semicolons"),
         ("image|long_a_x", {}, "only one column, `image|long_a_x`. Separate the columns"),
         ("Image long_a_x", {"image": "Image"}, "only one column, `Image long_a_x`. Separate"),
-        ("image,X1", {}, "give --columns long_a_x=X1 to `weaklesion segment` (a study reads no"),
+        (HEADER.replace("long_a_x", "X1"), {}, "lacks the column long_a_x. It has the columns"),
+        ("image,X1", {}, "lacks the columns long_a_x, long_a_y, long_b_x"),
+        ("image,X1", {}, "or give --columns long_a_x=YOURS,long_a_y=YOURS,long_b_x=YOURS,"),
+        ("image,X1", {}, "short_b_y=YOURS to `weaklesion segment`, with your names for YOURS (a"),
         ("Image,Long_A_X", {}, "Found `Image`, `Long_A_X`; rename, or give"),
         ("Image,X1", {"long_a_x": "X2"}, "has no column X2, which --columns names. It has the"),
+        ("a,b", {"image": "X", "slice": "Y"}, "has no columns X, Y, which --columns names"),
         (",".join(f"c{i}" for i in range(30)), {}, "`c19` and 10 more, separated by commas"),
     ],
     ids=str,
@@ -176,6 +180,13 @@ def test_a_missing_column_is_named_with_what_was_found(tmp_path, header, columns
     with pytest.raises(DataError) as error:
         read_marks(written(tmp_path, f"{header}\n"), columns=columns)
     assert cause in str(error.value)
+
+
+def test_the_printed_option_names_optional_columns_of_another_spelling_too(tmp_path):
+    with pytest.raises(DataError) as error:
+        read_marks(written(tmp_path, f"ID,Slice,Slice thickness,{HEADER.title()}\n"))
+    assert "--columns image=Image,long_a_x=Long_A_X," in str(error.value)
+    assert "short_b_y=Short_B_Y,id=ID,slice=Slice to `weaklesion segment`" in str(error.value)
 
 
 def test_an_optional_column_of_another_spelling_is_named(tmp_path, caplog):

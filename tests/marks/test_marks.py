@@ -244,7 +244,7 @@ def test_decimal_commas_are_refused_and_the_line_is_named(model, tmp_path, image
     ("text", "cause"),
     [
         ("image\n", "only one column"),
-        ("image,slice\n", "lacks the column long_a_x"),
+        ("image,slice\n", "lacks the columns long_a_x, long_a_y"),
         (",".join(["image", *RECIST_COLUMNS]) + "\n", "has no row"),
         ("", "is empty"),
         ('image\n"x', "cannot be read as a table"),

@@ -82,26 +82,17 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
     absent = [theirs for theirs in columns.values() if theirs not in header]
     if absent:
         raise DataError(
-            f"{path}: has no column {', '.join(absent)}, which --columns names. It has"
+            f"{path}: has no {_columns(absent)}, which --columns names. It has"
             f" {_shown(header)}, separated by {SEPARATORS[table.separator]}."
         )
     named = {name: columns.get(name, name) for name in KNOWN}
     missing = [name for name in REQUIRED if named[name] not in header]
     if missing:
-        others = [theirs for theirs in header if theirs not in named.values()]
-        similar = {name: theirs for name in missing if (theirs := _similar(name, others))}
-        cure = (
-            f" Found {', '.join(f'`{theirs}`' for theirs in similar.values())}; rename, or give"
-            f" {columns_option({**columns, **similar})} to `weaklesion segment` (a study reads no"
-            " other names)."
-            if similar
-            else f" If it has another name, rename it, or give {columns_option({missing[0]: 'X1'})}"
-            " to `weaklesion segment` (a study reads no other names)."
-        )
         raise DataError(
-            f"{path}: lacks the column {', '.join(missing)}. It has {_shown(header)}, separated by"
-            f" {SEPARATORS[table.separator]}.{cure} It needs {', '.join(REQUIRED)}, separated by"
-            f" commas, semicolons or tabs, and may have {', '.join(OPTIONAL)}."
+            f"{path}: lacks the {_columns(missing)}. It has {_shown(header)}, separated by"
+            f" {SEPARATORS[table.separator]}. {_cure(header, columns, missing)} It needs"
+            f" {', '.join(REQUIRED)}, separated by commas, semicolons or tabs, and may have"
+            f" {', '.join(OPTIONAL)}."
         )
     check_once(path, header, list(named.values()))
     unused = [theirs for theirs in header if theirs and theirs not in named.values()]
@@ -119,6 +110,28 @@ def places_of_columns(path: Path, table: Lines, columns: Mapping[str, str]) -> d
     return {name: header.index(theirs) for name, theirs in named.items() if theirs in header}
 
 
+def _cure(header: Sequence[str], columns: Mapping[str, str], missing: Sequence[str]) -> str:
+    """Return what to do about missing columns, with the option that names them all."""
+    named = {name: columns.get(name, name) for name in KNOWN}
+    others = [theirs for theirs in header if theirs not in named.values()]
+    similar = {name: theirs for name in missing if (theirs := _similar(name, others))}
+    if not similar:
+        option = columns_option({**columns, **dict.fromkeys(missing, "YOURS")})
+        return (
+            f"If it has other names for them, rename them, or give {option} to `weaklesion"
+            " segment`, with your names for YOURS (a study reads no other names)."
+        )
+    for name in OPTIONAL:
+        same = [theirs for theirs in others if _words(theirs) == name.split("_")]
+        if named[name] not in header and same:
+            similar[name] = same[0]
+    return (
+        f"Found {', '.join(f'`{theirs}`' for theirs in similar.values())}; rename, or give"
+        f" {columns_option({**columns, **similar})} to `weaklesion segment` (a study reads no"
+        " other names)."
+    )
+
+
 def check_once(path: Path, header: Sequence[str], names: Sequence[str]) -> None:
     """Check that a table has no column twice.
 
@@ -128,8 +141,7 @@ def check_once(path: Path, header: Sequence[str], names: Sequence[str]) -> None:
     twice = [name for name in dict.fromkeys(names) if header.count(name) > 1]
     if twice:
         raise DataError(
-            f"{path}: has the column {', '.join(twice)} more than once. Remove or rename one of"
-            " them."
+            f"{path}: has the {_columns(twice)} more than once. Remove or rename the others."
         )
 
 
@@ -139,9 +151,7 @@ def _similar(name: str, header: Sequence[str]) -> str:
     Case, blanks and hyphens may differ (`Spacing X`), words may be added (`pixel_spacing_x`), the
     axis of a spacing may be missing, and a name of one word may be spelt otherwise (`slices`).
     """
-    words_of = {
-        one: [word for word in re.split(r"[\W_]+", one.casefold()) if word] for one in header
-    }
+    words_of = {one: _words(one) for one in header}
     words = name.split("_")
     needed = words[:1] if name.startswith("spacing") else words
     other_axis = {"spacing_x": "y", "spacing_y": "x"}.get(name)
@@ -158,6 +168,14 @@ def _similar(name: str, header: Sequence[str]) -> str:
             if way(theirs):
                 return one
     return ""
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\W_]+", name.casefold()) if word]
+
+
+def _columns(names: Sequence[str]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _shown(header: Sequence[str]) -> str:
