@@ -267,6 +267,15 @@ def test_page_states_every_definition_and_published_value(scored, tmp_path):
     assert "worst_possible" in page
 
 
+def test_the_page_names_the_metrics_that_have_no_test(scored, tmp_path):
+    table = tabulate(scored, tmp_path)
+    page = (tmp_path / "table1.html").read_text()
+    assert table.loc[[("ellipse", name) for name in EXTRA_METRICS], "p_value"].isna().all()
+    named = "; HD95, Surface Dice, Long diameter error are shown without tests."
+    assert f"2 comparisons under this protocol can be tested{named}" in page
+    assert "nothing is decided, or that the metric is shown without tests" in page
+
+
 def test_same_input_gives_the_same_bytes(scored, tmp_path):
     tabulate(scored, tmp_path)
     first = (tmp_path / "table1.csv").read_bytes(), (tmp_path / "table1.html").read_bytes()

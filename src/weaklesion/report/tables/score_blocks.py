@@ -9,7 +9,7 @@ import pandas as pd
 from weaklesion.report.tables.cells import direction
 from weaklesion.scoring.catalogue import measure_of
 
-# Metrics that the page shows beside the paper's six; the file has all others.
+# Metrics that the page shows, without a test, beside the paper's six; the file has all others.
 EXTRA_METRICS = ("hausdorff_95", "surface_dice", "long_diameter_error")
 
 
@@ -40,7 +40,8 @@ def _page_blocks(
         names = protocols[str(protocol)]["published_as"]
         scored = set(block["metric"])
         extra = [f"{name}_mm" if f"{name}_mm" in scored else name for name in EXTRA_METRICS]
-        shown = [*(names[column] for column in columns), *extra]
+        compared = [names[column] for column in columns]
+        shown = [*compared, *extra]
         arms = []
         for arm, rows in block.groupby("arm", sort=False):
             cells = rows.set_index("metric").to_dict("index")
@@ -58,6 +59,7 @@ def _page_blocks(
                 "dataset": dataset,
                 "protocol": protocol,
                 "measures": {name: measure_of(name) for name in shown},
+                "untested": [measure_of(name).label for name in extra if name not in compared],
                 "arms": arms,
                 "comparisons": int(table.loc[table["protocol"] == protocol, "p_holm"].count()),
                 **first[["undefined_policy", "reference", "source"]].to_dict(),
