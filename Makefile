@@ -35,7 +35,9 @@ help: ## List the targets.
 ifeq ($(CPU),)
 	$(call install,$(BIN)/python,--requirement requirements.lock)
 else
-	$(BIN)/uv pip install --python $(BIN)/python --quiet --torch-backend cpu --requirement requirements-cpu.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --torch-backend cpu --requirement requirements-cpu.lock || \
+	  { echo "CPU=1 needs PyTorch's own package index (download.pytorch.org). Where it cannot be reached," \
+	    "leave CPU=1 out: 6.6 GB from PyPI or your mirror, of which CUDA is 4.3 GB." >&2; exit 1; }
 endif
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@

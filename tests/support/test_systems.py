@@ -79,6 +79,23 @@ def test_make_spares_an_environment_of_another_clone_behind_a_link(root, tmp_pat
     assert (refused in done.stderr) == (owner == "another clone")
 
 
+def test_make_says_what_to_do_where_pytorchs_index_cannot_be_reached(root, tmp_path):
+    """With a stand-in for Python, pip and uv, of which uv fails."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-cpu.lock"):
+        (tmp_path / name).write_bytes((root / name).read_bytes())
+    for name, code in (("python", "exit 0"), ("uv", "echo dns error >&2; exit 2")):
+        stand_in = tmp_path / "bin" / name
+        stand_in.parent.mkdir(exist_ok=True)
+        stand_in.write_text(f"#!/bin/sh\n{code}\n")
+        stand_in.chmod(0o755)
+    command = ["make", "-C", str(tmp_path), "PYTHON=bin/python", "BIN=bin", "CPU=1", ".venv/.ready"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "dns error" in done.stderr
+    assert "needs PyTorch's own package index (download.pytorch.org). Where it" in done.stderr
+    assert "leave CPU=1 out" in done.stderr
+
+
 def test_make_spares_the_folder_behind_a_link_in_place_of_nnunets_environment(root, tmp_path):
     clone, environment = tmp_path / "clone", tmp_path / "environment"
     (clone / ".venv").mkdir(parents=True)
