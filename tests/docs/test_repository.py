@@ -95,6 +95,19 @@ def test_the_site_that_is_published_is_what_make_docs_builds():
     assert f"/{folder}/" in (ROOT / ".gitignore").read_text().split()
 
 
+def test_what_pip_leaves_in_a_clone_is_not_taken_for_a_change_of_the_code():
+    """`pip install .` writes `build/`, and `pip wheel --wheel-dir dist .` both."""
+    ignored = (ROOT / ".gitignore").read_text().split()
+    assert {"/build/", "/dist/"} <= set(ignored)
+
+
+def test_extras_are_added_to_the_environment_of_make_without_replacing_its_link_to_the_clone():
+    for page in ("export", "own-marks"):
+        text = (ROOT / f"docs/how-to/{page}.md").read_text()
+        assert re.search(r"pip install --editable '\.\[(export|uls23)\]'", text)
+        assert not re.search(r"pip install '\.\[(export|uls23)\]'", text)
+
+
 def test_the_command_that_a_container_needs_has_all_its_options(tmp_path):
     (words,) = re.findall(r"`weaklesion (.*?)`", (ROOT / "containers/Dockerfile").read_text())
     given = words.replace("RUN", str(tmp_path)).replace("EXPORTED", str(tmp_path / "out"))
