@@ -6,7 +6,7 @@ import sys
 
 import numpy
 
-from weaklesion.support.provenance import package_versions
+from weaklesion.support.provenance import git_state, package_versions
 
 
 def test_versions_are_those_of_the_running_python_only(tmp_path, monkeypatch):
@@ -47,3 +47,27 @@ def test_of_two_versions_that_which_python_imports_counts(tmp_path, monkeypatch)
     for allowed, version in ((True, "2.0"), (False, "1.0")):
         monkeypatch.setattr("site.ENABLE_USER_SITE", allowed)
         assert package_versions()["numpy"] == version
+
+
+def test_files_that_a_user_writes_beside_the_code_are_no_changes_of_it(tmp_path):
+    def git(*arguments):
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True)
+
+    git("init")
+    for name in ("src/a.py", "README.md", "requirements.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    git("add", "--all")
+    git("commit", "--message", "first")
+    assert git_state(tmp_path)["dirty"] is False
+    (tmp_path / "my-masks").mkdir()
+    for name in ("my-masks/1.png", "README.md"):
+        (tmp_path / name).write_text("2")
+        assert git_state(tmp_path)["dirty"] is False
+    for name in ("src/b.py", "requirements.lock", "src/a.py"):
+        (tmp_path / name).write_text("2")
+        assert git_state(tmp_path)["dirty"] is True
+        git("add", "--all")
+        git("commit", "--message", name)
+        assert git_state(tmp_path)["dirty"] is False

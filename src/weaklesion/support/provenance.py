@@ -29,17 +29,21 @@ REPORTED_PACKAGES = (
 )
 
 
+ROOT = Path(__file__).resolve().parents[3]
+CODE = ("src", "workflow", "envs", "config", "Snakefile", "config.yaml", ":(glob)*.lock")
+
+
 def settings_digest(settings: dict[str, Any]) -> str:
     """Return a SHA-256 digest of nested settings, independent of the order of their keys."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def git_state() -> dict[str, Any]:
-    """Return the commit of the running code, and whether its tree has changes.
+def git_state(root: Path = ROOT) -> dict[str, Any]:
+    """Return the commit of the running code, and whether the files of `CODE` have changes.
 
-    Both are None if the package is not in a git checkout.
+    Both are None if the package is not in a git checkout. Other files, such as masks that a user
+    wrote there, are no changes.
     """
-    root = Path(__file__).resolve().parents[3]
 
     def git(*arguments: str) -> str | None:
         command = ["git", "-C", str(root), *arguments]
@@ -49,7 +53,7 @@ def git_state() -> dict[str, Any]:
             return None
 
     commit = git("rev-parse", "HEAD")
-    status = git("status", "--porcelain")
+    status = git("status", "--porcelain", "--", *CODE)
     return {
         "commit": commit.strip() if commit else None,
         "dirty": bool(status.strip()) if commit and status is not None else None,

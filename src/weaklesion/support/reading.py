@@ -58,14 +58,16 @@ def cause_of(error: Exception) -> str:
 def number_in(text: str) -> float:
     """Return the number that a text is, as tables write numbers.
 
-    `float` alone also takes `1_0` and the digits of other scripts.
+    `float` alone also takes `1_0` and the digits of other scripts. A typographic minus, which word
+    processors write, is one.
 
     Raises:
         ValueError: if it is none.
 
-    >>> number_in(" -1.5e3 "), number_in("nan")
-    (-1500.0, nan)
+    >>> number_in(" -1.5e3 "), number_in("nan"), number_in("\N{MINUS SIGN}5")
+    (-1500.0, nan, -5.0)
     """
+    text = text.replace("\N{MINUS SIGN}", "-")
     if not re.fullmatch(r"\s*[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|nan|inf(inity)?)\s*",
                         text, re.ASCII | re.IGNORECASE):  # fmt: skip
         raise ValueError(f"{text!r} is not a number")

@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from weaklesion.report.figures.style import PALETTE, line_through, save, style
-from weaklesion.report.pages import number
 from weaklesion.study.labels import Labels, called
 
 SWEPT = {
@@ -124,13 +123,13 @@ def _draw_choices(axis: plt.Axes, block: pd.DataFrame, over: str) -> list[str]:
     dice, loss, test = (
         f"{points[name][over]:g}" for name in ("validation_dice", "validation_loss", "test")
     )
+    against = "" if math.isnan(gain) else f" ({gain:+.2f} points against {loss})"
     paper = block["paper_value"].iloc[0]
     if not math.isnan(paper):
         axis.axvline(paper, color="#7a3e00", ls="-.", lw=1, label="the paper's value")
     return [
         f"chosen by validation: {loss} (loss), {dice} (Dice)",
-        f"by test: {test} ({number(gain, '%+.2f')} points against {loss})"
-        + ("" if math.isnan(paper) else f"; by the paper: {paper:g}"),
+        f"by test: {test}{against}" + ("" if math.isnan(paper) else f"; by the paper: {paper:g}"),
     ]
 
 
