@@ -141,7 +141,8 @@ def marks(rng, folder):
     assert not refused
     found = [vars(mark) | {"image": str(mark.image.relative_to(folder))} for mark in taken]
     assert {mark.pop("lesion") for mark in found} == {""}  # a later column, without any here
-    assert {mark.pop("first_slice") for mark in found} == {0}  # likewise
+    assert {mark.pop("lymph_node") for mark in found} == {None}  # likewise
+    assert {mark.pop("first_slice") for mark in found} == {0}
     return found
 
 
