@@ -129,7 +129,9 @@ def test_no_claim_is_refused_the_papers_own_numbers(published):
         for arm, mean in zip(arms_of, printed, strict=True):
             here = scores["arm"] == arm
             scores.loc[here, "value"] *= mean / scores.loc[here, "value"].mean()
-        measured = measure_metric(scores, claim, METRIC_OF[claim.column], claimed)
+        measured = measure_metric(
+            scores.assign(status="ok"), claim, METRIC_OF[claim.column], claimed
+        )
         found = judge_alone(claim, measured, claimed, num_tests=30)
         seen += 1
         if found["verdict"] == "not reproduced":
@@ -203,7 +205,7 @@ def test_a_true_claim_is_seldom_refused(published, of_seeds, num_tests):
         scores = study(
             rng, claim, printed, groups=40, of_groups=0.01, of_seeds=of_seeds, noise=0.01
         )
-        measured = measure_metric(scores, claim, "dice", claimed)
+        measured = measure_metric(scores.assign(status="ok"), claim, "dice", claimed)
         found.append(judge_alone(claim, measured, claimed, num_tests)["verdict"])
     assert found.count("not reproduced") / len(found) <= 0.05
     # and a study in which nothing helps is seldom told that something does
@@ -211,7 +213,7 @@ def test_a_true_claim_is_seldom_refused(published, of_seeds, num_tests):
     for _ in range(200):
         none = [printed[1]] * 2
         scores = study(rng, claim, none, of_groups=0.01, of_seeds=of_seeds, noise=0.01)
-        measured = measure_metric(scores, claim, "dice", claimed)
+        measured = measure_metric(scores.assign(status="ok"), claim, "dice", claimed)
         found.append(judge_alone(claim, measured, claimed, num_tests)["verdict"])
     assert found.count("reproduced") / len(found) <= 0.05
 
@@ -244,7 +246,7 @@ def test_improvement_by_hand():
             for j in range(2)
         ]
     )  # fmt: skip
-    got = measure_metric(scores, claim, "dice", 1.0)
+    got = measure_metric(scores.assign(status="ok"), claim, "dice", 1.0)
     assert got.improvement == pytest.approx(100 * (0.75 / 0.625 - 1))
     assert got.difference == pytest.approx(12.5)
     # ours minus 1.2 times theirs: 0, 0.1 / -0.04, -0.06; in percent of 0.625
@@ -270,7 +272,7 @@ def test_means_of_a_claim_are_over_the_samples_that_both_arms_have():
                 | {"value": value}
                 for i, value in enumerate(values)
             ]
-    got = measure_metric(pd.DataFrame(rows), claim, "dice", 1.0)
+    got = measure_metric(pd.DataFrame(rows).assign(status="ok"), claim, "dice", 1.0)
     assert got.difference == pytest.approx(-2, abs=0.1)
     assert got.improvement == pytest.approx(-100 * 2 / 90, abs=0.1)
     assert got.n_groups == 50
@@ -280,7 +282,7 @@ def test_p_is_that_of_the_same_comparison_in_table_1():
     rng = np.random.default_rng(4)
     claim = claim_named("Dice against A1")
     scores = study(rng, claim, (0.82, 0.8), of_groups=0.02, of_seeds=0.01, noise=0.02)
-    got = measure_metric(scores, claim, "dice", 1.0)
+    got = measure_metric(scores.assign(status="ok"), claim, "dice", 1.0)
     ours, theirs = (scores[scores["arm"] == arm] for arm in ("a1l", "a1"))
     table1 = compare(ours, theirs)
     assert got.p_value == pytest.approx(table1.p_value)
@@ -471,6 +473,28 @@ def test_a_baseline_that_finds_nothing_leaves_its_claims_undecided(
     row = table.loc["AVD against A1"]
     assert (row["baseline"], row["verdict"]) == ("a1", "undecided")
     assert row["why"] == "the baseline's mean is 0 or undefined"
+
+
+@pytest.mark.parametrize("finds", ["nothing", "something in one image"])
+def test_two_arms_that_find_nothing_decide_no_claim(make_run, published, tmp_path, finds):
+    """The distance of an empty mask is the patch's diagonal, whoever left it empty."""
+    runs = []
+    for seed in (1, 2, 3):
+        for arm in ("a1", "a1l"):
+            run = make_run(arm, seed, [0.0] * 20)
+            scores = pd.read_csv(run["scores"]).assign(status="empty_prediction")
+            distances = scores["metric"].isin(["hausdorff", "center_error"])
+            scores.loc[distances, "value"] = 169.7
+            if finds == "something in one image":
+                scores.loc[scores["id"] == scores["id"].iloc[0], "status"] = "ok"
+            scores.to_csv(run["scores"], index=False)
+            runs.append(run)
+    row = verdicts(runs, published, tmp_path).loc["AVD against A1"]
+    if finds == "nothing":
+        assert (row["verdict"], row["why"]) == ("undecided", "all masks of both arms are empty")
+        assert math.isnan(row["p_holm"])
+    else:
+        assert row["verdict"] == "not reproduced"
 
 
 def test_a_phantom_tests_no_claim_of_the_papers(make_run, published, tmp_path):

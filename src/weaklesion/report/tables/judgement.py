@@ -34,7 +34,8 @@ RULES = {
     " family, lies below the claimed size; if the claimed size is the true one, this happens in at"
     " most 2.5 % of studies. For equal times: the whole interval lies outside the margin. For"
     " parameters: the numbers differ",
-    "undecided": "anything else; always with one seed or one group",
+    "undecided": "anything else; always with one seed or one group, and if all masks of both arms"
+    " are empty",
     "not testable here": "the dataset is not the papers', an arm was not trained, or the two arms"
     " were not to be trained equally long; for parameters: the encoder is not the paper's",
 }
@@ -109,9 +110,13 @@ def measure_metric(
     null = no_effect(claimed)
     factor = 1 + sign * null / 100
     tested = parts_of_difference(both, factor).chance()
+    p_value = tested.p_value(mean - factor * theirs_mean)
     parts = parts_of_difference(both, mean * percent / 100).scaled(percent)
     if math.isnan(percent):  # the improvement over a mean of 0
         parts = replace(parts, unknown="the baseline's mean is 0 or undefined")
+    elif not (pd.concat([ours, theirs])["status"] == "ok").any():
+        # distances of empty masks are all equal, as if there were no chance
+        parts, p_value = replace(parts, unknown="all masks of both arms are empty"), math.nan
     return Measurement(
         baseline=baseline,
         metric=metric,
@@ -119,7 +124,7 @@ def measure_metric(
         difference=measure_of(metric).scale * mean_difference(both),
         parts=parts,
         # nan stays nan, because it comes first
-        p_value=min(len(rivals) * tested.p_value(mean - factor * theirs_mean), 1.0),
+        p_value=min(len(rivals) * p_value, 1.0),
         rivals=len(rivals),
         n_seeds=tested.num_seeds,
         n_groups=tested.num_groups,
