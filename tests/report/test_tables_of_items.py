@@ -158,6 +158,18 @@ def test_accuracy_with_known_answers(published, tmp_path):
     assert test["published"] == printed
 
 
+def drawing_of_sweep(folder):
+    """The figure of the table of a sweep over K, t.csv."""
+    plot_sweep(
+        table_csv=folder / "t.csv",
+        over="k",
+        own={"ham10k": {"p": 45}},
+        title="Figure 2",
+        figures=[folder / "f.svg", folder / "f.png"],
+    )
+    return (folder / "f.svg").read_text()
+
+
 def test_sweep_with_known_answers(make_run, published, tmp_path):
     """Three values of K: the test set chooses 45, validation 20 by its Dice and 5 by its loss."""
     made = {"a1l~k5": (0.7, (0.1, 0.80)), "a1l~k20": (0.75, (0.2, 0.90)), "a1l": (0.8, (0.3, 0.85))}
@@ -190,27 +202,14 @@ def test_sweep_with_known_answers(make_run, published, tmp_path):
     for chooser, value in (("validation_loss", 5), ("validation_dice", 20), ("test", 45)):
         assert table.index[table[f"chosen_by_{chooser}"]].tolist() == [value]
     assert (table["paper_value"] == 45).all()
-    plot_sweep(
-        table_csv=tmp_path / "t.csv",
-        over="k",
-        own={"ham10k": {"p": 45}},
-        title="Figure 2",
-        figures=[tmp_path / "f.svg", tmp_path / "f.png"],
-    )
-    drawn = (tmp_path / "f.svg").read_text()
+    drawn = drawing_of_sweep(tmp_path)
     assert "Number of clusters K" in drawn
     assert "chosen by validation: 5 (loss), 20 (Dice)" in drawn
     assert "by test: 45 (+10.00 points against 5); by the paper: 45" in drawn
     assert "2 seeds; band: 95 % interval" in drawn
     tabulate_sweep(runs=[run for run in runs if run["seed"] == 1], **given)
-    plot_sweep(
-        table_csv=tmp_path / "t.csv",
-        over="k",
-        own={"ham10k": {"p": 45}},
-        title="Figure 2",
-        figures=[tmp_path / "f.svg"],
-    )
-    assert "1 seed; no interval: one seed" in (tmp_path / "f.svg").read_text()
+    drawn = drawing_of_sweep(tmp_path)
+    assert "1 seed; no interval: one seed" in drawn
     with pytest.raises(DataError, match="missing"):
         tabulate_sweep(runs=[runs[0] | {"seed": 3}, *runs[1:]], **given)
     told = json.loads(runs[0]["run"].read_text()) | {"kept_epoch": 3}
@@ -238,14 +237,8 @@ def test_a_sweep_whose_networks_find_nothing_chooses_no_value(make_run, publishe
     table = pd.read_csv(tmp_path / "t.csv")
     assert table["mean"].isna().all()
     assert not table["chosen_by_test"].any()
-    plot_sweep(
-        table_csv=tmp_path / "t.csv",
-        over="k",
-        own={"ham10k": {"p": 45}},
-        title="Figure 2",
-        figures=[tmp_path / "f.svg"],
-    )
-    assert "no test Dice is defined" in (tmp_path / "f.svg").read_text()
+    drawn = drawing_of_sweep(tmp_path)
+    assert "no test Dice is defined" in drawn
 
 
 def test_a_setting_that_the_paper_did_not_choose(published):
