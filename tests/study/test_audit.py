@@ -50,6 +50,6 @@ def test_no_discrepancy_is_forgotten(root):
         + [f"P{n}" for n in range(1, 18)]
         + [f"B{n}" for n in range(1, 15)]
         + [f"C{n}" for n in range(1, 12)]
-        + ["W1", "W2"]
+        + ["W1", "W2", "W3"]
     )
     assert [name for name in known if not re.search(rf"\b{name}\b", audit)] == []

@@ -240,10 +240,20 @@ def test_what_a_network_says_outside_the_image_does_not_count():
 def test_soft_edges_are_half_at_the_edge_and_grow_inwards():
     mask = torch.zeros(1, 1, 20, 20, dtype=torch.bool)
     mask[..., 5:15, 5:15] = True
-    soft = soft_edges(mask)[0, 0]
+    soft = soft_edges(mask, torch.ones_like(mask).float())[0, 0]
     assert ((soft >= 0.5) == mask[0, 0]).all()
     assert soft[10, 5].item() == pytest.approx(1 / (1 + math.exp(-0.5 / EDGE_PX)), abs=1e-3)
     assert soft[10, 10] > soft[10, 6] > soft[10, 5] > soft[10, 4] > soft[10, 3]
+
+
+def test_the_border_of_the_image_is_no_soft_edge_of_a_lesion_that_it_cuts():
+    mask = torch.zeros(1, 1, 20, 20, dtype=torch.bool)
+    mask[..., 5:15, 5:15] = True
+    valid = torch.ones(1, 1, 20, 20)
+    uncut = soft_edges(mask, valid)
+    valid[..., :10] = 0
+    cut = soft_edges(mask & (valid > 0), valid)
+    assert torch.equal(cut[..., 10:], uncut[..., 10:])
 
 
 def test_the_discriminant_tells_inside_from_around_and_is_nothing_outside_the_image():

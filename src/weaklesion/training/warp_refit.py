@@ -140,7 +140,7 @@ def training_batch(
     points_px = source_of(points)
     inputs, valid = prompt_input(images, points_px, radii(points, new_marks, settings.exponent))
     cropped = sample_bilinear(masks, points_px) >= 0.5
-    return Batch(inputs, soft_edges(cropped), valid)
+    return Batch(inputs, soft_edges(cropped, valid), valid)
 
 
 def on_lattice(marks: torch.Tensor, turn: torch.Tensor, flip: torch.Tensor) -> np.ndarray:
@@ -191,18 +191,23 @@ def refit(
     return rows
 
 
-def soft_edges(masks: torch.Tensor) -> torch.Tensor:
+def soft_edges(masks: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Return the signed distance to the edge of each mask, squashed to 0 to 1.
+
+    Where the image cuts a lesion, its border is no edge: nobody knows what is beyond.
 
     Args:
         masks: (B, 1, h, w) bool.
+        valid: (B, 1, h, w) float32: 1 inside the image, 0 beyond it.
 
     Returns:
         (B, 1, h, w) float32, at least 0.5 inside.
     """
     soft = []  # DIST_MASK_PRECISE would differ in the last digit from call to call
-    for mask in masks[:, 0].cpu().numpy().astype(np.uint8):
-        inside = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
+    inside_or_beyond = masks | (valid == 0)
+    pairs = torch.stack([masks, inside_or_beyond], dim=1)[:, :, 0].cpu().numpy().astype(np.uint8)
+    for mask, no_background in pairs:
+        inside = cv2.distanceTransform(no_background, cv2.DIST_L2, cv2.DIST_MASK_5)
         outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_5)
         soft.append(np.where(mask > 0, inside - 0.5, 0.5 - outside))
     return torch.from_numpy(np.stack(soft)).to(masks.device)[:, None].div(EDGE_PX).sigmoid()

@@ -127,4 +127,5 @@ def plain_batch(data: SplitData, index: torch.Tensor, settings: TrainingSettings
         prompt_settings(settings),
     )
     masks = sample_bilinear(data.targets[index].float(), points_px) >= 0.5
-    return Batch(inputs, soft_edges(masks), inputs[:, 3:4])
+    valid = inputs[:, 3:4]
+    return Batch(inputs, soft_edges(masks, valid), valid)
