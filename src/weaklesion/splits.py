@@ -213,43 +213,6 @@ def volume_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]
     return ids
 
 
-def two_volumes_split(groups: Mapping[str, str], *, seed: int) -> dict[str, list[str]]:
-    """Split the samples of two volumes: one tests, the other trains and validates.
-
-    Two volumes are too few for a result; the split only shows that a study runs. Every fifth slice
-    of the training volume validates.
-
-    Args:
-        groups: sample id, `<volume>_<slice>_<part>`, to volume.
-        seed: 1 for the first volume to test, 2 for the second.
-
-    Returns:
-        `train`, `val` and `test`: sample ids, sorted.
-
-    Raises:
-        DataError: if there are not two volumes, the seed is neither 1 nor 2, or a sample has no
-            volume.
-
-    >>> split = two_volumes_split({"a_1_x": "a", "b_1_x": "b", "b_2_x": "b"}, seed=1)
-    >>> split == {"train": ["b_2_x"], "val": ["b_1_x"], "test": ["a_1_x"]}
-    True
-    """
-    volumes = sorted(_samples_of(groups))
-    if len(volumes) != 2 or seed not in (1, 2):
-        raise DataError(
-            f"split: two_volumes needs two volumes and split_seed 1 or 2, not {len(volumes)}"
-            f" volumes and split_seed {seed}."
-        )
-    tested = volumes[seed - 1]
-    ids: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    slices = sorted({name.rsplit("_", 1)[0] for name in groups if groups[name] != tested})
-    validated = set(slices[::5])
-    for name in sorted(groups):
-        others = "val" if name.rsplit("_", 1)[0] in validated else "train"
-        ids["test" if groups[name] == tested else others].append(name)
-    return ids
-
-
 def stratified_split(labels: Mapping[str, int], *, seed: int) -> dict[str, list[str]]:
     """Split samples 80/10/10 % within each cluster; patients are not kept apart.
 

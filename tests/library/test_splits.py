@@ -14,11 +14,10 @@ from weaklesion.splits import (
     ham10k_released_split,
     order_digest,
     stratified_split,
-    two_volumes_split,
     volume_split,
 )
 
-BY_GROUP = (grouped_split, volume_split, two_volumes_split, partial(fold_split, folds=3))
+BY_GROUP = (grouped_split, volume_split, partial(fold_split, folds=3))
 
 
 def test_released_order_is_the_published_one():
@@ -84,22 +83,6 @@ def test_stratified_split_has_its_shares_within_every_cluster():
 def test_stratified_split_of_clusters_of_one():
     split = stratified_split({f"{number:02d}": number for number in range(20)}, seed=1)
     assert {part: len(ids) for part, ids in split.items()} == {"train": 16, "val": 2, "test": 2}
-
-
-def test_of_two_volumes_one_tests_and_every_fifth_slice_of_the_other_validates():
-    groups = {f"{volume:03d}_{z:04d}_{part:02d}": f"volume-{volume}"
-              for volume in (28, 44) for z in range(10) for part in (1, 2)}  # fmt: skip
-    for seed, tested in ((1, "volume-28"), (2, "volume-44")):
-        ids = two_volumes_split(groups, seed=seed)
-        assert {groups[name] for name in ids["test"]} == {tested}
-        assert sorted(chain.from_iterable(ids.values())) == sorted(groups)
-        slices = {split: {name.rsplit("_", 1)[0] for name in names} for split, names in ids.items()}
-        assert len(slices["val"]) == 2
-        assert not slices["val"] & slices["train"]
-    with pytest.raises(DataError, match="not 3 volumes"):
-        two_volumes_split(groups | {"1_1_1": "volume-1"}, seed=1)
-    with pytest.raises(DataError, match="split_seed 1 or 2"):
-        two_volumes_split(groups, seed=3)
 
 
 @given(st.lists(st.integers(0, 12), min_size=5, max_size=100), st.integers(0, 5))

@@ -37,7 +37,7 @@ from weaklesion.data.simulated_marks import MarkDefinition, SimulatedMark, simul
 from weaklesion.ellipse import ellipse_mask_iou
 from weaklesion.hounsfield import to_grey
 from weaklesion.recist import ellipse_from_recist
-from weaklesion.splits import published_split, two_volumes_split, volume_split
+from weaklesion.splits import published_split, volume_split
 from weaklesion.support.limits import at_least, at_most, check_settings
 from weaklesion.support.parallel import in_parallel
 
@@ -78,9 +78,9 @@ class Settings:
         " of every split, as released (G11). 0 leaves none out.",
     ]
     split: Annotated[
-        Literal["group", "published", "two_volumes"],
-        "How the dataset is split: by volume (`group`); by the released index files (`published`,"
-        " S2); or by two volumes, one for testing and one for training.",
+        Literal["group", "published"],
+        "How the dataset is split: by volume (`group`), or by the released index files"
+        " (`published`, S2).",
     ]
     published_split: Annotated[
         dict[str, str] | None,
@@ -124,8 +124,6 @@ def make_patches(
         if settings.split == "published":
             assert settings.published_split is not None
             return published_split(list(groups), settings.published_split, PUBLISHED_SAMPLES)
-        if settings.split == "two_volumes":
-            return two_volumes_split(groups, seed=settings.split_seed)
         return volume_split(groups, seed=settings.split_seed)
 
     write_patches(
