@@ -6,8 +6,9 @@
 copies the study's tables and charts to docs/results/STUDY/ and writes them between the study's
 markers on its page, docs/results/*.md; long tables are folded. A study that grew over several
 machines is brought in part by part: a table that is not in the results stays as it is, and so does
-the line that says what it was measured with. Running it again changes nothing. Pictures of a
-dataset's images are not copied, because they carry its licence.
+the line that says what it was measured with. The chart of a table's earlier version is
+removed. Running it again changes nothing. Pictures of a dataset's images are not copied, because
+they carry its licence.
 """
 
 import argparse
@@ -92,6 +93,7 @@ def collect(study: Path, kept: Path) -> None:
         names.append(path.stem)
         shutil.copyfile(path, kept / path.name)
         chart = study / "figures" / f"{path.stem}.svg"
+        (kept / chart.name).unlink(missing_ok=True)  # it may be that of an earlier table
         if chart.is_file():
             shutil.copyfile(chart, kept / chart.name)
     chosen = pd.concat([_kept_table(kept / CHOICES), found_choices(study)])

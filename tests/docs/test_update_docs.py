@@ -110,6 +110,34 @@ def test_a_study_is_brought_in_by_parts(tmp_path):
     assert update_docs.describe(kept) == text
 
 
+def test_the_chart_of_an_earlier_table_does_not_stay_beside_a_new_one(tmp_path):
+    kept, first = tmp_path / "kept", finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
+    (first / "figures").mkdir()
+    (first / "figures/one.svg").write_text("<svg/>")
+    update_docs.collect(first, kept)
+    assert "![one]" in update_docs.describe(kept)
+    update_docs.collect(finished(tmp_path / "b", {"one": 91.0}, [20], "b" * 40), kept)
+    text = update_docs.describe(kept)
+    assert "91.00" in text
+    assert "![one]" not in text
+
+
+def test_charts_of_gaps_show_what_their_tables_compare(root):
+    seen = 0
+    for path in sorted((root / "docs/results").glob("*/*.csv")):
+        table = pd.read_csv(path)
+        if doc_tables.kind(table) != doc_tables.KINDS["share_of_gap"]:
+            continue
+        chart = path.with_suffix(".svg").read_text()
+        pairs = table[["arm", "against"]].drop_duplicates()
+        legend = chart[chart.rindex(" intervals") :]
+        assert legend.count(" against ") == len(pairs), path.name
+        has_intervals = table["ci_low"].notna().any()
+        assert ("95 % intervals over groups and seeds<" in chart) == has_intervals, path.name
+        seen += 1
+    assert seen > 3
+
+
 def test_a_table_without_rows_is_not_kept(tmp_path):
     study = finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
     pd.DataFrame(columns=["claim", "verdict"]).to_csv(study / "tables/verdicts.csv", index=False)
