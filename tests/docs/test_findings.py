@@ -280,6 +280,25 @@ def test_words_on_gaps_and_splits_with_flips_are_those_of_the_kept_tables():
     assert f"is {known} points for them and {new} for the others" in text
 
 
+def test_words_on_the_gpu_say_that_its_finished_seeds_have_the_highest_validation_loss():
+    text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
+    study = ROOT / "docs/results/ham10k-paper"
+    finished = pd.read_csv(study / "test_means.csv").set_index("arm")["seed"]
+    epochs = pd.read_csv(study / "validation.csv")
+    lowest = epochs.groupby(["arm", "seed"])["val_segmentation_loss"].min()
+    losses = []
+    for arm in ("a1", "a1l"):
+        own, others = lowest[arm, finished[arm]], lowest[arm].drop(finished[arm])
+        assert (len(others), own > others.max()) == (3, True)
+        losses += [own, others.min(), others.max()]
+    losses = [f"{loss:.3f}" for loss in losses]
+    assert losses[1] == losses[2]
+    words = "A1: {0}, the others {1}; A1+L: {3}, the others {4} to {5}"
+    assert words.format(*losses) in text
+    for page in (ROOT / "README.md", ROOT / "docs/results/reproduction.md"):
+        assert "(one of four seeds, the first to stop" in " ".join(page.read_text().split())
+
+
 def test_words_on_the_native_frame_are_those_of_the_kept_runs():
     text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
     dice = {arm: dice_of("ham10k-native/last.csv", arm) for arm in ("a1", "a1_last", "a1l")}
