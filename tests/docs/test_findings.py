@@ -247,6 +247,25 @@ def test_words_on_diameters_and_areas_are_those_of_the_table_of_sizes():
         assert words in text, words
 
 
+def test_words_on_what_four_ends_make_worse_are_those_of_the_kept_table():
+    table = pd.read_csv(ROOT / "docs/results/ham10k-ends/ends.csv")
+    means = table.pivot_table(index="metric", columns="arm", values="mean")
+    more = means["a1_ends"] - means["a1"]
+    text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
+    assert (
+        f"recall falls by {-more['recall']:.1f} points while precision rises by"
+        f" {more['precision']:.1f}, and the error of the short diameter grows by"
+        f" {more['short_diameter_error']:.1f} px."
+    ) in text
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    both = f"{more['perimeter_error_canny_half']:.1f} and {more['short_diameter_error']:.1f} px."
+    assert f"of the perimeter and of the short diameter grow, by {both}" in readme
+    tested = table[(table["arm"] == "a1_ends") & table["gain"].notna()].set_index("metric")["gain"]
+    errors = {"perimeter_error_canny_half", "center_error", "hausdorff"}
+    worse = [name for name, gain in tested.items() if (gain > 0) == (name in errors)]
+    assert worse == ["perimeter_error_canny_half"]
+
+
 def test_words_on_flips_are_those_of_the_kept_tables():
     text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
     section = text[text.index("## HAM10K, all images") : text.index("<!-- begin ham10k-cpu -->")]
