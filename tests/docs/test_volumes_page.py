@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 from conftest import ROOT
+from scipy import stats
 
 PAGE = ROOT / "docs/results/volumes.md"
 FOLDER = ROOT / "docs/results/volumes"
@@ -31,7 +32,7 @@ def test_sentences_state_the_summarys_numbers(summary):
     )
     worst = math.ceil(-10 * summary["worst_gain"].drop("network", level=2).min()) / 10
     for sentence in (
-        f"the levels gain {tested['gain']:.1f} points of Dice over the ellipsoid",
+        f"the levels gain {tested['gain']:.1f} points of Dice over the ellipsoid [",
         f"none is worse (least gain {tested['worst_gain']:+.1f})",
         f"they gain {deeplesion['gain']:.1f} points on average, and one lesion is worse by"
         f" {-deeplesion['worst_gain']:.1f}.",
@@ -41,6 +42,8 @@ def test_sentences_state_the_summarys_numbers(summary):
         f"it is {deeplesion['dice'] - others['dice']:.1f} points below the levels",
         f"on eight liver tumours {network['dice']:.1f} % against {liver['dice']:.1f}",
         f"by more than 2 points on {('none', 'one', 'two')[int(network['below_minus_2'])]}.",
+        f"an NSD of {network['nsd_2mm']:.1f} % against {liver['nsd_2mm']:.1f}, an HD95 of"
+        f" {network['hd95_mm']:.1f} mm against {liver['hd95_mm']:.1f}.",
     ):
         assert sentence in text, sentence
 
@@ -57,6 +60,16 @@ def difference(folder, measure):
         of_tested_sarcomas(folder, method, measure) for method in ("network", "levels")
     )
     return f"{(network - levels).mean():+.1f}"
+
+
+def test_the_gain_on_tested_sarcomas_has_the_interval_of_a_mean_over_patients():
+    levels, ellipsoid = (
+        of_tested_sarcomas(FOLDER, method, "dice") for method in ("levels", "ellipsoid")
+    )
+    gains = levels - ellipsoid
+    low, high = stats.t.interval(0.95, len(gains) - 1, gains.mean(), gains.sem())
+    for page in (PAGE, ROOT / "README.md"):
+        assert f"[{low:.1f}, {high:.1f}]" in " ".join(page.read_text().split()), page.name
 
 
 def test_what_carried_marks_add_is_that_of_both_tables():
