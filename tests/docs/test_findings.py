@@ -309,10 +309,34 @@ def test_words_on_flips_are_those_of_the_kept_tables():
     assert set(by_image[others]) == {"undecided"}
 
 
+def test_words_on_the_second_task_do_not_decide_what_its_intervals_leave_open():
+    for path in ("ham10k-cpu/table1.csv", "ham10k-ends/ends.csv", "ham10k-cpu/by_image.csv"):
+        row = dice_rows(path).loc["a1l"]
+        assert row["gain_ci_low"] < 0 < row["gain_ci_high"], path
+    for page in (ROOT / "README.md", ROOT / "docs/results/reproduction.md"):
+        assert "shows no gain" in " ".join(page.read_text().split()), page.name
+
+
+def test_the_gap_to_the_ellipse_is_that_of_the_seeds_that_are_named():
+    text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
+    gaps = [
+        pd.read_csv(ROOT / f"docs/results/ham10k-cpu/{name}.csv").query(
+            "stratum == 'all images' and arm == 'a1' and against == 'ellipse'"
+        )
+        for name in ("gap", "seen_lesions")
+    ]
+    assert {f"{table['gap'].item():.1f}, {table['n_seeds'].item()}" for table in gaps} == {"3.6, 3"}
+    a1, ellipse = (dice_rows("ham10k-cpu/table1.csv").loc[arm] for arm in ("a1", "ellipse"))
+    five = f"{ellipse['mean'] - a1['mean']:.1f}"
+    assert (a1["n_seeds"], f"(three seeds; by lesion, five seeds give {five})" in text) == (5, True)
+
+
 def test_words_on_gaps_and_splits_with_flips_are_those_of_the_kept_tables():
     text = " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
     table = pd.read_csv(ROOT / "docs/results/ham10k-cpu/attribution.csv")
     switched = table.query("base == 'by_lesion' and metric == 'dice'").set_index("quantity")
+    assert set(switched["n_seeds"]) == {3}
+    assert "makes no visible difference** (three seeds)" in text
     for name, words in (("a1", "A1 moves by"), ("gain", "the gain of A1+L by")):
         moved = "{difference:.2f} points [{ci_low:.2f}, +{ci_high:.2f}]"
         assert f"{words} {moved.format(**switched.loc[name])}" in text
