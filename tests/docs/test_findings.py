@@ -240,14 +240,16 @@ def test_words_on_diameters_and_areas_are_those_of_the_table_of_sizes():
     text = " ".join((ROOT / "docs/results/prompted.md").read_text().split())
     table = pd.read_csv(ROOT / "docs/results/prompted-ends/sizes.csv")
     table = table[table["unit"] == "%"].set_index(["arm", "size"])
-    ends, robust = (
-        table.loc[arm, "long_diameter"] for arm in ("prompted_ends", "prompted_ends_robust10")
+    ends, robust, shape = (
+        table.loc[arm, "long_diameter"]
+        for arm in ("prompted_ends", "prompted_ends_robust10", "ends")
     )
     reader = table.xs("long_diameter", level="size")["mean"]
     areas = table.xs("area", level="size")["mean"]
     for words in (
         f"within {ends['limit_low']:.1f} to {ends['limit_high']:.1f} % of the true ones",
-        f"{-ends['mean']:.1f} % too short on average",
+        f"{-ends['mean']:.1f} % too short on average; the shape through the same ends is within"
+        f" {shape['limit_low']:.1f} to {shape['limit_high']:.1f} %",
         f"{-robust['mean']:.1f} % too short ({robust['limit_low']:.1f} to"
         f" {robust['limit_high']:.1f} %)",
         f"a reader's marks are {-reader['ellipse_reader']:.1f} % too short, these masks are"
