@@ -1,6 +1,5 @@
 """Clusters of RECIST shapes: the classes of the second task."""
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -13,8 +12,6 @@ from weaklesion.recist import flipped_clicked_angle_deg
 # scikit-learn takes most of a second to import, and ellipse_features does not use it
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
-
-logger = logging.getLogger(__name__)
 
 Encoding = Literal["raw", "opencv", "clicked", "periodic"]
 

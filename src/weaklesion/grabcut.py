@@ -1,6 +1,5 @@
 """GrabCut pseudo-masks from RECIST ellipses, on OpenCV's implementation."""
 
-import logging
 from numbers import Integral
 from typing import Literal
 
@@ -8,8 +7,6 @@ import cv2
 import numpy as np
 
 from weaklesion.image_levels import check_levels
-
-logger = logging.getLogger(__name__)
 
 Init = Literal["rect", "trimap"]
 REACH = 1.5  # radii beyond which all pixels are definite background

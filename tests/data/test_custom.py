@@ -22,7 +22,7 @@ from weaklesion.marks.files import state_of_files
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse
 from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
-from weaklesion.report.sample_counts import num_samples
+from weaklesion.report.sample_counts import split_samples
 
 SETTINGS = {
     "side_px": 64,
@@ -485,7 +485,7 @@ def test_state_of_the_files_that_a_table_names(tmp_path, table):
 def test_the_plan_counts_the_rows(tmp_path, table):
     pd.DataFrame(table[0]).to_csv(tmp_path / "marks.csv", index=False)
     own = {"loader": "custom", "marks": str(tmp_path / "marks.csv")}
-    assert num_samples({"datasets": {"own": own}}, "own", {}) == 30
+    assert sum(split_samples({"datasets": {"own": own}}, "own", {}).values()) == 30
 
 
 @pytest.mark.workflow

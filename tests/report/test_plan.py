@@ -22,7 +22,7 @@ from weaklesion.report.plan import (
 )
 from weaklesion.report.plan_storage import PARAMETERS, pixels_of
 from weaklesion.report.plan_study import dry_run, find_workflow
-from weaklesion.report.sample_counts import num_samples, split_samples
+from weaklesion.report.sample_counts import split_samples
 from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
 from weaklesion.study.items import Run
 from weaklesion.study.layout import Layout
@@ -110,14 +110,14 @@ def test_files_that_are_there_are_not_downloaded(config, root, tmp_path):
 
 def test_samples_are_those_of_the_limit_the_phantom_or_the_paper(config, root):
     published = read_yaml(root / "workflow/resources/published_numbers.yaml")
-    assert num_samples(config, "deeplesion", published) == 32_735
-    assert num_samples(config, "lits", published) == 11_522 + 3_310 + 1_630
+    assert sum(split_samples(config, "deeplesion", published).values()) == 32_735
+    assert sum(split_samples(config, "lits", published).values()) == 11_522 + 3_310 + 1_630
     config["datasets"]["ham10k"]["limit"] = {"train": 5, "val": 2, "test": 3}
-    assert num_samples(config, "ham10k", published) == 10
+    assert sum(split_samples(config, "ham10k", published).values()) == 10
     phantom = {"num_volumes": 6, "num_slices": 5}
     config["datasets"]["mine"] = {"loader": "lits", "phantom": phantom}
-    assert num_samples(config, "mine", published) == 30
-    assert num_samples(config, "liver", published) == 1664 + 298 + 787
+    assert sum(split_samples(config, "mine", published).values()) == 30
+    assert sum(split_samples(config, "liver", published).values()) == 1664 + 298 + 787
     config["datasets"]["lits"]["expected_samples"] = 1324
     expected = {"train": 928, "val": 264, "test": 132}  # 70, 20 and 10 %
     assert split_samples(config, "lits", published) == expected

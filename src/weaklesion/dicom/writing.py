@@ -6,7 +6,6 @@ objects of one study; nothing else of the sources is copied.
 
 import hashlib
 import io
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,6 @@ from weaklesion.dicom.sources import digest_of, in_utf_8, read_source
 from weaklesion.dicom.structure_sets import structure_set
 from weaklesion.dicom.tracking import tracked
 from weaklesion.support.own_files import OwnFiles
-
-logger = logging.getLogger(__name__)
 
 UNPLACED = "the image has no place in the patient"
 NO_SEGMENTATION = "the segmentation that it refers to was not written"

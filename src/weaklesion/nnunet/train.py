@@ -1,7 +1,6 @@
 """Train an nnU-Net with one seed by its own command, and describe the run as other runs are."""
 
 import json
-import logging
 import math
 import os
 import shutil
@@ -20,8 +19,6 @@ from weaklesion.nnunet.settings import Budget
 from weaklesion.support.files import file_digest, write_json, written_whole
 from weaklesion.support.provenance import describe_start, settings_digest
 from weaklesion.training.device import compute_device
-
-logger = logging.getLogger(__name__)
 
 TRAINER = "WeakLesionTrainer"
 BUDGET = "WEAKLESION_NNUNET_BUDGET"  # variable that the trainer reads

@@ -13,13 +13,6 @@ DEEPLESION_SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}  # of its official
 UNKNOWN_SIZE = 10_000
 
 
-def num_samples(
-    config: Config, dataset: str, published: Mapping[str, Any], folder: Path = Path()
-) -> int:
-    """Return the approximate number of samples of a dataset, all splits together."""
-    return sum(split_samples(config, dataset, published, folder).values())
-
-
 def split_samples(
     config: Config, dataset: str, published: Mapping[str, Any], folder: Path = Path()
 ) -> dict[str, int]:

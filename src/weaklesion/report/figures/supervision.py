@@ -1,7 +1,6 @@
 """Figures of the supervision: clusters, the sweep over K, targets side by side, clicked angles."""
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +24,6 @@ from weaklesion.report.figures.style import (
     style,
 )
 from weaklesion.supervision.class_table import read_clusters
-
-logger = logging.getLogger(__name__)
 
 PATCHES_PER_ROW = 8
 ENCODINGS_SHOWN: tuple[Encoding, ...] = ("clicked", "raw", "periodic")
