@@ -206,8 +206,7 @@ class Ellipse:
                 image may cut a lesion off so that its fit lies elsewhere.
         """
         fit = fit_ellipse(mask)
-        drawn, own = draw_ellipse(fit, mask.shape[:2]), mask > 0
-        overlap = (drawn & own).sum() / (drawn | own).sum()
+        overlap = mask_iou(draw_ellipse(fit, mask.shape[:2]), mask > 0)
         if overlap < LEAST_FIT:
             raise ValueError(f"the mask's fitted ellipse overlaps it by {overlap:.2f} only")
         return fit
@@ -290,16 +289,17 @@ def ellipse_iou(first: Ellipse, second: Ellipse) -> float:
         )
         for one in (first, second)
     ]
-    return _iou(*masks)
+    return mask_iou(*masks)
 
 
 def ellipse_mask_iou(ellipse: Ellipse, mask: np.ndarray) -> float:
     """Return the intersection over union of a drawn ellipse and a mask; nan if both are empty."""
     drawn = draw_ellipse(ellipse, mask.shape)
-    return _iou(drawn, mask) if drawn.any() or mask.any() else math.nan
+    return mask_iou(drawn, mask) if drawn.any() or mask.any() else math.nan
 
 
-def _iou(first: np.ndarray, second: np.ndarray) -> float:
+def mask_iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the intersection over union of two masks, bool; 0 if both are empty."""
     union = (first | second).sum()
     return float((first & second).sum() / union) if union else 0.0
 

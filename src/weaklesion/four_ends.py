@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from weaklesion.diameters import recist_from_mask
+from weaklesion.ellipse import mask_iou
 from weaklesion.quadrants import quadrant_arms, quadrant_outline, quadrant_shape
 
 LATTICE = 100  # pixels across the larger shape when two are compared
@@ -138,8 +139,7 @@ class FourEnds:
             quadrant_shape((one.points - low) * scale, (height, width), exponent=one.exponent)
             for one in (self, other)
         ]
-        union = (masks[0] | masks[1]).sum()
-        return float((masks[0] & masks[1]).sum() / union) if union else 0.0
+        return mask_iou(*masks)
 
     def perturbed(self, draws: Sequence[float], size: float) -> "FourEnds":
         """Return the mark of a less exact reader of the same lesion.

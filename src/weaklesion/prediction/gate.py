@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weaklesion.ellipse import mask_iou
 from weaklesion.mark_shapes import MarkShape, measured_in_mm
 from weaklesion.pseudo_masks import main_part, make_consistent
 
@@ -92,5 +93,4 @@ def mask_agreement(
             return own.iou(mark, (mask.shape[0], mask.shape[1]))
         except ValueError:  # the mask has no shape, such as a hull with fewer than five vertices
             pass
-    drawn = mark.drawn(mask.shape)
-    return float((drawn & mask).sum() / (drawn | mask).sum())
+    return mask_iou(mark.drawn(mask.shape), mask)
