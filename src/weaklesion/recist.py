@@ -50,13 +50,8 @@ def recist_from_ellipse(ellipse: Ellipse) -> np.ndarray:
     >>> recist_from_ellipse(Ellipse(5.0, 2.0, 8.0, 4.0, 0.0)).tolist()
     [[1.0, 2.0], [9.0, 2.0], [5.0, 0.0], [5.0, 4.0]]
     """
-    ellipse = ellipse.canonical()
-    theta = math.radians(ellipse.angle_deg)
-    along = np.array([math.cos(theta), math.sin(theta)])
-    across = np.array([-math.sin(theta), math.cos(theta)])
-    center = np.array([ellipse.cx, ellipse.cy])
-    long, short = along * ellipse.width / 2, across * ellipse.height / 2
-    return np.stack([center - long, center + long, center - short, center + short])
+    center, arms = ellipse.arms()
+    return center + arms
 
 
 def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> Ellipse:

@@ -16,7 +16,7 @@ import numpy as np
 from weaklesion.data.ellipse_table import read_ends
 from weaklesion.data.samples import read_rows
 from weaklesion.four_ends import HALVINGS, FourEnds
-from weaklesion.recist import Center
+from weaklesion.recist import Center, diameter_crossing
 from weaklesion.supervision.perturbed import noise_of, write_shapes
 from weaklesion.support.limits import at_least, check_settings
 
@@ -99,7 +99,7 @@ def _read(
     long_a, long_b, short_a, short_b = mark
     along, across = long_b - long_a, short_b - short_a
     turned = _turned(along, reader.direction_deg * direction)
-    share = _crossing_share(mark)
+    share = float(np.clip(diameter_crossing(mark)[0], LEAST_SHARE, MOST_SHARE))
     crossing = long_a + share * along
     long = _chord(mask, crossing + reader.shift * place_long * across, turned)
     if long is None:
@@ -128,17 +128,6 @@ def _turned(vector: np.ndarray, degrees: float) -> np.ndarray:
     return np.array(
         [math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y]
     )
-
-
-def _crossing_share(mark: np.ndarray) -> float:
-    """Return where the short diameter's line meets the long diameter, as a part of its length."""
-    long_a, long_b, short_a, short_b = mark
-    along, across = long_b - long_a, short_b - short_a
-    gap = short_a - long_a
-    share = (gap[0] * across[1] - gap[1] * across[0]) / (
-        along[0] * across[1] - along[1] * across[0]
-    )
-    return float(np.clip(share, LEAST_SHARE, MOST_SHARE))
 
 
 def _chord(mask: np.ndarray, through: np.ndarray, heading: np.ndarray) -> np.ndarray | None:

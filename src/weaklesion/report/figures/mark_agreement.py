@@ -15,7 +15,7 @@ from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import RECIST_COLUMNS
-from weaklesion.report.figures.patches import case_grid, ellipse_curve, outline, show
+from weaklesion.report.figures.patches import case_grid, outline, show
 from weaklesion.report.figures.style import distinct_colors, save, style
 
 MARK_COLOR = "white"
@@ -141,8 +141,7 @@ def _draw_mark(axis: plt.Axes, points: np.ndarray, ellipse: Ellipse) -> None:
     """Draw both diameters of a mark and, dashed, its ellipse."""
     for ends in (points[:2], points[2:]):
         axis.plot(ends[:, 0], ends[:, 1], color=MARK_COLOR, lw=0.9)
-    curve = ellipse_curve(ellipse, 121)
-    axis.plot(curve[:, 0], curve[:, 1], color=MARK_COLOR, lw=0.9, ls="--")
+    axis.plot(*ellipse.outline().T, color=MARK_COLOR, lw=0.9, ls="--")
 
 
 def _zoom(axis: plt.Axes, ellipse: Ellipse, image_shape: tuple[int, ...]) -> None:

@@ -9,8 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from weaklesion.ellipse import Ellipse
-from weaklesion.recist import recist_from_ellipse
 from weaklesion.study.labels import Labels, called
 
 LINE_PT = 11.5  # height of a line under an image
@@ -111,11 +109,3 @@ def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
         )
     axis.set_xlim(-0.5, mask.shape[1] - 0.5)
     axis.set_ylim(mask.shape[0] - 0.5, -0.5)
-
-
-def ellipse_curve(ellipse: Ellipse, num_points: int) -> np.ndarray:
-    """Return points on an ellipse, (num_points, 2) x and y in px; the first is also the last."""
-    ends = recist_from_ellipse(ellipse)
-    center = ends.mean(axis=0)
-    t = np.linspace(0, 2 * np.pi, num_points)[:, None]
-    return np.asarray(center + np.cos(t) * (ends[1] - center) + np.sin(t) * (ends[3] - center))

@@ -15,7 +15,7 @@ from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import RECIST_COLUMNS
-from weaklesion.report.figures.patches import ellipse_curve, outline, show
+from weaklesion.report.figures.patches import outline, show
 from weaklesion.report.figures.style import (
     PALETTE,
     REFERENCE_COLOR,
@@ -82,8 +82,7 @@ def plot_clusters(
 
 def _draw_ellipse(axis: plt.Axes, ellipse: Ellipse, side: int) -> None:
     """Draw an ellipse over the whole of a square patch."""
-    curve = ellipse_curve(ellipse, 73)
-    axis.plot(curve[:, 0], curve[:, 1], color=PALETTE[1], lw=1.3)
+    axis.plot(*ellipse.outline().T, color=PALETTE[1], lw=1.3)
     axis.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
 
 
