@@ -12,7 +12,6 @@ they carry its licence.
 """
 
 import argparse
-import json
 import shutil
 from collections.abc import Hashable
 from pathlib import Path
@@ -25,6 +24,7 @@ from markers import has_markers, replace_between
 from table1 import table1
 
 from weaklesion.report.forest import METRIC, forest_svg
+from weaklesion.support.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs/results"  # pages, and beside them a folder per study
@@ -39,7 +39,7 @@ def found_choices(study: Path) -> pd.DataFrame:
     rows = []
     paths = [*study.rglob("targets/*_choice.json"), *study.rglob("warps/*.json")]
     for path in sorted(paths):
-        content = json.loads(path.read_text())
+        content = read_json(path)
         (chosen,) = content.keys() - {"recovered_iou", "images"}
         rows.append(
             {
@@ -61,7 +61,7 @@ def found_runs(study: Path, tables: list[str]) -> dict[Hashable, Any]:
     """Return what the tables of a study were measured with: all its trainings, from run.json."""
     runs: list[dict[str, Any]] = []
     for path in sorted(study.rglob("run.json")):
-        run = json.loads(path.read_text())
+        run = read_json(path)
         # a run of all folds has theirs, which may be in the study as well
         runs += [each for each in run.get("folds", [run]) if each not in runs]
     seconds = [run["wall_s"] for run in runs]

@@ -4,7 +4,6 @@ The samples are divided into parts. In a fold the samples of one part are tested
 part validate, and all others are trained on. Under the protocol itself every sample is tested.
 """
 
-import json
 import logging
 import shutil
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pandas as pd
 
 from weaklesion.data.samples import read_samples
 from weaklesion.splits import SPLITS, fold_split
-from weaklesion.support.files import file_digest, write_json, written_whole
+from weaklesion.support.files import file_digest, read_json, write_json, written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ def split_fold(
     with written_whole(fold_samples_csv) as temporary:
         table.to_csv(temporary, index=False)
     by_split = table.groupby("split")["group"]
-    account = json.loads(Path(patches_json).read_text())
+    account = read_json(patches_json)
     account["kept"] = {name: int(by_split.size().get(name, 0)) for name in SPLITS}
     account["groups"] = {name: int(by_split.nunique().get(name, 0)) for name in SPLITS}
     account["sha256"]["samples.csv"] = file_digest(fold_samples_csv)

@@ -1,6 +1,5 @@
 """Predict the test split with a trained nnU-Net by its own command."""
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +11,7 @@ from weaklesion.nnunet.prepare import CONFIGURATION
 from weaklesion.nnunet.program import run_program
 from weaklesion.nnunet.train import MODEL, TRAINER
 from weaklesion.prediction.files import write_predictions
+from weaklesion.support.files import read_json
 from weaklesion.training.device import compute_device
 
 
@@ -44,7 +44,7 @@ def predict_nnunet(
     """
     ids = split_ids(samples_csv, "test")
     images = read_rows(images_npy, samples_csv, ids)
-    described = json.loads((Path(model_dir) / MODEL / "dataset.json").read_text())
+    described = read_json(Path(model_dir) / MODEL / "dataset.json")
     with TemporaryDirectory() as scratch:
         given, predicted = Path(scratch) / "images", Path(scratch) / "masks"
         write_images(given, ids, images, grey=len(described["channel_names"]) == 1)

@@ -16,7 +16,7 @@ from weaklesion.nnunet.cases import DATASET
 from weaklesion.nnunet.prepare import CONFIGURATION, INPUTS
 from weaklesion.nnunet.program import run_program
 from weaklesion.nnunet.settings import Budget
-from weaklesion.support.files import file_digest, write_json, written_whole
+from weaklesion.support.files import file_digest, read_json, write_json, written_whole
 from weaklesion.support.provenance import describe_start, settings_digest
 from weaklesion.training.device import compute_device
 
@@ -64,7 +64,7 @@ def train_nnunet(
     Raises:
         DataError: if nnU-Net is not installed or fails.
     """
-    prepared = json.loads((Path(prepared_dir) / INPUTS).read_text())
+    prepared = read_json(Path(prepared_dir) / INPUTS)
     run = describe_start(
         settings={"model": "nnunet", **asdict(settings), **WITHOUT}, seed=seed, inputs={}
     ) | {"inputs_sha256": prepared["sha256"]}
@@ -84,7 +84,7 @@ def train_nnunet(
         variables=_variables(asdict(settings) | {"seed": seed, "threads": threads}),
         threads=threads,
     )
-    trained = json.loads((work / MODEL / "fold_0" / HISTORY).read_text())
+    trained = read_json(work / MODEL / "fold_0" / HISTORY)
     rows = trained.pop("epochs")
     earlier_s = sum(_seconds(row) for row in rows if row["started"] < started)
     with written_whole(model_dir) as folder:

@@ -1,6 +1,5 @@
 """One result of all folds of a cross-validation, each of which predicts its test samples."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from weaklesion.data.samples import split_ids
 from weaklesion.errors import DataError
 from weaklesion.prediction.files import write_predictions
 from weaklesion.splits import SPLITS
-from weaklesion.support.files import read_array, write_json
+from weaklesion.support.files import read_array, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def pool_runs(*, fold_run_jsons: Sequence[str | Path], run_json: str | Path) -> 
     Raises:
         DataError: if the folds differ in another setting.
     """
-    infos = [json.loads(Path(path).read_text()) for path in fold_run_jsons]
+    infos = [read_json(path) for path in fold_run_jsons]
     if any(_common(info["settings"]) != _common(infos[0]["settings"]) for info in infos):
         raise DataError(
             f"{fold_run_jsons[0]} and the other folds: their settings differ. Delete their folders"
@@ -104,7 +103,7 @@ def pool_accuracies(
 
     A sample of `num_samples` counts once per fold that it is in: once in `test` and `val`.
     """
-    folds = [json.loads(Path(path).read_text()) for path in fold_accuracy_jsons]
+    folds = [read_json(path) for path in fold_accuracy_jsons]
     content = {"num_classes": folds[0]["num_classes"]}
     write_json(
         accuracy_json,

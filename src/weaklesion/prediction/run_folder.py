@@ -1,11 +1,11 @@
 """The files of a trained network, and the settings of its training. Imports no torch."""
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 
 from weaklesion.errors import DataError
 from weaklesion.study.settings import TrainingSettings
+from weaklesion.support.files import read_json
 from weaklesion.training.prompt_settings import prompt_settings
 
 # A damaged description must not take all memory: largest side of an input, and number of classes.
@@ -58,7 +58,7 @@ def read_settings(run_json: str | Path) -> TrainingSettings:
         DataError: if another version made the run, or its settings describe no network.
     """
     try:
-        settings = TrainingSettings(**json.loads(Path(run_json).read_text())["settings"])
+        settings = TrainingSettings(**read_json(run_json)["settings"])
     except (TypeError, KeyError, ValueError, RecursionError) as error:
         raise DataError(
             f"{run_json}: not the description of a run of this version ({error}). Train again."

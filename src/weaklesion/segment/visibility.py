@@ -1,6 +1,5 @@
 """Whether something is in the image where a mark is, without asking the network."""
 
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from weaklesion.support.files import read_json
 from weaklesion.support.tables import read_column
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ LEAST_GREY, LEAST_COLOUR = 0.5, 1.0
 
 def trained_contrast(run_json: Path) -> float | None:
     """Return the contrast that 95 % of the network's training marks have; None if not recorded."""
-    recorded = json.loads(run_json.read_text("utf-8")).get("mark_contrast")
+    recorded = read_json(run_json).get("mark_contrast")
     least = recorded.get("p5") if isinstance(recorded, dict) else None
     if isinstance(least, bool) or not isinstance(least, int | float) or not math.isfinite(least):
         return None

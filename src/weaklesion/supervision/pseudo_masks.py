@@ -1,6 +1,5 @@
 """Draw the pseudo-masks of all samples, see `weaklesion.pseudo_masks`."""
 
-import json
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +14,7 @@ from weaklesion.data.ellipse_table import read_mark_shapes
 from weaklesion.errors import DataError
 from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
-from weaklesion.support.files import read_array, write_array
+from weaklesion.support.files import read_array, read_json, write_array
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def draw_refined(
         exponent: see there.
         workers: number of processes.
     """
-    choice = json.loads(Path(choice_json).read_text(encoding="utf-8"))
+    choice = read_json(choice_json)
     settings = RefinedSettings(prior_weight=choice["prior_weight"], **constants)
     rows = pd.Index(pd.read_csv(samples_csv, usecols=["id"], dtype=str)["id"])
     marks = read_mark_shapes(ellipses_csv, shape, exponent)

@@ -69,6 +69,11 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
+def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def write_array(path: str | Path, array: np.ndarray) -> None:
     """Write `array` as .npy."""
     with written_whole(path) as temporary:

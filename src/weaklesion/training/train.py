@@ -1,6 +1,5 @@
 """Train one arm with one seed, from files to files."""
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from weaklesion.models import build_model, load_trained_encoder, num_parameters
 from weaklesion.networks.names import NETWORK_MODULES
 from weaklesion.study.code_tracking import module_files
 from weaklesion.study.settings import TrainingSettings, images_of_epoch, task_of, with_choice
-from weaklesion.support.files import file_digest, read_array, write_json, written_whole
+from weaklesion.support.files import file_digest, read_array, read_json, write_json, written_whole
 from weaklesion.support.provenance import describe_start, peak_memory_bytes, settings_digest
 from weaklesion.training.checkpoints import FORMAT
 from weaklesion.training.cpu_convolutions import speed_up_on_cpu
@@ -93,7 +92,7 @@ def train_arm(
     state = TrainingState()
     device = prepare_device(settings, options.threads)
     if epochs_of_json is not None:
-        epochs = json.loads(Path(epochs_of_json).read_text())["epochs_run"]
+        epochs = read_json(epochs_of_json)["epochs_run"]
         settings = replace(settings, epochs=epochs, patience=None)
     run = describe_start(settings=asdict(settings), seed=seed, inputs=files.by_role())
     task = make_task(settings, read_array(files.images_npy).shape[1])

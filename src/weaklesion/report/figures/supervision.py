@@ -1,6 +1,5 @@
 """Figures of the supervision: clusters, the sweep over K, targets side by side, clicked angles."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from weaklesion.report.figures.style import (
     style,
 )
 from weaklesion.supervision.class_table import read_clusters
+from weaklesion.support.files import read_json
 
 PATCHES_PER_ROW = 8
 ENCODINGS_SHOWN: tuple[Encoding, ...] = ("clicked", "raw", "periodic")
@@ -101,7 +101,7 @@ def plot_k_sweep(
         title: the figure's title.
         figures: files to write.
     """  # fmt: skip
-    rows = [json.loads(Path(path).read_text(encoding="utf-8")) for path in quality_jsons]
+    rows = [read_json(path) for path in quality_jsons]
     table = pd.DataFrame(
         {
             "k": row["k"],

@@ -5,7 +5,6 @@ weights and scores. The digests of inputs that are not in the folder (images, ta
 training's `run.json`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 from rocrate.model.contextentity import ContextEntity
 from rocrate.model.creativework import CreativeWork
 from rocrate.rocrate import ROCrate
+
+from weaklesion.support.files import read_json
 
 VERSION = "1.1"  # of RO-Crate
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -66,7 +67,7 @@ def write_crate(
     software: dict[str, ContextEntity] = {}
     actions = []
     for run in runs:
-        info = json.loads((folder / run["run"]).read_text(encoding="utf-8"))
+        info = read_json(folder / run["run"])
         commit = info["code"]["commit"] or "unknown"
         if commit not in software:
             version = f"{metadata['version']}, commit {commit}"

@@ -1,6 +1,5 @@
 """The data sheet: where a study's data come from, what is in them, and what is missing."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.subgroups import describe_people, subgroups_of
 from weaklesion.splits import SPLITS
 from weaklesion.study.labels import Labels
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def write_data_sheet(
         shown.append(
             {
                 **block,
-                "account": json.loads(Path(block["patches"]).read_text(encoding="utf-8")),
+                "account": read_json(block["patches"]),
                 "people": _rows(counts[counts["attribute"] != "size"]),
                 "sizes": _rows(counts[counts["attribute"] == "size"]),
                 "known": known,

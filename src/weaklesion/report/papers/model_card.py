@@ -1,6 +1,5 @@
 """The model card: what a study's networks were trained and tested on, and where they fail."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import estimate, group_means, resolve_undefined
 from weaklesion.splits import SPLITS
 from weaklesion.study.labels import Labels
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def write_model_card(
         DataError: if scores, samples or a table cannot be read or do not fit together.
     """
     scores = read_scores([run["scores"] for run in runs], runs, SHOWN_METRICS)
-    infos = [{**run, "info": json.loads(Path(run["run"]).read_text("utf-8"))} for run in runs]
+    infos = [{**run, "info": read_json(run["run"])} for run in runs]
     facts = facts_of(datasets_yaml, origins, [block["dataset"] for block in blocks])
     shown, subgroups, failures = [], [], []
     for block in blocks:

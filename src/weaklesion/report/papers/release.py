@@ -1,6 +1,5 @@
 """The folder that leaves: tables, figures, papers, models, licences, checksums, provenance."""
 
-import json
 import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,7 @@ from weaklesion.report.papers.evidence import REPOSITORY
 from weaklesion.report.papers.facts import facts_of
 from weaklesion.report.papers.release_texts import licences_text, readme_text, zenodo_metadata
 from weaklesion.study.labels import Labels
-from weaklesion.support.files import file_digest, write_json, written_whole
+from weaklesion.support.files import file_digest, read_json, write_json, written_whole
 from weaklesion.support.yaml_files import read_yaml
 
 logger = logging.getLogger(__name__)
@@ -105,7 +104,7 @@ def _about(
 ) -> dict[str, Any]:
     """Return what the texts of a release say of the study and the code, see `readme_text`."""
     citation = read_yaml(clone / "CITATION.cff")
-    codes = [json.loads(Path(run["run"]).read_text("utf-8"))["code"] for run in runs]
+    codes = [read_json(run["run"])["code"] for run in runs]
     return {
         "study": study,
         "title": statements.get("title") or f"WeakLesion: results of the study {study}",

@@ -1,6 +1,5 @@
 """The files of a study that the rules of a checklist look at."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from weaklesion.support.files import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,12 @@ class StudyFiles:
     @cached_property
     def run_infos(self) -> list[dict[str, Any]]:
         """Content of the trainings' `run.json`."""
-        return [json.loads(Path(run["run"]).read_text(encoding="utf-8")) for run in self.runs]
+        return [read_json(run["run"]) for run in self.runs]
 
     @cached_property
     def accounts(self) -> list[dict[str, Any]]:
         """Content of the blocks' `patches.json`."""
-        return [json.loads(Path(row["patches"]).read_text("utf-8")) for row in self.blocks]
+        return [read_json(row["patches"]) for row in self.blocks]
 
     @cached_property
     def samples(self) -> list[pd.DataFrame]:

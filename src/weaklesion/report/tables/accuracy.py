@@ -1,6 +1,5 @@
 """Table 8: the accuracy of the second task, beside the accuracy of guesses."""
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from weaklesion.report.pages import write_page, write_table
 from weaklesion.splits import SPLITS
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import read_published
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def _means_over_seeds(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return one row per dataset, protocol, arm and split, in percent."""
     rows = []
     for run in runs:
-        accuracies = json.loads(Path(run["accuracy"]).read_text())
+        accuracies = read_json(run["accuracy"])
         for split in SPLITS:
             rows.append(
                 {key: run[key] for key in ("dataset", "protocol", "arm", "network")}

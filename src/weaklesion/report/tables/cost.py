@@ -1,6 +1,5 @@
 """Table 2: the cost of training, beside the Dice that it gives."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import UndefinedPolicy, group_means, resolve_undefined
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import read_published
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _means_over_seeds(
             mean_dice[(dataset, protocol, arm, seed)] = of_run["value"].mean()
     rows = []
     for run in runs:
-        run_info = json.loads(Path(run["run"]).read_text())
+        run_info = read_json(run["run"])
         rows.append(
             {
                 "dataset": run["dataset"],

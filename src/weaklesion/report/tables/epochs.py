@@ -1,13 +1,12 @@
 """How long the arms of a table were trained, and which of them that makes incomparable."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from weaklesion.networks.names import NNUNET
 from weaklesion.study.labels import Labels, called
+from weaklesion.support.files import read_json
 
 Block = tuple[str, str]
 
@@ -45,7 +44,7 @@ def epochs_by_block(trained: Sequence[Mapping[str, Any]]) -> dict[Block, dict[st
     """
     infos: dict[Block, dict[str, list[dict[str, Any]]]] = {}
     for run in trained:
-        info = json.loads(Path(run["run"]).read_text())
+        info = read_json(run["run"])
         of_block = infos.setdefault((run["dataset"], run["protocol"]), {})
         of_block.setdefault(run["arm"], []).append(info)
     return {

@@ -1,6 +1,5 @@
 """The front page of a study: what was run, Table 1, differences, verdicts and examples."""
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from weaklesion.report.tables.overview import short_commit
 from weaklesion.report.tables.verdicts import UNTESTABLE, untestable
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.study.labels import Labels
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def write_front_page(
     """
     table = pd.read_csv(table_csv, keep_default_na=False, na_values=[""])
     verdicts = pd.read_csv(verdicts_csv, keep_default_na=False, na_values=[""])
-    run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
+    run_infos = [read_json(run["run"]) for run in runs]
     lines = list(differences(table, verdicts, labels))
     write_page(
         page_html,

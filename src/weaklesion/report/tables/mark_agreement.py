@@ -6,7 +6,6 @@ own ends agrees by construction. The tables therefore do not rank arms by it, an
 with a mask that was made from the mark.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from weaklesion.report.pages import write_table
 from weaklesion.scoring.score import spacings_mm
 from weaklesion.scoring.statistics import limits_of_agreement
 from weaklesion.selection.recovery import mean_recovery
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def tabulate_recovery(
     """
     rows = []
     for recovery in recoveries:
-        choice = json.loads(Path(recovery["choice"]).read_text())[recovery["constant"]]
+        choice = read_json(recovery["choice"])[recovery["constant"]]
         overlaps = pd.read_csv(recovery["recovery"], dtype={"id": str})
         for value, marks in overlaps.groupby(recovery["constant"]):
             closer = marks["recovered_iou"] > marks["given_iou"]

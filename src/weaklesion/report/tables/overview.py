@@ -1,6 +1,5 @@
 """The report's first page: the main results, and the runs, data and versions behind them."""
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from weaklesion.report.durations import time_unit
 from weaklesion.report.pages import devices_in_words, number, write_page
 from weaklesion.report.tables.verdicts import counts
 from weaklesion.study.labels import Labels, network_in_words
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,8 @@ def write_overview(
         labels: what the page calls datasets and arms, see `weaklesion.study.labels.labels_of`.
         page_html: written.
     """
-    run_infos = [json.loads(Path(run["run"]).read_text()) for run in runs]
-    accounts = [
-        {**block, "account": json.loads(Path(block["patches"]).read_text())} for block in patches
-    ]
+    run_infos = [read_json(run["run"]) for run in runs]
+    accounts = [{**block, "account": read_json(block["patches"])} for block in patches]
     table = pd.read_csv(table1_csv)
     dice = table[table["metric"] == "dice"]
     trainings = _trainings(runs, run_infos)

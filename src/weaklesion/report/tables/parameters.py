@@ -1,6 +1,5 @@
 """Section 7.6: how many parameters each network has."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from weaklesion.errors import DataError
 from weaklesion.report.pages import write_page
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_parameters, read_published
-from weaklesion.support.files import written_whole
+from weaklesion.support.files import read_json, written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ def tabulate_parameters(
     """
     rows = []
     for run in runs:
-        run_info = json.loads(Path(run["run"]).read_text())
+        run_info = read_json(run["run"])
         rows.append(
             {key: run[key] for key in ("dataset", "protocol", "arm", "network")}
             | {"num_classes": run_info["settings"]["num_classes"]}

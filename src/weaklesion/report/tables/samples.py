@@ -1,6 +1,5 @@
 """The account of a dataset: files, samples kept by split, and every reason to leave one out."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from weaklesion.report.pages import write_page
 from weaklesion.study.labels import Labels
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +22,6 @@ def tabulate_samples(
         labels: what the page calls datasets, see `weaklesion.study.labels.labels_of`.
         page_html: written.
     """
-    accounts = [
-        {**block, **json.loads(Path(block["patches"]).read_text(encoding="utf-8"))}
-        for block in blocks
-    ]
+    accounts = [{**block, **read_json(block["patches"])} for block in blocks]
     write_page(page_html, "samples.html", labels, accounts=accounts)
     logger.info("accounts of %d datasets and protocols", len(accounts))

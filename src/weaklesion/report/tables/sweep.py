@@ -6,7 +6,6 @@ beside the test Dice of every value, its validation, and the value that each of 
 chosen.
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from weaklesion.report.pages import write_table
 from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.scoring.statistics import estimate, resolve_undefined
 from weaklesion.study.published import printed_choice, read_published
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def kept_validation(run: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         DataError: if the history lacks the kept epoch.
     """
-    kept = json.loads(Path(run["run"]).read_text())["kept_epoch"]
+    kept = read_json(run["run"])["kept_epoch"]
     history = pd.read_csv(run["history"]).set_index("epoch")
     if kept not in history.index:
         raise DataError(

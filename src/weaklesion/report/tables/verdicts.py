@@ -1,6 +1,5 @@
 """The papers' claims: each with its rule, the numbers behind it, and a verdict."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
 from weaklesion.study.labels import Labels
 from weaklesion.study.paper_claims import CLAIMS
 from weaklesion.study.published import PAPER_ENCODER, printed_parameters, read_published
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -99,9 +99,7 @@ def tabulate_verdicts(
     scores = read_scores([run["scores"] for run in runs], runs, metrics)
     published = read_published(published_yaml)
     run_infos = {
-        tuple(run[key] for key in RUN_KEYS): json.loads(Path(run["run"]).read_text())
-        for run in runs
-        if run.get("run")
+        tuple(run[key] for key in RUN_KEYS): read_json(run["run"]) for run in runs if run.get("run")
     }
     epochs = epochs_by_block(networks)
     rows, tests = [], []
