@@ -15,13 +15,13 @@ import numpy as np
 
 from weaklesion.image_levels import check_levels
 from weaklesion.mark_shapes import MarkShape, measured_in_mm
-from weaklesion.support.limits import Rising, above, at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, Rising, above, at_least
 
 ChannelOrder = Literal["rgb", "bgr", "center"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefinedSettings:
+class RefinedSettings(CheckedSettings):
     """How levels become a pseudo-mask.
 
     Radii are those of the mark's shape: 1 on its outline. The defaults are those of `config.yaml`,
@@ -60,9 +60,6 @@ class RefinedSettings:
         at_least(100),
         "Largest number of pixels that a mixture is fitted to, drawn at random.",
     ] = 1500
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def pseudo_mask(

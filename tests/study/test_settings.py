@@ -18,13 +18,13 @@ from weaklesion.segment.settings import SegmentSettings
 from weaklesion.study.protocols import merge
 from weaklesion.study.settings import NETWORK_PARTS, TrainingSettings
 from weaklesion.support.limits import (
+    CheckedSettings,
     MinItems,
     Rising,
     above,
     at_least,
     at_most,
     below,
-    check_settings,
     multiple_of,
     settings_of,
 )
@@ -53,7 +53,7 @@ VALUES = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class Example:
+class Example(CheckedSettings):
     count: Annotated[int, at_least(1), "A count."]
     rate: Annotated[float | None, above(0), below(1), "A rate."]
     share: Annotated[float, at_most(1), "A share."] = 1.0
@@ -62,9 +62,6 @@ class Example:
     weights: Annotated[tuple[float, ...], MinItems(2), "Weights."] = (1, 2)
     mode: Annotated[Literal["one", "two"], "A mode."] = "one"
     exact: Annotated[bool, "Exact or not."] = False
-
-    def __post_init__(self):
-        check_settings(self)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class Budget(CheckedSettings):
     """The budget of an nnU-Net's training; all else is its own plan.
 
     Raises:
@@ -25,9 +25,6 @@ class Budget:
     batch_size: Annotated[
         int | None, at_least(2), "Images per batch; null is the number that nnU-Net plans."
     ]
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)

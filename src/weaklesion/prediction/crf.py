@@ -11,14 +11,14 @@ from typing import Annotated
 import numpy as np
 
 from weaklesion.errors import DataError
-from weaklesion.support.limits import above, at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, above, at_least
 from weaklesion.support.progress import progress
 
 LEAST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class CRFSettings:
+class CRFSettings(CheckedSettings):
     """The energy of the CRF, and the number of its iterations."""
 
     iterations: Annotated[int, at_least(1), "Iterations of mean field inference."]
@@ -31,9 +31,6 @@ class CRFSettings:
         float, above(0), "Width in levels of 0 to 255 of the kernel over places and levels."
     ]
     appearance_weight: Annotated[float, at_least(0), "Weight of the kernel over places and levels."]
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def apply_crf(

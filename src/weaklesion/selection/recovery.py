@@ -25,14 +25,14 @@ from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, main_part, refine_scores, to_rgb
 from weaklesion.supervision.perturbed import noise_of
 from weaklesion.support.files import read_array, write_json, written_whole
-from weaklesion.support.limits import above, at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, above, at_least
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecoverySettings:
+class RecoverySettings(CheckedSettings):
     """How recovery is measured."""
 
     mark_noise: Annotated[
@@ -46,9 +46,6 @@ class RecoverySettings:
         int, at_least(1), "Number of images, drawn at random; all if there are fewer."
     ]
     seed: Annotated[int, at_least(0), "Seed of the draws."]
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def choose_prior_weight(

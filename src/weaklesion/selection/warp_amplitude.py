@@ -27,7 +27,7 @@ from weaklesion.selection.recovery import (
 )
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.support.files import write_json, written_whole
-from weaklesion.support.limits import MinItems, at_least, at_most, check_settings
+from weaklesion.support.limits import CheckedSettings, MinItems, at_least, at_most
 from weaklesion.training.data import TrainingFiles
 from weaklesion.training.device import compute_device
 from weaklesion.training.marks import marks_of
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShortTraining:
+class ShortTraining(CheckedSettings):
     """How the short trainings, one per amplitude, differ from the arm's own training."""
 
     amplitudes: Annotated[
@@ -52,9 +52,6 @@ class ShortTraining:
     seed: Annotated[
         int, at_least(0), at_most(2**32 - 1), "Seed of each, whatever seeds the study has."
     ]
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def choose_warp(

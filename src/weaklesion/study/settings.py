@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 from weaklesion.networks.names import OWN_ENCODERS, PAIR_MODELS, PROMPTED_MODELS
 from weaklesion.support.limits import (
+    CheckedSettings,
     MinItems,
     above,
     at_least,
     below,
-    check_settings,
     multiple_of,
 )
 
@@ -29,7 +29,7 @@ TaskName = Literal["segmentation", "pairs", "prompted"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
+class TrainingSettings(CheckedSettings):
     """Everything that decides a training, apart from its seed and its data.
 
     Each field states its type, its limits and its meaning (`weaklesion.support.limits`). After a
@@ -198,7 +198,7 @@ class TrainingSettings:
     ]
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         self._check_network()
         self._check_task()
         self._check_input()

@@ -11,14 +11,14 @@ import pandas as pd
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.grabcut import Init, grabcut_mask
 from weaklesion.support.files import read_array, write_array
-from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrabCutSettings:
+class GrabCutSettings(CheckedSettings):
     """How GrabCut is run."""
 
     init: Annotated[
@@ -39,9 +39,6 @@ class GrabCutSettings:
     min_px: Annotated[
         int, at_least(1), "Smallest number of pixels of a result; smaller ones become the ellipse."
     ] = 1
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def draw_grabcut(

@@ -18,7 +18,7 @@ from weaklesion.data.samples import read_rows
 from weaklesion.four_ends import HALVINGS, FourEnds
 from weaklesion.recist import Center, diameter_crossing
 from weaklesion.supervision.perturbed import noise_of, write_shapes
-from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ LEAST_SHARE, MOST_SHARE = 0.1, 0.9  # of the long diameter, between which the sh
 
 
 @dataclass(frozen=True)
-class Reader:
+class Reader(CheckedSettings):
     """How a simulated reader departs from RECIST's definition."""
 
     direction_deg: Annotated[
@@ -54,9 +54,6 @@ class Reader:
         "Size of the distance by which each end stays inside the outline, in lengths of its"
         " diameter: the absolute value of a normal number with this standard deviation.",
     ]
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def read_lesion(

@@ -4,8 +4,8 @@ A settings class is a frozen dataclass. Each field states everything once:
 
     epochs: Annotated[int, at_least(1), "Number of epochs at most."]
 
-`check_settings` checks the values when an object is made. `tools/update_reference.py` makes the
-configuration's schema and `docs/reference/config.md` from the same annotations.
+`CheckedSettings`, its base, checks the values when an object is made. `tools/update_reference.py`
+makes the configuration's schema and `docs/reference/config.md` from the same annotations.
 
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
@@ -173,21 +173,21 @@ def settings_of(settings_class: type) -> tuple[Setting, ...]:
     )
 
 
-def check_settings(settings: object) -> None:
-    """Check every field of a settings object and turn its lists into tuples.
-
-    The `__post_init__` of every settings class calls it.
+class CheckedSettings:
+    """The base of settings classes: every field is checked, and its lists become tuples.
 
     Raises:
         ValueError: naming the field, the allowed values and its value.
     """
-    settings_class: type = type(settings)
-    for setting in settings_of(settings_class):
-        value = getattr(settings, setting.name)
-        if not setting.allows(value):
-            raise ValueError(f"{setting.name}: {setting.needed()}, not {value!r}")
-        if isinstance(value, list):
-            object.__setattr__(settings, setting.name, tuple(value))
+
+    def __post_init__(self) -> None:
+        settings_class: type = type(self)
+        for setting in settings_of(settings_class):
+            value = getattr(self, setting.name)
+            if not setting.allows(value):
+                raise ValueError(f"{setting.name}: {setting.needed()}, not {value!r}")
+            if isinstance(value, list):
+                object.__setattr__(self, setting.name, tuple(value))
 
 
 def _setting(name: str, hint: Any, required: bool) -> Setting:

@@ -10,11 +10,11 @@ from weaklesion.four_ends import FourEnds
 from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.support.limits import above, at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, above, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptSettings:
+class PromptSettings(CheckedSettings):
     """How a network is prompted."""
 
     margin: Annotated[float, at_least(1), "Side of the crop, in long diameters of the mark."]
@@ -39,9 +39,6 @@ class PromptSettings:
     exponent: Annotated[
         float, at_least(1), "Of the shape through the four ends; 2 for ellipses."
     ] = 2.0
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def shape_of(self, points: np.ndarray) -> MarkShape:
         """Return the shape of a mark, (4, 2) px, that the network is shown.

@@ -49,7 +49,7 @@ from weaklesion.marks.masks import read_mask
 from weaklesion.marks.table import BadMarkError, Mark, mark_ellipse, read_marks
 from weaklesion.recist import recist_from_ellipse
 from weaklesion.support.files import file_digest
-from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least
 from weaklesion.support.listing import listed
 from weaklesion.support.parallel import in_parallel
 
@@ -63,7 +63,7 @@ SAME_SPACING = 0.001  # relative difference up to which the spacings of x and y 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(CheckedSettings):
     """How patches are made from a group's own images."""
 
     side_px: SidePx
@@ -99,9 +99,6 @@ class Settings:
         "Digest of the state of the images (`weaklesion.marks.files`), so that a changed image"
         " makes the patches again.",
     ] = None
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def make_patches(

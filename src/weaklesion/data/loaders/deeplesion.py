@@ -30,7 +30,7 @@ from weaklesion.hounsfield import to_grey
 from weaklesion.marks.table import outside
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import stratified_split
-from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ MISSING_KEY_SLICE = "key slice that is not there"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(CheckedSettings):
     """How patches are made from DeepLesion's slices."""
 
     side_px: SidePx
@@ -67,9 +67,6 @@ class Settings:
         bool, "Whether all archives are used, so that a key slice that is missing is bad."
     ]
     limit: Limits
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def make_patches(

@@ -28,14 +28,14 @@ from weaklesion.data.patches import (
 from weaklesion.data.simulated_marks import MarkDefinition, SimulatedMark, simulate_mark
 from weaklesion.errors import DataError
 from weaklesion.splits import grouped_split, ham10k_released_split, ids_digest, order_digest
-from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(CheckedSettings):
     """How patches are made from HAM10000's images."""
 
     side_px: SidePx
@@ -66,9 +66,6 @@ class Settings:
         "SHA-256 of the ids of the released split, in its order. The split by image stops unless it"
         " gets the same images (docs/how-to/data.md).",
     ] = None
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def make_patches(

@@ -38,7 +38,7 @@ from weaklesion.ellipse import ellipse_mask_iou
 from weaklesion.hounsfield import to_grey
 from weaklesion.recist import ellipse_from_recist
 from weaklesion.splits import published_split, volume_split
-from weaklesion.support.limits import at_least, at_most, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least, at_most
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ PUBLISHED_SAMPLES = 16462
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(CheckedSettings):
     """How patches are made from LiTS's volumes."""
 
     side_px: SidePx
@@ -90,7 +90,7 @@ class Settings:
     simulated_marks: MarkDefinition = "hull_ellipse"
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.split == "published" and not self.published_split:
             raise ValueError("split: 'published' needs the index files in published_split")
 

@@ -35,7 +35,7 @@ from weaklesion.data.patches import (
 )
 from weaklesion.errors import DataError
 from weaklesion.hounsfield import to_grey
-from weaklesion.support.limits import at_least, check_settings
+from weaklesion.support.limits import CheckedSettings, at_least
 from weaklesion.support.parallel import in_parallel
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ VALIDATION_STEP = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(CheckedSettings):
     """How slices are taken from LiTS's volumes."""
 
     side_px: SidePx
@@ -60,9 +60,6 @@ class Settings:
         " volumes validates, which flatters; it is meant for trials with two volumes.",
     ]
     limit: Limits
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 def make_patches(
