@@ -142,6 +142,11 @@ def group_means(scores: pd.DataFrame) -> pd.DataFrame:
     return means.assign(id=means["group"])
 
 
+def by_unit(scores: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    """Return scores of which each counts once: those of samples, or the means of groups."""
+    return group_means(scores) if unit == "group" else scores
+
+
 def estimate(values: pd.DataFrame, within: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Estimate the mean of one metric of one arm.
 

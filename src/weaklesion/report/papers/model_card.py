@@ -24,7 +24,7 @@ from weaklesion.report.tables.overview import short_commit
 from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.pairs import Unit
-from weaklesion.scoring.statistics import estimate, group_means, resolve_undefined
+from weaklesion.scoring.statistics import by_unit, estimate, resolve_undefined
 from weaklesion.splits import SPLITS
 from weaklesion.study.labels import Labels
 from weaklesion.support.files import read_json
@@ -146,8 +146,7 @@ def _models(
         }
         for metric in SHOWN_METRICS:
             values = resolved[(resolved["arm"] == arm) & (resolved["metric"] == metric)]
-            counted = group_means(values) if unit == "group" else values
-            found = estimate(counted, measure_of(metric).within)
+            found = estimate(by_unit(values, unit), measure_of(metric).within)
             cells = {"mean": found.mean, "ci_low": found.ci_low, "ci_high": found.ci_high}
             row[metric] = scaled(cells, measure_of(metric).scale) | {"unknown": found.unknown}
         rows.append(row)

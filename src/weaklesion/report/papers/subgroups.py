@@ -13,8 +13,8 @@ from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
+    by_unit,
     estimate,
-    group_means,
     resolve_undefined,
 )
 
@@ -130,8 +130,9 @@ def score_subgroups(
 
 def _estimated(values: pd.DataFrame, unit: Unit) -> dict[str, Any]:
     measure = measure_of(METRIC)
-    counted = group_means(values) if unit == "group" else values
-    found = asdict(estimate(counted, measure.within)) | {"n_samples": values["id"].nunique()}
+    found = asdict(estimate(by_unit(values, unit), measure.within)) | {
+        "n_samples": values["id"].nunique()
+    }
     cells = {key: measure.scale * found[key] for key in ("mean", "ci_low", "ci_high")}
     return cells | {key: found[key] for key in ("unknown", "n_seeds", "n_samples", "n_groups")}
 

@@ -12,7 +12,7 @@ from weaklesion.report.durations import time_unit
 from weaklesion.report.pages import write_page, write_table
 from weaklesion.report.tables.run_scores import RUN_KEYS, read_scores
 from weaklesion.scoring.pairs import Unit
-from weaklesion.scoring.statistics import UndefinedPolicy, group_means, resolve_undefined
+from weaklesion.scoring.statistics import UndefinedPolicy, by_unit, resolve_undefined
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import read_published
 from weaklesion.support.files import read_json
@@ -82,9 +82,7 @@ def _means_over_seeds(
     scores = read_scores([run["scores"] for run in runs], runs, ["dice"])
     mean_dice: dict[tuple[Any, ...], float] = {}
     for (dataset, protocol), block in scores.groupby(["dataset", "protocol"], sort=False):
-        resolved = resolve_undefined(block, undefined[str(protocol)])
-        if unit == "group":
-            resolved = group_means(resolved)
+        resolved = by_unit(resolve_undefined(block, undefined[str(protocol)]), unit)
         for (arm, seed), of_run in resolved.groupby(["arm", "seed"]):
             mean_dice[(dataset, protocol, arm, seed)] = of_run["value"].mean()
     rows = []

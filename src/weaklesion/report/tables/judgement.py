@@ -13,7 +13,7 @@ from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.chance import LEVEL, Parts, parts_of_seeds
 from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import (
-    group_means,
+    by_unit,
     mean_difference,
     pair,
     parts_of_difference,
@@ -91,7 +91,7 @@ def measure_metric(
     """
     of_metric = scores[scores["metric"] == metric]
     larger = measure_of(metric).larger_is_better
-    counted = group_means(of_metric) if unit == "group" else of_metric
+    counted = by_unit(of_metric, unit)
     means = counted.groupby("arm")["value"].mean()
     rivals = means[[_is_rival(arm, claim) for arm in means.index]]
     if claim.arm not in means.index or rivals.empty:

@@ -13,9 +13,9 @@ from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
+    by_unit,
     compare,
     estimate,
-    group_means,
     resolve_undefined,
     share_better,
 )
@@ -89,11 +89,10 @@ def block_cells(
     raw = dict(iter(block.groupby(["arm", "metric"], sort=False)))
     for (arm, metric), cell in cells.items():
         measure = measure_of(metric)
-        counted = group_means(cell) if unit == "group" else cell
         row = {
             "arm": arm,
             "metric": metric,
-            **scaled(asdict(estimate(counted, measure.within)), measure.scale),
+            **scaled(asdict(estimate(by_unit(cell, unit), measure.within)), measure.scale),
             "n_empty": int((raw[(arm, metric)]["status"] != "ok").sum()),
             "n_undefined": int(raw[(arm, metric)]["value"].isna().sum()),
             "undefined_policy": undefined,
