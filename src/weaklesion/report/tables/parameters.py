@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from weaklesion.errors import DataError
-from weaklesion.report.pages import write_page
+from weaklesion.report.pages import write_page, write_table
 from weaklesion.study.labels import Labels
 from weaklesion.study.published import printed_parameters, read_published
-from weaklesion.support.files import read_json, written_whole
+from weaklesion.support.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +65,7 @@ def tabulate_parameters(
         dtype="Int64",
     )
     table["difference"] = table["parameters"] - table["published"]
-    with written_whole(table_csv) as tmp:
-        table.to_csv(tmp, index=False)
+    write_table(table_csv, table)
     page_rows = table.astype(object).where(table.notna(), None).to_dict("records")
     write_page(table_html, "parameters.html", labels, title=title, rows=page_rows)
     logger.info("parameters of %d networks", len(table))
