@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.lib.format import open_memmap
 
 from weaklesion.data.ellipse_table import read_ellipses, write_marks
 from weaklesion.data.samples import read_samples
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.recist import RECIST_COLUMNS, Center, ellipse_from_recist
-from weaklesion.support.files import read_array, written_whole
+from weaklesion.support.files import array_written, read_array
 from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -50,8 +49,7 @@ def draw_ellipses(
     samples = read_samples(samples_csv)
     shape_hw = read_array(images_npy).shape[1:3]
     drawn: list[tuple[str, Ellipse, np.ndarray]] = []
-    with written_whole(target_npy) as temporary:
-        target = open_memmap(temporary, "w+", dtype=np.uint8, shape=(len(samples), *shape_hw))
+    with array_written(target_npy, (len(samples), *shape_hw)) as target:
         marks = samples[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)
         sources_hw = _source_shapes(samples) if measured_in_source else [shape_hw] * len(samples)
         items = zip(samples.index, marks, sources_hw, strict=True)
@@ -72,7 +70,6 @@ def draw_ellipses(
                     "no pixel of the patch. Correct the mark."
                 )
             drawn.append((str(sample_id), ellipse, points))
-        target.flush()
     write_marks(ellipses_csv, drawn)
     logger.info("drew %d ellipses, centre by %s", len(drawn), center)
 
@@ -121,11 +118,8 @@ def draw_fixed_ellipse(
     matrix = np.mean([ellipses[name].shape_matrix() for name in train], axis=0)
     count, height, width = read_array(images_npy).shape[:3]
     mean = Ellipse.from_shape_matrix((width - 1) / 2, (height - 1) / 2, matrix)
-    mask = draw_ellipse(mean, (height, width)).astype(np.uint8)
-    with written_whole(target_npy) as temporary:
-        masks = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(count, height, width))
-        masks[:] = mask
-        masks.flush()
+    with array_written(target_npy, (count, height, width)) as target:
+        target[:] = draw_ellipse(mean, (height, width))
     logger.info("the mean of %d training marks: %s", len(train), mean)
 
 
@@ -141,13 +135,10 @@ def draw_soft_ellipses(
     """
     ellipses = read_ellipses(ellipses_csv)
     height, width = read_array(images_npy).shape[1:3]
-    with written_whole(target_npy) as temporary:
-        shape = (len(ellipses), height, width)
-        target = open_memmap(temporary, "w+", dtype=np.uint8, shape=shape)
+    with array_written(target_npy, (len(ellipses), height, width)) as target:
         drawn = progress(ellipses.values(), total=len(ellipses), what="soft ellipses")
         for row, ellipse in enumerate(drawn):
             target[row] = draw_soft_ellipse(ellipse, (height, width))
-        target.flush()
     logger.info("drew %d ellipses with soft edges", len(ellipses))
 
 

@@ -3,12 +3,9 @@
 import logging
 from pathlib import Path
 
-import numpy as np
-from numpy.lib.format import open_memmap
-
 from weaklesion.data.ellipse_table import read_ellipses, read_ends
 from weaklesion.ellipse import draw_ellipse
-from weaklesion.support.files import read_array, written_whole
+from weaklesion.support.files import array_written, read_array
 from weaklesion.support.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -35,9 +32,7 @@ def draw_ends(
     marks, ellipses = read_ends(ellipses_csv, exponent), read_ellipses(ellipses_csv)
     shape_hw = read_array(images_npy).shape[1:3]
     empty = 0
-    with written_whole(target_npy) as temporary:
-        shape = (len(marks), *shape_hw)
-        target = open_memmap(temporary, "w+", dtype=np.uint8, shape=shape)
+    with array_written(target_npy, (len(marks), *shape_hw)) as target:
         for row, (name, mark) in enumerate(
             progress(marks.items(), total=len(marks), what="quadrant shapes")
         ):
@@ -45,7 +40,6 @@ def draw_ends(
             if not target[row].any():
                 target[row] = draw_ellipse(ellipses[name], shape_hw)
                 empty += 1
-        target.flush()
     logger.info(
         "drew %d quadrant shapes with exponent %g, and %d ellipses where the shape contains no"
         " pixel centre",

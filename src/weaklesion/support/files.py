@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 from weaklesion.errors import DataError
 
@@ -78,6 +79,15 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
     """Write `array` as .npy."""
     with written_whole(path) as temporary:
         np.save(temporary, array)
+
+
+@contextmanager
+def array_written(path: str | Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Yield a new uint8 array on the disk, to be filled; it is `path` if the block succeeds."""
+    with written_whole(path) as temporary:
+        array = open_memmap(temporary, "w+", dtype=np.uint8, shape=shape)
+        yield array
+        array.flush()
 
 
 def read_array(path: str | Path, *, memory_map: bool = True) -> np.ndarray:
