@@ -18,6 +18,7 @@ import numpy as np
 
 from weaklesion.data.crops import Window, cut_window, resized, resized_mask
 from weaklesion.data.loaders.lits_files import (
+    check_same_shape,
     find_volumes,
     read_hounsfield,
     read_labels,
@@ -146,13 +147,7 @@ def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sampl
         if not slices:
             return [LeftOut(name, "volume without tumour")]
         volume, spacing = read_hounsfield(volume_path, name)
-        if volume.shape != segmentation.shape:
-            raise BadSampleError(
-                name,
-                "volume and segmentation differ in shape",
-                f"{segmentation_path}: has the shape {segmentation.shape}, but its volume "
-                f"{volume.shape}. Get both from the same source.",
-            )
+        check_same_shape(segmentation, volume, segmentation_path, name)
         tell_of_geometry(volume_path, segmentation_path, name)
     except BadSampleError as bad:
         if settings.on_bad_sample == "error":

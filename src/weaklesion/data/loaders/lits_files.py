@@ -140,6 +140,19 @@ def read_hounsfield(path: str, name: str) -> tuple[np.ndarray, tuple[float, floa
     return _read_data(volume, path, name), spacing_of(volume.image)  # None: cases 28 to 47
 
 
+def check_same_shape(
+    labels: np.ndarray, volume: np.ndarray, segmentation_path: str, name: str
+) -> None:
+    """Refuse a segmentation whose shape is not that of its volume."""
+    if volume.shape != labels.shape:
+        raise BadSampleError(
+            name,
+            "volume and segmentation differ in shape",
+            f"{segmentation_path}: has the shape {labels.shape}, but its volume "
+            f"{volume.shape}. Get both from the same source.",
+        )
+
+
 def tell_of_geometry(volume_path: str, segmentation_path: str, name: str) -> None:
     """Log what is doubtful in the geometry of a volume that could be read, and its segmentation."""
     images = [_open(path, name).image for path in (volume_path, segmentation_path)]

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from weaklesion.data.loaders.lits_files import (
+    check_same_shape,
     find_volumes,
     read_hounsfield,
     read_labels,
@@ -144,13 +145,7 @@ def read_volume(item: tuple[int, str, str], *, settings: Settings) -> list[Sampl
         if not liver.any():
             return [LeftOut(name, "volume without liver")]
         volume, spacing = read_hounsfield(volume_path, name)
-        if volume.shape != liver.shape:
-            raise BadSampleError(
-                name,
-                "volume and segmentation differ in shape",
-                f"{segmentation_path}: has the shape {liver.shape}, but its volume "
-                f"{volume.shape}. Get both from the same source.",
-            )
+        check_same_shape(liver, volume, segmentation_path, name)
         if not np.isfinite(volume).all():
             raise BadSampleError(
                 name,
