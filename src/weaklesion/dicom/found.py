@@ -9,8 +9,6 @@ from scipy.cluster.hierarchy import DisjointSet
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.lines import Line, ends_of, length_mm, length_note, pair_lines
 
-ALONE = "only one diameter"
-
 
 @dataclass(frozen=True)
 class FoundMark:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import Export, read_export
-from weaklesion.dicom.found import ALONE, FoundMark, Refused
+from weaklesion.dicom.found import FoundMark, Refused
 from weaklesion.dicom.image_files import write_place
 from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.lines import length_mm
@@ -29,7 +28,7 @@ from weaklesion.dicom.tables import SOURCE, marks_of_table
 from weaklesion.dicom.timeline import doubts_in_time
 from weaklesion.dicom.twins import merged, twin_of
 from weaklesion.errors import DataError
-from weaklesion.marks.drawn_lines import short_for
+from weaklesion.marks.drawn_lines import ALONE, check_short_of_long, with_short
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.own_files import OwnFiles
@@ -86,10 +85,7 @@ class ImportSettings:
     window_hu: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.short_of_long is not None and not 0 < self.short_of_long <= 1:
-            raise DataError(
-                f"single diameters: needs a number above 0, at most 1, not {self.short_of_long}."
-            )
+        check_short_of_long(self.short_of_long)
         if self.levels is not None and not self.levels[0] < self.levels[1]:
             raise DataError(f"levels: needs two numbers, the lower first, not {self.levels}.")
 
@@ -239,15 +235,11 @@ def _complete(mark: FoundMark, export: Export, settings: ImportSettings) -> Foun
     mark = replace(mark, notes=(*mark.notes, *filter(None, notes)))
     if len(mark.ends) == 4:
         return mark
-    if settings.short_of_long is None:
-        raise BadMarkError(
-            f"{ALONE}: give --single-diameters with the ratio of short to long diameter to use it"
-        )
-    short = short_for(mark.ends, settings.short_of_long, spacing or (1.0, 1.0))
+    ends = with_short(mark.ends, settings.short_of_long, spacing or (1.0, 1.0))
     note = f"{ALONE}: the short one is {settings.short_of_long:g} of it"
     return replace(
         mark,
-        ends=np.concatenate([mark.ends, short]),
+        ends=ends,
         notes=(*mark.notes, note),
         short_assumed=True,
     )

@@ -7,6 +7,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 
+from weaklesion.errors import DataError
 from weaklesion.marks.table import LEAST_ANGLE_DEG, BadMarkError
 
 WIDEST_PX = 8.0  # of a drawn line; more is an area
@@ -15,6 +16,7 @@ SMALL_PX = 16  # sides of a drawing up to which crosses are drawn again and comp
 UNLIKE = 0.1  # part of the drawn pixels by which a cross that is drawn again may differ from them
 SPREAD_PX = 0.75  # by which the box of one line may be wider than the line's mean width
 STEP_PX = 0.5  # between the points of a line that are looked up
+ALONE = "only one diameter"
 UNCONNECTED = "the drawn pixels are not one line, or two that cross"
 
 
@@ -136,20 +138,41 @@ def _longest(
     return None
 
 
-def short_for(ends: np.ndarray, ratio: float, spacing_xy: Sequence[float]) -> np.ndarray:
-    """Return a short diameter for a mark that has only a long one.
+def check_short_of_long(short_of_long: float | None) -> None:
+    """Check the ratio of the short to the long diameter that marks of a long one only get.
 
-    It crosses the middle of the long one at a right angle in the patient.
+    Raises:
+        DataError: if it is given and impossible.
+    """
+    if short_of_long is not None and not 0 < short_of_long <= 1:
+        raise DataError(
+            f"single diameters: needs a number above 0, at most 1, not {short_of_long}."
+        )
+
+
+def with_short(
+    ends: np.ndarray, short_of_long: float | None, spacing_xy: Sequence[float]
+) -> np.ndarray:
+    """Return a mark that has only a long diameter, with a short one, (4, 2) px.
+
+    The short one crosses the middle of the long one at a right angle in the patient.
 
     Args:
         ends: (2, 2) long diameter, px.
-        ratio: length of the short diameter divided by that of the long one.
+        short_of_long: length of the short diameter divided by that of the long one, or None.
         spacing_xy: mm per px of x and y.
 
-    >>> short_for(np.array([[0.0, 0.0], [10.0, 0.0]]), 0.5, (1, 2)).tolist()
+    Raises:
+        BadMarkError: without a ratio.
+
+    >>> with_short(np.array([[0.0, 0.0], [10.0, 0.0]]), 0.5, (1, 2))[2:].tolist()
     [[5.0, -1.25], [5.0, 1.25]]
     """
+    if short_of_long is None:
+        raise BadMarkError(
+            f"{ALONE}: give --single-diameters with the ratio of short to long diameter to use it"
+        )
     mm = np.asarray(spacing_xy, dtype=float)
     along = (ends[1] - ends[0]) * mm
-    half = np.array([-along[1], along[0]]) * ratio / 2
-    return (ends.mean(0) * mm + np.array([-half, half])) / mm
+    half = np.array([-along[1], along[0]]) * short_of_long / 2
+    return np.concatenate([ends, (ends.mean(0) * mm + np.array([-half, half])) / mm])

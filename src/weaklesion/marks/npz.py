@@ -18,7 +18,7 @@ import numpy as np
 
 from weaklesion.errors import DataError
 from weaklesion.hounsfield import PNG_OFFSET
-from weaklesion.marks.drawn_lines import ends_of_drawn, short_for
+from weaklesion.marks.drawn_lines import check_short_of_long, ends_of_drawn, with_short
 from weaklesion.marks.table import BadMarkError
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.own_files import OwnFiles
@@ -60,10 +60,7 @@ def write_marks_of_npz(
         DataError: if the ratio is impossible, two files have one name, no mark can be used, or the
             folder has files that this function would write over and did not write.
     """
-    if short_of_long is not None and not 0 < short_of_long <= 1:
-        raise DataError(
-            f"single diameters: needs a number above 0, at most 1, not {short_of_long}."
-        )
+    check_short_of_long(short_of_long)
     if window_hu is not None and not window_hu[0] < window_hu[1]:
         raise DataError(f"window: needs two numbers, the lower first, not {window_hu}.")
     paths = [Path(file) for file in files]
@@ -141,13 +138,7 @@ def _marks_of_file(
                 raise BadMarkError(f"is drawn in {len(slices)} slices: draw it in one")
             ends = ends_of_drawn(here[slices[0]])
             if len(ends) == 2:
-                if short_of_long is None:
-                    raise BadMarkError(
-                        "only one diameter: give --single-diameters with the ratio of short to"
-                        " long diameter to use it"
-                    )
-                short = short_for(ends, short_of_long, (1.0, 1.0))
-                ends = np.concatenate([ends, short])
+                ends = with_short(ends, short_of_long, (1.0, 1.0))
         except BadMarkError as error:
             refused.append({"lesion": lesion, "cause": str(error)})
             continue
