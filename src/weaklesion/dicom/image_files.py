@@ -5,17 +5,16 @@ is not written again if it is there already.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
-import nibabel
 import numpy as np
 
 from weaklesion.dicom.export import Export
 from weaklesion.dicom.pixels import FramePixels, read_frames, read_pixels, stored_window
 from weaklesion.dicom.stacks import ABOVE, BELOW, Place, Stack, ends_after, stack_around
 from weaklesion.marks.table import BadMarkError
+from weaklesion.marks.volumes import nifti_bytes
 from weaklesion.support.own_files import OwnFiles
 
 
@@ -64,13 +63,16 @@ def write_place(
     if stack is not None and len(stack.places) > 1:
         marked = export.images[place[0]].frames[place[1]]
         planes, stack = _read_stack(export, stack, levels or stored_window(marked.window))
-        content = _nifti([each.array for each in planes], stack.affine(marked),
-                         None if planes[0].hounsfield else window_hu)  # fmt: skip
+        content = nifti_bytes(
+            np.stack([each.array for each in planes]).T,
+            stack.affine(marked),
+            None if planes[0].hounsfield else window_hu,
+        )
         return Written(_keep(out, _stem(place) + ".nii", content), stack)
     image = export.images[place[0]]
     pixels = read_pixels(image, place[1], levels)
     if pixels.hounsfield:
-        content = _nifti([pixels.array], image.frames[place[1]].affine())
+        content = nifti_bytes(pixels.array[None].T, image.frames[place[1]].affine())
         return Written(_keep(out, _stem(place) + ".nii", content), stack)
     array = pixels.array if pixels.array.ndim == 2 else pixels.array[..., ::-1]
     content = cv2.imencode(".png", array)[1].tobytes()
@@ -110,25 +112,6 @@ def _read_stack(
 
 def _stem(place: Place) -> str:
     return hashlib.sha256(repr(place).encode()).hexdigest()[:10]
-
-
-def _nifti(
-    planes: Sequence[np.ndarray],
-    affine: np.ndarray,
-    window_hu: tuple[float, float] | None = None,
-) -> bytes:
-    """Return a NIfTI file of slices, (H, W) each.
-
-    Args:
-        planes: the slices.
-        affine: RAS.
-        window_hu: values that the levels 0 and 255 become; None for planes of values.
-    """
-    volume = nibabel.Nifti1Image(np.stack(planes).T, affine)
-    volume.header.set_xyzt_units("mm")
-    if window_hu is not None:
-        volume.header.set_slope_inter((window_hu[1] - window_hu[0]) / 255, window_hu[0])
-    return bytes(volume.to_bytes())
 
 
 def _keep(out: OwnFiles, name: str, content: bytes) -> str:

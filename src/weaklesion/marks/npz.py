@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import nibabel
 import numpy as np
 
 from weaklesion.errors import DataError
 from weaklesion.hounsfield import PNG_OFFSET
 from weaklesion.marks.drawn_lines import check_short_of_long, ends_of_drawn, with_short
 from weaklesion.marks.table import BadMarkError
+from weaklesion.marks.volumes import nifti_bytes
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.support.own_files import OwnFiles
 from weaklesion.support.reading import VOLUME_BYTES, limit_of, refusing
@@ -240,12 +240,9 @@ def nifti_of(
     sizes = np.array([_side_of_pixel(spacing)] * 2 + [_distance_of_slices(spacing)])
     affine = np.diag([*sizes, 1.0])
     affine[:3, 3] = -sizes * (np.array(images.shape[::-1]) - 1) / 2 - sizes / 4  # nowhere 0
-    volume = nibabel.Nifti1Image(images.T if levels else images.T.astype(np.int16), affine)
-    volume.header.set_xyzt_units("mm")
-    if levels and window_hu is not None:
-        low, high = window_hu
-        volume.header.set_slope_inter((high - low) / 255, low)
-    return bytes(volume.to_bytes())
+    if levels:
+        return nifti_bytes(images.T, affine, window_hu)
+    return nifti_bytes(images.T.astype(np.int16), affine)
 
 
 def _distance_of_slices(spacing: np.ndarray) -> float:

@@ -172,6 +172,23 @@ def _uncompressed(path: Path, size: int, num_bytes: int, max_bytes: int) -> Any:
     return copy
 
 
+def nifti_bytes(
+    voxels: np.ndarray, affine: np.ndarray, window_hu: tuple[float, float] | None = None
+) -> bytes:
+    """Return a NIfTI file in mm.
+
+    Args:
+        voxels: (X, Y, Z).
+        affine: RAS.
+        window_hu: values that the levels 0 and 255 become; None for voxels of values.
+    """
+    volume = nibabel.Nifti1Image(voxels, affine)
+    volume.header.set_xyzt_units("mm")
+    if window_hu is not None:
+        volume.header.set_slope_inter((window_hu[1] - window_hu[0]) / 255, window_hu[0])
+    return bytes(volume.to_bytes())
+
+
 def slice_index(shape: Sequence[int], number: int | None) -> tuple[Any, ...]:
     """Return the index of a slice in an array of a volume.
 
