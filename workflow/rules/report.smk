@@ -293,7 +293,7 @@ rule plot_k_sweep:
         runtime=growing(30),
     params:
         title=block_title,
-        chosen_k=lambda wildcards: jobs.chosen_k(wildcards),
+        chosen_k=jobs.chosen_k,
     script:
         "../scripts/plot_k_sweep.py"
 
