@@ -1,42 +1,22 @@
 """Pairs of images: co-segmentation, each image with the help of its partner."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.training.data import SplitData, TrainingFiles, epoch_batches
+from weaklesion.training.data import SplitData, epoch_batches
 from weaklesion.training.device import mixed_precision
 from weaklesion.training.inputs import InputGeometry
 from weaklesion.training.losses import segmentation_loss
-from weaklesion.training.tasks.patches import (
-    augmented,
-    draw_augmentation,
-    load_patches,
-    network_input,
-    patch_outcome,
-)
+from weaklesion.training.tasks.patches import PatchTask, augmented, network_input, patch_outcome
 from weaklesion.training.tasks.results import Losses, Outcome
 
 
 @dataclass(frozen=True)
-class PairTask:
-    """Segment pairs of images; see `weaklesion.training.tasks.Task`.
-
-    Attributes:
-        settings: settings of the training.
-        geometry: from patch to input.
-    """
-
-    settings: TrainingSettings
-    geometry: InputGeometry
-    stays_on_device: ClassVar[bool] = True
-
-    def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
-        """Load resized patches, targets, and clusters if pairs are drawn within them."""
-        return load_patches(split, files, self.geometry, self.settings, device)
+class PairTask(PatchTask):
+    """Segment pairs of images; see `weaklesion.training.tasks.Task`."""
 
     def with_partners(
         self, val: SplitData, train: SplitData, generator: torch.Generator
@@ -67,10 +47,6 @@ class PairTask:
             len(train.ids), settings.batch_size, generator, drop_last=settings.drop_last
         )
 
-    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor | None:
-        """Draw the flips of `count` samples, (count, 2) bool; None for no augmentation."""
-        return draw_augmentation(count, self.settings, generator)
-
     def losses(
         self, model: nn.Module, train: SplitData, index: torch.Tensor, draws: torch.Tensor | None
     ) -> Losses:
@@ -86,10 +62,6 @@ class PairTask:
         images, partners = val.images[index], val.partners[index]
         logits = segment_with_partners(model, images, partners, self.geometry, self.settings)
         return patch_outcome(logits, val.targets[index], self.geometry, self.settings)
-
-    def describe(self, train: SplitData) -> dict[str, Any]:
-        """Return nothing: all that there is to say holds for every task."""
-        return {}
 
 
 def make(settings: TrainingSettings, geometry: InputGeometry) -> PairTask:

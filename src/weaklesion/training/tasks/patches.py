@@ -1,6 +1,8 @@
 """What the tasks on resized patches share: single images and pairs of images."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,29 +18,46 @@ from weaklesion.training.losses import segmentation_loss
 from weaklesion.training.tasks.results import Outcome
 
 
-def load_patches(
-    split: str,
-    files: TrainingFiles,
-    geometry: InputGeometry,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> SplitData:
-    """Load one split to the device, resized, with clusters where `settings` need them.
+@dataclass(frozen=True)
+class PatchTask:
+    """What both tasks have of `weaklesion.training.tasks.Task`.
 
-    Raises:
-        DataError: see `read_class_labels` and `weaklesion.training.data.read_split`.
+    Attributes:
+        settings: settings of the training.
+        geometry: from patch to input.
     """
-    ids, images, targets = read_split(split, files, settings)
-    labels = None
-    if settings.needs_clusters:
-        labels = torch.tensor(read_class_labels(files.clusters_csv, ids, settings), device=device)
-    return SplitData(
-        ids,
-        geometry.load_images(images, device),
-        geometry.load_targets(targets, device, soft=settings.soft_targets),
-        None if labels is None else labels[:, 0].contiguous(),
-        flipped_labels=labels if settings.flips_classes else None,
-    )
+
+    settings: TrainingSettings
+    geometry: InputGeometry
+    stays_on_device: ClassVar[bool] = True
+
+    def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
+        """Load one split to the device, resized, with clusters where `settings` need them.
+
+        Raises:
+            DataError: see `read_class_labels` and `weaklesion.training.data.read_split`.
+        """
+        settings = self.settings
+        ids, images, targets = read_split(split, files, settings)
+        labels = None
+        if settings.needs_clusters:
+            clusters = read_class_labels(files.clusters_csv, ids, settings)
+            labels = torch.tensor(clusters, device=device)
+        return SplitData(
+            ids,
+            self.geometry.load_images(images, device),
+            self.geometry.load_targets(targets, device, soft=settings.soft_targets),
+            None if labels is None else labels[:, 0].contiguous(),
+            flipped_labels=labels if settings.flips_classes else None,
+        )
+
+    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor | None:
+        """Draw which of `count` patches are flipped, (count, 2) bool; None for no augmentation."""
+        return None if self.settings.augmentation == "none" else draw_flips(count, generator)
+
+    def describe(self, train: SplitData) -> dict[str, Any]:
+        """Return nothing: all that there is to say holds for every task."""
+        return {}
 
 
 def read_class_labels(
@@ -66,13 +85,6 @@ def read_class_labels(
     return labels
 
 
-def draw_augmentation(
-    count: int, settings: TrainingSettings, generator: torch.Generator
-) -> torch.Tensor | None:
-    """Draw which of `count` patches are flipped, (count, 2) bool; None for no augmentation."""
-    return None if settings.augmentation == "none" else draw_flips(count, generator)
-
-
 def augmented(
     data: SplitData, index: torch.Tensor, flips: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,7 +93,7 @@ def augmented(
     Args:
         data: the training split.
         index: (B,) int64 on the device, the samples of the batch.
-        flips: draws of `draw_augmentation`, on the device.
+        flips: draws of `PatchTask.draw`, on the device.
 
     Returns:
         (B, 3, input, input) and (B, 1, input, input), both uint8.

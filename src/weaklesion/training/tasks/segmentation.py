@@ -1,43 +1,23 @@
 """Single images: one mask per patch, and its class where the network has a second task."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.training.augmentation import flip_numbers
-from weaklesion.training.data import SplitData, TrainingFiles, epoch_batches
+from weaklesion.training.data import SplitData, epoch_batches
 from weaklesion.training.device import mixed_precision
 from weaklesion.training.inputs import InputGeometry
 from weaklesion.training.losses import classification_loss, segmentation_loss
-from weaklesion.training.tasks.patches import (
-    augmented,
-    draw_augmentation,
-    load_patches,
-    network_input,
-    patch_outcome,
-)
+from weaklesion.training.tasks.patches import PatchTask, augmented, network_input, patch_outcome
 from weaklesion.training.tasks.results import Losses, Outcome
 
 
 @dataclass(frozen=True)
-class SegmentationTask:
-    """Segment single images; see `weaklesion.training.tasks.Task`.
-
-    Attributes:
-        settings: settings of the training.
-        geometry: from patch to input.
-    """
-
-    settings: TrainingSettings
-    geometry: InputGeometry
-    stays_on_device: ClassVar[bool] = True
-
-    def load_split(self, split: str, files: TrainingFiles, device: torch.device) -> SplitData:
-        """Load resized patches, targets, and classes if the network has them."""
-        return load_patches(split, files, self.geometry, self.settings, device)
+class SegmentationTask(PatchTask):
+    """Segment single images; see `weaklesion.training.tasks.Task`."""
 
     def with_partners(
         self, val: SplitData, train: SplitData, generator: torch.Generator
@@ -51,10 +31,6 @@ class SegmentationTask:
         return epoch_batches(
             len(train.ids), settings.batch_size, generator, drop_last=settings.drop_last
         )
-
-    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor | None:
-        """Draw the flips of `count` samples, (count, 2) bool; None for no augmentation."""
-        return draw_augmentation(count, self.settings, generator)
 
     def losses(
         self, model: nn.Module, train: SplitData, index: torch.Tensor, draws: torch.Tensor | None
@@ -73,10 +49,6 @@ class SegmentationTask:
         images, targets = val.images[index], val.targets[index]
         logits, class_logits = segment_images(model, images, self.geometry, self.settings)
         return patch_outcome(logits, targets, self.geometry, self.settings, class_logits)
-
-    def describe(self, train: SplitData) -> dict[str, Any]:
-        """Return nothing: all that there is to say holds for every task."""
-        return {}
 
 
 def make(settings: TrainingSettings, geometry: InputGeometry) -> SegmentationTask:
