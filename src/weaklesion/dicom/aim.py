@@ -5,7 +5,7 @@ count from the corner of the first pixel, as there.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +18,7 @@ from weaklesion.dicom.geometry import CORNER
 from weaklesion.dicom.headers import UNREADABLE, clean_uid, single
 from weaklesion.dicom.lines import CM, Line, ends_of, pair_lines
 from weaklesion.dicom.lymph_nodes import is_code_of_lymph_node, with_note_of_nodes
+from weaklesion.marks.table import BadMarkError
 
 MOST_BYTES = 50_000_000
 SHAPES = ("GeometricShape", "MarkupEntity")
@@ -133,41 +134,10 @@ def _marks_of_annotation(
     causes: list[str] = []
     shapes = [each for each in _walk(annotation) if each.tag in SHAPES]
     for shape in shapes:
-        points = [each for each in _walk(shape) if each.tag in COORDINATES]
-        if shape.get("type") not in LINES or len(points) not in (2, 4):
-            causes.append("a shape that is not a line of two points")
-            continue
-        points.sort(key=lambda each: int(single(_value(each, "coordinateIndex")) or 0))
-        ends = np.array([[float(_value(each, axis)) for axis in "xy"] for each in points])
-        if not np.isfinite(ends).all():
-            causes.append("coordinates that are not finite")
-            continue
-        image = clean_uid(
-            _value(shape, "imageReferenceUid") or _value(points[0], "imageReferenceUid")
-        )
-        if not image and len(set(images)) != 1:
-            causes.append("a line without an image")
-            continue
-        number = single(
-            _value(shape, "referencedFrameNumber") or _value(points[0], "referencedFrameNumber")
-        )
-        uid_of_image = image or images[0]
-        frame = export.frame_number(uid_of_image, [] if number is None else [int(number)])
-        if frame is None:
-            causes.append("a line on several frames")
-            continue
-        place = uid_of_image, frame
-        parts = [ends] if len(ends) == 2 else [ends[:2], ends[2:]]
-        lengths = [stored, *[None] * (len(parts) - 1)]
-        whole = [
-            Line(part - CORNER, *place, tracking, length, "mm" if length else "")
-            for part, length in zip(parts, lengths, strict=True)
-        ]
-        unit = export.spacing_xy(*place, ends_of(whole)) or (1.0, 1.0)
-        if len(whole) == 2 and not pair_lines(whole, unit)[0]:
-            causes.append("four points that are not two crossing diameters")
-            continue
-        lines += whole
+        try:
+            lines += _lines_of_shape(shape, images, export, tracking, stored)
+        except BadMarkError as error:
+            causes.append(str(error))
     if len(shapes) > 1:  # which of them was measured is not said
         lines = [Line(line.ends, line.image_uid, line.frame, line.tracking_uid) for line in lines]
     entities = _codes_of_entities(annotation)
@@ -185,6 +155,56 @@ def _marks_of_annotation(
     causes += [] if shapes else ["the annotation has no shape"]
     refused += [Refused("AIM", uid, after + i, "", cause) for i, cause in enumerate(causes)]
     return marks, refused
+
+
+def _lines_of_shape(
+    shape: ElementTree.Element,
+    images: Sequence[str],
+    export: Export,
+    tracking: str,
+    stored: float | None,
+) -> list[Line]:
+    """Return the line of a shape, or both diameters.
+
+    Args:
+        shape: the shape.
+        images: UIDs of the annotation's images; a shape that names none is on the only one.
+        export: the export.
+        tracking: UID of the lesion.
+        stored: length that the annotation states, which is that of the first line.
+
+    Raises:
+        BadMarkError: if the shape is neither of these, or it is unknown where it is.
+    """
+    points = [each for each in _walk(shape) if each.tag in COORDINATES]
+    if shape.get("type") not in LINES or len(points) not in (2, 4):
+        raise BadMarkError("a shape that is not a line of two points")
+    points.sort(key=lambda each: int(single(_value(each, "coordinateIndex")) or 0))
+    ends = np.array([[float(_value(each, axis)) for axis in "xy"] for each in points])
+    if not np.isfinite(ends).all():
+        raise BadMarkError("coordinates that are not finite")
+
+    def reference(name: str) -> str:
+        return _value(shape, name) or _value(points[0], name)
+
+    image = clean_uid(reference("imageReferenceUid"))
+    if not image and len(set(images)) != 1:
+        raise BadMarkError("a line without an image")
+    number = single(reference("referencedFrameNumber"))
+    uid = image or images[0]
+    frame = export.frame_number(uid, [] if number is None else [int(number)])
+    if frame is None:
+        raise BadMarkError("a line on several frames")
+    parts = [ends] if len(ends) == 2 else [ends[:2], ends[2:]]
+    lengths = [stored, *[None] * (len(parts) - 1)]
+    lines = [
+        Line(part - CORNER, uid, frame, tracking, length, "mm" if length else "")
+        for part, length in zip(parts, lengths, strict=True)
+    ]
+    unit = export.spacing_xy(uid, frame, ends_of(lines)) or (1.0, 1.0)
+    if len(lines) == 2 and not pair_lines(lines, unit)[0]:
+        raise BadMarkError("four points that are not two crossing diameters")
+    return lines
 
 
 def _codes_of_entities(annotation: ElementTree.Element) -> list[tuple[str, str, str]]:
