@@ -1,6 +1,7 @@
 """The model of chance: by hand, and against studies whose truth is known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from weaklesion.scoring.chance import (
     chance_of_mean,
     chance_of_sum,
     parts_of_mean,
+    parts_of_seeds,
     parts_of_sums,
 )
 
@@ -26,24 +28,25 @@ def groups_of(table, names=None):
 
 
 def test_parts_by_hand():
-    #            seed 1  seed 2   mean
-    # group a       1       3       2
-    # group b       3       9       6
-    # mean          2       6       4
-    table = pd.DataFrame([[1.0, 3.0], [3.0, 9.0]])
+    #            seed 1  seed 2  seed 3   mean
+    # group a       1       3       2       2
+    # group b       3       9       6       6
+    # mean          2       6       4       4
+    table = pd.DataFrame([[1.0, 3.0, 2.0], [3.0, 9.0, 6.0]])
     parts = parts_of_mean(table, groups_of(table), trained=True)
     assert parts.between_groups == pytest.approx(8 / 2)  # variance of 2 and 6, by 2 groups
-    assert parts.between_seeds == pytest.approx(8 / 2)  # variance of 2 and 6, by 2 seeds
-    # left over: -1 +1 / +1 -1 with one degree of freedom, over 4 cells
-    assert parts.remainder == pytest.approx(4 / 4)
+    assert parts.between_seeds == pytest.approx(4 / 3)  # variance of 2, 6 and 4, by 3 seeds
+    # left over: -1 +1 0 / +1 -1 0 with two degrees of freedom, over 6 cells
+    assert parts.remainder == pytest.approx(4 / 2 / 6)
     chance = parts.chance()
-    assert chance.variance == pytest.approx(4 + 4 - 1)
-    assert chance.freedom == pytest.approx(7**2 / (4**2 / 1 + 4**2 / 1 + 1**2 / 1))
+    assert chance.variance == pytest.approx(4 + 4 / 3 - 1 / 3)
+    freedom = 5**2 / (4**2 / 1 + (4 / 3) ** 2 / 2 + (1 / 3) ** 2 / 2)
+    assert chance.freedom == pytest.approx(freedom)
     low, high = chance.interval(4.0)
-    reach = stats.t.ppf(0.975, chance.freedom) * math.sqrt(7)
+    reach = stats.t.ppf(0.975, chance.freedom) * math.sqrt(5)
     assert (low, high) == pytest.approx((4 - reach, 4 + reach))
-    assert chance.p_value(4.0) == pytest.approx(2 * stats.t.sf(4 / math.sqrt(7), chance.freedom))
-    shift = chance.detectable() / math.sqrt(7)
+    assert chance.p_value(4.0) == pytest.approx(2 * stats.t.sf(4 / math.sqrt(5), chance.freedom))
+    shift = chance.detectable() / math.sqrt(5)
     limit = stats.t.ppf(0.975, chance.freedom)
     assert stats.nct.sf(limit, chance.freedom, shift) == pytest.approx(0.8, abs=1e-6)
 
@@ -53,6 +56,24 @@ def test_without_a_training_groups_are_the_only_chance():
     chance = chance_of_mean(table, groups_of(table), trained=False)
     assert chance.variance == pytest.approx(np.var([1, 2, 6], ddof=1) / 3)
     assert chance.freedom == pytest.approx(2)
+
+
+def test_what_depends_on_seeds_alone_has_the_usual_t_test():
+    hours = [1.0, 2.0, 6.0]
+    chance = parts_of_seeds(hours).chance()
+    assert chance.p_value(3.0) == pytest.approx(stats.ttest_1samp(hours, 0).pvalue)
+    interval = stats.ttest_1samp(hours, 0).confidence_interval()
+    assert chance.interval(3.0) == pytest.approx(tuple(interval))
+    assert parts_of_seeds(hours[:1]).chance().unknown == "one seed"
+
+
+def test_scaled_variances_are_those_of_scaled_values():
+    table = pd.DataFrame([[1.0, 3.0], [3.0, 9.0], [4.0, 4.0]])
+    parts, thrice = (
+        parts_of_mean(each, groups_of(table), trained=True) for each in (table, 3 * table)
+    )
+    for name in ("between_groups", "between_seeds", "remainder"):
+        assert getattr(parts.scaled(3.0), name) == pytest.approx(getattr(thrice, name))
 
 
 def test_seeds_that_vary_by_the_remainder_alone_add_nothing():
@@ -156,6 +177,8 @@ def test_more_seeds_take_away_the_seeds_part_only():
     assert more.chance().variance == pytest.approx(4 + 0.25 + 0.75)
     assert parts.with_seeds(5) == parts
     assert parts.with_seeds(10**6).chance().variance == pytest.approx(4, rel=1e-4)
+    alike = replace(parts, between_groups=0.5)  # groups that differ by less than the remainder
+    assert alike.with_seeds(20).between_groups == pytest.approx(0.25)
 
 
 def test_independent_means_add_their_variances():
@@ -245,6 +268,15 @@ def test_the_detectable_difference_is_found_four_times_in_five(ratio):
         chance.p_value(mean + size) < 0.05 for chance, mean in zip(chances, means, strict=True)
     ]
     assert 0.72 <= np.mean(found) <= 0.88
+
+
+def test_a_group_counts_if_a_single_seed_has_a_value_of_it():
+    table = pd.DataFrame([[1.0, 3.0], [3.0, 9.0], [5.0, NAN]])
+    parts = parts_of_mean(table, groups_of(table), trained=True)
+    assert parts.num_groups == 3
+    assert parts.between_seeds == pytest.approx(4.5 / 2)  # variance of 3 and 6, by 2 seeds
+    # weights (1/3 + 1/2) / 2 twice, and (1/3 + 0) / 2
+    assert parts.effective_groups == pytest.approx(1 / (2 * (5 / 12) ** 2 + (1 / 6) ** 2))
 
 
 def test_groups_without_a_defined_value_are_no_groups():

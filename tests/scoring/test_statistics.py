@@ -10,7 +10,9 @@ from weaklesion.scoring.statistics import (
     compare,
     compare_unpaired,
     estimate,
+    group_means,
     holm,
+    limits_of_agreement,
     resolve_undefined,
     share_better,
 )
@@ -195,6 +197,23 @@ def test_comparison_by_hand():
     assert (got.n_seeds, got.n_groups) == (2, 3)
 
 
+def test_a_comparison_by_group_is_that_of_the_groups_means():
+    groups = ["a", "a", "a", "b"]
+    first, second = untrained([[1], [2], [9], [4]], groups), untrained([[0], [0], [0], [5]], groups)
+    got = compare(first, second, "group")
+    assert got.difference == pytest.approx((4 - 1) / 2)
+    assert got.p_value == pytest.approx(stats.ttest_1samp([4, -1], 0).pvalue)
+    rows = first.assign(arm="x", metric="dice")
+    assert group_means(rows).set_index("id")["value"].to_dict() == {"ga": 4, "gb": 4}
+
+
+def test_limits_of_agreement_count_every_group_once():
+    """Means 3 and 1, of both 2; mean squares from it 19 and 1."""
+    values = pd.DataFrame({"group": list("aaab"), "value": [0.0, 0.0, 9.0, 1.0]})
+    reach = 1.96 * math.sqrt((4 + 4 + 49) / 3 + 1)
+    assert limits_of_agreement(values) == pytest.approx((2 - reach, 2 + reach))
+
+
 def test_the_interval_leaves_out_zero_just_where_the_test_rejects():
     rng = np.random.default_rng(3)
     for shift in (0.2, 0.4, 0.6, 0.8):
@@ -217,7 +236,9 @@ def test_an_arm_that_is_no_training_is_compared_with_every_seed():
     assert compare(first, one) == compare(first, twice)
     assert compare(one, first) == compare(twice, first)
     # images in which it is better, of all four pairs of image and seed
-    assert share_better(one, table([[0, 5], [4, 8]]), larger_is_better=True) == 0.25
+    others = table([[0, 5], [4, 8]])
+    assert share_better(one, others, larger_is_better=True) == 0.25
+    assert share_better(one, others, larger_is_better=False) == 0.75
 
 
 def test_one_seed_decides_nothing_between_networks():
