@@ -56,6 +56,7 @@ def test_progression_counts_from_the_nadir_and_needs_five_mm():
     assert targets([10], [12.0]) == ["SD"]  # 20 %, but 2 mm
     assert targets([40], [45]) == ["SD"]  # 5 mm, but 12.5 %
     assert targets([25], [30]) == ["PD"]  # both exactly
+    assert targets([50, 50], [60, 59.9], [60, 60]) == ["SD", "PD"]  # of the sum, not of a lesion
 
 
 def test_a_limit_is_reached_despite_rounding():
@@ -65,8 +66,8 @@ def test_a_limit_is_reached_despite_rounding():
 def test_complete_response_is_the_end_of_all_lesions_and_nodes_of_normal_size():
     assert targets([20, 10], [0, 0]) == ["CR"]
     node = [Visit({"T0": Target((20.0,)), "N": Target((15.0,), node=True)})]
-    for short, response in ((9.9, "CR"), (10.0, "PR")):
-        after = Visit({"T0": Target((0.0,)), "N": Target((short,), node=True)})
+    for short, response in (((9.9,), "CR"), ((10.0,), "PR"), ((4.0, 10.0), "PR")):  # in two parts
+        after = Visit({"T0": Target((0.0,)), "N": Target(short, node=True)})
         assert assess([*node, after])[1].target == response
 
 
@@ -160,7 +161,9 @@ def test_overall_response_is_that_of_the_guidelines_tables(target, non_target, n
 
 def test_no_visit_and_no_lesion():
     assert assess([]) == []
-    assert assess([Visit(), Visit()])[1].overall is None
+    results = assess([Visit(), Visit()])
+    assert results[1].overall is None
+    assert [each.sum_mm for each in results] == [None, None]
 
 
 def clinical(name):
