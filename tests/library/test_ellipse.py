@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import cv2
@@ -119,8 +120,9 @@ def test_angle_turns_x_towards_y():
     assert not mask[12, 28]
 
 
-def test_ellipse_outside_the_patch_is_empty():
-    assert not draw_ellipse(Ellipse(500, 500, 10, 10, 0), SHAPE).any()
+@pytest.mark.parametrize("center", [(500, 500), (60, -20), (60, 500), (-20, 60), (500, 60)])
+def test_ellipse_outside_the_patch_is_empty(center):
+    assert not draw_ellipse(Ellipse(*center, 10, 10, 0), SHAPE).any()
 
 
 def test_ellipse_that_leaves_the_patch_is_cut():
@@ -209,6 +211,27 @@ def test_the_overlap_of_an_ellipse_with_a_mask_is_that_of_its_pixels():
     outside = Ellipse(50.0, 50.0, 2.0, 2.0, 0.0)
     assert ellipse_mask_iou(outside, row) == 0
     assert np.isnan(ellipse_mask_iou(outside, np.zeros_like(row)))
+
+
+@pytest.mark.parametrize("direction_deg", [0, 70, 200])
+def test_the_overlap_of_two_ellipses_is_that_of_their_areas(direction_deg):
+    """Circles of radius 2 whose centres are 2 apart share a lens; one ellipse is within another."""
+    theta = math.radians(direction_deg)
+    circle = Ellipse(100, -3, 4, 4, 0)
+    lens = 8 * math.acos(1 / 2) - math.sqrt(12)
+    iou = ellipse_iou(circle, circle.moved(2 * math.cos(theta), 2 * math.sin(theta)))
+    assert iou == pytest.approx(lens / (8 * math.pi - lens), abs=0.005)
+    whole, part = (Ellipse(5, 9, 2 * side, side, direction_deg) for side in (40, 20))
+    assert ellipse_iou(whole, part) == pytest.approx(1 / 4, abs=0.005)
+
+
+def test_a_perturbed_ellipse_by_hand():
+    ellipse = Ellipse(10, 20, 8, 4, 30)
+    moved = ellipse.perturbed([1, -2, 0.5, -1, 1], 0.1)  # a step is a tenth of half of 8 px
+    expected = Ellipse(10.4, 19.2, 8 * 1.05, 4 * 0.9, 30 + math.degrees(0.1))
+    np.testing.assert_allclose(dataclasses.astuple(moved), dataclasses.astuple(expected))
+    thin = ellipse.perturbed([0, 0, 0, -9, 0], 0.1)
+    assert (thin.width, thin.height) == pytest.approx((8, 4 * 0.2))
 
 
 @pytest.mark.parametrize("far", [30.0, 1e9, 1e300])

@@ -1,12 +1,16 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 
 from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.recist import (
     clicked_angle_deg,
+    diameter_crossing,
     ellipse_from_recist,
     flipped_clicked_angle_deg,
     measure_recist,
@@ -42,6 +46,11 @@ def test_centres_differ_where_the_diameters_do_not_halve_each_other():
     points = CROSS + np.array([[0, 0], [0, 0], [6, 0], [6, 0]])
     assert ellipse_from_recist(points).cx == 13
     assert ellipse_from_recist(points, center="intersection").cx == 16
+    # y = x / 2 and y = 17 - 3 x
+    oblique = np.array([[0.0, 0], [8, 4], [4, 5], [6, -1]])
+    assert diameter_crossing(oblique) == pytest.approx((17 / 28, 3 / 7))
+    ellipse = ellipse_from_recist(oblique, center="intersection")
+    assert (ellipse.cx, ellipse.cy) == pytest.approx((34 / 7, 17 / 7))
 
 
 @given(marks)
@@ -236,3 +245,23 @@ def test_the_longest_diameter_of_random_parts_is_that_of_a_slow_search(seed, spa
     assert measured.long_mm == pytest.approx(longest)
     ends = measured.points[:2].round().astype(int)
     assert len({parts[y, x] for x, y in ends}) == 1
+    assert measured.short_mm == pytest.approx(widest_across(measured, parts, spacing), abs=1e-9)
+
+
+def widest_across(measured, parts, spacing):
+    """Longest chord of the measured part's hull perpendicular to the long diameter, mm.
+
+    The hull is the intersection of half-planes; chords change linearly between its vertices.
+    """
+    start, end = measured.points[:2] * spacing[::-1]
+    x, y = measured.points[0].round().astype(int)
+    points = (np.argwhere(parts == parts[y, x]) * spacing)[:, ::-1] - start
+    along = (end - start) / max(math.dist(start, end), 1e-9)
+    at, aside = points @ along, points @ [-along[1], along[0]]
+    if np.ptp(aside) < 1e-9:
+        return 0.0
+    normals = ConvexHull(np.column_stack([at, aside])).equations
+    sides = normals[np.abs(normals[:, 1]) > 1e-9]
+    bounds = -(sides[:, :1] * at + sides[:, 2:]) / sides[:, 1:2]
+    above = sides[:, 1] > 0
+    return (bounds[above].min(axis=0) - bounds[~above].max(axis=0)).max()

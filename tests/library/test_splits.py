@@ -1,3 +1,4 @@
+import random
 from functools import partial
 from itertools import chain
 
@@ -37,7 +38,7 @@ def test_released_sizes_and_independence_of_the_input_order():
 
 
 def test_released_split_refuses_doubled_ids():
-    with pytest.raises(ValueError, match="b occurs more than once"):
+    with pytest.raises(ValueError, match="image_ids: b occurs more than once"):
         ham10k_released_split(["a", "b", "b"])
 
 
@@ -58,6 +59,18 @@ def test_grouped_sizes_are_exact_where_most_groups_are_single():
     assert [len(split[name]) for name in ("train", "val", "test")] == [7008, 2002, 1002]
     assert split == grouped_split(dict(reversed(groups.items())), seed=1)
     assert split != grouped_split(groups, seed=2)
+
+
+def test_groups_that_just_fit_go_to_test_then_to_validation():
+    names = [f"s{i}" for i in range(10)]
+    split = grouped_split({name: name for name in names}, seed=1)
+    random.Random(1).shuffle(names)
+    assert split == {"test": names[:1], "val": names[1:3], "train": names[3:]}
+
+
+def test_volumes_are_split_in_the_papers_proportions():
+    split = volume_split({f"{i:03d}_{j}": f"v{i:03d}" for i in range(112) for j in (1, 2)}, seed=1)
+    assert {name: len(ids) for name, ids in split.items()} == {"train": 96, "val": 88, "test": 40}
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
