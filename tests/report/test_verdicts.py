@@ -234,6 +234,53 @@ def test_the_rules_name_the_interval_that_decides():
     assert "within or below the interval at the level that is corrected" in RULES["reproduced"]
 
 
+@pytest.mark.parametrize(
+    ("of_groups", "of_seeds", "claimed", "why"),
+    [
+        (1.0, 0.0, 0.0, "the claim has no size, so no number of seeds can be named"),
+        (1.0, 0.0, 4.0, "a difference of the claimed size would probably have been found"),
+        (0.1, 4.0, 4.0, "9 seeds would find the claimed size in four of five studies"),
+        (4.0, 0.1, 2.6, "no number of seeds would decide it on 100 groups"),
+    ],
+)
+def test_an_undecided_claim_says_what_would_decide_it(of_groups, of_seeds, claimed, why):
+    parts = Parts(
+        between_groups=of_groups, between_seeds=of_seeds, remainder=0.0, num_groups=100,
+        effective_groups=100, num_seeds=3,
+    )  # fmt: skip
+    measured = Measurement(
+        baseline="a1", metric="dice", improvement=2.5, difference=1.0, parts=parts, p_value=0.2,
+        rivals=1, n_seeds=3, n_groups=100,
+    )  # fmt: skip
+    judged = judge(claim_named("Dice against A1"), measured, claimed, 0.2, 1)
+    assert (judged["verdict"], judged["why"]) == ("undecided", why)
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "best"),
+    [
+        ("dice", "sample", "a1l~k5"),
+        ("dice", "group", "a1l~k100"),
+        ("hausdorff", "sample", "a1l~k100"),
+        ("hausdorff", "group", "a1l~k5"),
+    ],
+)
+def test_the_best_rival_is_the_one_with_the_best_mean_in_the_unit_that_counts(metric, unit, best):
+    """Means over four samples of two groups: 0.7 and 0.6; over the groups: 0.5 and 0.6."""
+    values = {"a1l": [1.0] * 4, "a1l~k5": [0.9, 0.9, 0.9, 0.1], "a1l~k100": [0.6] * 4}
+    scores = pd.DataFrame(
+        [
+            {"arm": arm, "metric": metric, "id": f"s{i}", "group": group, "seed": seed,
+             "value": value, "status": "ok"}
+            for arm, row in values.items()
+            for i, (group, value) in enumerate(zip("aaab", row, strict=True))
+            for seed in (1, 2)
+        ]
+    )  # fmt: skip
+    got = measure_metric(scores, claim_named("Best K"), metric, 0.0, unit)
+    assert (got.baseline, got.rivals) == (best, 2)
+
+
 def test_improvement_by_hand():
     claim = claim_named("Dice against A1")
     values = {"a1l": [[0.6, 0.7], [0.8, 0.9]], "a1": [[0.5, 0.5], [0.7, 0.8]]}
@@ -255,6 +302,12 @@ def test_improvement_by_hand():
     assert got.parts.between_groups == pytest.approx(np.var(by_group, ddof=1) / 2)
     assert got.parts.between_seeds == pytest.approx(np.var(by_seed, ddof=1) / 2)
     assert (got.n_seeds, got.n_groups, got.rivals) == (2, 2, 1)
+    # were these numbers distances, the arm would be worse
+    scores = scores.assign(metric="hausdorff", status="ok")
+    got = measure_metric(scores, claim, "hausdorff", 1.0)
+    assert (got.improvement, got.difference) == pytest.approx((-20, 0.125))
+    later = scores["seed"].where(scores["arm"] == "a1", scores["seed"] + 2)
+    assert measure_metric(scores.assign(seed=later), claim, "hausdorff", 1.0) is None
 
 
 def test_means_of_a_claim_are_over_the_samples_that_both_arms_have():
