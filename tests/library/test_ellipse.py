@@ -225,6 +225,14 @@ def test_the_overlap_of_two_ellipses_is_that_of_their_areas(direction_deg):
     assert ellipse_iou(whole, part) == pytest.approx(1 / 4, abs=0.005)
 
 
+def test_the_outline_of_an_ellipse_has_radius_one():
+    ellipse = Ellipse(10, 20, 8, 4, 30)
+    apart = ellipse.outline() - ellipse.middle
+    squared = ((apart @ np.linalg.inv(ellipse.shape_matrix())) * apart).sum(axis=1)
+    np.testing.assert_allclose(squared, 1)
+    np.testing.assert_allclose(apart.min(axis=0), -apart.max(axis=0), atol=0.02)
+
+
 def test_a_perturbed_ellipse_by_hand():
     ellipse = Ellipse(10, 20, 8, 4, 30)
     moved = ellipse.perturbed([1, -2, 0.5, -1, 1], 0.1)  # a step is a tenth of half of 8 px
