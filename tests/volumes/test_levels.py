@@ -6,9 +6,16 @@ import pytest
 from lumps import AROUND, INSIDE, NOISE, SHAPE, SIZES, dice, given, image_of, lump, mark_of_volume
 from scipy.spatial.transform import Rotation
 
+from weaklesion.ellipse import Ellipse
 from weaklesion.marks.table import BadMarkError
 from weaklesion.volumes import levels
-from weaklesion.volumes.ellipsoid import box_around, ellipsoid_mask, ellipsoid_of_mark
+from weaklesion.volumes.ellipsoid import (
+    Ellipsoid,
+    box_around,
+    ellipsoid_mask,
+    ellipsoid_of_mark,
+    radii_in_slices,
+)
 from weaklesion.volumes.frame import frame_of, slice_frame, voxel_mm3
 from weaklesion.volumes.levels import LevelsSettings, levels_mask, prepare, read_around
 
@@ -38,6 +45,28 @@ def test_the_ellipsoid_of_a_mark_has_the_volume_of_its_axes():
     assert ellipsoid.volume_mm3 == pytest.approx(np.pi / 6 * 24 * 16 * 20)
     drawn = ellipsoid_mask(ellipsoid, frame, SHAPE).sum() * voxel_mm3(frame)
     assert drawn == pytest.approx(ellipsoid.volume_mm3, rel=0.03)
+
+
+@pytest.mark.parametrize("tilt", [(0.4, -0.6), (0.0, -0.6), (0.0, 0.0)])
+def test_radii_are_those_of_the_positions_in_mm_whatever_the_frame(tilt):
+    """Rows and columns are not perpendicular, the gantry is tilted, and slices run backwards."""
+    frame = np.array([[0.7, 0.1, tilt[0]], [0.0, 0.9, tilt[1]], [0.0, 0.0, -2.5]])
+    ellipsoid = Ellipsoid(Ellipse(9.0, 7.0, 12.0, 8.0, 30.0), 10.0, 2)
+    x, y, z = (np.arange(number) for number in (24, 18, 6))
+    apart = np.stack(np.meshgrid(x, y, z - 2, indexing="ij"), axis=-1) @ frame.T - (9, 7, 0)
+    form = np.diag([0.0, 0.0, 5.0**2])
+    form[:2, :2] = ellipsoid.ellipse.shape_matrix()
+    squared = np.einsum("...i,ij,...j", apart, np.linalg.inv(form), apart)
+    radii = radii_in_slices(ellipsoid, frame, x, y, z)
+    np.testing.assert_allclose(radii, np.sqrt(squared), rtol=1e-4)
+    assert np.array_equal(ellipsoid_mask(ellipsoid, frame, squared.shape), squared <= 1)
+
+
+def test_a_perturbed_ellipsoid_by_hand():
+    ellipsoid = Ellipsoid(Ellipse(9.0, 7.0, 12.0, 8.0, 30.0), 10.0, 2)
+    moved = ellipsoid.perturbed([0, 0, 1, 0, 0, 2], 0.1, 0.3)
+    assert moved.ellipse.width == pytest.approx(13.2)
+    assert moved.across_mm == pytest.approx(10 * 10.6 / 10 * np.exp(2 * 0.3))
 
 
 def test_a_lobed_lesion_is_found_better_than_by_its_ellipsoid():
