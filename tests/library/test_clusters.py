@@ -43,6 +43,26 @@ def test_clicked_features_take_the_clicked_angle():
         ellipse_features([Ellipse(1, 2, 4, 3, 5)], encoding="clicked")
 
 
+def test_periodic_features_by_hand():
+    """The first two differ in x, y and the logarithm of the width; the third is not fitted."""
+    e = np.e
+    ellipses = [
+        Ellipse(1, 2, 8, 4, 45), Ellipse(3, 6, 8 * e**2, 4, 0), Ellipse(5, 10, 8, 4 / e, 90)
+    ]  # fmt: skip
+    expected = np.array(
+        [
+            [-1, -1, -1, 0, 0, 1 / 2],
+            [1, 1, 1, 0, 1 - 1 / (2 * e**2), 0],
+            [3, 3, -1, -1, -(1 - 1 / (2 * e)), 0],
+        ]
+    )
+    fitted = np.array([True, True, False])
+    found = ellipse_features(ellipses, encoding="periodic", fitted=fitted)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    of_all = ellipse_features(ellipses[:2], encoding="periodic")
+    np.testing.assert_allclose(of_all, expected[:2], atol=1e-9)
+
+
 def test_periodic_features_know_that_179_and_1_degrees_are_neighbours():
     def distance(encoding, *ellipses):
         a, b, *_ = ellipse_features(

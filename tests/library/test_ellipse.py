@@ -14,7 +14,7 @@ from weaklesion.ellipse import (
     ellipse_mask_iou,
     fit_ellipse,
 )
-from weaklesion.hull import convex_hull
+from weaklesion.hull import convex_hull, separating_axes
 from weaklesion.metrics import dice
 from weaklesion.supervision.ellipses import draw_soft_ellipse
 
@@ -71,6 +71,7 @@ def test_a_small_drawn_ellipse_is_found_exactly():
 def test_a_small_mask_that_is_no_ellipse_is_fitted_by_least_squares():
     mask = draw_ellipse(Ellipse(60, 60, 12, 9, 30), SHAPE)
     mask[:, 64:] = False
+    assert separating_axes(mask, convex_hull(mask)) is None
     assert 0.8 < dice(mask, draw_ellipse(fit_ellipse(mask), SHAPE)) < 1
 
 
