@@ -25,9 +25,9 @@ INTRODUCTION = f"""\
 
 <!-- Made by `python tools/update_reference.py` from the schema and config.yaml; do not edit. -->
 
-[`config.yaml`](../../config.yaml) is the paper. A study (`--configfile workflow/studies/NAME.yaml`)
-changes some of its keys, and `--config 'KEY=VALUE'` changes them on the command line
-([how to run a study]({RUNNING})). The
+[`config.yaml`](../../config.yaml) describes the study of the paper. Another study
+(`--configfile workflow/studies/NAME.yaml`) changes some of its keys, and `--config 'KEY=VALUE'`
+changes them on the command line ([how to run a study]({RUNNING})). The
 [schema](../../workflow/schemas/config.schema.yaml) refuses an unknown key and a value outside its
 limits before any job. IDs such as G18 are discrepancies between paper and released code
 ([list]({AUDIT})). Names in angle brackets are yours to choose. The defaults are the values
