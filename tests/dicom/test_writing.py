@@ -501,9 +501,9 @@ def test_ids_that_are_numbers_stay_as_they_are(grey_model, tmp_path):
 def test_options_that_do_not_fit(model, tmp_path):
     make_export(tmp_path / "in")
     for options, words in {
-        ("--units", "mm"): "--units mm is not for --dicom",
-        ("--first-slice", "1"): "are for --marks",
-        ("--columns", "image=File"): "are for --marks",
+        ("--units", "mm"): "--units mm does not apply to --dicom",
+        ("--first-slice", "1"): "apply to --marks only",
+        ("--columns", "image=File"): "apply to --marks only",
     }.items():
         result = call(model, tmp_path, *options)
         assert (result.exit_code, words in result.output) == (1, True)
@@ -513,7 +513,7 @@ def test_options_that_do_not_fit(model, tmp_path):
     words += ["--marks", tmp_path / "marks.csv"]
     for options in (["--single-diameters", "0.5"], ["--levels", "0", "9"], ["--rtstruct"]):
         result = CliRunner().invoke(app, [str(word) for word in [*words, *options]])
-        assert (result.exit_code, "are for --dicom" in result.output) == (1, True)
+        assert (result.exit_code, "apply to --dicom only" in result.output) == (1, True)
 
 
 def test_without_the_extra_the_command_says_what_to_install(model, tmp_path, monkeypatch):

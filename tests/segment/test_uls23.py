@@ -221,9 +221,9 @@ def broken(folder):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (shorter, "one upon the other"),
+        (shorter, "stacked on one another"),
         (fewer, "the stack has 3 volumes"),
-        (two, "has 2 files .mha"),
+        (two, "has 2 .mha files"),
         (broken, "cannot be read"),
     ],
 )

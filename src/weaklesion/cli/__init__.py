@@ -66,13 +66,13 @@ def segment(
     ],
     out: Annotated[Path, typer.Option(help="Folder for masks, overlays and measurements.")],
     marks: Annotated[
-        Path | None, typer.Option(help="CSV: image, and the ends of both diameters.")
+        Path | None, typer.Option(help="Table of marks (CSV): images and ends of both diameters.")
     ] = None,
     dicom: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of a DICOM export. Its SR, GSPS and AIM hold the marks, unless --marks"
-            " names a table of marks on its images."
+            help="Folder of a DICOM export. The marks are those in its SR, GSPS and AIM, or with"
+            " --marks those of the table."
         ),
     ] = None,
     gate: Annotated[
@@ -80,77 +80,77 @@ def segment(
         typer.Option(
             min=0,
             max=1,
-            help="Overlap of the mask's own shape with the mark's below which the mark's shape is"
-            " returned instead of the mask.",
+            help="If a mask's own shape overlaps the mark's by less than this (intersection over"
+            " union), the mark's shape is returned instead.",
         ),
     ] = 0.8,
     consistent: Annotated[
-        bool, typer.Option(help="Move each mask so that its own shape is the mark's.")
+        bool, typer.Option(help="Reshape each mask so that its diameters become the mark's.")
     ] = False,
     window: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="Hounsfield units that become black and white, for NIfTI and 16-bit PNG. Without"
-            " it, those of the network's training; others are refused for CT."
+            help="Hounsfield units that become black and white in NIfTI and 16-bit PNG. Default:"
+            " those of the network's training; for CT, others are refused."
         ),
     ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
             metavar="OURS=YOURS,...",
-            help="Your table's names of columns: long_a_x=X1,long_a_y=Y1. May be given repeatedly.",
+            help="Names of your table's columns, such as long_a_x=X1,long_a_y=Y1. Repeatable.",
         ),
     ] = None,
     units: Annotated[
         Units,
         typer.Option(
-            help="Of the coordinates. mm count from the centre of the first pixel, along its row"
-            " and column; the image's spacing turns them into px."
+            help="Unit of the coordinates. mm count from the centre of the first pixel, along its"
+            " row and column, and are converted to px with the image's spacing."
         ),
     ] = Units.px,
     first_slice: Annotated[
-        int, typer.Option(min=0, max=1, help="Number of a volume's first slice in your table.")
+        int, typer.Option(min=0, max=1, help="Number of the first slice of a volume in your table.")
     ] = 0,
     as_given: Annotated[
         bool,
         typer.Option(
             "--as-given",
-            help="Use the table as it is, even if the marks fit their images clearly better when"
-            " it is read otherwise.",
+            help="Use the table as it is, even if its marks fit their images clearly better when"
+            " read in another way, such as with x and y exchanged.",
         ),
     ] = False,
     single_diameters: Annotated[
         float | None,
         typer.Option(
             metavar="RATIO",
-            help="With --dicom: use marks of one diameter, with a short one of RATIO times its"
-            " length across its middle.",
+            help="With --dicom: use marks of one diameter, and add a short one of RATIO times its"
+            " length across its middle. Without it, such marks are refused.",
         ),
     ] = None,
     levels: Annotated[
         tuple[float, float] | None,
         typer.Option(
             help="With --dicom: values that become black and white in grey images other than CT,"
-            " or white and black in MONOCHROME1; without it, the window that each image stores."
+            " or white and black in MONOCHROME1. Default: each image's stored window."
         ),
     ] = None,
     rtstruct: Annotated[
-        bool, typer.Option(help="With --dicom: write outlines as RT Structure Sets as well.")
+        bool, typer.Option(help="With --dicom: also write outlines as RT Structure Sets.")
     ] = False,
     volume: Annotated[
         bool,
         typer.Option(
             "--volume",
-            help="Segment the lesion of each mark on a NIfTI volume, or with --dicom on a series of"
-            " parallel slices, in three dimensions too.",
+            help="Also segment each lesion in three dimensions, on a NIfTI volume or, with --dicom,"
+            " on a series of parallel slices.",
         ),
     ] = False,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
 ) -> None:
     """Turn RECIST marks on your own images into masks and measurements.
 
-    A call that was interrupted continues where it stopped. Marks that cannot be used are listed in
-    refused.csv with the reason; all others are segmented.
+    An interrupted call resumes where it stopped. Marks that cannot be used are listed in
+    refused.csv with the cause; all others are segmented.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with refusals():
@@ -177,8 +177,8 @@ def segment(
             )
         elif single_diameters is not None or levels is not None or rtstruct:
             raise DataError(
-                "segment: --single-diameters, --levels and --rtstruct are for --dicom: leave them"
-                " out, or give the folder of an export."
+                "segment: --single-diameters, --levels and --rtstruct apply to --dicom only. Leave"
+                " them out, or give the folder of an export."
             )
         elif marks is not None:
             counts = segment_marks(model_dir=model, marks_csv=marks, out_dir=out, settings=settings)
@@ -199,7 +199,7 @@ def segment(
     if not_visible:
         typer.echo(
             f"Nothing of the mark's shape is visible in the image for {not_visible} of {answered}"
-            " marks. Look at them first: are they marks of these images, and is the network meant"
+            " marks. Check these first: are they marks of these images, and is the network meant"
             " for this kind of image?"
         )
     outside = count_outside(out / "measurements.csv")
@@ -226,9 +226,12 @@ def _segment_dicom(
 ) -> dict[str, int]:
     """Segment the marks of a DICOM export, or of a table on its images; return their numbers."""
     if settings.units != "px":
-        raise DataError("segment: --units mm is not for --dicom: give px.")
+        raise DataError("segment: --units mm does not apply to --dicom. Leave it out; give px.")
     if marks is None and (settings.columns or settings.first_slice):
-        raise DataError("segment: --columns and --first-slice are for --marks.")
+        raise DataError(
+            "segment: --columns and --first-slice apply to --marks only. Leave them out, or give"
+            " a table of marks."
+        )
     try:
         from weaklesion.dicom.importing import ImportSettings
         from weaklesion.segment.of_export import segment_export
@@ -258,7 +261,7 @@ def manifest(
         Path, typer.Argument(help="Folder of your own files.", exists=True, file_okay=False)
     ],
 ) -> None:
-    """Write manifest.csv, with the size and digests of every file in a folder."""
+    """Write manifest.csv with the size and checksums of every file in a folder."""
     with refusals():
         from weaklesion.data.manifest import write_manifest
 
@@ -285,9 +288,9 @@ def plan(
         Path, typer.Option(help="Folder that contains results/ and resources/.")
     ] = Path(),
 ) -> None:
-    """List jobs, hours, downloads and disk of a study, and the time it took so far.
+    """Estimate jobs, hours, downloads and disk space of a study; show the time spent so far.
 
-    Nothing is run and nothing is downloaded. Call it in a clone of the repository, because it reads
+    Nothing is run and nothing is downloaded. Run it in a clone of the repository, because it needs
     the workflow's files.
     """
     words = studies or []

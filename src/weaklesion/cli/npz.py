@@ -11,15 +11,17 @@ from weaklesion.cli.errors import refusals
 def npz(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="Volumes with imgs, recist and spacing.", exists=True),
+        typer.Argument(
+            metavar="FILE", help="Volumes (.npz) with imgs, recist and spacing.", exists=True
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for marks.csv and its images.")],
     single_diameters: Annotated[
         float | None,
         typer.Option(
             metavar="RATIO",
-            help="Use lesions of one line, with a short diameter of RATIO times its length across"
-            " its middle.",
+            help="Use lesions of one line, and add a short diameter of RATIO times its length"
+            " across its middle.",
         ),
     ] = None,
     volume: Annotated[
@@ -29,11 +31,11 @@ def npz(
     window: Annotated[
         tuple[float, float] | None,
         typer.Option(
-            help="With --volume, for levels (uint8): Hounsfield units that became 0 and 255."
+            help="With --volume and imgs of uint8: Hounsfield units that became 0 and 255."
         ),
     ] = None,
 ) -> None:
-    """Write the marks that .npz volumes draw, and their slices, as a table for segment."""
+    """Convert .npz volumes with drawn marks to a table of marks and images for segment."""
     with refusals():
         from weaklesion.marks.npz import write_marks_of_npz
 
@@ -49,7 +51,7 @@ def npz_masks(
         typer.Argument(metavar="FILE", help="The volumes that weaklesion npz read.", exists=True),
     ],
     masks: Annotated[Path, typer.Option(help="Folder that segment --volume wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder for one .npz with segs per volume.")],
+    out: Annotated[Path, typer.Option(help="Folder for one .npz per volume, with segs.")],
     drawn: Annotated[
         Path | None,
         typer.Option(
@@ -58,7 +60,7 @@ def npz_masks(
         ),
     ] = None,
 ) -> None:
-    """Write the masks of segment --volume as .npz, on the grids of the volumes of the marks."""
+    """Convert the masks of segment --volume to .npz, on the grids of the original volumes."""
     with refusals():
         from weaklesion.segment.npz_masks import write_npz_masks
 

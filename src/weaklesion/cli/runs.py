@@ -52,25 +52,25 @@ def describe_run(
     run: Annotated[
         Path, typer.Argument(help="Folder of a trained run: runs/<arm>/seed-<n>.", exists=True)
     ],
-    modality: Annotated[Modality | None, typer.Option(help="What made the images.")] = None,
+    modality: Annotated[Modality | None, typer.Option(help="Modality of the images.")] = None,
     channels: Annotated[
         Channels | None, typer.Option(help="Order of the colours, or grey.")
     ] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Licence of the images and marks, as text.")
+        str | None, typer.Option(help="Licence of images and marks, as text.")
     ] = None,
     marks: Annotated[
         Marks | None,
         typer.Option(
-            help="Axes of the ellipse of each mask's hull, RECIST diameters of masks, or marks that"
-            " people drew."
+            help="How the marks were made: axes of the ellipse fitted to a mask's hull, RECIST"
+            " diameters of a mask, or drawn by people."
         ),
     ] = None,
     window: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Hounsfield units that became black and white. CT needs it."),
+        typer.Option(help="Hounsfield units that became black and white; required for CT."),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Where the files are from, as text.")] = None,
+    source: Annotated[str | None, typer.Option(help="Origin of the files, as text.")] = None,
     spacing_mm: Annotated[
         tuple[float, float] | None, typer.Option(help="Smallest and largest mm per px.")
     ] = None,
@@ -82,12 +82,12 @@ def describe_run(
     patches: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the patches that the network was trained on, whose sizes are measured;"
-            " without it those of the study that the run lies in, if they are there."
+            help="Folder of the training patches, whose sizes are measured. Default: the patches"
+            " of the run's own study, if they still exist."
         ),
     ] = None,
 ) -> None:
-    """Say what a network was trained on, where its run.json does not, or correct what it says.
+    """Record or correct what a network was trained on, in its run.json.
 
     Values that are not given stay as they are. `weaklesion segment` needs them.
     """
@@ -113,15 +113,15 @@ def export(
     run: Annotated[
         Path, typer.Argument(help="Folder of a trained run: runs/<arm>/seed-<n>.", exists=True)
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write to, absent or empty.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; must be new or empty.")],
     form: Annotated[
         list[Format] | None,
         typer.Option(
-            "--format", help="May be given repeatedly; all without it. onnx needs the extra export."
+            "--format", help="Format; repeatable. Default: all. onnx needs the extra `export`."
         ),
     ] = None,
 ) -> None:
-    """Export a network that reads marks: safetensors, ONNX, torch.export and a MONAI bundle.
+    """Export a network that is given the mark to safetensors, ONNX, torch.export and MONAI.
 
     Each form carries the licence of the training data, and a line that says what may not be done
     with the network.

@@ -16,11 +16,12 @@ def uls23(
         ),
     ],
     marks: Annotated[
-        Path, typer.Option(help="Table with voi, slice and the four ends, px.", exists=True)
+        Path,
+        typer.Option(help="Table of marks (CSV): voi, slice and the four ends, px.", exists=True),
     ],
     out: Annotated[Path, typer.Option(help="Folder for marks.csv and its volumes.")],
 ) -> None:
-    """Write the marked volumes of an ULS23 stack as NIfTI, with a table for segment --volume."""
+    """Convert a ULS23 stack to NIfTI volumes and a table of marks for segment --volume."""
     with refusals():
         from weaklesion.marks.uls23 import write_marks_of_stack
 
@@ -45,7 +46,7 @@ def uls23_masks(
         ),
     ] = None,
 ) -> None:
-    """Write the masks of segment --volume as the stack that ULS23 evaluates."""
+    """Convert the masks of segment --volume to the stack that ULS23 evaluates."""
     with refusals():
         from weaklesion.segment.uls23_masks import write_stack_of_masks
 

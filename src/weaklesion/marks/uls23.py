@@ -125,14 +125,14 @@ def read_stack(folder: str | Path) -> tuple[Path, np.ndarray]:
     found = sorted((Path(folder) / STACKS).glob("*.mha"))
     if len(found) != 1:
         raise DataError(
-            f"{Path(folder) / STACKS}: has {len(found)} files .mha, not one. Give one job's input."
+            f"{Path(folder) / STACKS}: has {len(found)} .mha files, not one. Give one job's input."
         )
     with refusing(lambda cause: DataError(f"{found[0]}: cannot be read: {cause}")):
         values = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(found[0]))
     depth = VOLUME[0]
     if values.ndim != 3 or values.shape[1:] != VOLUME[1:] or len(values) % depth or not len(values):
         raise DataError(
-            f"{found[0]}: is {values.shape}, not volumes of {VOLUME} one upon the other."
+            f"{found[0]}: is {values.shape}, not volumes of {VOLUME} stacked on one another."
             " Was it made for the challenge?"
         )
     rounded = np.rint(values)

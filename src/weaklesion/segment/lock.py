@@ -33,7 +33,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     try:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise DataError(
-                f"{folder}: cannot be written to, because of its rights or a read-only disk. Give"
+                f"{folder}: cannot be written to (permissions, or a read-only disk). Give"
                 " another --out folder."
             )
         if not try_lock(descriptor, folder, "do not start a second call on it"):
