@@ -333,7 +333,9 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, name):
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with (
-        pytest.raises(DataError, match=r"cannot be written to \(.* a read-only disk\)\. Give another"),
+        pytest.raises(
+            DataError, match=r"cannot be written to \(.* a read-only disk\)\. Give another"
+        ),
         locked_folder(tmp_path),
     ):
         pass
