@@ -85,7 +85,7 @@ def segment(
         ),
     ] = 0.8,
     consistent: Annotated[
-        bool, typer.Option(help="Reshape each mask so that its diameters become the mark's.")
+        bool, typer.Option(help="Reshape each mask so that its own shape becomes the mark's.")
     ] = False,
     window: Annotated[
         tuple[float, float] | None,

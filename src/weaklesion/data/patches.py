@@ -40,7 +40,8 @@ WindowHU = Annotated[
     tuple[float, float], Rising(), "Hounsfield units that become levels 0 and 255."
 ]
 Limits = Annotated[
-    dict[str, int], "Largest number of samples per split; all where a split has no number."
+    dict[str, int],
+    "Largest number of samples per split; a split without a number is not limited.",
 ]
 
 IDS_LISTED = 10
