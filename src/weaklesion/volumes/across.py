@@ -24,8 +24,9 @@ def best_across(
     """Return the ellipsoid whose extent across slices the ratios support best.
 
     The support of an extent is the sum of the ratios in the ellipsoid, divided by what it would be
-    if the marked slice's mean ratio filled the ellipsoid that the mark assumes. From it is
-    subtracted how unlikely the extent is beforehand: half the squared deviation of its logarithm.
+    if the marked slice's mean ratio filled the cylinder over the mark's ellipse that is as long as
+    the extent that the mark assumes. From it is subtracted how unlikely the extent is beforehand:
+    half the squared deviation of its logarithm.
 
     Args:
         ratio: (X, Y, Z) log-likelihood ratios of the region, or of a part of its slices that
