@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import cv2
+import measure_readings
 import nibabel
 import numpy as np
 import pandas as pd
@@ -393,3 +394,34 @@ def test_slices_of_real_ct_that_count_from_1_are_named(tmp_path):
     late = [row | {"slice": row["slice"] + 1} for row in rows]
     with pytest.raises(DataError, match="slices count from 1"):
         check_readings(readable(tmp_path, late), window)
+
+
+def test_the_tool_counts_the_tables_that_stop_a_run(tmp_path, table, monkeypatch, capsys):
+    rows = in_folder(tmp_path, table)
+    rows.append(rows[0] | {"id": "a second reader's"})
+    pd.DataFrame(rows).to_csv(tmp_path / "marks.csv", index=False)
+    words = [str(tmp_path / "marks.csv"), str(tmp_path / "out.csv"), "--window", "-160", "240"]
+    monkeypatch.setattr("sys.argv", ["measure_readings.py", *words])
+    measure_readings.main()
+    assert "10 lesions; 0 rows of the table refused" in capsys.readouterr().out
+    found = pd.read_csv(tmp_path / "out.csv").set_index("mistake")
+    assert found["marks"].unique().tolist() == [8]
+    assert "slices from 1" not in found.index
+    assert found.loc["none", ["stopped", "warned"]].tolist() == [0, 0]
+    for mistake, true in measure_readings.MISTAKES.items():
+        if true and mistake in found.index:
+            assert found.loc[mistake, ["stopped", "rightly_named"]].tolist() == [100, 100]
+
+
+@pytest.mark.parametrize("kind", MIX_UPS)
+def test_the_tool_makes_each_mistake_as_a_table_does(tmp_path, table, kind):
+    rows = in_folder(tmp_path, table)
+    both = [rows[3], mixed_up(rows[3], kind) | {"id": "wrong"}]
+    pd.DataFrame(both).to_csv(tmp_path / "marks.csv", index=False)
+    right, wrong = read_marks(tmp_path / "marks.csv")[0]
+    made = measure_readings.mistaken(right, (-160.0, 240.0))
+    condition = MIX_UPS[kind][0]
+    (name,) = [
+        name for name, true in measure_readings.MISTAKES.items() if true and condition in true
+    ]
+    np.testing.assert_allclose(made[name].points, wrong.points)

@@ -96,7 +96,7 @@ def check_readings(
     step = max(1, math.ceil(len(marks) / MOST_READ))
     readings = usual_mix_ups(units, columns or {}, first_slice)
     compared = grouped_by_image(marks[::step])
-    contrasts = [_contrasts(mark, readings, window_hu, units) for mark in compared]
+    contrasts = [contrasts_by_reading(mark, readings, window_hu, units) for mark in compared]
     guess = best_guess(
         readings, np.array(contrasts).reshape(-1, 1 + len(readings)), lesions_of(compared)
     )
@@ -246,10 +246,17 @@ def _in_other_unit(points: np.ndarray, picture: Picture, *, from_mm: bool) -> np
     return points / np.array(spacing) if from_mm else points * np.array(spacing)
 
 
-def _contrasts(
+def contrasts_by_reading(
     mark: Mark, readings: Sequence[Reading], window_hu: tuple[float, float], units: str
 ) -> list[float]:
-    """Return a mark's contrast by the table's reading and by others; see `best_guess`."""
+    """Return a mark's contrast by the table's reading and by others; see `best_guess`.
+
+    Args:
+        mark: the mark.
+        readings: the other readings.
+        window_hu: Hounsfield units that become 0 and 255, for NIfTI and 16-bit PNG.
+        units: of the mark's coordinates, px or mm.
+    """
     unknown = [math.nan] * (1 + len(readings))
     try:
         picture: Picture | None = read_picture(mark, window_hu)
