@@ -9,6 +9,9 @@ and each is written with every usual mistake. OUT.csv has a row per mistake and 
 many of the tables stop the run, how many only get a warning, and for how many of both the named
 reading is the true one. Of correct tables, and of px that were divided by the spacing, which no
 reading explains, every stop is wrong.
+
+A second table, which is printed only, has the marks that are not `visible`, in percent: random
+halves of the correct marks stand for those that the network was trained on.
 """
 
 import argparse
@@ -25,7 +28,7 @@ from weaklesion.marks.table import BadMarkError, Mark, grouped_by_image, read_ma
 from weaklesion.segment import readings as checks
 from weaklesion.support.progress import progress
 
-TABLES, SIZES = 100, (8, 12, 24)
+TABLES, SIZES, HALVES = 100, (8, 12, 24), 50
 MISTAKES = {  # and the condition by which the true reading is named
     "none": None,
     "x and y exchanged": "x and y are exchanged",
@@ -66,6 +69,8 @@ def main() -> None:
     table = pd.DataFrame(rows)
     table.to_csv(options.out, index=False)
     print(table.to_string())
+    print("\nMarks that are not visible, %:")
+    print(not_visible(contrasts, random).round().astype(int).to_string())
     print(f"{len(used)} lesions; {len(refused)} rows of the table refused")
 
 
@@ -130,6 +135,20 @@ def noticed(
     stopped = sum(guess.p <= checks.STOPS for guess in named)
     rightly = sum(guess.reading.condition == true for guess in named)
     return {"stopped": stopped, "warned": len(named) - stopped, "rightly_named": rightly}
+
+
+def not_visible(
+    contrasts: Mapping[str, np.ndarray], random: np.random.Generator
+) -> "pd.Series[float]":
+    """Return the marks below the contrast that 95 % of training marks have, %, by mistake."""
+    correct = contrasts["none"][:, 0]
+    shares: dict[str, list[float]] = {mistake: [] for mistake in contrasts}
+    for _ in range(HALVES):
+        trained, others = np.array_split(random.permutation(len(correct)), 2)
+        least = np.nanpercentile(correct[trained], 5)
+        for mistake, values in contrasts.items():
+            shares[mistake].append(100 * float((values[others, 0] < least).mean()))
+    return pd.Series({mistake: float(np.mean(each)) for mistake, each in shares.items()})
 
 
 if __name__ == "__main__":

@@ -378,7 +378,7 @@ def test_what_to_look_at_is_said(module):
     said = module.summary_of(measured, [], names)
     assert "one" not in said
     assert "two: the mask is the mark's own shape" in said
-    assert "two: the image hardly differs" in said
+    assert "two: less contrast in its image than is usual" in said
     assert "three: the mask fits the mark badly (agreement 0.61)" in said
 
 

@@ -157,7 +157,7 @@ def summary_of(
         elif row["agrees"] != "True":
             lines.append(f"{name}: the mask fits the mark badly (agreement {row['agreement']}).")
         if row.get("visible") == "False":
-            lines.append(f"{name}: the image hardly differs inside and outside the mark.")
+            lines.append(f"{name}: less contrast in its image than is usual.")
     lines += [f"{names.get(row['id'], row['id'])}: refused, {row['cause']}" for row in refused]
     return "\n".join(lines)
 

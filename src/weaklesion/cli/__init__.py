@@ -198,9 +198,9 @@ def segment(
     not_visible = count_not_visible(out / "measurements.csv")
     if not_visible:
         typer.echo(
-            f"Nothing of the mark's shape is visible in the image for {not_visible} of {answered}"
-            " marks. Check these first: are they marks of these images, and is the network meant"
-            " for this kind of image?"
+            f"{not_visible} of {answered} marks have less contrast in their image than is usual."
+            " Check these first: are they marks of these images, and is the network meant for this"
+            " kind of image?"
         )
     outside = count_outside(out / "measurements.csv")
     if outside:

@@ -63,7 +63,7 @@ def write_tables(
     )
     write_rows(out / "refused.csv", REFUSED, causes)
     unseen = not_visible(rows)
-    _warn_of(unseen, "nothing of its shape is in the image (contrast %.2f)", "contrast", "visible")
+    _warn_of(unseen, "less contrast in its image than is usual (%.2f)", "contrast", "visible")
     outside = [row for row in rows if row["outside_training"]]
     what = "outside_training"
     _warn_of(outside, "outside what the network was trained on: %s", what, what)

@@ -70,7 +70,7 @@ def _card(out: Path, row: dict[str, Any], gate: float) -> dict[str, Any]:
     if row["answer"] == "network" and not row["agrees"]:
         notes.append("The network's mask is returned, but does not fit the mark.")
     if row["visible"] is False:
-        notes.append("Nothing of its shape is in the image there: is it a mark of this image?")
+        notes.append("Less contrast than is usual: is it a mark of this image?")
     if row["outside_training"]:
         notes.append(f"Outside what the network was trained on: {row['outside_training']}.")
     if row["touches"]:

@@ -1,4 +1,4 @@
-"""Whether something is in the image where a mark is, without asking the network."""
+"""Whether marks have as much contrast in their image as is usual, without asking the network."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ def trained_contrast(run_json: Path) -> float | None:
 
 
 def is_visible(contrast: float, around: np.ndarray, trained: float | None) -> bool | None:
-    """Return whether something is where the mark is; None if the contrast is undefined.
+    """Return whether a mark has as much contrast as is usual; None if the contrast is undefined.
 
     Args:
         contrast: of the mark.
@@ -48,10 +48,10 @@ def is_grey(levels: np.ndarray) -> bool:
 
 
 def not_visible(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of `measurements.csv` whose marks have nothing under them."""
+    """Return the rows of `measurements.csv` whose marks have less contrast than is usual."""
     return [row for row in rows if row["visible"] is False]
 
 
 def count_not_visible(measurements_csv: Path) -> int:
-    """Return the number of marks in `measurements.csv` that have nothing under them."""
+    """Return the number of marks in `measurements.csv` with less contrast than is usual."""
     return read_column(measurements_csv, "visible").count("False")
