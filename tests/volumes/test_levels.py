@@ -373,3 +373,24 @@ def test_whether_a_slice_is_pale_depends_on_all_of_the_surroundings(monkeypatch)
     monkeypatch.setattr(levels, "_columns_near", lambda *_: (slice(None), slice(None)))
     whole, _ = levels.levels_scores(around, ellipsoid, settings)
     assert np.array_equal(some > 0, whole > 0)
+
+
+@pytest.mark.parametrize("shift", [-1000.0, -50.0, 4000.0])
+def test_levels_may_be_shifted_by_any_constant(shift):
+    mask = lump(waves=0.15)
+    frame, ellipsoid = given(mask, SIZES)
+    image = image_of(mask).round()
+    assert np.array_equal(found(image + shift, frame, ellipsoid), found(image, frame, ellipsoid))
+
+
+def test_of_several_parts_the_one_through_the_marks_centre_is_the_lesion():
+    mask = np.zeros((12, 12, 2), bool)
+    mask[1:4, 1:4], mask[6:11, 6:11] = True, True
+    mask[8, 8, 0] = False  # a hole
+    smaller, larger = mask.copy(), mask.copy()
+    smaller[5:], larger[:5] = False, False
+    larger[8, 8, 0] = True
+    assert np.array_equal(levels._part_through(mask, (2, 2, 0)), smaller)
+    for centre in ((7, 7, 1), (0, 11, 0)):  # the second is in no part
+        assert np.array_equal(levels._part_through(mask, centre), larger)
+    assert levels._part_through(np.zeros_like(mask), (0, 0, 0)) is None
