@@ -57,6 +57,8 @@ def main() -> None:
     drawn = [marks[index] for index in random.permutation(len(marks))]
     _, first = np.unique(checks.lesions_of(drawn), return_index=True)
     used = grouped_by_image([drawn[index] for index in sorted(first)[: options.count]])
+    if len(used) < SIZES[0]:
+        parser.error(f"{options.marks}: has {len(used)} lesions; {SIZES[0]} are needed")
     rows = []
     contrasts = contrasts_of(used, tuple(options.window))
     if all(mark.slice is None for mark in used):
@@ -112,7 +114,7 @@ def mistaken(mark: Mark, window_hu: tuple[float, float]) -> dict[str, Mark]:
     }
     marks = {name: replace(mark, points=np.stack(each, axis=1)) for name, each in points.items()}
     later = None if mark.slice is None else mark.slice + 1
-    return {name: marks.get(name, replace(mark, slice=later)) for name in MISTAKES}
+    return marks | {"slices from 1": replace(mark, slice=later)}
 
 
 def noticed(

@@ -425,8 +425,64 @@ def test_the_tool_makes_each_mistake_as_a_table_does(tmp_path, table, kind):
     pd.DataFrame(both).to_csv(tmp_path / "marks.csv", index=False)
     right, wrong = read_marks(tmp_path / "marks.csv")[0]
     made = measure_readings.mistaken(right, (-160.0, 240.0))
+    assert made.keys() == measure_readings.MISTAKES.keys()
     condition = MIX_UPS[kind][0]
     (name,) = [
         name for name, true in measure_readings.MISTAKES.items() if true and condition in true
     ]
     np.testing.assert_allclose(made[name].points, wrong.points)
+
+
+def test_the_tool_refuses_a_table_of_fewer_lesions_than_its_smallest_tables(
+    tmp_path, table, monkeypatch, capsys
+):
+    pd.DataFrame(in_folder(tmp_path, table)[:7]).to_csv(tmp_path / "marks.csv", index=False)
+    words = [str(tmp_path / "marks.csv"), str(tmp_path / "out.csv")]
+    monkeypatch.setattr("sys.argv", ["measure_readings.py", *words])
+    with pytest.raises(SystemExit):
+        measure_readings.main()
+    assert "has 7 lesions; 8 are needed" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_tool_counts_stops_warnings_and_true_names_by_hand(table):
+    """Of five lesions that all agree p is 1/32, a warning; of eight, 1/256, a stop."""
+    folder, rows = table
+    pd.DataFrame(rows).to_csv(folder / "hand.csv", index=False)
+    marks = read_marks(folder / "hand.csv")[0]
+    exchanged = np.zeros((10, 6))
+    exchanged[:, 1] = np.arange(1, 11) / 4
+    tables = [np.arange(5), np.arange(8), np.arange(4)]
+    counted = measure_readings.noticed(marks, exchanged, tables, "x and y are exchanged")
+    assert counted == {"stopped": 1, "warned": 1, "rightly_named": 2}
+    counted = measure_readings.noticed(marks, exchanged, tables, "coordinates are mm")
+    assert counted == {"stopped": 1, "warned": 1, "rightly_named": 0}
+
+
+def test_the_tool_counts_marks_below_what_95_percent_of_correct_ones_have():
+    correct = np.arange(1000.0)[:, None]
+    contrasts = {
+        "none": correct,
+        "all": correct - 1000,
+        "few": correct + 1000,
+        "half": correct.copy(),
+    }
+    contrasts["half"][::2] = -1
+    shares = measure_readings.not_visible(contrasts, np.random.default_rng(0))
+    assert shares[["all", "few"]].tolist() == [100, 0]
+    assert shares["none"] == pytest.approx(5, abs=1)
+    assert shares["half"] == pytest.approx(50 + 5 / 2, abs=1)
+
+
+def test_the_tool_counts_slices_from_1(tmp_path):
+    volume = nibabel.Nifti1Image(np.zeros((60, 50, 4), np.int16), np.diag([0.8, 0.8, 2.0, 1.0]))
+    nibabel.save(volume, tmp_path / "v.nii")
+    row = row_of([[10, 20], [30, 20], [20, 15], [20, 25]])
+    table = pd.DataFrame([{"id": "m", "image": "v.nii", "slice": 2} | row])
+    table.to_csv(tmp_path / "marks.csv", index=False)
+    (mark,) = read_marks(tmp_path / "marks.csv")[0]
+    made = measure_readings.mistaken(mark, (-160.0, 240.0))
+    slices = {name: each.slice for name, each in made.items()}
+    assert slices == dict.fromkeys(measure_readings.MISTAKES, 2) | {"slices from 1": 3}
+    np.testing.assert_allclose(made["mm for px"].points, mark.points * 0.8)
+    np.testing.assert_allclose(made["px divided by the spacing"].points, mark.points / 0.8)
