@@ -102,7 +102,7 @@ def test_a_right_table_is_segmented_without_a_word(grey_model, tmp_path, table, 
     result, measured = run(grey_model, tmp_path, rows)
     assert result.exit_code == 0, result.output
     assert "fit their images better" not in caplog.text
-    assert "less contrast" not in result.output
+    assert "Less contrast" not in result.output
     assert measured["visible"].all()
 
 
@@ -151,7 +151,7 @@ def test_a_table_is_used_as_given_if_told_so(grey_model, tmp_path, table, caplog
     assert len(measured) == 10
     unseen = (~measured["visible"]).sum()
     assert unseen >= 7
-    said = f"{unseen} of 10 marks have less contrast in their image than is usual"
+    said = f"Less contrast in the image than is usual: {unseen} of 10 marks"
     assert said in result.output
     assert "line 3, m1: less contrast in its image than is usual (" in caplog.text
 

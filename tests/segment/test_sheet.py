@@ -94,14 +94,14 @@ def test_a_mark_beside_its_lesion_has_less_contrast_than_is_usual(model, tmp_pat
     result, measured = run(model, tmp_path, [*rows, rows[0] | {"id": "beside"} | points])
     assert measured["visible"].to_dict() == {f"m{i}": True for i in range(4)} | {"beside": False}
     assert measured.loc["beside", "contrast"] < 0.5 < 2 < measured.loc["m0", "contrast"]
-    assert "1 of 5 marks have less contrast in their image than is usual" in result.output
+    assert "Less contrast in the image than is usual: 1 of 5 marks" in result.output
     assert "line 6, beside: less contrast in its image than is usual" in caplog.text
-    said = "1 of 5 marks have less contrast in their image than is usual"
+    said = "Less contrast in the image than is usual: 1 of 5 marks"
     assert said in page_of(tmp_path)
     # said again when all is done, and the page is made again
     (tmp_path / "out/index.html").unlink()
     result, _ = run(model, tmp_path, None)
-    assert "1 of 5 marks have less contrast in their image than is usual" in result.output
+    assert "Less contrast in the image than is usual: 1 of 5 marks" in result.output
     assert "beside" in page_of(tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_what_the_networks_training_marks_have_is_the_least(model, tmp_path, ima
     (model / "run.json").write_text(json.dumps(told | {"mark_contrast": {"p5": middle}}))
     result, measured = run(model, tmp_path, rows)
     assert (measured["visible"] == (measured["contrast"] >= middle)).all()
-    assert "2 of 4 marks have less contrast in their image than is usual" in result.output
+    assert "Less contrast in the image than is usual: 2 of 4 marks" in result.output
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def segment(
     not_visible = count_not_visible(out / "measurements.csv")
     if not_visible:
         typer.echo(
-            f"{not_visible} of {answered} marks have less contrast in their image than is usual."
+            f"Less contrast in the image than is usual: {not_visible} of {answered} marks."
             " Check these first: are they marks of these images, and is the network meant for this"
             " kind of image?"
         )
