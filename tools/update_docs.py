@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 from api_reference import describe_api
 from doc_tables import KINDS, PLACE, choices, kind, runs
+from findings_figure import findings_svg
 from markers import has_markers, replace_between
 from table1 import table1
 
@@ -28,6 +29,7 @@ from weaklesion.support.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs/results"  # pages, and beside them a folder per study
+PUBLISHED = ROOT / "workflow/resources/published_numbers.yaml"
 LONGEST_OPEN = 12  # lines of a table that is not folded
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
 OF_CHOICES = {"refined_choice": "pseudo-masks", "refined_ends_choice": "pseudo-masks of ends"}
@@ -203,8 +205,12 @@ def api_page(docs: Path) -> tuple[Path, str]:
 def table1_page() -> tuple[Path, str]:
     """Return the page of the paper's Table 1, and what it should say."""
     page = PAGES / "table1.md"
-    text = table1(PAGES, ROOT / "workflow/resources/published_numbers.yaml")
-    return page, replace_between(page.read_text(), "table1", text)
+    return page, replace_between(page.read_text(), "table1", table1(PAGES, PUBLISHED))
+
+
+def findings_figure() -> tuple[Path, str]:
+    """Return the README's figure, and what it should show."""
+    return ROOT / "docs/findings.svg", findings_svg(PAGES, PUBLISHED)
 
 
 def main() -> None:
@@ -223,7 +229,7 @@ def main() -> None:
         draw_differences(kept)
         page, text = page_with(kept, PAGES)
         page.write_text(text)
-    for page, text in (api_page(ROOT / "docs"), table1_page()):
+    for page, text in (api_page(ROOT / "docs"), table1_page(), findings_figure()):
         page.write_text(text)
 
 

@@ -1,6 +1,7 @@
 """Pages of docs/ say what the tables beside them say; a study may be brought in by parts."""
 
 import json
+import re
 import shutil
 
 import doc_tables
@@ -28,6 +29,33 @@ def test_table1_says_what_its_tables_say(root):
     of_gpu = pd.read_csv(root / "docs/results/ham10k-paper/test_means.csv").set_index("arm")["dice"]
     means = [f"{100 * of_gpu[arm]:.2f}" for arm in ("ellipse", "a1", "a1l")]
     assert any("ResNet-101" in row and f"| {' | '.join(means)} |" in row for row in rows)
+
+
+def test_the_figure_of_findings_shows_what_its_tables_say(root):
+    drawing, text = update_docs.findings_figure()
+    assert drawing.read_text() == text, f"{drawing}: call python tools/update_docs.py"
+    lines = re.findall(r"<title>(.*?): (\S+) \[(\S+), (\S+?)\].*?</title>", text)
+    assert len(lines) == text.count("<title>") > 10  # each has an interval
+    drawn = {}
+    for about, *numbers in lines:
+        name, _, table = about.rpartition(", ")
+        drawn[name, table] = [float(number) for number in numbers]
+    by_hand = [  # the row of each table by its own columns
+        ("LiTS, RECIST, four ends", "prompted-lits25/shapes.csv", "arm", "ends"),
+        ("LIDC, other readers, network (3 seeds)", "readers/readers.csv", "mask", "prompted_ends"),
+        ("with flips, classes shuffled (5 seeds)", "ham10k-cpu/table1.csv", "arm", "a1l_shuffled"),
+    ]
+    for name, path, column, arm in by_hand:
+        rows = pd.read_csv(root / "docs/results" / path)
+        for key, value in ((column, arm), ("metric", "dice"), ("protocol", "recist")):
+            if key in rows and value in set(rows[key]):
+                rows = rows[rows[key] == value]
+        expected = rows[["gain", "gain_ci_low", "gain_ci_high"]].to_numpy()
+        assert expected.shape == (1, 3)
+        assert drawn[name, path] == pytest.approx(expected[0], abs=0.0051)
+    paper = [about for about in text.splitlines() if "the paper +0.53" in about]
+    assert len(paper) == 3  # 90.54 - 90.01
+    assert "](docs/findings.svg)" in (root / "README.md").read_text()
 
 
 def test_every_drawing_of_differences_is_that_of_its_table(root, tmp_path):
