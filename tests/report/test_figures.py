@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weaklesion.report.figures.arms import choose_cases, plot_contours
+from weaklesion.report.figures.arms import choose_cases, plot_contours, strip_ids
 from weaklesion.report.figures.patches import score_lines
 from weaklesion.report.figures.scatter import counts, image_dice, plot_scatter
 from weaklesion.report.figures.style import (
@@ -49,6 +49,18 @@ def test_no_image_is_shown_twice_and_all_rows_are_equally_long(number):
     assert len(set(shown)) == len(shown)
     assert len({len(names) for names in cases.values()}) == 1
     assert len(cases) == min(4, number)
+
+
+@pytest.mark.parametrize("number", [3, 4, 9, 10, 21, 42])
+@pytest.mark.parametrize("per_case", [1, 2, 5])
+def test_the_strip_has_the_worst_image_the_median_one_and_the_best_one(number, per_case):
+    values = np.random.default_rng(number).permutation(number) / number
+    dice = pd.DataFrame({"a1": values, "a1l": values}, index=[str(i) for i in range(number)])
+    shown = dice.loc[strip_ids(list(choose_cases(dice, "a1", per_case).values())), "a1"]
+    middle = sorted(values)[(number - 1) // 2 : number // 2 + 1]
+    assert len(shown) == 3
+    assert (shown.iloc[0], shown.iloc[2]) == (values.min(), values.max())
+    assert shown.iloc[1] in middle
 
 
 def test_arms_of_a_figure_have_different_colours():

@@ -24,7 +24,6 @@ from weaklesion.report.figures.style import (
 )
 from weaklesion.study.labels import Labels, called, network_in_words
 
-STRIP_IMAGES = 3
 Outline = tuple[np.ndarray, Any, float]  # mask, colour, and width in points
 
 
@@ -95,7 +94,7 @@ def plot_contours(
     One row each shows the images with the worst Dice of the arm `ranked_by`, with its median Dice,
     with its best Dice, and those on which the networks differ most. An image for which the arm's
     Dice is undefined, because reference and prediction are empty, is not drawn. The strip has the
-    first image of the first three rows.
+    worst image of all, the median one and the best one.
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
@@ -150,7 +149,7 @@ def plot_contours(
         if arm["network"] != "no network":
             text += f": {network_in_words(arm['network'])}"
         lines.append(Line2D([], [], color=colors[arm["arm"]], label=text))
-    strip = {case: ids[0] for case, ids in list(cases.items())[:STRIP_IMAGES]}
+    strip = dict(zip(cases, strip_ids(list(cases.values())), strict=False))
     with style():
         # 1,200 px wide: half the bytes, and text of 12 px
         with plt.rc_context({"figure.dpi": 100}):
@@ -194,6 +193,20 @@ def choose_cases(
         "Networks differ most": list(spread.sort_values(ascending=False, kind="stable").index),
     }
     return {case: ids[:count] for case, ids in cases.items() if ids}
+
+
+def strip_ids(cases: Sequence[Sequence[str]]) -> list[str]:
+    """Return the worst sample of all, the median one and the best one.
+
+    Args:
+        cases: ids of the worst, the median and the best samples, each in the order of their scores,
+            as `choose_cases` returns them; later ones may be absent.
+
+    >>> strip_ids([["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"], ["f", "d"]])
+    ['a', 'e', 'i']
+    """
+    places = (0, len(cases[0]) // 2, -1)
+    return [ids[place] for ids, place in zip(cases, places, strict=False)]
 
 
 def _dice_by_id(scores_csv: str | Path) -> pd.Series:
