@@ -52,6 +52,15 @@ def test_a_column_sorts_without_a_mouse(page):
         assert page.evaluate(SORTED) == expected
 
 
+def test_no_column_is_cut_off_on_paper(page):
+    cells = "".join(f"<td>number {index}</td>" for index in range(20))
+    page.set_content(page_with(f'<div class="scroll"><table><tr>{cells}</tr></table></div>'))
+    hidden = "getComputedStyle(document.querySelector('.scroll')).overflowX !== 'visible'"
+    assert page.evaluate(hidden)
+    page.emulate_media(media="print")
+    assert not page.evaluate(hidden)
+
+
 def test_links_to_other_files_are_text_inside_the_report(page):
     links = ("#part", "https://example.org/", "data_sheet.html", "../figures/contours.png")
     body = "".join(f'<p><a href="{link}">{link}</a></p>' for link in links)
