@@ -114,7 +114,27 @@ def test_gaps_and_shares_with_known_answers(runs, trained, traits, tmp_path):
     plot_gap(
         table_csv=table_csv, samples_csv=samples_csv, title="Gap", figures=[tmp_path / "none.svg"]
     )
-    assert ">no intervals<" in (tmp_path / "none.svg").read_text()
+    assert "; no intervals<" in (tmp_path / "none.svg").read_text()
+
+
+def test_the_figure_says_which_arm_is_better_and_sums_from_zero(tmp_path, monkeypatch):
+    pair = {"dataset": "d", "protocol": "p", "arm": "a1", "against": "ellipse"}
+    gaps = pd.DataFrame([pair | {"id": name, "gap": gap} for name, gap in (("a", -2), ("b", 6))])
+    kind = {"stratum": "area", "value": "lowest quarter", "gap": 2, "ci_low": 1, "ci_high": 3}
+    gaps.to_csv(tmp_path / "gap.samples.csv", index=False)
+    pd.DataFrame([pair | kind]).to_csv(tmp_path / "gap.csv", index=False)
+    drawn = []
+    monkeypatch.setattr("weaklesion.report.figures.gap.save", lambda *given: drawn.append(given[0]))
+    plot_gap(
+        table_csv=tmp_path / "gap.csv",
+        samples_csv=tmp_path / "gap.samples.csv",
+        title="Gap",
+        figures=[],
+    )
+    (figure,) = drawn
+    assert "Gap: Dice of the second arm minus that of the first;" in figure.get_suptitle()
+    summed = figure.axes[0].get_lines()[0]
+    assert summed.get_xydata().tolist() == [[0, 0], [50, 3], [100, 2]]
 
 
 def test_contrast_is_the_distance_of_mean_colours():

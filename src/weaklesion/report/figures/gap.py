@@ -13,6 +13,7 @@ from weaklesion.report.traits import WORDS
 from weaklesion.study.labels import Labels, called
 
 Pair = tuple[Hashable, ...]  # an arm, and the arm that it is compared with
+GAP = "Gap: Dice of the second arm minus that of the first"
 LONG = 60  # letters, from which on a pair's name has a line of the legend to itself
 
 
@@ -67,16 +68,21 @@ def plot_gap(
         bars = "bars: 95 % intervals over groups and seeds"
         if table[["ci_low", "ci_high"]].isna().all(axis=None):
             bars = "no intervals"
-        figure.suptitle(f"{title}\n{bars}", fontsize="medium")
+        figure.suptitle(f"{title}\n{GAP}; {bars}", fontsize="medium")
         save(figure, figures)
 
 
 def _plot_sums(axis: plt.Axes, images: pd.DataFrame, number_of: Mapping[Pair, int]) -> None:
     """Plot the gap summed over the images, one curve per pair of arms."""
     for pair, rows in images.groupby(["arm", "against"], sort=False):
-        summed = rows["gap"].sort_values(ascending=False).cumsum() / len(rows)
-        share = 100 * np.arange(1, len(rows) + 1) / len(rows)
-        axis.plot(share, summed, color=PALETTE[number_of[pair] % len(PALETTE)])
+        number = number_of[pair]
+        largest_first = rows["gap"].sort_values(ascending=False)
+        axis.plot(
+            np.linspace(0, 100, len(rows) + 1),
+            np.append(0, largest_first.cumsum() / len(rows)),
+            color=PALETTE[number % len(PALETTE)],
+        )
+    axis.axhline(0, color="0.4", lw=1)
     axis.set(xlabel="Test images, %, those that lose most first")
     axis.set(ylabel="Cumulative gap, points of Dice")
 
