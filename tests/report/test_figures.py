@@ -5,7 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weaklesion.report.figures.arms import choose_cases, plot_contours, strip_ids
+from weaklesion.report.figures.arms import (
+    choose_cases,
+    plot_contours,
+    plot_training_curves,
+    strip_ids,
+)
 from weaklesion.report.figures.patches import score_lines
 from weaklesion.report.figures.scatter import counts, image_dice, plot_scatter
 from weaklesion.report.figures.style import (
@@ -177,6 +182,26 @@ def test_points_of_empty_masks_are_whole(tmp_path, monkeypatch):
     left, right, bottom, top = drawn[0]
     assert max(left, bottom) < -1  # a point's radius is about 1 %
     assert min(right, top) > 100
+
+
+def test_training_curves_of_two_arms_differ_in_print_without_colour(tmp_path, monkeypatch):
+    names = ("train_segmentation_loss", "val_segmentation_loss", "val_dice")
+    history = pd.DataFrame({"epoch": [0, 1]} | {name: [0.5, 0.4] for name in names})
+    history.to_csv(tmp_path / "history.csv", index=False)
+    arms = ["a1", "a1l"]
+    figures = []
+    monkeypatch.setattr(
+        "weaklesion.report.figures.arms.save", lambda figure, paths: figures.append(figure)
+    )
+    plot_training_curves(
+        runs=[{"arm": arm, "seed": 1, "history": tmp_path / "history.csv"} for arm in arms],
+        all_arms=arms,
+        title="Curves",
+        figures=[],
+    )
+    named = figures[0].legends[0].legend_handles
+    for lines in (named, *(axis.get_lines() for axis in figures[0].axes)):
+        assert [line.get_marker() for line in lines] == ["o", "s"]
 
 
 def test_two_points_of_a_sweep_are_no_curve():

@@ -135,6 +135,8 @@ def test_the_figure_says_which_arm_is_better_and_sums_from_zero(tmp_path, monkey
     assert "Gap: Dice of the second arm minus that of the first;" in figure.get_suptitle()
     summed = figure.axes[0].get_lines()[0]
     assert summed.get_xydata().tolist() == [[0, 0], [50, 3], [100, 2]]
+    (named,) = figure.legends[0].legend_handles
+    assert summed.get_marker() == named.get_marker() == "o"  # colours alone are equal in grey
 
 
 def test_contrast_is_the_distance_of_mean_colours():

@@ -56,16 +56,19 @@ def plot_training_curves(
     }
     arms = list(dict.fromkeys(histories["arm"]))
     colors = distinct_colors(arms, all_arms)
+    looks: dict[str, dict[str, Any]] = {
+        arm: {"color": colors[arm], "marker": MARKERS[place % len(MARKERS)], "ms": 4}
+        for place, arm in enumerate(arms)
+    }
     with style():
         figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
         for axis, (column, label) in zip(axes, panels.items(), strict=True):
             for (arm, _), history in histories.groupby(["arm", "seed"], sort=False):
-                axis.plot(history["epoch"], history[column], "o-", ms=4, color=colors[str(arm)])
+                axis.plot(history["epoch"], history[column], **looks[str(arm)])
             axis.set(xlabel="Epoch", title=label)
             axis.xaxis.get_major_locator().set_params(integer=True)
         handles = [
-            Line2D([], [], marker="o", ms=4, color=colors[arm], label=called(labels, "arms", arm))
-            for arm in arms
+            Line2D([], [], label=called(labels, "arms", arm), **look) for arm, look in looks.items()
         ]
         figure.legend(handles=handles, loc="outside lower center", ncol=min(6, len(arms)))
         figure.suptitle(title)

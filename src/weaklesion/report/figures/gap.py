@@ -81,6 +81,9 @@ def _plot_sums(axis: plt.Axes, images: pd.DataFrame, number_of: Mapping[Pair, in
             np.linspace(0, 100, len(rows) + 1),
             np.append(0, largest_first.cumsum() / len(rows)),
             color=PALETTE[number % len(PALETTE)],
+            marker=MARKERS[number % len(MARKERS)],
+            markevery=0.1,  # of the axes' diagonal
+            markersize=4,
         )
     axis.axhline(0, color="0.4", lw=1)
     axis.set(xlabel="Test images, %, those that lose most first")
