@@ -17,7 +17,11 @@ from weaklesion.ellipse import Ellipse
 from weaklesion.errors import DataError
 from weaklesion.prediction.gate import mask_agreement
 from weaklesion.recist import RECIST_COLUMNS, compare_diameters
-from weaklesion.report.figures.mark_agreement import choose_cases, overlaps
+from weaklesion.report.figures.mark_agreement import (
+    choose_cases,
+    overlaps,
+    plot_mark_agreement,
+)
 from weaklesion.report.tables.mark_agreement import (
     ARM,
     summarize,
@@ -244,6 +248,30 @@ def test_images_are_chosen_by_the_stated_rule():
 def config(root):
     paper = read_yaml(root / "config.yaml")
     return merge(paper, read_yaml(OWN_MARKS))
+
+
+def test_the_figure_calls_arms_as_its_page_does(tmp_path, block):
+    run, place = block
+    tabulated(tmp_path, [run], place)
+    np.save(tmp_path / "images.npy", np.zeros((4, 10, 10, 3), np.uint8))
+    plot_mark_agreement(
+        images_npy=tmp_path / "images.npy",
+        samples_csv=place["samples"],
+        ellipses_csv=place["ellipses"],
+        masks_csv=tmp_path / "m.csv",
+        arms=[run],
+        all_arms=["prompted"],
+        channel_order="rgb",
+        ranked_by="prompted",
+        num_images=1,
+        title="Own marks",
+        labels={"arms": {"prompted": "Given"}},
+        figures=[tmp_path / "f.svg"],
+    )
+    drawn = (tmp_path / "f.svg").read_text()
+    for text in ("Given", "median of Given", "Given 0.00", "Given 0.43"):
+        assert f">{text}<" in drawn, text
+    assert "prompted" not in drawn
 
 
 def test_the_study_says_what_is_drawn_and_what_was_chosen_by_recovery(config):

@@ -164,6 +164,7 @@ rule plot_mark_agreement:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
+        labels=lambda wildcards: study.labels(study.drawn_runs(wildcards)),
         title=block_title,
         arms=lambda wildcards: study.described(
             study.drawn_runs(wildcards),

@@ -15,10 +15,12 @@ from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import RECIST_COLUMNS
-from weaklesion.report.figures.patches import case_grid, outline, show
-from weaklesion.report.figures.style import distinct_colors, save, style
+from weaklesion.report.figures.patches import case_grid, outline, score_lines, show
+from weaklesion.report.figures.style import DARK_LEGEND, distinct_colors, save, style
+from weaklesion.study.labels import Labels, called
 
 MARK_COLOR = "white"
+COLUMN_IN = 2.4  # width of an image
 REACH = 0.75  # major axes that are shown on each side of a lesion
 
 
@@ -34,6 +36,7 @@ def plot_mark_agreement(
     ranked_by: str,
     num_images: int,
     title: str,
+    labels: Labels | None = None,
     figures: Sequence[str | Path],
 ) -> None:
     """Draw test images with the mark, its ellipse and the contour of each arm's mask.
@@ -52,6 +55,7 @@ def plot_mark_agreement(
         ranked_by: arm by whose agreement images are chosen.
         num_images: number of images per row.
         title: the figure's title.
+        labels: what the figure calls arms, see `weaklesion.study.labels.labels_of`.
         figures: files to write.
     """
     samples = read_samples(samples_csv)
@@ -60,14 +64,15 @@ def plot_mark_agreement(
     table = pd.read_csv(masks_csv, dtype={"id": str})
     agreement = pd.DataFrame({run["arm"]: _agreement(table, run) for run in arms}).loc[ids]
     overlap = pd.Series(overlaps(list(masks.values())), index=ids)
-    cases = choose_cases(agreement[ranked_by], overlap, ranked_by, num_images)
+    label = called(labels, "arms", ranked_by)
+    cases = choose_cases(agreement[ranked_by], overlap, label, num_images)
     shown_ids = [name for names in cases.values() for name in names]
     images = read_rows(images_npy, samples_csv, shown_ids)
     index_of = {name: index for index, name in enumerate(ids)}
     ellipses = read_ellipses(ellipses_csv)
     colors = distinct_colors(list(masks), all_arms)
     with style():
-        figure, axes = case_grid(cases, images[0].shape)
+        figure, axes = case_grid(cases, images[0].shape, len(masks), COLUMN_IN)
         for axis, image, name in zip(axes.flat, images, shown_ids, strict=True):
             show(axis, image, channel_order)
             for arm, of_arm in masks.items():
@@ -75,23 +80,22 @@ def plot_mark_agreement(
             points = samples.loc[name, RECIST_COLUMNS].to_numpy(float).reshape(4, 2)
             _draw_mark(axis, points, ellipses[name])
             _zoom(axis, ellipses[name], image.shape)
-            percents = " ".join(f"{100 * agreement.loc[name, arm]:.0f}" for arm in masks)
-            axis.set_title(f"{name}\n{percents}", fontsize=7)
-        _add_legend(figure, {arm: colors[arm] for arm in masks})
-        figure.suptitle(
-            f"{title}\nAbove each image the agreement with the mark, %: {', '.join(masks)}"
-        )
+            axis.set_title(name, fontsize=9)
+            of_image = {arm: float(agreement[arm][name]) for arm in masks}
+            score_lines(axis, of_image, colors, labels, COLUMN_IN)
+        _add_legend(figure, {called(labels, "arms", arm): colors[arm] for arm in masks})
+        figure.suptitle(f"{title}\nUnder each image the agreement of each arm's mask with the mark")
         save(figure, figures)
 
 
 def _add_legend(figure: Figure, colors: Mapping[str, Any]) -> None:
-    """Add a legend of the mark, its ellipse and the arms."""
+    """Add a legend of the mark, its ellipse and the arms, by label."""
     handles = [
-        Line2D([], [], color="0.75", lw=1.2, label="mark (white)"),
-        Line2D([], [], color="0.75", lw=1.2, ls="--", label="its ellipse (white)"),
-        *(Line2D([], [], color=color, label=arm) for arm, color in colors.items()),
+        Line2D([], [], color=MARK_COLOR, lw=1.2, label="mark (white)"),
+        Line2D([], [], color=MARK_COLOR, lw=1.2, ls="--", label="its ellipse (white)"),
+        *(Line2D([], [], color=color, label=label) for label, color in colors.items()),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncol=3, frameon=False)
+    figure.legend(handles=handles, loc="outside lower left", ncol=2, **DARK_LEGEND)
 
 
 def _agreement(table: pd.DataFrame, run: Mapping[str, Any]) -> pd.Series:
@@ -121,7 +125,7 @@ def choose_cases(
     Args:
         agreement: agreement of one arm's mask of each image with the mark.
         overlap: overlap of all arms' masks of each image, see `overlaps`.
-        ranked_by: the arm of `agreement`.
+        ranked_by: what readers call the arm of `agreement`.
         per_case: images per case; fewer if fewer exist.
 
     Returns:
