@@ -6,6 +6,7 @@ import pandas as pd
 
 from weaklesion.report.pages import p_value
 from weaklesion.report.tables.cells import direction
+from weaklesion.report.traits import WORDS
 
 PLACE = ["of", "dataset", "protocol", "constant"]  # of a choice
 METRICS = {  # those that are shown where they are in the table and compared, or in Table 1
@@ -141,9 +142,10 @@ def verdicts(table: pd.DataFrame) -> str:
 def gaps(table: pd.DataFrame) -> str:
     """Return what arms lack, by kind of image, as Markdown."""
     text = ""
+    kinds = table["stratum"].replace(WORDS)  # as in the study's page and figure
     table["images"] = [
-        f"{row['stratum']}: {row['value']}" if isinstance(row["value"], str) else row["stratum"]
-        for _, row in table.iterrows()
+        f"{kind}: {value}" if isinstance(value, str) else kind
+        for kind, value in zip(kinds, table["value"], strict=True)
     ]
     pair = ["dataset", "protocol", "arm", "against"]
     for (dataset, protocol, arm, against), rows in table.groupby(pair, sort=False):
@@ -403,7 +405,7 @@ def accuracies(table: pd.DataFrame) -> str:
 KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "published_mean": ("every arm under every metric", scores),
     "verdict": ("verdicts on the claims", verdicts),
-    "share_of_gap": ("the gap in Dice by kind of image", gaps),
+    "share_of_gap": ("the gap in Dice, second arm minus first, by kind of image", gaps),
     "switch": ("the effect of each switch", attribution),
     "area_ratio_median": ("targets against the dense reference", agreement),
     "policy": ("the same predictions under each policy for empty masks", policies),

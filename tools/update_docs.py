@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs/results"  # pages, and beside them a folder per study
 PUBLISHED = ROOT / "workflow/resources/published_numbers.yaml"
 LONGEST_OPEN = 12  # lines of a table that is not folded
+DIFFERENCES = "differences in Dice from the baseline"  # what a chart of scores shows
 LEFT_OUT = {"definitions", "table2"}  # too long; machine times
 OF_CHOICES = {"refined_choice": "pseudo-masks", "refined_ends_choice": "pseudo-masks of ends"}
 CHOICES, RUNS = "choices.csv", "runs.csv"  # what a study chose; what its tables were measured with
@@ -140,7 +141,7 @@ def draw_differences(kept: Path) -> None:
             of_metric = table[table["metric"] == METRIC]
             chart = path.with_suffix(".svg")
             if (of_metric["gain_ci_low"] < of_metric["gain_ci_high"]).any():
-                drawing = forest_svg(table, f"{path.stem}: differences in Dice from the baseline")
+                drawing = forest_svg(table, f"{path.stem}: {DIFFERENCES}")
                 chart.write_text(drawing, encoding="utf-8")
             else:
                 chart.unlink(missing_ok=True)
@@ -158,7 +159,8 @@ def describe(kept: Path) -> str:
             continue
         what, write = found
         if path.with_suffix(".svg").is_file():
-            text += f"![{path.stem}]({kept.name}/{path.stem}.svg)\n\n"
+            shown = DIFFERENCES if found == KINDS["published_mean"] else what
+            text += f"![{path.stem}: {shown}]({kept.name}/{path.stem}.svg)\n\n"
         text += folded(path.stem, what, write(table))
     if (kept / CHOICES).is_file():
         text += folded(

@@ -143,11 +143,11 @@ def test_the_chart_of_an_earlier_table_does_not_stay_beside_a_new_one(tmp_path):
     (first / "figures").mkdir()
     (first / "figures/one.svg").write_text("<svg/>")
     update_docs.collect(first, kept)
-    assert "![one]" in update_docs.describe(kept)
+    assert "![one: targets against the dense reference](" in update_docs.describe(kept)
     update_docs.collect(finished(tmp_path / "b", {"one": 91.0}, [20], "b" * 40), kept)
     text = update_docs.describe(kept)
     assert "91.00" in text
-    assert "![one]" not in text
+    assert "![one" not in text
 
 
 def test_charts_of_gaps_show_what_their_tables_compare(root):
@@ -164,6 +164,24 @@ def test_charts_of_gaps_show_what_their_tables_compare(root):
         assert ("95 % intervals over groups and seeds<" in chart) == has_intervals, path.name
         seen += 1
     assert seen > 3
+
+
+def test_a_table_of_gaps_names_kinds_of_images_as_its_chart_does(root):
+    kept = root / "docs/results/prompted-ham10k"
+    table = doc_tables.gaps(pd.read_csv(kept / "prompted_failures.csv"))
+    chart = (kept / "prompted_failures.svg").read_text()
+    kinds = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()]
+    quarters = [kind for kind in kinds if kind.endswith(" quarter")]
+    assert len(quarters) == 12
+    for kind in quarters:
+        assert f">{kind}<" in chart, kind
+
+
+def test_every_chart_of_a_page_has_a_text_for_those_who_do_not_see_it(root):
+    for kept in update_docs.kept_studies():
+        for line in update_docs.describe(kept).splitlines():
+            if line.startswith("!["):
+                assert len(line[2 : line.index("]")].split()) > 3, line
 
 
 def test_a_table_without_rows_is_not_kept(tmp_path):
