@@ -210,6 +210,23 @@ def test_an_image_in_a_page_is_shrunk_and_has_no_transparency(tmp_path):
     assert np.asarray(Image.open(io.BytesIO(content))).min() > 250  # white, not black
 
 
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_a_table_as_wide_as_the_papers_is_whole_on_a_large_screen(browser, width):
+    metrics = ("IoU", "Dice", "VS", "CenterError", "PerimeterError", "AVD")
+    rows = [row(arm, "dice", 90.12, published=90.01) for arm in ("ellipse", "a1")]
+    labels = {"datasets": {"ham10k": "HAM10000"}, "arms": {"ellipse": "RECIST ellipse", "a1": "A1"}}
+    columns = {"corrected": dict.fromkeys(metrics, "dice")}
+    page = browser.new_page(viewport={"width": width, "height": 1000})
+    values = {"study": "mine", "num_trainings": 2, "hours": 1, "devices": "a CPU", "commits": []}
+    values |= {"lines": [], "verdicts": [], "untestable": {}, "strips": [], "titles": {}}
+    blocks = list(score_blocks(pd.DataFrame(rows), columns, labels))
+    page.set_content(render("front_page.html", blocks=blocks, drawing={}, **values))
+    assert page.locator("td").count() == 24
+    scrolls = "[...document.querySelectorAll('.scroll')].some((e) => e.scrollWidth > e.clientWidth)"
+    assert not page.evaluate(scrolls)
+    page.close()
+
+
 def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     table.to_csv(tmp_path / "table1.csv", index=False)
     verdicts.to_csv(tmp_path / "verdicts.csv", index=False)
