@@ -409,6 +409,15 @@ def test_arms_with_different_seeds_are_compared_over_those_that_both_have(
     )
 
 
+def test_the_page_names_metrics_as_the_tables_do_and_with_units(make_run, published, tmp_path):
+    verdicts(better_runs(make_run, 0.03, 2), published, tmp_path)
+    page = (tmp_path / "v.html").read_text()
+    for name, unit in (("VS", "points"), ("Dice", "points"), ("Hausdorff", "px")):
+        assert re.search(rf"against a1, {name}[^<]*: [-+]\d+\.\d\d {unit}<", page), name
+    for metric in ("volumetric_similarity", "center_error"):
+        assert metric not in page
+
+
 def test_one_seed_decides_nothing(make_run, published, tmp_path):
     row = verdicts(better_runs(make_run, 0.03, 1), published, tmp_path).loc["Dice against A1"]
     assert (row["verdict"], row["why"]) == ("undecided", "one seed")

@@ -18,6 +18,7 @@ from weaklesion.report.tables.judgement import (
     measure_metric,
 )
 from weaklesion.report.tables.run_scores import RUN_KEYS, read_scores
+from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import holm, resolve_undefined
 from weaklesion.study.claims import CHU, Claim, claimed_percent, expand_claims
@@ -137,6 +138,7 @@ def tabulate_verdicts(
         rules=RULES,
         unit=unit,
         counts=counts(table),
+        measure_of=measure_of,
     )
     logger.info("verdicts: %s", table["verdict"].value_counts().to_dict())
 
