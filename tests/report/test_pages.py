@@ -52,6 +52,17 @@ def test_a_column_sorts_without_a_mouse(page):
         assert page.evaluate(SORTED) == expected
 
 
+def test_long_heads_do_not_push_numbers_off_the_screen(page):
+    heads = "".join(f"<th>Dice of Given the four ends, on masks {index}, %</th>" for index in "123")
+    body = "<tr><td>91.22</td><td>91.20</td><td>-0.02</td></tr>"
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    page.set_content(page_with(f'<div class="scroll">{table}</div>'))
+    assert (
+        page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.scroll'))")
+        <= 0
+    )
+
+
 def test_no_column_is_cut_off_on_paper(page):
     cells = "".join(f"<td>number {index}</td>" for index in range(20))
     page.set_content(page_with(f'<div class="scroll"><table><tr>{cells}</tr></table></div>'))
