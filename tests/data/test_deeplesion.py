@@ -24,6 +24,7 @@ from weaklesion.ellipse import draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
+from weaklesion.supervision.ellipses import drawn_target
 from weaklesion.support.files import read_array
 
 
@@ -323,11 +324,15 @@ def dilate(mask):
     return cv2.dilate(mask.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
 
 
-def test_all_9921_real_rows_parse():
+def test_all_9921_real_rows_parse_and_have_a_target():
     table = real("deeplesion") / "DL_info_9921_rows.csv"
     lesions = [parse_row(row, table) for row in read_table(table)]
     assert len(lesions) == 9921
     assert len({lesion.id for lesion in lesions}) == 9921
+    for lesion in lesions:
+        ellipse = ellipse_from_recist(lesion.recist)
+        middle = ellipse.moved(60 - round(ellipse.cx), 60 - round(ellipse.cy))
+        assert drawn_target(middle, (120, 120)).any(), lesion.id
 
 
 def test_archives_are_not_unpacked_whole(deeplesion_files, tmp_path):

@@ -29,7 +29,13 @@ from weaklesion.study.items import (
     trainings_of,
 )
 from weaklesion.study.paper_claims import CLAIMS
-from weaklesion.study.protocols import merge, patch_settings, protocol_settings, stage_settings
+from weaklesion.study.protocols import (
+    may_miss_patch,
+    merge,
+    patch_settings,
+    protocol_settings,
+    stage_settings,
+)
 from weaklesion.study.published import check_published, read_published
 from weaklesion.study.settings import TrainingSettings
 from weaklesion.study.sweeps import flips_of_item, sweep_points
@@ -433,6 +439,24 @@ def test_protocols_differ_by_their_switches_only(config):
     assert training_settings(config, "ham10k", "released", "a1")["checkpoint"] == "best_loss"
     assert protocol_settings(config, "stated")["patches"]["ham10k"]["split"] == "image"
     assert protocol_settings(config, "stated")["scoring"]["published_as"]["Dice"] == "dice"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "protocol", "expected"),
+    [
+        ("deeplesion", "released", True),
+        ("deeplesion", "corrected~G6", True),
+        ("deeplesion", "corrected~G7", True),
+        ("deeplesion", "corrected", False),
+        ("deeplesion", "stated", False),
+        ("lits", "released", False),
+        ("ham10k", "released", False),
+    ],
+)
+def test_marks_may_miss_their_patch_only_where_the_released_code_misplaces_them(
+    config, dataset, protocol, expected
+):
+    assert may_miss_patch(config, dataset, protocol) is expected
 
 
 def test_exceptions_hold_for_the_datasets_that_are_like_it(config, root):

@@ -182,6 +182,8 @@ def test_switches_and_arms(jobs):
     assert jobs.arm(job())["model"] == "a1"
     assert jobs.channel_order(job()) == "rgb"
     assert jobs.channel_order(job("lits")) == "center"
+    assert jobs.outside_patch(job("deeplesion")) == "refuse"
+    assert jobs.outside_patch(job("deeplesion", "released")) == "empty"
 
 
 def test_every_switch_of_a_prediction_is_noticed_as_snakemake_compares_params():

@@ -12,10 +12,11 @@ from weaklesion.quadrants import quadrant_shape
 from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist, recist_from_ellipse
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.supervision.ends import draw_ends
+from weaklesion.supervision.grabcut import GrabCutSettings, draw_grabcut
 from weaklesion.support.files import read_array
 
 
-def draw(samples_csv, images_npy, folder):
+def draw(samples_csv, images_npy, folder, **options):
     draw_ellipses(
         samples_csv=samples_csv,
         images_npy=images_npy,
@@ -23,7 +24,16 @@ def draw(samples_csv, images_npy, folder):
         target_npy=folder / "ellipse.npy",
         center="midpoint",
         outline_px=0.0,
+        **options,
     )
+
+
+def with_mark(patches, folder, row, points):
+    """Copy the table of samples with another mark in one row."""
+    table = pd.read_csv(patches / "samples.csv")
+    table.loc[row, RECIST_COLUMNS] = np.ravel(points).astype(float)
+    table.to_csv(folder / "samples.csv", index=False)
+    return table["id"][row]
 
 
 def test_targets_are_the_drawn_ellipses(patches, tmp_path):
@@ -143,3 +153,38 @@ def test_bad_mark_names_the_file_and_the_sample(patches, tmp_path, column, value
     with pytest.raises(DataError, match=rf"samples\.csv: sample {table['id'][4]}: .*{message}"):
         draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
     assert not (tmp_path / "ellipse.npy").exists()
+
+
+BETWEEN_PIXELS = [(20.3, 30.5), (20.7, 30.5), (20.5, 30.3), (20.5, 30.7)]
+BESIDE_THE_PATCH = [(80, 30), (90, 30), (85, 26), (85, 34)]
+
+
+def test_a_mark_between_pixel_centres_is_a_target_of_one_pixel(patches, tmp_path):
+    """DeepLesion's official table has marks shorter than a pixel."""
+    with_mark(patches, tmp_path, 4, np.array(BETWEEN_PIXELS) + 0.1)
+    draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
+    target = read_array(tmp_path / "ellipse.npy")
+    assert np.argwhere(target[4]).tolist() == [[31, 21]]
+    target = ends_of(tmp_path, images_npy=patches / "images.npy", exponent=1.6)
+    assert np.argwhere(target[4]).tolist() == [[31, 21]]
+
+
+def test_released_marks_beside_their_patch_have_empty_targets(patches, tmp_path, caplog):
+    """Marks that are not scaled with their image (G7) may miss the patch altogether."""
+    name = with_mark(patches, tmp_path, 4, BESIDE_THE_PATCH)
+    with pytest.raises(DataError, match="covers no pixel"):
+        draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
+    draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path, outside="empty")
+    assert f"1 ellipses lie outside their patches, as in the released code (G6, G7), so that their"\
+        f" targets are empty: {name}" in caplog.text  # fmt: skip
+    draw_grabcut(
+        samples_csv=tmp_path / "samples.csv",
+        images_npy=patches / "images.npy",
+        ellipses_csv=tmp_path / "ellipses.csv",
+        ellipse_npy=tmp_path / "ellipse.npy",
+        target_npy=tmp_path / "grabcut.npy",
+        settings=GrabCutSettings(init="rect", zero_outside=True, shrink_px=2),
+    )
+    for made in ("ellipse.npy", "grabcut.npy"):
+        areas = read_array(tmp_path / made).sum(axis=(1, 2))
+        assert np.flatnonzero(areas == 0).tolist() == [4]

@@ -23,6 +23,7 @@ rule draw_ellipses:
         center=jobs.switched("supervision", "center"),
         outline_px=jobs.switched("supervision", "outline_px"),
         measured_in_source=jobs.measured_in_source,
+        outside=jobs.outside_patch,
     script:
         "../scripts/draw_ellipses.py"
 

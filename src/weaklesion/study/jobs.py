@@ -126,6 +126,11 @@ class Jobs:
         """Whether a dataset's marks were measured before images were resized to patches."""
         return protocols.measures_recist(self.config, job.dataset, job.protocol)
 
+    def outside_patch(self, job: Job) -> str:
+        """What becomes of an ellipse outside its patch, `empty` or `refuse`."""
+        may_miss = protocols.may_miss_patch(self.config, job.dataset, job.protocol)
+        return "empty" if may_miss else "refuse"
+
     def chosen_k(self, job: Job) -> int:
         """Number of clusters that the arms of a dataset use."""
         return int(self.config["datasets"][job.dataset]["num_clusters"])

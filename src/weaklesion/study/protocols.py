@@ -142,6 +142,17 @@ def measures_recist(config: Config, dataset: str, protocol: str) -> bool:
     return bool(patch_settings(config, dataset, protocol).get("simulated_marks") == "recist")
 
 
+def may_miss_patch(config: Config, dataset: str, protocol: str) -> bool:
+    """Return whether the ellipse of a mark may lie outside its patch.
+
+    In the released code, marks are not scaled with their image (G7), and diameters that do not
+    cross put the centre where the lines through them do (G6).
+    """
+    scaled = patch_settings(config, dataset, protocol).get("scale_marks", True)
+    center = stage_settings(config, dataset, protocol, "supervision")["center"]
+    return bool(center == "intersection" or not scaled)
+
+
 def has_true_ends(config: Config, dataset: str, protocol: str) -> bool:
     """Return whether the ends of a dataset's marks are those of RECIST's diameters.
 

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,9 @@ def draw_ellipses(
     center: Center,
     outline_px: float,
     measured_in_source: bool = False,
+    outside: Literal["refuse", "empty"] = "refuse",
 ) -> None:
-    """Draw the ellipse of every sample's RECIST mark.
+    """Draw the ellipse of every sample's RECIST mark, see `drawn_target`.
 
     Args:
         samples_csv: table of the samples, with the marks in patch pixels.
@@ -42,13 +44,17 @@ def draw_ellipses(
         measured_in_source: whether the diameters are perpendicular in the source of a patch. An
             ellipse is then made there and resized with the patch, which matters where a patch does
             not keep the aspect ratio.
+        outside: what becomes of an ellipse outside its patch. `empty`, for protocols in which some
+            lie there as in the released code (G6, G7), makes its target empty and logs its id.
 
     Raises:
-        DataError: if a mark does not define an ellipse, or its ellipse covers no pixel.
+        DataError: if a mark does not define an ellipse, or its ellipse lies outside its patch and
+            `outside` is `refuse`.
     """
     samples = read_samples(samples_csv)
     shape_hw = read_array(images_npy).shape[1:3]
     drawn: list[tuple[str, Ellipse, np.ndarray]] = []
+    missed: list[str] = []
     with array_written(target_npy, (len(samples), *shape_hw)) as target:
         marks = samples[RECIST_COLUMNS].to_numpy().reshape(-1, 4, 2)
         sources_hw = _source_shapes(samples) if measured_in_source else [shape_hw] * len(samples)
@@ -63,15 +69,50 @@ def draw_ellipses(
                     f"{samples_csv}: sample {sample_id}: {error}. Correct the mark "
                     "or leave the sample out."
                 ) from error
-            target[row] = draw_ellipse(ellipse, shape_hw, outline_px=outline_px)
+            target[row] = drawn_target(ellipse, shape_hw, outline_px=outline_px)
             if not target[row].any():
-                raise DataError(
-                    f"{samples_csv}: sample {sample_id}: its ellipse {ellipse} covers "
-                    "no pixel of the patch. Correct the mark."
-                )
+                if outside == "refuse":
+                    raise DataError(
+                        f"{samples_csv}: sample {sample_id}: its ellipse {ellipse} covers "
+                        "no pixel of the patch. Correct the mark."
+                    )
+                missed.append(str(sample_id))
             drawn.append((str(sample_id), ellipse, points))
     write_marks(ellipses_csv, drawn)
+    if missed:
+        logger.warning(
+            "%d ellipses lie outside their patches, as in the released code (G6, G7), so that their"
+            " targets are empty: %s",
+            len(missed),
+            ", ".join(missed),
+        )
     logger.info("drew %d ellipses, centre by %s", len(drawn), center)
+
+
+def drawn_target(
+    ellipse: Ellipse, shape_hw: tuple[int, int], *, outline_px: float = 0.0
+) -> np.ndarray:
+    """Draw an ellipse as a target, which has at least one pixel.
+
+    An ellipse between pixel centres, of a mark shorter than a pixel, becomes the pixel nearest to
+    its centre. The target is empty only if the ellipse lies outside the patch.
+
+    Args:
+        ellipse: in pixels of the patch.
+        shape_hw: height and width of the patch, px.
+        outline_px: see `weaklesion.ellipse.draw_ellipse`.
+
+    Returns:
+        (H, W) bool.
+
+    >>> drawn_target(Ellipse(1.4, 0.5, 0.6, 0.5, 0.0), (2, 3)).astype(int).tolist()
+    [[0, 1, 0], [0, 0, 0]]
+    """
+    mask = draw_ellipse(ellipse, shape_hw, outline_px=outline_px)
+    x, y = round(ellipse.cx), round(ellipse.cy)
+    if not mask.any() and 0 <= y < shape_hw[0] and 0 <= x < shape_hw[1]:
+        mask[y, x] = True
+    return mask
 
 
 def _source_shapes(samples: pd.DataFrame) -> list[tuple[float, float]]:

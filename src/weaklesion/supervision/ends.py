@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from weaklesion.data.ellipse_table import read_ellipses, read_ends
-from weaklesion.ellipse import draw_ellipse
+from weaklesion.supervision.ellipses import drawn_target
 from weaklesion.support.files import array_written, read_array
 from weaklesion.support.progress import progress
 
@@ -21,7 +21,8 @@ def draw_ends(
     """Draw the shape through the four ends of every sample's RECIST mark.
 
     What becomes of ends that define no shape, `weaklesion.data.ellipse_table.read_ends` says. Where
-    a shape contains no pixel centre, the mark's ellipse is drawn instead.
+    a shape contains no pixel centre, the mark's ellipse is drawn instead
+    (`weaklesion.supervision.ellipses.drawn_target`).
 
     Args:
         images_npy: the patches, (N, H, W, 3); only their size is read.
@@ -38,7 +39,7 @@ def draw_ends(
         ):
             target[row] = mark.drawn(shape_hw)
             if not target[row].any():
-                target[row] = draw_ellipse(ellipses[name], shape_hw)
+                target[row] = drawn_target(ellipses[name], shape_hw)
                 empty += 1
     logger.info(
         "drew %d quadrant shapes with exponent %g, and %d ellipses where the shape contains no"

@@ -57,7 +57,8 @@ def draw_grabcut(
         samples_csv: table of the samples.
         images_npy: the patches, (N, H, W, 3) uint8.
         ellipses_csv: `id` of each of the M ellipses.
-        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outlines.
+        ellipse_npy: (M, H, W) uint8 of 0 and 1: the drawn ellipses, with their outlines. An empty
+            one, which lies outside its patch, stays empty.
         target_npy: written: (M, H, W) uint8 of 0 and 1, in the same order.
         settings: see `GrabCutSettings`.
         workers: number of processes; the result does not depend on it.
@@ -85,4 +86,6 @@ def draw_grabcut(
 
 def _mask_of(item: tuple[np.ndarray, np.ndarray, GrabCutSettings]) -> np.ndarray:
     image, ellipse, settings = item
+    if not ellipse.any():
+        return ellipse
     return grabcut_mask(image, ellipse.astype(bool), **asdict(settings))
