@@ -60,8 +60,8 @@ def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> E
     `midpoint` gives the least-squares ellipse, whose axes' ends have the least squared distance
     from the four marked points. Its centre is their mean; its axes are orthogonal and lie between
     the two measured directions, nearer to that of the longer diameter. `intersection` gives axes as
-    long as the diameters, the major one along the longer diameter, and as centre the point where
-    the lines through both diameters cross (released code, discrepancy G6).
+    long as the diameters, the one of the short diameter along it, and as centre the point where the
+    lines through both diameters cross (released code, discrepancy G6).
 
     Args:
         points: (4, 2) long a, long b, short a, short b; each (x, y), px.
@@ -100,10 +100,8 @@ def ellipse_from_recist(points: np.ndarray, *, center: Center = "midpoint") -> E
         return Ellipse(float(cx), float(cy), *axes, math.degrees(theta)).canonical()
     if center == "intersection":
         cx, cy = points[0] + diameter_crossing(points)[0] * long
-        longest = long if long_px >= short_px else short
-        angle = math.degrees(math.atan2(longest[1], longest[0]))
-        width, height = max(long_px, short_px), min(long_px, short_px)
-        return Ellipse(float(cx), float(cy), width, height, angle).canonical()
+        angle = clicked_angle_deg(points)
+        return Ellipse(float(cx), float(cy), short_px, long_px, angle).canonical()
     raise ValueError(f"center: needs 'midpoint' or 'intersection', not {center!r}")
 
 

@@ -51,6 +51,11 @@ def test_centres_differ_where_the_diameters_do_not_halve_each_other():
     assert diameter_crossing(oblique) == pytest.approx((17 / 28, 3 / 7))
     ellipse = ellipse_from_recist(oblique, center="intersection")
     assert (ellipse.cx, ellipse.cy) == pytest.approx((34 / 7, 17 / 7))
+    # the short diameter, (2, -6), has the direction of -71.57 degrees, the long one of 26.57
+    assert (ellipse.width, ellipse.height) == pytest.approx((80**0.5, 40**0.5))
+    assert ellipse.angle_deg == pytest.approx(18.4349, abs=1e-4)
+    turned = ellipse_from_recist(oblique[[2, 3, 0, 1]], center="intersection")
+    assert turned.angle_deg == pytest.approx(26.5651, abs=1e-4)
 
 
 @given(marks)
