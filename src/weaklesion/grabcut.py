@@ -38,7 +38,8 @@ def grabcut_mask(
         iterations: number of GrabCut iterations.
         zero_outside: set the image to 0 outside the ellipse (`supervision.grabcut` has the source
             of this and the following options).
-        shrink_px: px by which the left and upper sides of the rectangle move inwards.
+        shrink_px: px by which the left and upper sides of the rectangle move inwards; if they do,
+            its right and lower sides move inwards by 1 px.
         cast_to_01: replace levels of 255 by 1 and all others by 0, as a cast to integer does.
         min_px: least number of pixels of a result.
 
@@ -88,8 +89,8 @@ def _first_labels(ellipse_mask: np.ndarray, init: Init, shrink_px: int) -> np.nd
     labels = np.full(ellipse_mask.shape, cv2.GC_BGD, dtype=np.uint8)
     if init == "rect":
         x, y, width, height = cv2.boundingRect(ellipse_mask.astype(np.uint8))
-        x, y = x + shrink_px, y + shrink_px
-        labels[y : y + height - shrink_px, x : x + width - shrink_px] = cv2.GC_PR_FGD
+        right, bottom = x + width - bool(shrink_px), y + height - bool(shrink_px)
+        labels[y + shrink_px : bottom, x + shrink_px : right] = cv2.GC_PR_FGD
     elif init == "trimap":
         _draw_trimap(labels, ellipse_mask)
     else:

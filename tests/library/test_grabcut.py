@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -126,6 +127,20 @@ def test_shrunk_rectangle_trims_left_and_top():
     assert found[30, 40]
     assert not found[:, :32].any()
     assert not found[40:].any()
+
+
+@pytest.mark.parametrize(
+    ("shrink_px", "rectangle"), [(0, np.s_[20:40, 30:60]), (2, np.s_[22:39, 32:59])]
+)
+def test_shrunk_rectangle_is_the_released_codes(monkeypatch, shrink_px, rectangle):
+    """(x + 2, y + 2, w - 2, h - 2), with w and h from the first to the last pixel (G4)."""
+    box, expected = np.zeros((2, *SHAPE), np.uint8)
+    box[20:40, 30:60] = 1
+    expected[rectangle] = cv2.GC_PR_FGD
+    seen = []
+    monkeypatch.setattr(cv2, "grabCut", lambda image, labels, *_: seen.append(labels.copy()))
+    grabcut_mask(scene()[0], box, init="rect", shrink_px=shrink_px)
+    np.testing.assert_array_equal(seen, [expected])
 
 
 def test_levels_cut_to_0_and_1_leave_the_ellipse():

@@ -33,7 +33,8 @@ class GrabCutSettings(CheckedSettings):
     shrink_px: Annotated[
         int,
         at_least(0),
-        "Pixels by which the rectangle is moved right and down and made smaller (G4).",
+        "Pixels by which the rectangle's left and upper sides move inwards; above 0, its right and"
+        " lower sides move inwards by 1 (G4).",
     ] = 0
     cast_to_01: Annotated[bool, "Whether the image's levels are cut to 0 and 1 first (G2)."] = False
     min_px: Annotated[
