@@ -128,6 +128,32 @@ def test_interpolation_by_hand(tmp_path):
     assert sample.image[50, 50].tolist() == [204, 255, 230]
 
 
+@pytest.mark.parametrize(
+    ("side_px", "to_left", "scaled", "released"),
+    [
+        (512, 0, (50, 60), (50, 60)),  # the patch starts at 50, 40
+        (512, 90, (50, 60), (10, 60)),  # at -40, 40, which the released code takes for 0, 40
+        (768, 0, (53.5, 60.5), (87, 94)),  # at 13, 6 of the image of 512 px
+    ],
+)
+def test_released_marks_are_moved_only_and_not_out_of_the_image(
+    tmp_path, side_px, to_left, scaled, released
+):
+    """By hand: the first end, at 100 - to_left, 100 of the image; and the box's middle (G7)."""
+    path = tmp_path / "010.png"
+    cv2.imwrite(str(path), np.full((side_px, side_px), 32768, np.uint16))
+    row = dict(zip(HEADER, GOOD, strict=True)) | {"id": "a", "row": 0}
+    for column in ("Measurement_coordinates", "Bounding_boxes"):
+        numbers = [int(field) for field in row[column].split(",")]
+        moved = [value - to_left * (place % 2 == 0) for place, value in enumerate(numbers)]
+        row[column] = ", ".join(map(str, moved))
+    lesion = parse_row(row, "t.csv")
+    for scale_marks, expected in ((True, scaled), (False, released)):
+        settings = Settings(**DEEPLESION | {"scale_marks": scale_marks})
+        (sample,) = read_key_slice(([lesion], {10: str(path)}), settings=settings)
+        assert sample.recist[0] == pytest.approx(expected)
+
+
 def test_nearest_slice_lies_towards_the_key_slice():
     paths = {5: "", 9: "", 10: "", 12: ""}
     assert nearest_slice(8, 10, paths) == 9

@@ -153,6 +153,15 @@ def test_levels_cut_to_0_and_1_leave_the_ellipse():
     )
 
 
+def test_only_levels_of_255_are_left_of_an_image_cut_to_0_and_1(monkeypatch):
+    image = np.zeros((*SHAPE, 3), np.uint8)
+    image[30:50, 30:50] = np.arange(236, 256)[:, None]
+    seen = []
+    monkeypatch.setattr(cv2, "grabCut", lambda image, *_: seen.append(image))
+    grabcut_mask(image, scene()[2], init="rect", cast_to_01=True)
+    np.testing.assert_array_equal(seen, [image == 255])
+
+
 def test_results_that_are_too_small_fall_back_to_the_ellipse():
     image, _, ellipse = scene()
     np.testing.assert_array_equal(grabcut_mask(image, ellipse, init="rect", min_px=10_000), ellipse)
