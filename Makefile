@@ -11,6 +11,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # uv is faster than pip, but knows nothing of pip's settings, such as a mirror. Where it fails, pip goes on.
 install = $(BIN)/uv pip install --python $(1) --quiet $(2) || $(BIN)/python -m pip --python $(1) install --quiet $(2)
+version = $$($(1) -c 'import sys; print(sys.version_info[:2])' 2>/dev/null)
 export UV_COMPILE_BYTECODE ?= 1
 # as pip does
 export UV_SYSTEM_CERTS ?= 1
@@ -25,12 +26,16 @@ help: ## List the targets.
 .venv/.ready: requirements.lock requirements-cpu.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -c 'import sys; sys.exit(sys.platform in ("win32", "cygwin") and "Windows is not supported: use the Windows Subsystem for Linux.")'
-	@# `--clear` empties the folder that a link leads to
+	@# behind a link, what follows would change or empty the environment of another folder
 	@[ ! -L .venv ] || [ ! -e .venv/pyvenv.cfg ] || \
 	  grep -qsxF '$(CURDIR)/src' .venv/lib/python*/site-packages/__editable__.weaklesion-*.pth || \
 	  { echo ".venv is a link to $$(readlink .venv), an environment that was not installed from this folder," \
-	    "and make would delete it. Remove the link (rm .venv) or, if the environment may go, empty it." >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	    "and make would change it. Remove the link (rm .venv) or, if the environment may go, empty it." >&2; exit 1; }
+	@# One that is whole is kept, because it may be in use: only what has changed is installed. One whose
+	@# installation was interrupted has no .ready.
+	@if [ -e $@ ] && [ "$(call version,$(BIN)/python)" = "$(call version,$(PYTHON))" ]; then rm $@; \
+	  else rm -f $@ && $(PYTHON) -m venv --clear .venv; fi
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	$(BIN)/python -m pip install --quiet uv
 ifeq ($(CPU),)
 	$(call install,$(BIN)/python,--requirement requirements.lock)
@@ -39,7 +44,6 @@ else
 	  { echo "CPU=1 needs PyTorch's own package index (download.pytorch.org). Where it cannot be reached," \
 	    "leave CPU=1 out: 6.6 GB from PyPI or your mirror, of which CUDA is 4.3 GB." >&2; exit 1; }
 endif
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 .venv/.dev: .venv/.ready requirements-dev.lock

@@ -1,5 +1,6 @@
 """Where WeakLesion runs is said in its metadata, and Windows is refused by name."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -57,7 +58,7 @@ def test_make_refuses_an_old_python_and_windows(root, tmp_path):
 
 @pytest.mark.parametrize("owner", ["another clone", "this clone"])
 def test_make_spares_an_environment_of_another_clone_behind_a_link(root, tmp_path, owner):
-    """`venv --clear` would empty the folder that the link leads to."""
+    """Make would change, or empty, the folder that the link leads to."""
     clone, environment = tmp_path / "clone", tmp_path / "environment"
     packages = environment / "lib/python3.11/site-packages"
     packages.mkdir(parents=True)
@@ -77,6 +78,48 @@ def test_make_spares_an_environment_of_another_clone_behind_a_link(root, tmp_pat
     assert (clone / "reached").exists() == (owner == "this clone")
     refused = f".venv is a link to {environment}, an environment that was not installed from this"
     assert (refused in done.stderr) == (owner == "another clone")
+
+
+def stand_ins(root, clone, version="3.12"):
+    """Return a folder with an environment of stand-ins, and the command that updates it."""
+    (clone / ".venv/bin").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-cpu.lock"):
+        (clone / name).write_bytes((root / name).read_bytes())
+    ready = clone / ".venv/.ready"
+    ready.touch()
+    os.utime(ready, (0, 0))
+    programs = {
+        ".venv/bin/python": f'case "$2" in *print*) echo {version};; *) [ ! -e broken ];; esac',
+        ".venv/bin/uv": "[ ! -e broken ]",
+        "python": 'case "$2" in *print*) echo 3.12;; venv) touch cleared;; esac',
+    }
+    for name, code in programs.items():
+        (clone / name).write_text(f"#!/bin/sh\n{code}\n")
+        (clone / name).chmod(0o755)
+    return ["make", "-C", str(clone), "PYTHON=./python", ".venv/.ready"], ready
+
+
+@pytest.mark.parametrize(("version", "cleared"), [("3.12", False), ("3.11", True)])
+def test_make_keeps_an_environment_of_the_same_python_when_requirements_change(
+    root, tmp_path, version, cleared
+):
+    """It would have to be fetched again, and other processes may use it."""
+    command, ready = stand_ins(root, tmp_path, version)
+    subprocess.run(command, capture_output=True, check=True)
+    assert ready.stat().st_mtime > 0
+    assert (tmp_path / "cleared").exists() == cleared
+
+
+def test_make_replaces_an_environment_whose_installation_was_interrupted(root, tmp_path):
+    command, ready = stand_ins(root, tmp_path)
+    (tmp_path / "broken").touch()
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+    assert not ready.exists()
+    (tmp_path / "broken").unlink()
+    assert not (tmp_path / "cleared").exists()
+    subprocess.run(command, capture_output=True, check=True)
+    assert ready.exists()
+    assert (tmp_path / "cleared").exists()
 
 
 def test_make_says_what_to_do_where_pytorchs_index_cannot_be_reached(root, tmp_path):
