@@ -57,6 +57,11 @@ def test_the_paper_and_every_study_pass():
             "config: seeds.0: 4294967296 is greater than the maximum of 4294967295.",
         ),
         (
+            {"protocols": {"corrected": {"folds": 1000000}}},
+            "config: protocols.corrected.folds: 1000000 is greater than the maximum of 1000. Number"
+            " of folds",
+        ),
+        (
             {"protocols": {"corrected": {"clusters": {"seed": 4294967296}}}},
             "config: protocols.corrected.clusters.seed: 4294967296 is greater than the maximum of",
         ),
