@@ -96,6 +96,19 @@ def test_only_what_lies_in_the_image_counts_where_one_is_given():
     assert FourEnds(ONE_SIDED + 500).iou(FourEnds(ONE_SIDED + 500), SHAPE) == 0.0
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("edge", [-0.5, 79.5])
+def test_the_image_ends_at_the_edges_of_its_outer_pixels(axis, edge):
+    """Half of each shape is outside; inside, one reaches half as far as the other."""
+    inwards = 1 if edge < 0 else -1
+    whole = np.array([[-20.0, 0.0], [20.0, 0.0], [0.0, -20.0], [0.0, 20.0]]) * inwards
+    short = whole * [[1.0], [0.5], [1.0], [1.0]]
+    middle = (edge, 40.0)
+    one, other = (FourEnds((ends + middle)[:, :: 1 - 2 * axis]) for ends in (whole, short))
+    shape_hw = (100, 80) if axis == 0 else (80, 100)
+    assert one.iou(other, shape_hw) == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_perturbation_has_the_standard_deviations_that_it_says():
     """Lengths by `size`, directions by `size` radians, middles by `size` half diameters."""
     mark = FourEnds(recist_from_ellipse(Ellipse(0.0, 0.0, 80.0, 40.0, 0.0)))
@@ -113,6 +126,22 @@ def test_a_perturbation_has_the_standard_deviations_that_it_says():
     others = [ellipse.perturbed(rng.normal(size=5), size) for _ in range(4000)]
     assert np.std([other.width for other in others]) == pytest.approx(size * 80.0, rel=0.06)
     assert np.std([other.cx for other in others]) == pytest.approx(size * 40.0, rel=0.06)
+
+
+UPRIGHT = np.array([[0.0, 0.0], [20.0, 0.0], [10.0, -5.0], [10.0, 5.0]])
+
+
+def test_a_perturbation_by_hand():
+    """Draws of 1 to 8 hundredths: along (20, 0) and across (0, 20); (0, 10) and (-10, 0)."""
+    moved = FourEnds(UPRIGHT).perturbed(np.arange(1, 9), 0.01 * np.sqrt(2))
+    by_hand = [[0.2, 0.4], [20.6, 0.8], [9.4, -4.5], [9.2, 5.7]]
+    assert moved.points == pytest.approx(np.array(by_hand))
+
+
+def test_draws_that_leave_no_shape_are_halved():
+    """The second end moves onto the first one, or half of the way."""
+    moved = FourEnds(UPRIGHT).perturbed([0, 0, -1, 0, 0, 0, 0, 0], np.sqrt(2))
+    assert moved.points[:2] == pytest.approx(np.array([[0.0, 0.0], [10.0, 0.0]]))
 
 
 def test_a_perturbation_always_leaves_a_shape():
@@ -137,6 +166,42 @@ def test_a_carried_shape_lies_on_the_other():
     assert dice(target.drawn(SHAPE), moved > 0) > 0.985
     turned = FourEnds(source.points[[1, 0, 2, 3]], 1.6)  # the first end is the other one
     assert (target.carry(signed(source.drawn(SHAPE)), turned) == moved).all()
+
+
+def test_what_lies_at_an_end_is_carried_to_the_same_end():
+    source, target = FourEnds(MARK - (20, 10)), FourEnds(MARK)
+    x, y = source.points[0].astype(int)
+    scores = np.zeros(SHAPE, dtype=np.float32)
+    scores[y - 2 : y + 3, x - 2 : x + 3] = 1.0
+    for order in ([0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]):  # which has no meaning
+        carried = target.carry(scores, FourEnds(source.points[order]))
+        at_ends = [carried[y, x] for x, y in target.points.astype(int)]
+        assert at_ends == pytest.approx([1, 0, 0, 0])
+
+
+def test_what_is_carried_from_beyond_the_scores_is_minus_1():
+    carried = FourEnds(MARK).carry(np.ones(SHAPE, dtype=np.float32), FourEnds(MARK - (60, 0)))
+    assert (carried[:, :59] == -1).all()
+    assert carried[:, 61:] == pytest.approx(1)
+
+
+def test_a_diameter_that_ends_at_the_crossing_goes_on_for_a_fiftieth_of_it():
+    shape = FourEnds(ONE_SIDED)
+    crossing, arms = shape.arms()
+    assert crossing == pytest.approx([80, 80])
+    assert arms == pytest.approx(np.array([[-40, 0], [60, 0], [0, -1], [0, 50]]))
+    assert shape.middle == pytest.approx((80 + 20 / 2, 80 + 49 / 2))
+    nearly = ONE_SIDED.copy()
+    nearly[2:, 1] = 80 - 0.975, 80 + 49.025  # of 50 px, less than a fiftieth
+    assert FourEnds(nearly).arms()[1][2:, 1] == pytest.approx([-0.02 * 49.025, 49.025])
+
+
+def test_a_small_shape_in_a_large_one_overlaps_by_its_share_of_the_area():
+    """4 of 100 px, whose first ends are 48 px apart."""
+    large = FourEnds(recist_from_ellipse(Ellipse(0.0, 0.0, 100.0, 80.0, 0.0)))
+    small = FourEnds(recist_from_ellipse(Ellipse(0.0, 0.0, 4.0, 3.2, 0.0)))
+    assert small.iou(large) == pytest.approx(0.04**2, rel=0.5)
+    assert large.iou(small) == small.iou(large)
 
 
 def test_an_outline_lies_on_the_radius_1():
