@@ -311,6 +311,9 @@ def test_names_that_look_like_another_files_are_named(tmp_path):
     for name in ("sub/x.png", unicodedata.normalize("NFD", "mélanome.png")):
         Image.new("RGB", (40, 30)).save(tmp_path / name)
     assert refusal(tmp_path / "sub\\x.png").endswith("write its path with / instead of \\")
+    for windows in ("C:\\data\\x.png", "gone\\x.png"):
+        cause = refusal(tmp_path / windows)
+        assert "its path has \\, as on Windows; write /, and the path from the table's" in cause
     assert "in another form of Unicode" in refusal(tmp_path / "mélanome.png")
     assert refusal(tmp_path / "sub/X.PNG").endswith("this name with other capital letters")
     (tmp_path / "gone.png").symlink_to(tmp_path / "absent.png")

@@ -30,7 +30,7 @@ def existing_file(file: Path, kind: str) -> tuple[Path, Stamp]:
 
 
 def other_spelling(file: Path) -> str:
-    """Return the hint that a file exists under a name that looks alike; "" if none does.
+    """Return the hint why a file that a table names is not found; "" if nothing explains it.
 
     Names of files are not in it, because those of an export may name a patient.
     """
@@ -48,6 +48,11 @@ def other_spelling(file: Path) -> str:
             )
         if name.casefold() == file.name.casefold():
             return ": its folder has a file of this name with other capital letters"
+    if "\\" in file.name:
+        return (
+            ": its path has \\, as on Windows; write /, and the path from the table's folder or"
+            " from / (C:\\ is /mnt/c/ in the Windows Subsystem for Linux)"
+        )
     return ""
 
 
