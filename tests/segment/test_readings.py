@@ -474,6 +474,17 @@ def test_the_tool_counts_marks_below_what_95_percent_of_correct_ones_have():
     assert shares["half"] == pytest.approx(50 + 5 / 2, abs=1)
 
 
+def test_marks_that_are_not_visible_are_counted_in_the_half_that_was_not_trained_on():
+    """Of two marks, the lower one is below the contrast of the other, if it is not the trained."""
+    contrasts = {"none": np.array([[0.0], [1.0]]), "low": np.array([[-1.0], [0.5]])}
+    shares = measure_readings.not_visible(contrasts, np.random.default_rng(0))
+    lower_is_tested = shares["none"]
+    assert 20 < lower_is_tested < 80
+    assert shares["low"] == lower_is_tested  # 0.5 is above 0, and -1 is below 1
+    unknown = {"none": np.array([[np.nan], [1.0], [1.0]]), "low": np.zeros((3, 1))}
+    assert measure_readings.not_visible(unknown, np.random.default_rng(0))["low"] == 100
+
+
 def test_the_tool_counts_slices_from_1(tmp_path):
     volume = nibabel.Nifti1Image(np.zeros((60, 50, 4), np.int16), np.diag([0.8, 0.8, 2.0, 1.0]))
     nibabel.save(volume, tmp_path / "v.nii")
