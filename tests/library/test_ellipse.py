@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import OptimizeResult
 
 from weaklesion.ellipse import (
     Ellipse,
@@ -73,6 +74,21 @@ def test_a_small_mask_that_is_no_ellipse_is_fitted_by_least_squares():
     mask[:, 64:] = False
     assert separating_axes(mask, convex_hull(mask)) is None
     assert 0.8 < dice(mask, draw_ellipse(fit_ellipse(mask), SHAPE)) < 1
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        OptimizeResult(success=False, x=None),
+        OptimizeResult(success=True, x=np.array([2.0, 0, 0, 0, -1, 1])),  # 3 x^2 - y^2 = 1
+        OptimizeResult(success=True, x=np.array([0.0, 0, 0, 0, -1, 0])),
+    ],
+    ids=["no solution", "a hyperbola", "no margin"],
+)
+def test_where_the_program_finds_no_ellipse_there_is_none(monkeypatch, solution):
+    monkeypatch.setattr("scipy.optimize.linprog", lambda *_, **__: solution)
+    mask = draw_ellipse(Ellipse(60, 60, 12, 9, 30), SHAPE)
+    assert separating_axes(mask, convex_hull(mask)) is None
 
 
 @pytest.mark.parametrize("axes", [(8, 8), (10, 8), (30, 12), (60, 50)])

@@ -1,9 +1,13 @@
 """Slice by slice from the marked one, with a network whose answers are known."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 from lumps import SHAPE, dice, lump
 
 from weaklesion.ellipse import draw_ellipse, fit_ellipse
+from weaklesion.volumes import propagation
 from weaklesion.volumes.propagation import AHEAD, StopSettings, propagate
 
 
@@ -85,6 +89,15 @@ def test_the_volume_ends():
     assert answer.stops[1] == "the volume ends"
 
 
+@pytest.mark.parametrize(("marked", "end"), [(2, 0), (0, 0), (37, 1), (39, 1)])
+def test_the_first_and_the_last_slice_belong_to_the_volume(marked, end):
+    mask = lump(center=(46.0, 44.0, float(marked)))
+    _, answer = spread(mask, truth(mask), index=marked)
+    assert answer.stops[end] == "the volume ends"
+    assert (min, max)[end](answer.planes) == (0, 39)[end]
+    assert answer.stops[1 - end] != "the volume ends"
+
+
 def test_levels_of_the_surroundings_end_it():
     mask = lump(axes_mm=(24.0, 20.0, 60.0))
     _, answer = spread(mask, truth(mask), support=lambda place, plane: 1.0 if place < 24 else -0.9)
@@ -98,6 +111,14 @@ def test_what_is_too_small_to_be_a_mark_ends_it():
     point[46, 44, :] = True
     _, answer = spread(mask, truth(mask), expected=point)
     assert answer.stops == ("the levels expect no lesion there",) * 2
+
+
+def test_a_mark_is_at_least_3_px_long():
+    plane = np.ones((9, 9), dtype=bool)
+    for long_px, kept in ((2.9, False), (3.0, True), (3.1, True)):
+        shape = SimpleNamespace(long_px=long_px)
+        mark = SimpleNamespace(measured=lambda _, shape=shape: shape)
+        assert (propagation._shape_of(plane, mark) is shape) == kept
 
 
 def test_a_lesion_that_shrinks_to_nearly_nothing_ends():
@@ -159,3 +180,34 @@ def test_a_slice_between_two_discs_has_the_mean_radius():
     found, _ = spread(mask, lambda place, shape: mask[:, :, place].T, index=2, every=4)
     for place, radius in ((3, 17.5), (4, 15.0), (5, 12.5)):
         assert abs(np.sqrt(found[:, :, place].sum() / np.pi) - radius) < 0.6
+
+
+def cylinder(radii, size=80):
+    """Discs by slice; none where the radius is 0."""
+    x, y = np.ogrid[:size, :size]
+    distance = np.hypot(x - size // 2, y - size // 2)
+    return np.stack([(distance <= radius) & (radius > 0) for radius in radii], axis=-1)
+
+
+@pytest.mark.parametrize(("index", "radii"), [(2, [0, 0, *[20] * 5, 0]), (6, [0, 0, *[20] * 5, 0])])
+def test_slices_between_equal_masks_are_equal_and_none_lies_beyond(index, radii):
+    mask = cylinder(radii)
+    found, answer = spread(mask, lambda place, shape: mask[:, :, place].T, index=index, every=4)
+    assert sorted(answer.planes) == [2, 3, 4, 5, 6]
+    assert np.array_equal(found, mask)
+
+
+@pytest.mark.parametrize(("index", "end"), [(1, 0), (3, 1)])
+def test_a_lesion_beside_the_last_slice_ends_within_the_volume(index, end):
+    mask = cylinder([0, 20, 20, 20, 0])
+    _, answer = spread(mask, lambda place, shape: mask[:, :, place].T, index=index)
+    assert answer.stops[end] == "the levels expect no lesion there"
+
+
+@pytest.mark.parametrize(("radius", "grows_too_fast"), [(29, False), (32, True)])
+def test_growth_is_allowed_per_slice(radius, grows_too_fast):
+    """Two slices apart, the area of a disc of 20 px may grow by 1.5 squared, to 30 px."""
+    mask = cylinder([0, 0, 20, 20, radius, 0])
+    _, answer = spread(mask, lambda place, shape: mask[:, :, place].T, index=2, every=2)
+    assert (answer.stops[1] == "the mask grows too fast") == grows_too_fast
+    assert max(answer.planes) == (2 if grows_too_fast else 4)
