@@ -394,3 +394,65 @@ def test_of_several_parts_the_one_through_the_marks_centre_is_the_lesion():
     for centre in ((7, 7, 1), (0, 11, 0)):  # the second is in no part
         assert np.array_equal(levels._part_through(mask, centre), larger)
     assert levels._part_through(np.zeros_like(mask), (0, 0, 0)) is None
+
+
+BALL = Ellipsoid(Ellipse(50.0, 50.0, 40.0, 40.0, 0.0), 40.0, 2)
+EXACT = LevelsSettings(blur_mm=1e-3, ratio_blur_mm=1e-3, across_spread=0.0)
+
+
+def level_by_radius(radii_and_levels, around=20.0):
+    """A volume of 5 slices of 10 mm, with px of 1 mm; its levels fall outwards from the centre."""
+    x, y = np.mgrid[:101, :101] - 50
+    radius = np.hypot(x, y) / 20
+    plane = np.full(radius.shape, around)
+    for up_to, level in reversed(radii_and_levels):
+        plane[radius < up_to] = level
+    return np.repeat(plane[:, :, None], 5, axis=2).astype(np.float32)
+
+
+def ready(image, ellipsoid=BALL, settings=EXACT, sizes=(1.0, 1.0, 10.0)):
+    frame = slice_frame(np.diag(sizes))
+    return prepare(read_around(image, image.shape, frame, ellipsoid, settings), settings)
+
+
+def ratio_at(around, ratio, x, y):
+    across, down, _ = around.region.axes()
+    return ratio[np.searchsorted(across, x), np.searchsorted(down, y), BALL.index]
+
+
+def test_levels_are_read_again_in_what_the_first_ones_find():
+    """Up to 0.9 the mark has 80; its rim of 50 is in neither histogram until it is found."""
+    around = ready(level_by_radius([(0.9, 80.0), (1.15, 50.0)]))
+    ratio = levels.levels_ratios(around, BALL, EXACT)
+    assert ratio_at(around, ratio, 50, 50) == 2
+    # a fifth of what is found, up to 1, has the level, and a tenth of what surrounds it
+    assert 0.4 < ratio_at(around, ratio, 50 + 19, 50) < 0.8
+    assert ratio_at(around, ratio, 50 + 30, 50) == -2
+
+
+def test_what_is_not_connected_with_the_lesion_is_not_above_0():
+    """Within 1.2 radii, a bright px counts; here a dark ring lies between."""
+    image = level_by_radius([(0.85, 80.0), (1.06, 20.0)])
+    image[50 + 22 : 50 + 24, 49:52] = 80.0  # radius 1.1 to 1.15
+    answer = levels_mask(ready(image), BALL, EXACT)
+    assert answer.mask[50, 50, 2]
+    assert not answer.mask[50 + 21 :, :, :].any()
+
+
+@pytest.mark.parametrize(("index", "first"), [(2, 0), (3, 1)])
+def test_of_thin_slices_every_second_one_and_the_marked_one_stay(index, first):
+    """40 px along 80 mm are 2 mm each; slices are 1 mm apart."""
+    ball = Ellipsoid(Ellipse(50.0, 50.0, 80.0, 80.0, 0.0), 80.0, index)
+    image = np.zeros((101, 101, 7), np.float32) + np.arange(7)
+    image[50, 50, 4] = np.nan
+    whole = ready(image, ball, sizes=(1.0, 1.0, 1.0))
+    thin = levels.thinned(whole, ball)
+    kept = list(range(first, 7, 2))
+    assert thin.region.axes()[2].tolist() == kept
+    assert thin.region.sizes_mm()[2] == 2.0
+    assert thin.region.place_of(index) == kept.index(index)
+    for one, other in ((thin.region.values, whole.region.values), (thin.blurred, whole.blurred)):
+        assert np.array_equal(one, other[:, :, first::2], equal_nan=True)
+    assert np.array_equal(thin.unknown, whole.unknown[:, :, first::2])
+    thick = ready(image, ball, sizes=(1.0, 1.0, 2.0))
+    assert levels.thinned(thick, ball) is thick
