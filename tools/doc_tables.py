@@ -317,17 +317,22 @@ def readers(table: pd.DataFrame) -> str:
     heads = ["Mask", "Dice of masks by others, %", "Difference from the ellipse"]
     has_own = table["dice_of_own"].notna().any()
     if has_own:
-        heads.append("Dice of the drawing reader's outline, %")
+        heads += ["Difference from another reader", "Dice of the drawing reader's outline, %"]
     lines = []
     for _, row in table.iterrows():
         seeds = f" ({row['seeds']:.0f} seeds)" if row["seeds"] > 1 else ""
-        gained = f"{row['gain']:+.2f} {interval(row, 'gain_ci_low', 'gain_ci_high', '+')}"
-        own = "" if pd.isna(row["dice_of_own"]) else f"{row['dice_of_own']:.2f}"
-        lines.append(
-            [f"{row['mask']}{seeds}", f"{row['dice_of_others']:.2f} {interval(row)}",
-             "" if row["mask"] == "ellipse" else gained, *([own] if has_own else [])]
-        )  # fmt: skip
+        line = [f"{row['mask']}{seeds}", f"{row['dice_of_others']:.2f} {interval(row)}"]
+        line.append("" if row["mask"] == "ellipse" else _apart(row, "gain"))
+        if has_own:
+            line.append("" if row["mask"] == "another reader" else _apart(row, "from_reader"))
+            line.append("" if pd.isna(row["dice_of_own"]) else f"{row['dice_of_own']:.2f}")
+        lines.append(line)
     return markdown(heads, lines)
+
+
+def _apart(row: pd.Series, name: str) -> str:
+    """Return a difference with its interval."""
+    return f"{row[name]:+.2f} {interval(row, f'{name}_ci_low', f'{name}_ci_high', '+')}"
 
 
 def limits(table: pd.DataFrame) -> str:

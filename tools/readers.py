@@ -205,22 +205,27 @@ def scores_of(mask: np.ndarray, reference: np.ndarray) -> dict[str, float]:
 def dice_table(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return the mean Dice against readers who did not draw the mark, and against the one who did.
 
-    A patient counts once. The difference is from the ellipse against the same readers.
+    A patient counts once. Differences are from the ellipse and, where the readers who drew the
+    marks have outlines (`from_reader`), from these, each against the same readers.
     """
     rows = []
     others = pairs[pairs["drawn_by"] != pairs["scored_by"]]
     own = pairs[pairs["drawn_by"] == pairs["scored_by"]]
-    ellipse = _by_patient(others[others["mask"] == ELLIPSE])
-    for kind, table in others.groupby("mask", sort=False):
-        ours = _by_patient(table)
-        mean, gain = estimate(ours), compare(ours, ellipse)
+    values = {kind: _by_patient(table) for kind, table in others.groupby("mask", sort=False)}
+    for kind, ours in values.items():
+        mean, gain = estimate(ours), compare(ours, values[ELLIPSE])
         of_own = own[own["mask"] == kind]
+        from_reader = compare(ours, values[READERS]) if READERS in values else None
         rows.append(
             {
-                "mask": kind, "seeds": mean.n_seeds, "lesions": table["name"].nunique(),
+                "mask": kind, "seeds": mean.n_seeds,
+                "lesions": others.loc[others["mask"] == kind, "name"].nunique(),
                 "patients": mean.n_groups, "dice_of_others": mean.mean, "ci_low": mean.ci_low,
                 "ci_high": mean.ci_high, "gain": gain.difference, "gain_ci_low": gain.ci_low,
                 "gain_ci_high": gain.ci_high, "p_value": gain.p_value,
+                "from_reader": from_reader.difference if from_reader else math.nan,
+                "from_reader_ci_low": from_reader.ci_low if from_reader else math.nan,
+                "from_reader_ci_high": from_reader.ci_high if from_reader else math.nan,
                 "dice_of_own": _by_patient(of_own)["value"].mean() if len(of_own) else math.nan,
             }
         )  # fmt: skip

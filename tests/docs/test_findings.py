@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from readers import dice_table, limits_table
 
 from weaklesion.support.yaml_files import read_yaml
 
@@ -113,6 +114,38 @@ def test_gains_are_those_of_their_tables(name, text, path, arm):
     stated = [float(number) for number in re.findall(r"[-+]?\d+\.\d\d", text)]
     exact = [row[key] for key in ("gain", "gain_ci_low", "gain_ci_high")]
     assert stated == pytest.approx(exact, abs=0.0051)
+
+
+def test_tables_of_readers_follow_from_the_kept_pairs():
+    kept = ROOT / "docs/results/readers"
+    names = {"drawn_by": str, "scored_by": str}
+    pairs = pd.read_csv(kept / "pairs.csv.xz", dtype=names)
+    for name, table in (("readers", dice_table(pairs)), ("diameters", limits_table(pairs))):
+        written = pd.read_csv(kept / f"{name}.csv")
+        pd.testing.assert_frame_equal(table, written, check_dtype=False, rtol=1e-4, atol=1e-4)
+
+
+def test_words_on_readers_are_those_of_the_kept_table():
+    table = pd.read_csv(ROOT / "docs/results/readers/readers.csv").set_index("mask")
+    network = table.loc["prompted_ends"]
+    gain = "{:.2f} [{:.2f}, {:.2f}]".format(
+        *(network[key] for key in ("gain", "gain_ci_low", "gain_ci_high"))
+    )
+    less = "{:.2f} points [{:.2f}, {:.2f}] less".format(
+        *(-network[key] for key in ("from_reader", "from_reader_ci_high", "from_reader_ci_low"))
+    )
+    dice = {mask: f"{mean:.2f} %" for mask, mean in table["dice_of_others"].items()}
+    readme, page = (
+        " ".join((ROOT / name).read_text().split())
+        for name in ("README.md", "docs/results/readers.md")
+    )
+    assert f"{dice['prompted_ends']} against the other readers: {less} than the" in readme
+    assert f"{gain} more than the mark's ellipse (three seeds" in readme
+    assert f"a Dice of {dice['prompted_ends']}, which is {less} than the outlines" in page
+    assert f"reader who drew it ({dice['another reader']})" in page
+    points = gain.replace(" ", " points ", 1)
+    assert f"{points} more than the ellipse of the mark ({dice['ellipse']}; three" in page
+    assert network["seeds"] == 3
 
 
 def test_shares_and_rounded_numbers():

@@ -113,6 +113,11 @@ def test_masks_are_scored_by_readers_who_did_not_draw_the_mark(folder, capsys):
     assert table.loc["net", "dice_of_own"] == pytest.approx(
         np.mean(list(of_second.values())), rel=1e-4
     )
+    # paired: each of the networks' masks against the outline by whoever drew its mark
+    assert table.loc["net", "from_reader"] == pytest.approx(
+        wanted - np.mean(list(DICE.values())), rel=1e-4
+    )
+    assert table.loc["another reader", "from_reader"] == 0
     assert table.loc["net", "seeds"] == 2
     assert table.loc["ellipse", ["lesions", "patients", "gain"]].tolist() == [3, 3, 0]
 
@@ -131,7 +136,7 @@ def test_a_drawn_mark_needs_no_mask_by_whoever_drew_it(folder, capsys):
     assert len(pairs) == 10 * 4 * 3  # lesions, shapes of a mark, readers with a mask
     table = pd.read_csv(folder / "o/readers.csv", index_col="mask")
     assert "another reader" not in table.index
-    assert table["dice_of_own"].isna().all()
+    assert table[["dice_of_own", "from_reader"]].isna().all(axis=None)
     dice = table["dice_of_others"]  # the diameters halve each other
     assert dice["ellipse about the crossing"] == pytest.approx(dice["ellipse"])
     assert dice["ends"] < dice["quarter-ellipses"]
