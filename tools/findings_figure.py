@@ -53,6 +53,8 @@ FINDINGS = {  # by heading
                 "prompted_refined"),
         Finding("HAM10000, RECIST, four ends", "prompted-ends/prompted.csv", "ends"),
         Finding("HAM10000, RECIST, network", "prompted-ends/prompted.csv", "prompted_ends"),
+        Finding("LiTS, the paper's marks, network", "prompted-lits25/prompted_hull.csv",
+                "prompted_refined"),
         Finding("LiTS, RECIST, four ends", "prompted-lits25/shapes.csv", "ends", "recist"),
         Finding("LiTS, RECIST, network", "prompted-lits25/prompted.csv", "prompted_ends"),
         Finding("LIDC, other readers, four ends", "readers/readers.csv", "ends"),
