@@ -13,6 +13,7 @@ from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist, recist_from_e
 from weaklesion.supervision.ellipses import draw_ellipses
 from weaklesion.supervision.ends import draw_ends
 from weaklesion.supervision.grabcut import GrabCutSettings, draw_grabcut
+from weaklesion.supervision.pseudo_masks import draw_refined
 from weaklesion.support.files import read_array
 
 
@@ -157,6 +158,28 @@ def test_bad_mark_names_the_file_and_the_sample(patches, tmp_path, column, value
 
 BETWEEN_PIXELS = [(20.3, 30.5), (20.7, 30.5), (20.5, 30.3), (20.5, 30.7)]
 BESIDE_THE_PATCH = [(80, 30), (90, 30), (85, 26), (85, 34)]
+
+
+@pytest.mark.parametrize("shape", ["ellipse", "ends"])
+def test_a_mark_between_pixel_centres_is_a_pseudo_mask_of_one_pixel(patches, tmp_path, shape):
+    with_mark(patches, tmp_path, 4, np.array(BETWEEN_PIXELS) + 0.1)
+    draw(tmp_path / "samples.csv", patches / "images.npy", tmp_path)
+    marks = pd.read_csv(tmp_path / "ellipses.csv")[3:5]
+    marks.to_csv(tmp_path / "ellipses.csv", index=False)
+    (tmp_path / "choice.json").write_text('{"prior_weight": 5.0}')
+    draw_refined(
+        images_npy=patches / "images.npy",
+        samples_csv=tmp_path / "samples.csv",
+        ellipses_csv=tmp_path / "ellipses.csv",
+        target_npy=tmp_path / "refined.npy",
+        choice_json=tmp_path / "choice.json",
+        constants={},
+        channel_order="rgb",
+        shape=shape,
+    )
+    other, small = read_array(tmp_path / "refined.npy")
+    assert other.sum() > 100
+    assert np.argwhere(small).tolist() == [[31, 21]]
 
 
 def test_a_mark_between_pixel_centres_is_a_target_of_one_pixel(patches, tmp_path):

@@ -107,53 +107,69 @@ def _axis(item: Any) -> str:
 
 
 def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
+    items = _items_of(group)
+    lines, causes = _lines_of(items, group, report)
+    node = any(is_lymph_node(item) for item in items)
+    given = {"source": "SR", "source_uid": report.uid}
+    if lines["long"] and lines["short"]:
+        long, short = _pair(lines["long"], lines["short"])
+        mark = mark_of_axes(long, short, report.export, **given, item=first, node=node)
+        return with_note_of_nodes([mark], texts_of(items)), []
+    if lines["short"]:
+        causes.append("only a short axis")
+    singles = [*lines["long"], *lines["other"]]
+    if not singles:
+        cause = "; ".join(dict.fromkeys(causes)) or "the group has no coordinates"
+        return [], [Refused("SR", report.uid, first, "", cause)]
+    marks, refused = marks_of_lines(singles, report.export, **given, first_item=first, node=node)
+    return with_note_of_nodes(marks, texts_of(items)), refused
+
+
+def _items_of(group: Any) -> list[Any]:
+    """Return all items below a group, without those of groups inside it."""
     items = list(_walk(group))[1:]
     inner = [item for item in items if _is_group(item)]
     below = {id(each) for other in inner for each in _walk(other)}
-    items = [item for item in items if id(item) not in below]
+    return [item for item in items if id(item) not in below]
+
+
+def _lines_of(
+    items: list[Any], group: Any, report: _Report
+) -> tuple[dict[str, list[Line]], list[str]]:
+    """Return the lines among a group's items, by their axis; and why others are none."""
     tracking = next(
         (clean_uid(item.get("UID")) for item in items if code_of(item)[:2] == TRACKING), ""
     )
-    node = any(is_lymph_node(item) for item in items)
-    axes: dict[str, list[Line]] = {"long": [], "short": [], "other": []}
+    lines: dict[str, list[Line]] = {"long": [], "short": [], "other": []}
     causes: list[str] = []
-    used: set[int] = set()
-    for item in items:
-        if item.get("ValueType") != "NUM":
-            continue
-        for shape in _shapes(item, report):
-            used.add(id(shape))
-            try:
-                axes[_axis(item)].append(_line(shape, group, report, tracking, item))
-            except _BadItemError as error:
-                causes.append(str(error))
-    shapes = [item for item in items if item.get("ValueType") in SHAPES]
+
+    def add(axis: str, shape: Any, measured: Any | None) -> None:
+        try:
+            lines[axis].append(_line(shape, group, report, tracking, measured))
+        except _BadItemError as error:
+            causes.append(str(error))
+
     numbers = [item for item in items if item.get("ValueType") == "NUM"]
+    inferred_from = [(item, shape) for item in numbers for shape in _shapes(item, report)]
+    for item, shape in inferred_from:
+        add(_axis(item), shape, item)
+    used = {id(shape) for _, shape in inferred_from}
+    shapes = [item for item in items if item.get("ValueType") in SHAPES]
     # of several lines or measurements, nothing says which belong together
     measured = numbers[0] if len(numbers) == len(shapes) == 1 and not used else None
-    for item in shapes:
-        if id(item) not in used:
-            try:
-                axes["other"].append(_line(item, group, report, tracking, measured))
-            except _BadItemError as error:
-                causes.append(str(error))
-    given = {"source": "SR", "source_uid": report.uid}
-    if axes["long"] and axes["short"]:
-        if len(axes["long"]) > 1 or len(axes["short"]) > 1:
-            raise _BadItemError("the group has several long or short axes")
-        long, short = axes["long"][0], axes["short"][0]
-        if (long.image_uid, long.frame) != (short.image_uid, short.frame):
-            raise _BadItemError("the two axes are on different images")
-        mark = mark_of_axes(long, short, report.export, **given, item=first, node=node)
-        return with_note_of_nodes([mark], texts_of(items)), []
-    lines = [*axes["long"], *axes["other"]]
-    if axes["short"] and not axes["long"]:
-        causes.append("only a short axis")
-    if not lines:
-        cause = "; ".join(dict.fromkeys(causes)) or "the group has no coordinates"
-        return [], [Refused("SR", report.uid, first, "", cause)]
-    marks, refused = marks_of_lines(lines, report.export, **given, first_item=first, node=node)
-    return with_note_of_nodes(marks, texts_of(items)), refused
+    for shape in shapes:
+        if id(shape) not in used:
+            add("other", shape, measured)
+    return lines, causes
+
+
+def _pair(long: list[Line], short: list[Line]) -> tuple[Line, Line]:
+    """Return a group's two axes."""
+    if len(long) > 1 or len(short) > 1:
+        raise _BadItemError("the group has several long or short axes")
+    if (long[0].image_uid, long[0].frame) != (short[0].image_uid, short[0].frame):
+        raise _BadItemError("the two axes are on different images")
+    return long[0], short[0]
 
 
 def _shapes(item: Any, report: _Report) -> Iterator[Any]:

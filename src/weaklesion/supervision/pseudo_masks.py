@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from weaklesion.data.ellipse_table import read_mark_shapes
+from weaklesion.data.ellipse_table import read_ellipses, read_mark_shapes
 from weaklesion.errors import DataError
 from weaklesion.mark_shapes import MarkShape, ShapeKind
 from weaklesion.pseudo_masks import ChannelOrder, RefinedSettings, refine_scores, to_rgb
+from weaklesion.supervision.ellipses import drawn_target
 from weaklesion.support.files import read_array, read_json, write_array
 from weaklesion.support.parallel import in_parallel
 
@@ -34,6 +35,9 @@ def draw_refined(
     workers: int = 1,
 ) -> None:
     """Write the pseudo-mask of every sample.
+
+    Where levels cannot decide, it is the mark's shape, and where that contains no pixel centre, the
+    mark's ellipse (`weaklesion.supervision.ellipses.drawn_target`).
 
     Args:
         images_npy: patches, (N, H, W, 3) uint8.
@@ -64,6 +68,10 @@ def draw_refined(
     items = list(zip(array_rows.tolist(), marks.values(), strict=True))
     drawn = list(in_parallel(work, items, workers, "pseudo-masks"))
     masks = np.stack([mask for mask, _ in drawn]).astype(np.uint8)
+    ellipses = read_ellipses(ellipses_csv)
+    for row, name in enumerate(marks):
+        if not masks[row].any():
+            masks[row] = drawn_target(ellipses[name], images.shape[1:3])
     write_array(target_npy, masks)
     kept = sum(is_mark for _, is_mark in drawn)
     logger.info(
