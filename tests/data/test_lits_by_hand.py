@@ -88,6 +88,9 @@ def test_at_the_right_and_lower_border_a_window_is_clipped_where_the_slice_ends(
     (clipped,) = slice_of(tumour, border="clip")
     assert clipped.crop == (40, 18, 80, 50)
     assert clipped.mm_per_px == pytest.approx((0.5 * 40 / 120, 2.0 * 32 / 120))
+    # of a part that is taller than wide, the height is what counts
+    (tall,) = slice_of(np.ascontiguousarray(tumour.T))
+    assert tall.crop == (18, 40, 68, 90)
 
 
 def test_voxels_that_touch_at_a_corner_are_one_part():
