@@ -4,6 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
 
 from weaklesion.report.figures.arms import (
     choose_cases,
@@ -11,11 +13,12 @@ from weaklesion.report.figures.arms import (
     plot_training_curves,
     strip_ids,
 )
-from weaklesion.report.figures.patches import score_lines
+from weaklesion.report.figures.patches import outline, score_lines
 from weaklesion.report.figures.scatter import counts, image_dice, plot_scatter
 from weaklesion.report.figures.style import (
     PALETTE,
     arm_colors,
+    contour_looks,
     distinct_colors,
     line_through,
     style,
@@ -114,12 +117,31 @@ def test_contours_say_what_they_are_compared_with(tmp_path):
     assert ">Worst of A1, our label<" in (tmp_path / "strip.svg").read_text()
 
 
+@pytest.mark.parametrize("arms", [["a1", "a1l"], ["ellipse", "a1", "a1l"]])
+def test_contours_of_arms_differ_in_print_without_colour(arms):
+    looks = contour_looks(arms, arms)
+    mask = np.pad(np.ones((8, 8), dtype=np.uint8), 4)
+    with style():
+        figure, axis = plt.subplots()
+        for look in looks.values():
+            outline(axis, mask, width=1.2, **look)
+        score_lines(axis, dict.fromkeys(arms, 0.5), looks, None, 2)
+    keys = [line for line in axis.get_children() if isinstance(line, Line2D)]
+    drawn = [contours.get_linestyles()[0] for contours in axis.collections]
+    assert len({str(dashes) for dashes in drawn}) == len(arms)
+    assert len({str(key._dash_pattern) for key in keys}) == len(arms)
+    for contours, key in zip(axis.collections, keys, strict=True):
+        assert to_hex(contours.get_edgecolor()[0]) == to_hex(key.get_color())
+    plt.close(figure)
+
+
 def test_a_label_is_no_wider_than_its_image():
     with style():
         axis = plt.figure().add_subplot()
-        score_lines(axis, {"long": 0.5}, {"long": "red"}, {"arms": {"long": "a1, b2, c3, d4"}}, 1)
-        assert [text.get_text() for text in axis.texts] == ["\N{BLACK SQUARE}", "a1, b2… 0.50"]
-        score_lines(axis, {"long": 0.5}, {"long": "red"}, {"arms": {"long": "a1, b2, c"}}, 1)
+        looks = {"long": {"color": "red"}}
+        score_lines(axis, {"long": 0.5}, looks, {"arms": {"long": "a1, b2, c3, d4"}}, 1)
+        assert [text.get_text() for text in axis.texts] == ["a1, b2… 0.50"]
+        score_lines(axis, {"long": 0.5}, looks, {"arms": {"long": "a1, b2, c"}}, 1)
         assert axis.texts[-1].get_text() == "a1, b2, c 0.50"
     plt.close()
 

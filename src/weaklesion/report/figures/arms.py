@@ -18,13 +18,14 @@ from weaklesion.report.figures.style import (
     MARKERS,
     REFERENCE_COLOR,
     arm_colors,
+    contour_looks,
     distinct_colors,
     save,
     style,
 )
 from weaklesion.study.labels import Labels, called, network_in_words
 
-Outline = tuple[np.ndarray, Any, float]  # mask, colour, and width in points
+Outline = tuple[np.ndarray, dict[str, Any], float]  # mask, look, and width in points
 
 
 def plot_training_curves(
@@ -122,28 +123,27 @@ def plot_contours(
     cases = choose_cases(pd.DataFrame(dice)[networks], ranked_by, num_images, label)
     shown_ids = [name for names in cases.values() for name in names]
     images = dict(zip(shown_ids, read_rows(images_npy, samples_csv, shown_ids), strict=True))
-    palette = distinct_colors(list(dice), all_arms)
-    colors = {arm: palette[arm] for arm in dice}
+    looks = contour_looks(list(dice), all_arms)
     references = read_rows(reference_npy, reference_ids_csv, shown_ids)
     masks: dict[str, list[Outline]] = {
-        name: [(mask, REFERENCE_COLOR, 2.2)]
+        name: [(mask, {"color": REFERENCE_COLOR}, 2.2)]
         for name, mask in zip(shown_ids, references, strict=True)
     }
     for arm in arms:
         of_arm = read_rows(arm["predictions"], arm["ids"], shown_ids)
         for name, mask in zip(shown_ids, of_arm, strict=True):
-            masks[name].append((mask, colors[arm["arm"]], 1.2))
+            masks[name].append((mask, looks[arm["arm"]], 1.2))
 
     def draw(rows: Mapping[str, Sequence[str]], titles: Sequence[str], width_in: float) -> Figure:
         figure, axes = case_grid(rows, images[shown_ids[0]].shape, len(dice), width_in)
         names = [name for ids in rows.values() for name in ids]
         for axis, name, text in zip(axes.flat, names, titles, strict=True):
             show(axis, images[name], channel_order)
-            for mask, color, width in masks[name]:
-                outline(axis, mask, color, width)
+            for mask, look, width in masks[name]:
+                outline(axis, mask, width=width, **look)
             axis.set_title(text, fontsize=9)
             scores = {arm: of_arm[name] for arm, of_arm in dice.items()}
-            score_lines(axis, scores, colors, labels, width_in)
+            score_lines(axis, scores, looks, labels, width_in)
         return figure
 
     lines = [Line2D([], [], color=REFERENCE_COLOR, lw=2.2, label=f"{reference_name} (white)")]
@@ -151,7 +151,7 @@ def plot_contours(
         text = called(labels, "arms", arm["arm"])
         if arm["network"] != "no network":
             text += f": {network_in_words(arm['network'])}"
-        lines.append(Line2D([], [], color=colors[arm["arm"]], label=text))
+        lines.append(Line2D([], [], **looks[arm["arm"]], label=text))
     strip = dict(zip(cases, strip_ids(list(cases.values())), strict=False))
     with style():
         # 1,200 px wide: half the bytes, and text of 12 px

@@ -16,7 +16,7 @@ from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.ellipse import Ellipse
 from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.report.figures.patches import case_grid, outline, score_lines, show
-from weaklesion.report.figures.style import DARK_LEGEND, distinct_colors, save, style
+from weaklesion.report.figures.style import DARK_LEGEND, contour_looks, save, style
 from weaklesion.study.labels import Labels, called
 
 MARK_COLOR = "white"
@@ -70,30 +70,30 @@ def plot_mark_agreement(
     images = read_rows(images_npy, samples_csv, shown_ids)
     index_of = {name: index for index, name in enumerate(ids)}
     ellipses = read_ellipses(ellipses_csv)
-    colors = distinct_colors(list(masks), all_arms)
+    looks = contour_looks(list(masks), all_arms)
     with style():
         figure, axes = case_grid(cases, images[0].shape, len(masks), COLUMN_IN)
         for axis, image, name in zip(axes.flat, images, shown_ids, strict=True):
             show(axis, image, channel_order)
             for arm, of_arm in masks.items():
-                outline(axis, of_arm[index_of[name]], colors[arm], 1.4)
+                outline(axis, of_arm[index_of[name]], width=1.4, **looks[arm])
             points = samples.loc[name, RECIST_COLUMNS].to_numpy(float).reshape(4, 2)
             _draw_mark(axis, points, ellipses[name])
             _zoom(axis, ellipses[name], image.shape)
             axis.set_title(name, fontsize=9)
             of_image = {arm: float(agreement[arm][name]) for arm in masks}
-            score_lines(axis, of_image, colors, labels, COLUMN_IN)
-        _add_legend(figure, {called(labels, "arms", arm): colors[arm] for arm in masks})
+            score_lines(axis, of_image, looks, labels, COLUMN_IN)
+        _add_legend(figure, {called(labels, "arms", arm): looks[arm] for arm in masks})
         figure.suptitle(f"{title}\nUnder each image the agreement of each arm's mask with the mark")
         save(figure, figures)
 
 
-def _add_legend(figure: Figure, colors: Mapping[str, Any]) -> None:
+def _add_legend(figure: Figure, looks: Mapping[str, Mapping[str, Any]]) -> None:
     """Add a legend of the mark, its ellipse and the arms, by label."""
     handles = [
         Line2D([], [], color=MARK_COLOR, lw=1.2, label="mark (white)"),
         Line2D([], [], color=MARK_COLOR, lw=1.2, ls="--", label="its ellipse (white)"),
-        *(Line2D([], [], color=color, label=label) for label, color in colors.items()),
+        *(Line2D([], [], **look, label=label) for label, look in looks.items()),
     ]
     figure.legend(handles=handles, loc="outside lower left", ncol=2, **DARK_LEGEND)
 

@@ -8,12 +8,15 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from weaklesion.study.labels import Labels, called
 
 LINE_PT = 11.5  # height of a line under an image
 LINE_IN = LINE_PT / 72
 CHARACTERS_PER_IN = 11  # there
+KEY_PT = 16  # width of the piece of a contour before it
 
 
 def case_grid(
@@ -54,22 +57,23 @@ def case_grid(
 def score_lines(
     axis: plt.Axes,
     scores: Mapping[str, float],
-    colors: Mapping[str, Any],
+    looks: Mapping[str, Mapping[str, Any]],
     labels: Labels | None,
     width_in: float,
 ) -> None:
-    """Write under an image one line per arm: a square in its colour, its label and its score.
+    """Write under an image one line per arm: a piece of its contour, its label and its score.
 
     A label that is longer than the image is wide is cut; the figure's legend has all of it.
 
     Args:
         axis: the image's axes.
         scores: arm to its score; nan is written as `none`.
-        colors: arm to its colour in the image.
+        looks: arm to the look of its contour, see `weaklesion.report.figures.style.contour_looks`.
         labels: see `weaklesion.study.labels.labels_of`.
         width_in: width of a column, inches.
     """
     room = int(CHARACTERS_PER_IN * width_in) - 2
+    corner = ScaledTranslation(0, 0, axis.transAxes)
     for line, (arm, value) in enumerate(scores.items()):
         below = -LINE_PT * (line + 0.75)
         at: dict[str, Any] = {
@@ -77,11 +81,13 @@ def score_lines(
             "textcoords": "offset points",
             "va": "center",
         }
-        axis.annotate("\N{BLACK SQUARE}", (0, 0), (1, below), color=colors[arm], fontsize=10, **at)
+        piece = Line2D([1 / 72, KEY_PT / 72], [below / 72] * 2, lw=1.6, **looks[arm])
+        piece.set(transform=axis.figure.dpi_scale_trans + corner, clip_on=False)
+        axis.add_artist(piece)
         name = called(labels, "arms", arm)
         name = name if len(name) <= room else f"{name[: room - 1].rstrip(' ,')}…"
         text = f"{name} {'none' if math.isnan(value) else f'{value:.2f}'}"
-        axis.annotate(text, (0, 0), (12, below), fontsize=8.5, **at)
+        axis.annotate(text, (0, 0), (KEY_PT + 3, below), fontsize=8.5, **at)
 
 
 def show(axis: plt.Axes, image: np.ndarray, channel_order: str) -> None:
@@ -99,13 +105,21 @@ def show(axis: plt.Axes, image: np.ndarray, channel_order: str) -> None:
     axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="bilinear")
 
 
-def outline(axis: plt.Axes, mask: np.ndarray, color: Any, width: float) -> None:
+def outline(
+    axis: plt.Axes, mask: np.ndarray, color: Any, width: float, linestyle: Any = "solid"
+) -> None:
     """Draw a mask's contour, which closes along the image's frame; nothing for an empty mask."""
     padded = np.pad(mask.astype(float), 1)
     coordinates = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)
     if mask.any():
         axis.contour(
-            coordinates[1], coordinates[0], padded, levels=[0.5], colors=[color], linewidths=width
+            coordinates[1],
+            coordinates[0],
+            padded,
+            levels=[0.5],
+            colors=[color],
+            linewidths=width,
+            linestyles=[linestyle],
         )
     axis.set_xlim(-0.5, mask.shape[1] - 0.5)
     axis.set_ylim(mask.shape[0] - 0.5, -0.5)

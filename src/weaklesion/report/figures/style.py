@@ -17,6 +17,15 @@ from weaklesion.support.files import written_whole
 logger = logging.getLogger(__name__)
 
 MARKERS = "osD^vPX*"  # so that arms differ without their colour
+# of contours, so that they do as well: lengths of dashes and gaps, in widths of the line
+DASHES: tuple[Any, ...] = (
+    "solid",
+    (0, (4, 1.6)),
+    (0, (1.2, 1.2)),
+    (0, (5, 1.4, 1.2, 1.4)),
+    (0, (9, 2.5)),
+    (0, (5, 1.2, 1.2, 1.2, 1.2, 1.2)),
+)
 
 PALETTE = (  # seaborn's `colorblind`
     "#0173b2",
@@ -64,6 +73,19 @@ def distinct_colors(arms: Sequence[str], all_arms: Sequence[str]) -> dict[str, A
     left = [color for color in PALETTE if color not in own.values()] or PALETTE
     others = (arm for arm in arms if arm not in own)
     return own | {arm: left[place % len(left)] for place, arm in enumerate(others)}
+
+
+def contour_looks(arms: Sequence[str], all_arms: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return colour and dashes of each arm's contour.
+
+    Colours are those of `distinct_colors`; dashes follow the order of `arms`, so that neighbours
+    differ in grey print and to the colour-blind as well.
+    """
+    colors = distinct_colors(arms, all_arms)
+    return {
+        arm: {"color": colors[arm], "linestyle": DASHES[place % len(DASHES)]}
+        for place, arm in enumerate(arms)
+    }
 
 
 def line_through(num_points: int) -> str:
