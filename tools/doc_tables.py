@@ -1,28 +1,32 @@
 """Tables of results as Markdown: one function per kind of table, recognised by its columns."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
 from weaklesion.report.pages import p_value
 from weaklesion.report.tables.cells import direction
 from weaklesion.report.traits import WORDS
+from weaklesion.scoring.catalogue import MEASURES
 
 PLACE = ["of", "dataset", "protocol", "constant"]  # of a choice
-METRICS = {  # those that are shown where they are in the table and compared, or in Table 1
-    "dice": "Dice, %",
-    "iou": "IoU, %",
-    "volumetric_similarity": "VS, %",
-    "center_error": "Centre error, px",
-    "perimeter_error_canny_half": "½ Canny difference, px",
-    "hausdorff": "Hausdorff (max), px",
-    "average_hausdorff": "Average Hausdorff, px",
-}
-ONLY_IF_COMPARED = {
-    "recall": "Recall, %",
-    "precision": "Precision, %",
-    "average_hausdorff_mean": "Average Hausdorff, mean, px",
-}
+
+
+def named(*metrics: str) -> dict[str, str]:
+    """Return the head of each metric's row or column, by its name in files."""
+    return {name: f"{MEASURES[name].label}, {MEASURES[name].unit}" for name in metrics}
+
+
+METRICS = named(  # those that are shown where they are in the table and compared, or in Table 1
+    "dice",
+    "iou",
+    "volumetric_similarity",
+    "center_error",
+    "perimeter_error_canny_half",
+    "hausdorff",
+    "average_hausdorff",
+)
+ONLY_IF_COMPARED = named("recall", "precision", "average_hausdorff_mean")
 
 
 def markdown(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -121,7 +125,7 @@ def verdicts(table: pd.DataFrame) -> str:
             row["claim"],
             f"`{row['protocol']}`",
             f"{row['arm']} against {row['baseline']}",
-            row["metric"],
+            MEASURES[row["metric"]].label if row["metric"] in MEASURES else row["metric"],
             f"{row['improvement_percent']:+.2f}"
             f" {interval(row, 'ci_low_percent', 'ci_high_percent', '+')}",
             f"{row['claimed_percent']:.1f}",
@@ -139,8 +143,13 @@ def verdicts(table: pd.DataFrame) -> str:
     return text + f"{left_out} claims are not testable in this study.\n\n"
 
 
-def gaps(table: pd.DataFrame) -> str:
-    """Return what arms lack, by kind of image, as Markdown."""
+def gaps(table: pd.DataFrame, labels: Mapping[str, str] | None = None) -> str:
+    """Return what arms lack, by kind of image, as Markdown.
+
+    Args:
+        table: the table.
+        labels: arm to its name in the chart above the table; none where no chart stands there.
+    """
     text = ""
     kinds = table["stratum"].replace(WORDS)  # as in the study's page and figure
     table["images"] = [
@@ -149,7 +158,8 @@ def gaps(table: pd.DataFrame) -> str:
     ]
     pair = ["dataset", "protocol", "arm", "against"]
     for (dataset, protocol, arm, against), rows in table.groupby(pair, sort=False):
-        text += f"`{arm}` against `{against}`: {dataset}, protocol `{protocol}`:\n\n"
+        words = f' (in the chart "{labels[arm]} against {labels[against]}")' if labels else ""
+        text += f"`{arm}` against `{against}`{words}: {dataset}, protocol `{protocol}`:\n\n"
         text += markdown(
             ["Images", "Number", f"{arm}, %", f"{against}, %", "Gap, points", "Share of gap, %"],
             (
@@ -168,7 +178,7 @@ def gaps(table: pd.DataFrame) -> str:
 
 
 def policies(table: pd.DataFrame) -> str:
-    """Return Dice and Hausdorff under each policy as Markdown."""
+    """Return Dice and the Hausdorff distance under each policy as Markdown."""
     return markdown(
         ["Policy", "Arm", "Metric", "Images", "Mean", "Difference"],
         (
@@ -305,9 +315,9 @@ def runs(table: pd.DataFrame) -> str:
     for _, row in table.iterrows():
         of = f"{', '.join(row['tables'].split())}: " if len(table) > 1 else ""
         lines.append(
-            f"{of}{row['trainings']} trainings of {row['seconds_min']} to {row['seconds_max']} s on"
-            f" {row['device']} ({row['threads']} thread each), at most {row['memory_gib']:.1f} GiB"
-            f" each; torch {row['torch']}, commit {row['commits']}.\n"
+            f"{of}{row['trainings']} training runs of {row['seconds_min']} to"
+            f" {row['seconds_max']} s on {row['device']} ({row['threads']} thread each), at most"
+            f" {row['memory_gib']:.1f} GiB each; torch {row['torch']}, commit {row['commits']}.\n"
         )
     return "\n".join(lines)
 
@@ -376,7 +386,7 @@ def sizes(table: pd.DataFrame) -> str:
 def volumes(table: pd.DataFrame) -> str:
     """Return how well volumes are found from marks, as Markdown."""
     heads = ["Lesions", "Constants", "Method", "Dice, %", "Gain", "Worst", "NSD at 2 mm, %"]
-    heads += ["Surface distance, mm", "HD95, mm", "Volume error, %"]
+    heads += ["ASSD, mm", "HD95, mm", "Volume error, %"]
     rows = []
     for _, row in table.iterrows():
         cells = [f"{row['lesions']} {row['dataset']}", row["role"], row["method"]]

@@ -19,13 +19,15 @@ from typing import Any
 
 import pandas as pd
 from api_reference import describe_api
-from doc_tables import KINDS, PLACE, choices, kind, runs
+from doc_tables import KINDS, PLACE, choices, gaps, kind, runs
 from findings_figure import findings_svg
 from markers import has_markers, replace_between
 from table1 import table1
 
 from weaklesion.report.forest import METRIC, forest_svg
+from weaklesion.study.labels import arm_labels
 from weaklesion.support.files import read_json
+from weaklesion.support.yaml_files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs/results"  # pages, and beside them a folder per study
@@ -161,7 +163,10 @@ def describe(kept: Path) -> str:
         if path.with_suffix(".svg").is_file():
             shown = DIFFERENCES if found == KINDS["published_mean"] else what
             text += f"![{path.stem}: {shown}]({kept.name}/{path.stem}.svg)\n\n"
-        text += folded(path.stem, what, write(table))
+        if write is gaps and path.with_suffix(".svg").is_file():
+            text += folded(path.stem, what, gaps(table, chart_names(kept.name)))
+        else:
+            text += folded(path.stem, what, write(table))
     if (kept / CHOICES).is_file():
         text += folded(
             "choices", "constants chosen without a dense mask", choices(pd.read_csv(kept / CHOICES))
@@ -171,6 +176,17 @@ def describe(kept: Path) -> str:
     if (kept / RUNS).is_file():
         text += runs(pd.read_csv(kept / RUNS))
     return text
+
+
+def chart_names(study: str) -> dict[str, str]:
+    """Return what charts of a study call each arm."""
+    files = [ROOT / "config.yaml", ROOT / f"workflow/studies/{study}.yaml"]
+    arms: dict[str, dict[str, Any]] = {}
+    for path in files:
+        of_file = read_yaml(path).get("arms", {}) if path.is_file() else {}
+        for name, arm in of_file.items():
+            arms[name] = arms.get(name, {}) | arm
+    return arm_labels({"arms": arms})
 
 
 def folded(name: str, what: str, table: str) -> str:

@@ -30,3 +30,7 @@ def test_every_metric_is_defined(root):
     page = (root / "docs/reference/metrics.md").read_text()
     named = page.replace("`..._border_mean`", "`average_hausdorff_border_mean`")
     assert [name for name in MEASURES if f"`{name}`" not in named] == []
+    named = named.replace("; the same, mean |", ", Average border distance, mean |")
+    heads = [row.split(" | ")[1] for row in named.splitlines() if row.startswith("| `")]
+    known = ", ".join(heads[: len(MEASURES)])
+    assert [one.label for one in MEASURES.values() if one.label not in known] == []

@@ -20,6 +20,20 @@ def test_every_page_says_what_its_tables_say(root):
         assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
 
 
+def test_a_gap_is_named_as_in_its_chart(root):
+    charts = 0
+    for kept in update_docs.kept_studies():
+        named = re.findall(r'\(in the chart "(.*?)"\)', update_docs.describe(kept))
+        drawn = {
+            words
+            for path in kept.glob("*.svg")
+            for words in re.findall(r">([^<>\n]+ against [^<>\n]+)</text>", path.read_text())
+        }
+        assert set(named) <= drawn, kept.name
+        charts += len(named)
+    assert charts == 8
+
+
 def test_table1_says_what_its_tables_say(root):
     page, text = update_docs.table1_page()
     assert page.read_text() == text, f"{page}: call python tools/update_docs.py"
@@ -125,15 +139,15 @@ def test_a_study_is_brought_in_by_parts(tmp_path):
     )
     before = update_docs.describe(kept)
     assert "90.00" in before
-    assert "2 trainings of 10 to 20 s on cpu" in before
+    assert "2 training runs of 10 to 20 s on cpu" in before
     later = finished(tmp_path / "b", {"two": 92.0, "three": 93.0}, [30, 40, 50], "b" * 40)
     update_docs.collect(later, kept)
     text = update_docs.describe(kept)
     assert "91.00" not in text
     assert all(number in text for number in ("90.00", "92.00", "93.00"))
-    first = "one: 2 trainings of 10 to 20 s on cpu (1 thread each), at most 1.0 GiB each"
+    first = "one: 2 training runs of 10 to 20 s on cpu (1 thread each), at most 1.0 GiB each"
     assert f"{first}; torch 2, commit {'a' * 10}." in text
-    assert "three, two: 3 trainings of 30 to 50 s" in text
+    assert "three, two: 3 training runs of 30 to 50 s" in text
     update_docs.collect(later, kept)
     assert update_docs.describe(kept) == text
 

@@ -27,6 +27,7 @@ LABELS = {
     "arms": {"ellipse": "RECIST ellipse", "a1": "A1", "a1l": "A1+L"},
 }
 COLUMNS = {"corrected": {"Dice": "dice", "CenterError": "center_error"}}
+WITH_AVD = {"corrected": {"Dice": "dice", "AVD": "center_error"}}  # under a name of its own
 NAN = float("nan")
 
 
@@ -70,7 +71,8 @@ def verdicts():
 def test_ours_stand_above_the_papers_and_the_best_of_each_is_marked(table):
     (block,) = score_blocks(table, COLUMNS, LABELS)
     assert block["dataset"] == "HAM10000"
-    assert list(block["measures"]) == ["Dice", "Center error"]
+    assert [measure.label for measure in block["measures"]] == ["Dice", "Centre error"]
+    assert block["papers_names"] == {}
     assert [row["label"] for row in block["ours"]] == ["RECIST ellipse", "A1", "A1+L"]
     assert [row["label"] for row in block["paper"]] == ["A1", "A1+L"]
     best = [[cell["is_best"] for cell in row["cells"]] for row in block["ours"]]
@@ -79,6 +81,12 @@ def test_ours_stand_above_the_papers_and_the_best_of_each_is_marked(table):
         [False, False],
         [True, True],
     ]
+
+
+def test_a_column_has_our_name_and_the_papers_stands_below(table):
+    (block,) = score_blocks(table, WITH_AVD, LABELS)
+    assert [measure.label for measure in block["measures"]] == ["Dice", "Centre error"]
+    assert block["papers_names"] == {"Centre error": "AVD"}
 
 
 def test_claims_are_in_points_of_the_baseline(table, verdicts):
@@ -212,10 +220,18 @@ def test_an_image_in_a_page_is_shrunk_and_has_no_transparency(tmp_path):
 
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_a_table_as_wide_as_the_papers_is_whole_on_a_large_screen(browser, width):
-    metrics = ("IoU", "Dice", "VS", "CenterError", "PerimeterError", "AVD")
-    rows = [row(arm, "dice", 90.12, published=90.01) for arm in ("ellipse", "a1")]
+    metrics = {
+        "IoU": "iou",
+        "Dice": "dice",
+        "VS": "volumetric_similarity",
+        "CenterError": "center_error",
+        "PerimeterError": "perimeter_error_canny_half",
+        "AVD": "hausdorff",
+    }
+    cells = [(arm, metric) for arm in ("ellipse", "a1") for metric in metrics.values()]
+    rows = [row(arm, metric, 90.12, published=90.01) for arm, metric in cells]
     labels = {"datasets": {"ham10k": "HAM10000"}, "arms": {"ellipse": "RECIST ellipse", "a1": "A1"}}
-    columns = {"corrected": dict.fromkeys(metrics, "dice")}
+    columns = {"corrected": metrics}
     page = browser.new_page(viewport={"width": width, "height": 1000})
     values = {"study": "mine", "num_trainings": 2, "hours": 1, "devices": "a CPU", "commits": []}
     values |= {"lines": [], "verdicts": [], "untestable": {}, "strips": [], "titles": {}}
@@ -224,6 +240,10 @@ def test_a_table_as_wide_as_the_papers_is_whole_on_a_large_screen(browser, width
     assert page.locator("td").count() == 24
     scrolls = "[...document.querySelectorAll('.scroll')].some((e) => e.scrollWidth > e.clientWidth)"
     assert not page.evaluate(scrolls)
+    names = "The paper's names: PerimeterError for ½ Canny difference, AVD for Hausdorff."
+    assert page.get_by_text(names).count() == 1
+    heads = page.locator("thead th").all_inner_texts()
+    assert [head.split(",")[0] for head in heads[-2:]] == ["½ Canny difference", "Hausdorff"]
     page.close()
 
 
@@ -259,7 +279,7 @@ def test_the_page_says_what_was_run(table, verdicts, tmp_path):
     write_front_page(labels=LABELS, **arguments)
     page = (tmp_path / "index.html").read_text()
     words = " ".join(page.split())
-    assert "2 trainings, 4 h in all, on a CPU (1 thread per training)" in words
+    assert "2 training runs, 4 h in all, on a CPU (1 thread per training)" in words
     assert "0123456789ab" in page
     assert "1 not reproduced" in page
     assert "1 undecided" in page

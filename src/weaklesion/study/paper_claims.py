@@ -54,7 +54,7 @@ CLAIMS = (
     Claim(
         name="AVD, headline",
         where="abstract",
-        text="Joint training improves the surface distance by the headline's size (reached against"
+        text="Joint training improves AVD by the headline's size (reached against"
         " A1 on DeepLesion only, P1).",
         datasets=(DEEPLESION,),
         column="AVD",
@@ -62,7 +62,7 @@ CLAIMS = (
     ),
     _table1("IoU against A1", "The second task improves IoU over A1.", "IoU"),
     _table1("VS against A1", "The second task improves volumetric similarity over A1.", "VS"),
-    _table1("AVD against A1", "The second task improves the surface distance over A1.", "AVD"),
+    _table1("AVD against A1", "The second task improves AVD over A1.", "AVD"),
     _table1("Centre against A1", "The second task improves the centre over A1.", "CenterError"),
     _table1(
         "Perimeter against A1", "The second task improves the perimeter over A1.", "PerimeterError"
@@ -76,7 +76,7 @@ CLAIMS = (
     ),
     _table1(
         "AVD of ACoseg",
-        "Co-segmentation has a slightly lower surface distance than A1+L.",
+        "Co-segmentation has a slightly lower AVD than A1+L.",
         "AVD",
         arm=COSEGMENTATION,
         baseline="a1l",

@@ -1,7 +1,6 @@
 """The front page of a study: what was run, Table 1, differences, verdicts and examples."""
 
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,20 +97,26 @@ def score_blocks(
         yield {
             "dataset": labels["datasets"][str(dataset)],
             "protocol": protocol,
-            "measures": {_spelt(name): measure_of(metric) for name, metric in metrics.items()},
+            "measures": [measure_of(metric) for metric in metrics.values()],
+            "papers_names": _papers_names(metrics),
             "ours": ours,
             "paper": [row for row in paper if any(cell["is_known"] for cell in row["cells"])],
             **{key: block.iloc[0][key] for key in ("n_samples", "n_groups", "unit", "reference")},
         }
 
 
-def _spelt(column: str) -> str:
-    """Return a column's name in words.
+def _papers_names(metrics: Mapping[str, str]) -> dict[str, str]:
+    """Return our name of each metric that stands for a column of another name, and that name.
 
-    >>> _spelt("CenterError"), _spelt("IoU")
-    ('Center error', 'IoU')
+    >>> _papers_names({"Dice": "dice", "CenterError": "center_error", "AVD": "hausdorff"})
+    {'Hausdorff': 'AVD'}
     """
-    return re.sub("(?<=[a-z])[A-Z](?=[a-z])", lambda letter: f" {letter[0].lower()}", column)
+    labels = {column: measure_of(metric).label for column, metric in metrics.items()}
+    return {
+        label: column
+        for column, label in labels.items()
+        if label.replace(" ", "").replace("Centre", "Center").lower() != column.lower()
+    }
 
 
 def _rows(

@@ -45,7 +45,7 @@ WITHIN = {
 LABELS = {
     "dice": "Dice, %",
     "nsd_2mm": "NSD at 2 mm, %",
-    "asd_mm": "Surface distance, mm",
+    "asd_mm": "ASSD, mm",
     "hd95_mm": "HD95, mm",
     "volume_error": "Volume error, %",
     "absolute_volume_error": "Absolute volume error, %",
