@@ -349,12 +349,12 @@ def test_readme_says_what_the_plan_says(root, tmp_path):
     hours = sum(one.hours for one in plan.trainings if not math.isnan(one.hours))
     readme = " ".join((root / "README.md").read_text().split())
     number = len(plan.trainings) - len(given_mark)
-    assert f"takes {number:,} trainings" in readme
+    assert f"takes {number:,} training runs" in readme
     assert f"add {len(given_mark)}." in readme
     assert f"at most {hours:,.0f} GPU-hours" in readme
     running = " ".join((root / "docs/how-to/run.md").read_text().split())
     assert (
-        f"takes {number:,} trainings; networks that are given the mark add {len(given_mark)}."
+        f"takes {number:,} training runs; networks that are given the mark add {len(given_mark)}."
         in running
     )
 
