@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from weaklesion.data.phantoms.lits import draw_volume
 from weaklesion.recist import RECIST_COLUMNS, measure_recist
-from weaklesion.report.figures.style import PALETTE, save, style
+from weaklesion.report.figures.style import DASHES, PALETTE, save, style
 from weaklesion.segment.run import segment_marks
 from weaklesion.segment.settings import SegmentSettings
 
@@ -77,7 +77,7 @@ def draw_masks(volume: np.ndarray, index: int, marks: list[np.ndarray], run: Pat
             model_dir=run,
             marks_csv=Path(folder) / "marks.csv",
             out_dir=Path(folder) / "out",
-            settings=SegmentSettings(window_hu=WINDOW),
+            settings=SegmentSettings(),
         )
         masks = {}
         for path in (Path(folder) / "out/masks").iterdir():
@@ -88,9 +88,12 @@ def draw_masks(volume: np.ndarray, index: int, marks: list[np.ndarray], run: Pat
         show(axis, volume[:, :, index].T, "One segment per lesion, named after its longer line")
         for number, mark in enumerate(marks):
             mask = masks[f"lesion-{number}"]
-            axis.contour(mask, [0.5], colors=[PALETTE[number + 1]], linewidths=1.6)
+            color = PALETTE[number + 1]
+            axis.contour(mask, [0.5], colors=[color], linewidths=1.6, linestyles=[DASHES[number]])
             x, y = mark.min(axis=0)
-            axis.text(x - 4, y - 8, f"Line {2 * number + 1}", color=PALETTE[number + 1], fontsize=9)
+            # on black, the contrast of these colours is 8.0 and 6.1; on the image it would be 1.6
+            box = {"facecolor": "black", "edgecolor": "none", "pad": 2}
+            axis.text(x - 4, y - 8, f"Line {2 * number + 1}", color=color, fontsize=9, bbox=box)
         save(figure, [ROOT / "docs/slicer-masks.png"])
 
 
