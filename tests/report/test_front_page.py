@@ -191,7 +191,8 @@ def test_a_drawing_as_a_file(table):
     assert words.count("ham10k, corrected: against a1") == 1
     assert words.count("ham10k, released: against a1") == 1
     assert words.count("+1.00 [+0.40, +1.60]") == 2
-    assert words[-1] == "Points of Dice, 95 % intervals; right of 0 is better. Orange: the paper"
+    caption = "Points of Dice, 95 % intervals; right of 0 is better. Orange: the paper's difference"
+    assert words[-1] == caption
 
 
 @pytest.mark.parametrize("middle", [0.0, -0.003, 84407.0])
