@@ -158,7 +158,9 @@ def gaps(table: pd.DataFrame, labels: Mapping[str, str] | None = None) -> str:
     ]
     pair = ["dataset", "protocol", "arm", "against"]
     for (dataset, protocol, arm, against), rows in table.groupby(pair, sort=False):
-        words = f' (in the chart "{labels[arm]} against {labels[against]}")' if labels else ""
+        words = (
+            f' (in the chart "{labels[str(arm)]} against {labels[str(against)]}")' if labels else ""
+        )
         text += f"`{arm}` against `{against}`{words}: {dataset}, protocol `{protocol}`:\n\n"
         text += markdown(
             ["Images", "Number", f"{arm}, %", f"{against}, %", "Gap, points", "Share of gap, %"],

@@ -73,7 +73,8 @@ def score_lines(
         width_in: width of a column, inches.
     """
     room = int(CHARACTERS_PER_IN * width_in) - 2
-    corner = ScaledTranslation(0, 0, axis.transAxes)
+    frame: Any = axis.transAxes  # its type is narrower in matplotlib's stubs
+    corner = ScaledTranslation(0, 0, frame)
     for line, (arm, value) in enumerate(scores.items()):
         below = -LINE_PT * (line + 0.75)
         at: dict[str, Any] = {
