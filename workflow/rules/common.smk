@@ -1,5 +1,6 @@
 # For all rules: the study, and where its files lie. All logic is in the package.
 import gc
+from functools import cache
 from types import SimpleNamespace
 
 from weaklesion.data.sources import Sources
@@ -71,6 +72,7 @@ def growing(amount):
     return lambda wildcards, attempt: attempt * amount
 
 
+@cache  # all jobs of a rule ask for the same files
 def code_of(script, *modules):
     """Files of a script in `workflow/scripts`, and of modules and all that they import."""
     path = clone / f"workflow/scripts/{script}.py"
