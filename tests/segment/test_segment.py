@@ -371,7 +371,9 @@ def test_whether_a_mask_agrees_is_said_whatever_the_gate(model, tmp_path, images
     assert list(gated["agreement"]) == list(measured["agreement"])
     # the mask that was not returned is in the overlay
     overlay = np.asarray(Image.open(tmp_path / "out/overlays/wrong.png"))
-    assert (overlay == (230, 60, 60)).all(axis=2).sum() > 50
+    red = (overlay == (230, 60, 60)).all(axis=2)
+    assert red.sum() > 50
+    assert cv2.connectedComponents(red.astype(np.uint8))[0] > 40  # dashes; 16 parts without
 
 
 def test_a_network_that_sees_nothing_is_not_counted_as_an_answer(

@@ -1,5 +1,6 @@
 """The files of one mark that `weaklesion segment` writes: mask, overlay, row of measurements."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ OVERLAY_PX = 384
 # mask that was replaced.
 SHAPE_RGB, MASK_RGB, MARK_RGB = (255, 200, 0), (0, 220, 90), (255, 255, 255)
 REPLACED_RGB = (230, 60, 60)
+DASH_PX, DASH_AND_GAP_PX = 7, 13  # along the contour of a mask that was replaced
 HEADER_TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")
 AGREES = 0.8  # least agreement with which a mask agrees with its mark
 MEASURED = (
@@ -115,7 +117,7 @@ def write_overlay(
     """Draw a mark and its mask over a part of its image.
 
     Diameters are white, the mark's shape that the network was shown is yellow, the mask green. The
-    network's own mask is red if it differs from the mask.
+    network's own mask is red and dashed if it differs from the mask.
 
     Args:
         path: PNG to write.
@@ -136,11 +138,17 @@ def write_overlay(
         return np.rint((points - (x0, y0) + 0.5) * scale - 0.5).astype(np.int32)
 
     cv2.polylines(drawn, [to_overlay(shape.outline())], True, SHAPE_RGB, 1, cv2.LINE_AA)
-    different = [] if np.array_equal(own, mask) else [(own, REPLACED_RGB)]
-    for layer, color in [*different, (mask, MASK_RGB)]:
+
+    def contours(layer: np.ndarray) -> Sequence[np.ndarray]:
         inside = cv2.resize(layer[rows, columns], size, interpolation=cv2.INTER_NEAREST_EXACT)
-        outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(drawn, outlines, -1, color, 2, cv2.LINE_AA)
+        return cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
+
+    if not np.array_equal(own, mask):
+        for contour in contours(own):
+            starts = range(0, len(contour), DASH_AND_GAP_PX)
+            dashes = [contour[start : start + DASH_PX] for start in starts]
+            cv2.polylines(drawn, dashes, False, REPLACED_RGB, 2, cv2.LINE_AA)
+    cv2.drawContours(drawn, contours(mask), -1, MASK_RGB, 2, cv2.LINE_AA)
     for start, end in (to_overlay(mark.points[:2]), to_overlay(mark.points[2:])):
         cv2.line(drawn, start.tolist(), end.tolist(), MARK_RGB, 1, cv2.LINE_AA)
     write_png(path, drawn)
