@@ -84,8 +84,8 @@ def test_each_bad_mark_is_refused_with_its_cause_and_the_rest_goes_through(model
     result, measured = run(model, tmp_path, table)
     assert result.exit_code == 0, result.output
     assert (
-        "1 marks segmented. 0 fell back to the mark's own shape because the network's mask"
-        f" disagreed with the mark. {len(bad)} refused." in result.output
+        "1 marks segmented by the network; 0 fell back to the mark's own shape, because the"
+        f" network's mask disagreed with the mark; {len(bad)} refused." in result.output
     )
     assert list(measured.index) == ["m0"]
     refused = pd.read_csv(tmp_path / "out" / "refused.csv")

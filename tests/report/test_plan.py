@@ -21,7 +21,7 @@ from weaklesion.report.plan import (
     time_spent,
 )
 from weaklesion.report.plan_storage import PARAMETERS, pixels_of
-from weaklesion.report.plan_study import dry_run, find_workflow
+from weaklesion.report.plan_study import INSTALLED, dry_run, find_workflow
 from weaklesion.report.sample_counts import split_samples
 from weaklesion.report.training_rates import read_rates, seconds_per_step, training_hours
 from weaklesion.study.items import Run
@@ -383,7 +383,9 @@ def test_without_the_workflow_cause_and_cure_are_named(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["plan"])
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
-    assert "installed without its repository. Run the command in a clone" in result.stderr
+    assert "installed without it. Run the command in a clone" in result.stderr
+    for folder in (tmp_path, tmp_path / "site-packages", INSTALLED):
+        assert str(folder) in result.stderr
 
 
 def test_the_workflow_is_found_from_anywhere(root, tmp_path, monkeypatch):

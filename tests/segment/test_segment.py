@@ -349,7 +349,7 @@ def test_a_mark_on_something_else_is_answered_by_its_ellipse(model, tmp_path, im
     result, measured = run(
         model, tmp_path, [rows[0], rows[0] | {"id": "wrong"} | given], "--gate", "0.8"
     )
-    assert "1 marks segmented. 1 fell back to the mark's own shape" in result.output
+    assert "1 marks segmented by the network; 1 fell back to the mark's own" in result.output
     row = measured.loc["wrong"]
     assert (row["answer"], row["agrees"]) == ("ellipse", False)
     assert row["agreement"] < 0.8

@@ -91,7 +91,7 @@ def segment(
         tuple[float, float] | None,
         typer.Option(
             help="Hounsfield units that become black and white in NIfTI and 16-bit PNG. Default:"
-            " those of the network's training; for CT, others are refused."
+            " those of the network's training. For CT or an unknown modality, others are refused."
         ),
     ] = None,
     columns: Annotated[
@@ -109,7 +109,8 @@ def segment(
         ),
     ] = Units.px,
     first_slice: Annotated[
-        int, typer.Option(min=0, max=1, help="Number of the first slice of a volume in your table.")
+        int,
+        typer.Option(min=0, max=1, help="Number that your table gives to a volume's first slice."),
     ] = 0,
     as_given: Annotated[
         bool,
@@ -186,8 +187,8 @@ def segment(
             raise DataError("segment: give --marks, --dicom, or both.")
     replaced = counts["ellipse"] + counts["ends"]
     typer.echo(
-        f"{counts['network']} marks segmented. {replaced} fell back to the mark's own shape"
-        " because the network's mask disagreed with the mark."
+        f"{counts['network']} marks segmented by the network; {replaced} fell back to the mark's"
+        " own shape, because the network's mask disagreed with the mark;"
         f" {counts['refused']} refused."
     )
     if counts["empty"]:
@@ -290,8 +291,8 @@ def plan(
 ) -> None:
     """Estimate jobs, hours, downloads and disk space of a study; show the time spent so far.
 
-    Nothing is run and nothing is downloaded. Run it in a clone of the repository, because it needs
-    the workflow's files.
+    Nothing is run and nothing is downloaded. The workflow's files are those of the working
+    directory if it has them, else those of the clone or wheel that weaklesion was installed from.
     """
     words = studies or []
     # `--config a=1 b=2`: an option takes one value, so the others arrive among the studies

@@ -55,8 +55,8 @@ def npz_masks(
     drawn: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that weaklesion npz wrote. If it refused all marks, nothing was segmented,"
-            " and all masks are empty."
+            help="Folder that weaklesion npz wrote. Needed if it refused all marks, so that there"
+            " was nothing to segment: all masks are then empty."
         ),
     ] = None,
 ) -> None:

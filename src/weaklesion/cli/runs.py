@@ -89,7 +89,8 @@ def describe_run(
 ) -> None:
     """Record or correct what a network was trained on, in its run.json.
 
-    Values that are not given stay as they are. `weaklesion segment` needs them.
+    Values that are not given stay as they are. `weaklesion segment` refuses a run that does not say
+    what its network was trained on.
     """
     values = {
         "modality": modality and modality.value,

@@ -41,8 +41,8 @@ def uls23_masks(
     drawn: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that weaklesion uls23 wrote. If it refused all marks, nothing was"
-            " segmented, and all masks are empty."
+            help="Folder that weaklesion uls23 wrote. Needed if it refused all marks, so that there"
+            " was nothing to segment: all masks are then empty."
         ),
     ] = None,
 ) -> None:

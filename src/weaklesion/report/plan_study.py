@@ -67,8 +67,8 @@ def find_workflow() -> Path:
         if all((folder / name).is_file() for name in WORKFLOW_FILES):
             return folder
     raise DataError(
-        f"plan: neither {candidates[0]} nor {candidates[1]} contains the workflow"
-        f" ({', '.join(WORKFLOW_FILES)}), because weaklesion is installed without its repository."
+        f"plan: none of {', '.join(map(str, candidates))} contains the workflow"
+        f" ({', '.join(WORKFLOW_FILES)}), because weaklesion is installed without it."
         " Run the command in a clone of the repository."
     )
 
