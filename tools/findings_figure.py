@@ -42,11 +42,13 @@ FINDINGS = {  # by heading
         Finding("with flips, classes shuffled", "ham10k-cpu/table1.csv", "a1l_shuffled"),
         Finding("the paper's recipe", "ham10k-recipe/table1.csv", "a1l", claimed=True),
     ),
-    "A1 in a small network: other targets than the ellipse, HAM10000": (
-        Finding("four ends, marks by RECIST", "ham10k-ends/ends.csv", "a1_ends"),
-        Finding("pseudo-masks, marks by RECIST", "ham10k-ends/ends.csv", "a1_refined"),
-        Finding("pseudo-masks, the paper's marks", "ham10k-cpu/refined.csv", "a1_refined"),
-        Finding("dense masks (not weak), the paper's marks", "ham10k-cpu/refined.csv", "a1_dense"),
+    "A1 in a small network: other targets than the ellipse": (
+        Finding("HAM10000, RECIST, four ends", "ham10k-ends/ends.csv", "a1_ends"),
+        Finding("LiTS, RECIST, four ends", "lits-ends/ends.csv", "a1_ends"),
+        Finding("HAM10000, RECIST, pseudo-masks", "ham10k-ends/ends.csv", "a1_refined"),
+        Finding("HAM10000, the paper's marks, pseudo-masks", "ham10k-cpu/refined.csv",
+                "a1_refined"),
+        Finding("HAM10000, dense masks (not weak)", "ham10k-cpu/refined.csv", "a1_dense"),
     ),
     "A mask from a known mark, against the mark's ellipse": (
         Finding("HAM10000, the paper's marks, network", "prompted-ham10k/prompted.csv",
