@@ -362,7 +362,8 @@ from weaklesion.study.settings import TrainingSettings
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 given = json.loads(sys.argv[1])
 train_arm(files=TrainingFiles(**given["files"]), run_dir=given["run_dir"], seed=1,
-          options=RunOptions(save_every_s=0), settings=TrainingSettings(**given["settings"]))
+          options=RunOptions(save_every_s=0, save_in_epoch_every_s=0),
+          settings=TrainingSettings(**given["settings"]))
 """
 
 
@@ -395,7 +396,8 @@ def test_a_killed_training_goes_on_bit_for_bit(name, train, patches, supervised,
 
 
 @pytest.mark.workflow
-def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
+@pytest.mark.parametrize(("in_epoch_every_s", "steps_saved"), [(1e9, 0), (0, 4)])
+def test_wall_time_adds_up_over_killed_processes(train, monkeypatch, in_epoch_every_s, steps_saved):
     # reading a split takes 3 s, a step 1 s, a validation 10 s: each epoch of four steps 14 s
     now = 0.0
     clock = SimpleNamespace(perf_counter=lambda: now)
@@ -414,8 +416,11 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
     monkeypatch.setattr(SegmentationTask, "load_split", loading)
     monkeypatch.setattr("weaklesion.training.steps.training_step", taking(1, training_step))
     monkeypatch.setattr("weaklesion.training.loop.evaluate", taking(10, evaluate))
-    options = {"options": {"save_every_s": 0}, "epochs": 4}
-    # the first process is killed after its second epoch, the second one within the fourth
+    options = {
+        "options": {"save_every_s": 0, "save_in_epoch_every_s": in_epoch_every_s},
+        "epochs": 4,
+    }
+    # the first process is killed in the validation of the third epoch, the second in the fourth's
     for started_at, validations in ((1000.0, 3), (50.0, 2)):
         now = started_at  # clocks of two processes have nothing to do with each other
         calls = iter(range(validations))
@@ -431,7 +436,9 @@ def test_wall_time_adds_up_over_killed_processes(train, monkeypatch):
                 train(**options)
     now = 7000.0
     run = json.loads((train(**options) / "run.json").read_text())
-    assert run["wall_s"] == (6 + 2 * 14) + (6 + 14) + (6 + 14)
+    # steps are taken once, if they are saved: the second process begins with a validation
+    first, second = 6 + 2 * 14 + steps_saved, 6 + (14 - steps_saved) + steps_saved
+    assert run["wall_s"] == first + second + 6 + (14 - steps_saved)
     assert run["seconds"] == {"data": 3 * 6, "steps": 4 * 4, "validation": 4 * 10, "saving": 0}
 
 

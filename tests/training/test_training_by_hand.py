@@ -5,6 +5,7 @@ the slope -sigmoid(-b), and log(1 + exp(b)) where nothing is.
 """
 
 import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pandas as pd
@@ -15,11 +16,19 @@ from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.training import steps
+from weaklesion.training import loop, steps
 from weaklesion.training.checkpoints import load_last
 from weaklesion.training.data import SplitData
 from weaklesion.training.learner import make_learner
-from weaklesion.training.loop import Saving, Splits, _mean_losses, count_steps, fit, make_batches
+from weaklesion.training.loop import (
+    Saving,
+    Splits,
+    _finite,
+    _mean_losses,
+    count_steps,
+    fit,
+    make_batches,
+)
 from weaklesion.training.loop import train_epoch as run_epoch
 from weaklesion.training.optimizers import make_optimizer, make_schedule
 from weaklesion.training.state import TrainingState, keep
@@ -70,6 +79,10 @@ def step_of(logit):
     return 1 / (1 + math.exp(logit))
 
 
+def saving_of(path, *, every_s, in_epoch_every_s=1e9):
+    return Saving(last_pt=path, digest="d", every_s=every_s, in_epoch_every_s=in_epoch_every_s)
+
+
 def trained(folder, settings, *, model=None, every_s=1e9, on_epoch=lambda row: None, seed=1):
     """Train on two patches of lesion; in the two of validation there is none."""
     task, state = make_task(settings, SIDE), TrainingState()
@@ -81,7 +94,7 @@ def trained(folder, settings, *, model=None, every_s=1e9, on_epoch=lambda row: N
         steps_per_epoch=count_steps(splits.train, task),
         recorded=False,
     )
-    saving = Saving(last_pt=folder / "last.pt", digest="d", every_s=every_s)
+    saving = saving_of(folder / "last.pt", every_s=every_s)
     fit(learner, splits, task, state, saving=saving, on_epoch=on_epoch)
     return state
 
@@ -256,7 +269,7 @@ def test_the_number_of_batches_of_an_epoch():
             assert sorted(torch.cat(batches[:2]).tolist()) == list(range(5))
 
 
-def test_of_two_steps_on_a_batch_the_second_has_its_halves_swapped():
+def test_of_two_steps_on_a_batch_the_second_has_its_halves_swapped(tmp_path):
     settings = settings_of(steps_per_batch=2, batch_size=6)
     task, train, taken = make_task(settings, SIDE), split(6, 1), []
     assert count_steps(train, task) == 2
@@ -266,23 +279,86 @@ def test_of_two_steps_on_a_batch_the_second_has_its_halves_swapped():
         taken.append(index.tolist())
         return torch.ones(3)
 
-    run_epoch(learner, train, task, take_step, "epoch")
+    saving = saving_of(tmp_path / "last.pt", every_s=1e9)
+    run_epoch(learner, train, task, take_step, TrainingState(), saving)
     first, second = taken
     assert sorted(first) == list(range(6))
     assert second == first[3:] + first[:3]
 
 
-def test_the_mean_loss_counts_samples_and_the_first_that_is_no_number_is_named():
+def test_each_epoch_draws_its_own_batches(tmp_path):
+    task, train, taken = make_task(settings_of(), SIDE), split(6, 1), []
+    learner = make_learner(Constant(), task.settings, 1, steps_per_epoch=3, recorded=False)
+    state, saving = TrainingState(), saving_of(tmp_path / "last.pt", every_s=1e9)
+
+    def take_step(index, draws):
+        taken.append(index.tolist())
+        return torch.ones(3)
+
+    for _ in range(2):
+        run_epoch(learner, train, task, take_step, state, saving)
+    generator = torch.Generator().manual_seed(1)
+    drawn = [make_batches(train, task, generator) for _ in range(2)]
+    assert taken == [batch.tolist() for batches in drawn for batch in batches]
+    assert taken[:3] != taken[3:]
+
+
+def test_the_mean_loss_counts_samples():
     """A batch of one and a batch of three: (1 + 3 * 4) / 4."""
     losses = torch.tensor([[1.0, 2.0, 0.0], [4.0, 6.0, 8.0]])
-    assert _mean_losses(losses, [1, 3], "e") == {
+    assert _mean_losses(losses, [1, 3]) == {
         "train_loss": 3.25, "train_segmentation_loss": 5.0, "train_classification_loss": 6.0,
     }  # fmt: skip
-    losses = torch.tensor([[1.5] * 3, [math.nan] * 3, [math.inf] * 3])
-    with pytest.raises(DataError, match=r"e, step 2 of 3: the training loss is nan, after 1\.5"):
-        _mean_losses(losses, [1, 1, 1], "e")
-    with pytest.raises(DataError, match="e, step 1 of 2: the training loss is nan, from the first"):
-        _mean_losses(losses[1:], [1, 1], "e")
+
+
+def test_the_first_loss_that_is_not_finite_is_named():
+    losses = [torch.tensor([value] * 3) for value in (1.5, math.nan, math.inf)]
+    assert _finite(losses[:1], 7, "e").tolist() == [[1.5] * 3]
+    with pytest.raises(DataError, match=r"e, step 2 of 7: the training loss is nan, after 1\.5"):
+        _finite(losses, 7, "e")
+    with pytest.raises(DataError, match="e, step 1 of 7: the training loss is nan, from the first"):
+        _finite(losses[1:], 7, "e")
+
+
+@pytest.mark.parametrize(("in_epoch_every_s", "steps"), [(300, [4, 8]), (1e9, [])])
+def test_steps_are_saved_when_it_is_time(tmp_path, monkeypatch, in_epoch_every_s, steps):
+    """Steps of 100 s: more than 300 s have passed after the fourth and after the eighth."""
+    now, saved = 5.0, []
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now)
+    settings = settings_of(batch_size=2)
+    task, train, state = make_task(settings, SIDE), split(20, 1), TrainingState()
+    learner = make_learner(Constant(), settings, 1, steps_per_epoch=10, recorded=False)
+    path = tmp_path / "last.pt"
+    saving = saving_of(path, every_s=0.0, in_epoch_every_s=in_epoch_every_s)
+
+    def take_step(index, draws):
+        nonlocal now
+        if path.exists():
+            saved.append(len(load_last(path, "d")["seen"]["epoch_losses"]))
+            path.unlink()
+        now += 100
+        return torch.ones(3)
+
+    run_epoch(learner, train, task, take_step, state, saving)
+    assert saved == steps
+    assert not path.exists()
+    assert state.seconds["steps"] == 1000
+
+
+def test_a_broken_loss_is_never_saved(tmp_path):
+    settings = settings_of(batch_size=2)
+    task, train, state = make_task(settings, SIDE), split(8, 1), TrainingState()
+    learner = make_learner(Constant(), settings, 1, steps_per_epoch=4, recorded=False)
+    values = iter([0.5, 0.25, math.inf, 0.0])
+    saving = saving_of(tmp_path / "last.pt", every_s=0.0, in_epoch_every_s=0.0)
+
+    def take_step(index, draws):
+        return torch.full((3,), next(values))
+
+    with pytest.raises(DataError, match=r"epoch 1/\d+, step 3 of 4: the .* is inf, after 0\.25"):
+        run_epoch(learner, train, task, take_step, state, saving)
+    losses = load_last(tmp_path / "last.pt", "d")["seen"]["epoch_losses"]
+    assert losses[:, 0].tolist() == [0.5, 0.25]
 
 
 def test_validation_counts_samples_whatever_the_batches(monkeypatch):
@@ -351,35 +427,42 @@ def different(count, seed):
     ],
     ids=["sgd", "adam"],
 )
-def test_a_training_that_is_resumed_ends_as_if_it_had_never_stopped(tmp_path, changes):
+@pytest.mark.parametrize("saves", [1, 2, 3, 6, 8])
+def test_a_training_that_is_resumed_ends_as_if_it_had_never_stopped(tmp_path, changes, saves):
+    """Killed after a save: of the first or second step of an epoch, of its end, or later."""
     settings = settings_of(
         **{"epochs": 5, "checkpoint": "best_loss", "learning_rate": 0.1, "augmentation": "flips"}
         | changes
     )
     task, splits = make_task(settings, SIDE), Splits(different(5, 1), different(3, 2))
 
-    def run(name, *, seed=1, stop_after=None):
+    class Killed(Saving):
+        """Ends the process after some saves."""
+
+        def save(self, *args):
+            super().save(*args)
+            self.saves_left -= 1
+            if not self.saves_left:
+                raise KeyboardInterrupt
+
+    def run(name, *, seed=1, saves=-1):
         torch.manual_seed(seed)
         learner = make_learner(
             Linear(float(seed)), settings, seed, steps_per_epoch=2, recorded=False
         )
         state = TrainingState()
         state.seconds["data"] = 10.0 * seed
-        saving = Saving(last_pt=tmp_path / name, digest="d", every_s=0.0)
-
-        def on_epoch(row):
-            if row["epoch"] + 1 == stop_after:
-                raise KeyboardInterrupt
-
-        if stop_after is None:
-            fit(learner, splits, task, state, saving=saving, on_epoch=on_epoch)
-        else:
-            with pytest.raises(KeyboardInterrupt):
-                fit(learner, splits, task, state, saving=saving, on_epoch=on_epoch)
+        saving = Killed(last_pt=tmp_path / name, digest="d", every_s=0.0, in_epoch_every_s=0.0)
+        saving.saves_left = saves
+        ended = nullcontext() if saves < 0 else pytest.raises(KeyboardInterrupt)
+        with ended:
+            fit(learner, splits, task, state, saving=saving, on_epoch=lambda row: None)
         return state
 
     straight = run("straight")
-    run("killed", stop_after=2)
+    killed = run("killed", saves=saves)
+    assert len(killed.history) == saves // 3
+    assert len(killed.epoch_losses if saves % 3 else ()) == saves % 3
     resumed = run("killed", seed=7)  # of another start, of which nothing may remain
     assert len({row["train_loss"] for row in straight.history}) == 5
     histories = [pd.DataFrame(state.history) for state in (resumed, straight)]

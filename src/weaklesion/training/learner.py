@@ -89,7 +89,7 @@ def make_average(model: nn.Module, settings: TrainingSettings) -> AveragedModel 
 
 
 def state_to_save(learner: Learner, state: TrainingState) -> dict[str, Any]:
-    """Return everything that the epochs to come depend on."""
+    """Return everything that the steps to come depend on."""
     model, scheduler, average = learner.model, learner.scheduler, learner.average
     return {
         "model": model.state_dict(),
@@ -120,4 +120,5 @@ def resume(learner: Learner, state: TrainingState, saved: dict[str, Any] | None)
     for key, value in saved["seen"].items():
         setattr(state, key, value)
     state.seconds["data"] += read_s
-    logger.info("resuming after epoch %d, from last.pt", len(state.history))
+    steps = "" if state.epoch_losses is None else f" and {len(state.epoch_losses)} steps"
+    logger.info("resuming after epoch %d%s, from last.pt", len(state.history), steps)

@@ -34,19 +34,34 @@ class Splits(NamedTuple):
     val: SplitData
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Saving:
     """How a training is saved, so that it can be resumed.
 
     Attributes:
         last_pt: the file.
         digest: digest of all that the training depends on; a file with another one is ignored.
-        every_s: seconds between saves; the first epoch is always saved.
+        every_s: seconds between saves at the ends of epochs; the first epoch is always saved.
+        in_epoch_every_s: seconds since the last save after which a step is saved.
     """
 
     last_pt: Path
     digest: str
     every_s: float
+    in_epoch_every_s: float
+
+    def __post_init__(self) -> None:
+        self._saved_at = time.perf_counter()  # nothing is lost before the first step
+
+    def is_due(self, every_s: float) -> bool:
+        """Return whether the last save is more than `every_s` seconds ago."""
+        return time.perf_counter() - self._saved_at > every_s
+
+    def save(self, learner: Learner, state: TrainingState) -> None:
+        """Write the training to the file."""
+        with state.timed("saving"):
+            save_last(self.last_pt, self.digest, state_to_save(learner, state))
+        self._saved_at = time.perf_counter()
 
 
 def fit(
@@ -71,59 +86,92 @@ def fit(
     Raises:
         DataError: if a loss is not finite.
     """
-    settings, saved_at = task.settings, -math.inf
+    settings = task.settings
     val = task.with_partners(splits.val, splits.train, learner.generator)
     resume(learner, state, load_last(saving.last_pt, saving.digest))
     take_step = make_step(learner.model, learner.optimizer, splits.train, task)
     while len(state.history) < settings.epochs and not state.stopped:
-        what = f"epoch {len(state.history) + 1}/{settings.epochs}"
-        with state.timed("steps"):
-            row = train_epoch(learner, splits.train, task, take_step, what)
+        row = train_epoch(learner, splits.train, task, take_step, state, saving)
         with state.timed("validation"):
             row |= evaluate(learner.validated, val, task)
         if not math.isfinite(row["val_segmentation_loss"]):
             raise DataError(
-                f"{what}: the validation loss is {row['val_segmentation_loss']}. {CURE}"
+                f"{_epoch(state, task)}: the validation loss is {row['val_segmentation_loss']}."
+                f" {CURE}"
             )
         row |= {"epoch": len(state.history), "learning_rate": learner.learning_rate}
         state.history.append(row)
         keep(state, learner.validated, settings)
-        if time.perf_counter() - saved_at > saving.every_s:
-            with state.timed("saving"):
-                save_last(saving.last_pt, saving.digest, state_to_save(learner, state))
-            saved_at = time.perf_counter()
+        if len(state.history) == 1 or saving.is_due(saving.every_s):
+            saving.save(learner, state)
         _report(state, settings)
         on_epoch(row)
 
 
 def train_epoch(
-    learner: Learner, train: SplitData, task: Task, take_step: Step, what: str
+    learner: Learner,
+    train: SplitData,
+    task: Task,
+    take_step: Step,
+    state: TrainingState,
+    saving: Saving,
 ) -> dict[str, float]:
-    """Take the steps of one epoch; return its mean losses.
+    """Take the steps of one epoch, or those that are left of it; return its mean losses.
 
     Args:
         learner: network in training.
         train: training split.
         task: task of the run.
         take_step: function that takes a step (`weaklesion.training.steps.make_step`).
-        what: name of the epoch in messages.
+        state: how far the training is, within this epoch too.
+        saving: how the training is saved.
 
     Raises:
         DataError: if a loss is not finite.
     """
-    device = train.images.device
-    learner.model.train()
+    device, generator, what = train.images.device, learner.generator, _epoch(state, task)
+    with state.timed("steps"):
+        learner.model.train()
+        turns = _resume_epoch(train, task, generator, state)
+        losses = [] if state.epoch_losses is None else list(state.epoch_losses.to(device))
+    done, total = len(losses), len(turns)
+    for index in progress(turns[done:], total=total, what=f"{what}, steps", done=done):
+        with state.timed("steps"):
+            draws = task.draw(len(index), generator)
+            losses.append(take_step(index.to(device), None if draws is None else draws.to(device)))
+            learner.after_step()
+        if saving.is_due(saving.in_epoch_every_s):
+            with state.timed("steps"):  # a GPU's are done when their losses are here
+                state.epoch_losses = _finite(losses, total, what)
+            saving.save(learner, state)
+    with state.timed("steps"):
+        means = _mean_losses(_finite(losses, total, what), list(map(len, turns)))
+    state.epoch_order = state.epoch_losses = None
+    return means
+
+
+def _epoch(state: TrainingState, task: Task) -> str:
+    """Return the name that messages give to the epoch that a training is in."""
+    return f"epoch {len(state.history) + 1}/{task.settings.epochs}"
+
+
+def _resume_epoch(
+    train: SplitData, task: Task, generator: torch.Generator, state: TrainingState
+) -> list[torch.Tensor]:
+    """Return the batches of all steps of an epoch: of the unfinished one, or of a new one."""
+    order, now = state.epoch_order, generator.get_state()
+    if order is None:
+        state.epoch_order = now
+    else:
+        generator.set_state(order)
     turns = [
         batch.roll(turn * (len(batch) // 2))
-        for batch in make_batches(train, task, learner.generator)
+        for batch in make_batches(train, task, generator)
         for turn in range(task.settings.steps_per_batch)
     ]
-    losses = []
-    for index in progress(turns, total=len(turns), what=f"{what}, steps"):
-        draws = task.draw(len(index), learner.generator)
-        losses.append(take_step(index.to(device), None if draws is None else draws.to(device)))
-        learner.after_step()
-    return _mean_losses(torch.stack(losses).cpu(), list(map(len, turns)), what)
+    if order is not None:
+        generator.set_state(now)  # after the draws of the steps that were taken
+    return turns
 
 
 def make_batches(train: SplitData, task: Task, generator: torch.Generator) -> list[torch.Tensor]:
@@ -145,16 +193,22 @@ def count_steps(train: SplitData, task: Task) -> int:
     return len(make_batches(train, task, torch.Generator())) * task.settings.steps_per_batch
 
 
-def _mean_losses(losses: torch.Tensor, sizes: list[int], what: str) -> dict[str, float]:
-    """Return the mean of (steps, 3) losses; DataError at the first loss that is not finite."""
-    broken = (~losses.isfinite().all(dim=1)).nonzero()
+def _finite(losses: list[torch.Tensor], total: int, what: str) -> torch.Tensor:
+    """Return losses of steps as (steps, 3), on the CPU; DataError at the first not finite one."""
+    values = torch.stack(losses).cpu()
+    broken = (~values.isfinite().all(dim=1)).nonzero()
     if len(broken):
         step = int(broken[0])
-        before = f"after {losses[step - 1, 0]:g}" if step else "from the first step on"
+        before = f"after {values[step - 1, 0]:g}" if step else "from the first step on"
         raise DataError(
-            f"{what}, step {step + 1} of {len(losses)}: the training loss is "
-            f"{losses[step, 0]:g}, {before}. {CURE}"
+            f"{what}, step {step + 1} of {total}: the training loss is "
+            f"{values[step, 0]:g}, {before}. {CURE}"
         )
+    return values
+
+
+def _mean_losses(losses: torch.Tensor, sizes: list[int]) -> dict[str, float]:
+    """Return the means of (steps, 3) losses over the samples of their batches."""
     weights = torch.tensor(sizes, dtype=losses.dtype)[:, None]
     means = (losses * weights).sum(dim=0) / weights.sum()
     return {f"train_{name}": value for name, value in zip(LOSSES, means.tolist(), strict=True)}

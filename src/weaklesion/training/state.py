@@ -28,6 +28,9 @@ class TrainingState:
         stopped: whether patience has ended the training.
         seconds: seconds spent on data, steps, validation and saving.
         earlier_s: wall seconds of the processes before this one, up to their last saves.
+        epoch_order: state of the generator from which the batches of the unfinished epoch were
+            drawn; None between epochs.
+        epoch_losses: (steps, 3) losses of that epoch so far, on the CPU; None between epochs.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -40,6 +43,8 @@ class TrainingState:
         default_factory=lambda: dict.fromkeys(("data", "steps", "validation", "saving"), 0.0)
     )
     earlier_s: float = 0.0
+    epoch_order: torch.Tensor | None = None
+    epoch_losses: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()

@@ -41,14 +41,16 @@ class RunOptions:
 
     Attributes:
         threads: CPU threads.
-        save_every_s: seconds between writing `last.pt`, which is first written after the first
-            epoch, and always at the end of an epoch.
+        save_every_s: seconds between writing `last.pt` at the ends of epochs; it is always written
+            at the end of the first.
+        save_in_epoch_every_s: seconds after which it is also written within an epoch.
         tensorboard: also write the history for TensorBoard, to `run_dir/tensorboard`.
         keep_last: also write the weights after the last epoch, to `last.safetensors`.
     """
 
     threads: int = 1
     save_every_s: float = 60.0
+    save_in_epoch_every_s: float = 300.0
     tensorboard: bool = False
     keep_last: bool = False
 
@@ -182,7 +184,12 @@ def _saving(folder: Path, run: dict[str, Any], device: torch.device, options: Ru
         {key: run[key] for key in ("settings", "seed", "inputs_sha256", "versions")}
         | {"code": _code_digest(run["settings"]["model"]), "on": device.type, "last_pt": FORMAT}
     )
-    return Saving(last_pt=folder / "last.pt", digest=digest, every_s=options.save_every_s)
+    return Saving(
+        last_pt=folder / "last.pt",
+        digest=digest,
+        every_s=options.save_every_s,
+        in_epoch_every_s=options.save_in_epoch_every_s,
+    )
 
 
 def _code_digest(model: str) -> str:
