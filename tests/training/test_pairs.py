@@ -50,6 +50,8 @@ def test_validation_partners_are_training_samples_of_the_same_cluster():
     partners = validation_partners(torch.tensor([1, 2, 0, 7]), train, torch.Generator())
     assert train[partners[:3]].tolist() == [1, 2, 0]
     assert 0 <= partners[3] < 4  # a cluster without training samples: any
+    many = validation_partners(torch.ones(50, dtype=torch.int64), train, torch.Generator())
+    assert set(many.tolist()) == {1, 2}  # drawn for each sample anew
 
 
 def test_nearest_partners():

@@ -1,5 +1,6 @@
 """The three tasks: which one a run has, and what each tells the training loop."""
 
+import math
 from typing import get_args
 
 import pytest
@@ -17,9 +18,10 @@ from weaklesion.training.prompts import mark_rows
 from weaklesion.training.steps import can_record, evaluate, make_step
 from weaklesion.training.tasks import make_task
 from weaklesion.training.tasks.pairs import PairTask
-from weaklesion.training.tasks.prompted import PromptedTask
+from weaklesion.training.tasks.patches import network_input
+from weaklesion.training.tasks.prompted import PromptedTask, prompted_loss
 from weaklesion.training.tasks.segmentation import SegmentationTask
-from weaklesion.training.warp_refit import num_draws
+from weaklesion.training.warp_refit import Batch, num_draws
 
 SIDE = 32
 SMALL = {"encoder": "resnet18", "weights": "none", "input_px": SIDE, "pad_to": (SIDE, SIDE)}
@@ -130,6 +132,23 @@ def test_in_training_the_halves_of_a_batch_are_partners_of_each_other():
     assert losses.classification == 0
 
 
+class Halves(Bright):
+    """Says lesion everywhere in the first image of a pair and nowhere in the second."""
+
+    def forward(self, images, partners):
+        everywhere = 50 * self.weight * torch.ones_like(images[:, :1])
+        return everywhere, -everywhere
+
+
+def test_of_a_pair_the_first_logits_are_those_of_the_first_image():
+    train = split(4)
+    train.targets[:2], train.targets[2:] = 1, 0
+    task = task_of("acoseg", segmentation_loss="bce")
+    for order, least, most in (([0, 1, 2, 3], 0, 0.01), ([2, 3, 0, 1], 40, 60)):
+        loss = task.losses(Halves(), train, torch.tensor(order), None).segmentation
+        assert least <= loss <= most
+
+
 def test_validation_images_have_training_images_of_their_cluster_as_partners():
     train, val = split(4, labels=[0, 1, 2, 3]), split(3, level=100, labels=[2, 0, 3])
     paired = task_of("acoseg", pairs="cluster").with_partners(val, train, torch.Generator())
@@ -138,16 +157,19 @@ def test_validation_images_have_training_images_of_their_cluster_as_partners():
     assert paired.images is val.images
 
 
-def test_of_random_pairs_validation_images_are_partners_of_each_other():
+def test_of_random_pairs_validation_images_are_partners_of_each_other(monkeypatch):
     train, val = split(4), split(6, level=100)
     task = task_of("acoseg_released", pairs="random")
     paired = task.with_partners(val, train, torch.Generator().manual_seed(1))
     levels = paired.partners[:, 0, 0, 0].tolist()
     assert levels != sorted(levels)
     assert sorted(levels) == list(range(100, 106))
+    monkeypatch.setattr(steps, "EVALUATION_BATCH", 4)
     model = Bright()
     assert evaluate(model, paired, task)["val_dice"] == 1
-    assert len(model.partners[0]) == 6
+    assert list(map(len, model.partners)) == [4, 2]
+    shown = network_input(paired.partners, task.geometry, task.settings)
+    assert torch.equal(torch.cat(model.partners), shown)
 
 
 def test_batches_of_pairs_are_drawn_within_clusters_or_at_random():
@@ -157,6 +179,10 @@ def test_batches_of_pairs_are_drawn_within_clusters_or_at_random():
     for batch in batches:
         first, second = batch.chunk(2)
         assert (train.labels[first] == train.labels[second]).all()
+    odd = split(18, labels=[0, 1] * 9)  # nine to a cluster: five pairs of each
+    for drop_last, expected in ((False, [8, 8, 4]), (True, [8, 8])):
+        task = task_of("acoseg", drop_last=drop_last)
+        assert list(map(len, task.draw_batches(odd, torch.Generator()))) == expected
     batches = task_of("acoseg", pairs="random").draw_batches(train, torch.Generator())
     assert sorted(torch.cat(batches).tolist()) == list(range(16))
 
@@ -182,6 +208,58 @@ def test_a_prompted_network_is_trained_on_crops_about_the_mark():
     scores = evaluate(Prompted(), train, task)
     assert scores["val_dice"] > 0.9  # a circle about a square
     assert scores["val_accuracy"] != scores["val_accuracy"]
+
+
+class Constant(torch.nn.Module):
+    """Has the same logit everywhere."""
+
+    def __init__(self, logit):
+        super().__init__()
+        self.logit = torch.nn.Parameter(torch.tensor(logit))
+
+    def forward(self, inputs):
+        return self.logit.expand(len(inputs), 1, *inputs.shape[2:])
+
+
+def test_a_prompted_network_is_judged_inside_the_image_only():
+    """Half of the crop is outside: cross entropies are log(2) inside, and large beyond."""
+    logits = torch.tensor([[[[0.0, 9.0], [0.0, -9.0]]]])
+    targets, valid = torch.tensor([[[[0.0, 0.0], [1.0, 1.0]]]]), torch.ones(1, 1, 2, 2)
+    batch = Batch(torch.zeros(1, 6, 2, 2), targets, valid)
+    assert prompted_loss(logits, batch).item() == pytest.approx((math.log(2) + 9) / 2, abs=1e-3)
+    valid[..., 1] = 0
+    assert prompted_loss(logits, batch).item() == pytest.approx(math.log(2))
+    valid[:] = 0
+    assert prompted_loss(logits, batch) == 0
+
+
+def test_a_prompted_networks_masks_are_all_that_is_likelier_than_not():
+    """The crop has a side of 1.4 * 18 px, of which the square has 16 by 16."""
+    task, val = task_of("prompted"), split(2)
+    share = 16**2 / (1.4 * 18) ** 2
+    outcome = task.evaluate(Constant(0.25), val, torch.arange(2))
+    assert outcome.pred.all()
+    assert outcome.target.float().mean() == pytest.approx(share, rel=0.05)
+    assert not task.evaluate(Constant(-0.25), val, torch.arange(2)).pred.any()
+
+
+def test_images_targets_and_marks_of_a_prompted_batch_are_those_of_its_samples():
+    task, data = task_of("prompted"), split(3)
+    data.images[2], data.targets[2] = data.images[2].roll(4, -1), data.targets[2].roll(4, -1)
+    data.marks[2] = mark_rows([Ellipse(19.5, 15.5, 22.0, 14.0, 0.0)])[0]
+    alone = SplitData(["2"], data.images[2:], data.targets[2:], None, data.marks[2:])
+    draws = task.draw(1, torch.Generator().manual_seed(0))
+    losses = [
+        task.losses(Prompted(), each, torch.tensor([index]), draws).segmentation
+        for each, index in ((data, 2), (alone, 0), (data, 0))
+    ]
+    assert losses[0] == losses[1] != losses[2]
+    outcomes = [
+        task.evaluate(Prompted(), each, torch.tensor([index]))
+        for each, index in ((data, 2), (alone, 0), (data, 0))
+    ]
+    assert outcomes[0].loss == outcomes[1].loss != outcomes[2].loss
+    assert torch.equal(outcomes[0].target, outcomes[1].target)
 
 
 @pytest.mark.parametrize(

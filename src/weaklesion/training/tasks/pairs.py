@@ -131,7 +131,7 @@ def epoch_pairs(
     order = torch.randperm(len(labels), generator=generator)
     order = order[labels[order].argsort(stable=True)]
     pairs = []
-    for members in order.split(torch.bincount(labels)[labels.unique()].tolist()):
+    for members in order.split(torch.bincount(labels).tolist()):
         if len(members) % 2:
             others = members[:-1] if len(members) > 1 else _others(members[-1], len(labels))
             chosen = torch.randint(len(others), (1,), generator=generator)
