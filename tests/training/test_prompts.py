@@ -1,6 +1,7 @@
 """Warp and refit: what a network that sees the mark is shown, and how it is mapped back."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from weaklesion.training.prompts import (
     mean_of_views,
     plain_inputs,
     radii,
+    sample_bilinear,
     to_source,
     to_source_logits,
     views,
@@ -66,13 +68,20 @@ def settings_of(shape="ellipse", amplitude=0.0, mark_noise=0.0):
     )
 
 
-def batch_of(amplitude, *, mark_noise=0.0, seed=0, shape="ellipse"):
+def batch_of(amplitude, *, mark_noise=0.0, seed=0, shape="ellipse", exponent=2.0, targeted=True):
     ellipses, images, targets = marked()
-    settings = settings_of(shape, amplitude, mark_noise)
+    targets = targets * targeted
+    settings = replace(settings_of(shape, amplitude, mark_noise), exponent=exponent)
     marks = [settings.shape_of(recist_from_ellipse(ellipse)) for ellipse in ellipses]
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randn(COUNT, num_draws(settings), generator=generator)
     return training_batch(images, targets, mark_rows(marks), draws, 64, settings)
+
+
+def dark(batch):
+    """Where the crops show the lesion."""
+    middle = (LESION + SKIN) / 2 / 255
+    return (batch.inputs[:, 0] * 0.229 + 0.485 < middle) & (batch.valid[:, 0] > 0)
 
 
 def dice(first, second):
@@ -92,9 +101,7 @@ def test_without_a_warp_the_prompt_is_the_target(shape, least):
 def test_the_image_is_warped_with_its_target(amplitude, shape):
     batch = batch_of(amplitude, shape=shape)
     inside = batch.valid[:, 0] > 0
-    middle = (LESION + SKIN) / 2 / 255
-    dark = (batch.inputs[:, 0] * 0.229 + 0.485 < middle) & inside
-    assert dice(dark, (batch.targets[:, 0] >= 0.5) & inside).min() > 0.97
+    assert dice(dark(batch), (batch.targets[:, 0] >= 0.5) & inside).min() > 0.97
 
 
 @SHAPES
@@ -160,6 +167,45 @@ def test_a_target_without_a_mark_keeps_its_prompt(shape):
     assert np.hypot(*short) / np.hypot(*long) == pytest.approx(expected, rel=1e-5)
     wanted = -(math.radians(ellipses[0].angle_deg) - 0.7)
     assert math.sin(math.atan2(long[1], long[0]) - wanted) == pytest.approx(0, abs=1e-5)
+
+
+@SHAPES
+def test_the_kept_prompt_is_turned_and_mirrored_with_the_image(shape):
+    """Targets are empty, so that no mark is measured; the image still has the lesion."""
+    batch = batch_of(0.0, shape=shape, targeted=False)
+    assert dice(batch.inputs[:, 4] >= 0, dark(batch)).min() > 0.97
+
+
+def test_a_warp_moves_the_image_by_radii_of_the_lesion():
+    """All noise is one number, so the field is a shift by its bound: four radii along each axis.
+
+    The lesion leaves the lattice and the mark stays, so that the crop's middle shows what is
+    four radii of 20 px from the lesion's. The image says its own x.
+    """
+    settings = PromptSettings(margin=1.4, max_amplitude=1e6, clip=4.0, mark_noise=0.0)
+    ellipse = Ellipse(60.0, 45.0, 40.0, 40.0, 0.0)
+    images = torch.arange(SHAPE[1]).expand(1, 3, *SHAPE).to(torch.uint8)
+    targets = torch.from_numpy(draw_ellipse(ellipse, SHAPE)).to(torch.uint8)[None, None]
+    draws = torch.ones(1, num_draws(settings))
+    draws[:, 0], draws[:, 1] = -9.0, 9.0  # neither turned nor mirrored
+    batch = training_batch(images, targets, mark_rows([ellipse]), draws, 65, settings)
+    x_px = (batch.inputs[0, 0, 32] * 0.229 + 0.485) * 255
+    assert x_px[32].item() == pytest.approx(60 + 4 * 20, abs=0.01)
+    assert (x_px[33] - x_px[31]).item() == pytest.approx(2 * 1.4 * 40 / 65, abs=0.01)
+
+
+def test_the_prompt_of_a_warped_batch_has_the_exponent_of_the_settings():
+    squarer, rounder = (batch_of(0.0, shape="ends", exponent=value) for value in (4.0, 2.0))
+    sizes = [(batch.inputs[:, 4] >= 0).float().sum() for batch in (squarer, rounder)]
+    # areas of superellipses with the same axes: 0.927 and pi / 4 of the rectangle
+    assert (sizes[0] / sizes[1]).item() == pytest.approx(0.927 / (math.pi / 4), rel=0.02)
+
+
+def test_values_are_sampled_at_pixel_centres_bilinearly_and_are_0_outside():
+    values = torch.tensor([[[[1.0, 2.0, 3.0], [5.0, 6.0, 7.0]]]])
+    points = torch.tensor([[[[0.0, 0.0], [2.0, 1.0], [0.5, 0.0], [1.0, 0.25], [-1.0, 0.0]]]])
+    found = sample_bilinear(values, points).flatten().tolist()
+    assert found == pytest.approx([1.0, 7.0, 1.5, 3.0, 0.0], abs=1e-5)
 
 
 def test_the_lattice_of_refit_is_that_of_the_crop():
