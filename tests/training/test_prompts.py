@@ -18,6 +18,7 @@ from weaklesion.training.prompts import (
     mark_rows,
     mean_of_views,
     plain_inputs,
+    prompt_input,
     radii,
     sample_bilinear,
     to_source,
@@ -313,6 +314,39 @@ def test_the_discriminant_tells_inside_from_around_and_is_nothing_outside_the_im
     assert ((told > 0) == (radius < 1))[seen].float().mean() > 0.97
     assert not told[valid == 0].any()
     assert told.abs().max() <= 1
+
+
+def test_the_discriminant_by_hand():
+    """One colour: inside 1 with a variance of 0.01, around 0 with one of 0.04, and 0.52 between.
+
+    The direction is 1 / ((0.01 + 0.04) / 2 + 0.01), the middle 0.5. The last pixel is inside the
+    mark, but outside the image.
+    """
+    colours = torch.zeros(1, 3, 1, 6)
+    colours[0, 0, 0] = torch.tensor([0.9, 1.1, 0.2, -0.2, 0.52, 0.0])
+    radius = torch.tensor([0.1, 0.2, 2.0, 2.0, 1.0, 0.1]).view(1, 1, 1, 6)
+    valid = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.0]).view(1, 1, 1, 6)
+    told = discriminant(colours, valid, radius)[0, 0, 0].tolist()
+    for value, said in zip((0.9, 1.1, 0.2, -0.2, 0.52), told, strict=False):
+        assert said == pytest.approx(math.tanh((value - 0.5) / 0.035 / 4), abs=1e-5)
+    assert told[5] == 0
+
+
+def test_a_pixel_is_valid_up_to_half_a_pixel_beyond_the_last_centres():
+    x = torch.tensor([-0.6, -0.4, 3.4, 3.6])
+    points = torch.stack([torch.cat([x, torch.ones(4)]), torch.cat([torch.ones(4), x])], dim=-1)
+    images = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    _, valid = prompt_input(images, points[None, None], torch.ones(1, 1, 8))
+    assert valid.flatten().tolist() == [0, 1, 1, 0] * 2
+
+
+def test_outside_its_crop_a_network_finds_no_lesion():
+    """A crop of 1.4 * 40 = 56 px about (100, 75), in which all is lesion."""
+    prompts = mark_rows([Ellipse(100.0, 75.0, 40.0, 30.0, 0.0)])
+    logits, valid = torch.full((1, 1, 64, 64), 5.0), torch.ones(1, 1, 64, 64)
+    found = to_source_logits(logits, valid, prompts, 1.4, SHAPE)[0]
+    assert found[75 - 28 : 75 + 29, 100 - 28 : 100 + 29].min() == pytest.approx(5.0)
+    assert (found == -10).sum() == SHAPE[0] * SHAPE[1] - 57**2
 
 
 def test_the_discriminant_of_an_image_of_one_level_is_finite_and_says_nothing():
