@@ -586,6 +586,22 @@ def test_coordinates_of_aim_count_from_the_first_pixels_corner(series, tmp_path,
     assert mark.lesion == (TRACKING if form == "json" else "lesion")
 
 
+@pytest.mark.parametrize("uid", ["", "0f8fad5b-d9cb-469f-a165-708677289501"])
+def test_annotations_without_a_uid_are_documents_of_their_own(series, tmp_path, uid):
+    """Otherwise, the diameters of two readers would be added up as parts of the lesion."""
+    images, export = series
+    content = aim_annotation(mark_on(images[1]))
+    annotations = content["ImageAnnotationCollection"]["imageAnnotations"]["ImageAnnotation"]
+    annotations[0]["uniqueIdentifier"] = {"root": uid}
+    annotations.append(annotations[0])
+    marks = []
+    for name in ("one", "other"):
+        (tmp_path / name).write_text(json.dumps(content))
+        marks += marks_of_aim(tmp_path / name, export)[0]
+    assert [mark.source_uid for mark in marks] == [""] * 4
+    assert len({mark.document for mark in marks}) == 4
+
+
 AIM_3_SITE = """<anatomicEntityCollection><AnatomicEntity codeMeaning="{meaning}" codeValue="1"
     codingSchemeDesignator="RADLEX"/></anatomicEntityCollection>"""
 AIM_4_SITE = """<imagingPhysicalEntityCollection><ImagingPhysicalEntity><typeCode code="1"

@@ -267,6 +267,7 @@ def test_different_documents_with_one_uid_are_both_read_and_it_is_told(series, t
     marks = import_export(folder, tmp_path / "out").marks.values()
     assert len(marks) == 2
     assert {mark.notes for mark in marks} == {("a different document has the same UID",)}
+    assert len({mark.document for mark in marks}) == 2
 
 
 @pytest.mark.parametrize("name", ["0-before", "z-behind"])

@@ -9,9 +9,11 @@ import pytest
 
 from weaklesion.dicom.documents import find_marks
 from weaklesion.dicom.export import read_export
+from weaklesion.dicom.found import FoundMark
 from weaklesion.dicom.importing import ImportSettings, import_export
 from weaklesion.dicom.lymph_nodes import NO_LYMPH_NODE
 from weaklesion.dicom.phantom import make_export
+from weaklesion.dicom.table_lesions import with_document
 from weaklesion.dicom.tables import marks_of_table
 from weaklesion.dicom.timeline import courses_of
 from weaklesion.errors import DataError
@@ -74,6 +76,17 @@ def test_a_name_without_a_partner_is_a_new_lesion_or_one_not_marked_again(export
 def test_marks_without_a_name_are_not_followed(exports, tmp_path):
     taken = imported(exports, tmp_path, rows_of(exports[1], ["liver", "", ""] * 2))
     assert visits_of_lesions(taken) == {"T01": [0, 1]}
+
+
+def test_marks_that_two_documents_of_one_uid_have_as_well_are_no_parts():
+    ends = np.array([[0.0, 0.0], [60.0, 0.0], [30.0, -10.0], [30.0, 10.0]])
+    documents = [
+        FoundMark("AIM", "", 1, "i", 0, ends + shift, "1.2", document=name)
+        for name, shift in (("a.json", 0), ("b.json", 5))
+    ]
+    marks = [FoundMark("table", "", line, "i", 0, ends + 5 * line) for line in (0, 1)]
+    found = [with_document(mark, documents).document for mark in marks]
+    assert found == ["a.json", "b.json"]
 
 
 def test_a_mark_that_a_document_has_as_well_keeps_its_tracking_uid(exports, tmp_path):

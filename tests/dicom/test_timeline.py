@@ -11,6 +11,7 @@ from weaklesion.dicom.found import FoundMark
 from weaklesion.dicom.image_objects import NO_ID
 from weaklesion.dicom.timeline import (
     NO_SCALE,
+    UNCLEAR,
     Course,
     Measured,
     courses_of,
@@ -58,6 +59,12 @@ def test_days_and_diameters_by_hand():
 
 def test_a_lesion_on_an_image_without_a_scale_is_not_evaluated():
     assert at_the_baseline([mark("i")], spacing=None) == Measured(marks=("m0",), cause=NO_SCALE)
+
+
+def test_marks_of_documents_that_only_their_files_tell_apart_are_no_parts():
+    one, other = (mark("i", document=name) for name in ("a.json", "b.json"))
+    assert at_the_baseline([one, other]) == Measured(marks=("m0", "m1"), cause=UNCLEAR)
+    assert at_the_baseline([one, one]).long_mm == (30.0, 30.0)
 
 
 def test_one_part_without_its_short_diameter_leaves_the_lesion_without_short_ones():

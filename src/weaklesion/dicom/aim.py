@@ -6,6 +6,7 @@ count from the corner of the first pixel, as there.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -55,7 +56,7 @@ def marks_of_aim(path: Path, export: Export) -> Found:
         raise NotAimError(NO_AIM)
     marks: list[FoundMark] = []
     refused: list[Refused] = []
-    for annotation in annotations:
+    for number, annotation in enumerate(annotations):
         uid = clean_uid(_value(annotation, "uniqueIdentifier"))
         first = len(marks) + len(refused) + 1
         try:
@@ -63,6 +64,8 @@ def marks_of_aim(path: Path, export: Export) -> Found:
         except UNREADABLE as error:
             cause = f"the annotation is damaged ({type(error).__name__})"
             taken, left = [], [Refused("AIM", uid, first, "", cause)]
+        if not uid:  # some programs give no UID, or one of hexadecimal digits
+            taken = [replace(mark, document=f"{path}, {number}") for mark in taken]
         marks += taken
         refused += left
     return marks, refused

@@ -50,5 +50,6 @@ def _marks_of(document: Document, export: Export) -> Found:
     marks, refused = find(dataset, export)
     if document.uid in export.ambiguous:
         note = "a different document has the same UID"
-        marks = [replace(mark, notes=(*mark.notes, note)) for mark in marks]
+        path = str(document.path)
+        marks = [replace(mark, notes=(*mark.notes, note), document=path) for mark in marks]
     return marks, refused

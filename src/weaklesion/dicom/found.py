@@ -29,6 +29,8 @@ class FoundMark:
         name: its id in a user's table, or "".
         other_lesions: what other documents that hold the same mark call its lesion.
         short_assumed: whether only the long diameter was drawn, and the short one is assumed.
+        document: what tells its document apart where `source_uid` does not, because it is "" or
+            also that of another one; never written.
     """
 
     source: str
@@ -44,6 +46,7 @@ class FoundMark:
     name: str = ""
     other_lesions: frozenset[str] = frozenset()
     short_assumed: bool = False
+    document: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def with_document(mark: FoundMark, documents: Sequence[FoundMark]) -> FoundMark:
     return replace(
         mark,
         source_uid=same[0].source_uid,
+        document=same[0].document,
         tracking_uid=same[0].tracking_uid,
         lesion=same[0].tracking_uid,
         node=any(each.node for each in same),

@@ -214,7 +214,7 @@ def _measured(
 ) -> Measured:
     """Return the measurements of the parts of a lesion at one visit."""
     names = tuple(name for name, _ in parts)
-    if len({mark.source_uid for _, mark in parts}) > 1:
+    if len({(mark.source_uid, mark.document) for _, mark in parts}) > 1:
         return Measured(marks=names, cause=UNCLEAR)
     long, short = [], []
     for _, mark in parts:
