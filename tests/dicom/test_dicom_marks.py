@@ -291,6 +291,17 @@ def test_a_single_length_is_a_single_diameter(series):
     np.testing.assert_allclose(only_mark(marks_of_report(report, export)).ends, ENDS[:2], atol=1e-5)
 
 
+def test_the_only_other_length_beside_a_short_axis_is_the_long_one(series):
+    images, export = series
+    report = report_on(images[2])
+    code = measured(report)[0].ConceptNameCodeSequence[0]
+    code.CodeValue, code.CodeMeaning = "410668003", "Length"
+    np.testing.assert_allclose(only_mark(marks_of_report(report, export)).ends, ENDS, atol=1e-5)
+    group_of(report).ContentSequence.append(measured(report)[0])  # which of them, is not said
+    marks, _ = marks_of_report(report, export)
+    assert [len(mark.ends) for mark in marks] == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("factor", "unit", "note"),
     [

@@ -111,6 +111,8 @@ def _marks_of_group(group: Any, report: _Report, first: int) -> Found:
     lines, causes = _lines_of(items, group, report)
     node = any(is_lymph_node(item) for item in items)
     given = {"source": "SR", "source_uid": report.uid}
+    if lines["short"] and not lines["long"] and len(lines["other"]) == 1:
+        lines["long"] = lines["other"]  # some programs call it a length or a diameter
     if lines["long"] and lines["short"]:
         long, short = _pair(lines["long"], lines["short"])
         mark = mark_of_axes(long, short, report.export, **given, item=first, node=node)
