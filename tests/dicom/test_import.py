@@ -1,8 +1,10 @@
 """From an export to marks and images: what is taken, what is refused, what is told."""
 
+import os
 import shutil
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -152,6 +154,26 @@ def test_hundreds_of_other_files_are_named_and_the_marks_go_through(tmp_path):
     assert skipped.sub(before, fill_value=0).pipe(lambda more: more[more > 0]).to_dict() == (
         expected.to_dict()
     )
+
+
+def test_folders_that_are_not_walked_are_told(series, tmp_path, monkeypatch):
+    folder = with_report(series, tmp_path / "in")
+    (folder / "closed").mkdir()
+    other = tmp_path / "elsewhere"
+    save(series[0], other / "visit/image")
+    (folder / "linked").symlink_to(other, target_is_directory=True)
+    walked = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return walked(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert [each.cause for each in read_export(folder).skipped] == [
+        "a link to a folder, which is not followed",
+        "a folder that cannot be read",
+    ]
 
 
 def test_no_word_about_a_person_leaves_the_export(export, tmp_path, caplog):

@@ -37,6 +37,7 @@ WITHOUT_MARKS = {
 }
 TRUNCATED_BEFORE = "the other file is a truncated copy"
 DIFFERENT = "its UID is also that of a different file"
+LINK = "a link to a folder, which is not followed"
 TEXT_KINDS = {"<": "xml", "{": "json"}
 
 
@@ -172,11 +173,14 @@ def read_export(folder: str | Path) -> Export:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield all files of a folder, sorted, without following links to folders."""
-    for root, folders, names in os.walk(folder):
+    """Yield all files of a folder, sorted; and folders that are links or cannot be read."""
+    unread: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=lambda e: unread.append(Path(e.filename))):
         folders.sort()
-        for name in sorted(names):
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        for name in sorted([*names, *links]):
             yield Path(root) / name
+    yield from unread
 
 
 def _read_file(
@@ -184,7 +188,10 @@ def _read_file(
 ) -> None:
     """Add one file to the index."""
     if not path.is_file():
-        export.skipped.append(Skipped(number, "", "file", "no regular file"))
+        cause = "no regular file"
+        if path.is_dir():
+            cause = LINK if path.is_symlink() else "a folder that cannot be read"
+        export.skipped.append(Skipped(number, "", "file", cause))
         return
     with path.open("rb") as file:
         start = file.read(START)
