@@ -11,7 +11,7 @@ from test_writing import call
 
 from weaklesion.dicom.export import read_export
 from weaklesion.dicom.phantom import make_series, save
-from weaklesion.dicom.tables import marks_of_table
+from weaklesion.dicom.tables import NO_SPACING, marks_of_table
 from weaklesion.recist import RECIST_COLUMNS
 
 NOT_THERE = (
@@ -104,6 +104,16 @@ def test_rows_that_name_no_single_image_are_refused(series, tmp_path):
     ]
     row = {"image": series[0].SOPInstanceUID, "spacing_x": 0.8, "spacing_y": 0.7}
     assert "does the mark belong to another image" in causes(tmp_path, export, row)[0]
+
+
+def test_a_spacing_that_is_not_used_is_told(series, tmp_path):
+    del series[1].PixelSpacing
+    export = write(series, tmp_path / "in")
+    spacing = {"spacing_x": 0.7, "spacing_y": 0.8}
+    rows = [{"image": image.SOPInstanceUID} | spacing for image in series[:2]]
+    rows.append({"image": series[1].SOPInstanceUID})
+    marks, _ = marks_of_table(table(tmp_path, *rows), export)
+    assert [mark.notes for mark in marks] == [(), (NO_SPACING,), ()]
 
 
 @pytest.mark.parametrize("name", ["aa/copy", "zz/copy"])

@@ -17,6 +17,7 @@ from weaklesion.support.spreadsheets import formula_problem
 
 SOURCE = "table"
 SAME_SPACING = 0.01  # relative difference up to which two spacings are equal
+NO_SPACING = "no mm: spacing_x and spacing_y are not used for an image without a spacing in mm"
 
 
 def marks_of_table(
@@ -53,11 +54,13 @@ def marks_of_table(
             if problem := formula_problem({"id": mark.id}):
                 raise BadMarkError(problem)
             uid, frame = _place(mark, export, paths)
-            _check_spacing(mark, export.spacing_xy(uid, frame, mark.points))
+            spacing = export.spacing_xy(uid, frame, mark.points)
+            _check_spacing(mark, spacing)
         except BadMarkError as error:
             refused.append(Refused(SOURCE, "", mark.row, "", str(error), mark.id))
             continue
-        placed = FoundMark(SOURCE, "", mark.row, uid, frame, mark.points, name=mark.id)
+        notes = (NO_SPACING,) if mark.spacing is not None and spacing is None else ()
+        placed = FoundMark(SOURCE, "", mark.row, uid, frame, mark.points, name=mark.id, notes=notes)
         found.append(with_document(placed, documents))
     names = {mark.row: mark.lesion for mark in marks if mark.lesion}
     stated = {mark.row: mark.lymph_node for mark in marks if mark.lymph_node is not None}
