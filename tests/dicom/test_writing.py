@@ -323,6 +323,20 @@ def test_directions_that_differ_in_the_last_digit_are_one_object(tmp_path):
     assert written["kind"].value_counts().to_dict() == {"SEG": 1, "SR": 1, "RTSTRUCT": 1, "SC": 2}
 
 
+def test_a_long_id_is_whole_in_the_tracking_id_and_cut_in_the_label(tmp_path):
+    (image, mask), *_ = make_series(np.random.default_rng(0), 0, 1)
+    export = read_export(with_report([image], tmp_path / "in"))
+    ends = recist_from_ellipse(fit_ellipse(mask))
+    name = "é" * 65
+    lesion = lesion_of(
+        name, FoundMark("table", "", 2, image.SOPInstanceUID, 0, ends), mask, tmp_path
+    )
+    write_dicom([lesion], export, tmp_path / "dicom", MAKER)
+    (path,) = (tmp_path / "dicom").glob("seg-*.dcm")
+    (segment,) = pydicom.dcmread(path).SegmentSequence
+    assert (segment.SegmentLabel, segment.TrackingID) == (name[:64], name)
+
+
 @pytest.mark.parametrize("directions", [["L", "F"], None])
 def test_an_image_without_a_place_gets_a_capture_at_most(tmp_path, directions):
     (image, mask), *_ = make_series(np.random.default_rng(0), 0, 1)

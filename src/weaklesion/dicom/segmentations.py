@@ -16,6 +16,7 @@ from weaklesion.dicom.image_objects import ImageObject
 from weaklesion.dicom.results import Lesion, Maker, uid_of
 from weaklesion.dicom.stacks import Place, alike
 
+MAX_LABEL = 64  # characters of a segment's label; its tracking id is whole
 GREEN_LAB = (77.0, -66.0, 42.0)  # L*, a*, b* of a segment
 
 
@@ -79,7 +80,7 @@ def segmentation(
         segments.append(
             hd.seg.SegmentDescription(
                 segment_number=number + 1,
-                segment_label=lesion.id,
+                segment_label=lesion.id[:MAX_LABEL],
                 segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
                 segmented_property_type=codes.SCT.Lesion,
                 algorithm_type="SEMIAUTOMATIC",
