@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from readers import dice_table, limits_table
+from scipy import stats
 
 from weaklesion.support.yaml_files import read_yaml
 
@@ -484,3 +485,31 @@ def test_words_on_networks_that_see_the_ellipse_are_those_of_the_kept_tables():
     assert (scores("prompted_dense")[worst] < mark[worst]).all()
     lowest = 100 * refined.nsmallest(3)
     assert f"lowest Dice of all ({lowest.min():.0f} to {lowest.max():.0f})" in text
+
+
+def test_pages_that_name_the_gain_of_four_ends_on_lits_name_its_seeds():
+    seeds = dice_rows("lits-ends/ends.csv").loc["a1_ends", "n_seeds"]
+    named = {2: "two", 3: "three", 5: "five"}[int(seeds)]
+    for name, words in (
+        ("README.md", r"patients of LiTS, another small network has no visible gain \([^()]*, {}"),
+        ("docs/results/reproduction.md", r"no visible gain\]\(lits\.md#[^()]*\) \({}"),
+        ("docs/results/lits.md", r"over patches \[[^]]*\] \({}"),
+    ):
+        text = " ".join((ROOT / name).read_text().split())
+        assert re.search(words.format(named) + r" seeds\)", text), name
+
+
+def test_an_interval_with_less_than_one_degree_of_freedom_is_said_to_say_nothing():
+    table = pd.read_csv(ROOT / "docs/results/ham10k-cpu/by_image.csv").set_index(["arm", "metric"])
+    row = table.loc["a1l", "perimeter_error_canny_half"]
+    reach = (row["gain_ci_high"] - row["gain_ci_low"]) / 2
+    one = stats.t.ppf(0.975, 1) * row["gain"] / reach
+    assert row["p_value"] < 2 * stats.t.sf(one, 1)  # with one degree or more, it is at least this
+    words = f"perimeter, [{row['gain_ci_low']:.2f}, {row['gain_ci_high']:+.2f}] px, has less than"
+    assert words in " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
+
+
+def test_the_limits_of_two_readers_are_no_yardstick_for_masks_given_the_true_diameters():
+    text = " ".join((ROOT / "docs/results/prompted.md").read_text().split())
+    sentence = next(part for part in text.split(". ") if "-22.1 to 25.4 %" in part)
+    assert "no yardstick" in sentence

@@ -84,6 +84,9 @@ def test_the_summary_is_that_of_the_lesions(summary):
     assert (means - summary["dice"]).abs().max() < 1e-3
     covered = lesions[lesions["method"] == "levels"]
     inside = covered["reference_mm3"].between(covered["low_mm3"], covered["high_mm3"])
-    assert f"{inside.sum()} of {len(inside)} contain the true volume" in " ".join(
-        PAGE.read_text().split()
-    )
+    text = " ".join(PAGE.read_text().split())
+    assert f"{inside.sum()} of {len(inside)} contain the true volume" in text
+    tested = inside[covered["role"] == "tested"]
+    assert tested.all()
+    least = 0.025 ** (1 / len(tested))  # Clopper and Pearson 1934
+    assert f"{len(tested)} of {len(tested)} shows only that more than {100 * least:.0f} %" in text
