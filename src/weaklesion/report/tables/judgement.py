@@ -31,9 +31,9 @@ RULES = {
     " whole of that interval lies within the margin that counts as equal. For parameters: the"
     " numbers are equal",
     "not reproduced": "the whole interval, at the level that is corrected for the size of the"
-    " family, lies below the claimed size; if the claimed size is the true one, this happens in at"
-    " most 2.5 % of studies. For equal times: the whole interval lies outside the margin. For"
-    " parameters: the numbers differ",
+    " family, lies below the claimed size; if the claimed size is the true one, this should happen"
+    " in at most 2.5 % of studies, and with two seeds happens in up to 6 %. For equal times: the"
+    " whole interval lies outside the margin. For parameters: the numbers differ",
     "undecided": "anything else; always with one seed or one group, and if all masks of both arms"
     " are empty",
     "not testable here": "the dataset is not the papers', an arm was not trained, or the two arms"
