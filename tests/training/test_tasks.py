@@ -19,7 +19,7 @@ from weaklesion.training.steps import can_record, evaluate, make_step
 from weaklesion.training.tasks import make_task
 from weaklesion.training.tasks.pairs import PairTask
 from weaklesion.training.tasks.patches import network_input
-from weaklesion.training.tasks.prompted import PromptedTask, prompted_loss
+from weaklesion.training.tasks.prompted import PromptedTask, plain_batch, prompted_loss
 from weaklesion.training.tasks.segmentation import SegmentationTask
 from weaklesion.training.warp_refit import Batch, num_draws
 
@@ -241,6 +241,16 @@ def test_a_prompted_networks_masks_are_all_that_is_likelier_than_not():
     assert outcome.pred.all()
     assert outcome.target.float().mean() == pytest.approx(share, rel=0.05)
     assert not task.evaluate(Constant(-0.25), val, torch.arange(2)).pred.any()
+
+
+def test_only_the_part_of_a_crop_inside_the_image_is_valid():
+    """The mark is at the image's left border, so that half of its crop is beyond it."""
+    task, val = task_of("prompted"), split(1)
+    val.marks[:] = mark_rows([Ellipse(-0.5, 15.5, 18.0, 18.0, 0.0)])
+    valid = plain_batch(val, torch.arange(1), task.settings).valid
+    assert valid.shape == (1, 1, SIDE, SIDE)
+    assert valid.unique().tolist() == [0, 1]
+    assert valid.mean().item() == pytest.approx(0.5)
 
 
 def test_images_targets_and_marks_of_a_prompted_batch_are_those_of_its_samples():
