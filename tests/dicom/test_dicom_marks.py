@@ -597,6 +597,15 @@ def test_coordinates_of_aim_count_from_the_first_pixels_corner(series, tmp_path,
     assert mark.lesion == (TRACKING if form == "json" else "lesion")
 
 
+def test_a_list_of_annotations_in_json_is_read_as_well(series, tmp_path):
+    images, export = series
+    contents = [aim_annotation(mark_on(image)) for image in images[1:3]]
+    (tmp_path / "aim").write_text(json.dumps(contents))
+    marks, refused = marks_of_aim(tmp_path / "aim", export)
+    assert [mark.image_uid for mark in marks] == [image.SOPInstanceUID for image in images[1:3]]
+    assert not refused
+
+
 @pytest.mark.parametrize("uid", ["", "0f8fad5b-d9cb-469f-a165-708677289501"])
 def test_annotations_without_a_uid_are_documents_of_their_own(series, tmp_path, uid):
     """Otherwise, the diameters of two readers would be added up as parts of the lesion."""

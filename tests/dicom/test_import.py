@@ -136,6 +136,7 @@ def test_hundreds_of_other_files_are_named_and_the_marks_go_through(tmp_path):
         b"<html><body>report</body></html>": "no AIM annotation",
         b"<html><body>cut": "damaged XML",
         b'{"a": 1}': "no AIM annotation",
+        b'\n[{"a": 1}]': "no AIM annotation",
         rng.bytes(5000): "neither DICOM, XML nor JSON",
         b"%PDF-1.7": "neither DICOM, XML nor JSON",
     }

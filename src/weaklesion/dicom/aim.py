@@ -76,9 +76,9 @@ def _read(path: Path) -> ElementTree.Element:
     if path.stat().st_size > MOST_BYTES:
         raise NotAimError("a text file of more than 50 MB")
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").strip()
-    if content.startswith(b"{"):
+    if content.startswith((b"{", b"[")):
         try:
-            return _element("root", json.loads(content))
+            return _element("root", {"annotations": json.loads(content)})
         except (ValueError, RecursionError) as error:
             raise NotAimError("damaged JSON") from error
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:

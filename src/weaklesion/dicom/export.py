@@ -38,7 +38,7 @@ WITHOUT_MARKS = {
 TRUNCATED_BEFORE = "the other file is a truncated copy"
 DIFFERENT = "its UID is also that of a different file"
 LINK = "a link to a folder, which is not followed"
-TEXT_KINDS = {"<": "xml", "{": "json"}
+TEXT_KINDS = {"<": "xml", "{": "json", "[": "json"}
 
 
 @dataclass(frozen=True)
