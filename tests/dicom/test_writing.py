@@ -246,6 +246,33 @@ def test_overlapping_masks_are_two_segments(results, tmp_path):
         assert np.array_equal(masks[..., number - 1], expected.mask)
 
 
+def test_enhanced_objects_of_one_frame_each_have_objects_of_their_own(tmp_path):
+    """A SEG may be of several single-frame images, but only of one enhanced object."""
+    slices = make_series(np.random.default_rng(5), 0, 2)
+    lesions = []
+    for number, (image, _) in enumerate(slices):
+        whole = hd.legacy.LegacyConvertedEnhancedCTImage(
+            [image], series_instance_uid="1.2.3", series_number=2,
+            sop_instance_uid=f"1.2.3.{number}", instance_number=number + 1,
+        )  # fmt: skip
+        save(whole, tmp_path / f"in/{number}")
+    export = read_export(tmp_path / "in")
+    for number, (_, mask) in enumerate(slices):
+        mark = FoundMark(
+            "table", "", 2, f"1.2.3.{number}", 0, recist_from_ellipse(fit_ellipse(mask))
+        )
+        lesions.append(lesion_of(f"L{number}", mark, mask, tmp_path))
+    written = write_dicom(lesions, export, tmp_path / "dicom", MAKER)
+    assert set(written["cause"]) == {""}
+    assert written["kind"].value_counts().to_dict() == {"SEG": 2, "SR": 2, "SC": 2}
+    for path in (tmp_path / "dicom").glob("seg-*.dcm"):
+        seg = hd.seg.segread(path)
+        (label,) = [seg.get_segment_description(1).tracking_id]
+        (uid,) = {str(uid) for *_, uid in seg.get_source_image_uids()}
+        found = seg.get_pixels_by_source_frame(uid, [1], segment_numbers=[1])[0, ..., 0] > 0
+        assert np.array_equal(found, slices[int(label[1])][1])
+
+
 def test_segments_of_an_enhanced_object_are_on_their_frames(tmp_path):
     slices = make_series(np.random.default_rng(5), 0, 5)
     images = [image for image, _ in slices]

@@ -18,6 +18,7 @@ CALIBRATED = ("GEOMETRY", "FIDUCIAL")  # Pixel Spacing Calibration Type of mm in
 SAME_SPACING = 1e-3  # relative difference up to which spacings are equal
 DETECTOR = "only the detector's spacing is known, which is not mm in the patient"
 MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
+FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 NO_ID = "|"  # before the UID of a study whose patient has no ID; an ID comes before it
 
 
@@ -42,6 +43,7 @@ class ImageObject:
         photometric: photometric interpretation.
         samples: samples per pixel.
         frames: its frames.
+        enhanced: whether its frames have headers of their own, even if there is only one.
         tilt: whether the gantry was tilted.
         detector_note: what is to be told of an image of which only the detector's spacing is known,
             not that in the patient; "" for others.
@@ -67,6 +69,7 @@ class ImageObject:
     photometric: str
     samples: int
     frames: tuple[Frame, ...]
+    enhanced: bool = False
     tilt: bool = False
     detector_note: str = ""
     square: bool = True
@@ -77,6 +80,11 @@ class ImageObject:
     display: tuple[str, ...] = ()
     born: str = ""
     issuer: str = ""
+
+    @property
+    def multi_frame(self) -> bool:
+        """Whether it has several frames, or could have them: a SEG is of one such object only."""
+        return self.enhanced or len(self.frames) > 1
 
 
 def read_image_object(path: Path, header: Any) -> ImageObject:
@@ -113,6 +121,7 @@ def read_image_object(path: Path, header: Any) -> ImageObject:
         photometric=str(header.get("PhotometricInterpretation") or ""),
         samples=int(single(header.get("SamplesPerPixel")) or 1),
         frames=frames,
+        enhanced=any(header.get(name) for name in FUNCTIONAL_GROUPS),
         tilt=abs(single(header.get("GantryDetectorTilt")) or 0.0) > 0.01,
         detector_note=_detector_note(frames, header),
         square=_is_square(header),
@@ -203,8 +212,7 @@ def without_localisers(series: list[ImageObject]) -> list[ImageObject]:
 
 def _frames_of(header: Any, count: int) -> tuple[Frame, ...]:
     """Return the frames of a header, by the functional groups of an enhanced object."""
-    shared = list(header.get("SharedFunctionalGroupsSequence") or [])
-    per_frame = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    shared, per_frame = (list(header.get(name) or []) for name in FUNCTIONAL_GROUPS)
     if not shared and not per_frame:
         return (_frame([header]),) * count
     groups = [[per_frame[i]] if i < len(per_frame) else [] for i in range(count)]

@@ -112,7 +112,7 @@ def segmentation(
         content_label="LESIONS",
         content_creator_name=f"{MAKER}^",
     )
-    if len(images[0].frames) > 1:
+    if images[0].multi_frame:
         _number_frames_as_in_source(made, frames)
     return made
 
@@ -129,10 +129,11 @@ def _fit_together(frames: Mapping[Place, Frame], taken: Mapping[Place, Frame]) -
 
 
 def _share_geometry(datasets: Sequence[Any]) -> None:
-    """Let headers of one group say once what their slices share, as a SEG does.
+    """Let headers of one group say once what their slices share, and places once a frame.
 
-    Orientations of a stack may differ in the last digit; an enhanced object may give orientation
-    and spacing for each frame.
+    That is how highdicom reads them. Orientations of a stack may differ in the last digit; an
+    enhanced object may give orientation and spacing for each frame, and the place of its only frame
+    for all frames.
     """
     for dataset in datasets:
         if dataset.get("ImageOrientationPatient"):
@@ -143,6 +144,9 @@ def _share_geometry(datasets: Sequence[Any]) -> None:
                 own = [frame.get(name) for frame in frames]
                 if name not in shared and own and own[0] and all(each == own[0] for each in own):
                     setattr(shared, name, own[0])
+            if "PlanePositionSequence" in shared:
+                for frame in frames:
+                    frame.setdefault("PlanePositionSequence", shared.PlanePositionSequence)
 
 
 def _keep_frames(dataset: Any, frames: Sequence[int]) -> None:

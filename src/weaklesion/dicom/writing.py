@@ -71,9 +71,9 @@ def write_dicom(
     for lesion in sorted(tracked(lesions, export), key=lambda lesion: lesion.id):
         if lesion.places:
             image = export.images[lesion.mark.image_uid]
-            enhanced = image.uid if len(image.frames) > 1 else ""
+            alone = image.uid if image.multi_frame else ""
             frame = image.frames[lesion.mark.frame]
-            key = (image.series_uid, image.place_uid, image.shape_hw, enhanced)
+            key = (image.series_uid, image.place_uid, image.shape_hw, alone)
             alike = (each for each in groups if each[:-1] == key and each[-1].is_parallel_to(frame))
             groups.setdefault(next(alike, (*key, frame)), []).append(lesion)
     with quiet():
@@ -136,9 +136,8 @@ def _write_part(
     images = [export.images[uid] for uid in headers if uid in touched]
 
     def made_segmentation() -> Any:
-        sources = [  # a header of several frames is changed
-            read_source(image.path) if len(image.frames) > 1 else headers[image.uid]
-            for image in images
+        sources = [  # a multi-frame header is changed
+            read_source(image.path) if image.multi_frame else headers[image.uid] for image in images
         ]
         return segmentation(part, images, sources, maker, digest)
 
