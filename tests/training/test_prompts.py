@@ -335,9 +335,10 @@ def test_the_discriminant_by_hand():
 def test_a_pixel_is_valid_up_to_half_a_pixel_beyond_the_last_centres():
     x = torch.tensor([-0.6, -0.4, 3.4, 3.6])
     points = torch.stack([torch.cat([x, torch.ones(4)]), torch.cat([torch.ones(4), x])], dim=-1)
-    images = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
-    _, valid = prompt_input(images, points[None, None], torch.ones(1, 1, 8))
+    images = torch.full((1, 3, 4, 4), 255, dtype=torch.uint8)
+    inputs, valid = prompt_input(images, points[None, None], torch.ones(1, 1, 8))
     assert valid.flatten().tolist() == [0, 1, 1, 0] * 2
+    assert torch.equal(inputs[:, :3] != 0, valid.bool().expand(-1, 3, -1, -1))
 
 
 def test_outside_its_crop_a_network_finds_no_lesion():
