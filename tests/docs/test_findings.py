@@ -487,6 +487,13 @@ def test_words_on_networks_that_see_the_ellipse_are_those_of_the_kept_tables():
     assert f"lowest Dice of all ({lowest.min():.0f} to {lowest.max():.0f})" in text
 
 
+def test_the_ellipse_of_a_drawn_mark_is_as_much_smaller_than_the_mask_as_the_page_says():
+    table = pd.read_csv(ROOT / "docs/results/drawn-marks/diameters.csv").set_index(["mask", "size"])
+    smaller = -table.loc[("ellipse", "area"), "mean"]
+    text = " ".join((ROOT / "docs/results/readers.md").read_text().split())
+    assert f"ellipse's area is {smaller:.0f} % smaller than theirs" in text
+
+
 def test_pages_that_name_the_gain_of_four_ends_on_lits_name_its_seeds():
     seeds = dice_rows("lits-ends/ends.csv").loc["a1_ends", "n_seeds"]
     named = {2: "two", 3: "three", 5: "five"}[int(seeds)]
