@@ -5,12 +5,14 @@
 
 Values are drawn from the model of `weaklesion.scoring.chance`, whose truth is 0: groups of one to
 four samples, seeds, and a remainder per pair of group and seed. The variance that the seeds bring
-to the mean is 0, 1 or 4 times that of the groups. `skewed` draws the groups' effects from an
-exponential distribution, as differences of Dice are skewed. `uneven` has a group with a fifth of
-all samples among groups of lognormal sizes, as patients differ in their number of slices.
+to the mean is 0, 1 or 4 times that of the groups; in the last column groups do not vary, and it is
+4 times that of the remainder. `skewed` draws the groups' effects from an exponential distribution,
+as differences of Dice are skewed. `uneven` has a group with a fifth of all samples among groups of
+lognormal sizes, as patients differ in their number of slices.
 """
 
 import argparse
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +20,7 @@ import numpy as np
 
 from weaklesion.scoring.chance import parts_of_sums
 
-RATIOS = (0.0, 1.0, 4.0)
+RATIOS = (0.0, 1.0, 4.0, math.inf)
 SEEDS = (2, 3, 5, 10)
 GROUPS = 100
 Kind = Literal["even", "skewed", "uneven"]
@@ -52,7 +54,11 @@ def draw_study(
         of_groups = rng.exponential(size=(groups, 1)) - 1
     # the variance of the mean over groups, with sizes as weights, is `weight` times that of one
     weight = float((sizes**2).sum() / sizes.sum() ** 2)
-    of_seeds = rng.normal(size=(1, seeds)) * np.sqrt(ratio * weight * seeds)
+    variance = ratio * weight * seeds
+    if math.isinf(ratio):
+        of_groups = np.zeros_like(of_groups)
+        variance = 4 * (0.25 * weight + 0.5 / float(sizes.sum()))  # of the remainder, below
+    of_seeds = rng.normal(size=(1, seeds)) * np.sqrt(variance)
     of_pairs = 0.5 * rng.normal(size=(groups, seeds))
     of_samples = rng.normal(size=(groups, seeds)) * np.sqrt(0.5 * sizes)
     sums = sizes * (of_groups + of_seeds + of_pairs) + of_samples
@@ -80,7 +86,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=10_000)
     trials = parser.parse_args().trials
-    heads = [f"seeds' variance {ratio:g} times the groups'" for ratio in RATIOS]
+    heads = [f"seeds' variance {ratio:g} times the groups'" for ratio in RATIOS[:-1]]
+    heads.append("groups do not vary")
     print("| Groups | Seeds | " + " | ".join(heads) + " |")
     print("|" + "---|" * (2 + len(heads)))
     for groups, kind in STUDIES:

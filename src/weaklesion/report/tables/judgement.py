@@ -32,7 +32,7 @@ RULES = {
     " numbers are equal",
     "not reproduced": "the whole interval, at the level that is corrected for the size of the"
     " family, lies below the claimed size; if the claimed size is the true one, this should happen"
-    " in at most 2.5 % of studies, and with two seeds happens in up to 6 %. For equal times: the"
+    " in at most 2.5 % of studies, and with two seeds happens in up to 7 %. For equal times: the"
     " whole interval lies outside the margin. For parameters: the numbers differ",
     "undecided": "anything else; always with one seed or one group, and if all masks of both arms"
     " are empty",
