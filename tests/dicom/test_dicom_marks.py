@@ -606,6 +606,21 @@ def test_a_list_of_annotations_in_json_is_read_as_well(series, tmp_path):
     assert not refused
 
 
+@pytest.mark.parametrize("form", ["json", "aim4", "aim3"])
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_annotations_may_be_in_utf_16(series, tmp_path, form, order):
+    images, export = series
+    path = write_aim(tmp_path, mark_on(images[1]), form)
+    text = path.read_text()
+    text = text.replace('version="1.0"', 'version="1.0" encoding="UTF-16"')
+    path.write_text(f"\ufeff{text}", encoding=f"utf-16-{order}")
+    np.testing.assert_allclose(only_mark(marks_of_aim(path, export)).ends, ENDS, atol=1e-5)
+    (tmp_path / "export").mkdir()
+    path.rename(tmp_path / "export" / "aim")
+    (document,) = read_export(tmp_path / "export").documents
+    assert document.kind == ("json" if form == "json" else "xml")
+
+
 @pytest.mark.parametrize("uid", ["", "0f8fad5b-d9cb-469f-a165-708677289501"])
 def test_annotations_without_a_uid_are_documents_of_their_own(series, tmp_path, uid):
     """Otherwise, the diameters of two readers would be added up as parts of the lesion."""
@@ -702,9 +717,10 @@ def test_a_length_that_aim_states_is_compared_and_never_used(series, tmp_path, l
         ("{" * 100_000, "damaged JSON"),
     ],
 )
-def test_other_text_is_no_aim(series, tmp_path, content, cause):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_other_text_is_no_aim(series, tmp_path, content, cause, encoding):
     path = tmp_path / "text"
-    path.write_text(content)
+    path.write_text(content if encoding == "utf-8" else f"\ufeff{content}", encoding=encoding)
     with pytest.raises(NotAimError, match=cause):
         marks_of_aim(path, series[1])
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from weaklesion.dicom.export import Export
+from weaklesion.dicom.export import Export, from_utf_16
 from weaklesion.dicom.found import Found, FoundMark, Refused, marks_of_lines
 from weaklesion.dicom.geometry import CORNER
 from weaklesion.dicom.headers import UNREADABLE, clean_uid, single
@@ -75,7 +75,10 @@ def _read(path: Path) -> ElementTree.Element:
     """Read XML or JSON as one kind of tree, without namespaces."""
     if path.stat().st_size > MOST_BYTES:
         raise NotAimError("a text file of more than 50 MB")
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf").strip()
+    stored = path.read_bytes()
+    content = from_utf_16(stored)
+    converted = content is not stored  # its declaration names UTF-16 then
+    content = content.removeprefix(b"\xef\xbb\xbf").strip()
     if content.startswith((b"{", b"[")):
         try:
             return _element("root", {"annotations": json.loads(content)})
@@ -84,7 +87,8 @@ def _read(path: Path) -> ElementTree.Element:
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise NotAimError("XML that defines entities")
     try:
-        root = ElementTree.fromstring(content)
+        parser = ElementTree.XMLParser(encoding="utf-8" if converted else None)
+        root = ElementTree.fromstring(content, parser)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise NotAimError("damaged XML") from error
     for each in _walk(root):

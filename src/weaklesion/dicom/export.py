@@ -1,5 +1,6 @@
 """Walk an export from a PACS, and index what is in it by SOP instance."""
 
+import codecs
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ WITHOUT_MARKS = {
 }
 TRUNCATED_BEFORE = "the other file is a truncated copy"
 DIFFERENT = "its UID is also that of a different file"
+OTHER = "neither DICOM, XML nor JSON"
 LINK = "a link to a folder, which is not followed"
 TEXT_KINDS = {"<": "xml", "{": "json", "[": "json"}
 
@@ -172,6 +174,17 @@ def read_export(folder: str | Path) -> Export:
     return export
 
 
+def from_utf_16(content: bytes) -> bytes:
+    """Return text in UTF-8, if its byte order mark is that of UTF-16; else as it is.
+
+    >>> from_utf_16("<a/>".encode("utf-16")), from_utf_16(b"<a/>")
+    (b'<a/>', b'<a/>')
+    """
+    if not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content
+    return content.decode("utf-16", errors="replace").encode()
+
+
 def _files(folder: Path) -> Iterator[Path]:
     """Yield all files of a folder, sorted; and folders that are links or cannot be read."""
     unread: list[Path] = []
@@ -196,10 +209,10 @@ def _read_file(
     with path.open("rb") as file:
         start = file.read(START)
     if not looks_like_dicom(start):
-        letters = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1].decode("latin-1")
+        letters = from_utf_16(start).lstrip(b"\xef\xbb\xbf \t\r\n")[:1].decode("latin-1")
         kind = TEXT_KINDS.get(letters)
         if kind is None:
-            cause = "empty" if not start else "neither DICOM, XML nor JSON"
+            cause = "empty" if not start else OTHER
             export.skipped.append(Skipped(number, "", "file", cause))
         else:
             export.documents.append(Document(path, number, "", kind))
@@ -213,7 +226,9 @@ def _read_file(
     kind = _class_name(sop_class)
     if not sop_class or not uid:
         whole = start[PREAMBLE : PREAMBLE + 4] == b"DICM"
-        cause = "SOP class or instance is missing" if whole else "neither DICOM, XML nor JSON"
+        cause = (
+            "SOP class or instance is missing or no UID" if whole else "neither DICOM, XML nor JSON"
+        )
         export.skipped.append(Skipped(number, uid, kind, cause))
         return
     export.paths[path] = uid
