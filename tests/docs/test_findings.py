@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from readers import dice_table, limits_table
-from scipy import stats
 
 from weaklesion.support.yaml_files import read_yaml
 
@@ -31,8 +30,8 @@ GAINS = [
     ("reproduction.md", "+0.07 points [-0.07, +0.21]", "ham10k-cpu/table1.csv", "a1l_shuffled"),
     ("reproduction.md", "1.89 points [1.72, 2.06]", "ham10k-cpu/refined.csv", "a1_refined"),
     ("reproduction.md", "2.65 [2.42, 2.87]", "ham10k-cpu/refined.csv", "a1_dense"),
-    ("README.md", "+0.04 points [-0.04, +0.11]", "ham10k-cpu/by_image.csv", "a1l"),
-    ("reproduction.md", "+0.04 points [-0.04, +0.11]", "ham10k-cpu/by_image.csv", "a1l"),
+    ("README.md", "+0.04 points [-0.04, +0.12]", "ham10k-cpu/by_image.csv", "a1l"),
+    ("reproduction.md", "+0.04 points [-0.04, +0.12]", "ham10k-cpu/by_image.csv", "a1l"),
     ("prompted.md", "+3.28 [+3.08, +3.48]", "prompted-ham10k/prompted.csv", "prompted_refined"),
     ("prompted.md", "2.33 [2.18, 2.48]", "prompted-ham10k/prompted.csv", "prompted"),
     ("prompted.md", "+3.32 [3.15, 3.50]", "prompted-ham10k/prompted_by_image.csv",
@@ -504,16 +503,6 @@ def test_pages_that_name_the_gain_of_four_ends_on_lits_name_its_seeds():
     ):
         text = " ".join((ROOT / name).read_text().split())
         assert re.search(words.format(named) + r" seeds\)", text), name
-
-
-def test_an_interval_with_less_than_one_degree_of_freedom_is_said_to_say_nothing():
-    table = pd.read_csv(ROOT / "docs/results/ham10k-cpu/by_image.csv").set_index(["arm", "metric"])
-    row = table.loc["a1l", "perimeter_error_canny_half"]
-    reach = (row["gain_ci_high"] - row["gain_ci_low"]) / 2
-    one = stats.t.ppf(0.975, 1) * row["gain"] / reach
-    assert row["p_value"] < 2 * stats.t.sf(one, 1)  # with one degree or more, it is at least this
-    words = f"perimeter, [{row['gain_ci_low']:.2f}, {row['gain_ci_high']:+.2f}] px, has less than"
-    assert words in " ".join((ROOT / "docs/results/reproduction.md").read_text().split())
 
 
 def test_the_limits_of_two_readers_are_no_yardstick_for_masks_given_the_true_diameters():

@@ -7,10 +7,12 @@ both:
     value = mean + group + seed + remainder
 
 The variance of the mean is that of the groups' means plus that of the seeds' means, minus the
-remainder, which both contain; the part of the seeds is at least 0. The mean divided by the root of
-that variance follows Student's t with Satterthwaite's degrees of freedom. Samples of a group are
-alike, so a group counts once, however many samples it has; means of groups of different sizes are
-linearised as ratios. Where sizes differ, a large group moves the mean more than a small one, and
+remainder, which both contain. What groups and seeds add to the remainder is at least 0: where one
+of the two variances is estimated below the remainder, the variance of the mean is the other one;
+where both are, it is the remainder. The mean divided by the root of that variance follows Student's
+t with Satterthwaite's degrees of freedom: of g of the groups and s of the seeds, never fewer than
+`g * s / (g + s + 1)`. Samples of a group are alike, so a group counts once, however many samples it
+has; means of groups of different sizes are linearised as ratios. Where sizes differ, a large group moves the mean more than a small one, and
 fewer groups than there are decide it: the groups have one degree of freedom less than Kish's
 effective number, `1 / sum(weight**2)`, with each group's part of all samples as its weight.
 
@@ -100,17 +102,21 @@ class Parts:
 
     def chance(self) -> Chance:
         """Return the variance of the mean, with its degrees of freedom."""
-        of_seeds = self.of_seeds
-        of_groups = self.effective_groups - 1
-        terms = [(self.between_groups, of_groups)]
-        if of_seeds > 0:
-            terms += [
-                (self.between_seeds, self.num_seeds - 1),
-                (self.remainder, of_groups * (self.num_seeds - 1)),
-            ]
+        of_groups, of_seeds = self.effective_groups - 1, self.num_seeds - 1
+        both = (self.remainder, of_groups * of_seeds)
+        groups_vary = not self.between_groups < self.remainder  # also where it is unknown
+        if groups_vary and self.of_seeds > 0:
+            variance = self.between_groups + self.of_seeds
+            terms = [(self.between_groups, of_groups), (self.between_seeds, of_seeds), both]
+        elif groups_vary:
+            variance, terms = self.between_groups, [(self.between_groups, of_groups)]
+        elif self.of_seeds > 0:
+            variance, terms = self.between_seeds, [(self.between_seeds, of_seeds)]
+        else:
+            variance, terms = self.remainder, [both]
         return Chance(
-            variance=self.between_groups + of_seeds,
-            freedom=_satterthwaite(self.between_groups + of_seeds, terms),
+            variance=variance,
+            freedom=_satterthwaite(variance, terms),
             num_groups=self.num_groups,
             num_seeds=self.num_seeds,
             unknown=self.unknown,
