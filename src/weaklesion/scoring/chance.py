@@ -12,9 +12,10 @@ of the two variances is estimated below the remainder, the variance of the mean 
 where both are, it is the remainder. The mean divided by the root of that variance follows Student's
 t with Satterthwaite's degrees of freedom: of g of the groups and s of the seeds, never fewer than
 `g * s / (g + s + 1)`. Samples of a group are alike, so a group counts once, however many samples it
-has; means of groups of different sizes are linearised as ratios. Where sizes differ, a large group moves the mean more than a small one, and
-fewer groups than there are decide it: the groups have one degree of freedom less than Kish's
-effective number, `1 / sum(weight**2)`, with each group's part of all samples as its weight.
+has; means of groups of different sizes are linearised as ratios. Where sizes differ, a large group
+moves the mean more than a small one, and fewer groups than there are decide it: the groups have one
+degree of freedom less than Kish's effective number, `1 / sum(weight**2)`, with each group's part of
+all samples as its weight.
 
 `docs/explanation/statistics.md` has the simulated coverage of the intervals and size of the tests.
 """
