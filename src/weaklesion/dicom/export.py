@@ -226,9 +226,7 @@ def _read_file(
     kind = _class_name(sop_class)
     if not sop_class or not uid:
         whole = start[PREAMBLE : PREAMBLE + 4] == b"DICM"
-        cause = (
-            "SOP class or instance is missing or no UID" if whole else "neither DICOM, XML nor JSON"
-        )
+        cause = "SOP class or instance is missing or no UID" if whole else OTHER
         export.skipped.append(Skipped(number, uid, kind, cause))
         return
     export.paths[path] = uid
