@@ -7,8 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from keep_runs import scores_of
 from readers import dice_table, limits_table
 
+from weaklesion.report.power import seeds_needed
+from weaklesion.scoring.pairs import pair
+from weaklesion.scoring.statistics import parts_of_difference
 from weaklesion.support.yaml_files import read_yaml
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/results").glob("*.md"))]
@@ -514,3 +518,28 @@ def test_the_limits_of_two_readers_are_no_yardstick_for_masks_given_the_true_dia
     text = " ".join((ROOT / "docs/results/prompted.md").read_text().split())
     sentence = next(part for part in text.split(". ") if "-22.1 to 25.4 %" in part)
     assert "no yardstick" in sentence
+
+
+def kept_dice(study, place):
+    """Dice of all kept runs of an arm, with their seeds."""
+    kept = ROOT / "docs/results" / study / "runs"
+    runs = [path.relative_to(kept) for path in sorted((kept / place).glob("seed-*"))]
+    scores = pd.concat(
+        scores_of(kept, run).assign(seed=int(run.name.removeprefix("seed-"))) for run in runs
+    )
+    return scores[scores["metric"] == "dice"]
+
+
+def test_the_seeds_that_would_decide_about_the_second_task_on_lits():
+    ours, theirs = (kept_dice("lits-ends", f"lits/by_patient/runs/{arm}") for arm in ("a1l", "a1"))
+    claimed = (83.62 - 82.68) / 100
+    needed = {
+        unit: seeds_needed(parts_of_difference(pair(ours, theirs, unit)), claimed)
+        for unit in ("sample", "group")
+    }
+    text = " ".join((ROOT / "docs/results/lits.md").read_text().split())
+    assert f"{needed['sample']} seeds would find that gain over patches" in text
+    assert f"and {needed['group']} over patients. Where both" in text
+    means = [table.groupby(["seed", "group"])["value"].mean() for table in (ours, theirs)]
+    gains = 100 * (means[0] - means[1]).groupby("seed").mean()
+    assert "they give {:+.2f}, {:+.2f} and {:+.2f}.".format(*gains) in text
