@@ -13,6 +13,7 @@ from readers import dice_table, limits_table
 from weaklesion.report.power import seeds_needed
 from weaklesion.scoring.pairs import pair
 from weaklesion.scoring.statistics import parts_of_difference
+from weaklesion.study.published import printed_cells, read_published
 from weaklesion.support.yaml_files import read_yaml
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/results").glob("*.md"))]
@@ -532,14 +533,40 @@ def kept_dice(study, place):
 
 def test_the_seeds_that_would_decide_about_the_second_task_on_lits():
     ours, theirs = (kept_dice("lits-ends", f"lits/by_patient/runs/{arm}") for arm in ("a1l", "a1"))
-    claimed = (83.62 - 82.68) / 100
+    published = printed_cells(
+        read_published(ROOT / "workflow/resources/published_numbers.yaml"),
+        "table1",
+        {"a1": "A1", "a1l": "A1_L"},
+    )
+    claimed = published["LiTS", "a1l", "Dice"][0] - published["LiTS", "a1", "Dice"][0]
     needed = {
-        unit: seeds_needed(parts_of_difference(pair(ours, theirs, unit)), claimed)
+        unit: seeds_needed(parts_of_difference(pair(ours, theirs, unit)), claimed / 100)
         for unit in ("sample", "group")
     }
     text = " ".join((ROOT / "docs/results/lits.md").read_text().split())
+    assert f"the paper's gain of {claimed:.2f} lies within both" in text
     assert f"{needed['sample']} seeds would find that gain over patches" in text
     assert f"and {needed['group']} over patients. Where both" in text
     means = [table.groupby(["seed", "group"])["value"].mean() for table in (ours, theirs)]
     gains = 100 * (means[0] - means[1]).groupby("seed").mean()
     assert "they give {:+.2f}, {:+.2f} and {:+.2f}.".format(*gains) in text
+    least, most = (f(100 * means[0].groupby("seed").mean()) for f in (min, max))
+    assert f"A1+L within {most - least:.1f} points ({least:.1f} to {most:.1f} %)" in text
+
+
+def test_words_on_empty_masks_and_classes_on_lits_are_those_of_the_kept_runs():
+    text = " ".join((ROOT / "docs/results/lits.md").read_text().split())
+    empty = [
+        (dice["status"] == "empty_prediction").groupby(dice["seed"]).sum()
+        for arm in ("a1", "a1_ends", "a1l", "a1l_ends")
+        for dice in [kept_dice("lits-ends", f"lits/by_patient/runs/{arm}")]
+    ]
+    counts = pd.concat(empty)
+    assert len(counts) == 12
+    assert f"empty in {counts.min()} to {counts.max()} of 1,324 patches" in text
+    table = pd.read_csv(ROOT / "docs/results/lits-ends/accuracy_of_ends.csv")
+    rows = table[table["arm"] == "a1l"].set_index("split")
+    (train, test), majority = rows.loc[["train", "test"], "accuracy"], rows.loc["test", "majority"]
+    assert f"{train:.1f} % of the training and {test:.1f} % of the test patches' 20" in text
+    assert f"the largest class has {majority:.1f} % of the test patches" in text
+    assert "has {:.1f} and {:.1f} %.".format(*rows.loc[["train", "test"], "published"]) in text

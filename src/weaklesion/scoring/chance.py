@@ -104,17 +104,15 @@ class Parts:
     def chance(self) -> Chance:
         """Return the variance of the mean, with its degrees of freedom."""
         of_groups, of_seeds = self.effective_groups - 1, self.num_seeds - 1
-        both = (self.remainder, of_groups * of_seeds)
-        groups_vary = not self.between_groups < self.remainder  # also where it is unknown
-        if groups_vary and self.of_seeds > 0:
-            variance = self.between_groups + self.of_seeds
-            terms = [(self.between_groups, of_groups), (self.between_seeds, of_seeds), both]
-        elif groups_vary:
-            variance, terms = self.between_groups, [(self.between_groups, of_groups)]
-        elif self.of_seeds > 0:
-            variance, terms = self.between_seeds, [(self.between_seeds, of_seeds)]
-        else:
-            variance, terms = self.remainder, [both]
+        variance = max(self.between_groups, self.remainder) + self.of_seeds
+        groups_vary, seeds_vary = self.between_groups > self.remainder, self.of_seeds > 0
+        terms = []
+        if groups_vary:
+            terms.append((self.between_groups, of_groups))
+        if seeds_vary:
+            terms.append((self.between_seeds, of_seeds))
+        if groups_vary == seeds_vary:  # what both contain, or all that there is
+            terms.append((self.remainder, of_groups * of_seeds))
         return Chance(
             variance=variance,
             freedom=_satterthwaite(variance, terms),
