@@ -16,7 +16,7 @@ from torch import nn
 
 from weaklesion.errors import DataError
 from weaklesion.study.settings import TrainingSettings
-from weaklesion.training import loop, steps
+from weaklesion.training import loop
 from weaklesion.training.checkpoints import load_last
 from weaklesion.training.data import SplitData
 from weaklesion.training.learner import make_learner
@@ -28,11 +28,12 @@ from weaklesion.training.loop import (
     count_steps,
     fit,
     make_batches,
+    validate,
 )
 from weaklesion.training.loop import train_epoch as run_epoch
 from weaklesion.training.optimizers import make_optimizer, make_schedule
 from weaklesion.training.state import TrainingState, keep
-from weaklesion.training.steps import evaluate, training_step
+from weaklesion.training.steps import training_step
 from weaklesion.training.tasks import make_task
 from weaklesion.training.tasks.results import Outcome
 from weaklesion.training.train import describe_training
@@ -297,6 +298,7 @@ def test_each_epoch_draws_its_own_batches(tmp_path):
 
     for _ in range(2):
         run_epoch(learner, train, task, take_step, state, saving)
+        state.end_epoch()
     generator = torch.Generator().manual_seed(1)
     drawn = [make_batches(train, task, generator) for _ in range(2)]
     assert taken == [batch.tolist() for batches in drawn for batch in batches]
@@ -361,13 +363,13 @@ def test_a_broken_loss_is_never_saved(tmp_path):
     assert losses[:, 0].tolist() == [0.5, 0.25]
 
 
-def test_validation_counts_samples_whatever_the_batches(monkeypatch):
+def test_validation_counts_samples_whatever_the_batches(tmp_path, monkeypatch):
     """Three samples in batches of two.
 
     Losses are 1, 2 and 6. Two px are found of which one is right: Dice 2/3; nothing is found and
     nothing is there: 1; one px is found where nothing is: 0. Two of three classes are right.
     """
-    monkeypatch.setattr(steps, "EVALUATION_BATCH", 2)
+    monkeypatch.setattr(loop, "EVALUATION_BATCH", 2)
     losses = torch.tensor([1.0, 2.0, 6.0])
     found = torch.tensor([[[1, 1]], [[0, 0]], [[0, 1]]]).bool()
     there = torch.tensor([[[1, 0]], [[0, 0]], [[0, 0]]]).bool()
@@ -377,10 +379,14 @@ def test_validation_counts_samples_whatever_the_batches(monkeypatch):
         return Outcome(losses[index].mean(), found[index], there[index], classes[index])
 
     task = SimpleNamespace(settings=SimpleNamespace(num_classes=2), evaluate=outcome)
-    scores = evaluate(Constant(), split(3, 0, labels=[0, 1, 1]), task)
+    learner = make_learner(Constant(), settings_of(), 1, steps_per_epoch=1, recorded=False)
+    saving = saving_of(tmp_path / "last.pt", every_s=0.0)
+    val = split(3, 0, labels=[0, 1, 1])
+    scores = validate(learner, val, task, TrainingState(), saving)
     assert scores == pytest.approx(
         {"val_segmentation_loss": 3.0, "val_dice": 5 / 9, "val_accuracy": 2 / 3}
     )
+    assert not saving.last_pt.exists()
 
 
 def test_what_run_json_says_of_a_training():
@@ -427,9 +433,12 @@ def different(count, seed):
     ],
     ids=["sgd", "adam"],
 )
-@pytest.mark.parametrize("saves", [1, 2, 3, 6, 8])
-def test_a_training_that_is_resumed_ends_as_if_it_had_never_stopped(tmp_path, changes, saves):
-    """Killed after a save: of the first or second step of an epoch, of its end, or later."""
+@pytest.mark.parametrize("saves", [1, 2, 3, 4, 5, 10, 13])
+def test_a_training_that_is_resumed_ends_as_if_it_had_never_stopped(
+    tmp_path, monkeypatch, changes, saves
+):
+    """Killed after a save: of a step or a batch of validation, of an epoch's end, or later."""
+    monkeypatch.setattr(loop, "EVALUATION_BATCH", 2)
     settings = settings_of(
         **{"epochs": 5, "checkpoint": "best_loss", "learning_rate": 0.1, "augmentation": "flips"}
         | changes
@@ -461,9 +470,10 @@ def test_a_training_that_is_resumed_ends_as_if_it_had_never_stopped(tmp_path, ch
 
     straight = run("straight")
     killed = run("killed", saves=saves)
-    assert len(killed.history) == saves // 3
+    epochs, saves_within = divmod(saves, 5)
+    assert len(killed.history) == epochs
     steps = 0 if killed.epoch_losses is None else len(killed.epoch_losses)
-    assert steps == saves % 3
+    assert (steps, killed.validated) == [(0, 0), (1, 0), (2, 0), (2, 2), (2, 3)][saves_within]
     resumed = run("killed", seed=7)  # of another start, of which nothing may remain
     assert len({row["train_loss"] for row in straight.history}) == 5
     histories = [pd.DataFrame(state.history) for state in (resumed, straight)]

@@ -13,7 +13,7 @@ from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 4  # version of the file; part of the digest, so that a training resumes from its own only
+FORMAT = 5  # version of the file; part of the digest, so that a training resumes from its own only
 CHECKSUM_BYTES = 32  # SHA-256 of all bytes before it, at the end of the file
 
 

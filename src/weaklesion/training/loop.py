@@ -16,6 +16,7 @@ from weaklesion.support.progress import progress
 from weaklesion.training.checkpoints import load_last, save_last
 from weaklesion.training.cuda_graphs import Step
 from weaklesion.training.data import SplitData
+from weaklesion.training.inputs import EVALUATION_BATCH
 from weaklesion.training.learner import Learner, resume, state_to_save
 from weaklesion.training.state import TrainingState, keep
 from weaklesion.training.steps import evaluate, make_step
@@ -42,7 +43,8 @@ class Saving:
         last_pt: the file.
         digest: digest of all that the training depends on; a file with another one is ignored.
         every_s: seconds between saves at the ends of epochs; the first epoch is always saved.
-        in_epoch_every_s: seconds since the last save after which a step is saved.
+        in_epoch_every_s: seconds since the last save after which a step, or a batch of the
+            validation, is saved.
     """
 
     last_pt: Path
@@ -92,8 +94,8 @@ def fit(
     take_step = make_step(learner.model, learner.optimizer, splits.train, task)
     while len(state.history) < settings.epochs and not state.stopped:
         row = train_epoch(learner, splits.train, task, take_step, state, saving)
-        with state.timed("validation"):
-            row |= evaluate(learner.validated, val, task)
+        row |= validate(learner, val, task, state, saving)
+        state.end_epoch()
         if not math.isfinite(row["val_segmentation_loss"]):
             raise DataError(
                 f"{_epoch(state, task)}: the validation loss is {row['val_segmentation_loss']}."
@@ -145,9 +147,44 @@ def train_epoch(
                 state.epoch_losses = _finite(losses, total, what)
             saving.save(learner, state)
     with state.timed("steps"):
-        means = _mean_losses(_finite(losses, total, what), list(map(len, turns)))
-    state.epoch_order = state.epoch_losses = None
-    return means
+        state.epoch_losses = _finite(losses, total, what)
+        return _mean_losses(state.epoch_losses, list(map(len, turns)))
+
+
+def validate(
+    learner: Learner, val: SplitData, task: Task, state: TrainingState, saving: Saving
+) -> dict[str, float]:
+    """Validate a network, or go on with its validation; return its means over the samples.
+
+    Args:
+        learner: network in training; its validated network is left in evaluation mode.
+        val: validation split, with partners where the task has them.
+        task: task of the run.
+        state: how far the training is, within this validation too.
+        saving: how the training is saved.
+
+    Returns:
+        `val_segmentation_loss`, `val_dice` (1 where prediction and target are both empty) and
+        `val_accuracy` (nan without classes).
+    """
+    model, device, total = learner.validated, val.images.device, len(val.ids)
+    model.eval()
+    sums = state.val_sums
+    sums = torch.zeros(3, device=device) if sums is None else sums.to(device)
+    for first in range(state.validated, total, EVALUATION_BATCH):
+        index = torch.arange(first, min(first + EVALUATION_BATCH, total), device=device)
+        with state.timed("validation"):
+            sums += evaluate(model, val, task, index)
+        state.validated, state.val_sums = state.validated + len(index), sums
+        if saving.is_due(saving.in_epoch_every_s):
+            saving.save(learner, state)
+    with state.timed("validation"):  # a GPU's is done when its sums are here
+        loss, dice, accuracy = (sums / total).tolist()
+    return {
+        "val_segmentation_loss": loss,
+        "val_dice": dice,
+        "val_accuracy": math.nan if task.settings.num_classes is None else accuracy,
+    }
 
 
 def _epoch(state: TrainingState, task: Task) -> str:

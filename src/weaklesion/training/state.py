@@ -31,6 +31,9 @@ class TrainingState:
         epoch_order: state of the generator from which the batches of the unfinished epoch were
             drawn; None between epochs.
         epoch_losses: (steps, 3) losses of that epoch so far, on the CPU; None between epochs.
+        validated: samples of that epoch's validation so far.
+        val_sums: (3,) sums over them (`weaklesion.training.steps.evaluate`), on the device; None
+            before the first batch and between epochs.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -45,9 +48,16 @@ class TrainingState:
     earlier_s: float = 0.0
     epoch_order: torch.Tensor | None = None
     epoch_losses: torch.Tensor | None = None
+    validated: int = 0
+    val_sums: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()
+
+    def end_epoch(self) -> None:
+        """Forget the epoch that was unfinished."""
+        self.epoch_order = self.epoch_losses = self.val_sums = None
+        self.validated = 0
 
     def wall_s(self) -> float:
         """Return the wall seconds of the training so far, over all its processes."""

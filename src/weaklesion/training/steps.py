@@ -1,13 +1,10 @@
 """One training step and one evaluation, on the device from first to last."""
 
-import math
-
 import torch
 from torch import nn
 
 from weaklesion.training.cuda_graphs import Step, recorded
 from weaklesion.training.data import SplitData
-from weaklesion.training.inputs import EVALUATION_BATCH
 from weaklesion.training.tasks import Task
 
 
@@ -95,36 +92,25 @@ def can_record(device: torch.device, task: Task) -> bool:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, data: SplitData, task: Task) -> dict[str, float]:
-    """Return segmentation loss, mean Dice against the target, and accuracy of the classes.
+def evaluate(model: nn.Module, data: SplitData, task: Task, index: torch.Tensor) -> torch.Tensor:
+    """Evaluate a network on a batch.
 
     Args:
-        model: the network; left in evaluation mode.
-        data: N samples, with partners where the task has them.
+        model: the network, in evaluation mode.
+        data: the validation split, with partners where the task has them.
         task: task of the run.
+        index: (B,) int64 on the device, the samples of the batch.
 
     Returns:
-        `val_segmentation_loss`, `val_dice` (1 where prediction and target are both empty) and
-        `val_accuracy` (nan without classes).
+        (3,) sums over the samples, on the device: segmentation loss; Dice against the target, 1
+        where prediction and target are both empty; and right classes, 0 without classes.
     """
-    model.eval()
-    device = data.images.device
-    totals = torch.zeros(3, device=device)
-    for index in torch.arange(len(data.ids), device=device).split(EVALUATION_BATCH):
-        outcome = task.evaluate(model, data, index)
-        totals[0] += outcome.loss * len(index)
-        pred, ref = outcome.pred, outcome.target
-        both = (pred & ref).sum(dim=(1, 2))
-        sizes = pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))
-        dice = torch.where(
-            sizes > 0, 2 * both / sizes.clamp(min=1), 1.0
-        )  # both empty: full agreement
-        totals[1] += dice.sum()
-        if outcome.class_logits is not None and data.labels is not None:
-            totals[2] += (outcome.class_logits.argmax(dim=1) == data.labels[index]).sum()
-    loss_mean, dice_mean, accuracy = (totals / len(data.ids)).tolist()
-    return {
-        "val_segmentation_loss": loss_mean,
-        "val_dice": dice_mean,
-        "val_accuracy": accuracy if task.settings.num_classes is not None else math.nan,
-    }
+    outcome = task.evaluate(model, data, index)
+    pred, ref = outcome.pred, outcome.target
+    both = (pred & ref).sum(dim=(1, 2))
+    sizes = pred.sum(dim=(1, 2)) + ref.sum(dim=(1, 2))
+    dice = torch.where(sizes > 0, 2 * both / sizes.clamp(min=1), 1.0)
+    right = torch.zeros_like(sizes)
+    if outcome.class_logits is not None and data.labels is not None:
+        right = outcome.class_logits.argmax(dim=1) == data.labels[index]
+    return torch.stack([outcome.loss * len(index), dice.sum(), right.sum()])
