@@ -286,7 +286,9 @@ def main() -> int:
     if ON_GPU:
         for count in AT_ONCE:
             rate = at_once(count)
-            print(f"| {count} trainings at once | {rate:.1f} | {rate / plain:.2f} |", flush=True)
+            print(
+                f"| {count} training runs at once | {rate:.1f} | {rate / plain:.2f} |", flush=True
+            )
     ratio = measured["ours"] / plain
     print(
         f"\n{'met' if ratio >= LEAST_RATIO else 'NOT MET'}: ours at least {LEAST_RATIO} times the "

@@ -247,7 +247,7 @@ def model_of_ends(root, tmp_path, monkeypatch):
 def _known_run(root, tmp_path, monkeypatch, arm):
     config = read_yaml(root / "config.yaml")
     settings = arms.training_settings(config, "ham10k", "source", arm)
-    settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
+    settings["prompt"] |= {"max_amplitude": 1.0}  # which short training runs choose
     trained = TrainingSettings(**settings)
     monkeypatch.setattr(
         "weaklesion.prediction.network.load_network", lambda *_: (Discriminating().eval(), trained)

@@ -57,7 +57,7 @@ def add_settings(folder, arm):
     """Say in a run's `run.json` how the network of an arm is trained, which an export reads."""
     config = read_yaml(Path(__file__).resolve().parents[1] / "config.yaml")
     settings = arms.training_settings(config, "ham10k", "source", arm)
-    settings["prompt"] |= {"max_amplitude": 1.0}  # which short trainings choose
+    settings["prompt"] |= {"max_amplitude": 1.0}  # which short training runs choose
     path = folder / "run.json"
     told = json.loads(path.read_text()) if path.is_file() else {}
     path.write_text(json.dumps(told | {"settings": settings}))

@@ -294,7 +294,7 @@ def agreement(table: pd.DataFrame) -> str:
 
 
 def single_runs(table: pd.DataFrame) -> str:
-    """Return a table of single trainings, one row per training, as Markdown."""
+    """Return a table of single training runs, one row per training, as Markdown."""
     units = {name: 100.0 if label.endswith("%") else 1.0 for name, label in METRICS.items()}
     shown = {name: label for name, label in METRICS.items() if name in table}
     return markdown(
@@ -433,7 +433,7 @@ KINDS: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "pairs": ("sizes against those of masks by others: mean and limits of agreement", limits),
     "in_interval_percent": ("volumes found from marks, by method", volumes),
     "majority": ("how well the second task is learned", accuracies),
-    "kept_epoch": ("test means of single trainings", single_runs),
+    "kept_epoch": ("test means of single training runs", single_runs),
 }
 
 

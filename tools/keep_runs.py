@@ -11,7 +11,7 @@ trained:
     snakemake results/STUDY/tables/ITEM.csv --allowed-rules tabulate_scores tabulate_accuracy ...
 
 Both commands stop where runs cannot stand in one table: seeds of an arm whose settings, or the
-digests of what their trainings read, are not the same, arms under one protocol with other images or
+digests of what their training read, are not the same, arms under one protocol with other images or
 samples, and a run in whose place another one is already.
 """
 

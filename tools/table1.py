@@ -92,7 +92,7 @@ def _row(measured: Measured, table: pd.DataFrame) -> list[str]:
         dice = table[table["metric"] == "dice"].set_index("arm")
         seeds = {arm: int(dice["n_seeds"][arm]) for arm in ARMS if arm in dice.index}
         cells = {arm: _text(dice["mean"][arm], dice["std"][arm]) for arm in seeds}
-    else:  # single trainings
+    else:  # single training runs
         dice = table.set_index("arm")
         seeds = {arm: 1 for arm in ARMS if arm in dice.index}
         cells = {arm: _text(100 * dice["dice"][arm], math.nan) for arm in seeds}

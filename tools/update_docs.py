@@ -63,7 +63,7 @@ def found_choices(study: Path) -> pd.DataFrame:
 
 
 def found_runs(study: Path, tables: list[str]) -> dict[Hashable, Any]:
-    """Return what the tables of a study were measured with: all its trainings, from run.json."""
+    """Return what the tables of a study were measured with: its training runs, from run.json."""
     runs: list[dict[str, Any]] = []
     for path in sorted(study.rglob("run.json")):
         run = read_json(path)

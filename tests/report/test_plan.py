@@ -274,8 +274,8 @@ def test_the_command_prints_a_plan(root, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Study demo: " in done.stdout
     assert "train_arm" in done.stdout
-    assert re.search("Core-hours of 9 trainings on a CPU: [0-9.]+\n", done.stdout)
-    assert "Trainings whose time is unknown: 2\n" in done.stdout  # those given the mark
+    assert re.search("Core-hours of 9 training runs on a CPU: [0-9.]+\n", done.stdout)
+    assert "Training runs whose time is unknown: 2\n" in done.stdout  # those given the mark
     assert not (tmp_path / "results").exists()
 
 
@@ -293,7 +293,7 @@ def test_the_command_takes_settings_as_snakemake_does(root, plan_command):
     small = root / "workflow/studies/ham10k-small.yaml"
     done = plan_command(small, "--config", "seeds=[7]", "study=mine")
     assert "Study mine: " in done.stdout, done.stderr
-    assert "Core-hours of 2 trainings on a CPU" in done.stdout
+    assert "Core-hours of 2 training runs on a CPU" in done.stdout
     # of the primary claims, those on the study's dataset
     assert "this study has 1" in done.stdout
     assert re.search(r"Dice against A1 +HAM10K +\+0\.53 +0\.29 ", done.stdout)

@@ -196,11 +196,11 @@ def test_arms_of_unequal_epochs_are_named_and_not_compared(scored, tmp_path):
     assert kept[["gain", "gain_ci_low", "p_value", "p_holm", "share_better"]].isna().all(axis=None)
     assert kept.loc["dice", "gain_unknown"] == "not trained equally long"
     assert "0 comparisons" in page
-    # trainings that stop on their own may differ
+    # training runs that stop on their own may differ
     runs = [trained(6, 3) | {"arm": "a1"}, trained(2, 3) | {"arm": "ellipse"}]
     tabulate(scored, tmp_path, trained=runs)
     page = (tmp_path / "table1.html").read_text()
-    assert "Epochs of training: a1 6; ellipse 2. Trainings stop when" in page
+    assert "Epochs of training: a1 6; ellipse 2. Training runs stop when" in page
     assert "+17.50" in page
 
 

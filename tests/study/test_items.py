@@ -67,7 +67,7 @@ def test_full_reproduction_of_table1(config):
 
 
 def test_plan_of_the_full_reproduction(config):
-    """Trainings that each item adds to those before it, and their sum."""
+    """Training runs that each item adds to those before it, and their sum."""
     seen = set()
     added = {}
     for item in items_of(config):

@@ -43,7 +43,7 @@ def study(undisturbed, tmp_path):
 
 
 def start(folder, *arguments, python=None):
-    """Start Snakemake in a session of its own; its trainings can be found, stopped and killed."""
+    """Start Snakemake in a session of its own; its jobs can be found, stopped and killed."""
     return subprocess.Popen(
         command(folder, *arguments, python=python),
         stdout=(folder / "output").open("w"),

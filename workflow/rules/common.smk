@@ -127,12 +127,12 @@ def networks_of_item(wildcards):
 
 
 def trainings_of_item(wildcards):
-    """Input function: the records of the trainings of these networks."""
+    """Input function: the records of the training runs of these networks."""
     return list(dict.fromkeys(each["run"] for each in networks_of_item(wildcards)))
 
 
 def scores_and_trainings(wildcards):
-    """Input function: the scores of the rule's item, and the records of its trainings."""
+    """Input function: the scores of the rule's item, and the records of its training runs."""
     return files_of_item("scores.csv")(wildcards) + trainings_of_item(wildcards)
 
 
@@ -174,7 +174,7 @@ def block_labels(blocks):
 
 
 def downloads(wildcards):
-    """All that the study downloads: raw files, and weights that trainings start from."""
+    """All that the study downloads: raw files, and weights that training runs start from."""
     places = [place for item in study.items() for place in study.places(item)]
     places += study.blocks(study.all_trainings)
     datasets = dict.fromkeys(sources.files_of(dataset) for dataset, _ in places)

@@ -607,7 +607,7 @@ rule verdicts:
 
 
 rule overview:
-    """What was run, on which data and with which code, and the conclusions, for all trainings of the study."""
+    """What was run, on which data and with which code, and the conclusions, for all training runs of the study."""
     input:
         rules.write_overview.output,
         rules.write_front_page.output,

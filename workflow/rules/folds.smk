@@ -90,7 +90,7 @@ rule pool_predictions:
 
 
 rule pool_runs:
-    """Describe the trainings of all folds as one run."""
+    """Describe the training runs of all folds as one run."""
     input:
         fold_run_jsons=jobs.files_of_folds("run.json"),
         code=code_of("pool_runs", "prediction.pooling"),

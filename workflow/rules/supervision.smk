@@ -135,7 +135,7 @@ rule choose_prior_weight:
         LOGS / "choose_prior_weight/{dataset}-{protocol}.log",
     benchmark:
         BENCHMARKS / "choose_prior_weight/{dataset}-{protocol}.tsv"
-    priority: 1  # trainings wait for it
+    priority: 1  # training runs wait for it
     conda:
         "../../envs/data.yaml"
     threads: 4
@@ -180,7 +180,7 @@ rule draw_refined:
         LOGS / "draw_refined/{dataset}-{protocol}.log",
     benchmark:
         BENCHMARKS / "draw_refined/{dataset}-{protocol}.tsv"
-    priority: 1  # trainings wait for it
+    priority: 1  # training runs wait for it
     conda:
         "../../envs/data.yaml"
     threads: 4

@@ -2,7 +2,7 @@
 
 
 rule choose_warp:
-    """Choose how far an arm's images are warped, by recovering marks after short trainings."""
+    """Choose how far an arm's images are warped, by recovering marks after short training runs."""
     input:
         images_npy=PATCHES / "images.npy",
         samples_csv=PATCHES / "samples.csv",
@@ -19,7 +19,7 @@ rule choose_warp:
         BENCHMARKS / "choose_warp/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
         arm=jobs.arms_matching(arms.chooses_warp),
-    priority: 1  # trainings wait for it
+    priority: 1  # training runs wait for it
     conda:
         "../../envs/train.yaml"
     resources:

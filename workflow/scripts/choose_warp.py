@@ -1,4 +1,4 @@
-"""Choose how far an arm's images are warped, by the marks that short trainings recover."""
+"""Choose how far an arm's images are warped, by the marks that short training runs recover."""
 
 from job import run
 

@@ -1,4 +1,4 @@
-"""Describe the trainings of all folds as one run."""
+"""Describe the training runs of all folds as one run."""
 
 from job import run
 

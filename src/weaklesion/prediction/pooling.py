@@ -56,7 +56,7 @@ def pool_predictions(
 
 
 def pool_runs(*, fold_run_jsons: Sequence[str | Path], run_json: str | Path) -> None:
-    """Describe the trainings of all folds as one run.
+    """Describe the training runs of all folds as one run.
 
     Times are sums, the peak of memory and the number of epochs are the largest ones, and the speed
     is the mean. The settings are those of the first fold. The entry `folds` has the descriptions of

@@ -132,7 +132,7 @@ def years(age: float) -> str:
 
 
 def devices_in_words(run_infos: Sequence[Mapping[str, Any]]) -> str:
-    """Return the devices of trainings and how many CPU threads each training had.
+    """Return the devices of training runs and how many CPU threads each training had.
 
     >>> devices_in_words([{"device": "cpu", "threads": 1}, {"device": "cpu", "threads": 1}])
     'a CPU (1 thread per training)'

@@ -75,7 +75,7 @@ class Plan:
 
     Attributes:
         jobs: rule to number of jobs.
-        trainings: the trainings that are still to do.
+        trainings: the training runs that are still to do.
         cpu_hours: rule to hours of one core, for rules without a GPU.
         download_bytes: size of the files that are still to be downloaded.
         disk_bytes: upper bounds of disk space, by kind of file.
@@ -102,7 +102,7 @@ def make_plan(
         jobs: rule to number of jobs that a dry run shows.
         folder: the folder that contains `results/` and `resources/`.
         root: the workflow's folder.
-        again: trainings that a dry run shows, also those that have run before.
+        again: training runs that a dry run shows, also those that have run before.
     """
     folder, root = Path(folder), Path(root)
     published = read_published(root / "workflow/resources/published_numbers.yaml")

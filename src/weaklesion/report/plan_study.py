@@ -107,7 +107,7 @@ def merged_config(root: Path, studies: Sequence[Path], overrides: Sequence[str])
 def dry_run(
     root: Path, studies: Sequence[Path], overrides: Sequence[str], folder: Path
 ) -> tuple[dict[str, int], set[Run]]:
-    """Return the number of jobs that are still to run, by rule, and those that are trainings.
+    """Return the number of jobs that are still to run, by rule, and those that are training runs.
 
     Raises:
         DataError: if Snakemake is not installed, or with its own message if it refuses the study.

@@ -33,10 +33,10 @@ def describe_plan(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, s
     lines = [
         *_rules(plan, took, costs),
         "",
-        f"GPU-hours of {len(hours['GPU'])} trainings: {sum(hours['GPU']):.1f} at most",
-        f"Core-hours of {len(hours['CPU'])} trainings on a CPU: {sum(hours['CPU']):.2f}",
-        f"Trainings whose time is unknown: {len(plan.trainings) - len(timed)}",
-        *(f"  {count:5} trainings: {basis}" for basis, count in bases.most_common()),
+        f"GPU-hours of {len(hours['GPU'])} training runs: {sum(hours['GPU']):.1f} at most",
+        f"Core-hours of {len(hours['CPU'])} training runs on a CPU: {sum(hours['CPU']):.2f}",
+        f"Training runs whose time is unknown: {len(plan.trainings) - len(timed)}",
+        *(f"  {count:5} training runs: {basis}" for basis, count in bases.most_common()),
         f"Core-hours of jobs that need no GPU: {sum(plan.cpu_hours.values()):.1f}",
         f"Downloads: {plan.download_bytes / 1e9:.1f} GB",
         f"Disk at most: {sum(plan.disk_bytes.values()) / 1e9:.0f} GB ({disk})",
@@ -47,7 +47,7 @@ def describe_plan(plan: Plan, took: JobTimes, costs: Mapping[str, Mapping[str, s
 
 
 def _with_hours(plan: Plan) -> list[Training]:
-    """Return the trainings whose hours are known."""
+    """Return the training runs whose hours are known."""
     return [training for training in plan.trainings if not math.isnan(training.hours)]
 
 

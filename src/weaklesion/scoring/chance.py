@@ -210,8 +210,8 @@ def parts_of_mean(table: pd.DataFrame, groups: pd.Series, *, trained: bool) -> P
     Args:
         table: values, (samples, seeds); nan is left out.
         groups: the group of each sample, with the table's index.
-        trained: whether the seeds are those of trainings. Without training (an ellipse), the table
-            has one column, and groups are the only source of chance.
+        trained: whether the seeds are those of training runs. Without training (an ellipse), the
+            table has one column, and groups are the only source of chance.
 
     Returns:
         The variances. They are unknown if a seed has no defined value, if there is one group or one

@@ -36,7 +36,7 @@ class Paired:
 
 
 def is_trained(values: pd.DataFrame) -> bool:
-    """Return whether rows with a column `seed` come from trainings."""
+    """Return whether rows with a column `seed` come from training runs."""
     return bool((values["seed"] != UNTRAINED_SEED).any())
 
 

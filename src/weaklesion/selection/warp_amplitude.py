@@ -1,4 +1,4 @@
-"""Choose the amplitude of warps by the recovery of perturbed marks after short trainings.
+"""Choose the amplitude of warps by the recovery of perturbed marks after short training runs.
 
 See `weaklesion.selection.recovery` for the criterion. The perturbed marks are those of the
 validation split, which no training reads; no dense mask is read.
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ShortTraining(CheckedSettings):
-    """How the short trainings, one per amplitude, differ from the arm's own training."""
+    """How the short training runs, one per amplitude, differ from the arm's own training."""
 
     amplitudes: Annotated[
         tuple[float, ...],
@@ -69,7 +69,7 @@ def choose_warp(
     Args:
         files: files of the arm's training.
         settings: settings of the arm's training; its own amplitude is ignored.
-        short: amplitudes to choose from, and the length of the trainings.
+        short: amplitudes to choose from, and the length of the training runs.
         recovery: see `weaklesion.selection.recovery.RecoverySettings`.
         recovery_csv: written: `id, max_amplitude, given_iou, recovered_iou`.
         choice_json: written: `max_amplitude`, and the mean of `recovered_iou` per amplitude.

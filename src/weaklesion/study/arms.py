@@ -1,4 +1,4 @@
-"""Arms of the configuration: their definitions, trainings, variants and networks.
+"""Arms of the configuration: their definitions, training runs, variants and networks.
 
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
@@ -28,7 +28,7 @@ from weaklesion.study.protocols import (
 )
 
 NOT_INHERITED = ("published", "label")  # names of one arm alone
-# What nnU-Net decides itself or does not have, of the settings of all other trainings.
+# What nnU-Net decides itself or does not have, of the settings of all other training runs.
 OF_NNUNET = {
     "num_classes": None,
     "soft_targets": False,
@@ -266,7 +266,7 @@ def is_teacher(config: Config, arm: str) -> bool:
 
 
 def chooses_warp(config: Config, arm: str) -> bool:
-    """Return whether a warp can be chosen by short trainings on an arm's own targets."""
+    """Return whether a warp can be chosen by short training runs on an arm's own targets."""
     return is_prompted(config, arm) and arm_definition(config, arm).get("taught_by") is None
 
 

@@ -287,7 +287,7 @@ def _check_drawn_arms(config: Config, item: str) -> None:
 
 
 def _check_runs(config: Config, item: str) -> None:
-    """Check the training settings of an item's runs and of the trainings that these depend on."""
+    """Check the training settings of an item's runs and of those that these depend on."""
     runs = [*runs_of(config, [item]), *trainings_of(config, [item])]
     for dataset, protocol, arm in dict.fromkeys(run[:3] for run in runs):  # whatever the seed
         if not has_network(config, arm) or is_nnunet(config, arm):
@@ -303,7 +303,7 @@ def _check_runs(config: Config, item: str) -> None:
         chosen_for = warp_arm(config, dataset, protocol, arm)
         if chosen_for is not None and not chooses_warp(config, chosen_for):
             raise DataError(
-                f"config: arms.{arm}.warp_of: a warp is chosen by trainings on an arm's own"
+                f"config: arms.{arm}.warp_of: a warp is chosen by training runs on an arm's own"
                 f" targets, and {chosen_for}, which is taught, has none beforehand. Name an arm"
                 " that is not taught."
             )

@@ -99,7 +99,7 @@ def needed_arms(config: Config, arm: str) -> list[str]:
 
 
 def trainings_of(config: Config, items: Sequence[str]) -> list[Run]:
-    """Return the trainings that the items need, and the trainings that these depend on.
+    """Return the training runs that the items need, and those that these depend on.
 
     An arm may predict with another arm's network (`network_of`), start from its encoder
     (`starts_from`), train for as many epochs (`epochs_of`) or on its masks (`taught_by`), or draw

@@ -1,4 +1,4 @@
-"""Settings of a study's trainings that differ from the paper's.
+"""Settings of a study's training runs that differ from the paper's.
 
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """

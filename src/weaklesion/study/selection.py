@@ -1,4 +1,4 @@
-"""The part of a study that says which items it has, and which runs and trainings they need.
+"""The part of a study that says which items it has, and which runs they need.
 
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
@@ -19,7 +19,7 @@ Block = tuple[str, str]  # a dataset and a protocol
 
 
 class Selection:
-    """Items, runs and trainings of one configuration, which is checked first.
+    """Items, runs and training runs of one configuration, which is checked first.
 
     Args:
         config: the configuration with the changes of the study.
@@ -68,7 +68,7 @@ class Selection:
 
     @cached_property
     def all_trainings(self) -> list[Run]:
-        """All trainings, including those that other runs depend on."""
+        """All training runs, including those that other runs depend on."""
         return items.trainings_of(self.config, self.items())
 
     def blocks(self, runs: Iterable[Run]) -> list[Block]:
@@ -95,7 +95,7 @@ class Selection:
         return self.runs(self.main_item)
 
     def main_trainings(self, place: Place) -> list[Run]:
-        """Trainings of the main item on a dataset under a protocol."""
+        """Training runs of the main item on a dataset under a protocol."""
         return [run for run in self.trained_in_folds(self.main_runs) if is_in(run, place)]
 
     @cached_property

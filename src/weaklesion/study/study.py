@@ -78,7 +78,7 @@ class Study(Shown):
 
     @cached_property
     def carded_runs(self) -> list[Run]:
-        """Trainings of the score tables whose test images are drawn, each once.
+        """Training runs of the score tables whose test images are drawn, each once.
 
         An nnU-Net is not among them: it is a peer, and its weights are in nnU-Net's own form.
         """
@@ -88,12 +88,12 @@ class Study(Shown):
 
     @cached_property
     def published_networks(self) -> list[Run]:
-        """Trainings whose weights are published: those of the model card, or of their folds."""
+        """Training runs whose weights are published: those of the model card, or of their folds."""
         return self.trained_in_folds(self.carded_runs)
 
     @cached_property
     def checked_runs(self) -> list[dict[str, Any]]:
-        """Trainings of the model card, each with the files of its weights: one, or one per fold."""
+        """Training runs of the model card, each with its files of weights: one, or one per fold."""
         return [
             described | {"weights": self.layout.run_files("model.safetensors", networks)}
             for run in self.carded_runs
@@ -103,12 +103,12 @@ class Study(Shown):
 
     @cached_property
     def carded_blocks(self) -> list[Block]:
-        """Pairs of dataset and protocol of these trainings."""
+        """Pairs of dataset and protocol of these training runs."""
         return self.blocks(self.carded_runs)
 
     @property
     def paper_files(self) -> list[Path]:
-        """Model card, data sheet and checklist; none of a study without such trainings."""
+        """Model card, data sheet and checklist; none of a study without such training runs."""
         names = ("model_card", "data_sheet", "checklist") if self.carded_runs else ()
         return [self.layout.papers / f"{name}.html" for name in names]
 

@@ -38,7 +38,7 @@ def write_crate(
     runs: Sequence[Mapping[str, str]],
     metadata: Mapping[str, Any],
 ) -> None:
-    """Describe a folder's files, and the trainings that made some of them.
+    """Describe a folder's files, and the training runs that made some of them.
 
     Args:
         folder: the release folder; the file is written into it.

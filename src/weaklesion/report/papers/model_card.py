@@ -95,7 +95,7 @@ def write_model_card(
         unit=unit,
         policies={block["protocol"]: undefined[block["protocol"]] for block in blocks},
     )
-    logger.info("model card of %d trainings on %d blocks", len(runs), len(blocks))
+    logger.info("model card of %d training runs on %d blocks", len(runs), len(blocks))
 
 
 def _describe(
@@ -128,7 +128,7 @@ def _describe(
 def _models(
     runs: Sequence[Mapping[str, Any]], scores: pd.DataFrame, policy: Any, unit: Unit
 ) -> list[dict[str, Any]]:
-    """Return one row per arm: its network, trainings and scores."""
+    """Return one row per arm: its network, training runs and scores."""
     resolved = resolve_undefined(scores, policy)
     rows = []
     for arm in dict.fromkeys(run["arm"] for run in runs):

@@ -53,7 +53,7 @@ def gather_release(
         citation_cff: `CITATION.cff` of the repository, whose folder is the repository's.
         runs: dataset, protocol, arm, seed, and the path `run` of every training.
         carded: the same of those of the model card; a cross-validated one has its pooled results.
-        models: the same of the trainings, or folds, whose weights are published.
+        models: the same of the training runs, or folds, whose weights are published.
         blocks: dataset, protocol, and the paths `samples` and `patches`.
         origins: dataset to its key in `datasets_yaml`, see `facts_of`.
         datasets_yaml: what is known of each dataset's origin.

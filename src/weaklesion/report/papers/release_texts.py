@@ -56,7 +56,7 @@ def readme_text(facts: Mapping[str, Mapping[str, str]], about: Mapping[str, Any]
 
 {about["abstract"]}
 
-Study `{about["study"]}` on {", ".join(facts)}: {about["num_trainings"]} trainings, by
+Study `{about["study"]}` on {", ".join(facts)}: {about["num_trainings"]} training runs, by
 WeakLesion {about["version"]} (commit {commits}).
 
 | Path | Content |
@@ -69,7 +69,7 @@ WeakLesion {about["version"]} (commit {commits}).
 | `repository/` | files of the repository that the checklists name |
 | `LICENSES.md`, `LICENSE`, `CITATION.cff` | read before you use or cite it |
 | `SHA256SUMS` | check it with `sha256sum --check SHA256SUMS` |
-| `ro-crate-metadata.json` | all files and trainings, for machines (RO-Crate) |
+| `ro-crate-metadata.json` | all files and training runs, for machines (RO-Crate) |
 | `.zenodo.json` | metadata of the record, for Zenodo |
 """
 

@@ -21,8 +21,8 @@ class StudyFiles:
         main_table: name of the study's main table, or "".
         items: kind to the items of the study of this kind.
         blocks: `dataset`, `protocol`, and the paths `patches` and `samples` of each block.
-        runs: `arm`, `seed`, the path `run`, and the paths `weights` (one per fold) of the trainings
-            that the model card is about.
+        runs: `arm`, `seed`, the path `run`, and the paths `weights` (one per fold) of the training
+            runs that the model card is about.
         facts: dataset to what is known of its origin, see `workflow/resources/datasets.yaml`.
         statements: what the authors say, by topic (`statements` of the configuration).
     """
@@ -38,7 +38,7 @@ class StudyFiles:
 
     @cached_property
     def run_infos(self) -> list[dict[str, Any]]:
-        """Content of the trainings' `run.json`."""
+        """Content of the training runs' `run.json`."""
         return [read_json(run["run"]) for run in self.runs]
 
     @cached_property

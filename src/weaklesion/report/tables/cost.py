@@ -72,7 +72,7 @@ def tabulate_cost(
     of_time, factor = time_unit(table["hours"].max())
     rows = table.to_dict("records")
     write_page(table_html, "cost.html", labels, title=title, rows=rows, unit=of_time, factor=factor)
-    logger.info("cost of %d trainings", len(runs))
+    logger.info("cost of %d training runs", len(runs))
 
 
 def _means_over_seeds(

@@ -13,12 +13,12 @@ Block = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Epochs:
-    """Epochs of an arm's trainings.
+    """Epochs of an arm's training runs.
 
     Attributes:
         planned: epochs of its settings.
         iterations: steps per epoch of its settings; None for one pass over the samples.
-        fewest: fewest epochs that one of its trainings ran.
+        fewest: fewest epochs that one of its training runs ran.
         most: most epochs that one of them ran.
         may_stop: whether a training may stop before the planned epochs.
         own_budget: whether it is an nnU-Net, whose batches and epochs are its own plan's.
@@ -54,7 +54,7 @@ def epochs_by_block(trained: Sequence[Mapping[str, Any]]) -> dict[Block, dict[st
 
 
 def epochs_of(infos: Sequence[Mapping[str, Any]]) -> Epochs:
-    """Return the epochs of an arm from the content of the `run.json` of its trainings."""
+    """Return the epochs of an arm from the content of the `run.json` of its training runs."""
     settings = infos[0]["settings"]
     ran = [fold["epochs_run"] for info in infos for fold in info.get("folds", [info])]
     return Epochs(
@@ -112,7 +112,7 @@ def epochs_in_words(
         base = called(labels, "arms", baseline)
         text += f" Not comparable with {base}, so without a difference: {', '.join(unlike)}."
     elif any(value.may_stop for value in epochs.values()):
-        text += " Trainings stop when validation no longer improves."
+        text += " Training runs stop when validation no longer improves."
     if any(value.own_budget for value in epochs.values()):
         text += " nnU-Net counts epochs of its own batches, which its network's name states."
     return text

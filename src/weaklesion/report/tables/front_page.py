@@ -77,7 +77,7 @@ def write_front_page(
             for row in strips
         ],
     )
-    logger.info("front page of %d trainings", len(run_infos))
+    logger.info("front page of %d training runs", len(run_infos))
 
 
 def score_blocks(

@@ -32,7 +32,7 @@ def write_overview(
     Args:
         study: name of the study.
         titles: item to its title.
-        runs: dataset, protocol, arm, seed, network, and the path `run` of all trainings.
+        runs: dataset, protocol, arm, seed, network, and the path `run` of all training runs.
         patches: dataset, protocol, source and the path `patches` of each account.
         verdicts_csv: table of `weaklesion.report.tables.verdicts`.
         table1_csv: Table 1, see `weaklesion.report.tables.scores`.
@@ -63,13 +63,13 @@ def write_overview(
         verdicts=counts(pd.read_csv(verdicts_csv)),
         dice=dice.to_dict("records"),
     )
-    logger.info("overview of %d trainings", len(runs))
+    logger.info("overview of %d training runs", len(runs))
 
 
 def _trainings(
     runs: Sequence[Mapping[str, Any]], run_infos: Sequence[Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """Return one row per dataset and protocol: its trainings and their hours."""
+    """Return one row per dataset and protocol: its training runs and their hours."""
     table = pd.DataFrame(
         {
             "dataset": [run["dataset"] for run in runs],
@@ -110,7 +110,7 @@ def _listed(values: pd.Series) -> str:
 
 
 def _united(versions: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return each package with the versions, usually one, that the trainings used."""
+    """Return each package with the versions, usually one, that the training runs used."""
     used: dict[str, dict[str, None]] = {}
     for of_run in versions:
         for name, version in of_run.items():

@@ -26,7 +26,7 @@ def tabulate_parameters(
     table_csv: str | Path,
     table_html: str | Path,
 ) -> None:
-    """Tabulate the numbers of parameters that trainings counted in their networks.
+    """Tabulate the numbers of parameters that training runs counted in their networks.
 
     Args:
         runs: dataset, protocol, arm, seed, network, and the path `run`.

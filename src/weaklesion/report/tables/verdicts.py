@@ -216,7 +216,7 @@ def _no_match(
     run_infos: Mapping[tuple[Any, ...], Mapping[str, Any]],
     epochs: Mapping[str, Epochs],
 ) -> str:
-    """Return why two arms cannot be compared, because of their trainings; "" if they can."""
+    """Return why two arms cannot be compared, because of their training runs; "" if they can."""
     arms = claim.arm, measurement.baseline
     if not comparable(*(epochs.get(arm) for arm in arms)):
         return "the two arms were not to be trained equally long"
@@ -254,7 +254,7 @@ def _other_settings(
     arm: str,
     measurement: Measurement | None,
 ) -> str:
-    """Return the settings of both arms' trainings that differ from the paper's."""
+    """Return the settings of both arms' training runs that differ from the paper's."""
     arms = {arm} if measurement is None else {arm, measurement.baseline}
     differing = {
         setting: None

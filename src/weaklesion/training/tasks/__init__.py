@@ -1,4 +1,4 @@
-"""The three tasks that a network can have: the only place where trainings differ by task.
+"""The three tasks that a network can have: the only place where training runs differ by task.
 
 `segmentation` takes single images, `pairs` images with a partner, and `prompted` images with a
 mark. `TrainingSettings.task` says which one a run has. Each has a module of its own, so a change of
