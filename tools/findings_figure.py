@@ -35,12 +35,13 @@ class Finding:
 
 
 FINDINGS = {  # by heading
-    "A1+L against A1 in a small network, HAM10000": (
-        Finding("with flips, split by lesion", "ham10k-cpu/table1.csv", "a1l", claimed=True),
-        Finding("with flips, split by image", "ham10k-cpu/by_image.csv", "a1l", claimed=True),
-        Finding("with flips, marks by RECIST", "ham10k-ends/ends.csv", "a1l"),
-        Finding("with flips, classes shuffled", "ham10k-cpu/table1.csv", "a1l_shuffled"),
-        Finding("the paper's recipe", "ham10k-recipe/table1.csv", "a1l", claimed=True),
+    "A1+L against A1 in a small network": (
+        Finding("HAM10000, flips, split by lesion", "ham10k-cpu/table1.csv", "a1l", claimed=True),
+        Finding("HAM10000, flips, split by image", "ham10k-cpu/by_image.csv", "a1l", claimed=True),
+        Finding("HAM10000, flips, RECIST", "ham10k-ends/ends.csv", "a1l"),
+        Finding("HAM10000, flips, classes shuffled", "ham10k-cpu/table1.csv", "a1l_shuffled"),
+        Finding("HAM10000, the paper's recipe", "ham10k-recipe/table1.csv", "a1l", claimed=True),
+        Finding("LiTS, flips, RECIST", "lits-ends/ends.csv", "a1l"),
     ),
     "A1 in a small network: other targets than the ellipse": (
         Finding("HAM10000, RECIST, four ends", "ham10k-ends/ends.csv", "a1_ends"),

@@ -57,7 +57,12 @@ def test_the_figure_of_findings_shows_what_its_tables_say(root):
     by_hand = [  # the row of each table by its own columns
         ("LiTS, RECIST, four ends", "prompted-lits25/shapes.csv", "arm", "ends"),
         ("LIDC, other readers, network (3 seeds)", "readers/readers.csv", "mask", "prompted_ends"),
-        ("with flips, classes shuffled (5 seeds)", "ham10k-cpu/table1.csv", "arm", "a1l_shuffled"),
+        (
+            "HAM10000, flips, classes shuffled (5 seeds)",
+            "ham10k-cpu/table1.csv",
+            "arm",
+            "a1l_shuffled",
+        ),
     ]
     for name, path, column, arm in by_hand:
         rows = pd.read_csv(root / "docs/results" / path)
