@@ -212,7 +212,7 @@ def test_every_file_of_a_manifest_can_be_fetched(tmp_path, folder, place):
 @pytest.mark.parametrize("name", [" a.zip", "a.zip ", "a\nb.zip", "a\udcff.zip"])
 def test_a_name_that_a_manifest_would_not_keep_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(CONTENT)
-    with pytest.raises(DataError, match=r"a manifest would not keep it\. Rename"):
+    with pytest.raises(DataError, match=r"a manifest could not keep it\. Rename"):
         write_manifest(tmp_path, tmp_path / "manifest.csv")
 
 
@@ -341,9 +341,13 @@ def all_files(folder):
 @pytest.mark.parametrize(
     ("archive", "destination", "said"),
     [
-        ("data/scans.zip", "data", "data: holds .*data/scans.zip, and the folder is replaced"),
-        ("scans.zip", "data", "data: has notes.txt, not from .*scans.zip, or changed since"),
-        ("scans.zip", "out", "out: has x/a, not from"),
+        ("data/scans.zip", "data", "data: contains .*data/scans.zip, and unpacking"),
+        (
+            "scans.zip",
+            "data",
+            "notes.txt, which did not come from .*scans.zip or were changed since",
+        ),
+        ("scans.zip", "out", "out: contains x/a, which did not come from"),
         ("scans.zip", "scans.zip", "scans.zip: is a file, not a folder"),
         ("scans.zip", "scans.zip/out", "scans.zip: is a file, not a folder"),
     ],
@@ -366,7 +370,7 @@ def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch):
     archive = make_zip(tmp_path / "a.zip", {"a": "A"})
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(DataError, match="Give a folder of its own"):
+    with pytest.raises(DataError, match="Give a new folder"):
         extract(archive, ".")
 
 
@@ -521,8 +525,8 @@ def test_a_tar_ends_with_zeros_or_is_refused(tmp_path):
     whole = archive.read_bytes()
     one, two = 512 + 1024, 2 * (512 + 1024)  # a header and two blocks each
     for content, cause in (
-        (whole[:one], "it has no end: truncated"),
-        (whole[:two], "it has no end: truncated"),
+        (whole[:one], "its end is missing, so it may be truncated"),
+        (whole[:two], "its end is missing, so it may be truncated"),
         (whole[:one] + bytes(512) + whole[one + 512 :], "it has data after its end"),
         (whole[:one] + b"x" + whole[one + 1 :], "damaged header"),
         (whole + whole, "it has data after its end"),

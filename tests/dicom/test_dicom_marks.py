@@ -279,7 +279,7 @@ def test_exchanged_axes_are_put_right_and_told(series):
     images, export = series
     mark = only_mark(marks_of_report(report_on(images[2], ENDS[[2, 3, 0, 1]]), export))
     np.testing.assert_allclose(mark.ends, ENDS, atol=1e-5)
-    assert mark.notes == ("the short axis is the longer one: exchanged",)
+    assert mark.notes == ("the axis named short is the longer one, so the two were exchanged",)
 
 
 def test_a_single_length_is_a_single_diameter(series):
@@ -428,7 +428,7 @@ def test_of_two_series_in_one_place_the_one_that_the_report_names_counts(two_pha
         assert only_mark(marks_of_report(report, export)).image_uid == images[1].SOPInstanceUID
         del report.PertinentOtherEvidenceSequence
         assert set(causes(marks_of_report(report, export))) == {
-            "several images have the place of these coordinates"
+            "several images lie at these coordinates"
         }
 
 
@@ -505,7 +505,8 @@ def test_a_damaged_group_leaves_the_others(series):
     measured(report)[0].ContentSequence[0].GraphicData = [1.0, 2.0, 3.0]
     (mark,), (refused,) = marks_of_report(report, export)
     assert mark.image_uid == images[1].SOPInstanceUID
-    assert refused.cause == "POLYLINE with other than two points, not a diameter; only a short axis"
+    diameter = "POLYLINE that does not have two points, so is not a diameter"
+    assert refused.cause == f"{diameter}; only a short axis"
 
 
 def test_coordinates_of_a_presentation_state_count_from_the_first_pixels_corner(series):

@@ -90,8 +90,8 @@ def test_an_image_of_one_slice_has_no_other(series, tmp_path):
     export = write(series[:1], tmp_path / "in")
     row = {"image": series[0].SOPInstanceUID, "slice": 5}
     assert causes(tmp_path, export, row, first_slice=1) == [
-        "slice 5 of an image that is one slice: leave its slice empty, or name the series instead"
-        " of the image"
+        "the row names slice 5, but the image is a single slice: leave slice empty, or name"
+        " the series instead of the image"
     ]
 
 

@@ -119,7 +119,7 @@ def test_everything_else_is_reported_with_its_cause(export):
             "empty",
             "its UID is also that of a different file",
             "a copy of another file",
-            "SOP class or instance is missing or no UID",
+            "the UID of its SOP class or instance is missing or invalid",
         ]
     )
     series = pd.read_csv(out / "series.csv")

@@ -199,7 +199,7 @@ def test_the_command_writes_all_objects_of_a_mark_in_two_phases(grey_model, tmp_
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ValueError("Plane positions must not contain duplicates."), "have one position"),
+        (ValueError("Plane positions must not contain duplicates."), "have the same position"),
         (AttributeError(f"no {PERSON}", name="PatientName"), "needs (PatientName)"),
         (AttributeError(f"no {PERSON}", name=PERSON), "needs (AttributeError)"),
         (KeyError(pydicom.tag.Tag(0x00200032)), "needs (ImagePositionPatient)"),

@@ -184,7 +184,7 @@ def test_a_position_that_occurs_twice_ends_the_stack(tmp_path):
     save(copy_of(series, MARKED + 3), tmp_path / "twin")
     stack = stack_of(series, tmp_path)
     assert numbers_of(stack, series) == list(range(MARKED + 3))
-    assert stack.notes == ("only 2 slices above it: the next two have one position",)
+    assert stack.notes == ("only 2 slices above it: the next two share a position",)
 
 
 def test_the_marked_slice_counts_where_another_has_its_position(tmp_path):
@@ -200,7 +200,7 @@ def test_a_series_of_two_phases_is_no_volume(tmp_path):
         save(copy_of(series, index), tmp_path / f"phase{index}")
     stack = stack_of(series, tmp_path)
     assert numbers_of(stack, series) == [MARKED]
-    assert stack.notes == ("its neighbours have the position of other slices of the series",)
+    assert stack.notes == ("its neighbours share their positions with other slices of the series",)
 
 
 def test_two_files_of_one_uid_are_a_gap(tmp_path):
@@ -212,7 +212,7 @@ def test_two_files_of_one_uid_are_a_gap(tmp_path):
     assert stack.notes == ("only 1 slice above it: the next one is 6 mm away instead of 3",)
 
 
-ALONE = "no other slice of its series is parallel, of one size, and elsewhere"
+ALONE = "no other slice of its series is parallel, of the same size and at another position"
 
 
 @pytest.mark.parametrize(

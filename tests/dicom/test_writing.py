@@ -542,7 +542,7 @@ def test_ids_that_are_numbers_stay_as_they_are(grey_model, tmp_path):
 def test_options_that_do_not_fit(model, tmp_path):
     make_export(tmp_path / "in")
     for options, words in {
-        ("--units", "mm"): "--units mm does not apply to --dicom",
+        ("--units", "mm"): "--units mm cannot be used with --dicom",
         ("--first-slice", "1"): "apply to --marks only",
         ("--columns", "image=File"): "apply to --marks only",
     }.items():

@@ -505,7 +505,7 @@ def saved_in_part(folder, image):
         (saved_without_finite_values, 1, r"bad\.nii: has no finite value in slice 1"),
         (saved_with_four_dimensions, 0, r"bad\.nii: has 4 dimensions\. Save one volume alone"),
         (saved_in_part, "", r"bad\.png cannot be read \(.*\)\. Is it there, and whole"),
-        (lambda folder, image: "image.png", 3, "image.png: is no volume, but the row names the"),
+        (lambda folder, image: "image.png", 3, "image.png: is not a volume, but the row names"),
         (lambda folder, image: "absent.png", "", r"absent\.png cannot be read \(.*No such file"),
         (lambda folder, image: "", "", "its row names no image"),
     ],

@@ -236,7 +236,7 @@ def causes(tmp_path, **changes):
     ("changes", "words"),
     [
         ({"recist": None}, "has no recist: needs imgs, recist, spacing, has imgs"),
-        ({"imgs": np.zeros((6, 100, 100), np.uint8)}, "are not one (D, H, W)"),
+        ({"imgs": np.zeros((6, 100, 100), np.uint8)}, "need one shape, (D, H, W)"),
         ({"recist": np.ones((6, 100, 110))}, "recist is float64"),
         ({"imgs": np.zeros((6, 100, 110), np.float32)}, "give levels as uint8"),
         ({"imgs": np.full((6, 100, 110), 40000, np.int32)}, "or Hounsfield units as int16"),

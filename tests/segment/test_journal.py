@@ -149,7 +149,7 @@ def test_results_on_an_image_that_is_not_there_are_kept(model, tmp_path, images,
     assert list(measured.index) == ["m1", "m2", "m3"]
     assert results(tmp_path) == before
     refused = pd.read_csv(tmp_path / "out/refused.csv").set_index("id")
-    assert refused.loc["m0", "cause"].endswith("; its earlier mask is kept, as it was")
+    assert refused.loc["m0", "cause"].endswith("; its earlier mask is kept unchanged")
     path.write_bytes(content)
     _, measured = run(model, tmp_path, rows)
     assert list(measured.index) == ["m0", "m1", "m2", "m3"]

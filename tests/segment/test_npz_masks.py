@@ -243,7 +243,7 @@ def test_what_does_not_fit_is_refused(segmented):
     folder, _ = segmented
     again = call("npz-masks", folder / "case_a.npz", "--masks", folder / "masks", "--out", folder)
     assert again.exit_code == 1
-    assert "holds the files that are read" in again.output
+    assert "contains the files to be read" in again.output
     nothing = call("npz-masks", folder / "case_a.npz", "--masks", folder, "--out", folder / "segs")
     assert nothing.exit_code == 1
     assert "measurements.csv" in nothing.output

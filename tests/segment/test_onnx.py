@@ -236,7 +236,7 @@ def test_a_file_of_the_form_is_run(small, tmp_path):
     [
         (b"", "cannot be loaded"),
         (b"no network at all", "cannot be loaded"),
-        (graph(operator="Theirs", domain="theirs"), "no export has its operator theirs.Theirs"),
+        (graph(operator="Theirs", domain="theirs"), "its operator theirs.Theirs is in no export"),
         (graph(form=FORM | {"mark": (TensorProto.FLOAT, [1, 4, 2])}), "is not the form that"),
         (graph(form=FORM | {"image": (TensorProto.FLOAT, [1, 3, "h", "w"])}), "tensor(float)"),
         (graph(form={"input": FORM["image"]} | FORM), "is not the form that"),
@@ -326,10 +326,10 @@ def claiming(shape):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (forever(), "no export has its operator Loop"),
-        (constant_of_shape(), "no export has its operator ConstantOfShape"),
+        (forever(), "its operator Loop is in no export"),
+        (constant_of_shape(), "its operator ConstantOfShape is in no export"),
         (with_sparse_weights(), "it has sparse weights"),
-        (claiming([2**40]), "its weights answer have 4 bytes, which their shape has not"),
+        (claiming([2**40]), "its weights answer have 4 bytes, which do not fit their shape"),
         (claiming([-1]), "its weights answer have 4 bytes"),
         (long_matrices(2, times=5000), "operators, and at most 5000 are allowed"),
         (long_matrices(10**5), "more than 4294967296 bytes; WEAKLESION_MAX_ONNX_BYTES allows"),

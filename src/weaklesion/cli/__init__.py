@@ -227,7 +227,9 @@ def _segment_dicom(
 ) -> dict[str, int]:
     """Segment the marks of a DICOM export, or of a table on its images; return their numbers."""
     if settings.units != "px":
-        raise DataError("segment: --units mm does not apply to --dicom. Leave it out; give px.")
+        raise DataError(
+            "segment: --units mm cannot be used with --dicom. Leave it out, and give px."
+        )
     if marks is None and (settings.columns or settings.first_slice):
         raise DataError(
             "segment: --columns and --first-slice apply to --marks only. Leave them out, or give"

@@ -109,8 +109,8 @@ def _unpack(
             shutil.copyfileobj(source, sink, BLOCK)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise DataError(
-            f"{archive}: entry {entry.name!r} occurs twice, or is a file and a folder. Do not use"
-            " this archive."
+            f"{archive}: entry {entry.name!r} occurs twice, or is both a file and a folder. Do not"
+            " use this archive."
         ) from error
     if target.stat().st_size != entry.size:
         raise DataError(
@@ -168,7 +168,7 @@ def _check_end(bundle: tarfile.TarFile) -> None:
     """
     stream: Any = bundle.fileobj
     if stream.tell() == bundle.offset and not isinstance(stream, COMPRESSED):
-        raise tarfile.ReadError("it has no end: truncated?")
+        raise tarfile.ReadError("its end is missing, so it may be truncated")
     while block := stream.read(BLOCK):  # to the end of the file, where its checksum is
         if any(block):
             raise tarfile.ReadError("it has data after its end")
@@ -234,8 +234,8 @@ def _check_destination(
     for held in (archive, Path.cwd()):
         if held.resolve().is_relative_to(place):
             raise DataError(
-                f"{destination}: holds {held}, and the folder is replaced when {archive} is"
-                " unpacked to it. Give a folder of its own."
+                f"{destination}: contains {held}, and unpacking {archive} would replace the folder."
+                " Give a new folder."
             )
     made = {place / entry.name: entry for entry in entries}
     kept = [
@@ -247,8 +247,9 @@ def _check_destination(
     if kept:
         names = listed([str(path.relative_to(place)) for path in kept])
         raise DataError(
-            f"{destination}: has {names}, not from {archive}, or changed since, and the"
-            " folder is replaced. Give another folder, or move these files away."
+            f"{destination}: contains {names}, which did not come from {archive} or were changed"
+            " since, and unpacking would replace the folder. Give another folder, or move these"
+            " files away."
         )
 
 

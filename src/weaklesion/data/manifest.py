@@ -66,7 +66,7 @@ def row_problem(row: dict[str, str]) -> str | None:
         return f"{name} has no checksum. Add md5 or sha256."
     for key in ("md5", "sha256"):
         if 0 < len(row[key]) < 8:
-            return f"{key} of {name} has fewer than eight digits. Give more of it."
+            return f"{key} of {name} has fewer than eight digits. Give at least eight."
     for url in row["url"].split():
         try:
             urlsplit(url)
@@ -137,8 +137,8 @@ def write_manifest(folder: str | Path, manifest: str | Path) -> list[str]:
             raise DataError(f"{path}: {problem}.")
         if path.name != path.name.strip() or not path.name.isprintable():
             raise DataError(
-                f"{folder}: the name {path.name!r} begins or ends with a blank, or has characters"
-                " that are not shown, and a manifest would not keep it. Rename the file."
+                f"{folder}: the name {path.name!r} begins or ends with a blank, or contains"
+                " invisible characters, so a manifest could not keep it. Rename the file."
             )
     _check_replaceable(manifest, folder)
     with (
@@ -162,7 +162,7 @@ def _check_replaceable(manifest: Path, folder: Path) -> None:
     """
     if not manifest.exists() or manifest.stat().st_size == 0:
         return
-    cure = "Rename this file and run again; then copy to the new manifest what it lacks."
+    cure = "Rename this file and run again; then copy the missing entries to the new manifest."
     for line, row in read_records(manifest, MANIFEST_COLUMNS, cure):
         name, url = row["name"].strip(), row["url"].strip()
         if url != _address(folder / name, manifest):

@@ -2,7 +2,7 @@
 
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
-LACKING = "its source lacks what the object needs"
+LACKING = "its source lacks a value that the object needs"
 MALFORMED = "a value of its source is not as DICOM defines it"
 VALUES = {  # words of errors about a value, and the attributes that can have it
     "to 'TM' object": "StudyTime",
@@ -10,7 +10,7 @@ VALUES = {  # words of errors about a value, and the attributes that can have it
     "PatientSexValues": "PatientSex",
 }
 KNOWN = {  # what highdicom and we raise, in words
-    "Plane positions must not contain duplicates.": "several of its images have one position",
+    "Plane positions must not contain duplicates.": "several of its images have the same position",
     "Source images must have a shared orientation.": "its images have no orientation in common",
     "the image's directions in the patient are unknown": (
         "the image's directions in the patient are unknown"
@@ -26,7 +26,7 @@ def cause_of(error: Exception) -> str:
         error: what a library raised.
 
     >>> cause_of(AttributeError("no KVP", name="KVP"))
-    'its source lacks what the object needs (KVP)'
+    'its source lacks a value that the object needs (KVP)'
     >>> cause_of(ValueError("Unable to convert non-conformant value '12:00:00' to 'TM' object"))
     'a value of its source is not as DICOM defines it (StudyTime)'
     >>> cause_of(ValueError("J. Doe is no number"))

@@ -37,7 +37,7 @@ TESTS = {
 }
 MASK = "WEAKLESION"  # source of what was measured on masks
 NO_MARK = "no mark"
-ONLY_NEW = "lesions are marked, but none of the baseline: are they the same under other names?"
+ONLY_NEW = "lesions are marked, but none of those at the baseline: were they renamed?"
 NO_TARGET = "no lesion of the baseline is a target"
 SMALL_NODES = "no targets, because these nodes are below 15 mm at the baseline"
 

@@ -221,12 +221,14 @@ def _read_file(
     sop_class = clean_uid(header.get("SOPClassUID"))
     uid = clean_uid(header.get("SOPInstanceUID"))
     if sop_class == DIRECTORY or "DirectoryRecordSequence" in header:
-        export.skipped.append(Skipped(number, "", "DICOMDIR", "its files are found without it"))
+        export.skipped.append(
+            Skipped(number, "", "DICOMDIR", "not needed: its files are found without it")
+        )
         return
     kind = _class_name(sop_class)
     if not sop_class or not uid:
         whole = start[PREAMBLE : PREAMBLE + 4] == b"DICM"
-        cause = "SOP class or instance is missing or no UID" if whole else OTHER
+        cause = "the UID of its SOP class or instance is missing or invalid" if whole else OTHER
         export.skipped.append(Skipped(number, uid, kind, cause))
         return
     export.paths[path] = uid
@@ -251,7 +253,8 @@ def _read_file(
     elif single(header.get("Rows")) and single(header.get("Columns")):
         export.images[uid] = read_image_object(path, header)
     else:
-        export.skipped.append(Skipped(number, uid, kind, "neither an image nor a kind with marks"))
+        cause = "neither an image nor a kind of object that has marks"
+        export.skipped.append(Skipped(number, uid, kind, cause))
 
 
 def _twin(path: Path, first: Path) -> str:

@@ -113,7 +113,7 @@ def mark_of_axes(
     unit = spacing or (1.0, 1.0)
     if short is not None and length_mm(short.ends, unit) > length_mm(long.ends, unit) * 1.0001:
         long, short = short, long
-        notes.append("the short axis is the longer one: exchanged")
+        notes.append("the axis named short is the longer one, so the two were exchanged")
     ends = long.ends if short is None else np.concatenate([long.ends, short.ends])
     return FoundMark(
         source=source,
@@ -173,6 +173,6 @@ def marks_of_lines(
             )
         for line in unclear:
             item = first_item + len(marks) + len(refused)
-            cause = "the line crosses several others: which is its partner is unclear"
+            cause = "the line crosses several others, so its partner is unclear"
             refused.append(Refused(source, source_uid, item, line.image_uid, cause))
     return marks, refused

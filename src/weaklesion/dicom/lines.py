@@ -139,12 +139,16 @@ def length_note(line: Line, spacing_xy: Sequence[float] | None) -> str:
     if _same(line.stored, drawn):
         return ""
     if _same(line.stored * CM, drawn):
-        return "" if line.unit == "cm" else "the stored length is in cm, though its unit is not"
+        return (
+            ""
+            if line.unit == "cm"
+            else "the stored length is in cm, although its unit says otherwise"
+        )
     if _same(line.stored, length_mm(line.ends, (1, 1))):
         return "the stored length is in px"
     return (
-        f"the stored length {line.stored:.4g} contradicts the coordinates, which are"
-        f" {drawn:.4g} mm apart; the coordinates count"
+        f"the stored length {line.stored:.4g} contradicts the ends, which are"
+        f" {drawn:.4g} mm apart; the ends count"
     )
 
 

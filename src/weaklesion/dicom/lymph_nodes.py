@@ -17,7 +17,7 @@ FINDINGS = {("DCM", "121071")}
 OTHER_NODES = {("SRT", "M-0BB00")}  # beside DICOM's list of lymph nodes, CID 7600
 LYMPH_NODE = re.compile(r"(?<!non[ -])lymph[ -]?nod(e|al)|lymphadenopath")
 NODE = re.compile(r"(?<![a-z])nod(es?|al)(?![a-z])|lymph[ -]?nod(e|al)|lymphadenopath")
-NO_LYMPH_NODE = "taken as no lymph node, although its group, annotation or row names a node"
+NO_LYMPH_NODE = "not treated as a lymph node, although its group, annotation or row names a node"
 
 
 def is_lymph_node(item: Any) -> bool:

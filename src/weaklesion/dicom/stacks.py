@@ -100,7 +100,7 @@ def stack_around(export: Export, place: Place, reach_mm: float) -> Stack:
     own = _Slice(place, position, 0.0)
     others = _parallel_slices(export, image, own, marked)
     if not others:
-        cause = "no other slice of its series is parallel, of one size, and elsewhere"
+        cause = "no other slice of its series is parallel, of the same size and at another position"
         return alone.between(0, 0, cause)
     sides = [
         sorted((each for each in others if sign * each.along > 0), key=lambda each: abs(each.along))
@@ -112,7 +112,7 @@ def stack_around(export: Export, place: Place, reach_mm: float) -> Stack:
         if side and not _is_double(side, 0)
     ]
     if not steps:
-        cause = "its neighbours have the position of other slices of the series"
+        cause = "its neighbours share their positions with other slices of the series"
         return alone.between(0, 0, cause)
     normal = marked.normal
     nearest = min(float(step @ normal) for step in steps)
@@ -126,7 +126,7 @@ def stack_around(export: Export, place: Place, reach_mm: float) -> Stack:
 def _no_volume(image: ImageObject, marked: Frame) -> str:
     """Return why an image is in no volume, whatever else its series has; "" if it may be."""
     if image.samples != 1:
-        return "a volume is made of grey images only"
+        return "only grey images form a volume"
     if image.localiser:
         return "the image is a localiser"
     if not marked.placed:
@@ -204,7 +204,7 @@ def _run(
         here: list[_Slice] = []
         for number, each in enumerate(side[:most]):
             if _is_double(side, number):
-                notes.append(f"{ends_after(len(here), name)}: the next two have one position")
+                notes.append(f"{ends_after(len(here), name)}: the next two share a position")
                 break
             difference = sign * (each.position - last.position) - step
             if np.linalg.norm(difference) > max(EVEN * distance, ROUNDED_MM):

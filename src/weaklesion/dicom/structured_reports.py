@@ -205,7 +205,7 @@ def _line(shape: Any, group: Any, report: _Report, tracking: str, measured: Any 
         raise _BadItemError(f"a region or point ({_known(kind)}), not a diameter")
     dimensions = 3 if shape.get("ValueType") == "SCOORD3D" else 2
     if len(values) != 2 * dimensions:
-        raise _BadItemError(f"{_known(kind)} with other than two points, not a diameter")
+        raise _BadItemError(f"{_known(kind)} that does not have two points, so is not a diameter")
     if not np.isfinite(values).all():
         raise _BadItemError("coordinates that are not finite")
     ends = values.reshape(2, dimensions)
@@ -279,11 +279,11 @@ def _on_image(
             out_of_plane = True
             continue
         if len(found) > 1 and found[1][0] < off + SAME_PLANE_MM:
-            raise _BadItemError("several images have the place of these coordinates")
+            raise _BadItemError("several images lie at these coordinates")
         return uid, frame, px
     if out_of_plane:
         raise _BadItemError("the line is not in the plane of an image")
-    raise _BadItemError("no image of the export has the place of these coordinates")
+    raise _BadItemError("no image of the export lies at these coordinates")
 
 
 def _placed_on(

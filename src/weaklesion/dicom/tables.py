@@ -96,8 +96,8 @@ def _frame(mark: Mark, count: int, kind: str) -> int:
         raise BadMarkError(f"the image has {count} {kind}, but the row has no slice")
     if count == 1 and number > 0:
         raise BadMarkError(
-            f"slice {number + first} of an image that is one slice: leave its slice empty, or name"
-            " the series instead of the image"
+            f"the row names slice {number + first}, but the image is a single slice: leave slice"
+            " empty, or name the series instead of the image"
         )
     if number >= count:
         raise BadMarkError(

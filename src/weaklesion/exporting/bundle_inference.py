@@ -193,7 +193,7 @@ def read_levels(path: Path, number: float | None, window_hu: tuple[float, float]
         return levels_of_slice(path, number, window_hu)
     if number is not None:
         raise ValueError(
-            f"{path.name}: is no volume, but the row names the slice {number:g}. Leave it empty"
+            f"{path.name}: is not a volume, but the row names slice {number:g}. Leave slice empty"
         )
     return levels_of_picture(path, window_hu)
 

@@ -174,9 +174,9 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 )
             images, drawn, spacing = (arrays[name] for name in NEEDED)
     if images.ndim != 3 or images.shape != drawn.shape or 0 in images.shape:
-        raise DataError(f"imgs {images.shape} and recist {drawn.shape} are not one (D, H, W)")
+        raise DataError(f"imgs {images.shape} and recist {drawn.shape} need one shape, (D, H, W)")
     if drawn.dtype.kind not in "biu":
-        raise DataError(f"recist is {drawn.dtype}, not whole numbers of lesions")
+        raise DataError(f"recist is {drawn.dtype}, but needs whole numbers, one per lesion")
     return images, drawn, spacing
 
 

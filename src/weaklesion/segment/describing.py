@@ -49,7 +49,7 @@ def write_trained_on(
         missing.append("window")
     if missing:
         options = ", ".join(f"--{name}" for name in missing)
-        raise DataError(f"{run_json}: does not say what these options say: {options}. Give them.")
+        raise DataError(f"{run_json}: lacks the values of these options: {options}. Give them.")
     try:
         described = TrainedOn(**data)
     except (TypeError, ValueError) as error:

@@ -58,7 +58,7 @@ def write_npz_masks(
     check_names(paths)
     out = Path(out_dir)
     if any(path.resolve().parent == out.resolve() for path in paths):
-        raise DataError(f"{out}: holds the files that are read. Give another --out folder.")
+        raise DataError(f"{out}: contains the files to be read. Give another --out folder.")
     own = OwnFiles(out)
     own.check_free(path.name for path in paths)
     lesions = 0
@@ -99,13 +99,13 @@ def _rows_of_lesions(
     used = {number for number, _ in numbered}
     unknown = [n for n in drawn if n not in used and ids[n] not in refused]
     if not drawn:
-        logger.warning("%s: none of its lesions was used: its segs are 0", path)
+        logger.warning("%s: no lesion of it was used, so its segs are 0", path)
     if unknown:
         told = listed([ids[number] for number in unknown])
         if len(unknown) == len(drawn):
             raise DataError(
                 f"{path}: its lesions {told} are neither in {table} nor in refused.csv. Give"
-                " --masks of the marks that weaklesion npz wrote for this file, or leave it out."
+                " --masks the folder that was segmented from this file, or leave the file out."
             )
         logger.warning("%s: %s: neither in %s nor refused, so it has no mask", path, told, table)
     return numbered

@@ -66,7 +66,7 @@ def _unusual_parts(model: Any) -> Iterator[str]:
     for node in model.graph.node:
         name = (node.domain + b"." * bool(node.domain) + node.op_type).decode(errors="replace")
         if name not in OPERATORS:
-            yield f"no export has its operator {name[:60]}"
+            yield f"its operator {name[:60]} is in no export"
         if any(
             attribute.type not in PLAIN_ATTRIBUTES or attribute.HasField("g") or attribute.graphs
             for attribute in node.attribute
@@ -84,7 +84,7 @@ def _unusual_weights(tensor: Any) -> Iterator[str]:
         yield f"its weights {name} lie in another file"
     size = math.prod(tensor.dims) * BYTES_OF.get(tensor.data_type, math.nan)
     if min(tensor.dims, default=0) < 0 or size != len(tensor.raw_data):
-        yield f"its weights {name} have {len(tensor.raw_data)} bytes, which their shape has not"
+        yield f"its weights {name} have {len(tensor.raw_data)} bytes, which do not fit their shape"
 
 
 @cache

@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 MARKS_PER_BATCH = 16
 
-KEPT = "; its earlier mask is kept, as it was"
+KEPT = "; its earlier mask is kept unchanged"
 
 
 def segment_marks(

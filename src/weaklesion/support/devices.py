@@ -112,7 +112,7 @@ def _wait_for_one(
         if not logged:
             logger.info(
                 "waiting for one of the GPUs %s. Snakemake's --resources gpu=%d starts no more jobs"
-                " than run at once",
+                " than can run at once",
                 ", ".join(devices),
                 len(devices) * jobs_per_gpu,
             )
