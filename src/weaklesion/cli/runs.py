@@ -124,7 +124,7 @@ def export(
 ) -> None:
     """Export a network that is given the mark to safetensors, ONNX, torch.export and MONAI.
 
-    Each form carries the licence of the training data, and a line that says what may not be done
+    Each format carries the licence of the training data, and a line that says what may not be done
     with the network.
     """
     with refusals():
