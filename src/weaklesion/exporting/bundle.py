@@ -170,11 +170,11 @@ of its image or slice. The PNG has the name of the mark's `id`, or without one t
   shown through `window_hu`.
 - A mask is not compared with its mark, and images much finer than the network's input are not
   averaged first. `weaklesion segment` does both.
-- Table, marks and images are checked before the first mask. Refused are rotated images (EXIF),
-  files of several images, a slice without a finite value, a `slice` of what is no volume, and
-  images of other colours than the network's.
-- The bundle is no inference workflow of MONAI: `configs/inference.json` calls a function on a
-  table, and has neither dataset nor inferer nor evaluator.
+- Table, marks and images are checked before the first mask. Images that are stored rotated (EXIF)
+  or have other colours than the network's, files of several images, a slice without a finite value,
+  and a `slice` for a file that is not a volume are refused.
+- The bundle is not a MONAI inference workflow: `configs/inference.json` calls a function on a
+  table, and has no dataset, inferer or evaluator.
 
 Trained on:
 

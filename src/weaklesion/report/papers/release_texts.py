@@ -26,8 +26,8 @@ def licences_text(facts: Mapping[str, Mapping[str, str]], about: Mapping[str, An
 
 The code is under Apache-2.0 (`LICENSE`), and so are the files in `repository/`.
 
-Weights, figures with images, and tables of samples derive from the data. Whoever uses them
-keeps to the data's own licences:
+Weights, figures with images, and tables of samples derive from the data. Anyone who uses
+them must keep to the data's own licences:
 
 | Dataset | Licence | What may not be done, or must be done | Described in |
 |---|---|---|---|
