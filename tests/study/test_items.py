@@ -1,7 +1,9 @@
 import copy
+import io
 import itertools
 import math
 
+import pandas as pd
 import pytest
 
 from weaklesion.errors import DataError
@@ -143,6 +145,18 @@ def test_no_dataset_has_the_name_of_a_folder_of_the_results(config, name):
     config["datasets"][name] = config["datasets"]["ham10k"]
     with pytest.raises(DataError, match=rf"datasets\.{name}: .*results/.*/{name}/.* another name"):
         check_config(config)
+
+
+@pytest.mark.parametrize("name", ["007", "1e3", "2024.5", "inf", "NA", "null", "True"])
+@pytest.mark.parametrize("kind", ["datasets", "protocols", "arms"])
+def test_no_name_is_read_back_from_a_table_as_another_thing(config, kind, name):
+    config[kind][name] = next(iter(config[kind].values()))
+    read = pd.read_csv(io.StringIO(f"{kind}\n{name}\n"))[kind].tolist()
+    assert read != [name]
+    with pytest.raises(DataError, match=rf"config: {kind}\.{name}: .* such as v{name}\."):
+        check_config(config)
+    config[kind][f"v{name}"] = config[kind].pop(name)
+    check_config(config)
 
 
 def test_two_tasks_never_share_a_table(config):

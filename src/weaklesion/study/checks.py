@@ -13,6 +13,8 @@ from weaklesion.study.protocols import Config, check_known, protocol_settings
 # Folders of a study's results that stand beside those of the datasets.
 TAKEN = ("benchmarks", "figures", "logs", "papers", "release", "tables")
 WITHOUT_MASKS = ("deeplesion",)  # loaders of datasets without dense masks
+# Names that tables would not bring back, beside numbers.
+NO_NAMES = ("NA", "NaN", "nan", "NULL", "null", "None")
 SUFFIXES = {"soft"}  # of targets made from the marks' ellipses, as names of other marks are
 
 
@@ -22,6 +24,7 @@ def check_config(config: Config) -> None:
     Raises:
         DataError: naming the key, its value, and the allowed values or the remedy.
     """
+    _check_names(config)
     _check_datasets(config)
     _check_protocols(config)
     for name in config["readers"].keys() & config["mark_noise"].keys():
@@ -43,6 +46,26 @@ def check_config(config: Config) -> None:
         check_known("select.own_protocols", item, config["experiments"])
     for item in items_of(config):
         check_item(config, item)
+
+
+def _check_names(config: Config) -> None:
+    """Check that tables of results bring back the names that stand in them."""
+    for kind in ("datasets", "protocols", "arms"):
+        for name in config[kind]:
+            if name in NO_NAMES or name.casefold() in ("true", "false") or _is_number(name):
+                raise DataError(
+                    f"config: {kind}.{name}: tables of results would be read back with a number, a"
+                    " truth value or nothing in place of this name. Give it another one, such as"
+                    f" v{name}."
+                )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_datasets(config: Config) -> None:
