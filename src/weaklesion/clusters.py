@@ -119,7 +119,7 @@ def fit_clusters(features: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     scikit-learn's K-means with k-means++ and ten starts, as in the released code.
 
     Raises:
-        ValueError: if k is below 1 or above the number of rows.
+        ValueError: if k is below 1 or above the number of rows that differ.
 
     >>> labels = fit_clusters(np.array([[0.0], [1.0], [9.0]]), 2, seed=0)
     >>> bool(labels[0] == labels[1] != labels[2])
@@ -143,13 +143,14 @@ def fit_kmeans(features: np.ndarray, k: int, seed: int) -> "KMeans":
     """Fit K-means to the rows of `features` (N, D), as `fit_clusters` does; return the model.
 
     Raises:
-        ValueError: if k is below 1 or above the number of rows.
+        ValueError: if k is below 1 or above the number of rows that differ.
     """
     from sklearn.cluster import KMeans
 
-    if not 1 <= k <= len(features):
+    different = len(np.unique(features, axis=0))
+    if not 1 <= k <= different:
         raise ValueError(
-            f"k: {k} clusters of {len(features)} samples; 1 to {len(features)} are possible."
-            " Lower k, or give more samples."
+            f"k: {k} clusters of {len(features)} samples, {different} of which differ; 1 to"
+            f" {different} are possible. Lower k, or give more samples."
         )
     return KMeans(n_clusters=k, n_init=10, random_state=seed).fit(features)

@@ -87,7 +87,15 @@ def test_clusters_of_clear_groups():
 @pytest.mark.parametrize("k", [0, 6])
 def test_k_outside_the_number_of_samples(k):
     with pytest.raises(ValueError, match="k: "):
-        fit_clusters(np.zeros((5, 1)), k, seed=0)
+        fit_clusters(np.arange(5.0)[:, None], k, seed=0)
+
+
+def test_there_are_no_more_clusters_than_different_samples():
+    """K-means would leave classes without any lesion, and call that perfectly stable."""
+    features = np.array([[0.0], [0.0], [0.0], [5.0], [5.0]])
+    with pytest.raises(ValueError, match="3 clusters of 5 samples, 2 of which differ; 1 to 2 are"):
+        fit_clusters(features, 3, seed=0)
+    assert len(set(fit_clusters(features, 2, seed=0))) == 2
 
 
 def test_unknown_encoding():
