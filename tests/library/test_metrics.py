@@ -309,6 +309,13 @@ def test_impossible_spacing(spacing):
         diameter_error(1.0, PRED, spacing)
 
 
+def test_distances_of_more_than_2048_px_are_exact():
+    """The squares of single-precision numbers are off by one there."""
+    ref, pred = np.zeros((2, 1467, 1467), bool)
+    ref[0, 0] = pred[1442, 1466] = True
+    assert hausdorff(ref, pred) == math.hypot(1442, 1466)
+
+
 def test_unknown_choices():
     with pytest.raises(ValueError, match="method"):
         perimeter_error(REF, PRED, method="canny")

@@ -13,8 +13,9 @@ from weaklesion.recist import longest_diameters
 Spacing = Sequence[float]
 
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-# Up to this side OpenCV's single-precision distances are roots of exact whole numbers.
-EXACT_SIDE_PX = 2048
+# Up to this side no distance exceeds 2048 px, so that the squares of OpenCV's single-precision
+# distances round to the exact whole numbers.
+EXACT_SIDE_PX = 1448
 
 
 class MaskPair:
