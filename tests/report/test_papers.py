@@ -133,6 +133,16 @@ def test_sizes_are_in_mm_where_every_pixel_size_is_known(samples_csv, metadata_c
     assert set(describe_people(samples, known)["unit"]) == {"px"}
 
 
+def test_the_long_diameter_of_a_size_is_the_one_that_is_longer_in_the_patient(samples_csv):
+    samples = pd.read_csv(samples_csv, dtype={"id": str}).set_index("id").loc[["s1"]]
+    samples[RECIST_COLUMNS] = [0.0, 5.0, 10.0, 5.0, 5.0, 2.0, 5.0, 10.0]  # 10 px along x, 8 along y
+    samples["mm_per_px_x"], samples["mm_per_px_y"] = 0.5, 2.0
+    nobody = pd.DataFrame(columns=["sex", "age", "site"])
+    assert describe_people(samples, nobody)["size"].tolist() == [16.0]
+    samples["mm_per_px_y"] = np.nan
+    assert describe_people(samples, nobody)["size"].tolist() == [10.0]
+
+
 def test_subgroups_of_known_people(people):
     found = {name: groups for name, groups in subgroups_of(people)}
     assert list(found["sex"].cat.categories) == ["female", "male", "not known"]

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from weaklesion.data.attributes import ATTRIBUTES
-from weaklesion.recist import RECIST_COLUMNS
 from weaklesion.scoring.catalogue import measure_of
 from weaklesion.scoring.pairs import Unit
+from weaklesion.scoring.score import marked_diameters
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
     by_unit,
@@ -46,11 +46,10 @@ def describe_people(samples: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataF
         long diameter of its mark, and `unit`: `mm` if the size of every sample's pixels is known,
         else `px` of the patch.
     """
-    points = samples[list(RECIST_COLUMNS)].to_numpy(float).reshape(len(samples), 4, 2)
-    steps = points[:, 1] - points[:, 0]
-    spacing = samples[["mm_per_px_x", "mm_per_px_y"]].to_numpy(float)
-    in_mm = bool(np.isfinite(spacing).all())
-    lengths = np.hypot(*(steps * spacing if in_mm else steps).T)
+    spacing = samples[["mm_per_px_x", "mm_per_px_y"]].astype(float)
+    in_mm = bool(np.isfinite(spacing).all(axis=None))
+    mm_x, mm_y = (spacing[name] if in_mm else 1.0 for name in spacing)
+    lengths = marked_diameters(samples, mm_x, mm_y)[:, 0]
     known = attributes.reindex(samples.index)
     return samples[["group", "split"]].assign(
         sex=known["sex"].astype(object).fillna("").astype(str),
