@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from weaklesion.report.figures.gap import plot_gap
-from weaklesion.report.tables.gap import contrast, describe_samples, strata, tabulate_gap
+from weaklesion.report.tables.gap import (
+    contrast,
+    describe_samples,
+    image_gaps,
+    strata,
+    tabulate_gap,
+)
 from weaklesion.scoring.catalogue import MEASURES
 
 
@@ -115,6 +121,41 @@ def test_gaps_and_shares_with_known_answers(runs, trained, traits, tmp_path):
         table_csv=table_csv, samples_csv=samples_csv, title="Gap", figures=[tmp_path / "none.svg"]
     )
     assert "; no intervals<" in (tmp_path / "none.svg").read_text()
+
+
+def test_what_one_arm_lacks_is_left_out_of_both():
+    """The reference of b is empty: the arm's mask is too, and the other arm's is not."""
+    ours, theirs = (
+        pd.DataFrame({"id": ["a", "b"], "group": ["a", "b"], "seed": 1, "value": values})
+        for values in ([0.6, math.nan], [0.8, 0.0])
+    )
+    gaps = image_gaps(ours, theirs, pd.DataFrame({"id": ["a", "b"]})).set_index("id")
+    assert gaps.loc["a"].tolist() == pytest.approx([60, 80, 20])
+    assert gaps.loc["b"].isna().all()
+
+
+def test_gaps_that_cancel_have_no_shares(runs, trained, traits, tmp_path):
+    """+0.3 and three times -0.1 sum up to 0, except for an error of rounding."""
+    path = runs[0]["scores"]
+    other = dict(zip("abcd", (0.9, 0.7, 0.8, 0.8), strict=True))
+    scores = pd.read_csv(path)
+    scores["value"] = scores["value"].where(scores["metric"] != "dice", scores["id"].map(other))
+    scores.to_csv(path, index=False)
+    tabulate_gap(
+        runs=runs[:3],
+        trained=trained,
+        traits=traits,
+        pairs=[("a1", "ellipse")],
+        undefined={"p": "worst_possible"},
+        title="Gap",
+        table_csv=tmp_path / "gap.csv",
+        samples_csv=tmp_path / "gap.samples.csv",
+        table_html=tmp_path / "gap.html",
+    )
+    table = pd.read_csv(tmp_path / "gap.csv")
+    assert table["gap"][0] == pytest.approx(0, abs=1e-9)
+    assert table["gap"].abs().max() == pytest.approx(30)
+    assert table["share_of_gap"].isna().all()
 
 
 def test_the_figure_says_which_arm_is_better_and_sums_from_zero(tmp_path, monkeypatch):

@@ -559,6 +559,20 @@ def test_two_arms_that_find_nothing_decide_no_claim(make_run, published, tmp_pat
         assert row["verdict"] == "not reproduced"
 
 
+def test_the_same_difference_everywhere_decides_no_claim(make_run, published, tmp_path):
+    """Three images on which the arm is better by one and the same number, whatever the seed."""
+    base = np.array([0.5, 0.6, 0.7])
+    runs = [
+        run
+        for seed in (1, 2)
+        for run in (make_run("a1", seed, base), make_run("a1l", seed, 1.1 * base))
+    ]
+    row = verdicts(runs, published, tmp_path).loc["Dice against A1"]
+    assert row["improvement_percent"] == pytest.approx(10)
+    assert (row["verdict"], row["why"]) == ("undecided", "groups do not differ")
+    assert row[["p_value", "ci_low_percent", "detectable_percent"]].isna().all()
+
+
 def test_a_phantom_tests_no_claim_of_the_papers(make_run, published, tmp_path):
     table = verdicts(better_runs(make_run, 0.03, 2), published, tmp_path, datasets={})
     assert set(table["verdict"]) == {"not testable here"}

@@ -166,6 +166,21 @@ def test_nothing_defined_gives_no_interval():
     assert got.unknown == "no defined value"
 
 
+@pytest.mark.parametrize("ours", [[[3.0, 3.0], [5.0, 5.0]], [[2.1, 2.1], [4.1, 4.1]]])
+def test_one_and_the_same_difference_of_few_groups_is_no_proof(ours):
+    """Neither exactly nor up to rounding, as 4.1 - 4 and 2.1 - 2."""
+    got = compare(table(ours), table([[2.0, 2.0], [4.0, 4.0]]))
+    assert got.difference == pytest.approx(ours[0][0] - 2)
+    assert got.unknown == "groups do not differ"
+    unknown = [got.ci_low, got.ci_high, got.p_value, got.detectable]
+    assert all(map(math.isnan, unknown))
+
+
+def test_an_arm_that_equals_its_baseline_everywhere_has_no_effect():
+    got = compare(table([[2.0, 2.0], [4.0, 4.0]]), table([[2.0, 2.0], [4.0, 4.0]]))
+    assert (got.difference, got.p_value, got.unknown) == (0.0, 1.0, "")
+
+
 def test_seeds_with_different_samples_are_an_error():
     rows = table([[1, 2], [3, 4]])
     with pytest.raises(DataError, match="different samples"):

@@ -31,6 +31,9 @@ from scipy import special
 LEVEL, POWER = 0.05, 0.8
 # Below this effective number of groups, a quantile of t exceeds 200 and soon a million.
 FEWEST_GROUPS = 1.5
+# Part of a mean below which its standard error is an error of rounding.
+ROUNDING = 1e-9
+NO_SPREAD = "groups do not differ"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,16 @@ class Chance:
     def std_error(self) -> float:
         """Standard error of the mean; nan if it is unknown."""
         return math.sqrt(self.variance)
+
+    def of_mean(self, mean: float) -> "Chance":
+        """Return the chance of a mean; unknown if it is 0, and the mean is not.
+
+        All groups and seeds then have the same value, as few groups have in whole pixels, which
+        does not say how much others would vary.
+        """
+        if mean and self.std_error <= ROUNDING * abs(mean):
+            return replace(self, variance=math.nan, unknown=NO_SPREAD)
+        return self
 
     def interval(self, mean: float, level: float = LEVEL) -> tuple[float, float]:
         """Return the interval that misses the true mean with probability `level`."""

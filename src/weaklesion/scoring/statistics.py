@@ -195,7 +195,8 @@ def compare(values: pd.DataFrame, baseline: pd.DataFrame, unit: Unit = "sample")
 
 
 def as_comparison(difference: float, chance: Chance) -> Comparison:
-    """Return interval and test of a difference."""
+    """Return interval and test of a difference; neither if all groups and seeds have the same."""
+    chance = chance.of_mean(difference)
     low, high = chance.interval(difference)
     return Comparison(
         difference=difference,

@@ -18,6 +18,8 @@ from weaklesion.report.tables.cells import difference_cells
 from weaklesion.report.tables.epochs import comparable, epochs_by_block, epochs_in_words
 from weaklesion.report.tables.run_scores import read_scores
 from weaklesion.report.traits import WORDS
+from weaklesion.scoring.chance import ROUNDING
+from weaklesion.scoring.pairs import pair
 from weaklesion.scoring.statistics import compare, resolve_undefined, with_shared_seeds
 from weaklesion.study.labels import Labels
 
@@ -146,10 +148,10 @@ def tabulate_gap(
             ours, theirs = with_shared_seeds(
                 *(resolved[resolved["arm"] == name] for name in (arm, other))
             )
-            pair = dict(zip(PAIR, (*key, arm, other), strict=True))
+            place = dict(zip(PAIR, (*key, arm, other), strict=True))
             gaps = image_gaps(ours, theirs, block_traits)
-            images.append(gaps.assign(**pair))
-            rows += [pair | row for row in _rows_by_kind(ours, theirs, gaps)]
+            images.append(gaps.assign(**place))
+            rows += [place | row for row in _rows_by_kind(ours, theirs, gaps)]
     table, by_image = pd.DataFrame(rows), pd.concat(images, ignore_index=True)
     by_image = by_image[[*PAIR, *by_image.columns.drop(PAIR)]]
     write_table(table_csv, table)
@@ -176,6 +178,8 @@ def tabulate_gap(
 def image_gaps(ours: pd.DataFrame, theirs: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
     """Return each image's Dice under two arms and its gap, percent, beside its traits.
 
+    A value that one of the arms lacks is left out of both.
+
     Args:
         ours: columns `id`, `seed`, `value`, of the arm.
         theirs: the same columns of the other arm.
@@ -184,11 +188,9 @@ def image_gaps(ours: pd.DataFrame, theirs: pd.DataFrame, traits: pd.DataFrame) -
     Returns:
         One row per image, the largest gap first.
     """
+    both = pair(ours, theirs)
     means = pd.DataFrame(
-        {
-            "dice": 100 * ours.groupby("id")["value"].mean(),
-            "dice_against": 100 * theirs.groupby("id")["value"].mean(),
-        }
+        {"dice": 100 * both.ours.mean(axis=1), "dice_against": 100 * both.theirs.mean(axis=1)}
     )
     gaps = means.assign(gap=means["dice_against"] - means["dice"]).reset_index()
     joined = gaps.merge(traits, on="id", how="left", validate="1:1")
@@ -250,6 +252,7 @@ def _row(
         )
     stratum = gaps[gaps["id"].isin(ids)]
     total = gaps["gap"].sum()
+    cancels = abs(total) <= ROUNDING * gaps["gap"].abs().sum()
     return {
         "n_samples": len(stratum),
         "n_groups": comparison.n_groups,
@@ -258,7 +261,7 @@ def _row(
         "dice_against": stratum["dice_against"].mean(),
         **difference_cells(comparison, "dice", name="gap", omit=("p_value", "detectable")),
         "share_of_samples": 100 * len(stratum) / len(gaps),
-        "share_of_gap": 100 * stratum["gap"].sum() / total if total else math.nan,
+        "share_of_gap": math.nan if cancels else 100 * stratum["gap"].sum() / total,
     }
 
 

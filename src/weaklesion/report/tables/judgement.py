@@ -10,7 +10,7 @@ import pandas as pd
 
 from weaklesion.report.power import seeds_needed
 from weaklesion.scoring.catalogue import measure_of
-from weaklesion.scoring.chance import LEVEL, Parts, parts_of_seeds
+from weaklesion.scoring.chance import LEVEL, NO_SPREAD, Parts, parts_of_seeds
 from weaklesion.scoring.pairs import Unit
 from weaklesion.scoring.statistics import (
     by_unit,
@@ -34,8 +34,8 @@ RULES = {
     " family, lies below the claimed size; if the claimed size is the true one, this should happen"
     " in at most 2.5 % of studies, and with two seeds happens in up to 7 %. For equal times: the"
     " whole interval lies outside the margin. For parameters: the numbers differ",
-    "undecided": "anything else; always with one seed or one group, and if all masks of both arms"
-    " are empty",
+    "undecided": "anything else; always with one seed or one group, if all masks of both arms are"
+    " empty, and if all groups and seeds have the same difference other than 0",
     "not testable here": "the dataset is not the papers', an arm was not trained, or the two arms"
     " were not to be trained equally long; for parameters: the encoder is not the paper's",
 }
@@ -112,15 +112,18 @@ def measure_metric(
     tested = parts_of_difference(both, factor).chance()
     p_value = tested.p_value(mean - factor * theirs_mean)
     parts = parts_of_difference(both, mean * percent / 100).scaled(percent)
+    improvement = sign * (percent * mean - 100)
     if math.isnan(percent):  # the improvement over a mean of 0
         parts = replace(parts, unknown="the baseline's mean is 0 or undefined")
     elif not (pd.concat([ours, theirs])["status"] == "ok").any():
         # distances of empty masks are all equal, as if there were no chance
         parts, p_value = replace(parts, unknown="all masks of both arms are empty"), math.nan
+    elif parts.chance().of_mean(improvement).unknown == NO_SPREAD:
+        parts, p_value = replace(parts.scaled(math.nan), unknown=NO_SPREAD), math.nan
     return Measurement(
         baseline=baseline,
         metric=metric,
-        improvement=sign * (percent * mean - 100),
+        improvement=improvement,
         difference=measure_of(metric).scale * mean_difference(both),
         parts=parts,
         # nan stays nan, because it comes first
