@@ -228,6 +228,9 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
     (short axis below 16 px) is exactly a drawn ellipse, the result draws the same mask again, pixel
     for pixel.
 
+    Where an image cuts a lesion off, or a lesion is no oval at all, the result may be far larger
+    than the mask, or lie beside it: `Ellipse.measured` refuses such a fit.
+
     Args:
         mask: (H, W) bool, or integer with foreground above 0.
 

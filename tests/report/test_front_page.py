@@ -158,6 +158,15 @@ def test_a_line_far_out_is_an_arrow_where_numbers_stand_beside_it(table):
     assert drawn["rows"][1]["middle"] - drawn["zero"] == pytest.approx(per_point, abs=0.2)
 
 
+def test_arms_that_equal_their_baseline_make_no_arrow_of_another_arm():
+    equal = {"name": "equal", "low": 0.0, "middle": 0.0, "high": 0.0, "claimed": []}
+    other = equal | {"name": "other", "low": 4.0, "middle": 5.0, "high": 6.0}
+    drawn = forest([line | {"unknown": ""} for line in (equal, equal, other)], numbers=True)
+    place = drawn["rows"][2]
+    assert (place["outside"], place["beyond"]) == (0, [])
+    assert drawn["left"] < place["low"] < place["middle"] < place["high"] <= drawn["right"]
+
+
 def test_ends_and_claims_outside_of_the_axis_are_arrows_too():
     near = {"name": "a1", "low": -0.1, "middle": 0.2, "high": 0.5, "claimed": [0.4]}
     far = {"name": "few", "low": -9.0, "middle": 0.1, "high": 12.0, "claimed": [-0.3, 20.0]}

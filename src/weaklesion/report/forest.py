@@ -97,8 +97,9 @@ def forest(lines: Sequence[Mapping[str, Any]], *, numbers: bool = False) -> dict
     reaches = [_ends(line) for line in drawn]
     ends = [0.0, *(end for reach in reaches for end in reach)]
     low, high = min(ends), max(ends)
-    if numbers and reaches:
-        farthest = FARTHEST * statistics.median(max(map(abs, reach)) for reach in reaches)
+    farthest_ends = [max(map(abs, reach)) for reach in reaches if any(reach)]
+    if numbers and farthest_ends:
+        farthest = FARTHEST * statistics.median(farthest_ends)
         low, high = max(low, -farthest), min(high, farthest)
     step = _tick_step((high - low) or 1.0)
     low, high = math.floor(low / step) * step, math.ceil(high / step) * step

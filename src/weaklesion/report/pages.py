@@ -82,25 +82,42 @@ def number(value: float | None, form: str = "%.2f") -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Return a p-value as text; none is ever 0.
+    """Return a p-value as text; none is ever 0, and none below 5 % is rounded to 5 %.
 
     >>> p_value(0.0123), p_value(0.0004), p_value(float("nan")) == DASH
     ('0.012', '< 0.001', True)
+    >>> p_value(0.0498), p_value(0.0502)
+    ('< 0.050', '0.050')
     """
-    return "< 0.001" if value is not None and value < 0.001 else number(value, "%.3f")
+    if value is not None and (value < 0.001 or 0.0495 <= value < 0.05):
+        return "< 0.001" if value < 0.001 else "< 0.050"
+    return number(value, "%.3f")
 
 
 def interval(low: float, high: float, form: str = "%.2f", unknown: object = "") -> str:
     """Return an interval as text; without an interval, the reason in words.
 
+    One that leaves out 0 has as many decimals as its ends need, up to six, to differ from 0.
+
     >>> interval(1, 2), interval(float("nan"), float("nan"), unknown="one seed")
     ('[1.00, 2.00]', 'no interval: one seed')
+    >>> interval(-0.25, -0.004, "%+.2f"), interval(-0.25, 0.004, "%+.2f")
+    ('[-0.250, -0.004]', '[-0.25, +0.00]')
     """
     if low == high:
         return "no interval: groups do not differ"
     if math.isfinite(low) and math.isfinite(high):
+        if low * high > 0:
+            form = _apart_from_0(min(abs(low), abs(high)), form)
         return f"[{number(low, form)}, {number(high, form)}]"
     return f"no interval: {unknown}" if isinstance(unknown, str) and unknown else "no interval"
+
+
+def _apart_from_0(value: float, form: str) -> str:
+    """Return a form such as `%+.2f` with as many decimals, up to six, as a value is not 0 with."""
+    start, decimals = form.removesuffix("f").split(".")
+    enough = (n for n in range(int(decimals), 6) if float(f"{value:.{n}f}"))
+    return f"{start}.{next(enough, 6)}f"
 
 
 def told(value: object) -> str:
