@@ -198,7 +198,12 @@ def test_equal_values_have_no_chance():
     table = pd.DataFrame([[2.0, 2.0]] * 3)
     chance = chance_of_mean(table, groups_of(table), trained=True)
     assert chance.interval(2.0) == (2.0, 2.0)
-    assert (chance.p_value(0.0), chance.p_value(2.0), chance.detectable()) == (1.0, 0.0, 0.0)
+    assert (chance.p_value(0.0), chance.p_value(2.0)) == (1.0, 0.0)
+    assert math.isnan(chance.detectable())  # nothing is known of other groups and seeds
+    beside = chance.of_mean(2.0)
+    assert beside.unknown == "groups do not differ"
+    assert all(map(math.isnan, [*beside.interval(2.0), beside.p_value(2.0)]))
+    assert chance.of_mean(0.0) == chance
 
 
 def test_more_seeds_take_away_the_seeds_part_only():

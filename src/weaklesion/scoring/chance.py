@@ -81,7 +81,12 @@ class Chance:
         return float(2 * special.stdtr(self.freedom, -abs(mean) / self.std_error))
 
     def detectable(self, level: float = LEVEL, power: float = POWER) -> float:
-        """Return the smallest true mean that a test at `level` detects with a given power."""
+        """Return the smallest true mean that a test at `level` detects with a given power.
+
+        nan if the variance is unknown, or 0, which does not say how much others would vary.
+        """
+        if self.std_error == 0:
+            return math.nan
         return _shift(self.freedom, level, power) * self.std_error
 
 
