@@ -64,6 +64,11 @@ def test_words_about_metrics_score_nothing_again():
     assert "metrics/pair.py" not in names("scoring.statistics")
 
 
+def test_checks_of_the_configuration_make_no_page_again():
+    for page in ("mark_agreement_page", "scores", "front_page"):
+        assert not {"study/study.py", "study/checks.py"} & names(f"report.tables.{page}")
+
+
 def test_messages_and_bookkeeping_re_run_nothing():
     bookkeeping = {"errors.py", *(f"support/{name}.py" for name in ("files", "progress"))}
     assert not names("training.train") & (bookkeeping | {"support/provenance.py"})

@@ -1,28 +1,11 @@
 """What comes after a study: the commands that turn further marks into masks."""
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
+from weaklesion.study.segment_command import segment_command
 from weaklesion.study.study import Study
 
 MOST_SHOWN = 4
-
-
-def segment_command(model: str | Path, window_hu: Sequence[float] | None) -> str:
-    """Return the command that turns further marks into masks with a network.
-
-    Args:
-        model: folder of its run.
-        window_hu: Hounsfield window of its images; None if they are not grey.
-
-    >>> segment_command("runs/x", (-160, 240))
-    'weaklesion segment --model runs/x --window -160 240 --marks TABLE.csv --out FOLDER'
-    """
-    words = ["weaklesion", "segment", "--model", str(model)]
-    if window_hu is not None:
-        words += ["--window", *(f"{level:g}" for level in window_hu)]
-    return f"{shlex.join(words)} --marks TABLE.csv --out FOLDER"
 
 
 def next_step(study: Study) -> str:

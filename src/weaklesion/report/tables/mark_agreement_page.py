@@ -11,7 +11,7 @@ import pandas as pd
 from weaklesion.report.pages import write_page
 from weaklesion.report.tables.mark_agreement import tabulate_recovery
 from weaklesion.study.labels import Labels
-from weaklesion.study.next_step import segment_command
+from weaklesion.study.segment_command import segment_command
 
 logger = logging.getLogger(__name__)
 
