@@ -284,6 +284,13 @@ def test_a_fold_is_split_again_when_two_of_its_numbers_change_places(tmp_path):
     assert planned(tmp_path, *of(5)) == {"split_fold": 1}
 
 
+def test_the_name_of_an_arm_may_have_dots(tmp_path):
+    """It stands in a figure's name beside dataset and protocol, which dots separate."""
+    target = "results/tiny/figures/warps.phantom_lits.demo_source.v2.prompted_refined.png"
+    arms = {"v2.prompted_refined": {"base": "prompted_refined"}}
+    assert planned(tmp_path, target, *overlay(tmp_path, {"arms": arms}))["draw_warps"] == 1
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -203,6 +203,8 @@ rule draw_warps:
     benchmark:
         BENCHMARKS / "draw_warps/{dataset}-{protocol}-{arm}.tsv"
     wildcard_constraints:
+        dataset="[^/.]+",  # the arm may have dots
+        protocol="[^/.]+",
         arm=jobs.arms_matching(arms.chooses_warp),
     conda:
         "../../envs/train.yaml"
