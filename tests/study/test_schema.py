@@ -92,7 +92,30 @@ def test_the_paper_and_every_study_pass():
         ),
         (
             {"select": {"datasets": ["my data"]}},
-            "config: select.datasets.0: 'my data' does not match '^[A-Za-z0-9]",
+            "config: select.datasets.0: 'my data' does not match '^[A-Za-z0-9][A-Za-z0-9_.+-]*$'. A"
+            " name of letters, digits, _, ., + and -, of which",
+        ),
+        (
+            {"study": 2024},
+            "config: study: 2024 is not of type 'string'. YAML took it for a number, a date, or"
+            " true or false: put it in quotes.",
+        ),
+        (
+            {"arms": {False: {"base": "a1"}}},
+            "config: arms: False is not of type 'string'. YAML took it for",
+        ),
+        (
+            {"arms": {"a1": None}},
+            "config: arms.a1: None is not of type 'object'. A key with nothing below it is null:"
+            " remove the key, or write {}.",
+        ),
+        (
+            {"experiments": {"table1": {"columns": ["Dice", "Dice"]}}},
+            "config: experiments.table1.columns: ['Dice', 'Dice'] has non-unique elements.",
+        ),
+        (
+            {"protocols": {"corrected": {"supervision": {"prior_weights": [5, 5]}}}},
+            "config: protocols.corrected.supervision.prior_weights: [5, 5] has non-unique",
         ),
         ({"select": {"items": 3}}, "config: select.items: 3 is not of type "),
         ({"seeds": [1.0]}, "config: seeds.0: 1.0 is not of type 'integer'."),
@@ -142,6 +165,15 @@ def test_a_list_is_not_told_to_be_null(value):
     with pytest.raises(DataError) as error:
         check({"select": {"items": value}})
     assert "null" not in str(error.value).replace("null is everything", "")
+
+
+@pytest.mark.parametrize("value", [None, [], "t"])
+def test_an_item_that_is_no_mapping_is_one_mistake(value):
+    with pytest.raises(DataError) as error:
+        check({"experiments": {"table1": value}})
+    _, *lines = str(error.value).splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"config: experiments.table1: {value!r} is not of type 'object'.")
 
 
 def test_several_mistakes_are_all_named():

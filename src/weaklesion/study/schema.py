@@ -132,6 +132,8 @@ def _of_error(error: ValidationError) -> Iterator[str]:
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         yield f"config: {where or 'the configuration'}: lacks {', '.join(missing)}. Add it."
+    elif error.validator == "oneOf" and not isinstance(error.instance, dict) and not error.context:
+        return  # all schemas are about keys: that it has none is an error of its own
     elif error.validator == "oneOf" and (apart := _keys_apart(error)):
         yield (
             f"config: {where}: has {' and '.join(apart)}, which do not go together. Keep one of"
@@ -167,9 +169,15 @@ def _brief(message: str, longest: int = 200) -> str:
 
 
 def _spelling(error: ValidationError) -> str:
-    """Return how a number is to be written that YAML reads as a text."""
-    value = error.instance
-    if error.validator != "type" or not isinstance(value, str):
+    """Return how a value is to be written that YAML reads as one of another type."""
+    value, wanted = error.instance, error.validator_value
+    if error.validator != "type":
+        return ""
+    if value is None and wanted == "object":
+        return " A key with nothing below it is null: remove the key, or write {}."
+    if value is not None and wanted == "string" and not isinstance(value, (list, dict)):
+        return " YAML took it for a number, a date, or true or false: put it in quotes."
+    if not isinstance(value, str):
         return ""
     try:
         number = float(value)
@@ -180,5 +188,6 @@ def _spelling(error: ValidationError) -> str:
 
 
 def _meaning(error: ValidationError) -> str:
-    meaning = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    meaning = schema.get("description", schema.get("$comment", ""))
     return f" {' '.join(meaning.split())}" if meaning else ""
