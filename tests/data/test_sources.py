@@ -140,6 +140,13 @@ def test_names_that_snakemake_takes_for_wildcards_are_refused(tmp_path):
     changes = {"datasets": {"ham10k": {"manifest": str(tmp_path / "{x}.csv")}}}
     with pytest.raises(DataError, match=r"datasets\.ham10k\.manifest: .* has a brace"):
         sources_of(**changes).manifest_rows("ham10k")
+    files = {"train": "a.npy", "val": "b.npy", "test": "{x}.npy"}
+    published = sources_of(
+        protocols={"corrected": {"patches": {"lits": {"split": "published"}}}},
+        datasets={"lits": {"published_split": files}},
+    )
+    with pytest.raises(DataError, match=r"lits\.published_split\.test: \{x\}\.npy has a brace"):
+        published.index_files(job("lits"))
 
 
 def test_index_files_of_a_published_split_are_inputs_and_must_be_named():

@@ -159,6 +159,50 @@ def test_no_name_is_read_back_from_a_table_as_another_thing(config, kind, name):
     check_config(config)
 
 
+def test_no_dataset_has_the_name_of_the_folder_of_weights(config):
+    config["datasets"]["imagenet_weights"] = config["datasets"]["ham10k"]
+    with pytest.raises(DataError, match=r"datasets\.imagenet_weights: .* another name"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("loader", "size", "message"),
+    [
+        ("lits", {"num_images": 20}, "a phantom for the loader lits has num_volumes, which this"),
+        ("ham10k", {"num_series": 20}, "a phantom for the loader ham10k has num_images"),
+        (
+            "lits_liver",
+            {"num_volumes": 20},
+            "lits_liver has no phantom of its own. Name in files_of",
+        ),
+    ],
+)
+def test_a_phantom_is_one_that_its_loader_reads(config, loader, size, message):
+    other = {"phantom": size | {"seed": 0}, "loader": loader, "reference": "dense"}
+    config["datasets"]["other"] = other
+    with pytest.raises(DataError, match=rf"datasets\.other\.phantom: .*{message}"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("name", ["scatter", "supervision", "examples", "warps"])
+def test_no_item_takes_the_names_of_the_studys_figures(config, name):
+    item = {"kind": "mark_agreement", "title": "t", "contours": True, "datasets": ["deeplesion"]}
+    config["experiments"][name] = item | {"arms": ["ellipse", "a1"], "protocols": ["corrected"]}
+    with pytest.raises(DataError, match=rf"experiments\.{name}: .* Give the item another name"):
+        check_config(config)
+    config["experiments"][f"{name}2"] = config["experiments"].pop(name)
+    check_config(config)
+
+
+def test_a_comparison_has_two_arms(config):
+    pair = {"arm": "a1", "baseline": "a1", "dataset": "lits", "protocol": "corrected"}
+    config["experiments"]["pairs"] = {"kind": "answers", "title": "t", "pairs": [pair]}
+    with pytest.raises(DataError, match=r"experiments\.pairs\.pairs: a1 against itself is no"):
+        check_config(config)
+    pair["arm"] = "a1l"
+    check_config(config)
+
+
 def test_two_tasks_never_share_a_table(config):
     config["experiments"]["prompted"]["arms"] = ["ellipse", "a1", "prompted"]
     with pytest.raises(DataError, match=r"prompted\.arms: some networks see the mark"):
@@ -169,6 +213,7 @@ def test_two_tasks_never_share_a_table(config):
     ("arm", "change", "cause"),
     [
         ("prompted_dense", {"warp_of": "nobody"}, "warp_of is 'nobody'"),
+        ("prompted_dense", {"warp_of": "a1"}, "warp_of: the network of a1 does not see the mark"),
         ("ellipse_noise3", {"marks": "noise8"}, "marks is 'noise8'"),
         ("prompted", {"marks": "noise3"}, "the shape of the mark itself and a trained network"),
         ("a1", {"gate": 0.8}, "gate: the arm's network does not see the mark"),
@@ -241,6 +286,56 @@ def test_an_arm_may_take_back_what_its_base_has(config):
 def test_an_item_sets_nothing_that_its_kind_would_not_read(config, item, change, kinds):
     with pytest.raises(DataError, match=rf"experiments\.{item}\.{next(iter(change))}: .*{kinds}"):
         check_config(merge(config, {"experiments": {item: change}}))
+
+
+def shown(config, arm, definition):
+    """The configuration with one more arm, in a table of LiTS alone."""
+    item = {"datasets": ["lits"], "arms": ["a1", arm], "baseline": "a1"}
+    return merge(config, {"arms": {arm: definition}, "experiments": {"refined": item}})
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            {"base": "a1", "network_of": "a1l"},
+            "own.network_of: the model of a1l is a1l, and that of own is a1. Set base: a1l",
+        ),
+        (
+            {"base": "a1", "network_of": "prompted"},
+            "own.network_of: the model of prompted is prompted",
+        ),
+        (
+            {"base": "a1", "starts_from": "cmu_encoder"},
+            "own.starts_from: on lits under corrected the encoder of cmu_encoder is cmunet, and"
+            " that of own is resnet101",
+        ),
+        (
+            {"base": "a1", "starts_from": "a1l", "training": {"encoder": "resnet18"}},
+            "own.starts_from: .* of a1l is resnet101, and that of own is resnet18. Name",
+        ),
+        (
+            {"base": "a1l", "clusters": "presence"},
+            "own.clusters: presence has two classes, and this arm has 40 on lits. Set"
+            " arms.own.num_clusters: 2",
+        ),
+    ],
+)
+def test_an_arm_takes_from_another_what_fits_it(config, own, message):
+    with pytest.raises(DataError, match=message):
+        check_config(shown(config, "own", own))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"base": "a1", "network_of": "a1"},
+        {"base": "a1", "starts_from": "unetl"},
+        {"base": "a1l", "clusters": "presence", "num_clusters": 2},
+    ],
+)
+def test_what_fits_an_arm_may_be_taken(config, own):
+    check_config(shown(config, "own", own))
 
 
 PUPIL = {"base": "prompted_ends_robust", "taught_by": "prompted_ends_sized"}
@@ -671,6 +766,52 @@ def test_patch_settings_of_every_loader_are_valid(config, root):
         (
             {"protocols": {"agarwal": {"clusters": {"embedding_of": "coseg_mg_d2_embedding"}}}},
             "embedding_of: coseg_mg_d2_embedding is itself trained with clusters of features",
+        ),
+        (
+            {
+                "arms": {"late": {"base": "coseg_d1", "starts_from": "coseg_mg_d2_embedding"}},
+                "protocols": {"agarwal": {"clusters": {"embedding_of": "late"}}},
+            },
+            "embedding_of: coseg_mg_d2_embedding, which late needs, is itself trained with",
+        ),
+        (
+            {
+                "protocols": {
+                    "agarwal": {
+                        "exceptions": [{"datasets": ["lits"], "clusters": {"embedding_of": "a9"}}]
+                    }
+                }
+            },
+            r"protocols\.agarwal\.exceptions\.clusters\.embedding_of is 'a9'",
+        ),
+        (
+            {"select": {"items": ["nnunet"]}},
+            r"select\.items: no dataset is named for nnunet\. Name some in experiments",
+        ),
+        (
+            {
+                "experiments": {"table1": {"datasets": ["lits", "ham10kk"]}},
+                "select": {"datasets": ["lits"]},
+            },
+            r"experiments\.table1\.datasets is 'ham10kk'.* Did you mean ham10k",
+        ),
+        ({"attribution": {"between": ["corrected", "relaesed"]}}, "between is 'relaesed'"),
+        (
+            {"attribution": {"switches": {"T6": ["training.weight"]}}},
+            r"attribution\.switches\.T6: there is no switch training\.weight of a1 on deeplesion",
+        ),
+        (
+            {"attribution": {"switches": {"K1": ["clusters.code"]}}},
+            r"attribution\.switches\.K1: there is no switch clusters\.code",
+        ),
+        (
+            {"training": {"pad_to": [96, 128]}},
+            r"table1: arm a1 on deeplesion under stated: pad_to: \[96, 128\] is less than input_px",
+        ),
+        (
+            {"datasets": {"liver": {"files_of": "ham10k"}}},
+            r"liver\.files_of: the files of ham10k are those of the loader ham10k, which the loader"
+            " lits_liver does not read",
         ),
     ],
 )

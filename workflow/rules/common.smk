@@ -9,8 +9,9 @@ from weaklesion.study.code_tracking import PACKAGE, module_files, path_from_here
 from weaklesion.study.item_checks import check_item_names
 from weaklesion.study.jobs import Jobs
 from weaklesion.study.labels import dataset_labels, labels_of
+from weaklesion.study.layout import FIGURES
 from weaklesion.study.published import check_published, read_published
-from weaklesion.study.study import FIGURES, Study
+from weaklesion.study.study import Study
 from weaklesion.support.yaml_files import read_yaml
 
 if not IS_MODULE:

@@ -74,11 +74,7 @@ class Sources:
             holder = self.config["datasets"].get(dataset, self.config["imagenet_weights"])
             shipped = self.workflow_folder / holder["manifest"]
             path = shipped if shipped.exists() else holder["manifest"]
-            if {"{", "}"} & set(str(path)):
-                raise DataError(
-                    f"config: datasets.{dataset}.manifest: {path} has a brace, which Snakemake"
-                    " reads as a wildcard. Rename the file or folder."
-                )
+            _refuse_brace(f"datasets.{dataset}.manifest", path)
             self._rows[dataset] = read_manifest(str(path))
         return self._rows[dataset]
 
@@ -164,6 +160,8 @@ class Sources:
                 " splits by index files (`split: published`), and the dataset names none. Name"
                 " them, or set `split: group`."
             )
+        for split, path in settings["published_split"].items():
+            _refuse_brace(f"datasets.{job.dataset}.published_split.{split}", path)
         return list(settings["published_split"].values())
 
     def table_of_marks(self, dataset: str) -> Path:
@@ -173,11 +171,7 @@ class Sources:
             DataError: if it does not exist, or Snakemake cannot take its name.
         """
         table = Path(self.config["datasets"][dataset]["marks"]).expanduser()
-        if {"{", "}"} & set(str(table)):
-            raise DataError(
-                f"config: datasets.{dataset}.marks: {table} has a brace, which Snakemake reads as a"
-                " wildcard. Rename the file or folder."
-            )
+        _refuse_brace(f"datasets.{dataset}.marks", table)
         if not table.is_file():
             raise DataError(
                 f"config: datasets.{dataset}.marks: there is no file {table}. Put the table of"
@@ -198,3 +192,12 @@ class Sources:
                 all_needed=settings["on_bad_sample"] == "error",
             )
         return settings
+
+
+def _refuse_brace(key: str, path: str | Path) -> None:
+    """Check that Snakemake can take a path."""
+    if {"{", "}"} & set(str(path)):
+        raise DataError(
+            f"config: {key}: {path} has a brace, which Snakemake reads as a wildcard. Rename the"
+            " file or folder."
+        )

@@ -3,9 +3,6 @@
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from weaklesion.errors import DataError
 from weaklesion.networks.names import MULTI_TASK_MODELS, PAIR_MODELS
 from weaklesion.study.arms import arm_definition, is_nnunet, is_prompted, is_trained
@@ -47,7 +44,7 @@ def _check_mark_keys(config: Config, arm: str) -> None:
                 " that sees the mark (`network_of`) can use other marks. Remove the key."
             )
     if definition.get("warp_of") is not None:
-        check_known(f"arms.{arm}.warp_of", definition["warp_of"], config["arms"])
+        _check_sees_mark(config, f"arms.{arm}.warp_of", definition["warp_of"])
     for key in ("gate", "consistent", "levels", "sized", "warp_of", "taught_by"):
         if definition.get(key) is not None and not sees_mark:
             raise DataError(
@@ -55,20 +52,19 @@ def _check_mark_keys(config: Config, arm: str) -> None:
                 " key."
             )
     if definition.get("taught_by") is not None:
-        _check_teacher(config, arm, definition)
+        _check_sees_mark(config, f"arms.{arm}.taught_by", definition["taught_by"])
     if sees_mark and definition.get("crf"):
         raise DataError(
             f"config: arms.{arm}.crf: a network that sees the mark has no CRF. Remove the key."
         )
 
 
-def _check_teacher(config: Config, arm: str, definition: Mapping[str, Any]) -> None:
-    """Check the arm whose masks an arm is trained on."""
-    key, teacher = f"arms.{arm}.taught_by", definition["taught_by"]
-    check_known(key, teacher, config["arms"])
-    if not is_prompted(config, teacher):
+def _check_sees_mark(config: Config, key: str, other: str) -> None:
+    """Check the arm whose masks an arm is trained on, or whose warp it takes."""
+    check_known(key, other, config["arms"])
+    if not is_prompted(config, other):
         raise DataError(
-            f"config: {key}: the network of {teacher} does not see the mark. Name an arm whose"
+            f"config: {key}: the network of {other} does not see the mark. Name an arm whose"
             " network does."
         )
 
@@ -91,6 +87,13 @@ def _check_origins(config: Config, arm: str) -> None:
                 " that is."
             )
         refuse_nnunet(config, f"arms.{arm}.{key}", definition[key])
+    other = definition.get("network_of")
+    if other is not None and arm_definition(config, other)["model"] != definition["model"]:
+        raise DataError(
+            f"config: arms.{arm}.network_of: the model of {other} is"
+            f" {arm_definition(config, other)['model']}, and that of {arm} is"
+            f" {definition['model']}. Set base: {other}, or the same model."
+        )
 
 
 def _check_circles(config: Config, arm: str) -> None:

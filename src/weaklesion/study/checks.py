@@ -3,15 +3,23 @@
 Uses only the standard library, because Snakemake's own interpreter reads it.
 """
 
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
 from weaklesion.errors import DataError
 from weaklesion.study.arm_checks import check_arms, refuse_nnunet
 from weaklesion.study.arms import arm_definition, is_trained
 from weaklesion.study.item_checks import check_item
-from weaklesion.study.items import items_of
+from weaklesion.study.items import items_of, needed_arms
 from weaklesion.study.protocols import Config, check_known, protocol_settings
+from weaklesion.support.listing import listed
 
 # Folders of a study's results that stand beside those of the datasets.
 TAKEN = ("benchmarks", "figures", "logs", "papers", "release", "tables")
+WEIGHTS = "imagenet_weights"  # folder of `resources/` beside those of the datasets
+# Size of a phantom that only this loader's has.
+SIZE_OF_PHANTOM = {"ham10k": "num_images", "lits": "num_volumes", "deeplesion": "num_series"}
+SAME_FILES = {"lits_liver": "lits"}  # loaders that read the files of another one
 WITHOUT_MASKS = ("deeplesion",)  # loaders of datasets without dense masks
 # Names that tables would not bring back, beside numbers.
 NO_NAMES = ("NA", "NaN", "nan", "NULL", "null", "None")
@@ -38,10 +46,7 @@ def check_config(config: Config) -> None:
         )
     check_arms(config)
     if not items_of(config):
-        raise DataError(
-            f"config: select.datasets: no item is about {config['select']['datasets']}. Name in"
-            " `like` the dataset of `experiments` that each of them stands for."
-        )
+        _refuse_no_items(config)
     for item in config["select"].get("own_protocols", []):
         check_known("select.own_protocols", item, config["experiments"])
     for item in items_of(config):
@@ -68,6 +73,21 @@ def _is_number(name: str) -> bool:
     return True
 
 
+def _refuse_no_items(config: Config) -> NoReturn:
+    """Say why the study has no item."""
+    select = config["select"]
+    if select["datasets"] is None:
+        names = listed(select["items"] or list(config["experiments"]), 3)
+        raise DataError(
+            f"config: select.items: no dataset is named for {names}. Name some in"
+            " experiments.ITEM.datasets, or select other items."
+        )
+    raise DataError(
+        f"config: select.datasets: no item is about {select['datasets']}. Name in `like` the"
+        " dataset of `experiments` that each of them stands for."
+    )
+
+
 def _check_datasets(config: Config) -> None:
     """Check the names of datasets, and the datasets that they name."""
     datasets = config["datasets"]
@@ -76,6 +96,11 @@ def _check_datasets(config: Config) -> None:
             raise DataError(
                 f"config: datasets.{name}: results/{config['study']}/{name}/ is a folder of the"
                 " workflow itself. Give the dataset another name."
+            )
+        if name == WEIGHTS:
+            raise DataError(
+                f"config: datasets.{name}: resources/{name}/ is the folder of ImageNet weights."
+                " Give the dataset another name."
             )
         check_known(f"datasets.{name}.like", definition.get("like", name), datasets)
         if definition.get("loader") in WITHOUT_MASKS and definition["reference"] == "dense":
@@ -90,30 +115,64 @@ def _check_datasets(config: Config) -> None:
                 f"config: datasets.{name}.files_of: {files_of} has no files of its own. Name a"
                 " dataset with a manifest or a phantom."
             )
+        _check_loader(config, name, files_of)
+
+
+def _check_loader(config: Config, name: str, files_of: str) -> None:
+    """Check that a dataset's loader reads the files that the dataset has."""
+    loader, theirs = (config["datasets"][dataset].get("loader") for dataset in (name, files_of))
+    if SAME_FILES.get(loader, loader) != SAME_FILES.get(theirs, theirs):
+        raise DataError(
+            f"config: datasets.{name}.files_of: the files of {files_of} are those of the loader"
+            f" {theirs}, which the loader {loader} does not read. Name another dataset or loader."
+        )
+    phantom = config["datasets"][name].get("phantom")
+    if phantom is None:
+        return
+    if loader not in SIZE_OF_PHANTOM:
+        raise DataError(
+            f"config: datasets.{name}.phantom: the loader {loader} has no phantom of its own. Name"
+            " in files_of a dataset that has one, or set another loader."
+        )
+    if SIZE_OF_PHANTOM[loader] not in phantom:
+        raise DataError(
+            f"config: datasets.{name}.phantom: a phantom for the loader {loader} has"
+            f" {SIZE_OF_PHANTOM[loader]}, which this one lacks. Set the sizes of such a phantom, or"
+            " the loader of this one."
+        )
 
 
 def _check_protocols(config: Config) -> None:
     """Check the arms and datasets that protocols name."""
     for name in config["protocols"]:
         settings = protocol_settings(config, name)
-        embedding_of = settings.get("clusters", {}).get("embedding_of")
-        if embedding_of is not None:
-            key = f"protocols.{name}.clusters.embedding_of"
-            check_known(key, embedding_of, config["arms"])
-            refuse_nnunet(config, key, embedding_of)
-            _check_embedding(config, key, embedding_of)
+        _check_embedding(config, f"protocols.{name}", settings)
         for exception in settings.get("exceptions", []):
+            _check_embedding(config, f"protocols.{name}.exceptions", exception)
             for kind in ("datasets", "arms"):
                 for value in exception.get(kind, []):
                     check_known(f"protocols.{name}.exceptions.{kind}", value, config[kind])
 
 
-def _check_embedding(config: Config, key: str, arm: str) -> None:
+def _check_embedding(config: Config, key: str, switches: Mapping[str, Any]) -> None:
     """Check that the features of an arm's network can be clustered before others are trained."""
-    if not is_trained(config, arm):
-        problem = "is not trained itself, so that it has no features of its own"
-    elif arm_definition(config, arm).get("clusters") == "embedding":
-        problem = "is itself trained with clusters of features"
-    else:
+    arm = switches.get("clusters", {}).get("embedding_of")
+    if arm is None:
         return
-    raise DataError(f"config: {key}: {arm} {problem}. Name an arm that is trained without them.")
+    key = f"{key}.clusters.embedding_of"
+    check_known(key, arm, config["arms"])
+    refuse_nnunet(config, key, arm)
+    if not is_trained(config, arm):
+        raise DataError(
+            f"config: {key}: {arm} is not trained itself, so that it has no features of its own."
+            " Name an arm that is."
+        )
+    needed = [arm]
+    for name in needed:
+        if arm_definition(config, name).get("clusters") == "embedding":
+            by_way = "" if name == arm else f", which {arm} needs,"
+            raise DataError(
+                f"config: {key}: {name}{by_way} is itself trained with clusters of features. Name"
+                " an arm that is trained without them."
+            )
+        needed += [other for other in needed_arms(config, name) if other not in needed]

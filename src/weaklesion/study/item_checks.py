@@ -5,16 +5,19 @@ Uses only the standard library, because Snakemake's own interpreter reads it.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from weaklesion.errors import DataError
+from weaklesion.networks.names import NETWORK_MODULES, OWN_ENCODERS
 from weaklesion.study.arms import (
     arm_definition,
     chooses_warp,
     has_network,
     is_nnunet,
     is_prompted,
+    num_clusters,
     training_settings,
     warp_arm,
 )
@@ -26,12 +29,15 @@ from weaklesion.study.items import (
     runs_of,
     trainings_of,
 )
+from weaklesion.study.layout import FIGURE_NAMES
 from weaklesion.study.protocols import (
     Config,
     check_known,
     folds_of,
     limits_of,
     protocol_settings,
+    stage_settings,
+    value_at,
     whole,
 )
 from weaklesion.study.settings import TrainingSettings
@@ -102,6 +108,8 @@ def check_item(config: Config, item: str) -> None:
     else:
         _check_arms(config, item)
     _check_nnunet_item(config, item)
+    if config["experiments"][item]["kind"] == "attribution":
+        _check_paths(config, item)
     if config["experiments"][item]["kind"] == "sweep":
         check_sweep(config, item)
     _check_references(config, item)
@@ -115,6 +123,11 @@ def _check_keys(config: Config, item: str) -> None:
     """Check that an item sets nothing that its kind would not read."""
     definition = config["experiments"][item]
     kind = definition["kind"]
+    if kind == "mark_agreement" and item in FIGURE_NAMES:
+        raise DataError(
+            f"config: experiments.{item}: the figures of this item would have the names of the"
+            f" study's own figures {item}. Give the item another name."
+        )
     for key in definition:
         readers = READ_BY.get(key, (kind,))
         if kind in readers and key not in NOT_READ_BY.get(kind, ()):
@@ -178,6 +191,12 @@ def _check_arms(config: Config, item: str) -> None:
                 f"config: experiments.{item}: {own['arms'][0]} against itself has no gap. Name"
                 " another arm in `against`."
             )
+    for pair in config["experiments"][item].get("pairs", []):
+        if pair["arm"] == pair["baseline"]:
+            raise DataError(
+                f"config: experiments.{item}.pairs: {pair['arm']} against itself is no comparison."
+                " Name another baseline."
+            )
     sees_mark = {is_prompted(config, arm) for arm in arms if has_network(config, arm)}
     if len(sees_mark) == 2:
         raise DataError(
@@ -190,6 +209,29 @@ def _check_arms(config: Config, item: str) -> None:
             f"config: experiments.{item}.arms: no arm has a network, which every item needs, except"
             " a table of scores without contours. Add one that has."
         )
+
+
+def _check_paths(config: Config, item: str) -> None:
+    """Check that the paths of the switches that an attribution flips lead to settings."""
+    definition = item_definition(config, item)
+    for switch, paths in config["attribution"]["switches"].items():
+        for path, place in product(
+            paths, product(definition["datasets"], definition["protocols"], definition["arms"])
+        ):
+            stage, *keys = path.split(".")
+            dataset, protocol, arm = place
+            settings = (
+                training_settings(config, *place)
+                if stage == "training"
+                else stage_settings(config, dataset, protocol, stage, arm)
+            )
+            try:
+                value_at(settings, keys)
+            except DataError:
+                raise DataError(
+                    f"config: attribution.switches.{switch}: there is no switch {path} of {arm} on"
+                    f" {dataset} under {protocol}. Correct the path."
+                ) from None
 
 
 def _check_volumes(config: Config, item: str) -> None:
@@ -300,6 +342,14 @@ def _check_runs(config: Config, item: str) -> None:
                 f"config: experiments.{item}: arm {arm} on {dataset} under {protocol}: {error}."
                 " Change the setting in `training`, in the arm or in the protocol."
             ) from error
+        if min(settings["pad_to"]) < settings["input_px"]:
+            raise DataError(
+                f"config: experiments.{item}: arm {arm} on {dataset} under {protocol}: pad_to:"
+                f" {settings['pad_to']} is less than input_px, {settings['input_px']}. Change one"
+                " of them in `training`, in the arm or in the protocol."
+            )
+        _check_presence(config, dataset, arm)
+        _check_start(config, dataset, protocol, arm)
         chosen_for = warp_arm(config, dataset, protocol, arm)
         if chosen_for is not None and not chooses_warp(config, chosen_for):
             raise DataError(
@@ -310,3 +360,33 @@ def _check_runs(config: Config, item: str) -> None:
         if settings["weights"] == "imagenet":
             files = config["imagenet_weights"]["files"]
             check_known("encoder (with weights: imagenet)", settings["encoder"], files)
+
+
+def _check_presence(config: Config, dataset: str, arm: str) -> None:
+    """Check that an arm whose classes are with and without foreground has two of them."""
+    number = num_clusters(config, dataset, arm)
+    if arm_definition(config, arm).get("clusters") == "presence" and number != 2:
+        raise DataError(
+            f"config: arms.{arm}.clusters: presence has two classes, and this arm has {number} on"
+            f" {dataset}. Set arms.{arm}.num_clusters: 2."
+        )
+
+
+def _check_start(config: Config, dataset: str, protocol: str, arm: str) -> None:
+    """Check that an arm has the encoder of the network that it starts from."""
+    other = arm_definition(config, arm).get("starts_from")
+    if other is None:
+        return
+    own, theirs = (_encoder(config, dataset, protocol, name) for name in (arm, other))
+    if own != theirs:
+        raise DataError(
+            f"config: arms.{arm}.starts_from: on {dataset} under {protocol} the encoder of {other}"
+            f" is {theirs}, and that of {arm} is {own}. Name an arm with the same encoder."
+        )
+
+
+def _encoder(config: Config, dataset: str, protocol: str, arm: str) -> str:
+    """Return the encoder of an arm's network; a network with one of its own has its module's."""
+    settings = training_settings(config, dataset, protocol, arm)
+    model = settings["model"]
+    return str(NETWORK_MODULES[model] if model in OWN_ENCODERS else settings["encoder"])

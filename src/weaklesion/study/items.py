@@ -142,6 +142,8 @@ def item_definition(config: Config, item: str) -> dict[str, Any]:
         definition |= _places_of_pairs(definition["pairs"])
     if kind == "volumes":
         definition["arms"] = []  # no run: its methods are not arms
+    for name in definition["datasets"]:
+        check_known(f"experiments.{item}.datasets", name, config["datasets"])
     if select["datasets"] is not None:
         for name in select["datasets"]:
             check_known("select.datasets", name, config["datasets"])
@@ -162,11 +164,11 @@ def item_definition(config: Config, item: str) -> dict[str, Any]:
             check_known("select.protocols", name, config["protocols"])
     if kind == "gap":
         definition["arms"] = list(dict.fromkeys([*definition["arms"], *definition["against"]]))
-    for key in ("datasets", "arms"):
-        for name in definition[key]:
-            check_known(f"experiments.{item}.{key}", name, config[key])
+    for name in definition["arms"]:
+        check_known(f"experiments.{item}.arms", name, config["arms"])
+    key = "attribution.between" if kind == "attribution" else f"experiments.{item}.protocols"
     for name in definition["protocols"]:
-        check_protocol(f"experiments.{item}.protocols", name, config)
+        check_protocol(key, name, config)
     return definition
 
 

@@ -9,6 +9,10 @@ from typing import Protocol
 
 from weaklesion.study.items import Run
 
+# Figures of the main item, each a file per dataset and protocol.
+FIGURES = ("training_curves", "contours", "scatter", "supervision", "clusters", "k_sweep", "angles")
+FIGURE_NAMES = (*FIGURES, "examples", "warps")  # first parts of the names of such files
+
 
 class Place(Protocol):
     """A dataset under a protocol, such as a run or the wildcards of a job."""

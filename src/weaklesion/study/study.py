@@ -28,7 +28,6 @@ from weaklesion.study.selection import Block
 from weaklesion.study.shown import Shown
 
 JUDGED_KINDS = ("scores", "cost", "parameters", "sweep")  # kinds of items that judge claims
-FIGURES = ("training_curves", "contours", "scatter", "supervision", "clusters", "k_sweep", "angles")
 
 
 class Study(Shown):
