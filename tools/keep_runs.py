@@ -98,7 +98,7 @@ def check_alike(run_jsons: Iterable[Path]) -> None:
     """
     seen: dict[tuple[tuple[str, ...], str], tuple[Path, object]] = {}
     for path in run_jsons:
-        run = json.loads(path.read_text())
+        run = read_run(path)
         dataset, protocol, _, arm, _, _ = path.parts[-6:]
         inputs = inputs_of(run)
         shared = [(one["images"], one["samples"]) for one in inputs]
@@ -116,15 +116,36 @@ def check_alike(run_jsons: Iterable[Path]) -> None:
                 )
 
 
+def read_run(run_json: Path) -> dict[str, Any]:
+    """Return a run's record; stop if the file is not one."""
+    try:
+        run: dict[str, Any] = json.loads(run_json.read_text(encoding="utf-8"))
+        lacking = [key for key in ("images", "samples") for one in inputs_of(run) if key not in one]
+        lacking += [] if "settings" in run else ["settings"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SystemExit(f"{run_json}: is damaged ({error!r}). Get it again.") from error
+    if lacking:
+        raise SystemExit(f"{run_json}: is damaged (it lacks {lacking[0]}). Get it again.")
+    return run
+
+
 def kept_text(scores_csv: Path) -> str:
-    """Return the kept form of a run's scores, as text."""
-    if scores_csv.suffix == ".xz":
-        try:
+    """Return the kept form of a run's scores, as text; stop if they are damaged or cut off."""
+    try:
+        if scores_csv.suffix == ".xz":
             with lzma.open(scores_csv, "rt") as file:
-                return file.read()
-        except (EOFError, lzma.LZMAError) as error:
-            raise SystemExit(f"{scores_csv}: is damaged ({error}). Get it again.") from error
-    scores = pd.read_csv(scores_csv, dtype={"id": str, "group": str})
+                text = file.read()
+        else:
+            text = scores_csv.read_text(encoding="utf-8")
+    except (EOFError, OSError, UnicodeDecodeError, lzma.LZMAError) as error:
+        raise SystemExit(f"{scores_csv}: is damaged ({error}). Get it again.") from error
+    head, *rows = text.splitlines() or [""]
+    needed = SAMPLE if scores_csv.suffix == ".xz" else [*RUN, *SAMPLE, "metric", "value", "worst"]
+    if not rows or not text.endswith("\n") or not set(needed) <= set(head.split(",")):
+        raise SystemExit(f"{scores_csv}: is damaged (rows or columns are missing). Get it again.")
+    if scores_csv.suffix == ".xz":
+        return text
+    scores = pd.read_csv(io.StringIO(text), dtype={"id": str, "group": str})
     return compact(scores.drop(columns=RUN)).to_csv(index=False, float_format="%.4g")
 
 
@@ -162,11 +183,12 @@ def keep(study: Path, kept: Path) -> None:
     for path in known:
         check_same(study / path, kept / path)
     check_alike([*scored_run_files(kept), *scored_run_files(study)])
+    texts = {path: kept_text(study / path / "scores.csv") for path in paths if path not in known}
     for path in paths:
         copy_small(study / path, kept / path)
-        if path not in known:  # last: with its scores, a run is whole
+        if path in texts:  # last: with its scores, a run is whole
             with written_whole(kept / path / "scores.csv.xz") as tmp:
-                tmp.write_bytes(lzma.compress(kept_text(study / path / "scores.csv").encode()))
+                tmp.write_bytes(lzma.compress(texts[path].encode()))
 
 
 def restore(kept: Path, study: Path) -> None:

@@ -1,6 +1,7 @@
 """Runs of a study are kept in small files, and its tables are made from them on another machine."""
 
 import json
+import lzma
 import re
 import shlex
 import shutil
@@ -202,6 +203,39 @@ def test_damaged_scores_of_a_kept_run_are_named(tmp_path, share):
     with pytest.raises(SystemExit, match=r"scores\.csv\.xz: is damaged"):
         keep_runs.keep(tmp_path / "study", tmp_path / "kept")
     assert not (tmp_path / "new" / PLACE / "scores.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("run.json", lambda text: text[:20]),
+        ("run.json", lambda text: ""),
+        ("run.json", lambda text: "[]"),
+        ("run.json", lambda text: text.replace("settings", "setings")),
+        ("run.json", lambda text: text.replace("samples", "sample")),
+        ("scores.csv", lambda text: ""),
+        ("scores.csv", lambda text: text.splitlines(keepends=True)[0]),
+        ("scores.csv", lambda text: text[:-3]),
+        ("scores.csv", lambda text: text.replace("status", "state")),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_and_nothing_is_kept(tmp_path, name, change):
+    write_run(tmp_path / "study", place="d/p/runs/a0/seed-1")
+    path = write_run(tmp_path / "study") / name
+    path.write_text(change(path.read_text()))
+    with pytest.raises(SystemExit, match=rf"a1/seed-1/{name}: is damaged .* Get it again"):
+        keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("text", ["", "id,group,status\n", "id,group\na,g\n"])
+def test_kept_scores_without_rows_or_columns_are_named(tmp_path, text):
+    write_run(tmp_path / "study")
+    keep_runs.keep(tmp_path / "study", tmp_path / "kept")
+    (tmp_path / "kept" / PLACE / "scores.csv.xz").write_bytes(lzma.compress(text.encode()))
+    with pytest.raises(SystemExit, match=r"scores\.csv\.xz: is damaged"):
+        keep_runs.restore(tmp_path / "kept", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_accuracy_that_was_measured_later_is_added(tmp_path):
