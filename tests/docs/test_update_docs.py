@@ -232,6 +232,21 @@ def test_folds_of_a_run_are_counted_once(tmp_path):
     assert update_docs.found_runs(study, ["one"]) == both
 
 
+def test_an_older_release_of_a_study_is_no_training_of_it(tmp_path):
+    study = finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
+    finished(study / "release", {"one": 80.0}, [70], "b" * 40)
+    found = update_docs.found_runs(study, ["one"])
+    assert (found["trainings"], found["seconds_max"], found["commits"]) == (1, 10, "a" * 10)
+
+
+def test_a_damaged_record_of_a_run_is_named(tmp_path):
+    study = finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
+    (path,) = study.rglob("run.json")
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(SystemExit, match=r"seed-0/run\.json: is damaged"):
+        update_docs.collect(study, tmp_path / "kept")
+
+
 def test_choices_grow_by_parts_and_a_table_without_trainings_is_credited_to_none(tmp_path):
     kept, first = tmp_path / "kept", finished(tmp_path / "a", {"one": 90.0}, [10], "a" * 40)
     second = finished(tmp_path / "b", {"one": 91.0}, [], "b" * 40)
