@@ -262,7 +262,7 @@ def test_part_of_the_archives_leaves_the_others_out(deeplesion_files, tmp_path):
     files = (folders[:1], tmp_path / "DL_info.csv")
     make_deeplesion(files, tmp_path / "out", complete=False)
     (dropped,) = report_of(tmp_path / "out")["dropped"]
-    assert dropped["reason"] == "in an archive that the study does not ask for"
+    assert dropped["reason"] == "in an archive that the study does not use"
     assert dropped["count"] == 15
 
 

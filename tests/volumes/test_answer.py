@@ -85,7 +85,7 @@ def test_a_lesion_that_the_volume_cuts_is_told_without_a_network_as_well(slices,
     points, index = mark_of_volume(mask)
     image = np.full(mask.shape, np.nan, np.float32) if unknown else image_of(mask)
     answer = answer_mark(image, mask.shape, FRAME, points, index)
-    assert answer.reason.endswith(f"the volume ends {sides}: the lesion may go on there")
+    assert answer.reason.endswith(f"the volume ends {sides}: the lesion may continue there")
 
 
 def test_a_lesion_within_its_volume_is_not_cut():

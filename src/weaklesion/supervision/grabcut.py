@@ -23,7 +23,8 @@ class GrabCutSettings(CheckedSettings):
 
     init: Annotated[
         Init,
-        "How GrabCut starts: from a trimap of the mark's diameters, or from the ellipse's bounding"
+        "How GrabCut starts: from a trimap of the mark (the diameters are lesion, the ellipse is"
+        " probably lesion, a ring around it probably background), or from the ellipse's bounding"
         " box (`rect`) as released.",
     ]
     iterations: Annotated[int, at_least(1), "Iterations of GrabCut."] = 5

@@ -107,7 +107,7 @@ def answer_mark(
             method = "network"
     sides = {"below": masks[method][:, :, 0], "above": masks[method][:, :, -1]}
     if cut := [side for side, plane in sides.items() if plane.any()]:
-        reasons.append(f"the volume ends {' and '.join(cut)}: the lesion may go on there")
+        reasons.append(f"the volume ends {' and '.join(cut)}: the lesion may continue there")
     volume = volume_mm3(masks[method], frame)
     return VolumeAnswer(
         mask=masks[method],

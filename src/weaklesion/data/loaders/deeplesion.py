@@ -188,7 +188,7 @@ def read_key_slice(
         except BadSampleError as bad:
             missing = bad.reason == MISSING_KEY_SLICE
             if missing and not settings.complete:
-                samples.append(LeftOut(lesion.id, "in an archive that the study does not ask for"))
+                samples.append(LeftOut(lesion.id, "in an archive that the study does not use"))
             elif settings.on_bad_sample == "error":
                 raise
             else:

@@ -26,7 +26,7 @@ Verdict = Literal["reproduced", "not reproduced", "undecided", "not testable her
 RULES = {
     "reproduced": "the arm is better, p is below 5 % after Holm's correction within the family, and"
     " the claimed size lies within or below the interval at the level that is corrected for the"
-    " size of the family. For a claim that grants a loss: less than twice this loss is lost, p is"
+    " size of the family. For a claim that concedes a loss: less than twice this loss is lost, p is"
     " below 5 %, and the granted loss lies within or below that interval. For equal times: the"
     " whole of that interval lies within the margin that counts as equal. For parameters: the"
     " numbers are equal",
