@@ -408,21 +408,23 @@ def test_papers_are_about_the_trainings_of_drawn_score_tables(ham):
 
 
 def test_facts_of_a_dataset_are_those_of_its_files():
-    origins = overlaid("demo").origins
-    keys = [origins[name]["key"] for name in ("phantom_lits", "ham10k", "liver")]
+    demo = overlaid("demo")
+    keys = [demo.origin(name)["key"] for name in ("phantom_lits", "ham10k", "liver")]
     assert keys == ["phantom", "ham10k", "lits"]
-    config = merge(PAPER, {"datasets": {"lits": {"licence": "CC0"}}})
-    origins = Study(config, PAPER).origins
-    assert origins["lits"] == {"key": "lits", "licence": "CC0", "spdx": ""}  # no more CC BY-SA
-    assert origins["liver"] == origins["lits"]  # made from the same files
-    assert "spdx" not in Study(PAPER, PAPER).origins["lits"]
+    own = Study(merge(PAPER, {"datasets": {"lits": {"licence": "CC0"}}}), PAPER)
+    lits = {"key": "lits", "licence": "CC0", "spdx": ""}  # no more CC BY-SA
+    assert own.origin("lits") == own.origin("liver") == lits  # made from the same files
+    assert "spdx" not in Study(PAPER, PAPER).origin("lits")
+    used = ["phantom_deeplesion", "phantom_ham10k", "phantom_lits"]
+    assert sorted(demo.origins) == used
+    assert demo.origins["phantom_lits"] == demo.origin("phantom_lits")
 
 
 def test_parts_of_a_phantom_are_a_phantom():
     parts = PAPER["datasets"]["liver"] | {"files_of": "phantom_lits", "label": "Parts"}
     demo = merge(PAPER, read_yaml(ROOT / "workflow/studies/demo.yaml"))
     study = Study(merge(demo, {"datasets": {"parts": parts}}), PAPER)
-    assert study.origins["parts"] == {"key": "phantom"}
+    assert study.origin("parts") == {"key": "phantom"}
     assert labels_of(study.config, ["parts", "lits"], [])["phantoms"] == ["parts"]
 
 

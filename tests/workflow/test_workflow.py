@@ -102,6 +102,16 @@ THREE_DATASETS = {
     **STATISTICS,
     **PAPERS,
 }
+ANOTHER_DATASET = {
+    "loader": "ham10k",
+    "like": "ham10k",
+    "source": "another",
+    "phantom": {"num_images": 60, "seed": 1, "width_px": 80, "height_px": 60},
+    "num_clusters": 3,
+    "k_sweep": [2, 3],
+    "limit": {},
+    "reference": "dense",
+}
 
 
 @pytest.mark.parametrize(
@@ -135,8 +145,18 @@ THREE_DATASETS = {
             {"plot_contours": 3, "write_front_page": 1, "write_checklist": 1, "all": 1},
         ),
         ({"tensorboard": True}, {}),
+        ({"datasets": {"another": ANOTHER_DATASET}}, {}),
     ],
-    ids=["weight decay", "new seed", "K", "K of the sweep", "baseline", "figure", "curves"],
+    ids=[
+        "weight decay",
+        "new seed",
+        "K",
+        "K of the sweep",
+        "baseline",
+        "figure",
+        "curves",
+        "a dataset of no item",
+    ],
 )
 def test_a_change_re_runs_only_what_depends_on_it(finished, tmp_path, change, jobs):
     assert planned(finished, *overlay(tmp_path, change)) == jobs

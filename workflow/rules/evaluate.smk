@@ -58,10 +58,13 @@ rule tabulate_scores:
         columns=of_item("columns"),
         unit=lambda wildcards: study.item(wildcards.item).get("unit", "sample"),
         title=title_of_item,
-        references={
-            name: dataset["reference"] for name, dataset in config["datasets"].items()
+        references=lambda wildcards: {
+            name: config["datasets"][name]["reference"]
+            for name in study.datasets(wildcards.item)
         },
-        sources=sources.labels,
+        sources=lambda wildcards: {
+            name: sources.label(name) for name in study.datasets(wildcards.item)
+        },
     script:
         "../scripts/tabulate_scores.py"
 

@@ -79,6 +79,10 @@ class Selection:
         """Pairs of dataset and protocol of an item, with runs or without."""
         return list(self._places(item))
 
+    def datasets(self, item: str) -> list[str]:
+        """Datasets of an item, each once."""
+        return list(dict.fromkeys(dataset for dataset, _ in self.places(item)))
+
     @cached_property
     def main_item(self) -> str:
         """Item whose runs the overview and the figures of the whole study show."""

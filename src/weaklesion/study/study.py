@@ -113,13 +113,14 @@ class Study(Shown):
 
     @cached_property
     def origins(self) -> dict[str, dict[str, str]]:
-        """Key of each dataset in `workflow/resources/datasets.yaml`, and what its entry states.
+        """Origin of each of the same datasets."""
+        return {name: self.origin(name) for name, _ in self.carded_blocks}
+
+    def origin(self, dataset: str) -> dict[str, str]:
+        """Return a dataset's key in `workflow/resources/datasets.yaml`, and what its entry states.
 
         A licence that is not the paper's has no name in SPDX here, as the file has for that one.
         """
-        return {name: self._origin(name) for name in self.config["datasets"]}
-
-    def _origin(self, dataset: str) -> dict[str, str]:
         datasets = self.config["datasets"]
         entry = datasets[dataset]
         holder = entry.get("files_of", dataset)
