@@ -2,6 +2,7 @@ import csv
 import json
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import DEEPLESION, REAL_DATA, make_deeplesion, real, unpack
 
-from weaklesion.data.loaders.deeplesion import Settings, read_key_slice
+from weaklesion.data.loaders.deeplesion import Settings, read_key_slice, shape_clusters
 from weaklesion.data.loaders.deeplesion_slices import find_series, nearest_slice
 from weaklesion.data.loaders.deeplesion_table import (
     needed_members,
@@ -20,10 +21,10 @@ from weaklesion.data.loaders.deeplesion_table import (
 from weaklesion.data.patches import BadSampleError, Sample
 from weaklesion.data.phantoms.deeplesion import make_phantom
 from weaklesion.data.samples import read_samples
-from weaklesion.ellipse import draw_ellipse
+from weaklesion.ellipse import Ellipse, draw_ellipse
 from weaklesion.errors import DataError
 from weaklesion.metrics import dice
-from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist
+from weaklesion.recist import RECIST_COLUMNS, ellipse_from_recist, recist_from_ellipse
 from weaklesion.supervision.ellipses import drawn_target
 from weaklesion.support.files import read_array
 
@@ -454,3 +455,11 @@ def test_a_table_that_is_none_is_named(tmp_path, content, cause):
     (tmp_path / "DL_info.csv").write_bytes(content)
     with pytest.raises(DataError, match=rf"DL_info\.csv.*{cause}"):
         read_table(tmp_path / "DL_info.csv")
+
+
+def test_there_are_no_more_strata_than_shapes():
+    """Two lesions of one shape are in one cluster, however many clusters there may be."""
+    ellipses = [Ellipse(60.0, 60.0, size, 20.0, 0.0) for size in (30.0, 30.0, 80.0)]
+    marks = {name: recist_from_ellipse(one) for name, one in zip("abc", ellipses, strict=True)}
+    found = shape_clusters(marks, SimpleNamespace(strata=45))
+    assert found["a"] == found["b"] != found["c"]

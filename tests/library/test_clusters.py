@@ -130,6 +130,11 @@ def cluster(patches, tmp_path):
     return run
 
 
+def test_a_table_with_fewer_shapes_than_clusters_is_named(cluster, patches):
+    with pytest.raises(DataError, match=r"samples\.csv: k: 60 clusters of \d+ samples, .* Lower k"):
+        cluster(k=60)
+
+
 def test_labels_follow_the_id_whatever_the_order_of_the_ellipses(cluster, tmp_path):
     labels, quality = cluster()
     table = pd.read_csv(tmp_path / "ellipses.csv")
@@ -246,14 +251,16 @@ def test_a_flip_keeps_the_class_of_an_embedding(patches, tmp_path):
     count = len(read_samples(patches / "samples.csv"))
     embeddings = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
     np.save(tmp_path / "e.npy", embeddings)
-    cluster_embeddings(
-        samples_csv=patches / "samples.csv",
-        embeddings_npy=tmp_path / "e.npy",
-        clusters_csv=tmp_path / "c.csv",
-        k=4,
-        fit_on="train",
-        seed=0,
-    )
+    options = {
+        "samples_csv": patches / "samples.csv",
+        "embeddings_npy": tmp_path / "e.npy",
+        "clusters_csv": tmp_path / "c.csv",
+        "fit_on": "train",
+        "seed": 0,
+    }
+    with pytest.raises(DataError, match=r"e\.npy: k: 60 clusters of \d+ samples, .* Lower k"):
+        cluster_embeddings(**options, k=60)
+    cluster_embeddings(**options, k=4)
     classes = pd.read_csv(tmp_path / "c.csv").set_index("id")
     assert list(classes.columns) == list(FLIPS)
     assert classes["cluster"].nunique() == 4

@@ -14,6 +14,7 @@ import torch
 
 from weaklesion.clusters import fit_and_predict
 from weaklesion.data.samples import read_rows, read_samples
+from weaklesion.errors import DataError
 from weaklesion.prediction.files import PredictionFiles
 from weaklesion.prediction.network import load_network
 from weaklesion.supervision.class_table import write_classes
@@ -73,11 +74,16 @@ def cluster_embeddings(
         k: number of clusters.
         fit_on: samples that the centres are fitted to.
         seed: seed of K-means.
+
+    Raises:
+        DataError: if there are fewer than `k` different embeddings to fit to.
     """
     samples = read_samples(samples_csv)
     fitted = (samples["split"] == "train").to_numpy() | (fit_on == "all")
-    labels = fit_and_predict(
-        read_rows(embeddings_npy, samples_csv, list(samples.index)), fitted, k, seed=seed
-    )
+    embeddings = read_rows(embeddings_npy, samples_csv, list(samples.index))
+    try:
+        labels = fit_and_predict(embeddings, fitted, k, seed=seed)
+    except ValueError as error:
+        raise DataError(f"{embeddings_npy}: {error}") from error
     write_classes(clusters_csv, list(samples.index), labels)
     logger.info("%d clusters: %s", k, json.dumps(np.bincount(labels, minlength=k).tolist()))

@@ -12,6 +12,7 @@ import pandas as pd
 from weaklesion.clusters import Encoding, fit_kmeans, flipped_features
 from weaklesion.data.ellipse_table import read_ellipses
 from weaklesion.data.samples import read_samples
+from weaklesion.errors import DataError
 from weaklesion.flips import FLIPS
 from weaklesion.supervision.class_table import read_classes, write_classes
 from weaklesion.support.files import read_array, write_json
@@ -50,6 +51,9 @@ def cluster_lesions(
         fit_on: samples to which the centres are fitted; all others are assigned to the nearest
             centre (discrepancy S4: the released code fits on all splits).
         seed: seed of K-means.
+
+    Raises:
+        DataError: if there are fewer than `k` samples of different shapes to fit to.
     """
     samples = read_samples(samples_csv)
     ellipses = read_ellipses(ellipses_csv)
@@ -63,7 +67,10 @@ def cluster_lesions(
         fitted=fitted,
         clicked_angles_deg=clicked[samples.index].to_list(),
     )
-    model = fit_kmeans(features[fitted], k, seed)
+    try:
+        model = fit_kmeans(features[fitted], k, seed)
+    except ValueError as error:
+        raise DataError(f"{samples_csv}: {error}") from error
     labels = model.predict(features)
     classes = np.column_stack([labels, *map(model.predict, others)])
     write_classes(clusters_csv, list(samples.index), classes)

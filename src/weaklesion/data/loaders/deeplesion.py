@@ -164,14 +164,15 @@ def shape_clusters(marks: Mapping[str, np.ndarray], settings: Settings) -> dict[
     """Cluster samples by the ellipses of their marks; return the cluster of each sample.
 
     The clusters are those of `weaklesion.clusters` with the encoding `raw`, fitted on all samples
-    with seed 0.
+    with seed 0: `strata`, or as many as there are different shapes.
     """
     from weaklesion.clusters import ellipse_features, fit_clusters  # slow to import, rarely used
 
     features = ellipse_features(
         [ellipse_from_recist(mark) for mark in marks.values()], encoding="raw"
     )
-    labels = fit_clusters(features, min(settings.strata, len(marks)), seed=0)
+    shapes = len(np.unique(features, axis=0))
+    labels = fit_clusters(features, min(settings.strata, shapes), seed=0)
     return dict(zip(marks, labels.tolist(), strict=True))
 
 
