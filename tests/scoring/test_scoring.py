@@ -10,7 +10,8 @@ from weaklesion.metric_names import DIAMETERS, IN_MM
 from weaklesion.metrics import dice
 from weaklesion.metrics.measures import COMPUTED, OVERLAPS, TOLERANCE_PX
 from weaklesion.scoring.catalogue import MEASURES, measure_of
-from weaklesion.scoring.score import marked_diameters, score_predictions, spacings_mm, status
+from weaklesion.scoring.diameters import marked_diameters
+from weaklesion.scoring.score import score_predictions, spacings_mm, status
 from weaklesion.scoring.statistics import resolve_undefined
 from weaklesion.support.files import read_array
 

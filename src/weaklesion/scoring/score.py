@@ -11,6 +11,7 @@ from weaklesion.data.samples import read_rows, read_samples
 from weaklesion.errors import DataError
 from weaklesion.metric_names import DIAMETERS
 from weaklesion.metrics.measures import OVERLAPS, measure_pairs
+from weaklesion.scoring.diameters import marked_diameters
 from weaklesion.support.files import written_whole
 
 logger = logging.getLogger(__name__)
@@ -139,18 +140,6 @@ def spacings_mm(samples: pd.DataFrame) -> list[tuple[float, float] | None]:
     """Return mm per pixel of rows and columns of each sample; None if it is unknown."""
     steps = samples[["mm_per_px_y", "mm_per_px_x"]].astype(float).to_numpy()
     return [None if np.isnan(step).any() else (float(step[0]), float(step[1])) for step in steps]
-
-
-def marked_diameters(
-    samples: pd.DataFrame, mm_x: float | pd.Series, mm_y: float | pd.Series
-) -> np.ndarray:
-    """Return (N, 2) lengths of the long and short marked diameters; nan if a factor is nan."""
-    lengths = []
-    for axis in ("long", "short"):
-        dx = (samples[f"{axis}_b_x"] - samples[f"{axis}_a_x"]) * mm_x
-        dy = (samples[f"{axis}_b_y"] - samples[f"{axis}_a_y"]) * mm_y
-        lengths.append(np.hypot(dx, dy))
-    return np.sort(np.column_stack(lengths).astype(float), axis=1)[:, ::-1]
 
 
 def status(ref: np.ndarray, pred: np.ndarray) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from weaklesion.data.attributes import ATTRIBUTES
 from weaklesion.scoring.catalogue import measure_of
+from weaklesion.scoring.diameters import marked_diameters
 from weaklesion.scoring.pairs import Unit
-from weaklesion.scoring.score import marked_diameters
 from weaklesion.scoring.statistics import (
     UndefinedPolicy,
     by_unit,
