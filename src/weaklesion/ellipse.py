@@ -225,11 +225,9 @@ def fit_ellipse(mask: np.ndarray) -> Ellipse:
 
     The hull's vertices are pixel centres, which lie about 0.15 px inside the outline. Both axes are
     lengthened by twice that distance; otherwise small ellipses come out too small. If a small mask
-    (short axis below 16 px) is exactly a drawn ellipse, the result draws the same mask again, pixel
-    for pixel.
-
-    Where an image cuts a lesion off, or a lesion is no oval at all, the result may be far larger
-    than the mask, or lie beside it: `Ellipse.measured` refuses such a fit.
+    (short axis below 16 px) is exactly a drawn ellipse, the result draws the same mask again. If a
+    lesion is cut off or no oval, the result may be far larger than the mask, or lie beside it:
+    `Ellipse.measured` refuses such a fit.
 
     Args:
         mask: (H, W) bool, or integer with foreground above 0.
