@@ -17,7 +17,6 @@ samples, and a run in whose place another one is already.
 
 import argparse
 import io
-import json
 import lzma
 import math
 import shutil
@@ -27,7 +26,7 @@ from typing import Any
 
 import pandas as pd
 
-from weaklesion.support.files import written_whole
+from weaklesion.support.files import read_json, written_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("run.json", "history.csv", "accuracy.json")
@@ -116,14 +115,23 @@ def check_alike(run_jsons: Iterable[Path]) -> None:
                 )
 
 
+def read_record(run_json: Path) -> dict[str, Any]:
+    """Return the content of a `run.json`; stop if the file is damaged."""
+    try:
+        run: dict[str, Any] = read_json(run_json)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{run_json}: is damaged ({error!r}). Get it again.") from error
+    return run
+
+
 def read_run(run_json: Path) -> dict[str, Any]:
     """Return a run's record; stop if the file is not one."""
+    run = read_record(run_json)
     try:
-        run: dict[str, Any] = json.loads(run_json.read_text(encoding="utf-8"))
         lacking = [key for key in ("images", "samples") for one in inputs_of(run) if key not in one]
-        lacking += [] if "settings" in run else ["settings"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise SystemExit(f"{run_json}: is damaged ({error!r}). Get it again.") from error
+    lacking += [] if "settings" in run else ["settings"]
     if lacking:
         raise SystemExit(f"{run_json}: is damaged (it lacks {lacking[0]}). Get it again.")
     return run

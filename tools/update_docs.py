@@ -21,7 +21,7 @@ import pandas as pd
 from api_reference import describe_api
 from doc_tables import KINDS, PLACE, choices, gaps, kind, runs
 from findings_figure import findings_svg
-from keep_runs import run_files
+from keep_runs import read_record, run_files
 from markers import has_markers, replace_between
 from table1 import table1
 
@@ -67,7 +67,7 @@ def found_runs(study: Path, tables: list[str]) -> dict[Hashable, Any]:
     """Return what the tables of a study were measured with: its training runs, from run.json."""
     runs: list[dict[str, Any]] = []
     for path in run_files(study):
-        run = read_run(path)
+        run = read_record(path)
         # a run of all folds has theirs, which may be in the study as well
         runs += [each for each in run.get("folds", [run]) if each not in runs]
     seconds = [run["wall_s"] for run in runs]
@@ -83,15 +83,6 @@ def found_runs(study: Path, tables: list[str]) -> dict[Hashable, Any]:
         "torch": ", ".join(sorted({run["versions"]["torch"] for run in runs})),
         "commits": ", ".join(sorted(commits)),
     }
-
-
-def read_run(run_json: Path) -> dict[str, Any]:
-    """Return a run's record; stop if the file is damaged."""
-    try:
-        run: dict[str, Any] = read_json(run_json)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f"{run_json}: is damaged ({error}). Get it again.") from error
-    return run
 
 
 def collect(study: Path, kept: Path) -> None:

@@ -130,7 +130,7 @@ def cluster(patches, tmp_path):
     return run
 
 
-def test_a_table_with_fewer_shapes_than_clusters_is_named(cluster, patches):
+def test_a_table_with_fewer_shapes_than_clusters_is_named(cluster):
     with pytest.raises(DataError, match=r"samples\.csv: k: 60 clusters of \d+ samples, .* Lower k"):
         cluster(k=60)
 

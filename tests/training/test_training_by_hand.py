@@ -387,6 +387,8 @@ def test_validation_counts_samples_whatever_the_batches(tmp_path, monkeypatch):
         {"val_segmentation_loss": 3.0, "val_dice": 5 / 9, "val_accuracy": 2 / 3}
     )
     assert not saving.last_pt.exists()
+    task.settings.num_classes = None
+    assert math.isnan(validate(learner, val, task, TrainingState(), saving)["val_accuracy"])
 
 
 def test_what_run_json_says_of_a_training():

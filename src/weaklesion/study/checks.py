@@ -22,7 +22,7 @@ SIZE_OF_PHANTOM = {"ham10k": "num_images", "lits": "num_volumes", "deeplesion": 
 SAME_FILES = {"lits_liver": "lits"}  # loaders that read the files of another one
 WITHOUT_MASKS = ("deeplesion",)  # loaders of datasets without dense masks
 # Names that tables would not bring back, beside numbers.
-NO_NAMES = ("NA", "NaN", "nan", "NULL", "null", "None")
+NO_NAMES = ("NA", "NULL", "null", "None")
 SUFFIXES = {"soft"}  # of targets made from the marks' ellipses, as names of other marks are
 
 
