@@ -140,7 +140,9 @@ def test_the_number_of_training_samples_is_swept(config):
     assert cells_of(config, "prompted_samples", "ham10k")[-1][1] == "prompted_refined"
 
 
-@pytest.mark.parametrize("name", ["benchmarks", "figures", "logs", "papers", "release", "tables"])
+@pytest.mark.parametrize(
+    "name", ["benchmarks", "figures", "logs", "papers", "release", "tables", "Tables"]
+)
 def test_no_dataset_has_the_name_of_a_folder_of_the_results(config, name):
     config["datasets"][name] = config["datasets"]["ham10k"]
     with pytest.raises(DataError, match=rf"datasets\.{name}: .*results/.*/{name}/.* another name"):
@@ -156,6 +158,18 @@ def test_no_name_is_read_back_from_a_table_as_another_thing(config, kind, name):
     with pytest.raises(DataError, match=rf"config: {kind}\.{name}: .* such as v{name}\."):
         check_config(config)
     config[kind][f"v{name}"] = config[kind].pop(name)
+    check_config(config)
+
+
+@pytest.mark.parametrize(
+    "kind", ["datasets", "protocols", "arms", "experiments", "mark_noise", "readers"]
+)
+def test_no_two_names_share_their_files_where_case_is_ignored(config, kind):
+    *_, name = config[kind]
+    config[kind][name.upper()] = config[kind][name]
+    with pytest.raises(DataError, match=rf"{kind}\.{name.upper()}: differs from {name} in upper"):
+        check_config(config)
+    config[kind][f"{name}_too"] = config[kind].pop(name.upper())
     check_config(config)
 
 

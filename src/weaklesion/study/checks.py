@@ -54,7 +54,16 @@ def check_config(config: Config) -> None:
 
 
 def _check_names(config: Config) -> None:
-    """Check that tables of results bring back the names that stand in them."""
+    """Check that names have folders of their own and that tables of results bring them back."""
+    for kind in ("datasets", "protocols", "arms", "experiments", "mark_noise", "readers"):
+        first: dict[str, str] = {}
+        for name in config[kind]:
+            if first.setdefault(name.casefold(), name) != name:
+                raise DataError(
+                    f"config: {kind}.{name}: differs from {first[name.casefold()]} in upper and"
+                    " lower case alone, so that the two would share their files where a file"
+                    " system ignores case, as on macOS. Rename one of them."
+                )
     for kind in ("datasets", "protocols", "arms"):
         for name in config[kind]:
             if name in NO_NAMES or name.casefold() in ("true", "false") or _is_number(name):
@@ -92,12 +101,12 @@ def _check_datasets(config: Config) -> None:
     """Check the names of datasets, and the datasets that they name."""
     datasets = config["datasets"]
     for name, definition in datasets.items():
-        if name in TAKEN:
+        if name.casefold() in TAKEN:
             raise DataError(
                 f"config: datasets.{name}: results/{config['study']}/{name}/ is a folder of the"
                 " workflow itself. Give the dataset another name."
             )
-        if name == WEIGHTS:
+        if name.casefold() == WEIGHTS:
             raise DataError(
                 f"config: datasets.{name}: resources/{name}/ is the folder of ImageNet weights."
                 " Give the dataset another name."
