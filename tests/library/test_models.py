@@ -109,6 +109,27 @@ def test_fast_convolutions_are_the_same_function(encoder, unfolded, depthwise, s
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("size", [(2, 2), (3, 9), (6, 4), (4, 4), (8, 12)])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 5), (3, 5)])
+def test_depthwise_convolutions_have_the_gradients_of_torch(kernel, dilation, size):
+    torch.manual_seed(0)
+    padding = [dilation * (side // 2) for side in kernel]
+    layer = nn.Conv2d(8, 8, kernel, padding=padding, dilation=dilation, groups=8, bias=False)
+    layer = layer.double()
+    fast = speed_up_on_cpu(nn.Sequential(copy.deepcopy(layer)))
+    assert type(fast[0]) is DepthwiseConv2d
+    maps = [torch.rand(3, 8, *size, dtype=torch.float64).requires_grad_()]
+    maps.append(maps[0].detach().clone().requires_grad_())
+    outputs = layer(maps[0]), fast(maps[1])
+    torch.testing.assert_close(outputs[1], outputs[0])
+    factors = torch.rand_like(outputs[0])  # another gradient for each position
+    for output in outputs:
+        (output * factors).sum().backward()
+    torch.testing.assert_close(fast[0].weight.grad, layer.weight.grad)
+    torch.testing.assert_close(maps[1].grad, maps[0].grad)
+
+
 @pytest.mark.parametrize("size", [(8, 12), (7, 9), (2, 4), (2, 2)])
 @pytest.mark.parametrize("dilation", [1, 2, 4, 12])
 @pytest.mark.parametrize("kernel", [3, 5])

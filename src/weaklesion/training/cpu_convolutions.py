@@ -1,13 +1,16 @@
 """Convolutions as a CPU computes them fast; the functions and the weights stay the same.
 
 The gradient of a depthwise convolution is slow in bfloat16, in another layout than channels-last,
-and with a dilation; that of a dilated convolution is slow as well. `benchmarks/bench_training.py`
-compares steps with and without these.
+with a dilation, and on maps smaller than the kernel; that of a dilated convolution is slow as well.
+`benchmarks/bench_training.py` compares steps with and without these.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.grad import conv2d_input
 
 
 class UnfoldedConv2d(nn.Conv2d):
@@ -24,6 +27,32 @@ class UnfoldedConv2d(nn.Conv2d):
         return output.unflatten(0, (len(input), *input.shape[2:])).permute(0, 3, 1, 2)
 
 
+class _OnSmallMaps(torch.autograd.Function):
+    """A depthwise convolution that keeps the size; its weights' gradient is summed tap by tap."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return (N, C, H, W) of (N, C, H, W) and (C, 1, K, L), K and L odd."""
+        ctx.save_for_backward(maps, weight)
+        return F.conv2d(maps, weight, padding=_half(weight), groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the gradients of maps and weights."""
+        maps, weight = ctx.saved_tensors
+        (above, left), (height, width) = _half(weight), maps.shape[2:]
+        of_maps = conv2d_input(
+            maps.shape, weight, gradient, padding=(above, left), groups=len(weight)
+        )
+        framed = F.pad(maps, (left, left, above, above))
+        of_taps = [
+            (framed[:, :, row : row + height, column : column + width] * gradient).sum((0, 2, 3))
+            for row in range(weight.shape[2])
+            for column in range(weight.shape[3])
+        ]
+        return of_maps, torch.stack(of_taps, 1).view_as(weight)
+
+
 class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution in float32 (or float64), without a dilation where sides allow it."""
 
@@ -35,12 +64,19 @@ class DepthwiseConv2d(nn.Conv2d):
             return (input * self.weight[None, :, 0, 1, 1, None, None]).to(input.dtype)
         wide = input if input.dtype == torch.float64 else input.float()
         with torch.autocast(input.device.type, enabled=False):
-            if dilation == 1 or height % dilation or width % dilation:
-                return super().forward(wide).to(input.dtype)
-            padding = tuple(int(side) // dilation for side in self.padding)
-            phases = _phases(wide, dilation)
-            output = F.conv2d(phases, self.weight, padding=padding, groups=self.groups)
-        return _joined(output, dilation).to(input.dtype)
+            if dilation > 1 and height % dilation == width % dilation == 0:
+                output = _joined(self._undilated(_phases(wide, dilation)), dilation)
+            elif dilation == 1 and self.stride == (1, 1) and self.padding == _half(self.weight):
+                output = self._undilated(wide)
+            else:
+                output = super().forward(wide)
+        return output.to(input.dtype)
+
+    def _undilated(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the convolution without a dilation or a stride, of the same size as the maps."""
+        if torch.is_grad_enabled() and min(maps.shape[2:]) < min(self.kernel_size):
+            return _OnSmallMaps.apply(maps, self.weight)
+        return F.conv2d(maps, self.weight, padding=_half(self.weight), groups=self.groups)
 
 
 def speed_up_on_cpu(model: nn.Module) -> nn.Module:
@@ -63,6 +99,11 @@ def speed_up_on_cpu(model: nn.Module) -> nn.Module:
             module.__class__ = UnfoldedConv2d
             module.weight.data = module.weight.data.contiguous()  # flattened without a copy
     return model
+
+
+def _half(weight: torch.Tensor) -> tuple[int, int]:
+    """Return the padding with which a convolution without a dilation keeps the size."""
+    return weight.shape[2] // 2, weight.shape[3] // 2
 
 
 def _phases(maps: torch.Tensor, dilation: int) -> torch.Tensor:
