@@ -44,12 +44,12 @@ class _OnSmallMaps(torch.autograd.Function):
         of_maps = conv2d_input(
             maps.shape, weight, gradient, padding=(above, left), groups=len(weight)
         )
-        framed = F.pad(maps, (left, left, above, above))
-        of_taps = [
-            (framed[:, :, row : row + height, column : column + width] * gradient).sum((0, 2, 3))
-            for row in range(weight.shape[2])
-            for column in range(weight.shape[3])
-        ]
+        of_taps = []
+        for down in range(-above, above + 1):
+            for right in range(-left, left + 1):
+                seen = maps[:, :, _within(height, down), _within(width, right)]
+                by = gradient[:, :, _within(height, -down), _within(width, -right)]
+                of_taps.append((seen * by).sum((0, 2, 3)))
         return of_maps, torch.stack(of_taps, 1).view_as(weight)
 
 
@@ -99,6 +99,11 @@ def speed_up_on_cpu(model: nn.Module) -> nn.Module:
             module.__class__ = UnfoldedConv2d
             module.weight.data = module.weight.data.contiguous()  # flattened without a copy
     return model
+
+
+def _within(size: int, offset: int) -> slice:
+    """Return the part of an axis onto which a shift by this offset moves the axis."""
+    return slice(max(offset, 0), max(size + min(offset, 0), 0))
 
 
 def _half(weight: torch.Tensor) -> tuple[int, int]:
