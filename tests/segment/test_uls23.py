@@ -177,6 +177,18 @@ def test_bad_rows_are_refused_by_line(stacked, tmp_path):
     assert pd.read_csv(tmp_path / "drawn/marks.csv")["id"].tolist() == ["voi_0"]
 
 
+def test_a_volume_whose_pixels_are_not_square_is_refused_alone(stacked, tmp_path):
+    folder, marks, _ = stacked
+    spacings = [[0.8, 0.9, 3.0], *SPACINGS[1:]]
+    (folder / "stacked-3d-volumetric-spacings.json").write_text(json.dumps(spacings))
+    result = call("uls23", folder, "--marks", marks, "--out", tmp_path / "drawn")
+    assert result.exit_code == 0, result.output
+    (refused,) = pd.read_csv(tmp_path / "drawn/refused.csv").to_dict("records")
+    assert refused["line"] == 2
+    assert "not square" in refused["cause"]
+    assert pd.read_csv(tmp_path / "drawn/marks.csv")["id"].tolist() == ["voi_2"]
+
+
 def test_a_table_is_read_as_spreadsheets_export_it(stacked, tmp_path):
     """With a title, semicolons and decimal commas."""
     folder, marks, _ = stacked

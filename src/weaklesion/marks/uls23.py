@@ -78,12 +78,13 @@ def write_marks_of_stack(
             if voi in rows:
                 raise DataError(f"voi {voi} has a mark already: give one per volume")
             ends = dict(zip(RECIST_COLUMNS, points_of(cells).ravel().tolist(), strict=True))
+            volume = nifti_of(stack[voi], spacings[voi], None)
         except DataError as error:
             refused.append({"line": number, "cause": str(error)})
             continue
         image = f"images/voi_{voi}.nii"
         with out.writing(image) as temporary:
-            temporary.write_bytes(nifti_of(stack[voi], spacings[voi], None))
+            temporary.write_bytes(volume)
         rows[voi] = {"id": f"voi_{voi}", "image": image, "slice": index, "group": voi} | ends
     with out.writing("marks.csv") as temporary:
         write_rows(temporary, MARKS, rows.values(), float_format="%s")
