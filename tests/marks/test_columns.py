@@ -237,8 +237,9 @@ def test_absurd_spacings_are_refused_by_row(tmp_path, spacing):
         f"Our lesions,,,,,,,,\n\nby me\n{HEADER}\n{ROW}\n",
         f"sep=;\nOur lesions;;\n{HEADER}\n{ROW}\n".replace(",", ";"),
         f"Our lesions, 2024\n{HEADER}\n{ROW}\n".replace(",", ";").replace(".5", ",5"),
+        f"sep=;\rOur lesions;;\r{HEADER}\r{ROW}\r".replace(",", ";"),
     ],
-    ids=["a title", "three lines", "sep", "semicolons and decimal commas"],
+    ids=["a title", "three lines", "sep", "semicolons and decimal commas", "CR"],
 )
 def test_lines_with_a_title_are_skipped(tmp_path, text):
     path = written(tmp_path, text)

@@ -61,8 +61,8 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Lines:
 def _read_whole(path: Path, columns: Sequence[str]) -> Lines:
     """Return the same with rows whose fields are all blank, but not those without a separator."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        named = re.match("sep=([,;\t])\r?\n", text, re.IGNORECASE)
+        text = io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=None).read()
+        named = re.match("sep=([,;\t])\n", text, re.IGNORECASE)
         before = 1 if named else 0
         text = text[named.end() :] if named else text
         titles = _lines_before_header(text, columns)
