@@ -206,6 +206,7 @@ def test_a_bundle_has_its_papers_and_the_network_that_it_names(exported):
     assert list(found.shape[2:]) == form["outputs"]["pred"]["spatial_shape"]
     told = (bundle / "docs" / "README.md").read_text()
     assert "The bundle is not a MONAI inference workflow" in told
+    assert "parts beside the mark are not removed, holes are not filled" in told
 
 
 def test_what_cannot_be_exported_is_named(run_dir, tmp_path):

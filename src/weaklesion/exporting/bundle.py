@@ -168,8 +168,9 @@ of its image or slice. The PNG has the name of the mark's `id`, or without one t
   alone is `network_def`, with `models/model.pt`.
 - The mark becomes the shape `{shape}`. NIfTI, and 16-bit images of Hounsfield units + 32768, are
   shown through `window_hu`.
-- A mask is not compared with its mark, and images much finer than the network's input are not
-  averaged first. `weaklesion segment` does both.
+- A mask is not compared with its mark, parts beside the mark are not removed, holes are not filled,
+  and images much finer than the network's input are not averaged first. `weaklesion segment` does
+  all four.
 - Table, marks and images are checked before the first mask. Images that are stored rotated (EXIF)
   or have other colours than the network's, files of several images, a slice without a finite value,
   and a `slice` for a file that is not a volume are refused.
