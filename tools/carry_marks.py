@@ -18,10 +18,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pandas as pd
-from measure_volumes import mark_of, read_cases, reference_of
+from measure_volumes import mark_of, read_cases, reference_of, volume_of
 
 from weaklesion.diameters import recist_from_mask
 from weaklesion.recist import RECIST_COLUMNS
@@ -95,7 +94,7 @@ def marks_of(
 
     Also return how many slices are left out, or None if levels cannot decide.
     """
-    image: Any = nibabel.load(folder / case["image"])
+    image = volume_of(folder / case["image"])
     frame = frame_of(image)
     drawn = not pd.isna(case.get("slice", math.nan))
     reference = np.empty(0) if drawn else reference_of(case, folder)

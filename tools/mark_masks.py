@@ -22,7 +22,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 from carry_marks import LEAST_PX, check_square, split_of
-from measure_volumes import read_cases, reference_of
+from measure_volumes import read_cases, reference_of, volume_of
 
 from weaklesion.diameters import recist_from_mask
 from weaklesion.recist import RECIST_COLUMNS
@@ -44,7 +44,7 @@ def main() -> None:
     (options.out / "masks").mkdir(parents=True, exist_ok=True)
     for case in progress(cases.to_dict("records"), total=len(cases), what="lesions"):
         image = (options.cases.parent / case["image"]).resolve()
-        grid: Any = nibabel.load(image)
+        grid = volume_of(image)
         check_square(grid, image)
         lesion = reference_of(case, options.cases.parent)
         kept: dict[int, np.ndarray] = {}  # by number of the part in its slice

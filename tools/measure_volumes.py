@@ -89,7 +89,7 @@ def measure_case(
     window_hu: tuple[float, float],
 ) -> list[dict[str, Any]]:
     """Return a row of scores per method."""
-    image: Any = nibabel.load(folder / case["image"])
+    image = volume_of(folder / case["image"])
     reference = reference_of(case, folder)
     frame = frame_of(image)
     points, index = mark_of(case, reference, frame)
@@ -106,10 +106,18 @@ def measure_case(
     return [about | row for row in rows]
 
 
+def volume_of(path: Path) -> Any:
+    """Return a NIfTI image of three dimensions; stop if it has others."""
+    image: Any = nibabel.load(path)
+    if len(image.shape) != 3:
+        shape = " x ".join(map(str, image.shape))
+        raise SystemExit(f"{path}: has {shape} voxels, not three dimensions. Save it with three.")
+    return image
+
+
 def reference_of(case: dict[Any, Any], folder: Path) -> np.ndarray:
     """Return a lesion's own mask, (x, y, z) bool; stop if it is none of the image."""
-    image: Any = nibabel.load(folder / case["image"])
-    mask: Any = nibabel.load(folder / case["mask"])
+    image, mask = volume_of(folder / case["image"]), volume_of(folder / case["mask"])
     where = f"{folder / case['mask']} ({case['id']})"
     if mask.shape != image.shape:
         raise SystemExit(f"{where}: is {mask.shape} voxels large, its image {image.shape}.")

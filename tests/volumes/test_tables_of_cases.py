@@ -43,3 +43,12 @@ def test_pixels_that_are_not_square_are_refused(cases, tool):
     nibabel.save(nibabel.Nifti1Image(nibabel.load(path).get_fdata(), wide), path)
     with pytest.raises(SystemExit, match=r"P0/ct\.nii: its pixels are not square"):
         marks_of(tool, cases)
+
+
+@pytest.mark.parametrize("tool", [carry_marks, mark_masks])
+def test_volumes_of_four_dimensions_are_refused(cases, tool):
+    for path in (cases / "P0/ct.nii", *cases.glob("*.nii")):
+        image = nibabel.load(path)
+        nibabel.save(nibabel.Nifti1Image(image.get_fdata()[..., None], image.affine), path)
+    with pytest.raises(SystemExit, match=r"P0/ct\.nii: has .* x 1 voxels, not three dimensions"):
+        marks_of(tool, cases)
