@@ -281,6 +281,9 @@ def test_what_is_no_picture_is_named_with_the_way_to_convert_it(tmp_path):
     nibabel.save(nibabel.Nifti1Pair(noise, np.eye(4)), tmp_path / "pair.img")
     for name in ("pair.img", "pair.hdr"):
         assert f"{name} is one of a pair of files" in refusal(tmp_path / name, 0)
+    for name in ("ct.nrrd", "CT.MHA"):
+        (tmp_path / name).write_bytes(b"NRRD0004\n")
+        assert f"{name} is a volume of a kind that is not read" in refusal(tmp_path / name, 0)
     (tmp_path / "series").mkdir()
     assert "is a folder: name one file; DICOM is not read" in refusal(tmp_path / "series")
     (tmp_path / "series/IM0001").write_bytes(bytes(128) + b"DICM" + bytes(100))

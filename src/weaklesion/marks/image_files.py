@@ -63,6 +63,11 @@ def refuse_other_scans(path: Path) -> None:
             f"{path.name} is one of a pair of files (Analyze, or NIfTI .hdr and .img), which are"
             " not read: convert them to one .nii.gz, for example with nibabel or dcm2niix"
         )
+    if path.suffix.lower() in (".nrrd", ".nhdr", ".mha", ".mhd", ".mgh", ".mgz"):
+        raise BadMarkError(
+            f"{path.name} is a volume of a kind that is not read: convert it to .nii.gz, for"
+            " example with SimpleITK, nibabel or 3D Slicer"
+        )
     with (
         refusing(lambda cause: UnreadableError(f"{path.name} cannot be opened ({cause})")),
         path.open("rb") as stream,
