@@ -59,6 +59,8 @@ FINDINGS = {  # by heading
         Finding("LiTS, the paper's marks, network", "prompted-lits25/prompted_hull.csv",
                 "prompted_refined"),
         Finding("LiTS, RECIST, four ends", "prompted-lits25/shapes.csv", "ends", "recist"),
+        Finding("LiTS, RECIST, network without the ends", "prompted-lits25/prompted_ellipse.csv",
+                "prompted_refined"),
         Finding("LiTS, RECIST, network", "prompted-lits25/prompted.csv", "prompted_ends"),
         Finding("LIDC, other readers, four ends", "readers/readers.csv", "ends"),
         Finding("LIDC, other readers, network", "readers/readers.csv", "prompted_ends"),
