@@ -531,6 +531,32 @@ def kept_dice(study, place):
     return scores[scores["metric"] == "dice"]
 
 
+def test_words_on_patients_whose_ellipse_is_given_are_those_of_the_kept_runs():
+    text = " ".join((ROOT / "docs/results/prompted-ct.md").read_text().split())
+    ours, ellipse = (
+        kept_dice("prompted-lits25", f"lits/recist/runs/{arm}")
+        for arm in ("prompted_refined", "ellipse")
+    )
+    patients = ours.pivot_table(values="value", index="group", columns="seed")
+    gains = patients.sub(ellipse.groupby("group")["value"].mean(), axis="index")
+    assert gains.shape == (25, 3)
+    assert (gains > 0).sum().tolist() == [24] * 3
+    assert "better than the ellipse in 24 of 25 of them" in text
+    assert f"and at most {-100 * gains.min().min():.1f} points worse in the other" in text
+    assert (
+        f"With {dice_of('prompted-lits25/prompted_ellipse.csv', 'prompted_refined'):.2f} %" in text
+    )
+
+
+def test_words_on_the_first_seed_in_float32_are_those_of_its_kept_runs():
+    text = " ".join((ROOT / "docs/results/lits.md").read_text().split())
+    kept = [kept_dice("lits-cpu", f"lits/by_patient/runs/{arm}") for arm in ("a1", "a1l")]
+    patches = [100 * dice["value"].mean() for dice in kept]
+    patients = [100 * dice.groupby("group")["value"].mean().mean() for dice in kept]
+    assert "{:.1f} and {:.1f} % over patients".format(*patients) in text
+    assert "{:.1f} and {:.1f} % over patches. The study's other".format(*patches) in text
+
+
 def test_the_seeds_that_would_decide_about_the_second_task_on_lits():
     ours, theirs = (kept_dice("lits-ends", f"lits/by_patient/runs/{arm}") for arm in ("a1l", "a1"))
     published = printed_cells(
